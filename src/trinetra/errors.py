@@ -1,0 +1,56 @@
+"""Every planned failure: one root, one class per response a caller can plan for.
+
+A message says what happened, where, and what to do. It never carries a secret.
+"""
+
+
+class TrinetraError(Exception):
+    """Root of every failure that TRINETRA plans for; the CLI prints it without a traceback."""
+
+
+class ConfigurationError(TrinetraError):
+    """The site file or the settings cannot be used; the user must edit them. Exit code 1."""
+
+
+class ModelUnavailable(TrinetraError):
+    """A model file is missing or not the declared one, and no source could replace it."""
+
+
+class SampleUnavailable(TrinetraError):
+    """A sample clip is missing and no source could provide it."""
+
+
+class SourceUnavailable(TrinetraError):
+    """A camera cannot be reached now; retry with backoff."""
+
+
+class SourceRefused(SourceUnavailable):
+    """A camera answered and refused (credentials, unknown path); retry slowly and tell the user."""
+
+
+class SourceStalled(SourceUnavailable):
+    """A camera stopped sending frames without closing the connection; reconnect."""
+
+
+class FrameRejected(TrinetraError):
+    """One frame cannot be used (undecodable, too small, too large); count it and go on."""
+
+
+class MalformedEvent(TrinetraError):
+    """Bytes in the log are not a valid event; send them to the dead-letter topic and go on."""
+
+
+class EngineFailure(TrinetraError):
+    """An inference engine could not load a model or run a batch; the worker must stop."""
+
+
+class GalleryUnavailable(TrinetraError):
+    """The gallery does not answer; identities go out as unknown until it returns."""
+
+
+class EventLogUnavailable(TrinetraError):
+    """The event log does not acknowledge; spool or retry."""
+
+
+class StorageFull(TrinetraError):
+    """The data folder takes no more bytes; free space and restart."""

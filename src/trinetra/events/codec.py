@@ -1,0 +1,93 @@
+"""Events to bytes and back: JSON by msgspec, checked once, here, at the edge."""
+
+import msgspec
+import numpy as np
+
+from trinetra.errors import FrameRejected, MalformedEvent
+from trinetra.events.schema import AnyEvent, DeadLetter, DetectionEvent
+from trinetra.events.upcast import UPCASTERS, upcast
+from trinetra.values import Embedding, Frame
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_frame_encoder = msgspec.msgpack.Encoder()
+_frame_decoder = msgspec.msgpack.Decoder(Frame)
+_NORM_TOLERANCE = 0.01
+
+
+def encode(event: AnyEvent | DeadLetter) -> bytes:
+    """Return the event as one JSON object, without a line break."""
+    return _encoder.encode(event)
+
+
+def decode(payload: bytes) -> AnyEvent:
+    """Return the event in ``payload``, lifted to its current schema.
+
+    Raises MalformedEvent, saying what is wrong, for anything that is not a valid event: no JSON, an
+    unknown type, a missing field, a naive instant, an embedding that is not a finite unit vector.
+    """
+    try:
+        event = _decode_any_version(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError) as cause:
+        raise MalformedEvent(f"not a valid event: {cause}") from cause
+    if event.captured_at.tzinfo is None:
+        raise MalformedEvent(f"event {event.event_id}: captured_at has no UTC offset")
+    if isinstance(event, DetectionEvent):
+        _check_geometry(event)
+    return event
+
+
+def _decode_any_version(payload: bytes) -> AnyEvent:
+    if not UPCASTERS:
+        return _decoder.decode(payload)
+    document = msgspec.json.decode(payload)
+    if not isinstance(document, dict):
+        raise MalformedEvent("not a valid event: the payload is no JSON object")
+    event: AnyEvent = msgspec.convert(upcast(document), AnyEvent)
+    return event
+
+
+def _check_geometry(event: DetectionEvent) -> None:
+    if event.frame_width < 1 or event.frame_height < 1:
+        raise MalformedEvent(f"event {event.event_id}: the frame has no pixels")
+    for face in event.faces:
+        if face.embedding is not None:
+            try:
+                unpack_embedding(face.embedding)
+            except MalformedEvent as cause:
+                raise MalformedEvent(f"event {event.event_id}: {cause}") from cause
+
+
+def pack_embedding(embedding: Embedding) -> bytes:
+    """Return the embedding as little-endian float16, 2 bytes per dimension (cosine error ~1e-7)."""
+    return embedding.astype("<f2").tobytes()
+
+
+def unpack_embedding(packed: bytes, dimension: int | None = None) -> Embedding:
+    """Return the float32 unit vector in ``packed``.
+
+    Raises MalformedEvent when it is empty, has an odd length, another dimension than the one
+    expected, a value that is not finite, or a norm far from 1.
+    """
+    if not packed or len(packed) % 2:
+        raise MalformedEvent(f"an embedding of {len(packed)} bytes is not a float16 vector")
+    vector = np.frombuffer(packed, "<f2").astype(np.float32)
+    if dimension is not None and len(vector) != dimension:
+        raise MalformedEvent(f"an embedding has {len(vector)} dimensions, expected {dimension}")
+    norm = float(np.linalg.norm(vector))
+    if not abs(norm - 1.0) <= _NORM_TOLERANCE:  # also true for NaN
+        raise MalformedEvent(f"an embedding has norm {norm:.3f}, expected a unit vector")
+    return vector / np.float32(norm)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return a frame as MessagePack, as it waits in the frame buffer."""
+    return _frame_encoder.encode(frame)
+
+
+def decode_frame(payload: bytes) -> Frame:
+    """Return the frame in ``payload``; raises FrameRejected when it is none."""
+    try:
+        return _frame_decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as cause:
+        raise FrameRejected(f"a buffered frame cannot be read: {cause}") from cause

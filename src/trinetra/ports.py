@@ -1,0 +1,219 @@
+"""What the services need from the world, as protocols of at most five methods.
+
+An adapter translates its vendor's exceptions into those of ``trinetra.errors``. Every adapter of a
+port passes the same suite in ``tests/contracts``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.events.schema import InsightEvent
+from trinetra.events.topics import Topic
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    Detections,
+    Embedding,
+    Faces,
+    Frame,
+    GalleryEntry,
+    GalleryMatch,
+    ImageBgr,
+    Instant,
+)
+
+
+class Clock(Protocol):
+    """Time as the services see it; tests put in their own."""
+
+    def now(self) -> Instant:
+        """Return the current UTC instant."""
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never steps back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after the given time on this clock."""
+
+
+class DecodedFrame(Protocol):
+    """A frame as a source decoded it, still in the source's own memory layout."""
+
+    @property
+    def captured_at(self) -> Instant:
+        """The instant of capture, as well as the source knows it."""
+
+    @property
+    def width(self) -> int:
+        """Native width in pixels."""
+
+    @property
+    def height(self) -> int:
+        """Native height in pixels."""
+
+    def bgr(self, width: int, height: int) -> ImageBgr:
+        """Return the picture scaled to ``width x height``."""
+
+    def luma(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the brightness scaled to ``(height, width)``; cheap, for motion."""
+
+
+class FrameSource(Protocol):
+    """One camera, file or folder of images. It blocks: the ingestor gives it a thread."""
+
+    def open(self) -> None:
+        """Connect; raises SourceUnavailable or SourceRefused."""
+
+    def read(self, *, key_frames_only: bool) -> DecodedFrame | None:
+        """Return the next frame, or None where a file has ended.
+
+        Raises SourceStalled when nothing arrives in time, SourceUnavailable when the connection
+        breaks, FrameRejected when this one frame is unusable and the next may be good.
+        """
+
+    def close(self) -> None:
+        """Release the connection; may be called more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferedFrame:
+    """A frame handed to one consumer, to be acknowledged by its ``entry_id``."""
+
+    entry_id: str
+    frame: Frame
+
+
+class FrameBuffer(Protocol):
+    """A bounded stream of frames per camera, shared by one group of competing consumers."""
+
+    async def append(self, frame: Frame) -> int:
+        """Add a frame; return how many old ones were dropped to stay within the bound."""
+
+    async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
+        """Return up to ``max_frames`` new frames, fairly over cameras; wait for the first only."""
+
+    async def ack(self, frames: Sequence[BufferedFrame]) -> None:
+        """Declare frames done; they are never delivered again."""
+
+    async def claim(self, *, idle_s: float, max_frames: int) -> list[BufferedFrame]:
+        """Take over frames that another consumer has held for ``idle_s`` without acknowledging."""
+
+    async def lag(self, camera_id: CameraId) -> int:
+        """Return how many frames of a camera wait or are held unacknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Bytes bound for a topic; records of one key keep their order."""
+
+    topic: Topic
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record as one subscriber of a group receives it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+
+
+TopicPartition = tuple[str, int]
+
+
+class Subscription(Protocol):
+    """One member of a consumer group, owning some partitions of its topics."""
+
+    async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
+        """Return the next records of the owned partitions, each partition in order."""
+
+    async def commit(
+        self, next_offsets: Mapping[TopicPartition, int], outputs: Sequence[Record] = ()
+    ) -> None:
+        """Atomically append the outputs and move the group on to ``next_offsets``.
+
+        After a crash before this returns, the records are delivered again and no output is visible.
+        """
+
+    async def lag(self) -> int:
+        """Return how many records of the owned partitions are not yet committed."""
+
+    async def close(self) -> None:
+        """Leave the group; uncommitted records go to another member."""
+
+
+class EventLog(Protocol):
+    """A durable, partitioned log."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Append records; returning means acknowledged. Raises EventLogUnavailable."""
+
+    async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
+        """Join a consumer group, from the group's committed offsets or from the beginning."""
+
+
+class Engine(Protocol):
+    """A loaded network that maps one batch tensor to its output tensors."""
+
+    def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the outputs, in the manifest's order, for an input ``(n, channels, h, w)``.
+
+        Raises EngineFailure.
+        """
+
+
+class Detector(Protocol):
+    """Finds people and vehicles."""
+
+    def detect(self, images: Sequence[ImageBgr]) -> list[Detections]:
+        """Return the objects of each image, in that image's pixels."""
+
+
+class FaceReader(Protocol):
+    """Finds faces, and turns aligned ones into embeddings."""
+
+    def find(self, images: Sequence[ImageBgr]) -> list[Faces]:
+        """Return the faces of each image, in that image's pixels."""
+
+    def embed(self, aligned: Sequence[ImageBgr]) -> NDArray[np.float32]:
+        """Return L2-normalised embeddings ``(n, dimension)`` of aligned ``112 x 112`` faces."""
+
+
+class Gallery(Protocol):
+    """The embeddings of one model version, searchable by cosine similarity."""
+
+    async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
+        """Return for each embedding its ``k`` nearest, best first. Raises GalleryUnavailable."""
+
+    async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
+        """Add or replace entries by ``entry_id``; returning means durable."""
+
+    async def delete(self, customer_id: CustomerId) -> int:
+        """Remove every entry of an identity; return how many there were."""
+
+    async def delete_expired(self, now: Instant) -> int:
+        """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
+
+    async def count(self) -> int:
+        """Return the number of entries."""
+
+
+class InsightStore(Protocol):
+    """What the insight engine has found out, kept for queries."""
+
+    async def record(self, insights: Sequence[InsightEvent]) -> None:
+        """Insert or replace by ``event_id``; returning means durable. Raises StorageFull."""
+
+    async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
+        """Return insights of one event type with captured_at in ``[start, end)``, in that order."""
+
+    async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
+        """Return a customer's most recent visit."""

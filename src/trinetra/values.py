@@ -1,0 +1,187 @@
+"""The nouns of the domain: ids, instants, boxes, embeddings and frames.
+
+Instants are timezone-aware UTC datetimes. Boxes are ``xyxy`` in pixels of the camera's native
+image unless a name says otherwise. Arrays of boxes, scores and landmarks travel as
+struct-of-arrays, one row per object.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SiteId = NewType("SiteId", str)
+CameraId = NewType("CameraId", str)
+TrackId = NewType("TrackId", str)
+CustomerId = NewType("CustomerId", str)
+EventId = NewType("EventId", str)
+
+Instant = datetime
+ImageBgr = NDArray[np.uint8]
+"""Pixels, ``(height, width, 3)``, blue-green-red, 0..255."""
+Embedding = NDArray[np.float32]
+"""One L2-normalised face embedding, ``(dimension,)``."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Role(StrEnum):
+    """What a camera is there for; the role sets its defaults."""
+
+    ENTRANCE = "entrance"
+    FACE = "face"
+    TRACKING = "tracking"
+    BILLING = "billing"
+    VEHICLE = "vehicle"
+
+
+class IdentityKind(StrEnum):
+    """How an identity came into the gallery and how it is treated."""
+
+    ANONYMOUS = "anonymous"
+    ENROLLED = "enrolled"
+    STAFF = "staff"
+    WATCHLIST = "watchlist"
+
+
+def derive_id(prefix: str, *parts: object) -> str:
+    """Return ``prefix_`` plus 24 hex digits that depend on nothing but the parts.
+
+    Replaying the same input therefore yields the same ids, which makes every write idempotent.
+    """
+    text = "\x1f".join(p.isoformat() if isinstance(p, datetime) else str(p) for p in parts)
+    return f"{prefix}_{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+
+
+def seconds_between(earlier: Instant, later: Instant) -> float:
+    """Return ``later - earlier`` in seconds, negative when the order is the other way round."""
+    return (later - earlier).total_seconds()
+
+
+def after(instant: Instant, seconds: float) -> Instant:
+    """Return the instant that lies ``seconds`` after the given one."""
+    return instant + timedelta(seconds=seconds)
+
+
+class Letterbox(msgspec.Struct, frozen=True, array_like=True):
+    """How a native image was scaled and padded into a square: ``boxed = native * scale + pad``."""
+
+    scale: float
+    pad_x: float
+    pad_y: float
+
+    @classmethod
+    def fit(cls, width: int, height: int, side: int) -> "Letterbox":
+        """Return the centred letterbox that fits ``width x height`` into ``side x side``.
+
+        The content is never smaller than one pixel and starts on a whole pixel.
+        """
+        scale = side / max(width, height)
+        content_w, content_h = max(1, round(width * scale)), max(1, round(height * scale))
+        return cls(scale, float((side - content_w) // 2), float((side - content_h) // 2))
+
+    def to_native(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map points ``(..., 2)`` from the letterboxed to the native image."""
+        return (xy - np.array([self.pad_x, self.pad_y], np.float32)) / np.float32(self.scale)
+
+    def to_boxed(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map points ``(..., 2)`` from the native to the letterboxed image."""
+        return xy * np.float32(self.scale) + np.array([self.pad_x, self.pad_y], np.float32)
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One sampled frame as it waits in the frame buffer.
+
+    ``jpeg`` is the letterboxed square for detection; ``native_jpeg`` is the larger image from which
+    faces are cropped, present only for roles that read faces. ``native_scale`` is the size of
+    ``native_jpeg`` relative to the camera's native image (1.0 unless it had to be bounded).
+    ``seq`` rises by one per captured sample of a camera, also across restarts of the ingestor.
+    """
+
+    camera_id: CameraId
+    seq: int
+    captured_at: Instant
+    width: int
+    height: int
+    letterbox: Letterbox
+    jpeg: bytes
+    native_jpeg: bytes | None = None
+    native_scale: float = 1.0
+
+
+def first_seq(started_at: Instant) -> int:
+    """Return the first frame number of an ingest session: its start in Unix milliseconds.
+
+    Cameras deliver far fewer than 1,000 frames a second, so numbers never repeat after a restart
+    and no counter has to be stored.
+    """
+    return int((started_at - EPOCH) / timedelta(milliseconds=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Objects in one image: ``xyxy (n, 4)`` and ``score (n,)`` float32, ``label (n,)`` str."""
+
+    xyxy: NDArray[np.float32]
+    score: NDArray[np.float32]
+    label: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Faces found in one image: ``xyxy (n, 4)``, ``score (n,)``, ``landmarks (n, 5, 2)`` float32.
+
+    Landmark order, as seen in the image: left eye, right eye, nose, left and right mouth corner.
+    """
+
+    xyxy: NDArray[np.float32]
+    score: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryEntry:
+    """One embedding of one identity, with what retention and matching need to know about it."""
+
+    entry_id: str
+    customer_id: CustomerId
+    kind: IdentityKind
+    embedding: Embedding
+    quality: float
+    first_seen: Instant
+    last_seen: Instant
+    expires_at: Instant | None
+    consent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryMatch:
+    """One gallery entry near a searched embedding; ``cosine`` is the raw similarity in [-1, 1]."""
+
+    entry_id: str
+    customer_id: CustomerId
+    kind: IdentityKind
+    cosine: float
+
+
+def no_detections() -> Detections:
+    """Return an empty set of detections."""
+    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
+
+
+def no_faces() -> Faces:
+    """Return an empty set of faces."""
+    return Faces(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
+    )
