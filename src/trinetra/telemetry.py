@@ -1,0 +1,154 @@
+"""Metrics and structured logs; every loss and every overload is a number with a camera label.
+
+Logs go to standard error, one event a line. Keys that could carry a secret are masked, and so are
+the user and password in any URL.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+_LATENCY_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+FRAMES_READ = Counter(
+    "trinetra_frames_read", "Frames decoded from a camera.", ["camera"], registry=REGISTRY
+)
+FRAMES_SAMPLED = Counter(
+    "trinetra_frames_sampled", "Frames put into the buffer.", ["camera"], registry=REGISTRY
+)
+FRAMES_DROPPED = Counter(
+    "trinetra_frames_dropped",
+    "Frames lost, by reason: buffer_full, undecodable, too_small, too_large, late.",
+    ["camera", "reason"],
+    registry=REGISTRY,
+)
+CAMERA_STATE = Gauge(
+    "trinetra_camera_state",
+    "1 for the state a camera is in: connecting, streaming, stalled, backoff, disabled, ended.",
+    ["camera", "state"],
+    registry=REGISTRY,
+)
+CAMERA_FAILURES = Counter(
+    "trinetra_camera_failures",
+    "Connections lost or refused, by kind of failure.",
+    ["camera", "failure"],
+    registry=REGISTRY,
+)
+SAMPLE_RATE = Gauge(
+    "trinetra_sample_rate_hz", "Frames per second sampled now.", ["camera"], registry=REGISTRY
+)
+FRAMES_INFERRED = Counter(
+    "trinetra_frames_inferred", "Frames that became events.", ["camera"], registry=REGISTRY
+)
+INFERENCE_S = Histogram(
+    "trinetra_inference_seconds",
+    "Time a model took for one batch.",
+    ["task"],
+    buckets=_LATENCY_S,
+    registry=REGISTRY,
+)
+BATCH_FRAMES = Histogram(
+    "trinetra_batch_frames",
+    "Frames in one micro-batch.",
+    buckets=(1, 2, 3, 4, 6, 8, 16),
+    registry=REGISTRY,
+)
+FRAME_AGE_S = Histogram(
+    "trinetra_frame_age_seconds",
+    "Time from capture to the detection event.",
+    ["camera"],
+    buckets=(*_LATENCY_S, 10.0, 30.0),
+    registry=REGISTRY,
+)
+EVENTS_REJECTED = Counter(
+    "trinetra_events_rejected",
+    "Records sent to the dead-letter topic.",
+    ["topic"],
+    registry=REGISTRY,
+)
+EVENTS_LATE = Counter(
+    "trinetra_events_late",
+    "Detection events that came after their reorder window, or twice.",
+    ["camera", "reason"],
+    registry=REGISTRY,
+)
+IDENTITIES = Counter(
+    "trinetra_identities", "Identity decisions, by status.", ["camera", "status"], registry=REGISTRY
+)
+GATE_VERDICTS = Counter(
+    "trinetra_gate_verdicts", "Spatiotemporal verdicts.", ["camera", "verdict"], registry=REGISTRY
+)
+ALERTS = Counter("trinetra_alerts", "Alerts raised, by rule.", ["rule"], registry=REGISTRY)
+GALLERY_S = Histogram(
+    "trinetra_gallery_seconds",
+    "Time of one gallery operation.",
+    ["operation"],
+    buckets=_LATENCY_S,
+    registry=REGISTRY,
+)
+GALLERY_UP = Gauge("trinetra_gallery_up", "1 while the gallery answers.", registry=REGISTRY)
+ACTIVE_IDENTITIES = Gauge(
+    "trinetra_active_identities", "Identities in the active registry.", registry=REGISTRY
+)
+INSIGHTS = Counter("trinetra_insights", "Insights recorded, by kind.", ["kind"], registry=REGISTRY)
+CONSUMER_LAG = Gauge(
+    "trinetra_consumer_lag", "Records not yet committed.", ["service"], registry=REGISTRY
+)
+
+_SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
+_URL_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s]+@", re.IGNORECASE)
+
+
+def mask_urls(text: str) -> str:
+    """Return the text with the user and password of every URL in it replaced by ``***``."""
+    return _URL_USERINFO.sub(r"\g<scheme>***@", text)
+
+
+def mask_secrets(
+    _logger: Any, _method: str, entry: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Mask secrets in a log entry (a structlog processor)."""
+    for key, value in entry.items():
+        if _SECRET_KEY.search(key):
+            entry[key] = "***"
+        elif isinstance(value, str):
+            entry[key] = mask_urls(value)
+    return entry
+
+
+def configure_logging(*, as_json: bool, level: str = "INFO") -> None:
+    """Send structured logs to standard error, as JSON lines or for a person to read."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            mask_secrets,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(service: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger whose entries name their service."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(service=service)
+    return logger
+
+
+def exposition() -> bytes:
+    """Return every metric in the Prometheus text format."""
+    return generate_latest(REGISTRY)
