@@ -54,3 +54,7 @@ class EventLogUnavailable(TrinetraError):
 
 class StorageFull(TrinetraError):
     """The data folder takes no more bytes; free space and restart."""
+
+
+class PartitionsLost(EventLogUnavailable):
+    """Another member of the group owns these partitions now; forget their state and poll on."""

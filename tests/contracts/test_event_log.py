@@ -1,0 +1,175 @@
+"""What every event log promises."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.memory import MemoryEventLog
+from trinetra.errors import PartitionsLost
+from trinetra.events.topics import DETECTIONS, IDENTITIES, Topic
+from trinetra.ports import Delivery, EventLog, Record, Subscription
+
+SOURCE = Topic("test.source", 8)
+SINK = Topic("test.sink", 3)
+
+
+@pytest.fixture(params=["memory"])
+async def log(request: pytest.FixtureRequest) -> EventLog:
+    return MemoryEventLog(SystemClock())
+
+
+def records(topic: Topic, *pairs: tuple[str, int]) -> list[Record]:
+    return [Record(topic, key, str(value).encode()) for key, value in pairs]
+
+
+async def take(subscription: Subscription, count: int) -> list[Delivery]:
+    """Poll until ``count`` records came; the test runner's own limit ends a hang."""
+    got: list[Delivery] = []
+    while len(got) < count:
+        got += await subscription.poll(max_records=100, wait_s=1)
+    return got
+
+
+def after(deliveries: list[Delivery]) -> dict[tuple[str, int], int]:
+    return {(d.topic, d.partition): d.offset + 1 for d in deliveries}
+
+
+async def test_records_of_one_key_keep_their_order_in_one_partition(log: EventLog) -> None:
+    await log.append(records(SOURCE, *[(f"cam{n % 5}", n) for n in range(100)]))
+    got = await take(await log.subscribe([SOURCE], "g"), 100)
+    for camera in range(5):
+        mine = [d for d in got if d.key == f"cam{camera}"]
+        assert [int(d.value) for d in mine] == list(range(camera, 100, 5))
+        assert len({d.partition for d in mine}) == 1
+
+
+async def test_a_group_starts_where_it_last_committed(log: EventLog) -> None:
+    await log.append(records(SOURCE, ("a", 1), ("a", 2), ("a", 3)))
+    first = await log.subscribe([SOURCE], "g")
+    await first.commit(after((await take(first, 3))[:2]))
+    await first.close()
+    again = await take(await log.subscribe([SOURCE], "g"), 1)
+    assert [d.value for d in again] == [b"3"]
+
+
+async def test_what_was_not_committed_is_delivered_again(log: EventLog) -> None:
+    await log.append(records(SOURCE, ("a", 1)))
+    first = await log.subscribe([SOURCE], "g")
+    await take(first, 1)
+    await first.close()
+    assert [d.value for d in await take(await log.subscribe([SOURCE], "g"), 1)] == [b"1"]
+
+
+async def test_groups_do_not_disturb_each_other(log: EventLog) -> None:
+    await log.append(records(SOURCE, ("a", 1)))
+    one, two = await log.subscribe([SOURCE], "one"), await log.subscribe([SOURCE], "two")
+    await one.commit(after(await take(one, 1)))
+    assert [d.value for d in await take(two, 1)] == [b"1"]
+
+
+async def test_members_of_a_group_share_the_partitions(log: EventLog) -> None:
+    one, two = await log.subscribe([SOURCE], "g"), await log.subscribe([SOURCE], "g")
+    await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(64)]))
+    got_one, got_two = (
+        await one.poll(max_records=100, wait_s=0),
+        await two.poll(max_records=100, wait_s=0),
+    )
+    assert {d.partition for d in got_one}.isdisjoint({d.partition for d in got_two})
+    assert sorted(int(d.value) for d in got_one + got_two) == list(range(64))
+
+
+async def test_outputs_and_offsets_are_committed_together(log: EventLog) -> None:
+    await log.append(records(SOURCE, ("a", 1)))
+    reader = await log.subscribe([SOURCE], "g")
+    got = await take(reader, 1)
+    await reader.commit(after(got), records(SINK, ("a", 10)))
+    assert await reader.lag() == 0
+    assert [d.value for d in await take(await log.subscribe([SINK], "s"), 1)] == [b"10"]
+
+
+async def test_a_member_that_lost_its_partitions_can_commit_nothing(log: EventLog) -> None:
+    await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(64)]))
+    zombie = await log.subscribe([SOURCE], "g")
+    got = await take(zombie, 64)
+    await log.subscribe([SOURCE], "g")
+    with pytest.raises(PartitionsLost):
+        await zombie.commit(after(got), records(SINK, ("a", 10)))
+    sink = await log.subscribe([SINK], "s")
+    assert await sink.poll(max_records=10, wait_s=0) == []
+
+
+async def test_one_subscription_may_read_several_topics(log: EventLog) -> None:
+    both = await log.subscribe([DETECTIONS, IDENTITIES], "g")
+    await log.append(records(DETECTIONS, ("a", 1)) + records(IDENTITIES, ("a", 2)))
+    assert {d.topic for d in await take(both, 2)} == {DETECTIONS.name, IDENTITIES.name}
+
+
+async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
+    reader = await log.subscribe([SOURCE], "g")
+    await log.append(records(SOURCE, ("a", 1), ("b", 2)))
+    got = await take(reader, 2)
+    assert await reader.lag() == 2
+    await reader.commit(after(got))
+    assert await reader.lag() == 0
+
+
+async def test_no_partition_starves_behind_a_busy_one(log: EventLog) -> None:
+    await log.append(records(SOURCE, *[("busy", n) for n in range(500)]))
+    await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(32)]))
+    got = await (await log.subscribe([SOURCE], "g")).poll(max_records=80, wait_s=0)
+    assert {d.key for d in got} - {"busy"}
+
+
+async def test_a_full_log_holds_writers_back_until_readers_caught_up() -> None:
+    log = MemoryEventLog(SystemClock(), keep_records=2, max_records=4)
+    reader = await log.subscribe([SOURCE], "g")
+    await log.append(records(SOURCE, *[("a", n) for n in range(4)]))
+    writing = asyncio.ensure_future(log.append(records(SOURCE, ("a", 4))))
+    await asyncio.sleep(0)
+    assert not writing.done()
+    await reader.commit(after(await take(reader, 4)))
+    await writing
+    assert [d.value for d in await take(reader, 1)] == [b"4"]
+
+
+async def test_records_that_all_groups_finished_with_are_freed() -> None:
+    log = MemoryEventLog(SystemClock(), keep_records=3, max_records=1000)
+    reader = await log.subscribe([SOURCE], "g")
+    await log.append(records(SOURCE, *[("a", n) for n in range(50)]))
+    await reader.commit(after(await take(reader, 50)))
+    late = await log.subscribe([SOURCE], "late")
+    assert [int(d.value) for d in await take(late, 3)] == [47, 48, 49]
+
+
+@given(
+    values=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 999)), max_size=40),
+    crashes=st.lists(st.integers(1, 9), max_size=8),
+)
+@settings(max_examples=60, deadline=None)
+async def test_reading_with_crashes_loses_and_doubles_no_output(
+    values: list[tuple[str, int]], crashes: list[int]
+) -> None:
+    log = MemoryEventLog(SystemClock())
+    await log.append(records(SOURCE, *values))
+    for batch in [*crashes, 1000]:
+        reader = await log.subscribe([SOURCE], "g")
+        got = await reader.poll(max_records=batch, wait_s=0)
+        if batch % 2 == 0:  # this one crashes before it commits
+            await reader.close()
+            await (reader := await log.subscribe([SOURCE], "g")).poll(max_records=batch, wait_s=0)
+            got = []
+        copies = [Record(SINK, d.key, d.value) for d in got]
+        await reader.commit(after(got), copies)
+        await reader.close()
+    final = await log.subscribe([SOURCE], "g")
+    while got := await final.poll(max_records=100, wait_s=0):
+        await final.commit(after(got), [Record(SINK, d.key, d.value) for d in got])
+    sink = await log.subscribe([SINK], "check")
+    out = []
+    while got := await sink.poll(max_records=100, wait_s=0):
+        out += got
+    for key in "abcdef":
+        assert [int(d.value) for d in out if d.key == key] == [v for k, v in values if k == key]
