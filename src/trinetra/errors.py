@@ -33,7 +33,14 @@ class SourceStalled(SourceUnavailable):
 
 
 class FrameRejected(TrinetraError):
-    """One frame cannot be used (undecodable, too small, too large); count it and go on."""
+    """One frame cannot be used; count it under ``reason`` and go on.
+
+    ``reason`` is undecodable, too_small or too_large.
+    """
+
+    def __init__(self, message: str, *, reason: str = "undecodable") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class MalformedEvent(TrinetraError):
