@@ -1,1 +1,1 @@
-"""identities."""
+"""identity-resolver: detections in frame order become tracks, and tracks become identities."""

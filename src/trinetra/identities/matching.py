@@ -1,0 +1,120 @@
+"""The open-set decision: is this track somebody known, somebody new, or must it stay unknown?
+
+Scores are on the calibrated 0..1 scale, ``(1 + cosine) / 2`` for the models of the manifest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trinetra.events.schema import Candidate, GateEvidence, IdentityStatus, Thresholds
+from trinetra.values import CustomerId, GalleryMatch, IdentityKind
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingPolicy:
+    """Limits of the decision.
+
+    ``new_below`` leaves a gap under ``similarity``: a score within it is neither a match nor proof
+    of a stranger, and calls for more faces before a new identity is made.
+    """
+
+    similarity: float = 0.72
+    margin: float = 0.03
+    min_quality: float = 0.3
+    min_face_px: float = 32.0
+    new_below: float = 0.66
+    enrol_after_faces: int = 3
+    enrol_in_doubt_after_faces: int = 8
+
+    def thresholds(self) -> Thresholds:
+        """Return what an identity event says about these limits."""
+        return Thresholds(self.similarity, self.margin, self.min_quality, self.min_face_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An identity that resembles the track, with its best score over all its embeddings."""
+
+    customer_id: CustomerId
+    kind: IdentityKind
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who a track is, and why."""
+
+    status: IdentityStatus
+    reasons: tuple[str, ...]
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | None = None
+
+
+def calibrated(cosine: float) -> float:
+    """Return a raw cosine on the 0..1 scale of the specification's threshold."""
+    return (1.0 + cosine) / 2.0
+
+
+def rank(matches: Iterable[GalleryMatch]) -> list[Ranked]:
+    """Return one row per identity, best first, ties by id so that replays agree."""
+    best: dict[CustomerId, Ranked] = {}
+    for match in matches:
+        score = calibrated(match.cosine)
+        if match.customer_id not in best or score > best[match.customer_id].score:
+            best[match.customer_id] = Ranked(match.customer_id, match.kind, score)
+    return sorted(best.values(), key=lambda r: (-r.score, r.customer_id))
+
+
+def margin_of(ranked: Sequence[Ranked]) -> float | None:
+    """Return how far the best identity leads the runner-up; None without a runner-up."""
+    return ranked[0].score - ranked[1].score if len(ranked) > 1 else None
+
+
+def candidates_of(ranked: Sequence[Ranked]) -> tuple[Candidate, ...]:
+    """Return the ranking as it goes onto the event."""
+    return tuple(Candidate(r.customer_id, round(r.score, 4)) for r in ranked)
+
+
+def decide(
+    ranked: Sequence[Ranked],
+    gate: GateEvidence | None,
+    *,
+    good_faces: int,
+    in_view: frozenset[CustomerId],
+    policy: MatchingPolicy,
+) -> Decision:
+    """Return the decision for a track with ``good_faces`` usable faces.
+
+    ``gate`` is the verdict on the best-ranked identity; ``in_view`` are the identities of other
+    tracks in the same frame, since nobody stands in two places at once.
+    """
+    if ranked and ranked[0].score >= policy.similarity:
+        return _match(ranked, gate, in_view, policy)
+    doubtful = bool(ranked) and ranked[0].score >= policy.new_below
+    needed = policy.enrol_in_doubt_after_faces if doubtful else policy.enrol_after_faces
+    if good_faces < needed:
+        return Decision("unknown", ("resembles_somebody" if doubtful else "collecting_faces",))
+    return Decision("new", ("no_match",), kind=IdentityKind.ANONYMOUS)
+
+
+def _match(
+    ranked: Sequence[Ranked],
+    gate: GateEvidence | None,
+    in_view: frozenset[CustomerId],
+    policy: MatchingPolicy,
+) -> Decision:
+    best, margin = ranked[0], margin_of(ranked)
+    if margin is not None and margin < policy.margin:
+        return Decision("unknown", ("ambiguous",))
+    if best.customer_id in in_view:
+        return Decision("unknown", ("already_in_view",))
+    if gate is not None and gate.verdict == "impossible":
+        return Decision("unknown", ("gate_impossible",))
+    verdict = f"gate_{gate.verdict}" if gate else "gate_unknown"
+    return Decision("known", ("similar", verdict), best.customer_id, best.kind)
+
+
+def without_faces(unusable: Iterable[str], faces_seen: int) -> Decision:
+    """Return the decision for a track that showed no face good enough to recognise."""
+    reasons = tuple(f"face_{reason}" for reason in sorted(unusable)) if faces_seen else ("no_face",)
+    return Decision("unknown", reasons)

@@ -1,0 +1,263 @@
+"""identity-resolver: reads detections, tracks and recognises, writes identities and alerts."""
+
+import asyncio
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from trinetra.errors import MalformedEvent
+from trinetra.events.codec import decode, encode
+from trinetra.events.schema import AnyEvent, DeadLetter, DetectionEvent, TracksEvent
+from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES, Topic
+from trinetra.identities.ordering import ReorderWindow, Slot
+from trinetra.identities.recognition import Recogniser
+from trinetra.identities.resolver import (
+    CameraState,
+    TrackIdentity,
+    advance,
+    end_all,
+    identity_event,
+    tracks_event,
+)
+from trinetra.identities.tracking import TrackerPolicy
+from trinetra.ports import Delivery, EventLog, Record, Subscription, TopicPartition
+from trinetra.telemetry import (
+    ACTIVE_IDENTITIES,
+    CONSUMER_LAG,
+    EVENTS_LATE,
+    EVENTS_REJECTED,
+    get_logger,
+)
+from trinetra.telemetry import ALERTS as ALERTS_RAISED
+from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
+from trinetra.values import CameraId, EventId, Instant, derive_id, seconds_between
+
+GROUP = "identity-resolver-group"
+log = get_logger("identity-resolver")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverPolicy:
+    """How much is read at once, how long order is waited for, how often things expire."""
+
+    tracker: TrackerPolicy = field(default_factory=TrackerPolicy)
+    poll_records: int = 256
+    poll_wait_s: float = 0.5
+    reorder_pending: int = 16
+    reorder_span_s: float = 1.0
+    expire_every_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A detection event and where it stood in the log."""
+
+    event: DetectionEvent
+    where: TopicPartition
+    offset: int
+
+
+class IdentityResolver:
+    """One member of the resolver group; it owns the cameras of its partitions."""
+
+    name = "identity-resolver"
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        recogniser: Recogniser,
+        policy: ResolverPolicy | None = None,
+    ) -> None:
+        self._log = event_log
+        self._recogniser = recogniser
+        self._policy = policy or ResolverPolicy()
+        self._cameras: dict[CameraId, CameraState] = {}
+        self._held: dict[EventId, _Arrival] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._heard_s: dict[CameraId, float] = {}
+        self._expired_at: Instant | None = None
+        self._ready = False
+
+    def ready(self) -> bool:
+        """Return whether the service reads its topic."""
+        return self._ready
+
+    def status(self) -> dict[str, object]:
+        """Return what the health page shows."""
+        return {
+            "cameras": len(self._cameras),
+            "active_identities": len(self._recogniser.registry),
+        }
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Resolve until told to stop, then what is still in the log, then end every track."""
+        subscription = await self._log.subscribe([DETECTIONS], GROUP)
+        self._ready = True
+        try:
+            while not stopping.is_set() or await subscription.lag() > len(self._held):
+                await self._cycle(subscription)
+            await self._commit(subscription, await self._flush())
+        finally:
+            self._ready = False
+            await subscription.close()
+
+    async def _cycle(self, subscription: Subscription) -> None:
+        policy = self._policy
+        deliveries = await subscription.poll(
+            max_records=policy.poll_records, wait_s=policy.poll_wait_s
+        )
+        outputs = self._admit(deliveries)
+        outputs += await self._release(everything=False)
+        await self._commit(subscription, outputs)
+        CONSUMER_LAG.labels(self.name).set(await subscription.lag())
+
+    def _admit(self, deliveries: Iterable[Delivery]) -> list[Record]:
+        """Put readable events into their cameras' windows; return the others as dead letters."""
+        rejected = []
+        for delivery in deliveries:
+            where = (delivery.topic, delivery.partition)
+            self._next[where] = delivery.offset + 1
+            try:
+                event = decode(delivery.value)
+            except MalformedEvent as fault:
+                rejected.append(self._dead_letter(delivery, fault))
+                continue
+            if isinstance(event, DetectionEvent):
+                self._admit_event(_Arrival(event, where, delivery.offset))
+            else:
+                misplaced = MalformedEvent(f"a {type(event).__name__} does not belong here")
+                rejected.append(self._dead_letter(delivery, misplaced))
+        return rejected
+
+    def _admit_event(self, arrival: _Arrival) -> None:
+        event = arrival.event
+        camera = self._camera(event.camera_id)
+        self._heard_s[event.camera_id] = self._recogniser.clock.monotonic()
+        admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, event))
+        if admission == "accepted":
+            self._held[event.event_id] = arrival
+        else:
+            EVENTS_LATE.labels(event.camera_id, admission).inc()
+
+    def _camera(self, camera_id: CameraId) -> CameraState:
+        if camera_id not in self._cameras:
+            window = ReorderWindow[DetectionEvent](
+                self._policy.reorder_pending, self._policy.reorder_span_s
+            )
+            self._cameras[camera_id] = CameraState(camera_id, window)
+        return self._cameras[camera_id]
+
+    async def _release(self, *, everything: bool) -> list[Record]:
+        """Resolve what need not wait any longer, over all cameras in the order of capture."""
+        now_s = self._recogniser.clock.monotonic()
+        turns = [
+            camera.window.release(everything=everything or self._is_idle(camera, now_s))
+            for camera in self._cameras.values()
+        ]
+        outputs: list[Record] = []
+        for slot in heapq.merge(*turns, key=lambda slot: slot.captured_at):
+            del self._held[slot.item.event_id]
+            outputs += await self._resolve(self._cameras[slot.item.camera_id], slot.item)
+            await asyncio.sleep(0)  # let the other services of this process have their turn
+        return outputs
+
+    def _is_idle(self, camera: CameraState, now_s: float) -> bool:
+        """Return whether nothing came from a camera for so long that a gap will not close."""
+        return now_s - self._heard_s[camera.camera_id] > self._policy.reorder_span_s
+
+    async def _resolve(self, camera: CameraState, event: DetectionEvent) -> list[Record]:
+        recogniser = self._recogniser
+        outcome = advance(
+            camera,
+            event,
+            site_id=recogniser.site_id,
+            dimension=recogniser.dimension,
+            policy=self._policy.tracker,
+        )
+        for fault in outcome.faults:
+            EVENTS_REJECTED.labels(DETECTIONS.name).inc()
+            log.warning("face ignored", event_id=event.event_id, fault=str(fault))
+        changed, alerts = await recogniser.recognise(camera.camera_id, outcome, event.captured_at)
+        changed += await recogniser.conclude(outcome.ended)
+        await self._expire(event.captured_at)
+        ACTIVE_IDENTITIES.set(len(recogniser.registry))
+        for alert in alerts:
+            ALERTS_RAISED.labels(alert.rule).inc()
+        return [
+            *self._announce(camera, changed, event.captured_at),
+            _record(IDENTITIES, tracks_event(event, outcome)),
+            *(_record(ALERTS, alert) for alert in alerts),
+        ]
+
+    def _announce(
+        self, camera: CameraState, changed: Iterable[TrackIdentity], captured_at: Instant
+    ) -> list[Record]:
+        records = []
+        for identity in changed:
+            event = identity_event(
+                identity, self._recogniser.site_id, camera.camera_id, captured_at
+            )
+            IDENTITIES_DECIDED.labels(camera.camera_id, event.status).inc()
+            records.append(_record(IDENTITIES, event))
+        return records
+
+    async def _flush(self) -> list[Record]:
+        """Resolve what the windows still hold and end every track."""
+        outputs = await self._release(everything=True)
+        for camera in self._cameras.values():
+            ended = end_all(camera)
+            if ended:
+                last = max(identity.seen_at for identity in ended)
+                changed = await self._recogniser.conclude(ended)
+                outputs += self._announce(camera, changed, last)
+                outputs.append(_record(IDENTITIES, self._farewell(camera, ended, last)))
+        return outputs
+
+    def _farewell(
+        self, camera: CameraState, ended: tuple[TrackIdentity, ...], last: Instant
+    ) -> TracksEvent:
+        tracks = tuple(identity.track_id for identity in ended)
+        return TracksEvent(
+            event_id=EventId(derive_id("trs", *tracks)),
+            site_id=self._recogniser.site_id,
+            camera_id=camera.camera_id,
+            captured_at=last,
+            frame_seq=0,
+            frame_width=1,
+            frame_height=1,
+            ended=tracks,
+        )
+
+    async def _commit(self, subscription: Subscription, outputs: list[Record]) -> None:
+        """Commit up to the first event that is still held back, so that a crash re-reads it."""
+        next_offsets = dict(self._next)
+        for arrival in self._held.values():
+            next_offsets[arrival.where] = min(next_offsets[arrival.where], arrival.offset)
+        if next_offsets or outputs:
+            await subscription.commit(next_offsets, outputs)
+
+    async def _expire(self, captured_at: Instant) -> None:
+        due = self._expired_at is None or (
+            seconds_between(self._expired_at, captured_at) >= self._policy.expire_every_s
+        )
+        if due:
+            self._expired_at = captured_at
+            await self._recogniser.expire(captured_at)
+
+    def _dead_letter(self, delivery: Delivery, fault: MalformedEvent) -> Record:
+        EVENTS_REJECTED.labels(delivery.topic).inc()
+        log.warning(
+            "event rejected", topic=delivery.topic, offset=delivery.offset, fault=str(fault)
+        )
+        letter = DeadLetter(
+            topic=delivery.topic,
+            partition=delivery.partition,
+            offset=delivery.offset,
+            reason=str(fault),
+            payload=delivery.value,
+        )
+        return Record(DEAD_LETTERS, delivery.key, encode(letter))
+
+
+def _record(topic: Topic, event: AnyEvent) -> Record:
+    return Record(topic, event.camera_id, encode(event))
