@@ -1,0 +1,154 @@
+"""``trinetra init``, ``check`` and ``schema``: write a site file, and find what is wrong in one."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.site import (
+    EXAMPLE,
+    Camera,
+    Problem,
+    Site,
+    SiteInvalid,
+    StreamSource,
+    load_site,
+    schema_text,
+)
+
+_SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
+_NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")]
+_Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.command("init")(init)
+    app.command("check")(check)
+    app.command("schema")(schema)
+
+
+def init(path: _NewFile = Path("site.yaml"), *, force: _Force = False) -> None:
+    """Write a commented example of a site file."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(EXAMPLE)
+    except FileExistsError:
+        raise ConfigurationError(
+            f"{path} exists already: choose another name, or replace it with --force"
+        ) from None
+    except OSError as cause:
+        raise StorageFull(f"{path} cannot be written: {(cause.strerror or '').lower()}") from cause
+    output().print(f"Wrote {path}. Edit it, then run: trinetra check {path}", markup=False)
+
+
+def check(site: _SiteFile, *, as_json: _Json = False) -> None:
+    """Check a site file and tell every mistake at once."""
+    try:
+        loaded = load_site(site)
+    except SiteInvalid as invalid:
+        _print_problems(invalid.problems, as_json=as_json)
+        raise typer.Exit(1) from None
+    notes = list(_notes(loaded))
+    if as_json:
+        print_json({"ok": True, "site": _summary(loaded), "notes": notes, "problems": []})
+        return
+    output().print(_table(loaded))
+    for text in notes:
+        note(text)
+
+
+def schema() -> None:
+    """Print the JSON Schema of site files, for editors."""
+    print_text(schema_text())
+
+
+def _print_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"ok": False, "problems": [asdict(problem) for problem in problems]})
+        return
+    console = output()
+    for problem in problems:
+        console.print(_line(problem), soft_wrap=True)
+    mistakes = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+    console.print(f"{mistakes} found.", style="bold red")
+
+
+def _line(problem: Problem) -> Text:
+    return Text.assemble(
+        (f"{problem.file}:{problem.line}:{problem.column}: ", "bold"),
+        (f"{problem.path}: " if problem.path else "", "cyan"),
+        problem.message,
+        (f"  hint: {problem.hint}", "green"),
+    )
+
+
+def _notes(site: Site) -> Iterator[str]:
+    """Yield what may be right elsewhere but would stop a run on this machine, as it is now."""
+    for camera in site.cameras:
+        source = camera.source
+        if isinstance(source, StreamSource):
+            for name in source.unset_variables(os.environ):
+                yield f"camera {camera.id}: the environment variable {name} is not set here"
+        elif not source.path.exists():
+            yield f"camera {camera.id}: {source.path} is not on this machine"
+
+
+def _summary(site: Site) -> dict[str, object]:
+    return {
+        "id": site.site,
+        "timezone": site.timezone,
+        "cameras": {camera.id: _camera_summary(camera) for camera in site.cameras},
+        "edges": len(site.topology.edges),
+        "overlaps": len(site.topology.overlaps),
+    }
+
+
+def _camera_summary(camera: Camera) -> dict[str, object]:
+    return {
+        "role": camera.role.value,
+        "source": camera.source.shown,
+        "fps": [camera.fps_floor, camera.fps, camera.fps_ceiling],
+        "reads_faces": camera.reads_faces,
+        "labels": sorted(camera.labels),
+        "zones": [zone.id for zone in camera.zones],
+        "lines": [line.id for line in camera.lines],
+    }
+
+
+def _table(site: Site) -> Table:
+    table = Table(
+        title=f"{site.site} ({site.timezone})",
+        title_justify="left",
+        caption=f"{len(site.topology.edges)} ways, {len(site.topology.overlaps)} overlaps",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for heading in ("camera", "role", "source"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("frames/s", "faces", "zones and lines"):
+        table.add_column(heading)
+    for camera in site.cameras:
+        table.add_row(*(Text(cell) for cell in _row(camera)))
+    return table
+
+
+def _row(camera: Camera) -> tuple[str, ...]:
+    return (
+        camera.id,
+        camera.role.value,
+        camera.source.shown,
+        f"{camera.fps:g} ({camera.fps_floor:g}-{camera.fps_ceiling:g})",
+        "yes" if camera.reads_faces else "no",
+        " ".join(shape.id for shape in (*camera.zones, *camera.lines)),
+    )

@@ -1,0 +1,55 @@
+"""The site file: which cameras there are, how they lie to each other, and what is decided how."""
+
+from trinetra.site.editor import json_schema, schema_text
+from trinetra.site.example import EXAMPLE
+from trinetra.site.load import Problem, SiteInvalid, load_site, site_from_text
+from trinetra.site.schema import (
+    ROLE_DEFAULTS,
+    Camera,
+    Credentials,
+    Edge,
+    FileSource,
+    FloorPosition,
+    FolderSource,
+    Line,
+    Matching,
+    Policies,
+    Registry,
+    Retention,
+    RoleDefaults,
+    Site,
+    Stays,
+    StreamSource,
+    Topology,
+    Tracking,
+    Zone,
+)
+
+__all__ = [
+    "EXAMPLE",
+    "ROLE_DEFAULTS",
+    "Camera",
+    "Credentials",
+    "Edge",
+    "FileSource",
+    "FloorPosition",
+    "FolderSource",
+    "Line",
+    "Matching",
+    "Policies",
+    "Problem",
+    "Registry",
+    "Retention",
+    "RoleDefaults",
+    "Site",
+    "SiteInvalid",
+    "Stays",
+    "StreamSource",
+    "Topology",
+    "Tracking",
+    "Zone",
+    "json_schema",
+    "load_site",
+    "schema_text",
+    "site_from_text",
+]

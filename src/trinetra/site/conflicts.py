@@ -1,0 +1,99 @@
+"""Rules that hold between entries of a site file: unique ids, edges between known cameras.
+
+They read the plain document, not the models, so that they can be told together with every other
+problem of a file that is not valid yet. What is not of the expected shape is left to the models.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two entries that cannot both be right, placed at the later one."""
+
+    loc: Loc
+    message: str
+    hint: str
+
+
+def find_conflicts(document: object) -> list[Conflict]:
+    """Return every contradiction between entries of a site document."""
+    cameras = list(_mappings(document, "cameras"))
+    found = list(_repeated_ids(cameras, ("cameras",), "camera"))
+    for index, camera in cameras:
+        for kind, word in (("zones", "zone"), ("lines", "line")):
+            found += _repeated_ids(_mappings(camera, kind), ("cameras", index, kind), word)
+    known = [name for _, camera in cameras if isinstance(name := camera.get("id"), str)]
+    topology = document.get("topology") if isinstance(document, Mapping) else None
+    return [*found, *_edge_conflicts(topology, known), *_overlap_conflicts(topology, known)]
+
+
+def _items(parent: object, key: str) -> list[object]:
+    value = parent.get(key) if isinstance(parent, Mapping) else None
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+
+
+def _mappings(parent: object, key: str) -> Iterator[tuple[int, Mapping[str, object]]]:
+    for index, item in enumerate(_items(parent, key)):
+        if isinstance(item, Mapping):
+            yield index, item
+
+
+def _repeated_ids(
+    items: Iterable[tuple[int, Mapping[str, object]]],
+    parent: Loc,
+    word: str,
+) -> Iterator[Conflict]:
+    seen: set[str] = set()
+    for index, item in items:
+        if not isinstance(name := item.get("id"), str):
+            continue
+        if name in seen:
+            yield Conflict((*parent, index, "id"), f"another {word} has this id", "ids are unique")
+        seen.add(name)
+
+
+def _edge_conflicts(topology: object, known: Sequence[str]) -> Iterator[Conflict]:
+    seen: set[frozenset[object]] = set()
+    for index, edge in _mappings(topology, "edges"):
+        loc: Loc = ("topology", "edges", index)
+        ends = [edge.get("from"), edge.get("to")]
+        for key, end in zip(("from", "to"), ends, strict=True):
+            yield from _unknown_camera(end, known, (*loc, key))
+        yield from _pair_conflicts(ends, seen, loc, "edge")
+
+
+def _overlap_conflicts(topology: object, known: Sequence[str]) -> Iterator[Conflict]:
+    seen: set[frozenset[object]] = set()
+    for index, pair in enumerate(_items(topology, "overlaps")):
+        loc: Loc = ("topology", "overlaps", index)
+        ends = list(pair) if isinstance(pair, list | tuple) else []
+        for place, end in enumerate(ends):
+            yield from _unknown_camera(end, known, (*loc, place))
+        yield from _pair_conflicts(ends, seen, loc, "overlap")
+
+
+def _unknown_camera(name: object, known: Sequence[str], loc: Loc) -> Iterator[Conflict]:
+    if isinstance(name, str) and name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"cameras: {', '.join(known) or 'none'}"
+        yield Conflict(loc, "no camera has this id", hint)
+
+
+def _pair_conflicts(
+    ends: Sequence[object], seen: set[frozenset[object]], loc: Loc, word: str
+) -> Iterator[Conflict]:
+    names = [end for end in ends if isinstance(end, str)]
+    if len(names) != 2:  # noqa: PLR2004 - a pair
+        return
+    pair: frozenset[object] = frozenset(names)
+    if len(pair) == 1:
+        yield Conflict(loc, f"an {word} from a camera to itself", "name two different cameras")
+    elif pair in seen:
+        hint = "an edge counts in both directions" if word == "edge" else "leave one out"
+        yield Conflict(loc, f"these two cameras have an {word} already", hint)
+    seen.add(pair)

@@ -1,0 +1,203 @@
+"""YAML text to plain data, remembering at which line and column every value stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+Loc = tuple[str | int, ...]
+MAX_BYTES = 1_000_000
+_MAX_DEPTH = 20
+_MAX_VALUES = 100_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line and a column, both counted from 1."""
+
+    line: int
+    column: int
+
+
+START = Place(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong at one place of the text."""
+
+    place: Place
+    message: str
+    hint: str
+    loc: Loc = ()
+
+
+class Unreadable(Exception):
+    """The text is no YAML document; ``fault`` tells why and where."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+@dataclass(slots=True)
+class Document:
+    """Plain data, the places of its values and keys, and faults that did not stop the reading."""
+
+    data: Any = None
+    values: dict[Loc, Place] = field(default_factory=dict)
+    keys: dict[Loc, Place] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def place_of_value(self, loc: Loc) -> Place:
+        """Return where the value stands, or the nearest value that encloses it."""
+        while loc and loc not in self.values:
+            loc = loc[:-1]
+        return self.values.get(loc, START)
+
+    def place_of_key(self, loc: Loc) -> Place:
+        """Return where the key stands, or what encloses it."""
+        return self.keys.get(loc) or self.place_of_value(loc)
+
+
+def decode_text(payload: bytes) -> str:
+    """Return UTF-8 bytes as text; raises Unreadable with the place of the first bad byte."""
+    if len(payload) > MAX_BYTES:
+        raise Unreadable(Fault(START, f"larger than {MAX_BYTES:,} bytes", "is it a site file?"))
+    try:
+        return payload.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        good = payload[: cause.start].decode("utf-8-sig", "replace")
+        raise Unreadable(
+            Fault(_end_of(good), "not UTF-8 text", "save the file in the encoding UTF-8")
+        ) from cause
+
+
+def _end_of(text: str) -> Place:
+    line, last = text.count("\n") + 1, text.rsplit("\n", 1)[-1]
+    return Place(line, len(last) + 1)
+
+
+def read_document(text: str) -> Document:
+    """Return the one YAML document in ``text``; raises Unreadable where it is none."""
+    try:
+        _refuse_depth(text)
+        root = YAML(typ="safe", pure=True).compose(text)
+    except ReaderError as cause:
+        place = _end_of(text[: cause.position])
+        raise Unreadable(
+            Fault(place, "a control character", "remove it, or retype the line")
+        ) from cause
+    except MarkedYAMLError as cause:
+        raise Unreadable(_syntax_fault(cause)) from cause
+    except YAMLError as cause:
+        raise Unreadable(Fault(START, "not a YAML document", "see `trinetra init`")) from cause
+    document = Document()
+    if root is not None:
+        document.data = _Builder(document).build(root, ())
+    return document
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse deep nesting before anything recurses over it."""
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        name = type(event).__name__
+        depth += name.endswith(("MappingStartEvent", "SequenceStartEvent"))
+        depth -= name.endswith(("MappingEndEvent", "SequenceEndEvent"))
+        if depth > _MAX_DEPTH:
+            mark = event.start_mark
+            raise Unreadable(
+                Fault(Place(mark.line + 1, mark.column + 1), "nested too deeply", _DEPTH_HINT)
+            )
+
+
+_DEPTH_HINT = f"a site file nests at most {_MAX_DEPTH} levels: look for stray brackets or dashes"
+# The parser quotes the text it stumbled over, which may be a password: only our own words go out.
+_SYNTAX: Mapping[str, tuple[str, str]] = {
+    "\\t": ("a tab stands here", "indent with spaces, not with tabs"),
+    "undefined alias": ("no anchor has this name", "put quotes around a value that starts with *"),
+    "cannot start any token": (
+        "a value cannot start with this character",
+        "put quotes around the value",
+    ),
+    "another document": (
+        "a second document starts here",
+        "a site file holds one document: remove the line ---",
+    ),
+    "end of stream": ("the text ends inside a value", "a quote or bracket is not closed"),
+    "mapping values are not allowed": (
+        "a key cannot stand here",
+        "align keys that belong together; a value with a colon and a space needs quotes",
+    ),
+    "block end": (
+        "the indentation does not fit",
+        "indent keys that belong together by the same number of spaces",
+    ),
+    "',' or ']'": ("a list is not closed", "close the bracket [ with ], part entries with commas"),
+    "',' or '}'": ("a mapping is not closed", "close the brace { with }, part entries with commas"),
+    "could not find expected ':'": ("a colon is missing", "write key: value"),
+}
+_OTHER_SYNTAX = ("not valid YAML", "check the quotes, brackets and indentation around here")
+
+
+def _syntax_fault(error: MarkedYAMLError) -> Fault:
+    mark = error.problem_mark or error.context_mark
+    place = Place(mark.line + 1, mark.column + 1) if mark else START
+    problem = str(error.problem)
+    known = (words for part, words in _SYNTAX.items() if part in problem)
+    return Fault(place, *next(known, _OTHER_SYNTAX))
+
+
+class _Builder:
+    """Walks the composed nodes once; anchors are followed, within bounds."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._constructor = YAML(typ="safe", pure=True).constructor
+        self._count = 0
+
+    def build(self, node: Node, loc: Loc) -> Any:
+        self._bound(node, loc)
+        self._document.values[loc] = _place(node)
+        if isinstance(node, MappingNode):
+            return self._mapping(node, loc)
+        if isinstance(node, SequenceNode):
+            return [self.build(child, (*loc, i)) for i, child in enumerate(node.value)]
+        return self._scalar(node, loc)
+
+    def _bound(self, node: Node, loc: Loc) -> None:
+        self._count += 1
+        if len(loc) > _MAX_DEPTH or self._count > _MAX_VALUES:
+            hint = "anchors and aliases repeat too much here: write the values out"
+            raise Unreadable(Fault(_place(node), "too many or too deeply nested values", hint))
+
+    def _mapping(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
+        built: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
+            place = _place(key_node)
+            if key in built:
+                fault = Fault(place, "this key is given twice", "keep one of the two", (*loc, key))
+                self._document.faults.append(fault)
+                continue
+            self._document.keys[(*loc, key)] = place
+            built[key] = self.build(value_node, (*loc, key))
+        return built
+
+    def _scalar(self, node: Node, loc: Loc) -> Any:
+        try:
+            return self._constructor.construct_object(node)
+        except (YAMLError, ValueError):
+            hint = "put quotes around the value if it is text"
+            fault = Fault(_place(node), "not a value that can be read", hint, loc)
+            self._document.faults.append(fault)
+            return None
+
+
+def _place(node: Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,163 @@
+"""Load a site file, or tell every problem in it at once, each with its line and column."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from trinetra.errors import ConfigurationError
+from trinetra.site.conflicts import find_conflicts
+from trinetra.site.document import (
+    START,
+    Document,
+    Fault,
+    Loc,
+    Unreadable,
+    decode_text,
+    read_document,
+)
+from trinetra.site.explain import explain
+from trinetra.site.schema import Site, StreamSource
+from trinetra.telemetry import mask_urls
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend in a site file; ``path`` is the dotted place, like ``cameras[0].role``."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}:{self.column}: {where}{self.message} ({self.hint})"
+
+
+class SiteInvalid(ConfigurationError):
+    """A site file cannot be used; ``problems`` holds everything that is wrong with it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+def load_site(path: Path, environ: Mapping[str, str] | None = None) -> Site:
+    """Return the site that a file describes.
+
+    With ``environ``, the environment variables that cameras take their credentials from must be
+    set. Raises SiteInvalid with all problems.
+    """
+    try:
+        payload = path.read_bytes()
+    except OSError as cause:
+        reason = (cause.strerror or "unreadable").lower()
+        hint = "`trinetra init` writes an example" if not path.exists() else "check the path"
+        raise _invalid(path, [Fault(START, f"cannot be read: {reason}", hint)]) from None
+    try:
+        text = decode_text(payload)
+    except Unreadable as cause:
+        raise _invalid(path, [cause.fault]) from None
+    return site_from_text(text, path=path, environ=environ)
+
+
+def site_from_text(
+    text: str, *, path: Path = Path("site.yaml"), environ: Mapping[str, str] | None = None
+) -> Site:
+    """Return the site that a text describes; ``path`` is its name and the root of its paths.
+
+    Raises SiteInvalid with all problems.
+    """
+    try:
+        document = read_document(text)
+    except Unreadable as cause:
+        raise _invalid(path, [cause.fault]) from None
+    if not isinstance(document.data, dict):
+        what = "the file is empty" if document.data is None else "not a mapping of keys to values"
+        hint = "`trinetra init` writes an example to start from"
+        raise _invalid(path, [Fault(START, what, hint), *document.faults])
+    site, faults = _validate(document, path)
+    if site is None or faults:
+        raise _invalid(path, faults)
+    if unset := list(_unset_variables(site, document, environ)):
+        raise _invalid(path, unset)
+    return site
+
+
+def _validate(document: Document, path: Path) -> tuple[Site | None, list[Fault]]:
+    faults = list(document.faults)
+    faults += [
+        Fault(document.place_of_value(c.loc), c.message, c.hint, c.loc)
+        for c in find_conflicts(document.data)
+    ]
+    try:
+        site = Site.model_validate(document.data, context={"folder": path.parent})
+    except ValidationError as cause:
+        errors = cause.errors(include_url=False)
+        return None, [*faults, *(f for e in errors if (f := _fault_of(e, document)))]
+    return site, faults
+
+
+_TOLD_OTHERWISE = frozenset({"conflict", "default_factory_not_called"})
+
+
+def _fault_of(error: ErrorDetails, document: Document) -> Fault | None:
+    loc = _in_file(error["loc"])
+    if error["type"] in _TOLD_OTHERWISE or _only_has_bad_entries(error):
+        return None
+    if any(fault.loc == loc for fault in document.faults):
+        return None
+    on_key = error["type"] == "extra_forbidden"
+    place = document.place_of_key(loc) if on_key else document.place_of_value(loc)
+    return Fault(place, *explain(error, loc), loc)
+
+
+def _only_has_bad_entries(error: ErrorDetails) -> bool:
+    """Return whether a list is called too short only because entries in it are refused."""
+    ctx = error.get("ctx", {})
+    return error["type"] == "too_short" and len(error["input"]) >= ctx["min_length"]
+
+
+def _in_file(loc: Loc) -> Loc:
+    """Drop the name that Pydantic puts after ``source`` to tell which kind of source it took."""
+    return (*loc[:3], *loc[4:]) if loc[2:3] == ("source",) else loc
+
+
+def _unset_variables(
+    site: Site, document: Document, environ: Mapping[str, str] | None
+) -> Iterator[Fault]:
+    if environ is None:
+        return
+    for index, camera in enumerate(site.cameras):
+        if isinstance(camera.source, StreamSource):
+            loc: Loc = ("cameras", index, "source")
+            place = document.place_of_value(loc)
+            for name in camera.source.unset_variables(environ):
+                hint = "export it before you start, or remove the key"
+                yield Fault(place, f"the environment variable {name} is not set", hint, loc)
+
+
+def _invalid(path: Path, faults: list[Fault]) -> SiteInvalid:
+    return SiteInvalid(
+        [
+            Problem(
+                str(path),
+                fault.place.line,
+                fault.place.column,
+                _dotted(fault.loc),
+                mask_urls(fault.message),
+                mask_urls(fault.hint),
+            )
+            for fault in sorted(faults, key=lambda fault: fault.place)
+        ]
+    )
+
+
+def _dotted(loc: Loc) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    return mask_urls("".join(steps).removeprefix("."))
