@@ -1,0 +1,180 @@
+"""Runs services: signals, one task group, an ordered drain to a deadline, health and metrics.
+
+Services are given in the order in which data flows. When told to stop, or when the first of them
+has nothing more to read, each in turn ceases its intake, finishes what it holds and returns, so
+that nothing is lost between them.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Protocol
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+
+from trinetra.errors import ConfigurationError, TrinetraError
+from trinetra.telemetry import exposition, get_logger
+
+log = get_logger("hosting")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Service(Protocol):
+    """A stage of the platform that runs until told to stop."""
+
+    @property
+    def name(self) -> str:
+        """The service's name in logs, metrics and on the health page."""
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until ``stopping`` is set or the input has ended, then drain and return."""
+
+    def ready(self) -> bool:
+        """Return whether the service does its work now."""
+
+    def status(self) -> object:
+        """Return detail for the health page, as plain values."""
+
+
+class DrainIncomplete(TrinetraError):
+    """Services did not finish within the drain deadline and were cancelled."""
+
+
+async def host(
+    services: Sequence[Service], *, stop: asyncio.Event, drain_deadline_s: float
+) -> None:
+    """Run the services until ``stop`` is set or the first one ends, then drain them in order.
+
+    The first failure of any service cancels the others and is raised as it is. Raises
+    DrainIncomplete when the deadline passes.
+    """
+    stoppings = [asyncio.Event() for _ in services]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(service.run(stopping), name=service.name)
+                for service, stopping in zip(services, stoppings, strict=True)
+            ]
+            await _until(stop, tasks[0])
+            log.info("draining", deadline_s=drain_deadline_s)
+            await _drain(tasks, stoppings, drain_deadline_s)
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from failures
+
+
+async def _until(stop: asyncio.Event, first: asyncio.Task[None]) -> None:
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({stopped, first}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+
+
+async def _drain(
+    tasks: Sequence[asyncio.Task[None]], stoppings: Sequence[asyncio.Event], deadline_s: float
+) -> None:
+    try:
+        async with asyncio.timeout(deadline_s):
+            for task, stopping in zip(tasks, stoppings, strict=True):
+                stopping.set()
+                await asyncio.wait({task})
+    except TimeoutError:
+        late = [task.get_name() for task in tasks if not task.done()]
+        raise DrainIncomplete(
+            f"{', '.join(late)} did not finish within {deadline_s:g} s and was stopped; "
+            "what was not committed will be read again"
+        ) from None
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first true exception inside nested groups."""
+    found = failures.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[asyncio.Event]:
+    """Provide an event that SIGINT and SIGTERM set; a second signal interrupts at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    main = asyncio.current_task()
+
+    def on_signal() -> None:
+        if stop.is_set() and main is not None:
+            main.cancel()
+        stop.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield stop
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def health_app(services: Sequence[Service]) -> FastAPI:
+    """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``."""
+    app = FastAPI(title="TRINETRA health", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/health/live")
+    def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/health/ready")
+    def ready() -> JSONResponse:
+        detail = {s.name: {"ready": s.ready(), "detail": s.status()} for s in services}
+        all_ready = all(service.ready() for service in services)
+        state = "ready" if all_ready else "not ready"
+        return JSONResponse(
+            {"status": state, "services": detail}, status_code=200 if all_ready else 503
+        )
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+class _QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves the signals to ``stop_on_signals``."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, *, address: str, port: int) -> AsyncIterator[int]:
+    """Serve an app while the context lasts; yields the port, chosen freely for port 0.
+
+    Raises ConfigurationError when the address cannot be bound.
+    """
+    listener = _bind(address, port)
+    bound = int(listener.getsockname()[1])
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
+    server = _QuietServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        yield bound
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((address, port), backlog=64)
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot listen on {address}:{port} ({cause.strerror}); "
+            "stop what uses it, or set TRINETRA_HOST and the service's TRINETRA_*_PORT"
+        ) from cause
