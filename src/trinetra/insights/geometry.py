@@ -1,0 +1,123 @@
+"""Plane geometry of feet, zones and lines.
+
+Points are normalised image coordinates, ``(..., 2)`` float64; y grows DOWNWARDS. "Left" and
+"right" of a line from a to b are what someone sees who stands on a and looks at b on the image as
+displayed.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.events.schema import Point
+
+Points = NDArray[np.float64]
+_BOUNDARY = 1e-9
+
+
+def foot_points(xyxy: Points, width: float, height: float) -> Points:
+    """Return where boxes ``(n, 4)`` in pixels stand: bottom centre, normalised, clipped to 0..1."""
+    feet = np.column_stack(((xyxy[:, 0] + xyxy[:, 2]) / (2 * width), xyxy[:, 3] / height))
+    return feet.clip(0.0, 1.0)
+
+
+def inside_polygon(points: Points, polygon: Sequence[Point] | Points) -> NDArray[np.bool_]:
+    """Return for each of ``points (n, 2)`` whether it lies in the polygon; its boundary belongs.
+
+    Even-odd ray casting with half-open edges (W. R. Franklin, PNPOLY), so that a ray through a
+    corner is counted once; points within 1e-9 of an edge are taken as inside beforehand.
+    """
+    start = np.asarray(polygon, np.float64)
+    edge = np.roll(start, -1, axis=0) - start
+    offset = points[:, None, :] - start[None, :, :]
+    cross = edge[:, 0] * offset[..., 1] - edge[:, 1] * offset[..., 0]
+    spans = (offset[..., 1] < 0) != (offset[..., 1] < edge[:, 1])
+    to_the_right = np.where(edge[:, 1] > 0, cross > 0, cross < 0)
+    odd = np.logical_xor.reduce(spans & to_the_right, axis=1)
+    near = np.logical_or.reduce(_distance_to_edges(offset, edge) <= _BOUNDARY, axis=1)
+    inside: NDArray[np.bool_] = odd | near
+    return inside
+
+
+def _distance_to_edges(offset: Points, edge: Points) -> Points:
+    """Return distances ``(n, m)`` of points to edges; ``offset (n, m, 2)`` is from edge starts."""
+    length_squared = np.maximum((edge**2).sum(axis=1), np.finfo(np.float64).tiny)
+    along = ((offset * edge).sum(axis=2) / length_squared).clip(0.0, 1.0)
+    distance: Points = np.linalg.norm(offset - along[..., None] * edge, axis=2)
+    return distance
+
+
+def signed_distance(points: Points, a: Point, b: Point, aspect: float = 1.0) -> Points:
+    """Return distances ``(n,)`` to the endless line through a and b; positive = right of it.
+
+    Unit: the frame's height, when ``aspect`` is the frame's width / height. Zero is on the line.
+    """
+    scale = np.array([aspect, 1.0])
+    direction = (np.asarray(b) - np.asarray(a)) * scale
+    offset = (points - np.asarray(a)) * scale
+    cross = direction[0] * offset[:, 1] - direction[1] * offset[:, 0]
+    distance: Points = cross / np.hypot(*direction)
+    return distance
+
+
+def crossing(start: Point, end: Point, a: Point, b: Point) -> int:
+    """Return +1 if the step from start to end crosses segment a-b left to right, -1 right to left.
+
+    0 when it stays on one side or passes beside the segment; the segment's ends belong to it. A
+    point on the line counts as right of it, so that the crossings of a path made of many steps sum
+    up correctly, also when a step ends on the line.
+    """
+    before, behind = _cross(a, b, start), _cross(a, b, end)
+    if (before >= 0) == (behind >= 0):
+        return 0
+    share = before / (before - behind)
+    hit = (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
+    if not 0.0 <= _along(a, b, hit) <= 1.0:
+        return 0
+    return 1 if behind >= 0 else -1
+
+
+def _cross(a: Point, b: Point, p: Point) -> float:
+    return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
+
+
+def _along(a: Point, b: Point, p: Point) -> float:
+    """Return where p projects onto the line: 0 at a, 1 at b."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    return ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy)
+
+
+def polygon_area(polygon: Sequence[Point]) -> float:
+    """Return the area of a simple polygon (shoelace formula), whatever its orientation."""
+    x, y = np.asarray(polygon, np.float64).T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
+def is_simple(polygon: Sequence[Point]) -> bool:
+    """Return whether no two edges meet except neighbours in their common corner."""
+    if len(set(polygon)) < len(polygon):
+        return False
+    edges = list(zip(polygon, (*polygon[1:], polygon[0]), strict=True))
+    return not any(
+        _edges_meet(edges[i], edges[j], neighbours=j - i in (1, len(edges) - 1))
+        for i in range(len(edges))
+        for j in range(i + 1, len(edges))
+    )
+
+
+def _edges_meet(one: tuple[Point, Point], two: tuple[Point, Point], *, neighbours: bool) -> bool:
+    (a, b), (c, d) = one, two
+    if neighbours:
+        # They share a corner; they meet elsewhere only if the outer end of one lies on the other.
+        return any(_on_segment(*one, p) for p in two if p not in one) or any(
+            _on_segment(*two, p) for p in one if p not in two
+        )
+    if any(_on_segment(a, b, p) for p in two) or any(_on_segment(c, d, p) for p in one):
+        return True
+    apart = _cross(a, b, c) * _cross(a, b, d) < 0
+    return apart and _cross(c, d, a) * _cross(c, d, b) < 0
+
+
+def _on_segment(a: Point, b: Point, p: Point) -> bool:
+    return abs(_cross(a, b, p)) <= _BOUNDARY and 0.0 <= _along(a, b, p) <= 1.0

@@ -1,0 +1,30 @@
+"""How many people are where: a figure whenever it changes, but not more often than told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trinetra.values import Instant, seconds_between
+
+
+@dataclass(slots=True)
+class OccupancyMeter:
+    """Thins one camera's head counts; zone None is the whole view.
+
+    The first count of a zone is always reported. A change within ``every_s`` of the last report is
+    reported at the first frame after that time, if it still holds.
+    """
+
+    every_s: float
+    _reported: dict[str | None, tuple[int, Instant]] = field(default_factory=dict)
+
+    def step(self, at: Instant, persons: Mapping[str | None, int]) -> list[tuple[str | None, int]]:
+        """Return the zones to report now, with their counts."""
+        due = [(zone, count) for zone, count in persons.items() if self._is_due(zone, count, at)]
+        self._reported.update({zone: (count, at) for zone, count in due})
+        return due
+
+    def _is_due(self, zone: str | None, count: int, at: Instant) -> bool:
+        if zone not in self._reported:
+            return True
+        reported, since = self._reported[zone]
+        return count != reported and seconds_between(since, at) >= self.every_s

@@ -1,0 +1,59 @@
+"""Reported crossings and stays that can still be given a name.
+
+An identity is often decided after its track has crossed a line. What was reported of a body is
+therefore remembered (bounded in number and time); when the body's name changes, it is reported
+again under the same event id with the customer filled in, which stores take as an update.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from trinetra.events.schema import LineCrossing, ZoneStay
+from trinetra.values import CustomerId, TrackId
+
+Nameable = LineCrossing | ZoneStay
+
+
+@dataclass(slots=True)
+class Recall:
+    """What was lately reported of each body of one camera; the oldest gives way."""
+
+    max_remembered: int
+    _events: dict[TrackId, deque[Nameable]] = field(default_factory=dict)
+
+    def remember(self, body_id: TrackId, event: Nameable) -> None:
+        """Keep an event; a newer one of the same id replaces it."""
+        events = self._events.setdefault(body_id, deque(maxlen=self.max_remembered))
+        known = next((old for old in events if old.event_id == event.event_id), None)
+        if known is not None:
+            events.remove(known)
+        events.append(event)
+
+    def rename(self, body_id: TrackId, customer_id: CustomerId | None) -> list[Nameable]:
+        """Return a body's events that bear another customer, corrected."""
+        corrected = []
+        for event in tuple(self._events.get(body_id, ())):
+            if event.customer_id != customer_id:
+                named = msgspec.structs.replace(event, customer_id=customer_id)
+                self.remember(body_id, named)
+                corrected.append(named)
+        return corrected
+
+    def split(self, body_id: TrackId, new_body_id: TrackId) -> None:
+        """Move the events of a track that is a body of its own."""
+        mine = [e for e in self._events.get(body_id, ()) if e.track_id == new_body_id]
+        for event in mine:
+            self._events[body_id].remove(event)
+            self.remember(new_body_id, event)
+
+    def merge(self, body_id: TrackId, gone_id: TrackId) -> None:
+        """Move the events of a body that was another's continuation."""
+        for event in self._events.pop(gone_id, ()):
+            self.remember(body_id, event)
+
+    def keep(self, body_ids: set[TrackId]) -> None:
+        """Forget every body but these."""
+        for body_id in [body_id for body_id in self._events if body_id not in body_ids]:
+            del self._events[body_id]

@@ -1,0 +1,30 @@
+"""Counts of distinct insights, for the terminal, the summary and health details."""
+
+from dataclasses import dataclass, field
+
+from trinetra.events.schema import InsightEvent, LineCrossing, ZoneStay
+from trinetra.values import EventId
+
+
+@dataclass(slots=True)
+class Tally:
+    """Distinct insights so far; corrections and growth of one already counted do not add."""
+
+    crossings_in: int = 0
+    crossings_out: int = 0
+    stays: int = 0
+    _recent: dict[EventId, None] = field(default_factory=dict)
+
+    def count(self, event: InsightEvent, max_recent: int = 20_000) -> None:
+        """Count an event unless one of its id was counted lately."""
+        if event.event_id in self._recent or not isinstance(event, LineCrossing | ZoneStay):
+            return
+        self._recent[event.event_id] = None
+        if len(self._recent) > max_recent:
+            del self._recent[next(iter(self._recent))]
+        if isinstance(event, ZoneStay):
+            self.stays += 1
+        elif event.direction == "in":
+            self.crossings_in += 1
+        else:
+            self.crossings_out += 1
