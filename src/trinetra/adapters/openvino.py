@@ -1,0 +1,168 @@
+"""OpenVINO as an inference engine: the fastest on CPUs with bfloat16 or VNNI instructions.
+
+Networks are compiled for fixed shapes, which is 10 to 20 % faster here than one compilation with a
+dynamic batch. A batch is run in pieces of 8, 4, 2 and 1, so that few shapes are ever compiled.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import properties
+from openvino.properties import hint
+
+from trinetra.errors import EngineFailure
+
+Precision = Literal["auto", "f32", "bf16"]
+_PIECES = (8, 4, 2, 1)
+_MAX_COMPILED = 16
+
+
+class OpenVinoEngine:
+    """One network; calls from several threads take turns."""
+
+    def __init__(
+        self,
+        core: Any,
+        model: Any,
+        path: Path,
+        *,
+        device: str,
+        config: dict[str, Any],
+        outputs: Sequence[int],
+    ) -> None:
+        self._core = core
+        self._model = model
+        self._path = path
+        self._device = device
+        self._config = config
+        self._outputs = tuple(outputs)
+        self._fixed_batch = _fixed_batch(model)
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the outputs for a batch; raises EngineFailure when the network refuses it."""
+        pieces = _PIECES if self._fixed_batch is None else (self._fixed_batch,)
+        try:
+            with self._lock:
+                results = [self._infer(batch[part]) for part in _split(len(batch), pieces)]
+        except (RuntimeError, ValueError, TypeError) as cause:
+            raise EngineFailure(
+                f"{self._path.name}: OpenVINO could not run a batch of shape {batch.shape}: "
+                f"{_last_line(cause)}; check the model's input size in the manifest"
+            ) from cause
+        return (
+            [np.concatenate(parts) for parts in zip(*results, strict=True)]
+            if len(results) > 1
+            else results[0]
+        )
+
+    def _infer(self, part: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        request = self._request(part.shape)
+        request.infer([part], share_inputs=True)
+        # The request reuses its output memory, hence the copies.
+        return [np.array(request.get_output_tensor(index).data) for index in self._outputs]
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        """Return the request for this input shape, compiling it at its first use."""
+        if shape in self._requests:
+            self._requests.move_to_end(shape)
+            return self._requests[shape]
+        fixed = self._model.clone()
+        if self._fixed_batch is None:
+            fixed.reshape(list(shape))
+        compiled = self._core.compile_model(fixed, self._device, self._config)
+        self._requests[shape] = compiled.create_infer_request()
+        if len(self._requests) > _MAX_COMPILED:
+            self._requests.popitem(last=False)
+        return self._requests[shape]
+
+
+def load(
+    path: Path,
+    *,
+    threads: int,
+    precision: Precision = "auto",
+    device: str = "CPU",
+    outputs: Sequence[str] | None = None,
+) -> OpenVinoEngine:
+    """Return an engine for an ONNX, TFLite or OpenVINO IR file.
+
+    ``precision`` is that of the arithmetic; ``auto`` takes bfloat16 where the device computes in
+    it. ``outputs`` names the tensors that ``run`` returns, in that order; by default the file's
+    own. Raises EngineFailure when the file is missing, damaged or of another kind, has no output of
+    such a name, or when there is no such device.
+    """
+    core = ov.Core()
+    try:
+        model = core.read_model(path)
+        config = _config(core, device, threads, precision)
+        engine = OpenVinoEngine(
+            core,
+            model,
+            path,
+            device=device,
+            config=config,
+            outputs=_output_indices(model, path, outputs),
+        )
+        # Found now rather than at the first frame: a device that cannot run this network.
+        core.query_model(model, device, config)
+    except RuntimeError as cause:
+        raise EngineFailure(
+            f"{path}: OpenVINO cannot load this model for {device}: {_last_line(cause)}; fetch the "
+            "file again with 'trinetra models fetch', or choose another device"
+        ) from cause
+    return engine
+
+
+def _config(core: Any, device: str, threads: int, precision: Precision) -> dict[str, Any]:
+    if precision == "auto":
+        able = core.get_property(device, properties.device.capabilities)
+        precision = "bf16" if "BF16" in able else "f32"
+    config = {
+        hint.inference_precision: ov.Type.bf16 if precision == "bf16" else ov.Type.f32,
+        hint.performance_mode: hint.PerformanceMode.LATENCY,
+    }
+    if device == "CPU":
+        config[properties.inference_num_threads] = threads
+        # Pinned, every engine of a process would claim the same first cores.
+        config[hint.enable_cpu_pinning] = False
+    return config
+
+
+def _output_indices(model: Any, path: Path, names: Sequence[str] | None) -> list[int]:
+    if names is None:
+        return list(range(len(model.outputs)))
+    index_of = {name: i for i, output in enumerate(model.outputs) for name in output.names}
+    if missing := [name for name in names if name not in index_of]:
+        raise EngineFailure(
+            f"{path}: the model has no output {', '.join(missing)}; it has {', '.join(index_of)}"
+        )
+    return [index_of[name] for name in names]
+
+
+def _fixed_batch(model: Any) -> int | None:
+    batch = model.inputs[0].partial_shape[0]
+    return None if batch.is_dynamic else int(batch.get_length())
+
+
+def _split(count: int, pieces: Sequence[int]) -> Iterator[slice]:
+    """Yield slices of the largest pieces that cover ``count`` rows exactly."""
+    start = 0
+    while start < count:
+        fitting = [piece for piece in pieces if piece <= count - start]
+        if not fitting:
+            raise ValueError(f"the network only takes batches of {min(pieces)}")
+        yield slice(start, start + fitting[0])
+        start += fitting[0]
+
+
+def _last_line(cause: Exception) -> str:
+    """Return what is wrong; OpenVINO's messages begin with where in its source it noticed."""
+    return str(cause).strip().splitlines()[-1]

@@ -1,0 +1,213 @@
+"""Network outputs into boxes: NanoDet, YOLOv8 and YuNet heads, and non-maximum suppression.
+
+Pure NumPy. Every head takes the raw tensors of a batch and returns the candidates of all its
+images as struct-of-arrays, boxes in pixels of the network's input; ``suppress`` then keeps the best
+of those that overlap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.errors import EngineFailure
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+STRIDES = (8, 16, 32)
+_LANDMARKS = 5
+_SCORE_FLOOR = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Boxes above the score threshold, one row each.
+
+    ``image (k,)`` is the row of the batch, ``xyxy (k, 4)``, ``score (k,)``, ``category (k,)`` the
+    column among the wanted classes, ``landmarks (k, 5, 2)`` or ``(k, 0, 2)`` where there are none.
+    """
+
+    image: Indices
+    xyxy: Floats
+    score: Floats
+    category: Indices
+    landmarks: Floats
+
+    def take(self, rows: Indices) -> "Candidates":
+        """Return the given rows in the given order."""
+        return Candidates(
+            self.image[rows],
+            self.xyxy[rows],
+            self.score[rows],
+            self.category[rows],
+            self.landmarks[rows],
+        )
+
+
+def nanodet(outputs: Sequence[Floats], width: int, wanted: Indices, min_score: float) -> Candidates:
+    """Decode NanoDet's head (generalised focal loss, Li et al. 2020, arXiv:2006.04388).
+
+    ``outputs``: class probabilities ``(n, cells, classes)`` for strides 8, 16, 32, then distance
+    distributions ``(n, cells, 4 * bins)`` for the same strides. ``width`` is the input's, in
+    pixels; ``wanted`` are the class columns that count.
+    """
+    _require(len(outputs) == 2 * len(STRIDES), "nanodet", outputs)
+    levels = []
+    for stride, scores, distances in zip(STRIDES, outputs[:3], outputs[3:], strict=True):
+        shapes_agree = scores.shape[:2] == distances.shape[:2] and distances.shape[2] % 4 == 0
+        _require(shapes_agree and scores.shape[2] > int(wanted.max(initial=0)), "nanodet", outputs)
+        image, cell, category, score = _best_class(scores[..., wanted], min_score)
+        reach = _expected_distance(distances[image, cell]) * np.float32(stride)
+        centre = (_grid(cell, _columns(width, stride)) + np.float32(0.5)) * np.float32(stride)
+        xyxy = np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1)
+        levels.append(Candidates(image, xyxy, score, category, _no_landmarks(len(image))))
+    return _joined(levels)
+
+
+def yolov8(
+    outputs: Sequence[Floats], wanted: Indices, min_score: float, box_scale: tuple[float, float]
+) -> Candidates:
+    """Decode YOLOv8's head: one tensor ``(n, 4 + classes, anchors)``, boxes as cx, cy, w, h.
+
+    ``box_scale`` takes the boxes to input pixels: ``(1, 1)``, or the input's width and height for
+    exports whose boxes are normalised.
+    """
+    _require(len(outputs) == 1 and outputs[0].ndim == 3, "yolov8", outputs)  # noqa: PLR2004 -- n, rows, anchors
+    tensor = outputs[0]
+    _require(tensor.shape[1] > 4 + int(wanted.max(initial=0)), "yolov8", outputs)
+    scores = tensor[:, 4 + wanted].transpose(0, 2, 1)
+    image, anchor, category, score = _best_class(scores, min_score)
+    boxes = tensor[image, :4, anchor] * np.array(box_scale * 2, np.float32)
+    half = boxes[:, 2:] / 2
+    xyxy = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    return Candidates(image, xyxy, score, category, _no_landmarks(len(image)))
+
+
+def yunet(outputs: Sequence[Floats], width: int, min_score: float) -> Candidates:
+    """Decode YuNet's head (Wu et al. 2023, doi:10.1007/s11633-023-1423-y).
+
+    ``outputs``: class probabilities ``(n, cells, 1)`` for strides 8, 16, 32, then objectness alike,
+    boxes ``(n, cells, 4)`` and landmarks ``(n, cells, 10)``, as the published files have them.
+    """
+    _require(len(outputs) == 4 * len(STRIDES), "yunet", outputs)
+    levels = []
+    for level, stride in enumerate(STRIDES):
+        classes, objectness, boxes, points = outputs[level :: len(STRIDES)]
+        columns = (classes.shape[2], objectness.shape[2], boxes.shape[2], points.shape[2])
+        _require(columns == (1, 1, 4, 2 * _LANDMARKS), "yunet", outputs)
+        scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objectness, 0, 1))
+        image, cell, category, score = _best_class(scores, min_score)
+        grid, step = _grid(cell, _columns(width, stride)), np.float32(stride)
+        centre = (grid + boxes[image, cell, :2]) * step
+        half = np.exp(boxes[image, cell, 2:]) * (step / 2)
+        xyxy = np.concatenate([centre - half, centre + half], axis=1)
+        offsets = points[image, cell].reshape(-1, _LANDMARKS, 2)
+        landmarks = (grid[:, None] + offsets) * step
+        levels.append(Candidates(image, xyxy, score, category, landmarks))
+    return _joined(levels)
+
+
+def suppress(found: Candidates, max_iou: float, per_image: int = 300) -> list[Candidates]:
+    """Return the survivors of each image up to the last one with a candidate, best first.
+
+    Non-maximum suppression runs within one image and class. Only the ``per_image`` best candidates
+    of an image take part, which bounds time and memory on a picture full of noise.
+    """
+    images = int(found.image.max(initial=-1)) + 1
+    kept = []
+    for image in range(images):
+        rows = np.flatnonzero(found.image == image)
+        mine = found.take(rows[np.argsort(-found.score[rows], kind="stable")[:per_image]])
+        kept.append(mine.take(nms(mine.xyxy, mine.score, mine.category, max_iou)))
+    return kept
+
+
+def nms(xyxy: Floats, score: Floats, category: Indices, max_iou: float) -> Indices:
+    """Return the rows that greedy non-maximum suppression keeps, best first.
+
+    A row falls when a kept row of its category scores higher and overlaps it by more than
+    ``max_iou``. Instead of visiting rows one by one, the rule is applied to all of them at once
+    until nothing changes: after pass k the k best rows are settled, so the greedy result is
+    reached, in practice after three or four passes.
+    """
+    order = np.argsort(-score, kind="stable")
+    boxes, kinds = xyxy[order], category[order]
+    rivals = (iou(boxes, boxes) > max_iou) & (kinds[:, None] == kinds[None])
+    beats = np.triu(rivals, k=1)
+    kept = np.ones(len(order), bool)
+    while True:
+        survivors = ~beats[kept].any(axis=0)
+        if np.array_equal(survivors, kept):
+            return order[kept]
+        kept = survivors
+
+
+def iou(first: Floats, second: Floats) -> Floats:
+    """Return the intersection over union ``(n, m)`` of boxes ``(n, 4)`` and ``(m, 4)``.
+
+    Boxes without area overlap nothing.
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    overlap = np.prod(np.clip(high - low, 0, None), axis=2)
+    union = _area(first)[:, None] + _area(second)[None] - overlap
+    ratio: Floats = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return ratio
+
+
+def _area(xyxy: Floats) -> Floats:
+    area: Floats = np.prod(np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None), axis=1)
+    return area
+
+
+def _best_class(scores: Floats, min_score: float) -> tuple[Indices, Indices, Indices, Floats]:
+    """Return image, cell, class column and score wherever the best class reaches the threshold."""
+    if scores.shape[2] == 0:
+        nothing = np.zeros(0, np.intp)
+        return nothing, nothing, nothing, np.zeros(0, np.float32)
+    best = scores.max(axis=2)
+    image, cell = np.nonzero(best >= max(min_score, _SCORE_FLOOR))
+    category = scores[image, cell].argmax(axis=1)
+    return image, cell, category, best[image, cell]
+
+
+def _expected_distance(distributions: Floats) -> Floats:
+    """Return the expectation ``(k, 4)`` of the softmax over bins of ``(k, 4 * bins)``."""
+    logits = distributions.reshape(len(distributions), 4, distributions.shape[1] // 4)
+    weights = np.exp(logits - logits.max(axis=2, keepdims=True))
+    bins = np.arange(logits.shape[2], dtype=np.float32)
+    expected: Floats = (weights @ bins) / weights.sum(axis=2)
+    return expected
+
+
+def _columns(width: int, stride: int) -> int:
+    return -(-width // stride)
+
+
+def _grid(cell: Indices, columns: int) -> Floats:
+    return np.stack([cell % columns, cell // columns], axis=1).astype(np.float32)
+
+
+def _no_landmarks(rows: int) -> Floats:
+    return np.zeros((rows, 0, 2), np.float32)
+
+
+def _joined(levels: Sequence[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([level.image for level in levels]),
+        np.concatenate([level.xyxy for level in levels]),
+        np.concatenate([level.score for level in levels]),
+        np.concatenate([level.category for level in levels]),
+        np.concatenate([level.landmarks for level in levels]),
+    )
+
+
+def _require(fits: bool, head: str, outputs: Sequence[Floats]) -> None:  # noqa: FBT001 -- a check
+    if not fits:
+        shapes = ", ".join(str(tensor.shape) for tensor in outputs)
+        raise EngineFailure(
+            f"the outputs {shapes} are not those of a {head} network; "
+            "correct the model's decoder or output names in the manifest"
+        )

@@ -1,0 +1,75 @@
+"""People and vehicles: a letterboxed batch through one network, decoded and suppressed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.detections import decode
+from trinetra.detections.letterbox import BatchBuilder, InputSpec
+from trinetra.ports import Engine
+from trinetra.values import Detections, ImageBgr, Letterbox, no_detections
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec:
+    """How to read one detection network.
+
+    ``class_names`` are its classes in order; only those in ``keep`` are looked for.
+    ``normalised_boxes`` tells a YOLOv8 export with boxes in 0..1 (TFLite) from one in pixels.
+    """
+
+    decoder: Literal["nanodet", "yolov8"]
+    input: InputSpec
+    class_names: tuple[str, ...]
+    keep: frozenset[str]
+    min_score: float
+    nms_iou: float
+    normalised_boxes: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse classes that the network does not have."""
+        if unknown := self.keep - set(self.class_names):
+            raise ValueError(f"the network knows no {', '.join(sorted(unknown))}")
+
+
+class NetworkDetector:
+    """A Detector on any engine; one thread at a time."""
+
+    def __init__(self, engine: Engine, spec: DetectorSpec) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._batch = BatchBuilder(spec.input)
+        self._wanted: NDArray[np.intp] = np.array(
+            [i for i, name in enumerate(spec.class_names) if name in spec.keep], np.intp
+        )
+        self._labels = [spec.class_names[i] for i in self._wanted]
+
+    def detect(self, images: Sequence[ImageBgr]) -> list[Detections]:
+        """Return the objects of each image, in that image's pixels, best first.
+
+        Raises EngineFailure.
+        """
+        if not images:
+            return []
+        tensor, boxes = self._batch.build(images)
+        candidates = self._decode(self._engine.run(tensor))
+        kept = decode.suppress(candidates, self._spec.nms_iou)
+        found = [self._in_image(*each) for each in zip(kept, boxes, images, strict=False)]
+        return found + [no_detections() for _ in range(len(images) - len(found))]
+
+    def _decode(self, outputs: Sequence[NDArray[np.float32]]) -> decode.Candidates:
+        spec = self._spec
+        if spec.decoder == "nanodet":
+            return decode.nanodet(outputs, spec.input.width, self._wanted, spec.min_score)
+        normalised = (float(spec.input.width), float(spec.input.height))
+        scale = normalised if spec.normalised_boxes else (1.0, 1.0)
+        return decode.yolov8(outputs, self._wanted, spec.min_score, scale)
+
+    def _in_image(self, found: decode.Candidates, boxed: Letterbox, image: ImageBgr) -> Detections:
+        corners = boxed.to_native(found.xyxy.reshape(-1, 2, 2))
+        limits = np.array([image.shape[1], image.shape[0]], np.float32)
+        xyxy = np.clip(corners, 0, limits).reshape(-1, 4)
+        return Detections(xyxy, found.score, tuple(self._labels[i] for i in found.category))
