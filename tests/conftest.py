@@ -4,12 +4,22 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow machine is not a wrong program: no example has a deadline.
+settings.register_profile(
+    "steady", settings.get_profile(settings.get_current_profile_name()), deadline=None
+)
+settings.load_profile("steady")
 
 
 def _folder(variable: str, what: str) -> Path:
-    if not (value := os.environ.get(variable)):
-        pytest.skip(f"{variable} is not set: no {what} here")
-    return Path(value)
+    if value := os.environ.get(variable):
+        return Path(value)
+    reason = f"{variable} is not set: no {what} here"
+    if os.environ.get("TRINETRA_TEST_REQUIRE_SAMPLES"):
+        pytest.fail(f"{reason}, and this run must not skip")
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,59 @@
+# Everything a person does with this repository. `make` lists the targets.
+#
+# VENV=PATH    another place for the environment          (make test VENV=/somewhere/venv)
+# PYTHON=NAME  another interpreter, 3.11 or newer         (make setup PYTHON=python3.13)
+# ARGS=...     more arguments for test, demo or bench     (make test ARGS="-k site")
+
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest \
+  --only-binary :all: --generate-hashes --no-emit-index-url --no-header --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup fmt check test demo bench docs lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## create the environment and install everything, pinned and checked
+
+$(READY): requirements-dev.lock pyproject.toml scripts/make-venv
+	@PYTHON="$(PYTHON)" scripts/make-venv "$(VENV)"
+	@echo "Installing the locked packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes --only-binary :all: --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation --editable .
+	@touch $@
+
+fmt: $(READY) ## format the code and mend what a linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(READY) ## formatting, lints, types and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY) ## run all tests
+	$(BIN)/pytest $(ARGS)
+
+demo: $(READY) ## watch five real clips become insights
+	$(BIN)/trinetra demo $(ARGS)
+
+bench: $(READY) ## measure this machine
+	$(BIN)/trinetra bench $(or $(ARGS),--help)
+
+docs: $(READY) ## write the generated documents anew
+	$(BIN)/trinetra schema > docs/site.schema.json
+
+lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade takes the newest versions)
+	$(LOCK) $(UPGRADE) --output-file requirements.lock
+	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove the environment and everything generated on the way
+	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
