@@ -1,0 +1,90 @@
+"""The open-set decision: known, new or unknown, with its reasons."""
+
+import pytest
+
+from trinetra.events.schema import GateEvidence
+from trinetra.identities.matching import (
+    MatchingPolicy,
+    Ranked,
+    calibrated,
+    decide,
+    margin_of,
+    rank,
+    without_faces,
+)
+from trinetra.values import CustomerId, GalleryMatch, IdentityKind
+
+POLICY = MatchingPolicy()
+ANNA, BEN = CustomerId("cus_anna"), CustomerId("cus_ben")
+
+
+def ranked(*scores: tuple[CustomerId, float]) -> list[Ranked]:
+    return [Ranked(customer, IdentityKind.ANONYMOUS, score) for customer, score in scores]
+
+
+def outcome(rows: list[Ranked], faces: int = 3, **more: object) -> tuple[str, tuple[str, ...]]:
+    options = {"gate": None, "in_view": frozenset(), **more}
+    decision = decide(
+        rows, options["gate"], good_faces=faces, in_view=options["in_view"], policy=POLICY
+    )
+    return decision.status, decision.reasons
+
+
+def verdict(word: str) -> GateEvidence:
+    return GateEvidence(customer_id=ANNA, verdict=word, reason="x")
+
+
+def test_the_specified_threshold_is_cosine_044_on_the_calibrated_scale() -> None:
+    assert calibrated(0.44) == pytest.approx(0.72)
+
+
+def test_a_similar_face_is_known() -> None:
+    assert outcome(ranked((ANNA, 0.85), (BEN, 0.55)), gate=verdict("plausible")) == (
+        "known",
+        ("similar", "gate_plausible"),
+    )
+
+
+def test_a_face_like_nobody_is_new_once_there_are_enough_good_faces() -> None:
+    assert outcome(ranked((ANNA, 0.52)), faces=2) == ("unknown", ("collecting_faces",))
+    assert outcome(ranked((ANNA, 0.52)), faces=3) == ("new", ("no_match",))
+    assert outcome([], faces=3) == ("new", ("no_match",))
+
+
+def test_a_face_that_might_be_somebody_needs_more_faces_to_be_new() -> None:
+    assert outcome(ranked((ANNA, 0.69)), faces=3) == ("unknown", ("resembles_somebody",))
+    assert outcome(ranked((ANNA, 0.69)), faces=8) == ("new", ("no_match",))
+
+
+def test_two_equally_similar_identities_are_ambiguous() -> None:
+    assert outcome(ranked((ANNA, 0.85), (BEN, 0.84))) == ("unknown", ("ambiguous",))
+
+
+def test_an_impossible_transition_is_neither_known_nor_new() -> None:
+    rows = ranked((ANNA, 0.95))
+    assert outcome(rows, faces=9, gate=verdict("impossible")) == ("unknown", ("gate_impossible",))
+
+
+def test_nobody_is_twice_in_one_frame() -> None:
+    rows = ranked((ANNA, 0.9))
+    assert outcome(rows, in_view=frozenset({ANNA})) == ("unknown", ("already_in_view",))
+
+
+def test_an_identity_ranks_by_its_best_embedding() -> None:
+    matches = [
+        GalleryMatch("1", ANNA, IdentityKind.ANONYMOUS, 0.5),
+        GalleryMatch("2", BEN, IdentityKind.STAFF, 0.6),
+        GalleryMatch("3", ANNA, IdentityKind.ANONYMOUS, 0.9),
+    ]
+    rows = rank(matches)
+    assert [r.customer_id for r in rows] == [ANNA, BEN]
+    assert margin_of(rows) == pytest.approx(0.15)
+    assert margin_of(rows[:1]) is None
+
+
+def test_a_track_without_usable_faces_says_why() -> None:
+    assert without_faces({"too_small": 9, "blurred": 1}, 10).reasons == (
+        "face_blurred",
+        "face_too_small",
+    )
+    assert without_faces({}, 0).reasons == ("no_face",)
