@@ -113,8 +113,7 @@ class InsightEngine:
             await subscription.close()
 
     async def _work(self, subscription: Subscription, stopping: asyncio.Event) -> None:
-        deliveries: list[Delivery] = []
-        while deliveries or not stopping.is_set():
+        while True:
             draining = stopping.is_set()
             deliveries = await subscription.poll(max_records=self._max_records, wait_s=self._wait_s)
             if deliveries:

@@ -1,0 +1,182 @@
+"""Visits over cameras and head counts over time."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.insights.walks import SITE, at, frame, identity, latest, machine, play, position
+
+from trinetra.events.schema import Occupancy, Visit
+from trinetra.insights.continuity import Name
+from trinetra.insights.plan import CameraInsights, Zone
+from trinetra.insights.visits import VisitBook
+from trinetra.values import CameraId, CustomerId, IdentityKind
+
+DOOR, TILL = CameraId("door"), CameraId("till")
+ANN = Name(CustomerId("ann"), IdentityKind.ENROLLED)
+HOUR = 3600.0
+
+
+def book() -> VisitBook:
+    return VisitBook(SITE, gap_s=1800, resend_s=10)
+
+
+def sight(visits: VisitBook, *sightings: tuple[CameraId, float]) -> list[Visit]:
+    return [v for camera, t in sightings for v in visits.step(ANN, camera, at(t), at(t))]
+
+
+def test_a_visit_runs_from_the_first_to_the_last_sighting_over_all_cameras() -> None:
+    visits = book()
+    sight(visits, (DOOR, 0), (TILL, 100), (DOOR, 105))
+    (visit,) = visits.flush()
+    assert (visit.started_at, visit.captured_at) == (at(0), at(105))
+
+
+def test_a_visit_names_its_cameras_in_the_order_they_saw_the_customer() -> None:
+    *_, visit = sight(book(), (DOOR, 0), (TILL, 100), (DOOR, 200))
+    assert visit.cameras == (DOOR, TILL)
+    assert (visit.camera_id, visit.kind, visit.visit_number) == (DOOR, IdentityKind.ENROLLED, 1)
+
+
+def test_a_growing_visit_is_reported_at_most_every_ten_seconds() -> None:
+    sent = sight(book(), *[(DOOR, t / 10) for t in range(300)])
+    assert [v.captured_at for v in sent] == [at(0), at(10), at(20)]
+    assert len({v.event_id for v in sent}) == 1
+
+
+def test_an_absence_longer_than_the_gap_starts_the_next_visit() -> None:
+    sent = sight(book(), (DOOR, 0), (DOOR, 1800), (DOOR, 3601))
+    assert [(v.visit_number, v.started_at) for v in sent] == [(1, at(0)), (1, at(0)), (2, at(3601))]
+    assert sent[1].event_id != sent[2].event_id
+
+
+def test_the_end_of_a_visit_is_reported_before_the_next_begins() -> None:
+    sent = sight(book(), (DOOR, 0), (DOOR, 5), (DOOR, 2 * HOUR))
+    assert [v.captured_at for v in sent] == [at(0), at(5), at(2 * HOUR)]
+
+
+def test_a_visit_that_is_over_is_reported_as_it_ended_and_forgotten() -> None:
+    visits = book()
+    sight(visits, (DOOR, 0), (DOOR, 5))
+    someone = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
+    visits.step(someone, DOOR, at(1806), at(1806))
+    (ended,) = visits.finish()
+    assert (ended.customer_id, ended.captured_at) == ("ann", at(5))
+    assert visits.is_unfamiliar(ANN)
+    assert not visits.is_unfamiliar(someone)
+
+
+def test_a_restored_visit_goes_on_or_is_followed_by_the_next() -> None:
+    (first,) = sight(book(), (DOOR, 0))
+    goes_on, comes_again = book(), book()
+    goes_on.restore(first)
+    comes_again.restore(first)
+    (longer,) = sight(goes_on, (TILL, 60))
+    assert (longer.event_id, longer.started_at) == (first.event_id, at(0))
+    (second,) = sight(comes_again, (TILL, 2 * HOUR))
+    assert second.visit_number == 2
+
+
+def test_a_replayed_sighting_of_an_earlier_visit_changes_nothing() -> None:
+    visits = book()
+    sight(visits, (DOOR, 0), (DOOR, 2 * HOUR))
+    assert sight(visits, (DOOR, 0)) == []
+    assert visits.flush() == []
+
+
+def test_staff_and_the_watchlist_make_no_visits() -> None:
+    for kind in (IdentityKind.STAFF, IdentityKind.WATCHLIST):
+        name = Name(CustomerId("x"), kind)
+        assert book().step(name, DOOR, at(0), at(0)) == []
+        assert not book().is_unfamiliar(name)
+
+
+@given(st.permutations([(DOOR, 0.0), (TILL, 3.0), (DOOR, 6.0), (TILL, 9.0)]))
+def test_sightings_out_of_order_between_cameras_yield_the_same_visit(
+    order: list[tuple[CameraId, float]],
+) -> None:
+    visits = book()
+    visit = [*sight(visits, *order), *visits.flush()][-1]
+    assert (visit.started_at, visit.captured_at, visit.camera_id) == (at(0), at(9), DOOR)
+    assert set(visit.cameras) == {DOOR, TILL}
+    assert visit.event_id == sight(book(), (DOOR, 0))[0].event_id
+
+
+@given(st.lists(st.floats(0, 5000), min_size=1, max_size=40).map(sorted))
+def test_visits_never_overlap_and_hold_every_sighting(times: list[float]) -> None:
+    visits = book()
+    sent = sight(visits, *[(DOOR, t) for t in times])
+    found = latest([*sent, *visits.flush()], Visit)
+    assert [v.visit_number for v in found] == list(range(1, len(found) + 1))
+    for earlier, later in itertools.pairwise(found):
+        assert (later.started_at - earlier.captured_at).total_seconds() > 1800
+    assert all(any(v.started_at <= at(t) <= v.captured_at for v in found) for t in times)
+
+
+def test_a_visit_begins_when_its_track_began_not_when_it_was_recognised() -> None:
+    events = [frame(0, {"t": (0.5, 0.5)}), identity(4, "t", "ann", started=0)]
+    (visit,) = latest(play(machine(), events), Visit)
+    assert (visit.started_at, visit.captured_at) == (at(0), at(4))
+
+
+def test_someone_tracked_longer_than_the_gap_before_being_known_visits_once() -> None:
+    outputs = play(machine(), [identity(2 * HOUR, "t", "ann", started=0), identity(1, "u", "ann")])
+    assert len(latest(outputs, Visit)) == 1
+
+
+def test_positions_of_a_known_track_keep_its_visit_going() -> None:
+    events = [identity(0, "t", "ann"), *[frame(t, {"t": (0.5, 0.5)}) for t in range(30)]]
+    (visit,) = latest(play(machine(), events), Visit)
+    assert visit.captured_at == at(29)
+
+
+def test_a_position_may_bear_the_customer_itself() -> None:
+    staff = position("s", (0.2, 0.5), customer="joe", kind=IdentityKind.STAFF)
+    guest = position("g", (0.8, 0.5), customer="ann")
+    found = latest(play(machine(), [frame(0, [staff, guest])]), Visit)
+    assert [(v.customer_id, v.kind) for v in found] == [("ann", IdentityKind.ANONYMOUS)]
+
+
+LEFT = Zone("left", ((0, 0), (0.5, 0), (0.5, 1), (0, 1)))
+PLAN = CameraInsights(zones=(LEFT,))
+
+
+def counts(outputs: list[object], zone: str | None) -> list[tuple[float, int]]:
+    return [
+        ((o.captured_at - at(0)).total_seconds(), o.persons)
+        for o in outputs
+        if isinstance(o, Occupancy) and o.zone_id == zone
+    ]
+
+
+def test_occupancy_starts_with_a_count_and_follows_every_lasting_change() -> None:
+    scenes = [{}, {}, {"a": (0.2, 0.5)}, {"a": (0.2, 0.5), "b": (0.8, 0.5)}, {"b": (0.8, 0.5)}]
+    outputs = play(machine(PLAN), [frame(2.0 * i, scene) for i, scene in enumerate(scenes)])
+    assert counts(outputs, None) == [(0, 0), (4, 1), (6, 2), (8, 1)]
+    assert counts(outputs, "left") == [(0, 0), (4, 1), (8, 0)]
+
+
+def test_someone_missed_for_a_few_frames_is_still_present() -> None:
+    seen = [frame(i * 0.1, {"a": (0.2, 0.5)} if i % 5 == 0 else {}) for i in range(100)]
+    assert counts(play(machine(PLAN), seen), "left") == [(0, 1)]
+
+
+def test_vehicles_and_broken_tracks_do_not_add_to_the_head_count() -> None:
+    events = [frame(i * 0.1, {f"t{i // 10}": (0.2, 0.5)}) for i in range(100)]
+    assert counts(play(machine(PLAN), events), None) == [(0, 1)]
+    cars = [frame(t, {"v": (0.2, 0.5)}, label="car") for t in range(5)]
+    assert counts(play(machine(PLAN), cars), None) == [(0, 0)]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=80))
+def test_occupancy_is_reported_at_most_once_a_second_and_never_twice_the_same(
+    heads: list[int],
+) -> None:
+    events = [
+        frame(i * 0.3, {f"t{n}": (0.1 + 0.25 * n, 0.9) for n in range(count)})
+        for i, count in enumerate(heads)
+    ]
+    reports = counts(play(machine(), events), None)
+    for (t, n), (u, m) in itertools.pairwise(reports):
+        assert u - t >= 1.0
+        assert n != m
