@@ -1,6 +1,7 @@
 """The open-set decision: is this track somebody known, somebody new, or must it stay unknown?
 
-Scores are on the calibrated 0..1 scale, ``(1 + cosine) / 2`` for the models of the manifest.
+Scores are on a calibrated 0..1 scale, ``offset + gain * cosine``: each model's manifest says how;
+the specification's 0.72 is on ``(1 + cosine) / 2``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from trinetra.values import CustomerId, GalleryMatch, IdentityKind
 
 @dataclass(frozen=True, slots=True)
 class MatchingPolicy:
-    """Limits of the decision.
+    """Limits of the decision, and the scale they are written in.
 
     ``new_below`` leaves a gap under ``similarity``: a score within it is neither a match nor proof
     of a stranger, and calls for more faces before a new identity is made.
@@ -25,10 +26,16 @@ class MatchingPolicy:
     new_below: float = 0.66
     enrol_after_faces: int = 3
     enrol_in_doubt_after_faces: int = 8
+    scale_offset: float = 0.5
+    scale_gain: float = 0.5
 
     def thresholds(self) -> Thresholds:
         """Return what an identity event says about these limits."""
         return Thresholds(self.similarity, self.margin, self.min_quality, self.min_face_px)
+
+    def score(self, cosine: float) -> float:
+        """Return a raw cosine on the calibrated 0..1 scale."""
+        return min(1.0, max(0.0, self.scale_offset + self.scale_gain * cosine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +57,11 @@ class Decision:
     kind: IdentityKind | None = None
 
 
-def calibrated(cosine: float) -> float:
-    """Return a raw cosine on the 0..1 scale of the specification's threshold."""
-    return (1.0 + cosine) / 2.0
-
-
-def rank(matches: Iterable[GalleryMatch]) -> list[Ranked]:
+def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked]:
     """Return one row per identity, best first, ties by id so that replays agree."""
     best: dict[CustomerId, Ranked] = {}
     for match in matches:
-        score = calibrated(match.cosine)
+        score = policy.score(match.cosine)
         if match.customer_id not in best or score > best[match.customer_id].score:
             best[match.customer_id] = Ranked(match.customer_id, match.kind, score)
     return sorted(best.values(), key=lambda r: (-r.score, r.customer_id))

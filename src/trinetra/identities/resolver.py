@@ -189,7 +189,7 @@ def resolve(
     model: str,
 ) -> Judgement:
     """Return who a track is, given its gallery matches and where those identities were seen."""
-    ranked = rank(matches)
+    ranked = rank(matches, policy)
     gate = None
     if ranked and ranked[0].score >= policy.similarity:
         here = Sighting(camera_id, identity.started_at, identity.seen_at)

@@ -6,7 +6,6 @@ from trinetra.events.schema import GateEvidence
 from trinetra.identities.matching import (
     MatchingPolicy,
     Ranked,
-    calibrated,
     decide,
     margin_of,
     rank,
@@ -35,7 +34,7 @@ def verdict(word: str) -> GateEvidence:
 
 
 def test_the_specified_threshold_is_cosine_044_on_the_calibrated_scale() -> None:
-    assert calibrated(0.44) == pytest.approx(0.72)
+    assert POLICY.score(0.44) == pytest.approx(0.72)
 
 
 def test_a_similar_face_is_known() -> None:
@@ -76,7 +75,7 @@ def test_an_identity_ranks_by_its_best_embedding() -> None:
         GalleryMatch("2", BEN, IdentityKind.STAFF, 0.6),
         GalleryMatch("3", ANNA, IdentityKind.ANONYMOUS, 0.9),
     ]
-    rows = rank(matches)
+    rows = rank(matches, POLICY)
     assert [r.customer_id for r in rows] == [ANNA, BEN]
     assert margin_of(rows) == pytest.approx(0.15)
     assert margin_of(rows[:1]) is None
