@@ -1,0 +1,37 @@
+"""When a live frame was captured, from when it arrived and what its stream says. Pure."""
+
+from trinetra.values import Instant, after, seconds_between
+
+
+class CaptureTimes:
+    """Turns arrivals, which jitter, and stream times, which drift, into capture instants.
+
+    The wall clock's offset from the stream clock is estimated as the smallest one seen (the frame
+    that was least delayed), and may rise by ``leak`` seconds a second, which follows any real
+    drift of the two. A jump of more than ``gap_s`` between them anchors anew. No result lies after
+    its arrival; the ingestor sees to it that they increase across reconnects.
+    """
+
+    def __init__(self, *, leak: float = 0.005, gap_s: float = 1.0) -> None:
+        self._leak = leak
+        self._gap_s = gap_s
+        self._anchor: tuple[Instant, float] | None = None
+
+    def stamp(self, arrived_at: Instant, stream_s: float | None) -> Instant:
+        """Return the capture instant of the next frame; ``stream_s`` None means: at arrival."""
+        captured_at = arrived_at
+        if stream_s is not None:
+            captured_at = self._follow(arrived_at, stream_s)
+            self._anchor = (captured_at, stream_s)
+        return captured_at
+
+    def _follow(self, arrived_at: Instant, stream_s: float) -> Instant:
+        if self._anchor is None:
+            return arrived_at
+        anchor_at, anchor_s = self._anchor
+        elapsed_s = stream_s - anchor_s
+        predicted = after(anchor_at, elapsed_s)
+        late_s = seconds_between(predicted, arrived_at)
+        if abs(late_s) > self._gap_s or elapsed_s < 0:
+            return arrived_at
+        return after(predicted, min(late_s, self._leak * elapsed_s))

@@ -1,0 +1,207 @@
+"""Decoding with PyAV (FFmpeg): packets to pictures, its failures to ours.
+
+No FFmpeg message leaves this package as it is: FFmpeg puts the URL, with the password, into its
+errors. For the same reason PyAV's log stays off, as it is by default.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from trinetra.errors import FrameRejected, SourceRefused, SourceUnavailable
+from trinetra.values import ImageBgr, Instant
+
+_MAX_SCALERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimits:
+    """Which frames are worth decoding; 8K is 7680 x 4320."""
+
+    min_side: int = 16
+    max_pixels: int = 7680 * 4320
+
+    def check(self, width: int, height: int) -> None:
+        """Raise FrameRejected for a size outside the limits."""
+        if min(width, height) < self.min_side:
+            raise FrameRejected(
+                f"a frame of {width}x{height} is smaller than {self.min_side} pixels on a side",
+                reason="too_small",
+            )
+        self.check_large(width, height)
+
+    def check_large(self, width: int, height: int) -> None:
+        """Raise FrameRejected for too many pixels; 0 x 0, an unknown size, passes."""
+        if width * height > self.max_pixels:
+            raise FrameRejected(
+                f"a frame of {width}x{height} has more than {self.max_pixels} pixels",
+                reason="too_large",
+            )
+
+
+class Scalers:
+    """One swscale context per size and format, since setting one up costs more than scaling."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[int, int, str], VideoReformatter] = {}
+
+    def scale(
+        self, frame: Any, width: int, height: int, pixels: str, method: Interpolation
+    ) -> NDArray[np.uint8]:
+        """Return the frame's picture in that size and pixel format."""
+        key = (width, height, pixels)
+        if key not in self._contexts and len(self._contexts) >= _MAX_SCALERS:
+            self._contexts.clear()
+        context = self._contexts.setdefault(key, VideoReformatter())
+        # threads=1: the default starts a thread per processor in every context.
+        scaled = context.reformat(frame, width, height, pixels, interpolation=method, threads=1)
+        return np.asarray(scaled.to_ndarray(), np.uint8)
+
+
+class AvPicture:
+    """A decoded frame in FFmpeg's own memory, scaled only on demand."""
+
+    __slots__ = ("_frame", "_scalers", "captured_at", "height", "width")
+
+    def __init__(self, frame: Any, captured_at: Instant, scalers: Scalers) -> None:
+        self._frame = frame
+        self._scalers = scalers
+        self.captured_at = captured_at
+        self.width: int = frame.width
+        self.height: int = frame.height
+
+    def bgr(self, width: int, height: int) -> ImageBgr:
+        """Return the picture scaled to ``width x height``."""
+        return self._scale(width, height, "bgr24", Interpolation.FAST_BILINEAR)
+
+    def luma(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the mean brightness over each pixel of a ``(height, width)`` picture."""
+        return self._scale(width, height, "gray", Interpolation.AREA)
+
+    def _scale(
+        self, width: int, height: int, pixels: str, method: Interpolation
+    ) -> NDArray[np.uint8]:
+        try:
+            return self._scalers.scale(self._frame, width, height, pixels, method)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise FrameRejected(f"a frame cannot be scaled to {width}x{height}: {error}") from error
+
+
+class PacketDecoder:
+    """Decodes one video stream, in full or, while nothing moves, its key frames only.
+
+    Key frames only is a permission: it is used where the last two key frames lay at most
+    ``max_key_gap_s`` apart. Back to full decoding, nothing is shown that refers to a frame which
+    was not decoded: either the last key frame is still at hand and decoding goes on from it, or the
+    next one is waited for.
+    """
+
+    def __init__(self, stream: Any, limits: FrameLimits, *, max_key_gap_s: float = 2.5) -> None:
+        self._context = stream.codec_context
+        self._context.thread_type = "NONE"
+        self._context.thread_count = 1
+        self._context.options = {"max_pixels": str(limits.max_pixels)}
+        self._limits = limits
+        self._max_key_gap_s = max_key_gap_s
+        self._key_s: float | None = None
+        self._key_gap_s = float("inf")
+        self._drained_key: Any = None
+        self._broken_chain = False
+
+    def decode(self, packet: Any, *, key_frames_only: bool) -> Sequence[Any]:
+        """Return the frames that this packet completes; raises FrameRejected."""
+        self._limits.check_large(self._context.width, self._context.height)
+        if packet.is_keyframe:
+            self._measure_gap(packet)
+        if key_frames_only and self._key_gap_s <= self._max_key_gap_s:
+            return self._decode_key(packet)
+        return self._decode_next(packet)
+
+    def drain(self) -> Sequence[Any]:
+        """Return the frames still inside the decoder at the end of a file."""
+        return () if self._broken_chain else self._feed(None)
+
+    def _measure_gap(self, packet: Any) -> None:
+        time_s = packet_time_s(packet)
+        if time_s is not None and self._key_s is not None:
+            self._key_gap_s = abs(time_s - self._key_s)
+        self._key_s = time_s
+
+    def _decode_key(self, packet: Any) -> Sequence[Any]:
+        if not packet.is_keyframe:
+            self._broken_chain, self._drained_key = True, None
+            return ()
+        if self._broken_chain or self._drained_key is not None:
+            self._context.flush_buffers()
+        self._broken_chain, self._drained_key = False, None
+        if frames := self._feed(packet):
+            return frames
+        # A decoder that reorders holds the key frame back until it sees what follows; nothing will.
+        self._drained_key = packet
+        return self._feed(None)
+
+    def _decode_next(self, packet: Any) -> Sequence[Any]:
+        if self._broken_chain and not packet.is_keyframe:
+            return ()
+        if self._broken_chain:
+            self._context.flush_buffers()
+        self._broken_chain = False
+        if self._drained_key is None:
+            return self._feed(packet)
+        return self._resume_after(self._drained_key, packet)
+
+    def _resume_after(self, key: Any, packet: Any) -> Sequence[Any]:
+        """Decode the key frame once more, for the reference, and go on with the packet."""
+        self._drained_key = None
+        self._context.flush_buffers()
+        frames = [*self._feed(key), *self._feed(packet)]
+        return [frame for frame in frames if frame.pts is None or frame.pts != key.pts]
+
+    def _feed(self, packet: Any) -> Sequence[Any]:
+        try:
+            frames: Sequence[Any] = self._context.decode(packet)
+        except av.error.FFmpegError as error:
+            raise FrameRejected(f"a packet cannot be decoded: {error.strerror}") from None
+        return frames
+
+
+def packet_time_s(packet: Any) -> float | None:
+    """Return a packet's presentation time on the stream's clock."""
+    ticks = packet.pts if packet.pts is not None else packet.dts
+    return None if ticks is None or packet.time_base is None else float(ticks * packet.time_base)
+
+
+def check_frame(frame: Any, limits: FrameLimits) -> None:
+    """Raise FrameRejected for a frame that is damaged or outside the limits."""
+    limits.check(frame.width, frame.height)
+    if frame.is_corrupt:
+        raise FrameRejected("a frame is damaged")
+
+
+def first_video_stream(container: Any, label: str) -> Any:
+    """Return the stream to read; raises SourceUnavailable where there is none to decode."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None:
+            return stream
+    raise SourceUnavailable(f"{label} holds no video that can be decoded")
+
+
+def open_failure(error: av.error.FFmpegError, label: str, timeout_s: float) -> SourceUnavailable:
+    """Return our failure for one of FFmpeg's while connecting."""
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return SourceRefused(f"{label} refused the user or password; check the credentials")
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return SourceRefused(f"{label} was not found; check the path of the address")
+    if isinstance(error, av.error.HTTPClientError):
+        return SourceRefused(f"{label} refused the request: {error.strerror}")
+    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        return SourceUnavailable(f"{label} did not answer within {timeout_s:g} s")
+    if isinstance(error, av.error.InvalidDataError):
+        return SourceUnavailable(f"{label} answered, but not with video that can be read")
+    return SourceUnavailable(f"{label} cannot be reached: {error.strerror}")

@@ -1,0 +1,135 @@
+"""The state of one camera's connection, its legal transitions and its counters."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trinetra.values import Instant, seconds_between
+
+
+class CameraState(StrEnum):
+    """What a camera is doing now."""
+
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    STALLED = "stalled"
+    """Connected, but no frame for a while."""
+    BACKOFF = "backoff"
+    """Lost or refused; waiting before the next attempt."""
+    DISABLED = "disabled"
+    """Given up: a recording that cannot be read does not heal."""
+    ENDED = "ended"
+    """A recording was read to its end, or the ingestor was told to stop."""
+
+
+_LEGAL: Mapping[CameraState, frozenset[CameraState]] = {
+    CameraState.CONNECTING: frozenset(
+        {CameraState.STREAMING, CameraState.BACKOFF, CameraState.DISABLED, CameraState.ENDED}
+    ),
+    CameraState.STREAMING: frozenset(
+        {CameraState.STALLED, CameraState.BACKOFF, CameraState.DISABLED, CameraState.ENDED}
+    ),
+    CameraState.STALLED: frozenset(
+        {CameraState.STREAMING, CameraState.BACKOFF, CameraState.DISABLED, CameraState.ENDED}
+    ),
+    CameraState.BACKOFF: frozenset({CameraState.CONNECTING, CameraState.ENDED}),
+    CameraState.DISABLED: frozenset(),
+    CameraState.ENDED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """What an operator wants to know about one camera.
+
+    ``dropped`` counts lost frames by reason; ``sample_fps`` is measured over the last samples on
+    the capture clock; ``problem`` is the last failure while it lasts.
+    """
+
+    state: CameraState
+    since: Instant
+    frames_read: int
+    frames_sampled: int
+    dropped: Mapping[str, int]
+    failures: int
+    last_frame_at: Instant | None
+    width: int
+    height: int
+    sample_fps: float
+    key_frames_only: bool
+    problem: str | None
+
+
+class Connection:
+    """One camera's state machine; every change of state must be a legal one."""
+
+    def __init__(self, now: Instant) -> None:
+        self.state = CameraState.CONNECTING
+        self.since = now
+        self.frames_read = 0
+        self.frames_sampled = 0
+        self.dropped: Counter[str] = Counter()
+        self.failures = 0
+        self._failures_in_a_row = 0
+        self.last_frame_at: Instant | None = None
+        self.width = 0
+        self.height = 0
+        self.key_frames_only = False
+        self.problem: str | None = None
+        self._sampled_at: deque[Instant] = deque(maxlen=16)
+
+    def to(self, state: CameraState, now: Instant) -> None:
+        """Change the state; raises ValueError for a transition that makes no sense."""
+        if state not in _LEGAL[self.state]:
+            raise ValueError(f"a camera cannot go from {self.state} to {state}")
+        self.state = state
+        self.since = now
+
+    def read(self, captured_at: Instant, width: int, height: int) -> None:
+        """Count a decoded frame."""
+        self.frames_read += 1
+        self.last_frame_at = captured_at
+        self.width, self.height = width, height
+
+    def sampled(self, captured_at: Instant) -> None:
+        """Count a frame that went on to the buffer."""
+        self.frames_sampled += 1
+        self._sampled_at.append(captured_at)
+
+    def failed(self, *, is_steady: bool) -> int:
+        """Count a lost or refused connection and return how many there were in a row.
+
+        ``is_steady`` means that the connection had held for long, so that the row starts anew.
+        """
+        self.failures += 1
+        self._failures_in_a_row = 1 if is_steady else self._failures_in_a_row + 1
+        return self._failures_in_a_row
+
+    def sample_rate_hz(self) -> float:
+        """Return the rate of the last samples on the capture clock."""
+        return mean_rate_hz(tuple(self._sampled_at))
+
+    def status(self) -> CameraStatus:
+        """Return a copy that no longer changes."""
+        return CameraStatus(
+            state=self.state,
+            since=self.since,
+            frames_read=self.frames_read,
+            frames_sampled=self.frames_sampled,
+            dropped=dict(self.dropped),
+            failures=self.failures,
+            last_frame_at=self.last_frame_at,
+            width=self.width,
+            height=self.height,
+            sample_fps=self.sample_rate_hz(),
+            key_frames_only=self.key_frames_only,
+            problem=self.problem,
+        )
+
+
+def mean_rate_hz(instants: tuple[Instant, ...]) -> float:
+    """Return the mean rate of instants in order, 0.0 when there are too few to tell."""
+    if len(instants) <= 1 or instants[-1] <= instants[0]:
+        return 0.0
+    return (len(instants) - 1) / seconds_between(instants[0], instants[-1])

@@ -1,0 +1,82 @@
+"""How much moves in front of a camera, from small pictures of its brightness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.values import Instant, seconds_between
+
+Luma = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionConfig:
+    """Size of the compared pictures and what counts as a change in them.
+
+    ``contrast`` is the change of a pixel, in standard deviations of the picture, that counts;
+    ``contrast_floor`` (grey levels) keeps sensor noise on a blank wall from counting.
+    """
+
+    width: int = 128
+    height: int = 72
+    check_fps: float = 5.0
+    reference_age_s: float = 0.4
+    contrast: float = 0.35
+    contrast_floor: float = 24.0
+
+
+def motion_score(before: Luma, after: Luma, config: MotionConfig) -> float:
+    """Return the share of pixels that changed, in [0, 1].
+
+    Each picture is first brought to zero mean and unit variance, so that a lamp switched on or the
+    camera's own exposure control (both close to ``a * x + b`` over the whole picture) do not count.
+    """
+    change = np.abs(_normalised(after, config) - _normalised(before, config))
+    return int(np.count_nonzero(change > config.contrast)) / int(change.size)
+
+
+def _normalised(luma: Luma, config: MotionConfig) -> NDArray[np.float32]:
+    levels = luma.astype(np.float32)
+    levels -= levels.mean()
+    levels /= max(float(levels.std()), config.contrast_floor)
+    return levels
+
+
+class MotionMeter:
+    """The motion of one camera over time.
+
+    A frame is compared with one at least ``reference_age_s`` older, because a slow walker moves
+    too little between two neighbouring frames.
+    """
+
+    def __init__(self, config: MotionConfig) -> None:
+        self._config = config
+        self._checked_at: Instant | None = None
+        self._reference: tuple[Instant, Luma] | None = None
+        self._newest: tuple[Instant, Luma] | None = None
+        self.score = 0.0
+
+    def is_due(self, captured_at: Instant) -> bool:
+        """Return whether the next check is due, at ``check_fps``."""
+        if self._checked_at is None:
+            return True
+        return seconds_between(self._checked_at, captured_at) >= 1.0 / self._config.check_fps
+
+    def update(self, captured_at: Instant, luma: Luma) -> float:
+        """Return the motion score of this picture, 0.0 for a first picture or a new size."""
+        self._checked_at = captured_at
+        if self._reference is None or self._reference[1].shape != luma.shape:
+            self._reference = self._newest = (captured_at, luma)
+            self.score = 0.0
+            return self.score
+        self.score = motion_score(self._reference[1], luma, self._config)
+        self._age_reference(captured_at, luma)
+        return self.score
+
+    def _age_reference(self, captured_at: Instant, luma: Luma) -> None:
+        if self._newest is not None and self._is_old_enough(self._newest[0], captured_at):
+            self._reference, self._newest = self._newest, (captured_at, luma)
+
+    def _is_old_enough(self, reference_at: Instant, captured_at: Instant) -> bool:
+        return seconds_between(reference_at, captured_at) >= self._config.reference_age_s
