@@ -1,0 +1,1 @@
+"""The one composition root: site file and settings in, running services out."""

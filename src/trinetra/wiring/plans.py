@@ -1,0 +1,159 @@
+"""What each stage needs to know of the site file, in the stage's own words."""
+
+from collections.abc import Mapping
+
+from trinetra.adapters.sources import SourceKind, SourceSpec, infer_kind
+from trinetra.detections.observe import CameraPlan as DetectionPlan
+from trinetra.frames.encode import EncodingConfig
+from trinetra.frames.pacing import Pacing
+from trinetra.frames.sampling import SamplingConfig
+from trinetra.frames.service import CameraPlan as IngestPlan
+from trinetra.identities.lifecycle import RetentionPolicy
+from trinetra.identities.matching import MatchingPolicy
+from trinetra.identities.recognition import RecognitionPolicy
+from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.service import ResolverPolicy
+from trinetra.identities.topology import SiteGraph, build_graph
+from trinetra.identities.tracking import TrackerPolicy
+from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.models.manifest import Calibration
+from trinetra.site.schema import Camera, FileSource, FolderSource, Site, StreamSource
+from trinetra.values import CameraId, IdentityKind, Instant
+
+
+def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
+    """Return how a camera is read; ``in_step`` plays recordings as fast as they can be handled."""
+    recorded = not isinstance(camera.source, StreamSource)
+    playback = Pacing.LOCKSTEP if in_step else Pacing.REALTIME
+    return IngestPlan(
+        camera_id=camera.camera_id,
+        pacing=playback if recorded else Pacing.LIVE,
+        retries=not recorded,
+        sampling=SamplingConfig(camera.fps, camera.fps_floor, camera.fps_ceiling),
+        encoding=EncodingConfig(
+            side=camera.frame_side,
+            keeps_native=camera.reads_faces,
+            native_max_side=camera.native_max_side,
+        ),
+    )
+
+
+def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant) -> SourceSpec:
+    """Return where a camera's frames come from, with its credentials from the environment.
+
+    ``started_at`` is when the first frame of a recording counts as captured. Raises
+    ConfigurationError naming environment variables that are not set.
+    """
+    match camera.source:
+        case FileSource(file=path, loop=loop):
+            return SourceSpec(SourceKind.FILE, str(path), loop=loop, started_at=started_at)
+        case FolderSource(images=path, fps=fps, loop=loop):
+            return SourceSpec(
+                SourceKind.IMAGES, str(path), loop=loop, fps=fps, started_at=started_at
+            )
+        case StreamSource() as stream:
+            secret = stream.credentials(environ)
+            return SourceSpec(
+                infer_kind(stream.url),
+                stream.url,
+                username=secret.username if secret else None,
+                password=secret.password.get_secret_value() if secret else None,
+                timeout_s=stream.timeout_s,
+            )
+
+
+def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
+    """Return what is looked for in each camera's frames."""
+    return {
+        camera.camera_id: DetectionPlan(
+            camera_id=camera.camera_id,
+            labels=frozenset(camera.labels),
+            reads_faces=camera.reads_faces,
+            min_face_px=site.policies.matching.min_face_px,
+        )
+        for camera in site.cameras
+    }
+
+
+def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
+    """Return each camera's zones and lines."""
+    return {
+        camera.camera_id: CameraInsights(
+            zones=tuple(Zone(z.id, z.polygon, z.min_dwell_s) for z in camera.zones),
+            lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
+        )
+        for camera in site.cameras
+    }
+
+
+def insight_policy(site: Site) -> InsightPolicy:
+    """Return the rules of counting."""
+    stays = site.policies.stays
+    return InsightPolicy(
+        leave_after_s=stays.leave_after_s,
+        bridge_s=stays.bridge_s,
+        visit_gap_s=stays.visit_gap_s,
+        forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
+    )
+
+
+def site_graph(site: Site) -> SiteGraph:
+    """Return the graph that the spatiotemporal gate walks on."""
+    topology = site.topology
+    return build_graph(
+        [camera.camera_id for camera in site.cameras],
+        [
+            (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m)
+            for edge in topology.edges
+        ],
+        positions_m={
+            camera.camera_id: (camera.position.x_m, camera.position.y_m)
+            for camera in site.cameras
+            if camera.position
+        },
+        overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
+        limit_mps=topology.max_walking_speed_mps,
+        clock_skew_s=topology.clock_skew_s,
+    )
+
+
+def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolicy:
+    """Return when a face counts as somebody's, on the scale of the model in use."""
+    matching, retention = site.policies.matching, site.policies.retention
+    return RecognitionPolicy(
+        matching=MatchingPolicy(
+            similarity=matching.similarity,
+            margin=matching.margin,
+            min_quality=matching.min_quality,
+            min_face_px=float(matching.min_face_px),
+            enrol_after_faces=matching.enrol_after_faces,
+            scale_offset=calibration.offset,
+            scale_gain=calibration.gain,
+        ),
+        retention=RetentionPolicy(
+            {
+                IdentityKind.ANONYMOUS: retention.anonymous_days,
+                IdentityKind.ENROLLED: retention.enrolled_days,
+                IdentityKind.STAFF: retention.staff_days,
+                IdentityKind.WATCHLIST: retention.watchlist_days,
+            }
+        ),
+        top_k=matching.top_k,
+    )
+
+
+def resolver_policy(site: Site) -> ResolverPolicy:
+    """Return how detections become tracks."""
+    tracking = site.policies.tracking
+    return ResolverPolicy(
+        tracker=TrackerPolicy(
+            confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
+        ),
+        reorder_span_s=tracking.reorder_window_s,
+    )
+
+
+def registry(site: Site) -> ActiveRegistry:
+    """Return an empty registry of active identities."""
+    policy = site.policies.registry
+    return ActiveRegistry(ttl_s=policy.ttl_s, max_identities=policy.max_identities)
