@@ -150,5 +150,5 @@ def _row(camera: Camera) -> tuple[str, ...]:
         camera.source.shown,
         f"{camera.fps:g} ({camera.fps_floor:g}-{camera.fps_ceiling:g})",
         "yes" if camera.reads_faces else "no",
-        " ".join(shape.id for shape in (*camera.zones, *camera.lines)),
+        " ".join([*(zone.id for zone in camera.zones), *(line.id for line in camera.lines)]),
     )

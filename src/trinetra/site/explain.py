@@ -41,12 +41,13 @@ _HINTS: Mapping[str, str] = {
     "timezone": "a name like Europe/Berlin or Asia/Kolkata",
     "credentials": "name both variables, or neither",
     "line": "move one of the two points",
+    "doubt": "new_below <= similarity",
     "rates": "fps_floor <= fps <= fps_ceiling",
     "source": "like `source: {url: rtsp://192.168.1.20:554/stream1}`",
 }
 _FIXED_HINTS: Mapping[str, str] = {
     "the last corner repeats the first one": "leave the last corner out: polygons close themselves",
-    "two corners in a row are the same point": "leave one of them out",
+    "two corners are the same point": "leave one of them out",
     "the polygon's edges cross or touch each other": "list the corners in order, round the area",
     "the polygon encloses no area": "move the corners apart",
     "credentials do not belong into the address": (

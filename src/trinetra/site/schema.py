@@ -82,6 +82,7 @@ Unit = Annotated[float, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Fps = Annotated[float, Field(strict=True, gt=0, le=60)]
 Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400)]
+Gap = Annotated[float, Field(strict=True, ge=0, le=60)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Days = Annotated[int, Field(strict=True, ge=1, le=3650)]
 Pixels = Annotated[int, Field(strict=True, ge=16, le=7680)]
@@ -313,18 +314,15 @@ class Camera(_Model):
     fps: Annotated[
         Fps,
         Field(description="Frames per second to look at while little happens (by role)."),
-        Field(default_factory=_of_role(lambda d, _: d.fps)),
-    ]
+    ] = Field(default_factory=_of_role(lambda d, _: d.fps))
     fps_floor: Annotated[
         Fps,
         Field(description="Never fewer frames per second than this (by role)."),
-        Field(default_factory=_of_role(lambda d, data: min(d.fps_floor, data["fps"]))),
-    ]
+    ] = Field(default_factory=_of_role(lambda d, data: min(d.fps_floor, data["fps"])))
     fps_ceiling: Annotated[
         Fps,
         Field(description="Never more frames per second than this (by role)."),
-        Field(default_factory=_of_role(lambda d, data: max(d.fps_ceiling, data["fps"]))),
-    ]
+    ] = Field(default_factory=_of_role(lambda d, data: max(d.fps_ceiling, data["fps"])))
     frame_side: Annotated[
         Pixels,
         Field(multiple_of=32, description="Side of the square picture that detectors look at."),
@@ -335,13 +333,11 @@ class Camera(_Model):
     reads_faces: Annotated[
         Flag,
         Field(description="Whether faces are found and compared (by role)."),
-        Field(default_factory=_of_role(lambda d, _: d.reads_faces)),
-    ]
+    ] = Field(default_factory=_of_role(lambda d, _: d.reads_faces))
     labels: Annotated[
         frozenset[Label],
         Field(min_length=1, description="Which objects count (by role)."),
-        Field(default_factory=_of_role(lambda d, _: d.labels)),
-    ]
+    ] = Field(default_factory=_of_role(lambda d, _: d.labels))
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
     position: FloorPosition | None = None
@@ -388,6 +384,10 @@ class Matching(_Model):
     """When a face counts as that of a known customer; scores are on the scale (1 + cosine) / 2."""
 
     similarity: Annotated[Unit, Field(description="Least similarity of a match.")] = 0.72
+    new_below: Annotated[
+        Unit,
+        Field(description="Below this it is a stranger; between this and similarity lies doubt."),
+    ] = Field(default_factory=lambda data: min(0.66, data["similarity"]))
     margin: Annotated[Unit, Field(description="Least lead over the next best identity.")] = 0.03
     min_quality: Annotated[Unit, Field(description="Least quality of a face to be compared.")] = 0.3
     min_face_px: Annotated[
@@ -396,14 +396,23 @@ class Matching(_Model):
     enrol_after_faces: Annotated[
         int, Field(strict=True, ge=1, le=50, description="Good faces before a new identity.")
     ] = 3
-    top_k: Annotated[int, Field(strict=True, ge=2, le=50, description="Candidates looked at.")] = 5
+    enrol_in_doubt_after_faces: Annotated[
+        int, Field(strict=True, ge=1, le=100, description="The same where there is doubt.")
+    ] = 8
+    top_k: Annotated[int, Field(strict=True, ge=2, le=50, description="Candidates looked at.")] = 10
+
+    @model_validator(mode="after")
+    def _doubt_below_match(self) -> Self:
+        if self.new_below > self.similarity:
+            raise PydanticCustomError("doubt", "new_below lies above similarity")
+        return self
 
 
 class Registry(_Model):
     """How long and how many identities stay in memory after they were last seen."""
 
     ttl_s: Annotated[Seconds, Field(gt=0)] = 1800.0
-    max_identities: Count = 10_000
+    max_identities: Count = 50_000
 
 
 class Tracking(_Model):
@@ -411,7 +420,7 @@ class Tracking(_Model):
 
     reorder_window_s: Annotated[
         float, Field(strict=True, ge=0, le=30, description="Wait for frames that come late.")
-    ] = 0.5
+    ] = 1.0
     confirm_after_frames: Annotated[
         int, Field(strict=True, ge=1, le=50, description="Sightings before a track counts.")
     ] = 2
@@ -423,22 +432,22 @@ class Tracking(_Model):
 class Stays(_Model):
     """How presence in zones becomes stays and presence at the site becomes visits."""
 
-    leave_after_s: Annotated[Seconds, Field(description="Out of a zone for this long: left.")] = 1.5
-    bridge_s: Annotated[Seconds, Field(description="Gap in a track that one stay survives.")] = 3.0
+    leave_after_s: Annotated[Gap, Field(description="Out of a zone for this long: left.")] = 1.5
+    bridge_s: Annotated[Gap, Field(description="Gap in a track that one stay survives.")] = 3.0
     visit_gap_s: Annotated[Seconds, Field(gt=0, description="Away for longer: a new visit.")] = (
         1800.0
     )
 
 
 class Retention(_Model):
-    """After how many days what is known is deleted."""
+    """After how many days unseen what is known is deleted; null keeps it until it is erased."""
 
-    anonymous_days: Days = 30
-    enrolled_days: Days = 365
-    staff_days: Days = 365
-    watchlist_days: Days = 90
-    insights_days: Days = 365
-    alerts_days: Days = 90
+    anonymous_days: Days | None = 30
+    enrolled_days: Days | None = None
+    staff_days: Days | None = None
+    watchlist_days: Days | None = None
+    insights_days: Days | None = 365
+    alerts_days: Days | None = 90
 
 
 class Policies(_Model):

@@ -13,8 +13,8 @@ def polygon_fault(polygon: Sequence[Point]) -> str | None:
     """Return what makes the polygon unusable, or None when it is simple and encloses an area."""
     if polygon[0] == polygon[-1]:
         return "the last corner repeats the first one"
-    if any(a == b for a, b in _edges(polygon)):
-        return "two corners in a row are the same point"
+    if len(set(polygon)) < len(polygon):
+        return "two corners are the same point"
     if _crosses_itself(polygon):
         return "the polygon's edges cross or touch each other"
     if abs(signed_area(polygon)) < _MIN_AREA:
@@ -43,8 +43,8 @@ def _adjacent(i: int, j: int, polygon: Sequence[Point]) -> bool:
 def _in_conflict(e: Segment, f: Segment, *, neighbours: bool) -> bool:
     if not neighbours:
         return segments_meet(e, f)
-    # Neighbours share one corner. They conflict only when one folds back over the other.
-    (shared,) = set(e) & set(f) or (e[1],)
+    # Neighbours share one corner; they conflict only when one folds back over the other.
+    (shared,) = set(e) & set(f)
     tip_e, tip_f = (next(p for p in segment if p != shared) for segment in (e, f))
     return _turn(tip_e, shared, tip_f) == 0 and _ahead(shared, tip_e, tip_f)
 
