@@ -126,6 +126,7 @@ class Continuity:
         body = self._of_track.get(track_id)
         if body is None:
             self._early[track_id] = (name, at)
+            self._forget_early(at)
             return []
         body.span(track_id).name = name
         splits: list[Revision] = []
@@ -209,17 +210,24 @@ class Continuity:
         return []
 
     def _forget(self, now: Instant) -> None:
-        """Drop tracks not seen for ``forget_after_s``, and bodies of which no track is left."""
-        limit_s = self.policy.forget_after_s
+        """Drop bodies, and tracks of a body but its first, not seen for ``forget_after_s``."""
         for body in list(self.bodies.values()):
-            for span in body.spans[:]:
-                if seconds_between(span.last_at, now) > limit_s:
-                    self._drop(body, span)
-            if not body.spans:
+            if self._is_stale(body.last_at, now):
+                for span in body.spans:
+                    del self._of_track[span.track_id]
                 del self.bodies[body.body_id]
-        stale = [t for t, (_, at) in self._early.items() if seconds_between(at, now) > limit_s]
-        for track_id in stale:
+                continue
+            for span in body.spans[1:]:
+                if self._is_stale(span.last_at, now):
+                    self._drop(body, span)
+        self._forget_early(now)
+
+    def _forget_early(self, now: Instant) -> None:
+        for track_id in [t for t, (_, at) in self._early.items() if self._is_stale(at, now)]:
             del self._early[track_id]
+
+    def _is_stale(self, seen_at: Instant, now: Instant) -> bool:
+        return seconds_between(seen_at, now) > self.policy.forget_after_s
 
     def _drop(self, body: Body, span: Span) -> None:
         heir = next((other for other in body.spans if other.name is None), None)

@@ -85,7 +85,10 @@ class ZoneWatch:
     def split(
         self, body_id: TrackId, new_id: TrackId, left_at: Instant, joined_at: Instant
     ) -> None:
-        """Give the part of every stay since ``joined_at`` to the body it really was."""
+        """Give the part of every open stay since ``joined_at`` to the body it really was.
+
+        A stay that was reported as over stands as it was reported.
+        """
         for zone in self.zones:
             if stay := self._open.get((zone.zone_id, body_id)):
                 self._open[zone.zone_id, new_id] = replace(

@@ -207,3 +207,24 @@ def test_memory_does_not_grow_with_the_number_of_people_who_came() -> None:
     ):
         assert len(kept) <= 8
     assert camera.open_stays <= 1
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcd"), st.sampled_from([IN, BESIDE, FAR_IN, AWAY]))
+        | st.tuples(st.sampled_from("abcd"), st.sampled_from([None, "c1", "c2"])),
+        max_size=60,
+    ),
+    st.sampled_from([0.4, 1.3]),
+)
+def test_whatever_is_decided_about_them_stays_keep_a_sound_extent(
+    story: list[dict[str, tuple[float, float]] | tuple[str, str | None]], step: float
+) -> None:
+    events = [
+        identity(i * step, *turn) if isinstance(turn, tuple) else frame(i * step, turn)
+        for i, turn in enumerate(story)
+    ]
+    sent = [e for e in play(machine(PLAN), events) if isinstance(e, ZoneStay)]
+    for stay in sent:
+        assert at(0) <= stay.entered_at < stay.captured_at
+        assert stay.dwell_s == pytest.approx((stay.captured_at - stay.entered_at).total_seconds())
