@@ -86,10 +86,15 @@ class CameraMachine:
             outputs += self._recall.rename(body.body_id, _customer(body))
         return outputs
 
-    def name_of(self, track_id: TrackId) -> Name | None:
-        """Return who a track is, as far as known, by itself or by the body it continues."""
+    def name_at(self, position: TrackPosition) -> Name | None:
+        """Return who stands there: as the position says, as its track is known, or its body."""
+        track_id = position.track_id
+        told, own = name_in(position), self._continuity.own_name(track_id)
+        if told:
+            is_known = own and position.kind is None and own.customer_id == told.customer_id
+            return own if is_known else told
         body = self._continuity.body_of(track_id)
-        return body.name if body else self._continuity.own_name(track_id)
+        return body.name if body else own
 
     def flush(self) -> list[InsightEvent]:
         """End all stays at the last instant they were seen to last."""
@@ -99,7 +104,7 @@ class CameraMachine:
         """Learn from positions that bear a customer; one without says nothing about its track."""
         outputs: list[InsightEvent] = []
         for track in event.tracks:
-            name = name_in(track)
+            name = self.name_at(track) if track.customer_id else None
             if name and name != self._continuity.own_name(track.track_id):
                 outputs += self.identify(track.track_id, name, event.captured_at)
         return outputs
@@ -238,7 +243,7 @@ class InsightMachine:
 
     def _names(self, event: TracksEvent) -> list[Name | None]:
         camera = self._camera(event.camera_id)
-        return [name_in(track) or camera.name_of(track.track_id) for track in event.tracks]
+        return [camera.name_at(track) for track in event.tracks]
 
     def _sight(
         self, name: Name | None, event: TracksEvent | IdentityEvent, since: Instant

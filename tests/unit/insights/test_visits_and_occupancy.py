@@ -137,6 +137,12 @@ def test_a_position_may_bear_the_customer_itself() -> None:
     assert [(v.customer_id, v.kind) for v in found] == [("ann", IdentityKind.ANONYMOUS)]
 
 
+def test_a_position_that_states_no_kind_does_not_turn_staff_into_a_guest() -> None:
+    seen = frame(1, [position("s", (0.2, 0.5), customer="joe")])
+    events = [frame(0, {"s": (0.2, 0.5)}), identity(0, "s", "joe", kind=IdentityKind.STAFF), seen]
+    assert latest(play(machine(), events), Visit) == []
+
+
 LEFT = Zone("left", ((0, 0), (0.5, 0), (0.5, 1), (0, 1)))
 PLAN = CameraInsights(zones=(LEFT,))
 
