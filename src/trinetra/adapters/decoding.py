@@ -4,6 +4,7 @@ No FFmpeg message leaves this package as it is: FFmpeg puts the URL, with the pa
 errors. For the same reason PyAV's log stays off, as it is by default.
 """
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,7 @@ class PacketDecoder:
         self._key_s: float | None = None
         self._key_gap_s = float("inf")
         self._drained_key: Any = None
+        self._shown_pts: int | None = None
         self._broken_chain = False
 
     def decode(self, packet: Any, *, key_frames_only: bool) -> Sequence[Any]:
@@ -158,17 +160,22 @@ class PacketDecoder:
 
     def _resume_after(self, key: Any, packet: Any) -> Sequence[Any]:
         """Decode the key frame once more, for the reference, and go on with the packet."""
-        self._drained_key = None
+        self._drained_key, self._shown_pts = None, key.pts
         self._context.flush_buffers()
-        frames = [*self._feed(key), *self._feed(packet)]
-        return [frame for frame in frames if frame.pts is None or frame.pts != key.pts]
+        return [*self._feed(key), *self._feed(packet)]
 
     def _feed(self, packet: Any) -> Sequence[Any]:
         try:
-            frames: Sequence[Any] = self._context.decode(packet)
+            frames = self._context.decode(packet)
         except av.error.FFmpegError as error:
             raise FrameRejected(f"a packet cannot be decoded: {error.strerror}") from None
-        return frames
+        return [frame for frame in frames if not self._was_shown(frame)]
+
+    def _was_shown(self, frame: Any) -> bool:
+        if self._shown_pts is None or frame.pts != self._shown_pts:
+            return False
+        self._shown_pts = None
+        return True
 
 
 def packet_time_s(packet: Any) -> float | None:
@@ -192,7 +199,7 @@ def first_video_stream(container: Any, label: str) -> Any:
     raise SourceUnavailable(f"{label} holds no video that can be decoded")
 
 
-def open_failure(error: av.error.FFmpegError, label: str, timeout_s: float) -> SourceUnavailable:
+def open_failure(error: av.error.FFmpegError, label: str) -> SourceUnavailable:
     """Return our failure for one of FFmpeg's while connecting."""
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         return SourceRefused(f"{label} refused the user or password; check the credentials")
@@ -200,8 +207,9 @@ def open_failure(error: av.error.FFmpegError, label: str, timeout_s: float) -> S
         return SourceRefused(f"{label} was not found; check the path of the address")
     if isinstance(error, av.error.HTTPClientError):
         return SourceRefused(f"{label} refused the request: {error.strerror}")
-    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
-        return SourceUnavailable(f"{label} did not answer within {timeout_s:g} s")
     if isinstance(error, av.error.InvalidDataError):
         return SourceUnavailable(f"{label} answered, but not with video that can be read")
+    if error.errno == errno.EIO:
+        # FFmpeg's word for a name that does not resolve.
+        return SourceUnavailable(f"{label} cannot be reached: check the name and the network")
     return SourceUnavailable(f"{label} cannot be reached: {error.strerror}")

@@ -58,13 +58,14 @@ class LiveSource:
     def open(self) -> None:
         """Connect; raises SourceUnavailable or SourceRefused."""
         self.close()
+        started_s = self._clock.monotonic()
         try:
             self._container = self._connect()
             stream = first_video_stream(self._container, self._label)
         except av.error.FFmpegError as error:
             self.close()
             # "from None": FFmpeg's own error names the URL and with it the password.
-            raise open_failure(error, self._label, self._timeout_s) from None
+            raise self._open_failure(error, started_s) from None
         self._decoder = PacketDecoder(stream, self._limits)
         self._packets = self._container.demux(stream)
         self._framed_at_s = self._clock.monotonic()
@@ -104,6 +105,13 @@ class LiveSource:
         }
         timeout = (self._timeout_s, self._timeout_s / 2)
         return av.open(self._url, "r", options=options, timeout=timeout)
+
+    def _open_failure(self, error: av.error.FFmpegError, started_s: float) -> SourceUnavailable:
+        # FFmpeg has several names for its own time-outs, InvalidDataError among them.
+        is_answer = isinstance(error, av.error.HTTPError)
+        if not is_answer and self._clock.monotonic() - started_s >= self._timeout_s:
+            return SourceUnavailable(f"{self._label} did not answer within {self._timeout_s:g} s")
+        return open_failure(error, self._label)
 
     def _next_packet(self) -> Any:
         try:

@@ -1,0 +1,128 @@
+"""What every adapter of the FrameSource port does."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.servers.clips import jpeg, write_clip
+from tests.servers.mjpeg_camera import MjpegCamera
+from tests.servers.rtsp_camera import RtspCamera
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.sources import SourceSpec, infer_kind, open_source
+from trinetra.errors import SourceUnavailable
+from trinetra.ports import DecodedFrame, FrameSource
+
+STARTED_AT = datetime(2026, 11, 22, 9, tzinfo=UTC)
+SIZE = (192, 128)
+USER, SAID = "view er", "p@ss/w:rd %?#"
+
+
+def _file(folder: Path, _stack: ExitStack) -> tuple[SourceSpec, str]:
+    clip = write_clip(folder / "clip.mp4", frames=20)
+    return _spec(str(clip)), str(folder / "missing.mp4")
+
+
+def _looped_file(folder: Path, _stack: ExitStack) -> tuple[SourceSpec, str]:
+    clip = write_clip(folder / "clip.mp4", frames=5)
+    return _spec(str(clip), loop=True), str(folder / "missing.mp4")
+
+
+def _images(folder: Path, _stack: ExitStack) -> tuple[SourceSpec, str]:
+    (folder / "pictures").mkdir()
+    (folder / "empty").mkdir()
+    for number in range(20):
+        (folder / "pictures" / f"{number:03}.jpg").write_bytes(jpeg(*SIZE, number))
+    return _spec(str(folder / "pictures")), str(folder / "empty")
+
+
+def _rtsp(folder: Path, stack: ExitStack) -> tuple[SourceSpec, str]:
+    clip = write_clip(folder / "clip.mp4", frames=20)
+    camera = stack.enter_context(RtspCamera(clip, user=USER, password=SAID))
+    return _spec(camera.url, username=USER, password=SAID), "rtsp://127.0.0.1:1/x"
+
+
+def _mjpeg(_folder: Path, stack: ExitStack) -> tuple[SourceSpec, str]:
+    pictures = [jpeg(*SIZE, number) for number in range(5)]
+    camera = stack.enter_context(MjpegCamera(pictures, user=USER, password=SAID))
+    return _spec(camera.url, username=USER, password=SAID), "http://127.0.0.1:1/x"
+
+
+def _spec(location: str, **more) -> SourceSpec:
+    return SourceSpec(infer_kind(location), location, started_at=STARTED_AT, **more)
+
+
+@pytest.fixture(params=[_file, _looped_file, _images, _rtsp, _mjpeg], ids=lambda f: f.__name__[1:])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SourceSpec, str]]:
+    with ExitStack() as stack:
+        yield request.param(tmp_path, stack)
+
+
+@pytest.fixture
+def source(made: tuple[SourceSpec, str]) -> Iterator[FrameSource]:
+    source = open_source(made[0], SystemClock())
+    source.open()
+    yield source
+    source.close()
+
+
+def take(source: FrameSource, count: int, *, key_frames_only: bool = False) -> list[DecodedFrame]:
+    frames = [source.read(key_frames_only=key_frames_only) for _ in range(count)]
+    assert None not in frames
+    return [frame for frame in frames if frame is not None]
+
+
+def test_frames_come_in_order_of_capture(source: FrameSource) -> None:
+    instants = [frame.captured_at for frame in take(source, 12)]
+    assert instants == sorted(instants)
+    assert all(instant.tzinfo is UTC for instant in instants)
+
+
+def test_a_frame_has_its_native_size_and_scales_to_any(source: FrameSource) -> None:
+    (frame,) = take(source, 1)
+    assert (frame.width, frame.height) == SIZE
+    assert frame.bgr(96, 64).shape == (64, 96, 3)
+    assert frame.bgr(97, 33).shape == (33, 97, 3)
+    assert frame.luma(48, 32).shape == (32, 48)
+    assert frame.bgr(*SIZE).dtype == frame.luma(48, 32).dtype == np.uint8
+
+
+def test_colours_are_blue_green_red(source: FrameSource) -> None:
+    (frame,) = take(source, 1)
+    blue, _, red = np.moveaxis(frame.bgr(*SIZE).astype(int), 2, 0)
+    assert (blue - red).max() > 150  # the square is blue
+    assert (red - blue).max() < 60
+
+
+def test_luma_is_the_mean_brightness_of_what_lies_under_a_pixel(source: FrameSource) -> None:
+    (frame,) = take(source, 1)
+    grey = frame.bgr(*SIZE).astype(float) @ [0.114, 0.587, 0.299]
+    means = grey.reshape(32, 4, 48, 4).mean(axis=(1, 3))
+    # Up to a scale: brightness in video goes from 16 to 235, not from 0 to 255.
+    assert np.corrcoef(means.ravel(), frame.luma(48, 32).ravel())[0, 1] > 0.98
+
+
+def test_key_frames_alone_are_whole_pictures(source: FrameSource) -> None:
+    frames = take(source, 3, key_frames_only=True)
+    assert all(frame.bgr(*SIZE).std() > 10 for frame in frames)
+
+
+def test_closing_twice_does_no_harm(source: FrameSource) -> None:
+    source.close()
+    source.close()
+
+
+def test_a_closed_source_can_be_opened_again(source: FrameSource) -> None:
+    source.close()
+    source.open()
+    assert take(source, 1)[0].width == SIZE[0]
+
+
+def test_what_is_not_there_is_unavailable_and_named(made: tuple[SourceSpec, str]) -> None:
+    source = open_source(_spec(made[1]), SystemClock())
+    with pytest.raises(SourceUnavailable) as failure:
+        source.open()
+    assert made[1] in str(failure.value)

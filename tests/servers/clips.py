@@ -1,0 +1,74 @@
+"""Small clips and pictures for tests, made on the spot."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import simplejpeg
+
+
+def picture(number: int, width: int, height: int, *, moves: bool = True) -> np.ndarray:
+    """Return a textured BGR picture; a blue square steps across it where it ``moves``."""
+    y, x = np.mgrid[0:height, 0:width]
+    image = np.repeat(((x * 3 + y * 2) % 200)[..., None], 3, axis=2).astype(np.uint8)
+    if moves:
+        at = number * width // 24 % (width * 3 // 4)
+        image[height // 3 : height * 2 // 3, at : at + width // 4] = (255, 40, 40)
+    return image
+
+
+def mark(image: np.ndarray, number: int) -> np.ndarray:
+    """Write the frame number into 8 bands at the right edge, bright for a set bit."""
+    height, width = image.shape[:2]
+    for bit in range(8):
+        band = slice(bit * height // 8, (bit + 1) * height // 8)
+        image[band, width * 7 // 8 :] = 255 if number >> bit & 1 else 0
+    return image
+
+
+def read_mark(bgr: np.ndarray) -> int:
+    """Return the number that ``mark`` wrote; survives video compression."""
+    height, width = bgr.shape[:2]
+    number = 0
+    for bit in range(8):
+        centre = (2 * bit + 1) * height // 16
+        patch = bgr[centre - 1 : centre + 2, width * 15 // 16 - 2 : width * 15 // 16 + 2]
+        number |= int(patch.mean() > 127) << bit
+    return number
+
+
+def write_clip(
+    path: Path,
+    *,
+    frames: int = 45,
+    fps: int = 15,
+    size: tuple[int, int] = (192, 128),
+    key_every: int = 15,
+    b_frames: int = 0,
+    moves: bool = True,
+) -> Path:
+    """Write an H.264 file whose frames carry their number; audio there is none."""
+    width, height = size
+    with av.open(str(path), "w") as container:
+        options = {
+            "preset": "ultrafast",
+            "crf": "18",
+            "x264-params": f"keyint={key_every}:min-keyint={key_every}:scenecut=0"
+            f":bframes={b_frames}",
+        }
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, fps)
+        for number in range(frames):
+            image = mark(picture(number, width, height, moves=moves), number)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def jpeg(width: int, height: int, number: int = 0) -> bytes:
+    """Return a JPEG of that size."""
+    return simplejpeg.encode_jpeg(picture(number, width, height), 80, "BGR")
