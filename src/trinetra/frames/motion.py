@@ -10,37 +10,39 @@ from trinetra.values import Instant, seconds_between
 Luma = NDArray[np.uint8]
 
 
+_QUARTILES = (25.0, 50.0, 75.0)
+
+
 @dataclass(frozen=True, slots=True)
 class MotionConfig:
-    """Size of the compared pictures and what counts as a change in them.
+    """Size of the compared pictures, how often and over what time, and what counts as a change.
 
-    ``contrast`` is the change of a pixel, in standard deviations of the picture, that counts;
-    ``contrast_floor`` (grey levels) keeps sensor noise on a blank wall from counting.
+    ``min_change`` (grey levels) is the smallest change of a pixel that counts. Below
+    ``min_spread`` (grey levels between the quartiles) a picture is too flat to tell its contrast.
     """
 
     width: int = 128
     height: int = 72
     check_fps: float = 5.0
     reference_age_s: float = 0.4
-    contrast: float = 0.35
-    contrast_floor: float = 24.0
+    min_change: float = 12.0
+    min_spread: float = 8.0
 
 
 def motion_score(before: Luma, after: Luma, config: MotionConfig) -> float:
     """Return the share of pixels that changed, in [0, 1].
 
-    Each picture is first brought to zero mean and unit variance, so that a lamp switched on or the
-    camera's own exposure control (both close to ``a * x + b`` over the whole picture) do not count.
+    A lamp switched on or the camera's own exposure control changes the whole picture by about
+    ``gain * x + offset``. Both are estimated and taken out first: from the quartiles, because mean
+    and variance would follow a bright coat that enters the scene.
     """
-    change = np.abs(_normalised(after, config) - _normalised(before, config))
-    return int(np.count_nonzero(change > config.contrast)) / int(change.size)
-
-
-def _normalised(luma: Luma, config: MotionConfig) -> NDArray[np.float32]:
-    levels = luma.astype(np.float32)
-    levels -= levels.mean()
-    levels /= max(float(levels.std()), config.contrast_floor)
-    return levels
+    low_b, middle_b, high_b = np.percentile(before, _QUARTILES)
+    low_a, middle_a, high_a = np.percentile(after, _QUARTILES)
+    is_flat = min(high_b - low_b, high_a - low_a) < config.min_spread
+    gain = 1.0 if is_flat else (high_a - low_a) / (high_b - low_b)
+    expected = (before.astype(np.float32) - middle_b) * gain + middle_a
+    changed = np.abs(after - expected) > config.min_change
+    return int(np.count_nonzero(changed)) / int(changed.size)
 
 
 class MotionMeter:
