@@ -23,6 +23,7 @@ from trinetra.telemetry import GALLERY_S, GALLERY_UP, GATE_VERDICTS, get_logger
 from trinetra.values import (
     CameraId,
     CustomerId,
+    Embedding,
     EventId,
     GalleryEntry,
     GalleryMatch,
@@ -71,10 +72,12 @@ class Recogniser:
         if matches is None:
             changed = [i for i in due if self._fall_back(i)]
             alerts += self._gallery_alert(camera_id, captured_at)
+        enrolled: list[GalleryEntry] = []
         for identity, found in zip(due, matches or (), strict=False):
-            judgement = self._judge(camera_id, identity, found, outcome)
+            nearby = [*found, *_compare(identity, enrolled)]
+            judgement = self._judge(camera_id, identity, nearby, outcome)
             alerts += self._gate_alert(camera_id, identity, judgement, captured_at)
-            if await self._accept(identity, judgement):
+            if await self._accept(identity, judgement, enrolled):
                 changed.append(identity)
         self._note_presence(camera_id, outcome, captured_at)
         return changed, alerts
@@ -105,7 +108,7 @@ class Recogniser:
             return []
         if self.clock.monotonic() < self._down_until_s:
             return None
-        probes = [fuse(consistent_shots(identity.evidence.shots)) for identity in due]
+        probes = [_probe(identity) for identity in due]
         try:
             with GALLERY_S.labels("search").time():
                 found = await self.gallery.search(probes, self.policy.top_k)
@@ -138,22 +141,27 @@ class Recogniser:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
         return judgement
 
-    async def _accept(self, identity: TrackIdentity, judgement: Judgement) -> bool:
+    async def _accept(
+        self, identity: TrackIdentity, judgement: Judgement, enrolled: list[GalleryEntry]
+    ) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
         decision = judgement.decision
         if decision.status == "new":
-            decision = await self._enrol(identity, decision)
+            decision = await self._enrol(identity, decision, enrolled)
         news = decision != identity.decision
         identity.decision, identity.explained = decision, judgement.explained
         return news
 
-    async def _enrol(self, identity: TrackIdentity, decision: Decision) -> Decision:
+    async def _enrol(
+        self, identity: TrackIdentity, decision: Decision, enrolled: list[GalleryEntry]
+    ) -> Decision:
         customer_id = customer_of(identity.track_id)
         shots = consistent_shots(identity.evidence.shots)
         entries = enrol(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention)
         if not await self._upsert(entries):
             identity.gallery_missed = True
             return Decision("unknown", ("gallery_unavailable",))
+        enrolled += entries
         return replace(decision, customer_id=customer_id)
 
     async def _renew(self, identity: TrackIdentity) -> None:
@@ -254,3 +262,18 @@ class Recogniser:
     def _mark_up(self) -> None:
         GALLERY_UP.set(1)
         self._was_down = False
+
+
+def _probe(identity: TrackIdentity) -> Embedding:
+    return fuse(consistent_shots(identity.evidence.shots))
+
+
+def _compare(identity: TrackIdentity, enrolled: Sequence[GalleryEntry]) -> list[GalleryMatch]:
+    """Return how a track resembles those enrolled since its search, in the very same frame."""
+    if not enrolled:
+        return []
+    probe = _probe(identity)
+    return [
+        GalleryMatch(e.entry_id, e.customer_id, e.kind, float(probe @ e.embedding))
+        for e in enrolled
+    ]
