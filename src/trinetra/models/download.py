@@ -13,7 +13,6 @@ import httpx
 from trinetra.models.manifest import RemoteFile
 from trinetra.models.progress import ProgressSink
 from trinetra.models.storage import (
-    CHUNK_BYTES,
     SourceFailed,
     disk_errors,
     has_digest,
@@ -101,6 +100,9 @@ class Downloader:
         Raises SourceFailed when the server refuses, cannot be reached, keeps breaking off, or sends
         too much; StorageFull or CacheUnusable for the disk.
         """
+        host = httpx.URL(transfer.url).host
+        if host in self._unreachable:
+            raise SourceFailed(f"{transfer.url}: {host} could not be reached before")
         transfer.progress.begin(transfer.label, transfer.expected_bytes)
         try:
             self._download(transfer)
@@ -127,17 +129,15 @@ class Downloader:
     def _attempt(self, transfer: Transfer) -> None:
         """Ask once for what is missing. Raises _Interrupted where it makes sense to ask again."""
         url = transfer.url
-        host = httpx.URL(url).host
-        if host in self._unreachable:
-            raise SourceFailed(f"{url}: {host} could not be reached before")
         try:
             self._ask(transfer)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as cause:
+            host = httpx.URL(url).host
             self._unreachable.add(host)
             raise SourceFailed(f"{url}: {host} cannot be reached ({cause})") from cause
         except httpx.TransportError as cause:
             raise _Interrupted(str(cause) or type(cause).__name__) from cause
-        except (httpx.InvalidURL, httpx.HTTPError) as cause:
+        except httpx.HTTPError as cause:
             raise SourceFailed(f"{url}: {cause}") from cause
 
     def _ask(self, transfer: Transfer) -> None:
@@ -180,7 +180,7 @@ def _continues(response: httpx.Response, have_bytes: int) -> bool:
 def _receive(response: httpx.Response, transfer: Transfer, done: int) -> None:
     part = transfer.part
     with disk_errors(part.parent), part.open("ab" if done else "wb") as file:
-        for chunk in response.iter_raw(CHUNK_BYTES):
+        for chunk in response.iter_raw():  # as it comes: a chunk size would lose the rest on a cut
             done += file.write(chunk)
             if done > transfer.limit_bytes:
                 raise SourceFailed(f"{transfer.url}: longer than {transfer.limit_bytes} bytes")

@@ -28,7 +28,8 @@ from trinetra.values import Role
 
 ATTRIBUTION = (
     "Sample clips: Intel, 'sample-videos', https://github.com/intel-iot-devkit/sample-videos, "
-    "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), unchanged."
+    "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), as published or as transcoded by "
+    "whoever filled your samples folder."
 )
 STAND_IN_ATTRIBUTION = "vtest.avi: OpenCV's documentation samples, Apache-2.0 / BSD-3-Clause."
 UPSTREAM = "https://github.com/intel-iot-devkit/sample-videos/raw/master"

@@ -1,0 +1,113 @@
+"""The packaged manifest, and what a wrong one says."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trinetra.errors import ConfigurationError
+from trinetra.models.convert import _CONVERSIONS
+from trinetra.models.fetch import ensure_model
+from trinetra.models.manifest import Calibration, load_manifest, parse_manifest, profile
+from trinetra.models.progress import SilentProgress
+
+ALL_MODELS = load_manifest().model
+DEFAULT_MODELS = profile("default").models
+
+
+def test_the_default_profile_binds_nobody() -> None:
+    assert profile("default").notices == ()
+
+
+def test_the_reference_profile_tells_both_of_its_terms() -> None:
+    agpl, non_commercial = profile("reference").notices
+    assert "AGPL-3.0" in agpl
+    assert "non-commercial" in non_commercial
+
+
+def test_an_unknown_profile_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match=r"'turbo'.*default, reference"):
+        profile("turbo")
+
+
+def test_a_model_cannot_do_another_task() -> None:
+    with pytest.raises(ConfigurationError, match="yunet-2023mar is for face_find, not for detect"):
+        load_manifest().compose(
+            detector="yunet-2023mar",
+            face_finder="yunet-2023mar",
+            face_embedder="mobilefacenet-fr",
+        )
+
+
+def test_names_versions_and_files_are_unique() -> None:
+    for key in ("name", "version", "file"):
+        values = [getattr(model, key) for model in ALL_MODELS]
+        assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("model", DEFAULT_MODELS, ids=lambda model: model.name)
+def test_a_default_model_has_a_digest_a_url_and_a_package(model) -> None:
+    assert model.sha256
+    assert model.size_bytes > 0
+    assert {type(source).__name__ for source in model.source} >= {"UrlSource"}
+    assert len(model.source) > 1
+
+
+@pytest.mark.parametrize("model", ALL_MODELS, ids=lambda model: model.name)
+def test_a_model_can_be_fetched_or_tells_how_to_obtain_it(model) -> None:
+    assert model.source or model.obtain
+
+
+@pytest.mark.parametrize("model", ALL_MODELS, ids=lambda model: model.name)
+def test_every_named_conversion_exists(model) -> None:
+    assert {source.convert for source in model.source if source.convert} <= set(_CONVERSIONS)
+
+
+def test_all_sources_of_a_model_deliver_the_same_raw_files() -> None:
+    for model in DEFAULT_MODELS:
+        raw = {frozenset((file.name, file.sha256) for file in s.files) for s in model.source}
+        assert len(raw) == 1
+
+
+def test_class_lists_are_filled_in() -> None:
+    names = profile("default").detector.class_names
+    assert len(names) == 80
+    assert (names[0], names[2]) == ("person", "car")
+
+
+@given(st.floats(-1, 1))
+def test_similarity_and_cosine_are_inverse(cosine: float) -> None:
+    calibration = Calibration()
+    assert calibration.to_cosine(calibration.to_similarity(cosine)) == pytest.approx(cosine)
+
+
+def test_the_specified_threshold_is_cosine_0_44() -> None:
+    assert Calibration().to_cosine(0.72) == pytest.approx(0.44)
+
+
+def test_rounding_beyond_one_stays_on_the_scale() -> None:
+    assert Calibration().to_similarity(1.0000001) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"profiles = 3\nclass_lists = {}\nmodel = []", "profiles"),
+        (b"profiles = {}\nclass_lists = {}\nmodel = []\nmodels = 1", "models"),
+        (b'profiles = {}\nclass_lists = {}\n[[model]]\nclass_list = "coco"', "coco"),
+        (b"profiles = [", "manifest"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_the_reason(text: bytes, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        parse_manifest(text)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    "model", [model for model in ALL_MODELS if model.sha256], ids=lambda model: model.name
+)
+def test_the_ready_made_file_is_accepted(model, models_dir, tmp_path) -> None:
+    found = ensure_model(
+        model, models_dir=models_dir, cache_dir=tmp_path, progress=SilentProgress()
+    )
+    assert found == models_dir / model.file
