@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # has no stubs
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, ValueInfoProto, numpy_helper
 
@@ -42,7 +43,7 @@ def _rewrite(files: Mapping[str, bytes], *, free_size: bool) -> bytes:
         model = onnx.load_model_from_string(content)
         _free_shapes(model, free_size=free_size)
         onnx.checker.check_model(model)
-    except (ValueError, onnx.checker.ValidationError) as cause:
+    except (ValueError, IndexError, DecodeError, onnx.checker.ValidationError) as cause:
         raise ModelUnavailable(f"{name} cannot be converted: {cause}") from cause
     serialised: bytes = model.SerializeToString()
     return serialised
