@@ -173,7 +173,7 @@ def _npm_pack(source: NpmSource, scratch: Path, at: Workplace) -> Path:
     label = f"npm package {source.package} {source.version}"
     patience = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
     wanted = f"{source.package}@{source.version}"
-    command = [*_npm(at), "pack", "--ignore-scripts", "--silent", *patience, wanted]
+    command = [*_npm(at), "pack", "--ignore-scripts", *patience, wanted]
     environment = {"npm_config_update_notifier": "false", "npm_config_loglevel": "error"}
     _run(_Call(label, command, environment, source.archive_bytes), scratch, at)
     return _only_file(scratch, "*.tgz", label)
