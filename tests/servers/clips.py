@@ -13,7 +13,7 @@ def picture(number: int, width: int, height: int, *, moves: bool = True) -> np.n
     y, x = np.mgrid[0:height, 0:width]
     image = np.repeat(((x * 3 + y * 2) % 200)[..., None], 3, axis=2).astype(np.uint8)
     if moves:
-        at = number * width // 24 % (width * 3 // 4)
+        at = number * width // 24 % max(1, width * 3 // 4)
         image[height // 3 : height * 2 // 3, at : at + width // 4] = (255, 40, 40)
     return image
 

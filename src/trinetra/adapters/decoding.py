@@ -105,12 +105,13 @@ class PacketDecoder:
 
     def __init__(self, stream: Any, limits: FrameLimits, *, max_key_gap_s: float = 2.5) -> None:
         self._context = stream.codec_context
+        self._time_base = stream.time_base
         self._context.thread_type = "NONE"
         self._context.thread_count = 1
         self._context.options = {"max_pixels": str(limits.max_pixels)}
         self._limits = limits
         self._max_key_gap_s = max_key_gap_s
-        self._key_s: float | None = None
+        self._key_ticks: int | None = None
         self._key_gap_s = float("inf")
         self._drained_key: Any = None
         self._shown_pts: int | None = None
@@ -129,11 +130,18 @@ class PacketDecoder:
         """Return the frames still inside the decoder at the end of a file."""
         return () if self._broken_chain else self._feed(None)
 
+    def time_s(self, frame: Any) -> float | None:
+        """Return a frame's time on the stream's clock.
+
+        Not ``frame.time``: PyAV knows the time base of a drained frame no more.
+        """
+        return None if frame.pts is None else float(frame.pts * self._time_base)
+
     def _measure_gap(self, packet: Any) -> None:
-        time_s = packet_time_s(packet)
-        if time_s is not None and self._key_s is not None:
-            self._key_gap_s = abs(time_s - self._key_s)
-        self._key_s = time_s
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is not None and self._key_ticks is not None:
+            self._key_gap_s = float(abs(ticks - self._key_ticks) * self._time_base)
+        self._key_ticks = ticks
 
     def _decode_key(self, packet: Any) -> Sequence[Any]:
         if not packet.is_keyframe:
@@ -142,11 +150,12 @@ class PacketDecoder:
         if self._broken_chain or self._drained_key is not None:
             self._context.flush_buffers()
         self._broken_chain, self._drained_key = False, None
-        if frames := self._feed(packet):
+        frames = self._feed(packet)
+        if any(frame.pts == packet.pts for frame in frames):
             return frames
         # A decoder that reorders holds the key frame back until it sees what follows; nothing will.
         self._drained_key = packet
-        return self._feed(None)
+        return [*frames, *self._feed(None)]
 
     def _decode_next(self, packet: Any) -> Sequence[Any]:
         if self._broken_chain and not packet.is_keyframe:
@@ -176,12 +185,6 @@ class PacketDecoder:
             return False
         self._shown_pts = None
         return True
-
-
-def packet_time_s(packet: Any) -> float | None:
-    """Return a packet's presentation time on the stream's clock."""
-    ticks = packet.pts if packet.pts is not None else packet.dts
-    return None if ticks is None or packet.time_base is None else float(ticks * packet.time_base)
 
 
 def check_frame(frame: Any, limits: FrameLimits) -> None:

@@ -13,7 +13,8 @@ from trinetra.errors import FrameRejected, SourceUnavailable
 from trinetra.values import Instant, after
 
 _CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp"}
-_PNG_SIZE = struct.Struct(">16xII")
+_PNG_HEADER = struct.Struct(">8s8xII")
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 class ImageFolderSource:
@@ -86,7 +87,10 @@ class ImageFolderSource:
             height, width, *_ = simplejpeg.decode_jpeg_header(data)
             self._limits.check(width, height)
         elif codec == "png":
-            self._limits.check(*_PNG_SIZE.unpack_from(data))
+            magic, width, height = _PNG_HEADER.unpack_from(data)
+            if magic != _PNG_MAGIC:
+                raise ValueError("it is no PNG file")
+            self._limits.check(width, height)
 
     def _first_frame(self, path: Path, data: bytes) -> Any:
         context = av.CodecContext.create(_CODECS[path.suffix.lower()], "r")

@@ -81,7 +81,7 @@ class LiveSource:
         frame = self._ready.popleft()
         self._framed_at_s = self._clock.monotonic()
         check_frame(frame, self._limits)
-        stream_s = frame.time if self._trusts_stream_times else None
+        stream_s = self._decoder.time_s(frame) if self._trusts_stream_times else None
         captured_at = self._times.stamp(self._clock.now(), stream_s)
         return AvPicture(frame, captured_at, self._scalers)
 

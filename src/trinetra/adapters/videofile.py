@@ -44,7 +44,7 @@ class VideoFileSource:
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._decoder: PacketDecoder | None = None
-        self._ready: deque[Any] = deque()
+        self._ready: deque[tuple[Any, float | None]] = deque()
         self._frame_s = _DEFAULT_FRAME_S
         self._first_s: float | None = None
         self._elapsed_s: float | None = None
@@ -74,9 +74,9 @@ class VideoFileSource:
             if self._decoder is None:
                 return None
             self._advance(self._decoder, key_frames_only=key_frames_only)
-        frame = self._ready.popleft()
+        frame, time_s = self._ready.popleft()
         check_frame(frame, self._limits)
-        return AvPicture(frame, self._captured_at(frame), self._scalers)
+        return AvPicture(frame, self._captured_at(time_s), self._scalers)
 
     def close(self) -> None:
         """Close the file."""
@@ -102,10 +102,14 @@ class VideoFileSource:
             ) from error
         if packet is None:
             self._end_pass()
-        elif packet.size == 0:
-            self._ready.extend(decoder.drain())
         else:
-            self._ready.extend(decoder.decode(packet, key_frames_only=key_frames_only))
+            is_flush = packet.size == 0
+            frames = (
+                decoder.drain()
+                if is_flush
+                else decoder.decode(packet, key_frames_only=key_frames_only)
+            )
+            self._ready.extend((frame, decoder.time_s(frame)) for frame in frames)
 
     def _end_pass(self) -> None:
         elapsed_s = self._elapsed_s
@@ -117,8 +121,7 @@ class VideoFileSource:
         self._pass_starts_at = after(self._pass_starts_at, elapsed_s + self._frame_s)
         self.open()
 
-    def _captured_at(self, frame: Any) -> Instant:
-        time_s: float | None = frame.time
+    def _captured_at(self, time_s: float | None) -> Instant:
         if self._first_s is None:
             self._first_s = time_s or 0.0
         if self._elapsed_s is None:
