@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Annotated, Any, Protocol
 
 import uvicorn
-from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.telemetry import exposition, get_logger
@@ -117,8 +117,13 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def health_app(services: Sequence[Service]) -> FastAPI:
-    """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``."""
+def health_app(
+    services: Sequence[Service], watch: Callable[[int], AsyncIterator[bytes]] | None = None
+) -> FastAPI:
+    """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``.
+
+    With ``watch``, which yields the last so many events and then every new one, also ``/events``.
+    """
     app = FastAPI(title="TRINETRA health", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/health/live")
@@ -137,6 +142,12 @@ def health_app(services: Sequence[Service]) -> FastAPI:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    if watch is not None:
+
+        @app.get("/events")
+        def events(last: Annotated[int, Query(ge=0, le=1000)] = 0) -> StreamingResponse:
+            return StreamingResponse(watch(last), media_type="application/x-ndjson")
 
     return app
 

@@ -5,15 +5,17 @@ A subscriber like any other: it works in one process as well as beside a cluster
 
 import asyncio
 import errno
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+import msgspec
+
 from trinetra.errors import MalformedEvent, StorageFull
-from trinetra.events.codec import decode
+from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -114,6 +116,42 @@ class Tally:
         }
 
 
+class RecentEvents:
+    """The last events, for watchers; a slow one misses some and holds up nobody."""
+
+    def __init__(self, keep: int = 1000) -> None:
+        self._events: deque[AnyEvent] = deque(maxlen=keep)
+        self._seen = 0
+        self._changed = asyncio.Event()
+
+    def add(self, event: AnyEvent) -> None:
+        """Keep an event and wake the watchers."""
+        self._events.append(event)
+        self._seen += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def watch(self, last: int = 0) -> AsyncIterator[bytes]:
+        """Yield the ``last`` events and then every new one as a JSON line, without embeddings."""
+        sent = self._seen - min(last, len(self._events))
+        while True:
+            waiting = min(self._seen - sent, len(self._events))
+            batch = list(self._events)[len(self._events) - waiting :]
+            sent = self._seen
+            for event in batch:
+                yield encode(without_embeddings(event)) + b"\n"
+            if sent == self._seen:
+                await self._changed.wait()
+
+
+def without_embeddings(event: AnyEvent) -> AnyEvent:
+    """Return the event as it may be shown: nobody can be recognised by it."""
+    if not isinstance(event, DetectionEvent):
+        return event
+    faces = tuple(msgspec.structs.replace(face, embedding=None) for face in event.faces)
+    return msgspec.structs.replace(event, faces=faces)
+
+
 class EventRecorder:
     """A service that tallies every event and, if asked, writes it to a file as on the wire."""
 
@@ -121,6 +159,7 @@ class EventRecorder:
 
     def __init__(self, event_log: EventLog, path: Path | None = None) -> None:
         self.tally = Tally()
+        self.recent = RecentEvents()
         self._log = event_log
         self._path = path
         self._file: BinaryIO | None = None
@@ -170,9 +209,11 @@ class EventRecorder:
     def _record(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             try:
-                self.tally.add(decode(delivery.value))
+                event = decode(delivery.value)
             except MalformedEvent:
                 continue  # its reader has sent it to the dead-letter topic and counted it
+            self.tally.add(event)
+            self.recent.add(event)
             self._write(delivery.value)
 
     def _write(self, line: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Measurements of this machine, behind ``trinetra bench``; each returns plain values for JSON."""

@@ -1,0 +1,142 @@
+"""What a running platform looks like in a terminal, and its summary at the end."""
+
+from collections.abc import Iterable, Mapping
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trinetra.recording import CameraTally, Tally
+from trinetra.site import Camera, Site
+from trinetra.wiring.platform import Platform
+
+_STATE_STYLES = {
+    "streaming": "green",
+    "ended": "dim",
+    "connecting": "yellow",
+    "stalled": "yellow",
+    "backoff": "red",
+    "disabled": "red",
+}
+_COLUMNS = ("read", "inferred", "persons", "faces", "vehicles", "tracks")
+
+
+class LiveView:
+    """A renderable that shows the platform as it is at the moment it is drawn."""
+
+    def __init__(self, site: Site, platform: Platform) -> None:
+        self._site = site
+        self._platform = platform
+
+    def __rich__(self) -> RenderableType:
+        """Return the table of cameras and a line of insights."""
+        tally = self._platform.recorder.tally
+        table = _table("camera", "role", "state", *_COLUMNS)
+        status = self._platform.ingestor.status()
+        for camera in self._site.cameras:
+            now = status[camera.camera_id]
+            style = _STATE_STYLES.get(now.state.value, "")
+            figures = camera_figures(camera, tally.cameras[camera.camera_id], now.frames_read)
+            table.add_row(
+                camera.id, camera.role.value, Text(now.state.value, style), *_cells(figures)
+            )
+        return Group(table, Text(_headline(tally), style="bold"))
+
+
+def camera_figures(camera: Camera, tally: CameraTally, frames_read: int) -> dict[str, int | str]:
+    """Return one camera's row of the summary."""
+    return {
+        "role": camera.role.value,
+        "frames_read": frames_read,
+        "frames_inferred": tally.frames_inferred,
+        "persons": tally.persons,
+        "faces": tally.faces,
+        "vehicles": tally.vehicles,
+        "tracks": len(tally.tracks),
+    }
+
+
+def summarise(site: Site, platform: Platform, seconds: float) -> dict[str, object]:
+    """Return what a run has found out, as plain values for JSON."""
+    tally, status = platform.recorder.tally, platform.ingestor.status()
+    cameras = {
+        camera.id: camera_figures(
+            camera, tally.cameras[camera.camera_id], status[camera.camera_id].frames_read
+        )
+        for camera in site.cameras
+    }
+    return {
+        "cameras": cameras,
+        "customers": len(tally.customers),
+        "insights": tally.insights(),
+        "seconds": round(seconds, 2),
+    }
+
+
+def print_summary(console: Console, site: Site, platform: Platform, seconds: float) -> None:
+    """Print a table per camera and a table of insights."""
+    tally, status = platform.recorder.tally, platform.ingestor.status()
+    cameras = _table("camera", "role", *_COLUMNS)
+    for camera in site.cameras:
+        read = status[camera.camera_id].frames_read
+        figures = camera_figures(camera, tally.cameras[camera.camera_id], read)
+        cameras.add_row(camera.id, camera.role.value, *_cells(figures))
+    console.print(cameras)
+    insights = _table("insight", "figure")
+    for name, figure in _insight_rows(tally):
+        insights.add_row(name, figure)
+    console.print(insights)
+    for camera_id, state in status.items():
+        if state.problem:
+            console.print(f"{camera_id}: {state.problem}", style="red", markup=False)
+    inferred = sum(camera.frames_inferred for camera in tally.cameras.values())
+    console.print(
+        f"{inferred} frames in {seconds:.1f} s, {inferred / max(seconds, 1e-9):.0f} frames/s",
+        style="dim",
+    )
+
+
+def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:
+    found = tally.insights()
+    footfall, stays = found["footfall"], found["zone_stays"]
+    peaks, alerts = found["peak_occupancy"], found["alerts"]
+    yield "customers recognised or new", str(len(tally.customers))
+    for camera_id, camera in tally.cameras.items():
+        if camera.statuses:
+            said = ", ".join(f"{n} {status}" for status, n in sorted(camera.statuses.items()))
+            yield f"identity decisions at {camera_id}", said
+    if isinstance(footfall, Mapping):
+        yield "footfall", f"{footfall['in']} in, {footfall['out']} out"
+    if isinstance(stays, Mapping):
+        for zone, figures in stays.items():
+            mean = f"{figures['mean_dwell_s']:.1f} s on average"
+            yield f"stays at {zone}", f"{figures['stays']}, {mean}"
+    if isinstance(peaks, Mapping):
+        yield "most people at once", ", ".join(f"{place} {n}" for place, n in peaks.items())
+    yield "visits", str(found["visits"])
+    if isinstance(alerts, Mapping):
+        yield "alerts", ", ".join(f"{n} {rule}" for rule, n in alerts.items()) or "none"
+
+
+def _headline(tally: Tally) -> str:
+    directions = [crossing.direction for crossing in tally.crossings.values()]
+    parts = [
+        f"customers {len(tally.customers)}",
+        f"in {directions.count('in')} out {directions.count('out')}",
+        f"stays {len(tally.stays)}",
+        f"visits {len(tally.visits)}",
+        f"alerts {sum(tally.alerts.values())}",
+    ]
+    return " " + "   ".join(parts)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in _COLUMNS else "left")
+    return table
+
+
+def _cells(figures: Mapping[str, int | str]) -> list[str]:
+    return [str(value) for name, value in figures.items() if name != "role"]

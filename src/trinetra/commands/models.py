@@ -1,0 +1,78 @@
+"""``trinetra models list`` and ``fetch``: which networks there are, and bring them here."""
+
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from trinetra.commands.console import note, output, print_json
+from trinetra.commands.progress import FetchProgress
+from trinetra.models.manifest import AnyModel, load_manifest
+from trinetra.settings import load_settings
+from trinetra.wiring.networks import ensure_models
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_Profile = Annotated[str | None, typer.Option("--profile", help="Which set of networks.")]
+
+models = typer.Typer(no_args_is_help=True, help="The networks: which, under whose terms, where.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_models(*, as_json: _Json = False) -> None:
+    """List every network with its licence and the profiles that use it."""
+    manifest = load_manifest()
+    used = {
+        name: [model.name for model in manifest.profile(name).models] for name in manifest.profiles
+    }
+    rows = [_row(model, used) for model in manifest.model]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("model", "task", "profile", "licence", "size"):
+        table.add_column(heading)
+    for row in rows:
+        size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "your own file"
+        profiles = ", ".join(row["profiles"])
+        table.add_row(row["version"], row["task"], profiles, row["licence"], size)
+    output().print(table)
+    for text in dict.fromkeys(row["notice"] for row in rows if row["notice"]):
+        note(text)
+
+
+def _row(model: AnyModel, used: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "task": model.task,
+        "network": model.network,
+        "licence": model.licence,
+        "notice": model.notice,
+        "file": model.file,
+        "size_bytes": model.size_bytes,
+        "sha256": list(model.sha256),
+        "sources": [str(source) for source in model.source],
+        "profiles": [name for name, names in used.items() if model.name in names],
+    }
+
+
+@models.command("fetch")
+def fetch(*, profile: _Profile = None, as_json: _Json = False) -> None:
+    """Bring the networks of a profile to this machine, each checked against its digest."""
+    settings = load_settings()
+    chosen = load_manifest().profile(profile or settings.profile)
+    for text in chosen.notices:
+        note(text)
+    with FetchProgress() as progress:
+        files = ensure_models(chosen, settings, progress)
+    if as_json:
+        print_json({name: str(path) for name, path in files.items()})
+        return
+    for name, path in files.items():
+        output().print(f"{name}: {path}", markup=False, soft_wrap=True)

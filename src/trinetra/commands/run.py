@@ -1,0 +1,42 @@
+"""``trinetra run``: the whole platform on one machine."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trinetra.commands.console import output
+from trinetra.commands.display import print_summary
+from trinetra.commands.running import RunOptions, prepare_networks, run_platform
+from trinetra.settings import load_settings
+from trinetra.site import load_site
+from trinetra.wiring.platform import Platform
+
+_SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
+_Events = Annotated[
+    Path | None, typer.Option("--events", help="Write every event to this file, one a line.")
+]
+_Quiet = Annotated[bool, typer.Option("--quiet", help="Logs only, no live view.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the application."""
+    app.command("run")(run)
+
+
+def run(site: _SiteFile, *, events: _Events = None, quiet: _Quiet = False) -> None:
+    """Run every service in this process until Ctrl-C, or until all recordings have ended."""
+    loaded = load_site(site, os.environ)
+    settings = load_settings()
+    networks = prepare_networks(settings)
+    now = datetime.now(UTC)
+
+    def report(platform: Platform, seconds: float) -> None:
+        print_summary(output(), loaded, platform, seconds)
+
+    options = RunOptions(events_path=events, live_view=output().is_terminal and not quiet)
+    starts = {camera.camera_id: now for camera in loaded.cameras}
+    asyncio.run(run_platform(loaded, settings, networks, starts, options, report=report))

@@ -1,0 +1,90 @@
+"""Runs the embedded platform for ``run`` and ``demo``: networks, live view, health page, drain."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.live import Live
+
+from trinetra.commands.console import note, output
+from trinetra.commands.display import LiveView
+from trinetra.commands.progress import FetchProgress
+from trinetra.hosting import health_app, host, serving, stop_on_signals
+from trinetra.settings import Settings
+from trinetra.site import Site
+from trinetra.telemetry import configure_logging
+from trinetra.values import CameraId, Instant
+from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
+from trinetra.wiring.platform import Platform, Playback, embedded
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is shown and what it leaves behind."""
+
+    in_step: bool = False
+    events_path: Path | None = None
+    live_view: bool = False
+    serves_health: bool = True
+
+
+def prepare_networks(settings: Settings) -> Networks:
+    """Return the loaded networks of the chosen profile, fetching what is missing."""
+    profile = choose_profile(settings)
+    for text in profile.notices:
+        note(text)
+    with FetchProgress() as progress:
+        files = ensure_models(profile, settings, progress)
+    return load_networks(profile, files, settings)
+
+
+async def run_platform(
+    site: Site,
+    settings: Settings,
+    networks: Networks,
+    started_at: dict[CameraId, Instant],
+    options: RunOptions,
+    *,
+    report: Callable[[Platform, float], None],
+) -> None:
+    """Run until every source has ended or the user stops it, then report.
+
+    The report is made while everything is still open, also after Ctrl-C and when the drain was cut
+    short.
+    """
+    configure_logging(
+        as_json=settings.log_json,
+        level="ERROR" if options.live_view else settings.log_level,
+    )
+    playback = Playback(started_at, in_step=options.in_step)
+    begun = time.perf_counter()
+    async with embedded(
+        site, settings, networks, playback, environ=os.environ, events_path=options.events_path
+    ) as platform:
+        view = (
+            Live(LiveView(site, platform), console=output(), refresh_per_second=4, transient=True)
+            if options.live_view
+            else nullcontext()
+        )
+        try:
+            with view, stop_on_signals() as stop:
+                await _serve(platform, settings, options, stop)
+        finally:
+            report(platform, time.perf_counter() - begun)
+
+
+async def _serve(
+    platform: Platform, settings: Settings, options: RunOptions, stop: asyncio.Event
+) -> None:
+    running = host(platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s)
+    if not options.serves_health:
+        await running
+        return
+    app = health_app(platform.services, platform.recorder.recent.watch)
+    async with serving(app, address=settings.host, port=settings.embedded_port) as port:
+        note(f"on http://{settings.host}:{port} are /health/ready, /metrics and /events")
+        await running

@@ -1,0 +1,110 @@
+"""From a model profile to a detector and a face reader on the best engine of this machine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trinetra.adapters import onnxruntime, openvino
+from trinetra.detections.detector import DetectorSpec, NetworkDetector
+from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
+from trinetra.detections.letterbox import InputSpec
+from trinetra.models.fetch import ensure_model
+from trinetra.models.manifest import AnyModel, DetectorModel, Profile, load_manifest
+from trinetra.models.manifest import InputSpec as DeclaredInput
+from trinetra.models.progress import ProgressSink
+from trinetra.ports import Engine
+from trinetra.settings import Settings
+
+_COUNTED = frozenset({"person", "bicycle", "car", "motorcycle", "bus", "truck"})
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The loaded networks of one profile and what they are called in events."""
+
+    profile: Profile
+    detector: NetworkDetector
+    face_reader: NetworkFaceReader
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of the network behind each task."""
+        return {model.task: model.version for model in self.profile.models}
+
+
+def choose_profile(settings: Settings) -> Profile:
+    """Return the profile that the settings name. Raises ConfigurationError."""
+    return load_manifest().profile(settings.profile)
+
+
+def ensure_models(profile: Profile, settings: Settings, progress: ProgressSink) -> dict[str, Path]:
+    """Return the checked file of every network of a profile, by name; fetches what is missing."""
+    return {
+        model.name: ensure_model(
+            model,
+            models_dir=settings.models_dir,
+            cache_dir=settings.cache_dir,
+            progress=progress,
+        )
+        for model in profile.models
+    }
+
+
+def load_networks(
+    profile: Profile,
+    files: Mapping[str, Path],
+    settings: Settings,
+    *,
+    wrap: Callable[[str, Engine], Engine] = lambda _, engine: engine,
+) -> Networks:
+    """Return the networks, ready to run. Raises EngineFailure.
+
+    ``wrap`` is given each engine with its task and may put something around it, to measure it.
+    """
+    engines = {
+        model.task: wrap(model.task, load_engine(model, files[model.name], settings))
+        for model in profile.models
+    }
+    finder, embedder = profile.face_finder, profile.face_embedder
+    return Networks(
+        profile,
+        NetworkDetector(engines["detect"], _detector_spec(profile.detector)),
+        NetworkFaceReader(
+            engines["face_find"],
+            FaceFinderSpec(_input(finder.input), finder.score_threshold, finder.nms_iou),
+            engines["face_embed"],
+            FaceEmbedderSpec(_input(embedder.input), embedder.dimension),
+        ),
+    )
+
+
+def _detector_spec(model: DetectorModel) -> DetectorSpec:
+    return DetectorSpec(
+        decoder=model.decoder,
+        input=_input(model.input),
+        class_names=model.class_names,
+        keep=_COUNTED,
+        min_score=model.score_threshold,
+        nms_iou=model.nms_iou,
+        normalised_boxes=model.box_unit == "input_side",
+    )
+
+
+def load_engine(model: AnyModel, path: Path, settings: Settings) -> Engine:
+    """Return a network on the engine that the settings name; ``auto`` takes OpenVINO."""
+    outputs = model.output_names or None
+    if settings.backend == "onnxruntime":
+        return onnxruntime.load(path, threads=settings.threads, outputs=outputs)
+    return openvino.load(path, threads=settings.threads, outputs=outputs)
+
+
+def _input(declared: DeclaredInput) -> InputSpec:
+    return InputSpec(
+        width=declared.width,
+        height=declared.height,
+        layout=declared.layout,
+        colour=declared.colour,
+        mean=declared.mean,
+        std=declared.std,
+        pad=float(declared.pad_value),
+    )
