@@ -191,6 +191,7 @@ class Shard:
         """Index what is not indexed yet, unless the disk is too full for the copies it makes."""
         if self._free_bytes() > self._tuning.reserve_bytes:
             self._engine.optimize()
+            self._engine.flush()  # until then the old segments stay on disk and come back
         self.unindexed = 0
 
     def close(self) -> None:

@@ -7,10 +7,11 @@ request fails at once with GalleryUnavailable, so the resolver can go on with un
 import asyncio
 import hashlib
 import itertools
+import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +190,7 @@ class EdgeGallery:
         raise _failure_to_error(reply, self._folder)
 
     async def _start_child(self) -> None:
-        child = await _Child.start(self._folder, self._timeouts.hung_s)
+        child = await _Child.start(self._folder, self._timeouts.hung_s, self._mark_away)
         try:
             self._checked(await child.ask(self._opening, self._timeouts.open_s), Done)
         except BaseException:  # a cancelled start must not leave a process behind
@@ -200,10 +201,10 @@ class EdgeGallery:
         GALLERY_UP.set(1)
 
     async def _close_child(self) -> None:
-        child = self._child
-        self._mark_away("it was closed")
+        child, self._child = self._child, None
         if child is not None:
             await child.close(self._timeouts.close_s)
+        self._mark_away("it was closed")
 
     def _mark_away(self, cause: str) -> None:
         self._child, self._absence = None, cause
@@ -216,8 +217,8 @@ class EdgeGallery:
         while True:
             if child := self._child:
                 born_at = now()
-                self._mark_away(await child.ended())
-                log.warning("the gallery process ended", cause=self._absence)
+                cause = await child.ended()
+                log.warning("the gallery process ended", cause=cause)
                 if now() - born_at > self._timeouts.backoff_most_s:
                     attempts = 0
             await asyncio.sleep(self._timeouts.backoff_s(attempts))
@@ -237,8 +238,15 @@ class EdgeGallery:
 class _Child:
     """One run of the child process, and the requests that wait for its replies."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, hung_s: float) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        folder: Path,
+        hung_s: float,
+        on_end: Callable[[str], None],
+    ) -> None:
         self._process = process
+        self._on_end = on_end
         self._stdin, self._stdout = _piped(process.stdin), _piped(process.stdout)
         self._folder = folder
         self._hung_s = hung_s
@@ -248,13 +256,16 @@ class _Child:
         self._run_task = asyncio.create_task(self._run(), name="gallery-child")
 
     @classmethod
-    async def start(cls, folder: Path, hung_s: float) -> "_Child":
-        """Start the process; it waits for Open."""
+    async def start(cls, folder: Path, hung_s: float, on_end: Callable[[str], None]) -> "_Child":
+        """Start the process, which waits for Open; ``on_end`` is told why it ended.
+
+        That happens before any request fails, so nobody sees the failure and a live gallery.
+        """
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", _CHILD_MODULE, stdin=pipe, stdout=pipe, stderr=pipe
         )
-        return cls(process, folder, hung_s)
+        return cls(process, folder, hung_s, on_end)
 
     @property
     def process_id(self) -> int:
@@ -312,10 +323,12 @@ class _Child:
         """Hand out replies until the process ends; return why it did."""
         last_words = asyncio.create_task(_tail(_piped(self._process.stderr)))
         complaint = await self._take_replies()
-        self._kill_now()
+        if complaint:
+            self._kill_now()
         code = await self._process.wait()
         self._stdin.close()
         cause = f"{complaint}{_describe_exit(code)}{await last_words}"
+        self._on_end(cause)
         for reply in self._waiting.values():
             if not reply.done():
                 reply.set_exception(
@@ -349,8 +362,10 @@ class _Child:
             self._kill_now()
 
     def _kill_now(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        # Process.kill would reap a process that just ended, and asyncio then miss its exit code.
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
 
 def _piped(stream: S | None) -> S:
