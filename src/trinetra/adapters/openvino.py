@@ -1,7 +1,7 @@
 """OpenVINO as an inference engine: the fastest on CPUs with bfloat16 or VNNI instructions.
 
 Networks are compiled for fixed shapes, which is 10 to 20 % faster here than one compilation with a
-dynamic batch. A batch is run in pieces of 8, 4, 2 and 1, so that few shapes are ever compiled.
+dynamic batch. A batch is run in pieces of 4, 2 and 1, so that few shapes are ever compiled.
 """
 
 import threading
@@ -19,7 +19,7 @@ from openvino.properties import hint
 from trinetra.errors import EngineFailure
 
 Precision = Literal["auto", "f32", "bf16"]
-_PIECES = (8, 4, 2, 1)
+_PIECES = (4, 2, 1)
 _MAX_COMPILED = 16
 
 
