@@ -17,7 +17,6 @@ import pytest
 from trinetra.adapters.gallery_protocol import GalleryTuning
 from trinetra.adapters.qdrant import EdgeGallery, GalleryTimeouts, collection_folder
 from trinetra.errors import ConfigurationError, GalleryUnavailable, StorageFull
-from trinetra.telemetry import REGISTRY
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
 DIMENSION = 64
@@ -318,9 +317,3 @@ async def test_a_cancelled_request_leaves_the_gallery_in_order(tmp_path: Path) -
         await asyncio.wait([task])
         await gallery.upsert([entry(1)])
         assert await gallery.count() == 1
-
-
-async def test_the_up_metric_follows_the_child(tmp_path: Path) -> None:
-    async with opened(tmp_path):
-        assert REGISTRY.get_sample_value("trinetra_gallery_up") == 1.0
-    assert REGISTRY.get_sample_value("trinetra_gallery_up") == 0.0

@@ -44,7 +44,7 @@ from trinetra.adapters.gallery_protocol import (
     reply_decoder,
 )
 from trinetra.errors import ConfigurationError, GalleryUnavailable, StorageFull, TrinetraError
-from trinetra.telemetry import GALLERY_S, GALLERY_UP, get_logger
+from trinetra.telemetry import get_logger
 from trinetra.values import (
     CustomerId,
     Embedding,
@@ -178,9 +178,7 @@ class EdgeGallery:
         child = self._child
         if child is None:
             raise GalleryUnavailable(f"the gallery {self._folder} is away: {self._absence}")
-        with GALLERY_S.labels(operation=type(request).__name__.lower()).time():
-            reply = await child.ask(request, self._timeouts.request_s)
-        return self._checked(reply, expected)
+        return self._checked(await child.ask(request, self._timeouts.request_s), expected)
 
     def _checked(self, reply: Reply, expected: type[R]) -> R:
         if isinstance(reply, expected):
@@ -198,7 +196,6 @@ class EdgeGallery:
             raise
         self._child = child
         self._ready.set()
-        GALLERY_UP.set(1)
 
     async def _close_child(self) -> None:
         child, self._child = self._child, None
@@ -209,7 +206,6 @@ class EdgeGallery:
     def _mark_away(self, cause: str) -> None:
         self._child, self._absence = None, cause
         self._ready.clear()
-        GALLERY_UP.set(0)
 
     async def _supervise(self) -> None:
         now = asyncio.get_running_loop().time
