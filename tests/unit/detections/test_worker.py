@@ -1,0 +1,390 @@
+import asyncio
+import threading
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from trinetra.adapters.clock import ManualClock
+from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.detections.observe import CameraPlan
+from trinetra.detections.service import InferenceWorker
+from trinetra.errors import EngineFailure, EventLogUnavailable
+from trinetra.events.codec import decode, unpack_embedding
+from trinetra.events.topics import DETECTIONS
+from trinetra.telemetry import FRAMES_DROPPED, FRAMES_INFERRED
+from trinetra.values import (
+    EPOCH,
+    CameraId,
+    Detections,
+    Faces,
+    Frame,
+    Letterbox,
+    SiteId,
+    no_faces,
+)
+
+MARKS = np.array([[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]], np.float32)
+
+
+class OneOfEach:
+    """A detector that sees one person and one car in the middle of every image."""
+
+    def __init__(self):
+        self.batches = []
+
+    def detect(self, images):
+        self.batches.append(len(images))
+        return [self._seen(*image.shape[:2]) for image in images]
+
+    def _seen(self, height, width):
+        box = np.array([width / 4, height / 4, width * 3 / 4, height * 3 / 4], np.float32)
+        score = np.array([0.9, 0.8], np.float32)
+        return Detections(np.stack([box, box]), score, ("person", "car"))
+
+
+class OneFace:
+    """A face reader that sees one face of ``side_px`` in the corner of every image."""
+
+    def __init__(self, side_px=112.0):
+        self.side_px = side_px
+
+    def find(self, images):
+        box = np.array([[0, 0, self.side_px, self.side_px]], np.float32)
+        marks = MARKS[None] * np.float32(self.side_px / 112)
+        return [Faces(box, np.array([0.9], np.float32), marks) for _ in images]
+
+    def embed(self, aligned):
+        return np.eye(512, dtype=np.float32)[[int(face.mean()) for face in aligned]]
+
+
+class NoFace:
+    def find(self, images):
+        return [no_faces() for _ in images]
+
+    def embed(self, aligned):
+        return np.zeros((0, 512), np.float32)
+
+
+class Broken:
+    """A detector whose engine fails at the first real batch."""
+
+    def __init__(self, good_batches=2):
+        self.good = good_batches
+
+    def detect(self, images):
+        self.good -= 1
+        if self.good < 0:
+            raise EngineFailure("the engine ran out of memory")
+        return OneOfEach().detect(images)
+
+
+def picture(side_x=640, side_y=640, value=128):
+    # Fine stripes, so that faces in it are sharp.
+    pixels = np.full((side_y, side_x, 3), value, np.uint8)
+    pixels[:, ::3] = value - 40
+    return simplejpeg.encode_jpeg(pixels, 90, "BGR", "444")
+
+
+def frame(camera="door", seq=1, jpeg=None, native=None, width=480, height=270):
+    return Frame(
+        CameraId(camera),
+        seq,
+        EPOCH + timedelta(seconds=seq),
+        width,
+        height,
+        Letterbox.fit(width, height, 640),
+        picture() if jpeg is None else jpeg,
+        native,
+    )
+
+
+def plan(camera="door", labels=("person",), reads_faces=False, **changes):
+    return CameraPlan(CameraId(camera), frozenset(labels), reads_faces, **changes)
+
+
+class Shop:
+    """One worker with real memory adapters on a clock that the test moves."""
+
+    def __init__(self, *plans, detector=None, faces=None, log=None):
+        self.clock = ManualClock(EPOCH)
+        self.streams = MemoryFrameStreams(self.clock)
+        self.buffer = MemoryFrameBuffer(self.streams, "workers", "one")
+        self.log = log or MemoryEventLog(self.clock)
+        self.detector = detector or OneOfEach()
+        self.worker = InferenceWorker(
+            SiteId("shop"),
+            self.buffer,
+            self.log,
+            self.detector,
+            faces or NoFace(),
+            {p.camera_id: p for p in plans},
+            self.clock,
+            models={"detect": "one-of-each@1"},
+        )
+        self.stopping = asyncio.Event()
+
+    async def put(self, *frames):
+        for one in frames:
+            await self.buffer.append(one)
+
+    async def drain(self):
+        """Run the worker over what is buffered, then stop it."""
+        self.stopping.set()
+        await self.worker.run(self.stopping)
+
+    async def events(self):
+        reader = await self.log.subscribe([DETECTIONS], "test")
+        return [decode(d.value) for d in await reader.poll(max_records=1000, wait_s=0)]
+
+    async def until(self, holds):
+        """Let the worker run, and time pass, until the condition holds."""
+        while not holds():
+            self.clock.advance(0.01)
+            await asyncio.sleep(0)
+
+
+def dropped(camera, reason):
+    return FRAMES_DROPPED.labels(camera, reason)._value.get()
+
+
+async def test_every_frame_becomes_one_event_in_order_and_is_acknowledged():
+    shop = Shop(plan("a"), plan("b"))
+    await shop.put(*(frame(camera, seq) for seq in range(1, 8) for camera in "ab"))
+    before = FRAMES_INFERRED.labels("a")._value.get()
+    await shop.drain()
+    events = await shop.events()
+    for camera in "ab":
+        assert [e.frame_seq for e in events if e.camera_id == camera] == list(range(1, 8))
+        assert await shop.buffer.lag(CameraId(camera)) == 0
+    assert FRAMES_INFERRED.labels("a")._value.get() - before == 7
+
+
+async def test_boxes_are_in_native_pixels_and_only_what_the_plan_asks_for_is_told():
+    shop = Shop(plan(labels=("car",)))
+    await shop.put(frame(width=1920, height=1080))
+    await shop.drain()
+    (event,) = await shop.events()
+    (found,) = event.objects
+    assert (found.label, found.score, found.box) == ("car", 0.8, (480.0, 270.0, 1440.0, 810.0))
+    assert (event.frame_width, event.frame_height) == (1920, 1080)
+    assert event.models == {"detect": "one-of-each@1"}
+
+
+async def test_the_same_frame_yields_the_same_event_again():
+    texts = []
+    for _ in range(2):
+        shop = Shop(plan())
+        await shop.put(frame())
+        await shop.drain()
+        texts.append(await shop.events())
+    assert texts[0] == texts[1]
+    assert texts[0][0].event_id.startswith("det_")
+
+
+async def test_frames_that_wait_are_inferred_four_at_a_time():
+    shop = Shop(plan())
+    await shop.put(*(frame(seq=seq) for seq in range(1, 10)))
+    await shop.drain()
+    warm_up, work = shop.detector.batches[:2], shop.detector.batches[2:]
+    assert sorted(warm_up) == [1, 4]
+    assert work == [4, 4, 1]
+
+
+async def test_a_lone_frame_waits_for_its_window_and_no_longer():
+    shop = Shop(plan())
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.until(shop.worker.ready)
+    await shop.put(frame())
+    await shop.until(lambda: shop.worker.status().get("inferred") == 1)
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert shop.detector.batches[2:] == [1]
+    assert not shop.worker.ready()
+
+
+async def test_poison_is_counted_acknowledged_and_costs_no_other_frame():
+    shop = Shop(plan())
+    before = dropped("door", "undecodable"), dropped("door", "too_small")
+    await shop.put(
+        frame(seq=1),
+        frame(seq=2, jpeg=b"\xff\xd8 not a picture"),
+        frame(seq=3, jpeg=picture(1, 1)),
+        frame(seq=4),
+    )
+    await shop.drain()
+    assert [event.frame_seq for event in await shop.events()] == [1, 4]
+    assert (dropped("door", "undecodable"), dropped("door", "too_small")) == (
+        before[0] + 1,
+        before[1] + 1,
+    )
+    assert await shop.buffer.lag(CameraId("door")) == 0
+
+
+async def test_a_frame_of_an_unknown_camera_is_counted_and_acknowledged():
+    shop = Shop(plan())
+    before = dropped("stranger", "unknown_camera")
+    await shop.put(frame("stranger"), frame("door"))
+    await shop.drain()
+    assert [event.camera_id for event in await shop.events()] == ["door"]
+    assert dropped("stranger", "unknown_camera") == before + 1
+    assert await shop.buffer.lag(CameraId("stranger")) == 0
+
+
+async def test_a_face_is_read_from_the_native_picture():
+    shop = Shop(plan(reads_faces=True), faces=OneFace(112))
+    await shop.put(frame(width=640, height=640, native=picture(value=77)))
+    await shop.drain()
+    ((face,),) = [event.faces for event in await shop.events()]
+    assert face.unusable is None
+    assert face.box == (0, 0, 112, 112)
+    assert 50 < int(np.argmax(unpack_embedding(face.embedding, 512))) < 77
+
+
+async def test_each_usable_face_of_a_batch_gets_its_own_embedding():
+    shop = Shop(plan("a", reads_faces=True), plan("b", reads_faces=True), faces=OneFace(112))
+    for value in (70, 90, 110):
+        native = picture(value=value)
+        await shop.put(frame("a", value, native=native, width=640, height=640))
+    await shop.put(frame("b", 1, native=None, width=640, height=640))
+    await shop.drain()
+    events = {(e.camera_id, e.frame_seq): e.faces[0] for e in await shop.events()}
+    peaks = [int(np.argmax(unpack_embedding(events["a", v].embedding))) for v in (70, 90, 110)]
+    assert peaks == sorted(set(peaks))
+    assert (events["b", 1].embedding, events["b", 1].unusable) == (None, "no_native_image")
+
+
+async def test_a_small_face_is_told_with_its_reason_and_without_embedding():
+    shop = Shop(plan(reads_faces=True), faces=OneFace(side_px=40))
+    # 40 pixels of the 640 square are 30 of the 480 native ones.
+    await shop.put(frame(width=480, height=480, native=picture(480, 480)))
+    await shop.drain()
+    ((face,),) = [event.faces for event in await shop.events()]
+    assert (face.unusable, face.embedding) == ("too_small", None)
+    assert face.quality.size_px == pytest.approx(30)
+
+
+async def test_a_damaged_native_picture_rejects_its_frame_alone():
+    shop = Shop(plan(reads_faces=True), faces=OneFace(112))
+    good, cut = picture(), picture()[:-900]
+    await shop.put(*(frame(seq=s, native=cut if s == 2 else good) for s in (1, 2, 3)))
+    before = dropped("door", "undecodable")
+    await shop.drain()
+    assert [event.frame_seq for event in await shop.events()] == [1, 3]
+    assert dropped("door", "undecodable") == before + 1
+
+
+async def test_an_engine_failure_ends_the_worker_and_leaves_its_frames_to_others():
+    shop = Shop(plan(), detector=Broken())
+    await shop.put(frame(seq=1), frame(seq=2))
+    with pytest.raises(EngineFailure, match="out of memory"):
+        await shop.drain()
+    other = MemoryFrameBuffer(shop.streams, "workers", "two")
+    assert len(await other.claim(idle_s=0, max_frames=10)) == 2
+    assert not shop.worker.ready()
+
+
+async def test_an_engine_that_cannot_warm_up_ends_the_worker():
+    shop = Shop(plan(), detector=Broken(good_batches=0))
+    with pytest.raises(EngineFailure):
+        await shop.drain()
+
+
+class FlakyLog:
+    """A log that is down until told otherwise."""
+
+    def __init__(self, clock):
+        self.real = MemoryEventLog(clock)
+        self.up = False
+        self.attempts = 0
+
+    async def append(self, records):
+        self.attempts += 1
+        if not self.up:
+            raise EventLogUnavailable("no broker answers")
+        await self.real.append(records)
+
+    async def subscribe(self, topics, group):
+        return await self.real.subscribe(topics, group)
+
+
+async def test_while_the_log_is_down_nothing_is_acknowledged_and_then_nothing_is_missing():
+    log = FlakyLog(ManualClock(EPOCH))
+    shop = Shop(plan(), log=log)
+    await shop.put(*(frame(seq=seq) for seq in range(1, 6)))
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.until(lambda: log.attempts >= 3)
+    assert await shop.buffer.lag(CameraId("door")) == 5
+    assert not shop.worker.ready()
+    log.up = True
+    await shop.until(lambda: shop.worker.status().get("inferred") == 5)
+    assert [event.frame_seq for event in await shop.events()] == [1, 2, 3, 4, 5]
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert await shop.buffer.lag(CameraId("door")) == 0
+
+
+async def test_stopping_while_the_log_is_down_says_so_and_acknowledges_nothing():
+    shop = Shop(plan(), log=FlakyLog(ManualClock(EPOCH)))
+    await shop.put(frame())
+    with pytest.raises(EventLogUnavailable):
+        await shop.drain()
+    assert await shop.buffer.lag(CameraId("door")) == 1
+
+
+async def test_frames_of_a_dead_consumer_are_claimed():
+    shop = Shop(plan())
+    await shop.put(frame(seq=1), frame(seq=2))
+    dead = MemoryFrameBuffer(shop.streams, "workers", "dead")
+    assert len(await dead.read(max_frames=10, wait_s=0)) == 2
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.until(lambda: shop.worker.status().get("inferred") == 2)
+    assert shop.clock.monotonic() >= 30
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert [event.frame_seq for event in await shop.events()] == [1, 2]
+
+
+class Gated(OneOfEach):
+    """A detector that holds every batch after the warm-up until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.entered, self.gate = threading.Event(), threading.Event()
+
+    def detect(self, images):
+        if len(self.batches) >= 2:
+            self.entered.set()
+            self.gate.wait()
+        return super().detect(images)
+
+
+async def test_a_slow_batch_is_not_claimed_from_oneself_and_holds_the_loop_up_for_nobody():
+    shop = Shop(plan(), detector=Gated())
+    await shop.put(frame(seq=1))
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.until(shop.detector.entered.is_set)
+    for _ in range(100):
+        shop.clock.advance(1)
+        await asyncio.sleep(0)
+    shop.detector.gate.set()
+    await shop.until(lambda: shop.worker.status().get("inferred") == 1)
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert [event.frame_seq for event in await shop.events()] == [1]
+
+
+async def test_the_frames_in_flight_are_bounded_while_the_networks_are_slow():
+    shop = Shop(plan(), detector=Gated())
+    await shop.put(*(frame(seq=seq) for seq in range(1, 81)))
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.until(shop.detector.entered.is_set)
+    for _ in range(200):
+        shop.clock.advance(0.1)
+        await asyncio.sleep(0)
+    assert shop.worker.status()["in_flight"] <= 5 * 4
+    shop.detector.gate.set()
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert len(await shop.events()) == 80
