@@ -1,0 +1,548 @@
+"""The stream-ingestor from source to buffer: replays, live cameras, and cameras in trouble."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from tests.servers.clips import jpeg, write_clip
+from tests.servers.mjpeg_camera import MjpegCamera
+from tests.servers.rtsp_camera import RtspCamera
+
+from trinetra.adapters.clock import ManualClock, SystemClock
+from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.sources import SourceSpec, infer_kind, open_source
+from trinetra.errors import FrameRejected, SourceRefused, SourceStalled, SourceUnavailable
+from trinetra.frames.connection import CameraState
+from trinetra.frames.encode import EncodingConfig
+from trinetra.frames.pacing import Backoff, Pacing
+from trinetra.frames.sampling import IdleConfig, SamplingConfig
+from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
+from trinetra.ports import Clock, DecodedFrame, FrameSource
+from trinetra.telemetry import configure_logging, exposition
+from trinetra.values import CameraId, Frame, first_seq
+
+START = datetime(2026, 11, 22, 9, tzinfo=UTC)
+SAID = "p@ss/w:rd %?#"
+SMALL = EncodingConfig(side=64)
+EVERY = SamplingConfig(base_fps=30.0, ceiling_fps=100.0)
+A, B = CameraId("a"), CameraId("b")
+
+
+class Scene:
+    """An ingestor, its buffer and one consumer of it."""
+
+    def __init__(
+        self,
+        sources: dict[CameraId, Callable[[], FrameSource]],
+        plans: Iterable[CameraPlan],
+        *,
+        clock: Clock | None = None,
+        policy: IngestPolicy | None = None,
+        max_frames: int = 100,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        streams = MemoryFrameStreams(self.clock, max_frames)
+        self.buffer = MemoryFrameBuffer(streams, "workers", "ingestor")
+        self.consumer = MemoryFrameBuffer(streams, "workers", "one")
+        self.stopping = asyncio.Event()
+        self.ingestor = StreamIngestor(
+            list(plans),
+            lambda camera: sources[camera](),
+            self.buffer,
+            self.clock,
+            policy,
+            jitter=lambda: 0.5,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
+        # In a group, so that a failed ingestor ends a test that waits for its frames.
+        async with asyncio.TaskGroup() as group:
+            run = group.create_task(self.ingestor.run(self.stopping))
+            try:
+                yield run
+            finally:
+                self.stopping.set()
+
+    async def take(self, count: int, camera: CameraId | None = None) -> list[Frame]:
+        """Consume until ``count`` frames (of one camera) have come."""
+        taken: list[Frame] = []
+        while len(taken) < count:
+            frames = await self.consumer.read(max_frames=1, wait_s=3600.0)
+            await self.consumer.ack(frames)
+            taken += [f.frame for f in frames if camera in (None, f.frame.camera_id)]
+        return taken
+
+    async def play(self) -> list[Frame]:
+        """Run to the end of all sources, consuming one frame after the other."""
+        frames: list[Frame] = []
+
+        async def consume() -> None:
+            while True:
+                frames.extend(await self.take(1))
+
+        consumer = asyncio.create_task(consume())
+        await self.ingestor.run(self.stopping)
+        sampled = sum(status.frames_sampled for status in self.ingestor.status().values())
+        await until(lambda: len(frames) == sampled)
+        consumer.cancel()
+        return frames
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop turn until the condition holds."""
+    while not condition():  # noqa: ASYNC110  threads change what is waited for, and signal nothing
+        await asyncio.sleep(0)
+
+
+def at(
+    location: Path | str, started_at: datetime | None = START, **more
+) -> Callable[[], FrameSource]:
+    spec = SourceSpec(infer_kind(str(location)), str(location), started_at=started_at, **more)
+    return lambda: open_source(spec, SystemClock())
+
+
+def replay(camera: CameraId, **more) -> CameraPlan:
+    more = {"sampling": EVERY, "encoding": SMALL, "retries": False} | more
+    return CameraPlan(camera, Pacing.LOCKSTEP, **more)
+
+
+def live(camera: CameraId, **more) -> CameraPlan:
+    return CameraPlan(camera, **({"sampling": EVERY, "encoding": SMALL} | more))
+
+
+class Picture:
+    """A decoded frame of one grey level."""
+
+    def __init__(self, captured_at: datetime, level: int = 100, width: int = 64) -> None:
+        self.captured_at, self.level = captured_at, level
+        self.width, self.height = width, 48
+
+    def bgr(self, width: int, height: int) -> np.ndarray:
+        return np.full((height, width, 3), self.level, np.uint8)
+
+    def luma(self, width: int, height: int) -> np.ndarray:
+        luma = np.full((height, width), 100, np.uint8)
+        luma[: height // 4] = self.level
+        return luma
+
+
+Script = Iterable[DecodedFrame | Exception]
+
+
+class Scripted:
+    """A source that plays a script; it notes how it was read and is held up by ``gate``."""
+
+    def __init__(self, script: Script, *, gate: threading.Semaphore | None = None) -> None:
+        self._script: Iterator[DecodedFrame | Exception] = iter(script)
+        self._gate = gate
+        self.asked: list[bool] = []
+        self.closed = 0
+
+    def open(self) -> None:
+        """Be ready at once."""
+
+    def read(self, *, key_frames_only: bool) -> DecodedFrame | None:
+        self.asked.append(key_frames_only)
+        if self._gate is not None:
+            self._gate.acquire()
+        step = next(self._script, None)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def pictures(count: int, fps: float = 10.0, since: float = 0.0) -> list[Picture]:
+    return [Picture(START + timedelta(seconds=since + n / fps)) for n in range(count)]
+
+
+# --- replays
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return (
+        write_clip(folder / "a.mp4", frames=45, fps=15),
+        write_clip(folder / "b.mp4", frames=30, fps=10, size=(128, 192)),
+    )
+
+
+async def test_a_replay_loses_nothing_and_keeps_the_order_over_all_cameras(
+    clips: tuple[Path, Path],
+) -> None:
+    late = START + timedelta(seconds=1.01)
+    sources = {A: at(clips[0]), B: at(clips[1], late)}
+    scene = Scene(sources, [replay(A), replay(B)], max_frames=20)
+    appended: list[datetime] = []
+    append = scene.buffer.append
+
+    async def note(frame: Frame) -> int:
+        appended.append(frame.captured_at)
+        return await append(frame)
+
+    scene.buffer.append = note
+    frames = await scene.play()
+    assert appended == sorted(appended)
+    for camera, count, start in ((A, 45, START), (B, 30, late)):
+        mine = [frame for frame in frames if frame.camera_id == camera]
+        assert [f.seq for f in mine] == list(range(first_seq(start), first_seq(start) + count))
+        status = scene.ingestor.status()[camera]
+        assert (status.state, status.frames_read) == (CameraState.ENDED, count)
+        assert (status.frames_sampled, status.dropped) == (count, {})
+
+
+async def test_two_replays_of_one_recording_are_the_same(clips: tuple[Path, Path]) -> None:
+    runs = []
+    for _ in range(2):
+        sampling = SamplingConfig(base_fps=4.0, ceiling_fps=9.0)
+        plans = [replay(A, sampling=sampling), replay(B, sampling=sampling)]
+        scene = Scene({A: at(clips[0]), B: at(clips[1])}, plans)
+        runs.append(sorted(await scene.play(), key=lambda f: (f.camera_id, f.seq)))
+    assert runs[0] == runs[1]
+    assert 10 < len(runs[0]) < 60
+
+
+async def test_a_replay_waits_for_its_consumers() -> None:
+    source = Scripted(pictures(60))
+    scene = Scene(
+        {A: lambda: source}, [replay(A)], policy=IngestPolicy(max_lag=5, lag_poll_s=0.001)
+    )
+    async with scene.running() as run:
+        for taken in range(60):
+            await until(lambda n=taken: scene.ingestor.status()[A].frames_sampled > n)
+            assert await scene.buffer.lag(A) <= 5
+            assert len(source.asked) <= taken + 5 + 5  # in the buffer, and read ahead
+            await scene.take(1)
+        await run
+
+
+async def test_a_replay_decodes_every_frame_even_where_nothing_moves() -> None:
+    source = Scripted(pictures(300))
+    scene = Scene({A: lambda: source}, [replay(A, idle=IdleConfig(after_s=1.0))])
+    await scene.play()
+    assert not any(source.asked)
+
+
+async def test_a_camera_that_cannot_be_opened_is_disabled_and_holds_up_nobody(
+    clips: tuple[Path, Path], tmp_path: Path
+) -> None:
+    half = tmp_path / "half.mp4"
+    half.write_bytes(clips[0].read_bytes()[:4000])
+    scene = Scene({A: at(half), B: at(clips[1])}, [replay(A), replay(B)])
+    frames = await scene.play()
+    assert len(frames) == 30
+    status = scene.ingestor.status()[A]
+    assert status.state is CameraState.DISABLED
+    assert "half.mp4" in (status.problem or "")
+
+
+async def test_unusable_frames_are_counted_by_reason_and_the_others_come() -> None:
+    good = pictures(4)
+    bad = [FrameRejected("small", reason="too_small"), FrameRejected("broken")]
+    source = Scripted([good[0], bad[0], good[1], bad[1], bad[1], *good[2:]])
+    scene = Scene({A: lambda: source}, [replay(A)])
+    assert len(await scene.play()) == 4
+    assert scene.ingestor.status()[A].dropped == {"too_small": 1, "undecodable": 2}
+    assert b'trinetra_frames_dropped_total{camera="a",reason="too_small"}' in exposition()
+
+
+async def test_a_recording_at_its_own_speed_shows_no_frame_early(clips: tuple[Path, Path]) -> None:
+    started_at = datetime.now(UTC)
+    scene = Scene({A: at(clips[0], started_at)}, [CameraPlan(A, Pacing.REALTIME, encoding=SMALL)])
+    async with scene.running():
+        for frame in await scene.take(4):
+            assert frame.captured_at <= datetime.now(UTC)
+
+
+async def test_a_recording_in_a_loop_goes_on_until_it_is_stopped(clips: tuple[Path, Path]) -> None:
+    long_ago = START - timedelta(days=1)
+    scene = Scene(
+        {A: at(clips[0], long_ago, loop=True)},
+        [CameraPlan(A, Pacing.REALTIME, encoding=SMALL, sampling=EVERY)],
+    )
+    async with scene.running():
+        frames = await scene.take(120)
+    instants = [frame.captured_at for frame in frames]
+    assert all(earlier < later for earlier, later in pairwise(instants))
+    assert scene.ingestor.status()[A].state is CameraState.ENDED
+
+
+# --- live cameras
+
+
+class Backoffs(SystemClock):
+    """Real time, but a wait of a backoff's length ends when the test says so."""
+
+    LENGTH_S = 77.0
+    POLICY = IngestPolicy(lost=Backoff(initial_s=LENGTH_S, factor=1.0, max_s=LENGTH_S))
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Semaphore(0)
+        self.over = asyncio.Semaphore(0)
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds != self.LENGTH_S:
+            await super().sleep(seconds)
+            return
+        self.begun.release()
+        await self.over.acquire()
+
+
+async def test_a_camera_that_dies_and_returns_goes_on_where_it_was(
+    clips: tuple[Path, Path],
+) -> None:
+    clock = Backoffs()
+    with RtspCamera(clips[0], user="viewer", password=SAID) as camera:
+        source = at(camera.url, username="viewer", password=SAID)
+        scene = Scene({A: source}, [live(A)], clock=clock, policy=clock.POLICY)
+        async with scene.running():
+            before = await scene.take(5)
+            await asyncio.to_thread(camera.kill)
+            await clock.begun.acquire()
+            assert scene.ingestor.status()[A].state is CameraState.BACKOFF
+            clock.over.release()
+            await clock.begun.acquire()  # nobody listens: once more
+            await asyncio.to_thread(camera.start)
+            clock.over.release()
+            since = scene.ingestor.status()[A].frames_sampled
+            frames = before + await scene.take(since + 5 - len(before))
+            status = scene.ingestor.status()[A]
+    assert status.state is CameraState.STREAMING
+    assert (status.failures, status.problem) == (2, None)
+    assert [f.seq for f in frames] == list(range(frames[0].seq, frames[0].seq + len(frames)))
+    assert all(one.captured_at < next_.captured_at for one, next_ in pairwise(frames))
+    assert camera.plays == 2
+
+
+async def test_a_camera_that_goes_silent_is_connected_anew(clips: tuple[Path, Path]) -> None:
+    clock = Backoffs()
+    with RtspCamera(clips[0]) as camera:
+        scene = Scene(
+            {A: at(camera.url, timeout_s=0.6)}, [live(A)], clock=clock, policy=clock.POLICY
+        )
+        async with scene.running():
+            await scene.take(2)
+            camera.stall()
+            await clock.begun.acquire()
+            assert "sent nothing" in (scene.ingestor.status()[A].problem or "")
+            camera.resume()
+            clock.over.release()
+            sampled = scene.ingestor.status()[A].frames_sampled
+            await until(lambda: scene.ingestor.status()[A].frames_sampled > sampled)
+    assert b'trinetra_camera_failures_total{camera="a",failure="stalled"}' in exposition()
+
+
+async def test_silence_shows_as_stalled_before_the_connection_is_given_up() -> None:
+    clock, gate = ManualClock(START), threading.Semaphore(2)
+    source = Scripted(pictures(100), gate=gate)
+    scene = Scene(
+        {A: lambda: source}, [live(A)], clock=clock, policy=IngestPolicy(stalled_after_s=3)
+    )
+    async with scene.running():
+        await until(lambda: scene.ingestor.status()[A].state is CameraState.STREAMING)
+
+        def silence_is_noticed() -> bool:
+            clock.advance(0.5)
+            return scene.ingestor.status()[A].state is CameraState.STALLED
+
+        await until(silence_is_noticed)
+        gate.release()
+        await until(lambda: scene.ingestor.status()[A].frames_read == 3)
+
+        def return_is_noticed() -> bool:
+            clock.advance(0.5)
+            gate.release()
+            return scene.ingestor.status()[A].state is CameraState.STREAMING
+
+        await until(return_is_noticed)
+        scene.stopping.set()
+        gate.release(100)
+
+
+@pytest.fixture
+def _own_logging() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_own_logging")
+async def test_a_refused_camera_is_tried_slowly_told_once_and_keeps_its_password(
+    clips: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(as_json=True, level="DEBUG")
+    clock = Backoffs()
+    policy = IngestPolicy(
+        lost=Backoff(initial_s=1.0), refused=Backoff(initial_s=77.0, factor=1.0, max_s=77.0)
+    )
+    with RtspCamera(clips[0], user="viewer", password="other") as camera:  # noqa: S106
+        source = at(camera.url, username="viewer", password=SAID)
+        scene = Scene({A: source}, [live(A)], clock=clock, policy=policy)
+        async with scene.running():
+            for _ in range(3):
+                await clock.begun.acquire()
+                clock.over.release()
+            await clock.begun.acquire()
+            status = scene.ingestor.status()[A]
+            clock.over.release()
+    log = capfd.readouterr().err
+    assert status.failures == 4
+    assert "credentials" in (status.problem or "")
+    assert log.count('"level": "warning"') == 1
+    assert SAID not in log + repr(status)
+    assert "p%40ss" not in log + repr(status)
+
+
+async def test_one_cameras_trouble_does_not_touch_the_others(clips: tuple[Path, Path]) -> None:
+    clock = Backoffs()
+    with RtspCamera(clips[0]) as camera:
+        sources = {A: at("rtsp://127.0.0.1:1/none"), B: at(camera.url)}
+        scene = Scene(sources, [live(A), live(B)], clock=clock, policy=clock.POLICY)
+        async with scene.running():
+            await clock.begun.acquire()
+            assert len(await scene.take(10, B)) == 10
+            assert scene.ingestor.status()[A].state is CameraState.BACKOFF
+
+
+async def test_an_http_camera_streams(clips: tuple[Path, Path]) -> None:
+    with MjpegCamera([jpeg(160, 120, n) for n in range(9)]) as camera:
+        scene = Scene({A: at(camera.url)}, [live(A, encoding=EncodingConfig(keeps_native=True))])
+        async with scene.running():
+            frames = await scene.take(5)
+    assert all((f.width, f.height, f.native_scale) == (160, 120, 1.0) for f in frames)
+    assert all(f.native_jpeg for f in frames)
+
+
+async def test_when_nobody_reads_a_live_camera_the_oldest_frames_go_and_are_counted() -> None:
+    scene = Scene({A: lambda: Scripted(pictures(60))}, [live(A, retries=False)], max_frames=10)
+    await scene.ingestor.run(scene.stopping)
+    status = scene.ingestor.status()[A]
+    late = status.dropped.get("late", 0)
+    assert status.frames_sampled + late <= 60
+    assert status.dropped.get("buffer_full", 0) == max(0, status.frames_sampled - 10)
+
+
+async def test_while_the_buffer_hangs_a_live_camera_is_read_on_and_its_loss_counted() -> None:
+    source = Scripted(pictures(50))
+    scene = Scene({A: lambda: source}, [live(A)])
+    hangs = asyncio.Event()
+
+    async def hang(_: Frame) -> int:
+        await hangs.wait()
+        return 0
+
+    scene.buffer.append = hang
+    run = asyncio.create_task(scene.ingestor.run(scene.stopping))
+    await until(lambda: source.closed == 1)
+    assert scene.ingestor.status()[A].frames_read == 50
+    assert scene.ingestor.status()[A].dropped["late"] >= 40
+    hangs.set()
+    await run
+
+
+async def test_a_lagging_buffer_slows_sampling() -> None:
+    sampling = SamplingConfig(base_fps=10.0, floor_fps=1.0, ceiling_fps=10.0, lag_low=2, lag_high=5)
+    gate = threading.Semaphore(0)
+    source = Scripted(pictures(200), gate=gate)
+    scene = Scene({A: lambda: source}, [live(A, sampling=sampling)])
+    async with scene.running():
+        for read in range(1, 150):  # 15 s, unread by any consumer
+            gate.release()
+            await until(lambda n=read: scene.ingestor.status()[A].frames_read == n)
+        assert scene.ingestor.status()[A].sample_fps < 5.0
+        assert await scene.buffer.lag(A) < 40
+        scene.stopping.set()
+        gate.release(100)
+
+
+async def test_a_still_camera_is_read_by_key_frames_until_something_moves() -> None:
+    still = pictures(40)
+    moving = [Picture(f.captured_at, 20 + 30 * (n % 2)) for n, f in enumerate(pictures(20, 10, 4))]
+    source = Scripted(still + moving)
+    plan = live(A, idle=IdleConfig(after_s=2.0), retries=False)
+    scene = Scene({A: lambda: source}, [plan])
+    await scene.ingestor.run(scene.stopping)
+    assert not any(source.asked[:20])
+    assert all(source.asked[23:40])
+    assert not any(source.asked[44:])
+
+
+# --- stopping and failing
+
+
+async def test_stopping_ends_every_thread(clips: tuple[Path, Path]) -> None:
+    with RtspCamera(clips[0]) as camera:
+        sources = {A: at(camera.url), B: at(clips[1], datetime.now(UTC), loop=True)}
+        scene = Scene(sources, [live(A), CameraPlan(B, Pacing.REALTIME, encoding=SMALL)])
+        async with scene.running():
+            await scene.take(2, A)
+            await scene.take(2, B)
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("camera-")]
+    assert {s.state for s in scene.ingestor.status().values()} == {CameraState.ENDED}
+
+
+async def test_stopping_does_not_wait_for_a_backoff_or_for_slow_consumers() -> None:
+    def refusing() -> FrameSource:
+        return Scripted([SourceRefused("no")])
+
+    sources = {A: refusing, B: lambda: Scripted(pictures(500))}
+    scene = Scene(sources, [live(A), replay(B)], policy=IngestPolicy(max_lag=3))
+    async with scene.running():
+        await until(lambda: scene.ingestor.status()[A].state is CameraState.BACKOFF)
+        await until(lambda: scene.ingestor.status()[B].frames_sampled == 3)
+    assert scene.ingestor.status()[B].frames_sampled == 3
+
+
+async def test_a_defect_in_a_source_stops_the_ingestor_with_its_true_exception() -> None:
+    broken = Scripted([*pictures(3), ZeroDivisionError("a bug")])
+    waiting = Scripted(pictures(3), gate=threading.Semaphore(3))
+    scene = Scene({A: lambda: broken, B: lambda: waiting}, [live(A), live(B, retries=False)])
+    gate = waiting._gate
+    run = asyncio.create_task(scene.ingestor.run(scene.stopping))
+    await until(lambda: broken.closed == 1)
+    gate.release(10)
+    with pytest.raises(ExceptionGroup) as failure:
+        await run
+    assert failure.group_contains(ZeroDivisionError)
+    assert broken.closed == waiting.closed == 1
+
+
+async def test_cancelling_the_run_closes_every_source() -> None:
+    source = Scripted(pictures(10_000))
+    scene = Scene({A: lambda: source}, [replay(A)])
+    run = asyncio.create_task(scene.ingestor.run(scene.stopping))
+    await scene.take(5)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert source.closed == 1
+
+
+async def test_failures_in_a_row_lengthen_the_wait_and_are_told_apart() -> None:
+    waits: list[float] = []
+
+    class Recorder(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            if seconds >= 1.0:
+                waits.append(seconds)
+                seconds = 0.0
+            await super().sleep(seconds)
+
+    failures = [SourceUnavailable("gone"), SourceStalled("silent"), SourceUnavailable("gone")]
+    scripts = iter([[f] for f in failures] + [pictures(2)])
+    policy = IngestPolicy(lost=Backoff(initial_s=1.0, factor=3.0, max_s=100.0))
+    scene = Scene({A: lambda: Scripted(next(scripts))}, [live(A)], clock=Recorder(), policy=policy)
+    await scene.ingestor.run(scene.stopping)
+    assert waits == [1.0, 3.0, 9.0]
+    assert scene.ingestor.status()[A].failures == 3
