@@ -37,7 +37,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.pool import StaticPool
 
 from trinetra.errors import ConfigurationError, StorageFull
@@ -214,6 +220,8 @@ class SqlInsightStore:
             with self._engine.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as cause:
+            if isinstance(cause, StatementError) and isinstance(cause.orig, ValueError):
+                raise cause.orig from None  # a value of the caller's, not the database's trouble
             raise _translated(cause, self._place) from cause
 
     async def _close(self) -> None:

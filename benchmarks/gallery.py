@@ -1,0 +1,141 @@
+"""How fast, how exact and how large the embedded gallery is: ``run(size)``.
+
+The entries are random directions, the queries noisy copies of some (cosine about 0.7), so the
+right answer is known and the distractors are as hard as unrelated faces are.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.adapters.gallery_protocol import GalleryTuning
+from trinetra.adapters.qdrant import EdgeGallery
+from trinetra.values import CustomerId, GalleryEntry, IdentityKind
+
+_SEEN = datetime(2026, 1, 1, tzinfo=UTC)
+_QUERIES = 1_000
+_BATCH = 8
+_K = 5
+_BUILD_CHUNK = 2_000
+
+
+def run(size: int, dimension: int = 512) -> dict[str, Any]:
+    """Build a gallery of ``size`` entries in a temporary folder; return its figures.
+
+    Times are in milliseconds as the caller sees them, with the way to the child process and back.
+    """
+    with tempfile.TemporaryDirectory(prefix="trinetra-gallery-") as folder:
+        return asyncio.run(_measure(Path(folder), size, dimension))
+
+
+async def _measure(folder: Path, size: int, dimension: int) -> dict[str, Any]:
+    random = np.random.default_rng(7)
+    faces = _unit(random.standard_normal((size, dimension)))
+    targets = random.integers(0, size, _QUERIES)
+    queries = _unit(faces[targets] + _unit(random.standard_normal((_QUERIES, dimension))))
+    nearest = np.concatenate([(part @ faces.T).argmax(axis=1) for part in np.split(queries, 10)])
+    tuning = GalleryTuning(index_at_latest=_BUILD_CHUNK)
+    figures: dict[str, Any] = {"entries": size, "dimension": dimension}
+    async with EdgeGallery.open(
+        folder, model_version="benchmark", dimension=dimension, tuning=tuning
+    ) as gallery:
+        figures["build_s"] = await _build(gallery, faces)
+        figures |= await _search_alone(gallery, queries, nearest)
+        figures |= await _search_while_upserting(gallery, queries, random)
+        closing = time.perf_counter()
+    figures["close_s"] = round(time.perf_counter() - closing, 3)
+    figures["disk_bytes"] = _disk_bytes(folder)
+    opening = time.perf_counter()
+    async with EdgeGallery.open(folder, model_version="benchmark", dimension=dimension):
+        figures["reopen_s"] = round(time.perf_counter() - opening, 3)
+    return figures
+
+
+def _disk_bytes(folder: Path) -> int:
+    """Return what the files occupy; the engine's are sparse, so their lengths say little."""
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+
+
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit.astype(np.float32)
+
+
+def _entry(number: int, face: NDArray[np.float32]) -> GalleryEntry:
+    customer = CustomerId(f"customer_{number}")
+    return GalleryEntry(
+        str(number), customer, IdentityKind.ANONYMOUS, face, 0.8, _SEEN, _SEEN, None, consent=False
+    )
+
+
+async def _build(gallery: EdgeGallery, faces: NDArray[np.float32]) -> float:
+    started = time.perf_counter()
+    for first in range(0, len(faces), _BUILD_CHUNK):
+        chunk = faces[first : first + _BUILD_CHUNK]
+        await gallery.upsert([_entry(first + i, face) for i, face in enumerate(chunk)])
+    await gallery.count()  # answered once the last step of the index is built
+    return round(time.perf_counter() - started, 3)
+
+
+async def _search_alone(
+    gallery: EdgeGallery, queries: NDArray[np.float32], nearest: NDArray[np.intp]
+) -> dict[str, Any]:
+    times, right = [], 0
+    for query, expected in zip(queries, nearest, strict=True):
+        started = time.perf_counter()
+        [matches] = await gallery.search([query], _K)
+        times.append(time.perf_counter() - started)
+        right += matches[0].entry_id == str(expected)
+    batches = []
+    for first in range(0, len(queries), _BATCH):
+        started = time.perf_counter()
+        await gallery.search(list(queries[first : first + _BATCH]), _K)
+        batches.append(time.perf_counter() - started)
+    return {
+        "recall_at_1": right / len(queries),
+        **_percentiles("search", times),
+        **_percentiles(f"search_batch_of_{_BATCH}", batches),
+    }
+
+
+async def _search_while_upserting(
+    gallery: EdgeGallery, queries: NDArray[np.float32], random: np.random.Generator
+) -> dict[str, Any]:
+    upserts: list[float] = []
+    known = await gallery.count()
+
+    async def keep_upserting() -> None:
+        for face in _unit(random.standard_normal((_QUERIES, queries.shape[1]))):
+            started = time.perf_counter()
+            await gallery.upsert([_entry(known + len(upserts), face)])
+            upserts.append(time.perf_counter() - started)
+
+    searches: list[float] = []
+    async with asyncio.TaskGroup() as tasks:
+        upserting = tasks.create_task(keep_upserting())
+        while not upserting.done():
+            started = time.perf_counter()
+            await gallery.search([queries[len(searches) % len(queries)]], _K)
+            searches.append(time.perf_counter() - started)
+    return {
+        **_percentiles("search_while_upserting", searches),
+        **_percentiles("upsert_while_searching", upserts),
+    }
+
+
+def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
+    p50, p99 = np.percentile(seconds, [50, 99]) * 1e3
+    return {f"{name}_p50_ms": round(float(p50), 3), f"{name}_p99_ms": round(float(p99), 3)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000), indent=2))

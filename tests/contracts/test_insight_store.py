@@ -1,0 +1,350 @@
+"""What the insight store promises, in memory and on disk."""
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from trinetra.adapters import sql
+from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
+from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
+from trinetra.ports import InsightStore
+from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ALWAYS = (NOON - timedelta(days=9), NOON + timedelta(days=9))
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_insight_store import crossing
+from trinetra.adapters.sql import SqlInsightStore
+
+async def main():
+    async with SqlInsightStore.open(sys.argv[1]) as store:
+        for number in range(100_000):
+            await store.record([crossing(number)])
+            print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def common(number: int, seconds: float) -> dict:
+    return {
+        "event_id": EventId(f"id_{number}"),
+        "site_id": SiteId("shop"),
+        "camera_id": CameraId("door"),
+        "captured_at": NOON + timedelta(seconds=seconds),
+    }
+
+
+def crossing(number: int, seconds: float = 0.0, **changes: object) -> LineCrossing:
+    fields = {"line_id": "door", "direction": "in", "track_id": TrackId("t1"), "label": "person"}
+    return LineCrossing(**{**common(number, seconds), **fields, **changes})
+
+
+def stay(number: int, seconds: float = 0.0) -> ZoneStay:
+    return ZoneStay(
+        **common(number, seconds),
+        zone_id="table",
+        track_id=TrackId("t1"),
+        label="person",
+        entered_at=NOON,
+        dwell_s=12.25,
+        customer_id=CustomerId("ann"),
+    )
+
+
+def visit(number: int, seconds: float = 0.0, customer: str = "ann", cameras: int = 1) -> Visit:
+    return Visit(
+        **common(number, seconds),
+        customer_id=CustomerId(customer),
+        kind=IdentityKind.ANONYMOUS,
+        started_at=NOON,
+        cameras=tuple(CameraId(f"cam{i}") for i in range(cameras)),
+        visit_number=number,
+    )
+
+
+def occupancy(number: int, zone: str | None) -> Occupancy:
+    return Occupancy(**common(number, 0.0), zone_id=zone, persons=3)
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/a/insights.db"
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/insights.db"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[InsightStore]:
+    async with SqlInsightStore.open(url) as store:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("kind", "insight"),
+    [
+        ("line_crossing", crossing(1, customer_id=CustomerId("ann"))),
+        ("line_crossing", crossing(1)),
+        ("zone_stay", stay(1)),
+        ("occupancy", occupancy(1, "table")),
+        ("occupancy", occupancy(1, None)),
+        ("visit", visit(1, cameras=3)),
+    ],
+)
+async def test_every_kind_of_insight_comes_back_as_it_was(
+    store: InsightStore, kind: str, insight: InsightEvent
+) -> None:
+    await store.record([insight])
+
+    assert await store.fetch(kind, *ALWAYS) == [insight]
+
+
+async def test_recording_twice_stores_once(store: InsightStore) -> None:
+    await store.record([crossing(1), stay(2)])
+    await store.record([crossing(1), stay(2)])
+
+    assert await store.fetch("line_crossing", *ALWAYS) == [crossing(1)]
+    assert await store.fetch("zone_stay", *ALWAYS) == [stay(2)]
+
+
+async def test_a_visit_that_grows_replaces_itself(store: InsightStore) -> None:
+    grown = visit(1, seconds=60, cameras=3)
+    await store.record([visit(1)])
+    await store.record([grown])
+
+    assert await store.fetch("visit", *ALWAYS) == [grown]
+    assert await store.fetch("visit", NOON, NOON + timedelta(seconds=1)) == []
+    assert await store.last_visit(CustomerId("ann")) == grown
+
+
+async def test_of_one_id_twice_in_one_call_the_last_stays(store: InsightStore) -> None:
+    await store.record([visit(1), visit(1, seconds=5)])
+
+    assert await store.fetch("visit", *ALWAYS) == [visit(1, seconds=5)]
+
+
+async def test_a_range_has_its_start_and_not_its_end_in_order_of_time(
+    store: InsightStore,
+) -> None:
+    await store.record([crossing(n, seconds) for n, seconds in enumerate([3, 2, 1, 0, 2])])
+
+    found = await store.fetch("line_crossing", NOON + timedelta(seconds=1), NOON + timedelta(0, 3))
+
+    assert [insight.event_id for insight in found] == ["id_2", "id_1", "id_4"]
+
+
+async def test_microseconds_decide_a_range(store: InsightStore) -> None:
+    await store.record([crossing(1, 0.000001)])
+
+    assert await store.fetch("line_crossing", NOON, NOON + timedelta(microseconds=1)) == []
+    assert len(await store.fetch("line_crossing", NOON, NOON + timedelta(microseconds=2))) == 1
+
+
+async def test_instants_are_compared_across_time_zones(store: InsightStore) -> None:
+    india = timezone(timedelta(hours=5, minutes=30))
+    await store.record([crossing(1, captured_at=NOON.astimezone(india))])
+    start = NOON.astimezone(timezone(timedelta(hours=-8)))
+
+    [found] = await store.fetch("line_crossing", start, start + timedelta(seconds=1))
+
+    assert found.captured_at == NOON
+
+
+async def test_kinds_do_not_mix(store: InsightStore) -> None:
+    await store.record([crossing(1), visit(2), stay(3), occupancy(4, None)])
+
+    for kind in ("line_crossing", "visit", "zone_stay", "occupancy"):
+        assert len(await store.fetch(kind, *ALWAYS)) == 1
+
+
+async def test_the_last_visit_is_the_latest_of_that_customer(store: InsightStore) -> None:
+    await store.record([visit(1, 50), visit(2, 90), visit(3, 70), visit(4, 99, customer="bob")])
+
+    assert await store.last_visit(CustomerId("ann")) == visit(2, 90)
+    assert await store.last_visit(CustomerId("eve")) is None
+
+
+async def test_an_unknown_kind_is_refused(store: InsightStore) -> None:
+    with pytest.raises(ValueError, match="no insight is called 'weather'"):
+        await store.fetch("weather", *ALWAYS)
+
+
+async def test_a_naive_instant_is_refused_and_nothing_is_stored(store: InsightStore) -> None:
+    naive = crossing(2, captured_at=NOON.replace(tzinfo=None))
+
+    with pytest.raises(ValueError, match="no UTC offset"):
+        await store.record([crossing(1), naive])
+    assert await store.fetch("line_crossing", *ALWAYS) == []
+
+
+async def test_many_at_once_from_many_tasks_all_arrive(store: InsightStore) -> None:
+    await asyncio.gather(
+        *(store.record([crossing(n) for n in range(i * 20, i * 20 + 20)]) for i in range(20))
+    )
+
+    assert len(await store.fetch("line_crossing", *ALWAYS)) == 400
+
+
+async def test_nothing_to_record_is_no_error(store: InsightStore) -> None:
+    await store.record([])
+
+
+async def test_insights_are_there_after_opening_again(file_url: str) -> None:
+    async with SqlInsightStore.open(file_url) as store:
+        await store.record([visit(1)])
+    async with SqlInsightStore.open(file_url) as store:
+        assert await store.fetch("visit", *ALWAYS) == [visit(1)]
+
+
+def test_a_killed_writer_loses_nothing_it_acknowledged(file_url: str) -> None:
+    here = str(Path(__file__).parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, file_url, here], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        recorded = [int(writer.stdout.readline()) for _ in range(100)]
+        writer.send_signal(signal.SIGKILL)
+        recorded += [int(line) for line in writer.stdout.read().split()]
+
+    async def fetched() -> set[str]:
+        async with SqlInsightStore.open(file_url) as store:
+            return {insight.event_id for insight in await store.fetch("line_crossing", *ALWAYS)}
+
+    assert {f"id_{number}" for number in recorded} <= asyncio.run(fetched())
+
+
+async def test_columns_can_be_queried_by_other_tools(file_url: str, tmp_path: Path) -> None:
+    async with SqlInsightStore.open(file_url) as store:
+        await store.record([stay(1)])
+    with sqlite3.connect(tmp_path / "insights.db") as reader:
+        rows = reader.execute("select zone_id, dwell_s, captured_at from zone_stays").fetchall()
+        mode = reader.execute("pragma journal_mode").fetchone()
+    reader.close()
+
+    assert rows == [("table", 12.25, "2026-03-01 12:00:00.000000")]
+    assert mode == ("wal",)
+
+
+def query_plan(path: Path, query: str) -> str:
+    reader = sqlite3.connect(path)
+    plan = reader.execute(f"explain query plan {query}").fetchall()
+    reader.close()
+    return str(plan)
+
+
+async def test_time_ranges_and_customers_are_found_by_index(file_url: str, tmp_path: Path) -> None:
+    async with SqlInsightStore.open(file_url):
+        pass
+    by_time = query_plan(
+        tmp_path / "insights.db",
+        "select event from visits where captured_at >= 'a' and captured_at < 'b' "
+        "order by captured_at, event_id",
+    )
+    by_customer = query_plan(
+        tmp_path / "insights.db",
+        "select event from visits where customer_id = 'a' order by captured_at desc limit 1",
+    )
+
+    assert "visits_by_time" in by_time
+    assert "visits_by_customer" in by_customer
+    assert "TEMP B-TREE" not in by_time + by_customer
+
+
+async def test_a_newer_schema_is_refused_by_name_and_number(file_url: str, tmp_path: Path) -> None:
+    async with SqlInsightStore.open(file_url):
+        pass
+    with sqlite3.connect(tmp_path / "insights.db") as other:
+        other.execute("update trinetra_schema set version = ?", [SCHEMA_VERSION + 1])
+    other.close()
+
+    with pytest.raises(ConfigurationError, match=f"insight schema {SCHEMA_VERSION + 1}"):
+        async with SqlInsightStore.open(file_url):
+            pass
+
+
+def fill_with_garbage(path: Path) -> None:
+    path.write_bytes(b"\xffgarbage" * 1000)
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [(fill_with_garbage, "corrupt .* move the file away"), (make_folder, "cannot be used")],
+)
+async def test_a_file_that_is_no_database_is_named(
+    file_url: str, tmp_path: Path, spoil: Callable[[Path], None], complaint: str
+) -> None:
+    spoil(tmp_path / "insights.db")
+
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        async with SqlInsightStore.open(file_url):
+            pass
+    assert "insights.db" in str(caught.value)
+
+
+async def test_a_locked_database_is_told_from_a_broken_one(
+    file_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "_BUSY_TIMEOUT_S", 0.05)
+    async with SqlInsightStore.open(file_url) as store:
+        other = sqlite3.connect(tmp_path / "insights.db")
+        other.execute("begin immediate")
+        with pytest.raises(ConfigurationError, match="locked by another program"):
+            await store.record([visit(1)])
+        other.rollback()
+        other.close()
+        await store.record([visit(1)])
+        assert await store.fetch("visit", *ALWAYS) == [visit(1)]
+
+
+async def test_a_full_disk_is_storage_full_and_keeps_what_was_there(
+    file_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqlInsightStore.open(file_url) as store:
+        await store.record([visit(1)])
+        # SQLite's own page limit answers exactly as a full disk does.
+        await store._run(lambda c: c.exec_driver_sql("pragma max_page_count = 1"))
+        with pytest.raises(StorageFull, match="free some space"):
+            await store.record([visit(n) for n in range(2, 2000)])
+        assert await store.fetch("visit", *ALWAYS) == [visit(1)]
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "oracle://user:hunter2@host/db", "postgresql+nodriver://u:hunter2@h/d"]
+)
+async def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        async with SqlInsightStore.open(url):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+def test_tables_and_upserts_are_valid_for_postgresql() -> None:
+    dialect = postgresql.dialect()
+    for table in sql._metadata.sorted_tables:
+        ddl = str(CreateTable(table).compile(dialect=dialect))
+        assert "TIMESTAMP WITHOUT" not in ddl
+        for index in table.indexes:
+            assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
+    upsert = str(sql._upsert(sql._visits, "postgresql").compile(dialect=dialect))
+    assert "ON CONFLICT (event_id) DO UPDATE" in upsert
