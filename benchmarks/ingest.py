@@ -1,0 +1,175 @@
+"""How many 720p cameras the stream-ingestor holds, and what each of them costs.
+
+The cameras are one H.264 recording, made on the spot and played in a loop at its own speed by as
+many sources as asked for, each with its own decoder, as with real cameras; only the network is
+missing. Run it as ``python benchmarks/ingest.py --cameras 16 --seconds 20``.
+"""
+
+import argparse
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
+from trinetra.frames.encode import EncodingConfig
+from trinetra.frames.pacing import Pacing
+from trinetra.frames.sampling import IdleConfig, SamplingConfig
+from trinetra.frames.service import CameraPlan, StreamIngestor
+from trinetra.ports import FrameBuffer
+from trinetra.values import CameraId, Frame
+
+WIDTH, HEIGHT, FPS, KEY_EVERY = 1280, 720, 15, 30
+LATE_S = 0.2
+"""A sample later than the time between two samples is of no use to a tracker."""
+
+
+class _Meter:
+    """A frame buffer that notes how late each frame comes, and keeps none."""
+
+    def __init__(self, buffer: FrameBuffer, clock: SystemClock) -> None:
+        self._buffer = buffer
+        self._clock = clock
+        self.late_s: list[float] = []
+
+    async def append(self, frame: Frame) -> int:
+        self.late_s.append((self._clock.now() - frame.captured_at).total_seconds())
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._buffer, name)
+
+
+def run(
+    cameras: int, seconds: float, *, still: bool = False, keeps_native: bool = False
+) -> dict[str, Any]:
+    """Return what ``cameras`` cameras cost over ``seconds`` and how late their samples came.
+
+    ``still`` shows an empty shop, which is decoded by key frames only.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        clip = _write_clip(Path(folder) / "camera.mp4", still=still)
+        return asyncio.run(_measure(clip, cameras, seconds, still=still, native=keeps_native))
+
+
+async def _measure(
+    clip: Path, cameras: int, seconds: float, *, still: bool, native: bool
+) -> dict[str, Any]:
+    clock = SystemClock()
+    meter = _Meter(MemoryFrameBuffer(MemoryFrameStreams(clock), "bench", "bench"), clock)
+    # Cameras do not tick together: each starts a little after the one before.
+    start = clock.now() + timedelta(seconds=1.0)
+    specs = {
+        CameraId(f"camera-{n}"): SourceSpec(
+            SourceKind.FILE,
+            str(clip),
+            loop=True,
+            started_at=start + timedelta(seconds=n / cameras / FPS),
+        )
+        for n in range(cameras)
+    }
+    plan = {
+        "pacing": Pacing.REALTIME,
+        "sampling": SamplingConfig(base_fps=5.0, floor_fps=1.0, ceiling_fps=5.0),
+        "idle": IdleConfig(after_s=1.0),
+        "encoding": EncodingConfig(keeps_native=native),
+    }
+    ingestor = StreamIngestor(
+        [CameraPlan(camera, **plan) for camera in specs],
+        lambda camera: open_source(specs[camera], clock),
+        meter,
+        clock,
+    )
+    stopping = asyncio.Event()
+    running = asyncio.create_task(ingestor.run(stopping))
+    await asyncio.sleep(4.0)  # opening, and falling idle, are not what is measured
+    meter.late_s.clear()
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.sleep(seconds)
+    wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    late_s = list(meter.late_s)
+    stopping.set()
+    await running
+    return _report(cameras, wall_s, cpu_s, late_s, still=still, native=native)
+
+
+def _report(
+    cameras: int, wall_s: float, cpu_s: float, late_s: list[float], *, still: bool, native: bool
+) -> dict[str, Any]:
+    late = np.array(late_s or [float("nan")])
+    return {
+        "benchmark": "ingest",
+        "cameras": cameras,
+        "video": f"{WIDTH}x{HEIGHT} {FPS} fps H.264",
+        "decoding": "key frames" if still else "all frames",
+        "native_jpeg": native,
+        "seconds": round(wall_s, 1),
+        "sampled_fps_per_camera": round(len(late_s) / wall_s / cameras, 2),
+        "late_ms_p50": round(float(np.median(late)) * 1e3, 1),
+        "late_ms_p99": round(float(np.percentile(late, 99)) * 1e3, 1),
+        "late_share": round(float(np.mean(late > LATE_S)), 4),
+        "cpu_cores": round(cpu_s / wall_s, 3),
+        "cpu_percent_per_camera": round(100 * cpu_s / wall_s / cameras, 2),
+        "rss_mb_peak": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "os": platform.system()},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("trinetra", "av", "simplejpeg")},
+        },
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _write_clip(path: Path, *, still: bool, seconds: int = 20) -> Path:
+    """Write a shop-like picture with sensor noise, and unless ``still`` some people in it."""
+    random = np.random.default_rng(7)
+    coarse = random.integers(40, 200, (HEIGHT // 40, WIDTH // 40, 3), dtype=np.uint8)
+    shop = np.kron(coarse, np.ones((40, 40, 1), np.uint8))
+    noise = random.integers(0, 6, (8, HEIGHT, WIDTH, 1), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        x264 = f"keyint={KEY_EVERY}:min-keyint={KEY_EVERY}:scenecut=0:bframes=0"
+        options = {"preset": "superfast", "b": "2000000", "x264-params": x264}
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(seconds * FPS):
+            image = shop + noise[number % len(noise)]
+            if not still:
+                _draw_people(image, number)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def _draw_people(image: np.ndarray, number: int) -> None:
+    for person in range(4):
+        x = (number * (3 + person) + person * 300) % (WIDTH - 120)
+        top = 150 + 60 * person
+        image[top : top + 320, x : x + 110] = (60 * person, 90, 220 - 50 * person)
+
+
+def main() -> None:
+    """Print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cameras", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--still", action="store_true", help="an empty shop: key frames only")
+    parser.add_argument("--native", action="store_true", help="keep the native JPEG as well")
+    args = parser.parse_args()
+    report = run(args.cameras, args.seconds, still=args.still, keeps_native=args.native)
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
