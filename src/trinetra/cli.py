@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trinetra import __version__
-from trinetra.commands import site
+from trinetra.commands import bench, demo, events, models, run, site
 from trinetra.commands.console import complain, print_text
 from trinetra.errors import TrinetraError
 from trinetra.telemetry import mask_urls
@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-site.register(app)
+for group in (site, run, demo, models, events, bench):
+    group.register(app)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag's value

@@ -5,12 +5,12 @@ A subscriber like any other: it works in one process as well as beside a cluster
 
 import asyncio
 import errno
-from collections import Counter, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 import msgspec
 
@@ -33,6 +33,31 @@ from trinetra.ports import Delivery, EventLog
 from trinetra.values import CameraId, CustomerId, EventId, TrackId
 
 _PERSON = "person"
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Distinct(Generic[Key, Value]):
+    """Counts distinct keys and remembers the value of the most recent ones, within a bound.
+
+    A key that returns after ``keep`` others counts again: a platform that runs for months must not
+    remember everybody who ever came.
+    """
+
+    def __init__(self, keep: int = 10_000) -> None:
+        self.total = 0
+        self._keep = keep
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def put(self, key: Key, value: Value) -> Value | None:
+        """Note a key; return the value it had, None when it is new."""
+        before = self._values.pop(key, None)
+        self._values[key] = value
+        if before is None:
+            self.total += 1
+        if len(self._values) > self._keep:
+            self._values.popitem(last=False)
+        return before
 
 
 @dataclass(slots=True)
@@ -43,9 +68,23 @@ class CameraTally:
     persons: int = 0
     faces: int = 0
     vehicles: int = 0
-    tracks: set[TrackId] = field(default_factory=set)
+    tracks: Distinct[TrackId, bool] = field(default_factory=Distinct)
+    decided: Distinct[TrackId, str] = field(default_factory=Distinct)
     statuses: Counter[str] = field(default_factory=Counter)
-    occupancy: int = 0
+
+    def add_detection(self, event: DetectionEvent) -> None:
+        """Count a frame and what was found in it."""
+        persons = sum(o.label == _PERSON for o in event.objects)
+        self.frames_inferred += 1
+        self.persons += persons
+        self.vehicles += len(event.objects) - persons
+        self.faces += len(event.faces)
+
+    def add_decision(self, event: IdentityEvent) -> None:
+        """Count a track under its latest status."""
+        if before := self.decided.put(event.track_id, event.status):
+            self.statuses[before] -= 1
+        self.statuses[event.status] += 1
 
 
 @dataclass(slots=True)
@@ -55,10 +94,13 @@ class Tally:
     cameras: defaultdict[CameraId, CameraTally] = field(
         default_factory=lambda: defaultdict(CameraTally)
     )
-    customers: set[CustomerId] = field(default_factory=set)
-    crossings: dict[EventId, LineCrossing] = field(default_factory=dict)
-    stays: dict[EventId, ZoneStay] = field(default_factory=dict)
-    visits: dict[EventId, Visit] = field(default_factory=dict)
+    customers: Distinct[CustomerId, bool] = field(default_factory=lambda: Distinct(100_000))
+    insights_seen: Distinct[EventId, float] = field(default_factory=Distinct)
+    footfall: Counter[str] = field(default_factory=Counter)
+    vehicles: Counter[str] = field(default_factory=Counter)
+    stays: Counter[str] = field(default_factory=Counter)
+    dwell_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    visits: int = 0
     peak_occupancy: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
 
@@ -67,18 +109,14 @@ class Tally:
         camera = self.cameras[event.camera_id]
         match event:
             case DetectionEvent():
-                camera.frames_inferred += 1
-                persons = sum(o.label == _PERSON for o in event.objects)
-                camera.persons += persons
-                camera.vehicles += len(event.objects) - persons
-                camera.faces += len(event.faces)
+                camera.add_detection(event)
             case TracksEvent():
-                camera.tracks.update(track.track_id for track in event.tracks)
-                self.customers.update(t.customer_id for t in event.tracks if t.customer_id)
+                for track in event.tracks:
+                    camera.tracks.put(track.track_id, value=True)
             case IdentityEvent():
-                camera.statuses[event.status] += 1
+                camera.add_decision(event)
                 if event.customer_id:
-                    self.customers.add(event.customer_id)
+                    self.customers.put(event.customer_id, value=True)
             case AlertEvent():
                 self.alerts[event.rule] += 1
             case _:
@@ -87,31 +125,30 @@ class Tally:
     def _add_insight(self, event: InsightEvent) -> None:
         match event:
             case LineCrossing():
-                self.crossings[event.event_id] = event
+                if self.insights_seen.put(event.event_id, 1.0) is None:
+                    counts = self.footfall if event.label == _PERSON else self.vehicles
+                    counts[event.direction] += 1
             case ZoneStay():
-                self.stays[event.event_id] = event
+                before_s = self.insights_seen.put(event.event_id, event.dwell_s)
+                self.stays[event.zone_id] += before_s is None
+                self.dwell_s[event.zone_id] += event.dwell_s - (before_s or 0.0)
             case Visit():
-                self.visits[event.event_id] = event
+                self.visits += self.insights_seen.put(event.event_id, 1.0) is None
             case Occupancy():
                 place = event.zone_id or event.camera_id
                 self.peak_occupancy[place] = max(self.peak_occupancy[place], event.persons)
-                if event.zone_id is None:
-                    self.cameras[event.camera_id].occupancy = event.persons
 
-    def insights(self) -> dict[str, object]:
+    def insights(self) -> dict[str, Any]:
         """Return the insights so far, as plain values for JSON."""
-        directions = Counter(c.direction for c in self.crossings.values())
-        dwell: defaultdict[str, list[float]] = defaultdict(list)
-        for stay in self.stays.values():
-            dwell[stay.zone_id].append(stay.dwell_s)
         return {
-            "footfall": {"in": directions["in"], "out": directions["out"]},
+            "footfall": {way: self.footfall[way] for way in ("in", "out")},
+            "vehicles": {way: self.vehicles[way] for way in ("in", "out")},
             "zone_stays": {
-                zone: {"stays": len(times), "mean_dwell_s": round(sum(times) / len(times), 1)}
-                for zone, times in sorted(dwell.items())
+                zone: {"stays": stays, "mean_dwell_s": round(self.dwell_s[zone] / stays, 1)}
+                for zone, stays in sorted(self.stays.items())
             },
-            "peak_occupancy": dict(sorted(self.peak_occupancy.items())),
-            "visits": len(self.visits),
+            "peak_occupancy": {p: n for p, n in sorted(self.peak_occupancy.items()) if n},
+            "visits": self.visits,
             "alerts": dict(sorted(self.alerts.items())),
         }
 
@@ -188,7 +225,7 @@ class EventRecorder:
 
     def status(self) -> dict[str, object]:
         """Return what the health page shows."""
-        return {"customers": len(self.tally.customers), "file": str(self._path or "")}
+        return {"customers": self.tally.customers.total, "file": str(self._path or "")}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Record until told to stop, then what is still in the log."""

@@ -78,7 +78,10 @@ def demo_site(clips: Mapping[Role, Clip], *, loop: bool) -> Site:
         for camera in shop.cameras
         if camera.role in clips
     )
-    return shop.model_copy(update={"cameras": cameras})
+    there = {camera.id for camera in cameras}
+    edges = tuple(e for e in shop.topology.edges if {e.from_camera, e.to_camera} <= there)
+    topology = shop.topology.model_copy(update={"edges": edges})
+    return shop.model_copy(update={"cameras": cameras, "topology": topology})
 
 
 def _tell_origins(clips: Mapping[Role, Clip]) -> None:

@@ -53,7 +53,7 @@ def camera_figures(camera: Camera, tally: CameraTally, frames_read: int) -> dict
         "persons": tally.persons,
         "faces": tally.faces,
         "vehicles": tally.vehicles,
-        "tracks": len(tally.tracks),
+        "tracks": tally.tracks.total,
     }
 
 
@@ -68,7 +68,7 @@ def summarise(site: Site, platform: Platform, seconds: float) -> dict[str, objec
     }
     return {
         "cameras": cameras,
-        "customers": len(tally.customers),
+        "customers": tally.customers.total,
         "insights": tally.insights(),
         "seconds": round(seconds, 2),
     }
@@ -98,35 +98,31 @@ def print_summary(console: Console, site: Site, platform: Platform, seconds: flo
 
 
 def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:
-    found = tally.insights()
-    footfall, stays = found["footfall"], found["zone_stays"]
-    peaks, alerts = found["peak_occupancy"], found["alerts"]
-    yield "customers recognised or new", str(len(tally.customers))
+    yield "customers", str(tally.customers.total)
     for camera_id, camera in tally.cameras.items():
-        if camera.statuses:
-            said = ", ".join(f"{n} {status}" for status, n in sorted(camera.statuses.items()))
-            yield f"identity decisions at {camera_id}", said
-    if isinstance(footfall, Mapping):
-        yield "footfall", f"{footfall['in']} in, {footfall['out']} out"
-    if isinstance(stays, Mapping):
-        for zone, figures in stays.items():
-            mean = f"{figures['mean_dwell_s']:.1f} s on average"
-            yield f"stays at {zone}", f"{figures['stays']}, {mean}"
-    if isinstance(peaks, Mapping):
-        yield "most people at once", ", ".join(f"{place} {n}" for place, n in peaks.items())
-    yield "visits", str(found["visits"])
-    if isinstance(alerts, Mapping):
-        yield "alerts", ", ".join(f"{n} {rule}" for rule, n in alerts.items()) or "none"
+        if said := _listed({status: n for status, n in camera.statuses.items() if n}):
+            yield f"people at {camera_id}", said
+    yield "footfall", f"{tally.footfall['in']} in, {tally.footfall['out']} out"
+    yield "vehicles", f"{tally.vehicles['in']} in, {tally.vehicles['out']} out"
+    for zone, stays in sorted(tally.stays.items()):
+        yield f"stays at {zone}", f"{stays}, {tally.dwell_s[zone] / stays:.1f} s on average"
+    peaks = tally.insights()["peak_occupancy"]
+    yield "most people at once", ", ".join(f"{n} {place}" for place, n in peaks.items())
+    yield "visits", str(tally.visits)
+    yield "alerts", _listed(tally.alerts) or "none"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
 
 
 def _headline(tally: Tally) -> str:
-    directions = [crossing.direction for crossing in tally.crossings.values()]
     parts = [
-        f"customers {len(tally.customers)}",
-        f"in {directions.count('in')} out {directions.count('out')}",
-        f"stays {len(tally.stays)}",
-        f"visits {len(tally.visits)}",
-        f"alerts {sum(tally.alerts.values())}",
+        f"customers {tally.customers.total}",
+        f"in {tally.footfall['in']} out {tally.footfall['out']}",
+        f"stays {tally.stays.total()}",
+        f"visits {tally.visits}",
+        f"alerts {tally.alerts.total()}",
     ]
     return " " + "   ".join(parts)
 

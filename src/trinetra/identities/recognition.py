@@ -33,6 +33,7 @@ from trinetra.values import (
     derive_id,
 )
 
+_PERSON = "person"
 log = get_logger("identity-resolver")
 
 
@@ -83,9 +84,11 @@ class Recogniser:
         return changed, alerts
 
     async def conclude(self, ended: Sequence[TrackIdentity]) -> list[TrackIdentity]:
-        """Settle tracks that are over: those never decided, and those worth remembering anew."""
+        """Settle people's tracks that are over: undecided ones, and faces to remember anew."""
         changed = []
         for identity in ended:
+            if identity.label != _PERSON:
+                continue
             if identity.decision is None:
                 judgement = unrecognised(identity, self.model, self.policy.matching)
                 identity.decision, identity.explained = judgement.decision, judgement.explained

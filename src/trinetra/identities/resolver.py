@@ -53,6 +53,7 @@ class TrackIdentity:
     """What is known about who a confirmed track is."""
 
     track_id: TrackId
+    label: str
     started_at: Instant
     seen_at: Instant
     evidence: TrackEvidence = field(default_factory=TrackEvidence)
@@ -126,7 +127,8 @@ def advance(
         if detection is None:
             continue
         identity = camera.identities.setdefault(
-            track.track_id, TrackIdentity(track.track_id, track.started_at, track.seen_at)
+            track.track_id,
+            TrackIdentity(track.track_id, track.label, track.started_at, track.seen_at),
         )
         identity.seen_at = track.seen_at
         if fault := _add_face(identity, seen.face[detection], event.captured_at, dimension):

@@ -22,9 +22,14 @@ _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
 @dataclass(frozen=True, slots=True)
 class TrackerPolicy:
-    """When tracks begin, join and end. Scores in 0..1; noise relative to the height of the box."""
+    """When tracks begin, join and end. Scores in 0..1; noise relative to the height of the box.
+
+    A detection below its birth score begins no track but keeps one alive. Vehicles seen from above
+    score low and have little on a road to be confused with.
+    """
 
     birth_score: float = 0.45
+    vehicle_birth_score: float = 0.34
     confirm_hits: int = 2
     max_gap_s: float = 2.0
     tentative_gap_s: float = 0.7
@@ -102,10 +107,10 @@ def step(
     alive = [t for t in updated if not _is_over(t, captured_at, policy)]
     ended = tuple(t for t in updated if t.confirmed and _is_over(t, captured_at, policy))
     used = set(pairs.values())
-    births = [d for d in range(len(labels)) if d not in used and score[d] >= policy.birth_score]
+    births = [d for d in np.flatnonzero(_strong(score, labels, policy)) if d not in used]
     for d in births:
-        born = _begin(boxes[d], labels[d], captured_at, where, d, policy)
-        matched[born.track_id] = d
+        born = _begin(boxes[d], labels[d], captured_at, where, int(d), policy)
+        matched[born.track_id] = int(d)
         alive.append(born)
     return Step(TrackerState(tuple(alive), captured_at), matched, ended)
 
@@ -161,7 +166,7 @@ def _associate(
     same_group = np.array(
         [[group_of(t.label) == group_of(label) for label in labels] for t in tracks]
     )
-    strong = np.asarray(score) >= policy.birth_score
+    strong = _strong(score, labels, policy)
     near, far = policy.buffers
     pairs: dict[int, int] = {}
     for buffer, eligible in ((near, strong), (near, ~strong), (far, strong)):
@@ -172,6 +177,13 @@ def _associate(
             if similarity[i, d] >= policy.min_similarity:
                 pairs[int(i)] = int(d)
     return pairs
+
+
+def _strong(score: Array, labels: tuple[str, ...], policy: TrackerPolicy) -> NDArray[np.bool_]:
+    least = [
+        policy.vehicle_birth_score if label in _VEHICLES else policy.birth_score for label in labels
+    ]
+    return np.asarray(np.asarray(score) >= np.array(least))
 
 
 def _begin(

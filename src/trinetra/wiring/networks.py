@@ -16,6 +16,8 @@ from trinetra.ports import Engine
 from trinetra.settings import Settings
 
 _COUNTED = frozenset({"person", "bicycle", "car", "motorcycle", "bus", "truck"})
+_WEAK_SHARE = 0.75
+"""Detections down to this share of the threshold go into events: they keep tracks alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _detector_spec(model: DetectorModel) -> DetectorSpec:
         input=_input(model.input),
         class_names=model.class_names,
         keep=_COUNTED,
-        min_score=model.score_threshold,
+        min_score=model.score_threshold * _WEAK_SHARE,
         nms_iou=model.nms_iou,
         normalised_boxes=model.box_unit == "input_side",
     )

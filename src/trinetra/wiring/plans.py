@@ -123,10 +123,12 @@ def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolic
     return RecognitionPolicy(
         matching=MatchingPolicy(
             similarity=matching.similarity,
+            new_below=matching.new_below,
             margin=matching.margin,
             min_quality=matching.min_quality,
             min_face_px=float(matching.min_face_px),
             enrol_after_faces=matching.enrol_after_faces,
+            enrol_in_doubt_after_faces=matching.enrol_in_doubt_after_faces,
             scale_offset=calibration.offset,
             scale_gain=calibration.gain,
         ),

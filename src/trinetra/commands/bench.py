@@ -1,0 +1,65 @@
+"""``trinetra bench``: measure this machine; every figure comes with what it was measured on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from trinetra.benchmarks import gallery as gallery_bench
+from trinetra.benchmarks import ingest as ingest_bench
+from trinetra.benchmarks import pipeline as pipeline_bench
+from trinetra.benchmarks.machine import describe_machine
+from trinetra.commands.console import output, print_json
+from trinetra.commands.progress import FetchProgress
+from trinetra.settings import load_settings
+from trinetra.telemetry import configure_logging
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_Video = Annotated[Path, typer.Option("--video", help="A video file; it is looped.")]
+_Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long to measure.")]
+_Cameras = Annotated[int, typer.Option("--cameras", min=1, max=200, help="How many cameras.")]
+_Size = Annotated[int, typer.Option("--size", min=10, help="How many embeddings.")]
+
+bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(bench, name="bench")
+
+
+@bench.command("pipeline")
+def pipeline(*, video: _Video, seconds: _Seconds = 30.0, as_json: _Json = False) -> None:
+    """Measure end-to-end frames per second against those of the networks alone."""
+    configure_logging(as_json=False, level="ERROR")
+    with FetchProgress() as progress:
+        figures = pipeline_bench.run(video, seconds, load_settings(), progress)
+    _print("pipeline", figures, as_json=as_json)
+
+
+@bench.command("ingest")
+def ingest(*, cameras: _Cameras = 8, seconds: _Seconds = 10.0, as_json: _Json = False) -> None:
+    """Measure what 720p cameras at 15 frames/s cost, and whether their samples are late."""
+    configure_logging(as_json=False, level="ERROR")
+    _print("ingest", ingest_bench.run(cameras, seconds), as_json=as_json)
+
+
+@bench.command("gallery")
+def gallery(*, size: _Size = 10_000, as_json: _Json = False) -> None:
+    """Measure search, recall and insertion in a gallery of 512-dimensional embeddings."""
+    configure_logging(as_json=False, level="ERROR")
+    _print("gallery", gallery_bench.run(size), as_json=as_json)
+
+
+def _print(name: str, figures: Mapping[str, object], *, as_json: bool) -> None:
+    document = {"benchmark": name, **figures, "machine": describe_machine()}
+    if as_json:
+        print_json(document)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    for key, value in document.items():
+        table.add_row(key, str(value))
+    output().print(table)
