@@ -167,8 +167,8 @@ async def test_instants_are_compared_across_time_zones(store: InsightStore) -> N
     assert found.captured_at == NOON
 
 
-async def test_kinds_do_not_mix(store: InsightStore) -> None:
-    await store.record([crossing(1), visit(2), stay(3), occupancy(4, None)])
+async def test_kinds_do_not_mix_even_under_one_id(store: InsightStore) -> None:
+    await store.record([crossing(1), visit(1), stay(1), occupancy(1, None)])
 
     for kind in ("line_crossing", "visit", "zone_stay", "occupancy"):
         assert len(await store.fetch(kind, *ALWAYS)) == 1

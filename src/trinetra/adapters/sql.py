@@ -298,12 +298,12 @@ def _prepare(connection: Connection, place: str) -> None:
 
 
 def _upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
-    # The last of one id wins, and PostgreSQL refuses to touch a row twice in one statement.
-    latest = {insight.event_id: insight for insight in insights}.values()
     for type_, kind in _KIND_OF_TYPE.items():
-        rows = [_row(insight, kind) for insight in latest if isinstance(insight, type_)]
-        if rows:
-            connection.execute(_upsert(_TABLE_OF_KIND[kind], connection.dialect.name), rows)
+        # The last of one id wins: PostgreSQL refuses to touch a row twice in one statement.
+        latest = {i.event_id: _row(i, kind) for i in insights if isinstance(i, type_)}
+        if latest:
+            statement = _upsert(_TABLE_OF_KIND[kind], connection.dialect.name)
+            connection.execute(statement, list(latest.values()))
 
 
 def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
