@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -286,10 +287,18 @@ async def test_a_folder_that_is_a_file_is_an_error_that_names_it(tmp_path: Path)
 async def test_a_full_disk_refuses_writes_and_still_finds(tmp_path: Path) -> None:
     async with opened(tmp_path) as gallery:
         await gallery.upsert([entry(1)])
-    async with opened(tmp_path, GalleryTuning(reserve_bytes=1 << 60)) as gallery:
+    reserve = 2 * shutil.disk_usage(tmp_path).free
+    async with opened(tmp_path, GalleryTuning(reserve_bytes=reserve)) as gallery:
         with pytest.raises(StorageFull, match="free some space"):
             await gallery.upsert([entry(2)])
         assert await found_of(gallery, [1, 2]) == {1}
+        assert await gallery.delete(CustomerId("c1")) == 1
+
+
+async def test_a_disk_too_full_to_open_is_storage_full(tmp_path: Path) -> None:
+    with pytest.raises(StorageFull, match="kept in reserve"):
+        async with opened(tmp_path, GalleryTuning(reserve_bytes=1 << 60)):
+            pass
 
 
 async def test_a_child_that_cannot_start_again_is_tried_until_it_can(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ _SHARD_FOLDER = "shard"
 _READ_BYTES = 1 << 20
 _BYTES_PER_VALUE = 4
 _KIB = 1024
-# A delete writes little, and is what helps when the disk is full.
-_RESERVE_SHARE_FOR_DELETES = 8
+# Opening and deleting write little, and a delete is what helps when the disk is full.
+_SMALL_SHARE_OF_RESERVE = 8
 _PAYLOAD_INDEXES = {
     "customer_id": qdrant.PayloadSchemaType.Keyword,
     "kind": qdrant.PayloadSchemaType.Keyword,
@@ -110,6 +110,7 @@ class Shard:
                 rescore=True, oversampling=tuning.oversampling
             ),
         )
+        self._require_space(tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
         self._engine = self._load(dimension)
         self._create_missing_payload_indexes()
         info = self._engine.info()
@@ -172,7 +173,7 @@ class Shard:
         doomed = qdrant.Filter(must=[condition])
         number = self.count(doomed)
         if number:
-            self._require_space(self._tuning.reserve_bytes // _RESERVE_SHARE_FOR_DELETES)
+            self._require_space(self._tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
             self._update(qdrant.UpdateOperation.delete_points_by_filter(doomed))
         return number
 
