@@ -74,6 +74,10 @@ class OpenVinoEngine:
         if shape in self._requests:
             self._requests.move_to_end(shape)
             return self._requests[shape]
+        declared = self._model.inputs[0].partial_shape
+        if not declared.compatible(ov.PartialShape(list(shape))):
+            # Reshaping would quietly turn the file into another network.
+            raise ValueError(f"the network takes {declared}")
         fixed = self._model.clone()
         if self._fixed_batch is None:
             fixed.reshape(list(shape))

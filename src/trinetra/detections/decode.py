@@ -46,60 +46,81 @@ class Candidates:
         )
 
 
-def nanodet(outputs: Sequence[Floats], width: int, wanted: Indices, min_score: float) -> Candidates:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a network's outputs were computed for: its input's size in pixels and its classes."""
+
+    width: int
+    height: int
+    classes: int = 1
+
+    def cells(self, stride: int) -> int:
+        """Return how many cells a stride's grid has."""
+        return self.columns(stride) * -(-self.height // stride)
+
+    def columns(self, stride: int) -> int:
+        """Return how many cells a row of the grid has."""
+        return -(-self.width // stride)
+
+
+def nanodet(outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float) -> Candidates:
     """Decode NanoDet's head (generalised focal loss, Li et al. 2020, arXiv:2006.04388).
 
     ``outputs``: class probabilities ``(n, cells, classes)`` for strides 8, 16, 32, then distance
-    distributions ``(n, cells, 4 * bins)`` for the same strides. ``width`` is the input's, in
-    pixels; ``wanted`` are the class columns that count.
+    distributions ``(n, cells, 4 * bins)`` for the same strides. ``wanted`` are the class columns
+    that count. Raises EngineFailure for outputs of another kind or in another order.
     """
     _require(len(outputs) == 2 * len(STRIDES), "nanodet", outputs)
     levels = []
     for stride, scores, distances in zip(STRIDES, outputs[:3], outputs[3:], strict=True):
-        shapes_agree = scores.shape[:2] == distances.shape[:2] and distances.shape[2] % 4 == 0
-        _require(shapes_agree and scores.shape[2] > int(wanted.max(initial=0)), "nanodet", outputs)
+        expected = (len(scores), head.cells(stride), head.classes)
+        distances_fit = distances.shape[:2] == expected[:2] and distances.shape[2] % 4 == 0
+        _require(scores.shape == expected and distances_fit, "nanodet", outputs)
         image, cell, category, score = _best_class(scores[..., wanted], min_score)
         reach = _expected_distance(distances[image, cell]) * np.float32(stride)
-        centre = (_grid(cell, _columns(width, stride)) + np.float32(0.5)) * np.float32(stride)
+        centre = (_grid(cell, head.columns(stride)) + np.float32(0.5)) * np.float32(stride)
         xyxy = np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1)
         levels.append(Candidates(image, xyxy, score, category, _no_landmarks(len(image))))
     return _joined(levels)
 
 
 def yolov8(
-    outputs: Sequence[Floats], wanted: Indices, min_score: float, box_scale: tuple[float, float]
+    outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float, *, normalised: bool
 ) -> Candidates:
     """Decode YOLOv8's head: one tensor ``(n, 4 + classes, anchors)``, boxes as cx, cy, w, h.
 
-    ``box_scale`` takes the boxes to input pixels: ``(1, 1)``, or the input's width and height for
-    exports whose boxes are normalised.
+    The anchors are the cells of strides 8, 16 and 32. ``normalised`` boxes are in sides of the
+    input instead of pixels. Raises EngineFailure for outputs of another kind.
     """
-    _require(len(outputs) == 1 and outputs[0].ndim == 3, "yolov8", outputs)  # noqa: PLR2004 -- n, rows, anchors
-    tensor = outputs[0]
-    _require(tensor.shape[1] > 4 + int(wanted.max(initial=0)), "yolov8", outputs)
+    anchors = sum(head.cells(stride) for stride in STRIDES)
+    shapes = [tensor.shape[1:] for tensor in outputs]
+    _require(shapes == [(4 + head.classes, anchors)], "yolov8", outputs)
+    tensor, unit = outputs[0], (head.width, head.height) if normalised else (1, 1)
     scores = tensor[:, 4 + wanted].transpose(0, 2, 1)
     image, anchor, category, score = _best_class(scores, min_score)
-    boxes = tensor[image, :4, anchor] * np.array(box_scale * 2, np.float32)
+    boxes = tensor[image, :4, anchor] * np.array(unit * 2, np.float32)
     half = boxes[:, 2:] / 2
     xyxy = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     return Candidates(image, xyxy, score, category, _no_landmarks(len(image)))
 
 
-def yunet(outputs: Sequence[Floats], width: int, min_score: float) -> Candidates:
+def yunet(outputs: Sequence[Floats], head: Head, min_score: float) -> Candidates:
     """Decode YuNet's head (Wu et al. 2023, doi:10.1007/s11633-023-1423-y).
 
     ``outputs``: class probabilities ``(n, cells, 1)`` for strides 8, 16, 32, then objectness alike,
     boxes ``(n, cells, 4)`` and landmarks ``(n, cells, 10)``, as the published files have them.
+    Raises EngineFailure for outputs of another kind or in another order.
     """
     _require(len(outputs) == 4 * len(STRIDES), "yunet", outputs)
     levels = []
     for level, stride in enumerate(STRIDES):
         classes, objectness, boxes, points = outputs[level :: len(STRIDES)]
-        columns = (classes.shape[2], objectness.shape[2], boxes.shape[2], points.shape[2])
-        _require(columns == (1, 1, 4, 2 * _LANDMARKS), "yunet", outputs)
+        shapes = [tensor.shape[1:] for tensor in (classes, objectness, boxes, points)]
+        expected = [(head.cells(stride), columns) for columns in (1, 1, 4, 2 * _LANDMARKS)]
+        _require(shapes == expected, "yunet", outputs)
         scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objectness, 0, 1))
         image, cell, category, score = _best_class(scores, min_score)
-        grid, step = _grid(cell, _columns(width, stride)), np.float32(stride)
+        grid, step = _grid(cell, head.columns(stride)), np.float32(stride)
         centre = (grid + boxes[image, cell, :2]) * step
         half = np.exp(boxes[image, cell, 2:]) * (step / 2)
         xyxy = np.concatenate([centre - half, centre + half], axis=1)
@@ -180,10 +201,6 @@ def _expected_distance(distributions: Floats) -> Floats:
     bins = np.arange(logits.shape[2], dtype=np.float32)
     expected: Floats = (weights @ bins) / weights.sum(axis=2)
     return expected
-
-
-def _columns(width: int, stride: int) -> int:
-    return -(-width // stride)
 
 
 def _grid(cell: Indices, columns: int) -> Floats:

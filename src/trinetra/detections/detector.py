@@ -45,6 +45,7 @@ class NetworkDetector:
         self._wanted: NDArray[np.intp] = np.array(
             [i for i, name in enumerate(spec.class_names) if name in spec.keep], np.intp
         )
+        self._head = decode.Head(spec.input.width, spec.input.height, len(spec.class_names))
         self._labels = [spec.class_names[i] for i in self._wanted]
 
     def detect(self, images: Sequence[ImageBgr]) -> list[Detections]:
@@ -63,10 +64,10 @@ class NetworkDetector:
     def _decode(self, outputs: Sequence[NDArray[np.float32]]) -> decode.Candidates:
         spec = self._spec
         if spec.decoder == "nanodet":
-            return decode.nanodet(outputs, spec.input.width, self._wanted, spec.min_score)
-        normalised = (float(spec.input.width), float(spec.input.height))
-        scale = normalised if spec.normalised_boxes else (1.0, 1.0)
-        return decode.yolov8(outputs, self._wanted, spec.min_score, scale)
+            return decode.nanodet(outputs, self._head, self._wanted, spec.min_score)
+        return decode.yolov8(
+            outputs, self._head, self._wanted, spec.min_score, normalised=spec.normalised_boxes
+        )
 
     def _in_image(self, found: decode.Candidates, boxed: Letterbox, image: ImageBgr) -> Detections:
         corners = boxed.to_native(found.xyxy.reshape(-1, 2, 2))

@@ -94,7 +94,9 @@ class NetworkFaceReader:
 
     def _find_alike(self, images: Sequence[ImageBgr], size: _Size) -> list[Faces]:
         tensor, boxes = self._builder(size).build(images)
-        candidates = decode.yunet(self._finder.run(tensor), size[0], self._spec.min_score)
+        candidates = decode.yunet(
+            self._finder.run(tensor), decode.Head(*size), self._spec.min_score
+        )
         kept = decode.suppress(candidates, self._spec.nms_iou)
         return [_in_image(*found) for found in zip(kept, boxes, images, strict=False)]
 

@@ -9,6 +9,7 @@ from trinetra.errors import EngineFailure
 
 SIDE = 64
 CELLS = [(SIDE // stride) ** 2 for stride in decode.STRIDES]
+HEAD = decode.Head(SIDE, SIDE, 3)
 PERSON = np.array([0], np.intp)
 
 corners = hnp.arrays(np.float32, (12, 2, 2), elements=st.floats(0, 50, width=16))
@@ -78,7 +79,7 @@ def test_suppression_does_not_mix_images_and_bounds_a_noisy_one():
 
 
 def test_suppression_of_nothing_is_nothing():
-    nothing = decode.nanodet(nanodet_outputs(), SIDE, PERSON, 0.5)
+    nothing = decode.nanodet(nanodet_outputs(), HEAD, PERSON, 0.5)
     assert decode.suppress(nothing, 0.5) == []
 
 
@@ -98,7 +99,7 @@ def test_nanodet_places_a_box_where_its_cell_and_distances_say(level, reach, pla
     cell = int(place * CELLS[level])
     outputs[level][image, cell, 0] = 0.9
     outputs[3 + level][image, cell].reshape(4, 8)[np.arange(4), reach] = 100.0
-    found = decode.nanodet(outputs, SIDE, PERSON, 0.5)
+    found = decode.nanodet(outputs, HEAD, PERSON, 0.5)
     column, row = cell % (SIDE // stride), cell // (SIDE // stride)
     centre = np.array([column + 0.5, row + 0.5]) * stride
     expected = np.concatenate([centre - reach[:2] * stride, centre + reach[2:] * stride])
@@ -109,42 +110,50 @@ def test_nanodet_places_a_box_where_its_cell_and_distances_say(level, reach, pla
 def test_nanodet_spreads_its_distance_over_the_bins():
     outputs = nanodet_outputs()
     outputs[0][0, 0, 0] = 0.9
-    found = decode.nanodet(outputs, SIDE, PERSON, 0.5)
+    found = decode.nanodet(outputs, HEAD, PERSON, 0.5)
     assert found.xyxy[0] == pytest.approx([4 - 28, 4 - 28, 4 + 28, 4 + 28], abs=1e-3)
 
 
 def test_a_class_that_is_not_wanted_is_not_found():
     outputs = nanodet_outputs()
     outputs[1][0, 3, 2] = 0.99
-    assert len(decode.nanodet(outputs, SIDE, PERSON, 0.5).score) == 0
+    assert len(decode.nanodet(outputs, HEAD, PERSON, 0.5).score) == 0
     wanted = np.array([0, 2], np.intp)
-    assert decode.nanodet(outputs, SIDE, wanted, 0.5).category.tolist() == [1]
+    assert decode.nanodet(outputs, HEAD, wanted, 0.5).category.tolist() == [1]
 
 
 def test_looking_for_no_class_finds_nothing():
     outputs = nanodet_outputs()
     outputs[0][:] = 1.0
-    assert len(decode.nanodet(outputs, SIDE, np.zeros(0, np.intp), 0.5).score) == 0
+    assert len(decode.nanodet(outputs, HEAD, np.zeros(0, np.intp), 0.5).score) == 0
 
 
 def test_nanodet_outputs_in_the_wrong_order_are_refused():
     with pytest.raises(EngineFailure, match="output names"):
-        decode.nanodet(nanodet_outputs()[::-1], SIDE, PERSON, 0.5)
+        decode.nanodet(nanodet_outputs()[::-1], HEAD, PERSON, 0.5)
 
 
-@pytest.mark.parametrize("box_scale", [(1.0, 1.0), (640.0, 480.0)])
-def test_yolov8_reads_centres_and_sizes_in_pixels_or_in_sides(box_scale):
-    tensor = np.zeros((2, 4 + 3, 10), np.float32)
-    tensor[1, :4, 6] = np.array([320, 240, 100, 50]) / np.array(box_scale * 2)
+@pytest.mark.parametrize(("normalised", "unit"), [(False, 1), (True, SIDE)])
+def test_yolov8_reads_centres_and_sizes_in_pixels_or_in_sides(normalised, unit):
+    tensor = np.zeros((2, 4 + 3, sum(CELLS)), np.float32)
+    tensor[1, :4, 6] = np.array([32, 24, 10, 5]) / unit
     tensor[1, 4, 6] = 0.8
-    found = decode.yolov8([tensor], PERSON, 0.5, box_scale)
+    found = decode.yolov8([tensor], HEAD, PERSON, 0.5, normalised=normalised)
     assert found.image.tolist() == [1]
-    assert found.xyxy[0] == pytest.approx([270, 215, 370, 265])
+    assert found.xyxy[0] == pytest.approx([27, 21.5, 37, 26.5])
 
 
-def test_a_yolov8_tensor_with_too_few_classes_is_refused():
+@pytest.mark.parametrize("shape", [(1, 6, sum(CELLS)), (1, 7, 10), (7, sum(CELLS))])
+def test_a_yolov8_tensor_of_another_network_is_refused(shape):
     with pytest.raises(EngineFailure, match="yolov8"):
-        decode.yolov8([np.zeros((1, 6, 10), np.float32)], np.array([5]), 0.5, (1.0, 1.0))
+        decode.yolov8([np.zeros(shape, np.float32)], HEAD, PERSON, 0.5, normalised=False)
+
+
+@pytest.mark.parametrize("order", [[3, 4, 5, 0, 1, 2], [2, 1, 0, 5, 4, 3], [0, 1, 2], []])
+def test_nanodet_outputs_in_any_other_order_are_refused(order):
+    outputs = nanodet_outputs(bins=4)
+    with pytest.raises(EngineFailure, match="output names"):
+        decode.nanodet([outputs[i] for i in order], HEAD, PERSON, 0.5)
 
 
 def yunet_outputs(images=1):
@@ -159,7 +168,7 @@ def test_yunet_places_a_face_and_its_landmarks_by_cell(level, place, size):
     classes[0, cell], objectness[0, cell] = 0.81, 1.0
     boxes[0, cell] = [0.5, 0.25, size, 0]
     points[0, cell] = np.arange(10) / 10
-    found = decode.yunet(outputs, SIDE, 0.5)
+    found = decode.yunet(outputs, HEAD, 0.5)
     column, row = cell % (SIDE // stride), cell // (SIDE // stride)
     half = np.exp(size) * stride / 2
     assert found.score[0] == pytest.approx(0.9)
@@ -171,4 +180,4 @@ def test_yunet_places_a_face_and_its_landmarks_by_cell(level, place, size):
 
 def test_yunet_outputs_in_the_wrong_order_are_refused():
     with pytest.raises(EngineFailure, match="yunet"):
-        decode.yunet(yunet_outputs()[::-1], SIDE, 0.5)
+        decode.yunet(yunet_outputs()[::-1], HEAD, 0.5)
