@@ -26,9 +26,9 @@ class GalleryTuning(msgspec.Struct, frozen=True, kw_only=True):
     points are not indexed and nothing was asked for ``idle_s``, and at ``index_at_latest`` in any
     case. Until then these points are scanned, which is exact and takes about 1 ms at 10,000.
     ``segment_points`` bounds one step. A kill of any process loses nothing that was acknowledged; a
-    power failure loses at most what came in the last ``flush_interval_s``. Upserts are refused below
-    ``reserve_bytes`` of free disk, opening and deletes below an eighth of that, since the engine's
-    memory-mapped files cannot report a full disk: the process would be killed by SIGBUS.
+    power failure loses at most what came in the last ``flush_interval_s``. Upserts are refused
+    below ``reserve_bytes`` of free disk, opening and deletes below an eighth of that, since the
+    engine's memory-mapped files cannot report a full disk: the process would die of SIGBUS.
     """
 
     m: int = 16
