@@ -515,6 +515,7 @@ async def test_a_defect_in_a_source_stops_the_ingestor_with_its_true_exception()
     with pytest.raises(ExceptionGroup) as failure:
         await run
     assert failure.group_contains(ZeroDivisionError)
+    assert len(failure.value.exceptions) == 1
     assert broken.closed == waiting.closed == 1
 
 
@@ -546,3 +547,9 @@ async def test_failures_in_a_row_lengthen_the_wait_and_are_told_apart() -> None:
     await scene.ingestor.run(scene.stopping)
     assert waits == [1.0, 3.0, 9.0]
     assert scene.ingestor.status()[A].failures == 3
+
+
+async def test_without_cameras_there_is_nothing_to_do() -> None:
+    scene = Scene({}, [])
+    await scene.ingestor.run(scene.stopping)
+    assert scene.ingestor.status() == {}

@@ -428,3 +428,25 @@ def test_an_address_that_is_no_cameras_is_refused_without_its_password() -> None
     with pytest.raises(ConfigurationError, match=r"rtsp, rtsps, http, https") as failure:
         infer_kind("ftp://user:hidden@host/clip.mp4")
     assert "hidden" not in str(failure.value)
+
+
+# --- real clips
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(
+    ("name", "count", "size"),
+    [
+        ("people-detection.mp4", 23, (480, 270)),
+        ("face-demographics-walking-and-pause.mp4", 41, (480, 270)),
+        ("store-aisle-detection.mp4", 67, (480, 270)),
+        ("car-detection.mp4", 377, (768, 432)),  # with sound
+    ],
+)
+def test_a_real_clip_is_read_to_its_end(
+    clips_dir: Path, name: str, count: int, size: tuple[int, int]
+) -> None:
+    frames, reasons = read_all(source_of(clips_dir / name))
+    assert (len(frames), reasons) == (count, [])
+    assert {(frame.width, frame.height) for frame in frames} == {size}
+    assert all(one.captured_at < next_.captured_at for one, next_ in pairwise(frames))

@@ -1,1 +1,1 @@
-"""frames."""
+"""From camera to frame buffer: decode, select, encode, and come back after trouble."""

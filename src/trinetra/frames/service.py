@@ -104,7 +104,9 @@ class StreamIngestor:
                 group.create_task(self._halt_on(stopping)),
             ]
             cameras = [group.create_task(self._run_camera(c, stopping)) for c in self._cameras]
-            await asyncio.gather(*cameras)
+            # Not gather: it would raise a camera's exception a second time, beside the group.
+            if cameras:
+                await asyncio.wait(cameras)
             for helper in helpers:
                 helper.cancel()
 
@@ -174,6 +176,8 @@ class StreamIngestor:
         if camera.plan.pacing is Pacing.REALTIME:
             delay_s = release_delay_s(frame.captured_at, self._clock.now())
             await _unless(stopping, self._clock.sleep(delay_s))
+            if stopping.is_set():
+                return
         await self._append(camera, frame)
         camera.lag = await self._buffer.lag(frame.camera_id)
 
