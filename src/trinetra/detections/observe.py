@@ -82,7 +82,9 @@ def face_findings(
         found.score[certain],
         picture.to_native(found.landmarks[certain]),
     )
-    size_px = (native.xyxy[:, 2:] - native.xyxy[:, :2]).min(axis=1) * picture.frame.native_scale
+    sides_px = (native.xyxy[:, 2:] - native.xyxy[:, :2]) * picture.frame.native_scale
+    # Rounded as it is told, so that the event and the decision agree.
+    size_px = sides_px.min(axis=1).astype(np.float64).round(1)
     source = _source(picture, limits, wanted=bool((size_px >= plan.min_face_px).any()))
     return [
         _finding(source, native, row, float(size_px[row]), plan.min_face_px, policy)

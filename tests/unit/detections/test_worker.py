@@ -265,6 +265,14 @@ async def test_a_small_face_is_told_with_its_reason_and_without_embedding():
     assert face.quality.size_px == pytest.approx(30)
 
 
+async def test_a_face_just_below_the_limit_is_judged_by_the_size_that_is_told():
+    shop = Shop(plan(reads_faces=True), faces=OneFace(side_px=31.97))
+    await shop.put(frame(width=640, height=640, native=picture()))
+    await shop.drain()
+    ((face,),) = [event.faces for event in await shop.events()]
+    assert (face.quality.size_px, face.unusable) == (32.0, None)
+
+
 async def test_a_damaged_native_picture_rejects_its_frame_alone():
     shop = Shop(plan(reads_faces=True), faces=OneFace(112))
     good, cut = picture(), picture()[:-900]
