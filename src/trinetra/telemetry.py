@@ -24,7 +24,7 @@ FRAMES_SAMPLED = Counter(
 )
 FRAMES_DROPPED = Counter(
     "trinetra_frames_dropped",
-    "Frames lost, by reason: buffer_full, undecodable, too_small, too_large, late.",
+    "Frames lost, by reason: buffer_full, undecodable, too_small, too_large, unknown_camera.",
     ["camera", "reason"],
     registry=REGISTRY,
 )
@@ -74,7 +74,7 @@ EVENTS_REJECTED = Counter(
 )
 EVENTS_LATE = Counter(
     "trinetra_events_late",
-    "Detection events that came after their reorder window, or twice.",
+    "Events that came too late for their order, or twice.",
     ["camera", "reason"],
     registry=REGISTRY,
 )

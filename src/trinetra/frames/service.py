@@ -95,9 +95,11 @@ class StreamIngestor:
         self._cameras = [_Camera(plan, clock) for plan in cameras]
         in_step = [p.camera_id for p in cameras if p.pacing is Pacing.LOCKSTEP]
         self._replay = _Replay(Lockstep(in_step))
+        self._running = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Ingest until every source has ended or ``stopping`` is set, then join all threads."""
+        self._running = True
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(self._watch()),
@@ -109,6 +111,11 @@ class StreamIngestor:
                 await asyncio.wait(cameras)
             for helper in helpers:
                 helper.cancel()
+        self._running = False
+
+    def ready(self) -> bool:
+        """Return whether every camera has its task; a camera in trouble does not change that."""
+        return self._running
 
     def status(self) -> dict[CameraId, CameraStatus]:
         """Return what each camera is doing now."""

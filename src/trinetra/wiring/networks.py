@@ -1,8 +1,11 @@
 """From a model profile to a detector and a face reader on the best engine of this machine."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import cv2
 
 from trinetra.adapters import onnxruntime, openvino
 from trinetra.detections.detector import DetectorSpec, NetworkDetector
@@ -63,6 +66,8 @@ def load_networks(
 
     ``wrap`` is given each engine with its task and may put something around it, to measure it.
     """
+    # The networks have threads of their own; OpenCV's would only take their cores.
+    cv2.setNumThreads(1)
     engines = {
         model.task: wrap(model.task, load_engine(model, files[model.name], settings))
         for model in profile.models
@@ -95,9 +100,10 @@ def _detector_spec(model: DetectorModel) -> DetectorSpec:
 def load_engine(model: AnyModel, path: Path, settings: Settings) -> Engine:
     """Return a network on the engine that the settings name; ``auto`` takes OpenVINO."""
     outputs = model.output_names or None
+    threads = settings.threads or len(os.sched_getaffinity(0))
     if settings.backend == "onnxruntime":
-        return onnxruntime.load(path, threads=settings.threads, outputs=outputs)
-    return openvino.load(path, threads=settings.threads, outputs=outputs)
+        return onnxruntime.load(path, threads=threads, outputs=outputs)
+    return openvino.load(path, threads=threads, outputs=outputs)
 
 
 def _input(declared: DeclaredInput) -> InputSpec:

@@ -2,19 +2,14 @@
 
 The cameras are one H.264 recording, made on the spot and played in a loop at its own speed by as
 many sources as asked for, each with its own decoder, as with real cameras; only the network is
-missing. Run it as ``python benchmarks/ingest.py --cameras 16 --seconds 20``.
+missing.
 """
 
-import argparse
 import asyncio
-import importlib.metadata
-import json
-import os
-import platform
 import resource
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +75,8 @@ async def _measure(
         )
         for n in range(cameras)
     }
-    plan = {
-        "pacing": Pacing.REALTIME,
-        "sampling": SamplingConfig(base_fps=5.0, floor_fps=1.0, ceiling_fps=5.0),
-        "idle": IdleConfig(after_s=1.0),
-        "encoding": EncodingConfig(keeps_native=native),
-    }
     ingestor = StreamIngestor(
-        [CameraPlan(camera, **plan) for camera in specs],
+        [_plan(camera, native=native) for camera in specs],
         lambda camera: open_source(specs[camera], clock),
         meter,
         clock,
@@ -105,12 +94,21 @@ async def _measure(
     return _report(cameras, wall_s, cpu_s, late_s, still=still, native=native)
 
 
+def _plan(camera: CameraId, *, native: bool) -> CameraPlan:
+    return CameraPlan(
+        camera,
+        pacing=Pacing.REALTIME,
+        sampling=SamplingConfig(base_fps=5.0, floor_fps=1.0, ceiling_fps=5.0),
+        idle=IdleConfig(after_s=1.0),
+        encoding=EncodingConfig(keeps_native=native),
+    )
+
+
 def _report(
     cameras: int, wall_s: float, cpu_s: float, late_s: list[float], *, still: bool, native: bool
 ) -> dict[str, Any]:
     late = np.array(late_s or [float("nan")])
     return {
-        "benchmark": "ingest",
         "cameras": cameras,
         "video": f"{WIDTH}x{HEIGHT} {FPS} fps H.264",
         "decoding": "key frames" if still else "all frames",
@@ -123,12 +121,6 @@ def _report(
         "cpu_cores": round(cpu_s / wall_s, 3),
         "cpu_percent_per_camera": round(100 * cpu_s / wall_s / cameras, 2),
         "rss_mb_peak": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "machine": {"cpus": os.cpu_count(), "arch": platform.machine(), "os": platform.system()},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("trinetra", "av", "simplejpeg")},
-        },
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
@@ -157,19 +149,3 @@ def _draw_people(image: np.ndarray, number: int) -> None:
         x = (number * (3 + person) + person * 300) % (WIDTH - 120)
         top = 150 + 60 * person
         image[top : top + 320, x : x + 110] = (60 * person, 90, 220 - 50 * person)
-
-
-def main() -> None:
-    """Print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cameras", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--still", action="store_true", help="an empty shop: key frames only")
-    parser.add_argument("--native", action="store_true", help="keep the native JPEG as well")
-    args = parser.parse_args()
-    report = run(args.cameras, args.seconds, still=args.still, keeps_native=args.native)
-    print(json.dumps(report, indent=2))
-
-
-if __name__ == "__main__":
-    main()

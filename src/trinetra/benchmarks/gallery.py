@@ -5,8 +5,6 @@ right answer is known and the distractors are as hard as unrelated faces are.
 """
 
 import asyncio
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -135,7 +133,3 @@ async def _search_while_upserting(
 def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
     p50, p99 = np.percentile(seconds, [50, 99]) * 1e3
     return {f"{name}_p50_ms": round(float(p50), 3), f"{name}_p99_ms": round(float(p99), 3)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000), indent=2))

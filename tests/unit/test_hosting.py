@@ -1,0 +1,148 @@
+"""Hosting: drain in order, the first failure wins, health tells the truth."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import httpx
+import pytest
+from tests.unit.events.samples import detection, face
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.memory import MemoryEventLog
+from trinetra.errors import ConfigurationError, EngineFailure
+from trinetra.hosting import DrainIncomplete, health_app, host, serving, stop_on_signals
+from trinetra.recording import EventRecorder
+
+
+class Stage:
+    """A service that notes when it stops; it may end by itself, fail, or never finish."""
+
+    def __init__(self, name: str, journal: list[str], *, ends: bool = False) -> None:
+        self.name = name
+        self.journal = journal
+        self.ends = ends
+        self.failure: Exception | None = None
+        self.stuck = False
+        self.running = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        self.running.set()
+        if self.failure:
+            raise self.failure
+        if not self.ends:
+            await stopping.wait()
+        if self.stuck:
+            await asyncio.Event().wait()
+        self.journal.append(self.name)
+
+    def ready(self) -> bool:
+        return self.running.is_set()
+
+    def status(self) -> dict[str, int]:
+        return {"done": len(self.journal)}
+
+
+def chain(journal: list[str], *names: str) -> list[Stage]:
+    return [Stage(name, journal) for name in names]
+
+
+async def test_services_stop_one_after_the_other_in_the_order_of_the_data() -> None:
+    journal: list[str] = []
+    stop = asyncio.Event()
+    stop.set()
+    await host(chain(journal, "frames", "detections", "identities"), stop=stop, drain_deadline_s=5)
+    assert journal == ["frames", "detections", "identities"]
+
+
+async def test_the_others_drain_when_the_first_has_nothing_more_to_read() -> None:
+    journal: list[str] = []
+    stages = chain(journal, "frames", "detections")
+    stages[0].ends = True
+    await host(stages, stop=asyncio.Event(), drain_deadline_s=5)
+    assert journal == ["frames", "detections"]
+
+
+async def test_a_service_that_does_not_finish_is_named_and_the_rest_ends_too() -> None:
+    stages = chain([], "frames", "detections", "identities")
+    stages[1].stuck = True
+    stop = asyncio.Event()
+    stop.set()
+    with pytest.raises(DrainIncomplete, match="detections, identities did not finish"):
+        await host(stages, stop=stop, drain_deadline_s=0.01)
+
+
+async def test_the_first_failure_ends_all_and_is_raised_as_it_is() -> None:
+    stages = chain([], "frames", "detections")
+    stages[1].failure = EngineFailure("the network is broken")
+    with pytest.raises(EngineFailure, match="the network is broken"):
+        await host(stages, stop=asyncio.Event(), drain_deadline_s=5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_asks_for_a_drain(number: signal.Signals) -> None:
+    journal: list[str] = []
+    stages = chain(journal, "frames", "detections")
+    with stop_on_signals() as stop:
+        running = asyncio.create_task(host(stages, stop=stop, drain_deadline_s=5))
+        await stages[1].running.wait()
+        os.kill(os.getpid(), number)
+        await running
+    assert journal == ["frames", "detections"]
+
+
+async def test_a_second_signal_interrupts_a_drain_that_hangs() -> None:
+    stages = chain([], "frames")
+    stages[0].stuck = True
+
+    async def run() -> None:
+        with stop_on_signals() as stop:
+            running = asyncio.create_task(host(stages, stop=stop, drain_deadline_s=600))
+            await stages[0].running.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+            await stop.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+            await running
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(run())
+
+
+async def test_the_health_page_is_ready_only_when_every_service_is() -> None:
+    stages = chain([], "frames", "detections")
+    async with (
+        serving(health_app(stages), address="127.0.0.1", port=0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        assert (await client.get("/health/live")).json() == {"status": "live"}
+        assert (await client.get("/health/ready")).status_code == 503
+        for stage in stages:
+            stage.running.set()
+        ready = await client.get("/health/ready")
+        assert ready.status_code == 200
+        assert ready.json()["services"]["frames"] == {"ready": True, "detail": {"done": 0}}
+        metrics = (await client.get("/metrics")).text
+    assert "trinetra_frames_dropped" in metrics
+
+
+async def test_a_port_in_use_is_a_configuration_error_that_names_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port}"):
+            async with serving(health_app([]), address="127.0.0.1", port=port):
+                pass
+
+
+async def test_watched_events_carry_no_embeddings() -> None:
+    recorder = EventRecorder(MemoryEventLog(SystemClock()))
+    app = health_app([], recorder.recent.watch)
+    recorder.recent.add(detection(faces=(face(),)))
+    async with (
+        serving(app, address="127.0.0.1", port=0) as port,
+        httpx.AsyncClient() as client,
+        client.stream("GET", f"http://127.0.0.1:{port}/events?last=10") as reply,
+    ):
+        line = await anext(reply.aiter_lines())
+    assert '"det_1"' in line
+    assert '"embedding"' not in line
