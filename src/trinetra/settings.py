@@ -56,7 +56,10 @@ class Settings(BaseSettings):
 
     profile: Profile = "default"
     backend: Backend = "auto"
-    threads: int = Field(default=0, ge=0, le=256, description="Per engine; 0 leaves it to us.")
+    inference_lanes: int = Field(
+        default=0, ge=0, le=64, description="Batches inferred at once; 0 leaves it to us."
+    )
+    threads: int = Field(default=0, ge=0, le=256, description="Per network; 0 leaves it to us.")
     batch_max_frames: int = Field(default=4, ge=1, le=64)
     batch_window_ms: float = Field(default=20.0, ge=0, le=1000)
 

@@ -1,15 +1,16 @@
 """How much of the networks' own speed is left when the whole platform runs around them.
 
 End to end: decode, scale, JPEG, buffer, JPEG, networks, events, tracking, gallery, insights. Model
-only: the very tensors that the networks were given meanwhile, run again with nothing around them.
-Both are measured in turns within one run, so that their ratio holds when the machine drifts.
+only: the very tensors that the networks were given meanwhile, run again in as many lanes at once,
+with nothing around them. Both are measured in turns within one run, so that their ratio holds
+when the machine drifts.
 """
 
 import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,14 +29,14 @@ from trinetra.values import Role
 from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
 from trinetra.wiring.platform import Platform, Playback, embedded
 
-_TAPED_FRAMES = 48
+_TAPED_FRAMES = 24
 _ROUNDS = 3
 _WARM_FRAMES = 60
 
 
 @dataclass(slots=True)
 class Tape:
-    """The tensors that the networks were given over some frames, in order."""
+    """The tensors that one lane's networks were given over some frames, in order."""
 
     calls: list[tuple[Engine, NDArray[np.float32]]] = field(default_factory=list)
     frames: int = 0
@@ -77,23 +78,25 @@ def run(
 
     Raises SourceUnavailable when the video gives no frames.
     """
-    tape = Tape()
+    tapes: list[Tape] = []
+
+    def listen(task: str, engine: Engine) -> Engine:
+        if task == "detect":  # the first network of a lane
+            tapes.append(Tape())
+        return TapedEngine(engine, tapes[-1], is_detector=task == "detect")
+
     profile = choose_profile(settings)
     files = ensure_models(profile, settings, progress)
-    networks = load_networks(
-        profile,
-        files,
-        settings,
-        wrap=lambda task, engine: TapedEngine(engine, tape, is_detector=task == "detect"),
-    )
+    networks = load_networks(profile, files, settings, wrap=listen)
     with tempfile.TemporaryDirectory(prefix="trinetra-bench-") as folder:
         fresh = settings.model_copy(update={"data_dir": Path(folder)})
-        rounds = asyncio.run(_measure(video, seconds / (2 * _ROUNDS), fresh, networks, tape))
+        rounds = asyncio.run(_measure(video, seconds / (2 * _ROUNDS), fresh, networks, tapes))
     ratios = [end_to_end / model_only for end_to_end, model_only in rounds]
     return {
         "video": video.name,
         "models": list(networks.versions.values()),
         "backend": settings.backend,
+        "lanes": len(networks.lanes),
         "end_to_end_fps": round(median(r[0] for r in rounds), 1),
         "model_only_fps": round(median(r[1] for r in rounds), 1),
         "ratio": round(median(ratios), 3),
@@ -104,18 +107,18 @@ def run(
 
 
 async def _measure(
-    video: Path, round_s: float, settings: Settings, networks: Networks, tape: Tape
+    video: Path, round_s: float, settings: Settings, networks: Networks, tapes: Sequence[Tape]
 ) -> list[tuple[float, float]]:
     """Return end-to-end and model-only frames per second of each round."""
     rounds = []
     for _ in range(_ROUNDS):
-        end_to_end = await _end_to_end(video, round_s, settings, networks, tape)
-        rounds.append((end_to_end, await asyncio.to_thread(_model_only, round_s, tape)))
+        end_to_end = await _end_to_end(video, round_s, settings, networks, tapes)
+        rounds.append((end_to_end, await _model_only(round_s, tapes)))
     return rounds
 
 
 async def _end_to_end(
-    video: Path, round_s: float, settings: Settings, networks: Networks, tape: Tape
+    video: Path, round_s: float, settings: Settings, networks: Networks, tapes: Sequence[Tape]
 ) -> float:
     site = _site(video)
     playback = Playback({site.cameras[0].camera_id: datetime.now(UTC)}, in_step=True)
@@ -125,8 +128,9 @@ async def _end_to_end(
             host(platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s)
         )
         await _until(lambda: _inferred(platform) >= _WARM_FRAMES, running)
-        tape.recording = not tape.frames
-        await _until(lambda: not tape.recording, running)
+        for tape in tapes:
+            tape.recording = not tape.frames
+        await _until(lambda: not any(tape.recording for tape in tapes), running)
         begun, before = time.perf_counter(), _inferred(platform)
         await asyncio.sleep(round_s)
         rate = (_inferred(platform) - before) / (time.perf_counter() - begun)
@@ -147,7 +151,12 @@ def _inferred(platform: Platform) -> int:
     return sum(camera.frames_inferred for camera in platform.recorder.tally.cameras.values())
 
 
-def _model_only(round_s: float, tape: Tape) -> float:
+async def _model_only(round_s: float, tapes: Sequence[Tape]) -> float:
+    return sum(await asyncio.gather(*(asyncio.to_thread(_play, round_s, tape) for tape in tapes)))
+
+
+def _play(round_s: float, tape: Tape) -> float:
+    """Play a tape again and again; return its frames per second."""
     begun, frames = time.perf_counter(), 0
     while time.perf_counter() - begun < round_s or not frames:
         tape.play()

@@ -37,9 +37,9 @@ class AnalystConfig:
 
 
 class Analyst:
-    """Turns batches of frames into events; a frame that cannot be used becomes its rejection.
+    """Turns batches of frames into events; for one thread at a time.
 
-    ``open`` and ``analyse`` may run at once in two threads, each of them in one only.
+    A frame that cannot be used becomes its rejection.
     """
 
     def __init__(
@@ -64,12 +64,9 @@ class Analyst:
                 self._faces.find(blank)
                 self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)])
 
-    def open(self, frames: Sequence[Frame]) -> list[Opened]:
-        """Return the decoded picture of every frame."""
-        return [self._opened(frame) for frame in frames]
-
-    def analyse(self, opened: Sequence[Opened]) -> list[Analysed]:
-        """Return the event of every picture, rejections in their places. Raises EngineFailure."""
+    def work(self, frames: Sequence[Frame]) -> list[Analysed]:
+        """Return the event of every frame, rejections in their places. Raises EngineFailure."""
+        opened = [self._opened(frame) for frame in frames]
         pictures = [picture for picture in opened if isinstance(picture, Picture)]
         objects = self._objects(pictures)
         faces = self._embedded(self._findings(pictures))

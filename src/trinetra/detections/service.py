@@ -1,11 +1,13 @@
 """The inference-worker: frames in, detection events out.
 
-Three stages run at once, joined by queues of one batch: reading and decoding the next batch, the
-networks on the present one, publishing the last one. The networks have a thread to themselves, so
-they never wait for a JPEG or for the log. Batches stay in order, and so do the frames of a camera.
+Batches are dealt out to lanes, each a thread with networks of its own: while one lane decodes JPEGs
+another infers, and no network waits for a second thread that the system has put to other work.
+Events are published in the order in which the batches were read, so frames of a camera stay in
+order.
 """
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
-from trinetra.detections.analyst import Analysed, Analyst, AnalystConfig, Opened
+from trinetra.detections.analyst import Analysed, Analyst, AnalystConfig
 from trinetra.detections.batching import BatchPolicy, BatchWindow
 from trinetra.detections.observe import CameraPlan
 from trinetra.detections.picture import PictureLimits
@@ -63,6 +65,14 @@ class WorkerPolicy:
     retry_max_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One set of networks, for one thread."""
+
+    detector: Detector
+    faces: FaceReader
+
+
 class InferenceWorker:
     """Competes for frames and publishes one event for each that can be used.
 
@@ -76,8 +86,7 @@ class InferenceWorker:
         site_id: SiteId,
         buffer: FrameBuffer,
         log: EventLog,
-        detector: Detector,
-        faces: FaceReader,
+        lanes: Sequence[Lane],
         plans: Mapping[CameraId, CameraPlan],
         clock: Clock,
         policy: WorkerPolicy | None = None,
@@ -86,7 +95,10 @@ class InferenceWorker:
         quality: QualityPolicy | None = None,
         limits: PictureLimits | None = None,
     ) -> None:
-        """Take the ports, what to look for per camera, and the model version behind each task."""
+        """Take the ports, what to look for per camera, and the model version behind each task.
+
+        Each lane's networks are used by one thread alone.
+        """
         self._buffer = buffer
         self._log = log
         self._clock = clock
@@ -94,7 +106,7 @@ class InferenceWorker:
         config = AnalystConfig(
             site_id, plans, models or {}, quality or QualityPolicy(), limits or PictureLimits()
         )
-        self._analyst = Analyst(config, detector, faces, _timed)
+        self._analysts = [Analyst(config, lane.detector, lane.faces, _timed) for lane in lanes]
         self._state = "starting"
         self._counts: Counter[str] = Counter()
         self._in_flight: set[str] = set()
@@ -106,14 +118,13 @@ class InferenceWorker:
         Raises EngineFailure when a network fails, and EventLogUnavailable when the log does not
         answer while stopping; the frames concerned stay unacknowledged.
         """
-        with _Stages() as stages:
+        with _Threads(len(self._analysts)) as threads:
             try:
-                await stages.on_models(self._analyst.warm_up, self._policy.batch.max_frames)
+                await self._warm_up(threads)
                 self._state = "running"
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._read(stages, stopping))
-                    group.create_task(self._infer(stages))
-                    group.create_task(self._publish(stages, stopping))
+                    group.create_task(self._read(threads, stopping))
+                    group.create_task(self._publish(threads, stopping))
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from None
             finally:
@@ -127,23 +138,29 @@ class InferenceWorker:
         """Return the state, the frames in work, and how many were inferred or dropped so far."""
         return {"state": self._state, "in_flight": len(self._in_flight), **self._counts}
 
-    async def _read(self, stages: "_Stages", stopping: asyncio.Event) -> None:
-        while batch := await self._next_batch(stopping):
+    async def _warm_up(self, threads: "_Threads") -> None:
+        frames = self._policy.batch.max_frames
+        works = [
+            threads.run(lane, analyst.warm_up, frames)
+            for lane, analyst in enumerate(self._analysts)
+        ]
+        await asyncio.gather(*works)
+
+    async def _read(self, threads: "_Threads", stopping: asyncio.Event) -> None:
+        for lane, analyst in itertools.cycle(enumerate(self._analysts)):
+            batch = await self._next_batch(stopping)
+            if not batch:
+                break
             self._in_flight |= {buffered.entry_id for buffered in batch}
             BATCH_FRAMES.observe(len(batch))
-            await stages.opened.put((batch, stages.decode(self._analyst, batch)))
-        await stages.opened.put(None)
+            frames = [buffered.frame for buffered in batch]
+            await threads.begun.put((batch, threads.run(lane, analyst.work, frames)))
+        await threads.begun.put(None)
 
-    async def _infer(self, stages: "_Stages") -> None:
-        while (opened := await stages.opened.get()) is not None:
-            batch, decoding = opened
-            analysed = await stages.on_models(self._analyst.analyse, await decoding)
-            await stages.analysed.put((batch, analysed))
-        await stages.analysed.put(None)
-
-    async def _publish(self, stages: "_Stages", stopping: asyncio.Event) -> None:
-        while (analysed := await stages.analysed.get()) is not None:
-            batch, results = analysed
+    async def _publish(self, threads: "_Threads", stopping: asyncio.Event) -> None:
+        while (begun := await threads.begun.get()) is not None:
+            batch, working = begun
+            results = await working
             events = [result for result in results if isinstance(result, DetectionEvent)]
             await self._append(events, stopping)
             await self._buffer.ack(batch)
@@ -216,34 +233,27 @@ class InferenceWorker:
                 FRAME_AGE_S.labels(camera_id).observe(max(0.0, age_s))
 
 
-class _Stages:
-    """The two threads of a running worker and the queues between its stages."""
+class _Threads:
+    """A thread for each lane, and the batches begun, in order, until they are published."""
 
-    def __init__(self) -> None:
-        self.opened: asyncio.Queue[tuple[_Batch, asyncio.Future[list[Opened]]] | None] = (
-            asyncio.Queue(1)
+    def __init__(self, lanes: int) -> None:
+        self.begun: asyncio.Queue[tuple[_Batch, asyncio.Future[list[Analysed]]] | None] = (
+            asyncio.Queue(lanes)
         )
-        self.analysed: asyncio.Queue[tuple[_Batch, list[Analysed]] | None] = asyncio.Queue(1)
-        self._decoder = ThreadPoolExecutor(1, "decode")
-        self._models = ThreadPoolExecutor(1, "models")
+        self._threads = [ThreadPoolExecutor(1, f"lane-{lane}") for lane in range(lanes)]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_failure: object) -> None:
-        for thread in (self._decoder, self._models):
+        for thread in self._threads:
             thread.shutdown(cancel_futures=True)
 
-    def decode(self, analyst: Analyst, batch: _Batch) -> asyncio.Future[list[Opened]]:
-        """Begin to decode a batch."""
-        frames = [buffered.frame for buffered in batch]
-        return asyncio.get_running_loop().run_in_executor(self._decoder, analyst.open, frames)
-
-    def on_models(
-        self, work: Callable[[_Argument], _Result], argument: _Argument
+    def run(
+        self, lane: int, work: Callable[[_Argument], _Result], argument: _Argument
     ) -> asyncio.Future[_Result]:
-        """Run work on the networks, in their own thread."""
-        return asyncio.get_running_loop().run_in_executor(self._models, work, argument)
+        """Begin work in a lane's thread, after what it already has."""
+        return asyncio.get_running_loop().run_in_executor(self._threads[lane], work, argument)
 
 
 def _timed(task: str) -> AbstractContextManager[object]:

@@ -9,7 +9,7 @@ import simplejpeg
 from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.detections.observe import CameraPlan
-from trinetra.detections.service import InferenceWorker
+from trinetra.detections.service import InferenceWorker, Lane
 from trinetra.errors import EngineFailure, EventLogUnavailable
 from trinetra.events.codec import decode, unpack_embedding
 from trinetra.events.topics import DETECTIONS
@@ -117,8 +117,7 @@ class Shop:
             SiteId("shop"),
             self.buffer,
             self.log,
-            self.detector,
-            faces or NoFace(),
+            [Lane(self.detector, faces or NoFace())],
             {p.camera_id: p for p in plans},
             self.clock,
             models={"detect": "one-of-each@1"},
