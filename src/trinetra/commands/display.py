@@ -41,7 +41,12 @@ class LiveView:
             table.add_row(
                 camera.id, camera.role.value, Text(now.state.value, style), *_cells(figures)
             )
-        return Group(table, Text(_headline(tally), style="bold"))
+        troubles = [
+            Text(f" {camera_id}: {now.problem}", "red")
+            for camera_id, now in status.items()
+            if now.problem
+        ]
+        return Group(table, Text(_headline(tally), style="bold"), *troubles)
 
 
 def camera_figures(camera: Camera, tally: CameraTally, frames_read: int) -> dict[str, int | str]:

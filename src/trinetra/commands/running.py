@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,26 +65,22 @@ async def run_platform(
     async with embedded(
         site, settings, networks, playback, environ=os.environ, events_path=options.events_path
     ) as platform:
-        view = (
-            Live(LiveView(site, platform), console=output(), refresh_per_second=4, transient=True)
-            if options.live_view
-            else nullcontext()
-        )
         try:
-            with view, stop_on_signals() as stop:
-                await _serve(platform, settings, options, stop)
+            with stop_on_signals() as stop:
+                await _host(site, platform, settings, options, stop)
         finally:
             report(platform, time.perf_counter() - begun)
 
 
-async def _serve(
-    platform: Platform, settings: Settings, options: RunOptions, stop: asyncio.Event
+async def _host(
+    site: Site, platform: Platform, settings: Settings, options: RunOptions, stop: asyncio.Event
 ) -> None:
-    running = host(platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s)
-    if not options.serves_health:
-        await running
-        return
-    app = health_app(platform.services, platform.recorder.recent.watch)
-    async with serving(app, address=settings.host, port=settings.embedded_port) as port:
-        note(f"on http://{settings.host}:{port} are /health/ready, /metrics and /events")
-        await running
+    async with AsyncExitStack() as stack:
+        if options.serves_health:
+            app = health_app(platform.services, platform.recorder.recent.watch)
+            serve = serving(app, address=settings.host, port=settings.embedded_port)
+            port = await stack.enter_async_context(serve)
+            note(f"on http://{settings.host}:{port} are /health/ready, /metrics and /events")
+        if options.live_view:
+            stack.enter_context(Live(LiveView(site, platform), console=output(), transient=True))
+        await host(platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s)
