@@ -49,6 +49,7 @@ bench: $(READY) ## measure this machine
 
 docs: $(READY) ## write the generated documents anew
 	$(BIN)/trinetra schema > docs/site.schema.json
+	$(BIN)/trinetra events schema > docs/events.schema.json
 
 lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade takes the newest versions)
 	$(LOCK) $(UPGRADE) --output-file requirements.lock

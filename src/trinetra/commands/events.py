@@ -1,15 +1,17 @@
 """``trinetra events tail``: watch what a running platform says, or read a file of events."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import httpx
+import msgspec
 import typer
 from rich.text import Text
 
-from trinetra.commands.console import output
+from trinetra.commands.console import output, print_text
 from trinetra.errors import ConfigurationError, EventLogUnavailable, MalformedEvent
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
@@ -74,6 +76,22 @@ def tail(
             sys.stdout.write(encode(without_embeddings(event)).decode() + "\n")
         else:
             console.print(_line(event), soft_wrap=True)
+
+
+@events.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of every event, for those who read the topics."""
+    print_text(events_schema_text())
+
+
+def events_schema_text() -> str:
+    """Return the JSON Schema of the union of all events, as indented JSON."""
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "TRINETRA events",
+        **msgspec.json.schema(AnyEvent),
+    }
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _own_url() -> str:
