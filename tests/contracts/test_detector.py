@@ -6,6 +6,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from tests.conftest import unavailable
 
 from trinetra.adapters import onnxruntime, openvino
 from trinetra.detections.align import align, similarity
@@ -68,7 +69,7 @@ def faces(request, models_dir):
 def faces_dir(clips_dir):
     folder = clips_dir.parent / "faces"
     if not folder.is_dir():
-        pytest.skip(f"no folder of photographs beside {clips_dir.name}")
+        unavailable(f"no folder of photographs beside {clips_dir.name}")
     return folder
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import decode, encode
-from trinetra.events.schema import AnyEvent, DeadLetter, DetectionEvent, TracksEvent
-from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES, Topic
+from trinetra.events.schema import AnyEvent, DetectionEvent, TracksEvent
+from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
 from trinetra.identities.ordering import ReorderWindow, Slot
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.resolver import (
@@ -21,6 +21,7 @@ from trinetra.identities.resolver import (
 )
 from trinetra.identities.tracking import TrackerPolicy
 from trinetra.ports import Delivery, EventLog, Record, Subscription, TopicPartition
+from trinetra.rejection import reject
 from trinetra.telemetry import (
     ACTIVE_IDENTITIES,
     CONSUMER_LAG,
@@ -120,13 +121,13 @@ class IdentityResolver:
             try:
                 event = decode(delivery.value)
             except MalformedEvent as fault:
-                rejected.append(self._dead_letter(delivery, fault))
+                rejected.append(reject(delivery, fault, service=self.name))
                 continue
             if isinstance(event, DetectionEvent):
                 self._admit_event(_Arrival(event, where, delivery.offset))
             else:
                 misplaced = MalformedEvent(f"a {type(event).__name__} does not belong here")
-                rejected.append(self._dead_letter(delivery, misplaced))
+                rejected.append(reject(delivery, misplaced, service=self.name))
         return rejected
 
     def _admit_event(self, arrival: _Arrival) -> None:
@@ -243,20 +244,6 @@ class IdentityResolver:
         if due:
             self._expired_at = captured_at
             await self._recogniser.expire(captured_at)
-
-    def _dead_letter(self, delivery: Delivery, fault: MalformedEvent) -> Record:
-        EVENTS_REJECTED.labels(delivery.topic).inc()
-        log.warning(
-            "event rejected", topic=delivery.topic, offset=delivery.offset, fault=str(fault)
-        )
-        letter = DeadLetter(
-            topic=delivery.topic,
-            partition=delivery.partition,
-            offset=delivery.offset,
-            reason=str(fault),
-            payload=delivery.value,
-        )
-        return Record(DEAD_LETTERS, delivery.key, encode(letter))
 
 
 def _record(topic: Topic, event: AnyEvent) -> Record:

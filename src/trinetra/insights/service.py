@@ -18,7 +18,6 @@ from trinetra.events import topics
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
     AnyEvent,
-    DeadLetter,
     IdentityEvent,
     InsightEvent,
     TracksEvent,
@@ -28,7 +27,8 @@ from trinetra.insights.machine import InsightMachine
 from trinetra.insights.plan import CameraInsights, InsightPolicy
 from trinetra.insights.tally import Tally
 from trinetra.ports import Delivery, EventLog, InsightStore, Record, Subscription, TopicPartition
-from trinetra.telemetry import CONSUMER_LAG, EVENTS_LATE, EVENTS_REJECTED, INSIGHTS, get_logger
+from trinetra.rejection import reject
+from trinetra.telemetry import CONSUMER_LAG, EVENTS_LATE, INSIGHTS, get_logger
 from trinetra.values import CameraId, SiteId
 
 Input = TracksEvent | IdentityEvent
@@ -212,8 +212,7 @@ class InsightEngine:
                 event = self._checked(decode(delivery.value))
             except MalformedEvent as cause:
                 self._rejected += 1
-                EVENTS_REJECTED.labels(delivery.topic).inc()
-                rejected.append((where, _dead_letter(delivery, str(cause))))
+                rejected.append((where, reject(delivery, cause, service=self.name)))
             else:
                 self._partition_of[event.camera_id] = where
                 queues[where].append((where, event))
@@ -236,14 +235,3 @@ class InsightEngine:
 
 def _records(insights: Iterable[InsightEvent]) -> list[Record]:
     return [Record(topics.INSIGHTS, insight.camera_id, encode(insight)) for insight in insights]
-
-
-def _dead_letter(delivery: Delivery, reason: str) -> Record:
-    letter = DeadLetter(
-        topic=delivery.topic,
-        partition=delivery.partition,
-        offset=delivery.offset,
-        reason=reason,
-        payload=delivery.value,
-    )
-    return Record(topics.DEAD_LETTERS, delivery.key, encode(letter))
