@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.schema import AlertEvent
+from trinetra.identities.alarm import gallery_unavailable, impossible_transition
 from trinetra.identities.evidence import consistent_shots, fuse
 from trinetra.identities.lifecycle import RetentionPolicy, customer_of, enrol, renew
 from trinetra.identities.matching import Decision, MatchingPolicy
@@ -22,15 +23,12 @@ from trinetra.ports import Clock, Gallery
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, GATE_VERDICTS, get_logger
 from trinetra.values import (
     CameraId,
-    CustomerId,
     Embedding,
-    EventId,
     GalleryEntry,
     GalleryMatch,
     IdentityKind,
     Instant,
     SiteId,
-    derive_id,
 )
 
 _PERSON = "person"
@@ -210,52 +208,20 @@ class Recogniser:
         judgement: Judgement,
         captured_at: Instant,
     ) -> list[AlertEvent]:
-        """Return the alert for a strong match that nobody could have walked, once per track."""
+        """Return the alert for an impossible transition, once per track and identity."""
         gate = judgement.gate
         if gate is None or gate.verdict != "impossible" or gate.customer_id in identity.alerted:
             return []
         identity.alerted.add(gate.customer_id)
-        detail: dict[str, float | str] = {
-            "from_camera": gate.from_camera or "",
-            "distance_m": gate.distance_m or 0.0,
-            "elapsed_s": gate.elapsed_s or 0.0,
-            "limit_mps": gate.limit_mps or 0.0,
-        }
-        message = (
-            f"looks like {gate.customer_id}, who was at {gate.from_camera} "
-            f"{gate.elapsed_s:.1f} s before, {gate.distance_m:.0f} m away: nobody walks that fast"
-        )
-        return [
-            AlertEvent(
-                event_id=EventId(derive_id("alr", identity.track_id, gate.customer_id)),
-                site_id=self.site_id,
-                camera_id=camera_id,
-                captured_at=captured_at,
-                rule="impossible_transition",
-                severity="warning",
-                message=message,
-                track_id=identity.track_id,
-                customer_id=CustomerId(gate.customer_id),
-                detail=detail,
-            )
-        ]
+        where = (self.site_id, camera_id, captured_at)
+        return [impossible_transition(*where, identity.track_id, gate)]
 
     def _gallery_alert(self, camera_id: CameraId, captured_at: Instant) -> list[AlertEvent]:
         """Return the alert that identities go out as unknown, once per outage."""
         if self._was_down:
             return []
         self._was_down = True
-        return [
-            AlertEvent(
-                event_id=EventId(derive_id("alr", "gallery", camera_id, captured_at)),
-                site_id=self.site_id,
-                camera_id=camera_id,
-                captured_at=captured_at,
-                rule="gallery_unavailable",
-                severity="critical",
-                message="the gallery does not answer: people go out as unknown until it is back",
-            )
-        ]
+        return [gallery_unavailable(self.site_id, camera_id, captured_at)]
 
     def _mark_down(self, cause: GalleryUnavailable) -> None:
         self._down_until_s = self.clock.monotonic() + self.policy.gallery_retry_s
