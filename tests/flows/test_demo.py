@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from trinetra.events.codec import decode
-from trinetra.events.schema import AnyEvent, DetectionEvent, IdentityEvent, ZoneStay
+from trinetra.events.schema import (
+    AnyEvent,
+    DetectionEvent,
+    IdentityEvent,
+    TracksEvent,
+    ZoneStay,
+)
 
 pytestmark = [pytest.mark.clips, pytest.mark.weights]
 CAMERAS = {
@@ -126,8 +132,14 @@ def test_six_visitors_make_six_separate_stays_at_the_table(demo: Demo) -> None:
 def test_no_event_holds_pixels_and_every_one_has_its_place_and_time(demo: Demo) -> None:
     assert all(e.site_id == "demo-shop" and e.camera_id in CAMERAS for e in demo.events)
     assert all(e.captured_at.tzinfo for e in demo.events)
-    counts = Counter(type(e).__name__ for e in demo.events)
-    assert counts["DetectionEvent"] == counts["TracksEvent"]
+
+
+def test_every_detected_frame_was_tracked_and_every_track_came_to_its_end(demo: Demo) -> None:
+    detected = [e.frame_seq for e in demo.events if isinstance(e, DetectionEvent)]
+    tracked = [e for e in demo.events if isinstance(e, TracksEvent)]
+    assert Counter(detected).keys() == Counter(e.frame_seq for e in tracked).keys()
+    seen = {track.track_id for e in tracked for track in e.tracks}
+    assert seen == {track_id for e in tracked for track_id in e.ended}
 
 
 def test_the_terminal_shows_a_row_per_camera_and_per_insight(demo: Demo) -> None:

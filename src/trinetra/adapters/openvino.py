@@ -7,6 +7,9 @@ dynamic batch. A batch is run in pieces of 4, 2 and 1, so that few shapes are ev
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,7 +106,7 @@ def load(
     own. Raises EngineFailure when the file is missing, damaged or of another kind, has no output of
     such a name, or when there is no such device.
     """
-    core = ov.Core()
+    core = _core(device)
     try:
         model = core.read_model(path)
         config = _config(core, device, threads, precision)
@@ -123,6 +126,20 @@ def load(
             "file again with 'trinetra models fetch', or choose another device"
         ) from cause
     return engine
+
+
+@cache
+def _core(device: str) -> Any:
+    """Return the process's one OpenVINO core, with the device's plugin loaded.
+
+    OpenVINO's CPU plugin gives the thread that loads it an alternate signal stack and frees that
+    stack when the last core goes. Were this the main thread, the next Ctrl-C would crash the
+    process. So a thread that ends at once loads it, and the core is kept.
+    """
+    core = ov.Core()
+    with ThreadPoolExecutor(1) as loader, suppress(RuntimeError):  # told with the model's name
+        loader.submit(core.get_property, device, properties.supported_properties).result()
+    return core
 
 
 def _config(core: Any, device: str, threads: int, precision: Precision) -> dict[str, Any]:

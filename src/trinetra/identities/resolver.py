@@ -85,6 +85,7 @@ class CameraState:
     window: ReorderWindow[DetectionEvent] = field(default_factory=ReorderWindow)
     tracker: TrackerState = field(default_factory=TrackerState)
     identities: dict[TrackId, TrackIdentity] = field(default_factory=dict)
+    last: DetectionEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def advance(
         where=(site_id, camera.camera_id),
         policy=policy,
     )
-    camera.tracker = stepped.state
+    camera.tracker, camera.last = stepped.state, event
     visible, faults = [], []
     for track in stepped.state.tracks:
         detection = stepped.matched.get(track.track_id)
@@ -285,4 +286,19 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
             for track, identity, box in outcome.visible
         ),
         ended=tuple(identity.track_id for identity in outcome.ended),
+    )
+
+
+def farewell(last: DetectionEvent, ended: Sequence[TrackIdentity]) -> TracksEvent:
+    """Return the event that ends a camera's tracks when nothing comes after its last frame."""
+    tracks = tuple(identity.track_id for identity in ended)
+    return TracksEvent(
+        event_id=EventId(derive_id("trs", last.event_id, *tracks)),
+        site_id=last.site_id,
+        camera_id=last.camera_id,
+        captured_at=last.captured_at,
+        frame_seq=last.frame_seq,
+        frame_width=last.frame_width,
+        frame_height=last.frame_height,
+        ended=tracks,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import decode, encode
-from trinetra.events.schema import AnyEvent, DetectionEvent, TracksEvent
+from trinetra.events.schema import AnyEvent, DetectionEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
 from trinetra.identities.ordering import ReorderWindow, Slot
 from trinetra.identities.recognition import Recogniser
@@ -16,6 +16,7 @@ from trinetra.identities.resolver import (
     TrackIdentity,
     advance,
     end_all,
+    farewell,
     identity_event,
     tracks_event,
 )
@@ -31,7 +32,7 @@ from trinetra.telemetry import (
 )
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
 from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
-from trinetra.values import CameraId, EventId, Instant, derive_id, seconds_between
+from trinetra.values import CameraId, EventId, Instant, seconds_between
 
 GROUP = "identity-resolver-group"
 log = get_logger("identity-resolver")
@@ -207,27 +208,11 @@ class IdentityResolver:
         outputs = await self._release(everything=True)
         for camera in self._cameras.values():
             ended = end_all(camera)
-            if ended:
-                last = max(identity.seen_at for identity in ended)
+            if ended and camera.last is not None:
                 changed = await self._recogniser.conclude(ended)
-                outputs += self._announce(camera, changed, last)
-                outputs.append(_record(IDENTITIES, self._farewell(camera, ended, last)))
+                outputs += self._announce(camera, changed, camera.last.captured_at)
+                outputs.append(_record(IDENTITIES, farewell(camera.last, ended)))
         return outputs
-
-    def _farewell(
-        self, camera: CameraState, ended: tuple[TrackIdentity, ...], last: Instant
-    ) -> TracksEvent:
-        tracks = tuple(identity.track_id for identity in ended)
-        return TracksEvent(
-            event_id=EventId(derive_id("trs", *tracks)),
-            site_id=self._recogniser.site_id,
-            camera_id=camera.camera_id,
-            captured_at=last,
-            frame_seq=0,
-            frame_width=1,
-            frame_height=1,
-            ended=tracks,
-        )
 
     async def _commit(self, subscription: Subscription, outputs: list[Record]) -> None:
         """Commit up to the first event that is still held back, so that a crash re-reads it."""
