@@ -24,6 +24,7 @@ from trinetra.values import (
     GalleryMatch,
     ImageBgr,
     Instant,
+    YuvPlanes,
 )
 
 
@@ -55,8 +56,8 @@ class DecodedFrame(Protocol):
     def height(self) -> int:
         """Native height in pixels."""
 
-    def bgr(self, width: int, height: int) -> ImageBgr:
-        """Return the picture scaled to ``width x height``."""
+    def planes(self, width: int, height: int) -> YuvPlanes:
+        """Return the picture scaled to ``width x height``, in JPEG's colours."""
 
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         """Return the brightness scaled to ``(height, width)``; cheap, for motion."""

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 import msgspec
 import numpy as np
@@ -26,6 +26,19 @@ ImageBgr = NDArray[np.uint8]
 """Pixels, ``(height, width, 3)``, blue-green-red, 0..255."""
 Embedding = NDArray[np.float32]
 """One L2-normalised face embedding, ``(dimension,)``."""
+
+
+class YuvPlanes(NamedTuple):
+    """A picture as JPEG stores it: full-range BT.601 with the colours at half size (4:2:0).
+
+    ``y (height, width)``; ``u`` and ``v`` ``((height + 1) // 2, (width + 1) // 2)``; 0..255, and
+    128 in both means grey.
+    """
+
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

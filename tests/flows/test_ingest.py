@@ -26,7 +26,7 @@ from trinetra.frames.sampling import IdleConfig, SamplingConfig
 from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
 from trinetra.ports import Clock, DecodedFrame, FrameSource
 from trinetra.telemetry import configure_logging, exposition
-from trinetra.values import CameraId, Frame, first_seq
+from trinetra.values import CameraId, Frame, YuvPlanes, first_seq
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SAID = "p@ss/w:rd %?#"
@@ -125,8 +125,9 @@ class Picture:
         self.captured_at, self.level = captured_at, level
         self.width, self.height = width, 48
 
-    def bgr(self, width: int, height: int) -> np.ndarray:
-        return np.full((height, width, 3), self.level, np.uint8)
+    def planes(self, width: int, height: int) -> YuvPlanes:
+        grey = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
+        return YuvPlanes(np.full((height, width), self.level, np.uint8), grey, grey)
 
     def luma(self, width: int, height: int) -> np.ndarray:
         luma = np.full((height, width), 100, np.uint8)

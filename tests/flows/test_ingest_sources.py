@@ -14,7 +14,7 @@ import pytest
 import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.servers.clips import jpeg, read_mark, write_clip
+from tests.servers.clips import bgr_of, jpeg, read_mark, write_clip
 from tests.servers.mjpeg_camera import MjpegCamera
 from tests.servers.rtsp_camera import Mood, RtspCamera
 
@@ -89,7 +89,7 @@ def reordered_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_gives_every_frame_once_at_its_own_time(tmp_path: Path, b_frames: int) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=30, fps=15, b_frames=b_frames)
     frames, reasons = read_all(source_of(clip))
-    assert [read_mark(f.bgr(192, 128)) for f in frames] == list(range(30))
+    assert [read_mark(bgr_of(f.planes(192, 128))) for f in frames] == list(range(30))
     expected = [STARTED_AT + timedelta(seconds=number / 15) for number in range(30)]
     for frame, instant in zip(frames, expected, strict=True):
         assert abs(frame.captured_at - instant) < timedelta(milliseconds=1)
@@ -108,7 +108,7 @@ def test_a_loop_goes_on_in_time_as_if_the_file_had_no_end(tmp_path: Path) -> Non
     source.open()
     frames = [source.read(key_frames_only=False) for _ in range(35)]
     source.close()
-    assert [read_mark(f.bgr(192, 128)) for f in frames] == [n % 10 for n in range(35)]
+    assert [read_mark(bgr_of(f.planes(192, 128))) for f in frames] == [n % 10 for n in range(35)]
     gaps = [later.captured_at - earlier.captured_at for earlier, later in pairwise(frames)]
     assert all(abs(gap - timedelta(seconds=0.1)) < timedelta(milliseconds=2) for gap in gaps)
 
@@ -122,7 +122,7 @@ def test_damage_in_the_middle_costs_what_is_damaged_and_is_counted(tmp_path: Pat
     frames, reasons = read_all(source_of(clip))
     assert 30 <= len(frames) < 60
     assert set(reasons) == {"undecodable"}
-    assert read_mark(frames[-1].bgr(192, 128)) == 59
+    assert read_mark(bgr_of(frames[-1].planes(192, 128))) == 59
 
 
 def test_a_file_cut_off_behind_its_index_gives_what_is_there(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_switching_between_key_frames_and_all_frames_never_shows_garbage(
         for _ in range(count):
             if (frame := source.read(key_frames_only=key_frames_only)) is None:
                 return
-            number = read_mark(frame.bgr(192, 128))
+            number = read_mark(bgr_of(frame.planes(192, 128)))
             assert number > last
             assert number == round((frame.captured_at - STARTED_AT).total_seconds() * 15)
             last = number
@@ -202,14 +202,14 @@ def test_key_frames_only_skips_the_rest_once_the_gap_between_them_is_known(clip:
         source.read(key_frames_only=False)
     frame = source.read(key_frames_only=True)
     assert frame is not None
-    assert read_mark(frame.bgr(192, 128)) == 30
+    assert read_mark(bgr_of(frame.planes(192, 128))) == 30
 
 
 def test_where_key_frames_are_rare_all_frames_are_decoded_all_the_same(tmp_path: Path) -> None:
     source = source_of(write_clip(tmp_path / "one.mp4", frames=20, key_every=250))
     source.open()
     frames = [source.read(key_frames_only=True) for _ in range(20)]
-    assert [read_mark(f.bgr(192, 128)) for f in frames] == list(range(20))
+    assert [read_mark(bgr_of(f.planes(192, 128))) for f in frames] == list(range(20))
 
 
 # --- pictures
@@ -277,7 +277,7 @@ def test_an_8k_picture_is_taken(tmp_path: Path) -> None:
     (tmp_path / "8k.jpg").write_bytes(simplejpeg.encode_jpeg(halves, 80, "BGR"))
     ((frame,), reasons) = read_all(source_of(tmp_path))
     assert (frame.width, frame.height) == (7680, 4320)
-    assert frame.bgr(640, 360).std() > 10
+    assert frame.planes(640, 360).y.std() > 10
     assert reasons == []
 
 

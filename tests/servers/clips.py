@@ -7,6 +7,8 @@ import av
 import numpy as np
 import simplejpeg
 
+from trinetra.values import YuvPlanes
+
 
 def picture(number: int, width: int, height: int, *, moves: bool = True) -> np.ndarray:
     """Return a textured BGR picture; a blue square steps across it where it ``moves``."""
@@ -25,6 +27,15 @@ def mark(image: np.ndarray, number: int) -> np.ndarray:
         band = slice(bit * height // 8, (bit + 1) * height // 8)
         image[band, width * 7 // 8 :] = 255 if number >> bit & 1 else 0
     return image
+
+
+def bgr_of(planes: YuvPlanes) -> np.ndarray:
+    """Return the pixels of a picture in JPEG's colours (ITU-T T.871)."""
+    y, u, v = (plane.astype(np.float32) for plane in planes)
+    height, width = y.shape
+    u, v = ((p - 128).repeat(2, 0).repeat(2, 1)[:height, :width] for p in (u, v))
+    bgr = np.stack([y + 1.772 * u, y - 0.344136 * u - 0.714136 * v, y + 1.402 * v], axis=2)
+    return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
 
 
 def read_mark(bgr: np.ndarray) -> int:

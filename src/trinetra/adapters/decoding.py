@@ -5,18 +5,19 @@ errors. For the same reason PyAV's log stays off, as it is by default.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from trinetra.errors import FrameRejected, SourceRefused, SourceUnavailable
-from trinetra.values import ImageBgr, Instant
+from trinetra.values import Instant, YuvPlanes
 
 _MAX_SCALERS = 8
 
@@ -52,17 +53,43 @@ class Scalers:
     def __init__(self) -> None:
         self._contexts: dict[tuple[int, int, str], VideoReformatter] = {}
 
-    def scale(
-        self, frame: Any, width: int, height: int, pixels: str, method: Interpolation
-    ) -> NDArray[np.uint8]:
-        """Return the frame's picture in that size and pixel format."""
+    def planes(self, frame: Any, width: int, height: int) -> YuvPlanes:
+        """Return the picture in that size and in JPEG's colours, whatever its own are.
+
+        Range, matrix and size change in one pass. The planes are views of FFmpeg's memory.
+        """
+        jpeg = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
+        method = Interpolation.FAST_BILINEAR
+        scaled = self._scale(frame, width, height, "yuv420p", method, **jpeg)
+        return YuvPlanes(*(_pixels(plane) for plane in scaled.planes))
+
+    def luma(self, frame: Any, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the mean brightness over each pixel of a ``(height, width)`` picture."""
+        return _pixels(self._scale(frame, width, height, "gray", Interpolation.AREA).planes[0])
+
+    def _scale(
+        self,
+        frame: Any,
+        width: int,
+        height: int,
+        pixels: str,
+        method: Interpolation,
+        **colours: Any,
+    ) -> Any:
         key = (width, height, pixels)
         if key not in self._contexts and len(self._contexts) >= _MAX_SCALERS:
             self._contexts.clear()
         context = self._contexts.setdefault(key, VideoReformatter())
         # threads=1: the default starts a thread per processor in every context.
-        scaled = context.reformat(frame, width, height, pixels, interpolation=method, threads=1)
-        return np.asarray(scaled.to_ndarray(), np.uint8)
+        return context.reformat(
+            frame, width, height, pixels, interpolation=method, threads=1, **colours
+        )
+
+
+def _pixels(plane: Any) -> NDArray[np.uint8]:
+    """Return a plane's pixels without the bytes that FFmpeg aligns its rows with."""
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
 
 
 class AvPicture:
@@ -77,21 +104,24 @@ class AvPicture:
         self.width: int = frame.width
         self.height: int = frame.height
 
-    def bgr(self, width: int, height: int) -> ImageBgr:
-        """Return the picture scaled to ``width x height``."""
-        return self._scale(width, height, "bgr24", Interpolation.FAST_BILINEAR)
+    def planes(self, width: int, height: int) -> YuvPlanes:
+        """Return the picture scaled to ``width x height``, in JPEG's colours."""
+        with _rejecting(width, height):
+            return self._scalers.planes(self._frame, width, height)
 
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         """Return the mean brightness over each pixel of a ``(height, width)`` picture."""
-        return self._scale(width, height, "gray", Interpolation.AREA)
+        with _rejecting(width, height):
+            return self._scalers.luma(self._frame, width, height)
 
-    def _scale(
-        self, width: int, height: int, pixels: str, method: Interpolation
-    ) -> NDArray[np.uint8]:
-        try:
-            return self._scalers.scale(self._frame, width, height, pixels, method)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise FrameRejected(f"a frame cannot be scaled to {width}x{height}: {error}") from error
+
+@contextmanager
+def _rejecting(width: int, height: int) -> Iterator[None]:
+    """Turn FFmpeg's failures to scale to that size into ours."""
+    try:
+        yield
+    except (av.error.FFmpegError, ValueError) as error:
+        raise FrameRejected(f"a frame cannot be scaled to {width}x{height}: {error}") from error
 
 
 class PacketDecoder:

@@ -16,7 +16,7 @@ from typing import Any
 
 from trinetra.errors import FrameRejected, SourceRefused, SourceStalled, SourceUnavailable
 from trinetra.frames.connection import CameraState, CameraStatus, Connection
-from trinetra.frames.encode import EncodingConfig, encode
+from trinetra.frames.encode import Encoder, EncodingConfig
 from trinetra.frames.motion import MotionConfig
 from trinetra.frames.pacing import Backoff, Increasing, Lockstep, Pacing, release_delay_s
 from trinetra.frames.sampling import IdleConfig, SamplingConfig
@@ -321,6 +321,7 @@ class _Camera:
         # A replay must not depend on the machine: every frame is decoded.
         idles = plan.idle.enabled and plan.pacing is not Pacing.LOCKSTEP
         self._selection = Selection(plan.sampling, plan.motion, replace(plan.idle, enabled=idles))
+        self._encoder = Encoder(plan.camera_id, plan.encoding)
         self._frames_read = FRAMES_READ.labels(plan.camera_id)
         self._show_state()
 
@@ -446,7 +447,7 @@ class _Camera:
         if not self._selection.wants(decoded, captured_at, lag=self.lag):
             return
         self._seq = first_seq(captured_at) if self._seq is None else self._seq + 1
-        frame = encode(self.camera_id, self._seq, captured_at, decoded, self.plan.encoding)
+        frame = self._encoder.encode(self._seq, captured_at, decoded)
         if not handoff.put(frame, wait=self.plan.pacing is not Pacing.LIVE) and not handoff.closed:
             self.dropped("late", 1)
 
