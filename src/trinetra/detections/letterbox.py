@@ -95,16 +95,19 @@ class BatchBuilder:
         return tensor.transpose(1, 2, 0) if self._spec.layout == "NCHW" else tensor
 
     def _write(self, target: NDArray[np.float32], scaled: ImageBgr, region: _Region) -> None:
-        pixels = scaled if self._spec.colour == "BGR" else scaled[..., ::-1]
         inside = target[region.y : region.y + region.height, region.x : region.x + region.width]
-        if self._plain:
-            inside[:] = pixels
-            return
-        # One channel at a time: in NCHW each is contiguous, which makes this four times as fast.
-        for channel in range(3):
+        # One channel at a time, taken apart as bytes: everything that follows reads and, in NCHW,
+        # writes contiguous memory, which makes this several times as fast.
+        channels = cv2.split(scaled)
+        for channel, values in enumerate(
+            channels if self._spec.colour == "BGR" else channels[::-1]
+        ):
             plane = inside[..., channel]
-            np.multiply(pixels[..., channel], self._scale[channel], out=plane, dtype=np.float32)
-            plane += self._offset[channel]
+            if self._plain:
+                plane[:] = values
+            else:
+                np.multiply(values, self._scale[channel], out=plane, dtype=np.float32)
+                plane += self._offset[channel]
 
 
 def _resize(image: ImageBgr, region: _Region) -> ImageBgr:
