@@ -1,0 +1,149 @@
+"""``trinetra eval clip``: compare the platform with what somebody counted."""
+
+import re
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from trinetra.commands.console import output
+from trinetra.commands.running import RunOptions, prepare_networks, run_platform
+from trinetra.commands.score_table import print_sheet
+from trinetra.errors import ConfigurationError
+from trinetra.evaluation.clip import ClipFindings, Counts, audit, check_counts
+from trinetra.evaluation.reading import read_events
+from trinetra.evaluation.reading.events import microseconds
+from trinetra.settings import Settings, load_settings
+from trinetra.site import Camera, FileSource, Site, load_site
+from trinetra.site.document import Document, Unreadable, decode_text, read_document
+from trinetra.site.schema import Topology
+from trinetra.values import Role
+from trinetra.wiring.platform import Platform
+
+_Video = Annotated[
+    Path, typer.Argument(metavar="VIDEO", help="The clip.", exists=True, dir_okay=False)
+]
+_CountsFile = Annotated[
+    Path | None, typer.Option("--counts", help="What you counted: see docs/evaluation.md.")
+]
+_Persons = Annotated[
+    int | None, typer.Option("--persons", min=0, help="How many different people you saw.")
+]
+_SiteFile = Annotated[
+    Path | None, typer.Option("--site", help="The site file with the camera's lines and zones.")
+]
+_Camera = Annotated[str | None, typer.Option("--camera", help="Which camera took the clip.")]
+_Keep = Annotated[Path | None, typer.Option("--events", help="Keep the events in this file.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def audit_clip(
+    video: _Video,
+    *,
+    counts: _CountsFile = None,
+    persons: _Persons = None,
+    site: _SiteFile = None,
+    camera: _Camera = None,
+    events: _Keep = None,
+    as_json: _Json = False,
+) -> None:
+    """Audit a clip of yours: how far does the platform agree with what you counted in it?"""
+    counted = _counts(counts, persons)
+    shop = _shop(video, site, camera)
+    taken_by = shop.cameras[0]
+    check_counts(
+        counted, {line.id for line in taken_by.lines}, {zone.id for zone in taken_by.zones}
+    )
+    with tempfile.TemporaryDirectory(prefix="trinetra-audit-") as folder:
+        # An audit starts without memory: who was seen before must not be known here.
+        settings = load_settings().model_copy(update={"data_dir": Path(folder)})
+        found = _run(shop, settings, events or Path(folder) / "events.jsonl", quiet=as_json)
+    print_sheet(audit(counted, found), as_json=as_json)
+
+
+def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFindings:
+    camera, start = shop.cameras[0], datetime.now(UTC)
+    problems: list[str] = []
+
+    def note_problems(platform: Platform, _seconds: float) -> None:
+        problems.extend(s.problem for s in platform.ingestor.status().values() if s.problem)
+
+    options = RunOptions(
+        in_step=True,
+        events_path=events,
+        live_view=output().is_terminal and not quiet,
+        serves_health=False,
+    )
+    networks = prepare_networks(settings)
+    starts = {camera.camera_id: start}
+    run_platform(shop, settings, networks, starts, options, report=note_problems)
+    if problems:
+        raise ConfigurationError(f"the clip could not be read to its end: {problems[0]}")
+    found = read_events(events)
+    return ClipFindings(camera.id, microseconds(start), camera.reads_faces, found)
+
+
+def _counts(path: Path | None, persons: int | None) -> Counts:
+    if (path is None) == (persons is None):
+        raise typer.BadParameter("tell what you counted with --counts FILE or with --persons N")
+    if path is None:
+        return Counts(people=persons)
+    return read_counts(path)
+
+
+def read_counts(path: Path) -> Counts:
+    """Return the counts in a YAML file; raises ConfigurationError with file, line and column."""
+    try:
+        document = read_document(decode_text(path.read_bytes()))
+    except OSError as cause:
+        raise ConfigurationError(f"{path} cannot be read: {cause.strerror}") from cause
+    except Unreadable as cause:
+        fault = cause.fault
+        place = f"{fault.place.line}:{fault.place.column}"
+        raise ConfigurationError(f"{path}:{place}: {fault.message} ({fault.hint})") from cause
+    if document.faults:
+        fault = document.faults[0]
+        place = f"{fault.place.line}:{fault.place.column}"
+        raise ConfigurationError(f"{path}:{place}: {fault.message} ({fault.hint})")
+    try:
+        return msgspec.convert(document.data, Counts)
+    except msgspec.ValidationError as cause:
+        raise ConfigurationError(f"{path}:{_place_of(document, cause)}: {cause}") from cause
+
+
+def _place_of(document: Document, error: msgspec.ValidationError) -> str:
+    """Return line and column of what an error is about, from the path at its end."""
+    _, _, path = str(error).rpartition("`$")
+    steps = re.findall(r"[^.\[\]`]+", path)
+    place = document.place_of_value(tuple(int(s) if s.isdigit() else s for s in steps))
+    return f"{place.line}:{place.column}"
+
+
+def _shop(video: Path, site: Path | None, camera_id: str | None) -> Site:
+    """Return a shop of the one camera that took the clip."""
+    source = FileSource(file=video.resolve())
+    if site is None:
+        camera = Camera(id=camera_id or "clip", role=Role.FACE, source=source)
+        return Site(site="audit", timezone="UTC", cameras=(camera,))
+    shop = load_site(site)
+    camera = _chosen(shop, camera_id)
+    return shop.model_copy(
+        update={
+            "cameras": (camera.model_copy(update={"source": source}),),
+            "topology": Topology(),
+        }
+    )
+
+
+def _chosen(shop: Site, camera_id: str | None) -> Camera:
+    there = {camera.id: camera for camera in shop.cameras}
+    if camera_id is None and len(there) == 1:
+        return shop.cameras[0]
+    if camera_id not in there:
+        raise ConfigurationError(
+            f"say with --camera which camera took the clip; there are {', '.join(sorted(there))}"
+        )
+    return there[camera_id]

@@ -1,0 +1,118 @@
+"""How well people or vehicles are found in single frames: precision, recall, average precision."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.evaluation.boxes import Floats
+from trinetra.evaluation.comparison import Comparison
+from trinetra.evaluation.intervals import bootstrap_sums
+from trinetra.evaluation.scores import Score, ScoreSheet, share
+
+_BLOCK_FRAMES = 25
+_EPS = np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Which boxes found each other: ``hit (found,)`` and ``missed (truth,)``."""
+
+    hit: NDArray[np.bool_]
+    missed: NDArray[np.bool_]
+
+
+def match(comparison: Comparison, min_iou: float) -> Matches:
+    """Give every found box, best score first, the free true box that it overlaps most.
+
+    Everingham et al., The PASCAL Visual Object Classes Challenge: a retrospective, 2015; as COCO
+    does, a box whose best true box is taken may still have the next best.
+    """
+    pairs, found = comparison.pairs, comparison.found
+    near = np.flatnonzero(pairs.iou >= min_iou - _EPS)
+    order = near[np.lexsort((-pairs.iou[near], pairs.found[near], -found.score[pairs.found[near]]))]
+    hit = np.zeros(len(found), np.bool_)
+    missed = np.ones(len(comparison.truth), np.bool_)
+    for true_row, found_row in zip(
+        pairs.truth[order].tolist(), pairs.found[order].tolist(), strict=True
+    ):
+        if missed[true_row] and not hit[found_row]:
+            missed[true_row], hit[found_row] = False, True
+    return Matches(hit, missed)
+
+
+def average_precision(hit: NDArray[np.bool_], score: Floats, truths: int) -> float | None:
+    """Return the area under the precision-recall curve, every recall taken at its best precision.
+
+    All-point interpolation (PASCAL VOC since 2010). Boxes of one score count together, so that
+    their order does not matter. None where there is nothing to be found.
+    """
+    if not truths:
+        return None
+    order = np.argsort(-score, kind="stable")
+    last_of_score = np.flatnonzero(np.diff(score[order], append=-np.inf) != 0)
+    hits = np.cumsum(hit[order])[last_of_score]
+    precision = hits / (last_of_score + 1)
+    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
+    recall_gained = np.diff(hits, prepend=0) / truths
+    return float(np.sum(best_from_here * recall_gained))
+
+
+def score_detections(
+    comparison: Comparison, *, min_iou: float = 0.5, min_score: float = 0.0, seed: int = 0
+) -> ScoreSheet:
+    """Return precision, recall, F1 at ``min_score`` and the average precision over all scores."""
+    matches = match(comparison, min_iou)
+    found, truths = comparison.found, len(comparison.truth)
+    strong = found.score >= min_score
+    chosen = matches if strong.all() else match(_only(comparison, strong), min_iou)
+    hits, misses = int(chosen.hit.sum()), int(chosen.missed.sum())
+    blocks = _blocks(comparison, strong, chosen)
+    of_truth, of_claims = (
+        bootstrap_sums(blocks[:, [0, column]], _ratio, np.random.default_rng(seed))
+        for column in (1, 2)
+    )
+    said = int(strong.sum())
+    scores = (
+        Score(
+            name="average_precision",
+            value=average_precision(matches.hit, found.score, truths),
+            n=truths,
+            note="" if truths else "nothing was there to be found",
+        ),
+        Score(name="recall", value=share(hits, truths), interval=of_truth, n=truths),
+        Score(name="precision", value=share(hits, said), interval=of_claims, n=said),
+        Score(name="f1", value=share(2 * hits, truths + said)),
+        Score(name="missed", value=float(misses), n=truths),
+        Score(name="false", value=float(said - hits), n=said),
+    )
+    return ScoreSheet("detections", scores, {"min_iou": min_iou, "min_score": min_score})
+
+
+def _ratio(sums: Floats) -> Floats:
+    ratio = np.full(len(sums), np.nan)
+    np.divide(sums[:, 0], sums[:, 1], out=ratio, where=sums[:, 1] > 0)
+    return ratio
+
+
+def _only(comparison: Comparison, keep: NDArray[np.bool_]) -> Comparison:
+    """Return the comparison in which only some found boxes can match."""
+    pairs = comparison.pairs
+    overlap = np.where(keep[pairs.found], pairs.iou, -1.0)
+    reduced = type(pairs)(pairs.truth, pairs.found, overlap, pairs.start, pairs.width)
+    return Comparison(
+        comparison.frames, comparison.truth, comparison.found, reduced, comparison.unseen_frames
+    )
+
+
+def _blocks(comparison: Comparison, strong: NDArray[np.bool_], chosen: Matches) -> Floats:
+    """Return hits, truths and claims ``(blocks, 3)``, a block being neighbouring frames."""
+    blocks = -(-comparison.frames // _BLOCK_FRAMES)
+    truth_block = comparison.truth.frame // _BLOCK_FRAMES
+    found_block = comparison.found.frame // _BLOCK_FRAMES
+    columns = (
+        np.bincount(found_block[chosen.hit], minlength=blocks),
+        np.bincount(truth_block, minlength=blocks),
+        np.bincount(found_block[strong], minlength=blocks),
+    )
+    return np.stack(columns, axis=1).astype(np.float64)

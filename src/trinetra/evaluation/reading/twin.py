@@ -1,0 +1,234 @@
+"""Ground truth of the digital twin: JSON lines, as docs/twin.md describes them.
+
+Only what is scored is read; the structs here are this reader's own, for the file is all that the
+twin and the scores share.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from trinetra.errors import ConfigurationError
+from trinetra.evaluation.boxes import Boxes, BoxesBuilder
+from trinetra.evaluation.reading.events import microseconds
+from trinetra.evaluation.reading.lines import malformed, numbered_lines
+from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Truth, Wait
+
+_LEAST_VISIBLE = 0.25
+"""Who is hidden more than this cannot be found in the frame, and is not asked for."""
+_PRESENCE_GAP_US = 1_000_000
+_GRAZE_US = 1_500_000
+_PERSON = "person"
+
+
+class _Line(msgspec.Struct, frozen=True, tag_field="type"):
+    """What every line is."""
+
+
+class _Camera(msgspec.Struct, frozen=True):
+    camera_id: str
+    role: str
+
+
+class _Run(_Line, frozen=True, tag="run"):
+    windows: tuple[tuple[datetime, datetime], ...]
+    cameras: tuple[_Camera, ...]
+
+
+class _Person(_Line, frozen=True, tag="person"):
+    person_id: str
+    kind: str
+
+
+class _Visit(_Line, frozen=True, tag="visit"):
+    person_id: str
+    arrived_at: datetime
+    left_at: datetime
+    outcome: str
+
+
+class _Crossing(_Line, frozen=True, tag="crossing"):
+    camera_id: str
+    line_id: str
+    direction: Literal["in", "out"]
+    at: datetime
+    label: str
+
+
+class _Stay(_Line, frozen=True, tag="stay"):
+    camera_id: str
+    zone_id: str
+    person_id: str
+    entered_at: datetime
+    left_at: datetime
+
+
+class _Queue(_Line, frozen=True, tag="queue"):
+    joined_at: datetime
+    end: str
+    wait_s: float
+    till_id: str = ""
+
+
+class _Frame(_Line, frozen=True, tag="frame"):
+    camera_id: str
+    captured_at: datetime
+    persons: tuple[tuple[str, float, float, float, float, float], ...] = ()
+    vehicles: tuple[tuple[str, float, float, float, float, float], ...] = ()
+
+
+class _Path(_Line, frozen=True, tag="path"):
+    """Where a visit led; not scored."""
+
+
+class _Track(_Line, frozen=True, tag="track"):
+    """A presence in a view; the frames tell the same."""
+
+
+class _Purchase(_Line, frozen=True, tag="purchase"):
+    """Whose receipt it was; the visits' outcomes tell who bought."""
+
+
+class _Vehicle(_Line, frozen=True, tag="vehicle"):
+    """A car's way; the frames tell the same."""
+
+
+_AnyLine = (
+    _Run
+    | _Person
+    | _Visit
+    | _Crossing
+    | _Stay
+    | _Queue
+    | _Frame
+    | _Path
+    | _Track
+    | _Purchase
+    | _Vehicle
+)
+
+
+def read_twin(path: Path, *, label: str | None = _PERSON) -> Truth:
+    """Return the twin's truth about people, about anything else (vehicles), or, None, about both.
+
+    Staff are in the boxes, but they do not visit. Raises ConfigurationError with file and line.
+    """
+    decoder = msgspec.json.Decoder(_AnyLine)
+    gathered = _Gathered(label)
+    for number, line in numbered_lines(path):
+        try:
+            gathered.add(decoder.decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError, _Naive) as cause:
+            raise malformed(path, number, f"not a line of a twin's truth: {cause}") from cause
+    if not gathered.windows_us:
+        raise ConfigurationError(f"{path}: no line of type run, so this is no twin's truth")
+    return gathered.truth()
+
+
+class _Naive(ValueError):
+    """An instant does not tell its offset from UTC."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What the lines so far tell."""
+
+    label: str | None
+    windows_us: list[tuple[int, int]] = field(default_factory=list)
+    _boxes: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
+    _staff: set[str] = field(default_factory=set)
+    _visits: list[Presence] = field(default_factory=list)
+    _crossings: list[Crossing] = field(default_factory=list)
+    _stays: dict[tuple[str, str, str], list[Stay]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _waits: list[Wait] = field(default_factory=list)
+
+    def add(self, line: _AnyLine) -> None:
+        """Take in one line."""
+        match line:
+            case _Frame():
+                self._add_frame(line)
+            case _Run():
+                self.windows_us += [(_micros(a), _micros(b)) for a, b in line.windows]
+                for camera in line.cameras:
+                    _ = self._boxes[camera.camera_id]
+            case _Person(kind="staff"):
+                self._staff.add(line.person_id)
+            case _Visit():
+                span = _micros(line.arrived_at), _micros(line.left_at)
+                visit = Presence(line.person_id, *span, bought=line.outcome == "bought")
+                self._visits.append(visit)
+            case _:
+                self._add_happening(line)
+
+    def truth(self) -> Truth:
+        """Return everything."""
+        # Who is hidden for a while is still there: presences are told apart before that is judged.
+        boxes = {camera: builder.build() for camera, builder in sorted(self._boxes.items())}
+        walks = {camera: b.by_presence(_PRESENCE_GAP_US) for camera, b in boxes.items()}
+        return Truth(
+            boxes={camera: _visible(b) for camera, b in boxes.items()},
+            walks={camera: _visible(b) for camera, b in walks.items()},
+            facts=Facts(
+                crossings=tuple(self._crossings),
+                stays=tuple(s for stays in self._stays.values() for s in _joined(stays)),
+                visits=tuple(v for v in self._visits if v.who not in self._staff),
+                waits=tuple(self._waits),
+            ),
+            windows_us=tuple(self.windows_us),
+        )
+
+    def _add_frame(self, frame: _Frame) -> None:
+        at_us, boxes = _micros(frame.captured_at), self._boxes[frame.camera_id]
+        boxes.frame(at_us)
+        if self.label in {None, _PERSON}:
+            for who, *box, visible in frame.persons:
+                boxes.add(at_us, who, (box[0], box[1], box[2], box[3]), visible)
+        if self.label != _PERSON:
+            for what, *box, visible in frame.vehicles:
+                boxes.add(at_us, what, (box[0], box[1], box[2], box[3]), visible)
+
+    def _add_happening(self, line: _AnyLine) -> None:
+        match line:
+            case _Crossing() if self.label in {None, line.label}:
+                self._crossings.append(
+                    Crossing(line.camera_id, line.line_id, line.direction, _micros(line.at))
+                )
+            case _Stay() if self.label in {None, _PERSON}:
+                key = line.camera_id, line.zone_id, line.person_id
+                span = _micros(line.entered_at), _micros(line.left_at)
+                self._stays[key].append(Stay(line.camera_id, line.zone_id, *span))
+            case _Queue() if line.end != "balked":
+                self._waits.append(Wait(line.till_id, _micros(line.joined_at), line.wait_s))
+            case _:
+                pass
+
+
+def _visible(boxes: Boxes) -> Boxes:
+    """Return the boxes of which enough can be seen; the score told how much."""
+    seen = boxes.where(boxes.score >= _LEAST_VISIBLE)
+    return Boxes(seen.at_us, seen.name, seen.xyxy, np.ones(len(seen)), seen.names, seen.frames_us)
+
+
+def _joined(stays: list[Stay]) -> list[Stay]:
+    """Return one person's stays in one zone, a step over its edge and back not counted as two."""
+    joined: list[Stay] = []
+    for stay in sorted(stays, key=lambda s: s.entered_us):
+        if joined and stay.entered_us - joined[-1].left_us <= _GRAZE_US:
+            last = joined.pop()
+            joined.append(last._replace(left_us=max(last.left_us, stay.left_us)))
+        else:
+            joined.append(stay)
+    return joined
+
+
+def _micros(instant: datetime) -> int:
+    if instant.tzinfo is None:
+        raise _Naive(f"{instant.isoformat()} has no UTC offset")
+    return microseconds(instant)

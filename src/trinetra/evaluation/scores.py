@@ -1,0 +1,80 @@
+"""A score and a sheet of them, as plain values for JSON and for a table."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trinetra.evaluation.intervals import Interval
+
+Unit = Literal["", "%", "s", "per 1,000 visits"]
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One figure, of what it is, how sure it is and on how many things it rests.
+
+    ``value`` is None where it was not measured; ``note`` then says why. ``truth`` and ``found`` are
+    the two figures that were compared, where there are such.
+    """
+
+    name: str
+    value: float | None
+    of: str = ""
+    unit: Unit = ""
+    interval: Interval | None = None
+    truth: float | None = None
+    found: float | None = None
+    n: int | None = None
+    note: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the score as plain values, without what it does not have."""
+        document: dict[str, object] = {"name": self.name, "value": rounded(self.value)}
+        optional: dict[str, object] = {
+            "of": self.of or None,
+            "unit": self.unit or None,
+            "interval": [rounded(end) for end in self.interval] if self.interval else None,
+            "truth": rounded(self.truth),
+            "found": rounded(self.found),
+            "n": self.n,
+            "note": self.note or None,
+        }
+        return document | {key: value for key, value in optional.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSheet:
+    """The scores of one kind; ``basis`` tells what was compared: frames, boxes, cameras."""
+
+    kind: str
+    scores: tuple[Score, ...]
+    basis: Mapping[str, object] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the sheet as plain values."""
+        return {
+            "kind": self.kind,
+            "basis": dict(self.basis),
+            "scores": [score.as_json() for score in self.scores],
+        }
+
+    def value(self, name: str, of: str = "") -> float | None:
+        """Return a figure of the sheet; raises KeyError when there is no such score."""
+        for score in self.scores:
+            if (score.name, score.of) == (name, of):
+                return score.value
+        raise KeyError(name, of)
+
+
+def share(part: float, whole: float) -> float | None:
+    """Return ``part / whole``, None where there is no whole."""
+    return part / whole if whole else None
+
+
+def rounded(value: float | None) -> float | None:
+    """Return the value with as many digits as are worth printing; None for what is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(value, _DIGITS)
