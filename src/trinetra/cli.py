@@ -1,74 +1,50 @@
-"""The command ``trinetra``: puts the groups of commands together and answers for their failures."""
+"""The command ``trinetra``: signals and exit codes, from its first moment to its last."""
 
-import os
+import signal
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
-import typer
-
-from trinetra import __version__
-from trinetra.commands import bench, demo, events, models, run, site
-from trinetra.commands.console import complain, print_text
-from trinetra.errors import TrinetraError
-from trinetra.telemetry import mask_urls
-
-app = typer.Typer(
-    name="trinetra",
-    no_args_is_help=True,
-    # Typer's own tracebacks could print local variables, and with them secrets.
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for group in (site, run, demo, models, events, bench):
-    group.register(app)
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag's value
-    if wanted:
-        print_text(f"trinetra {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    *,
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    """Turn the cameras a shop already has into answers."""
-    if debug:
-        os.environ["TRINETRA_DEBUG"] = "1"
+_CTRL_C = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """Run the command line; the exit code is 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run the command line.
+
+    The exit code is 1 for a failure, 2 for wrong usage, 130 for Ctrl-C and 143 for SIGTERM. A
+    platform that a signal asks to stop, and that drains in order, ends with 0.
+    """
+    _die_of_signals()
+    # Reading the program takes a second, in which a Ctrl-C must not end in a traceback either.
+    from trinetra.commands.application import run_command_line  # noqa: PLC0415
+
     try:
-        app()
-    except TrinetraError as failure:
-        if _debugging():
-            raise
-        complain(mask_urls(str(failure)))
-        sys.exit(1)
+        with _signals_unwind():
+            run_command_line()
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        _discard_output()
-        sys.exit(1)
+        sys.exit(_CTRL_C)
 
 
-def _debugging() -> bool:
-    """Return whether tracebacks are wanted, even where the settings cannot be read."""
-    return os.environ.get("TRINETRA_DEBUG", "").lower() in {"1", "true", "yes", "on"}
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Let a signal end the block by an exception, so that it tidies up behind itself."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        _die_of_signals()  # the interpreter, while it ends, would answer with a traceback
 
 
-def _discard_output() -> None:
-    """Keep the interpreter from flushing into the closed pipe again when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _die_of_signals() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

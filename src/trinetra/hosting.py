@@ -98,7 +98,7 @@ def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[asyncio.Event]:
-    """Provide an event that SIGINT and SIGTERM set; a second signal interrupts at once."""
+    """Provide an event that SIGINT and SIGTERM set; every further signal cancels this task."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     main = asyncio.current_task()
@@ -108,13 +108,21 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
             main.cancel()
         stop.set()
 
+    before = [signal.getsignal(number) for number in _SIGNALS]
     for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal)
     try:
         yield stop
     finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            loop.remove_signal_handler(number)  # which forgets what was there before
+            signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """Take no more notice of SIGINT and SIGTERM."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def health_app(

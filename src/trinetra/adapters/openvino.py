@@ -137,6 +137,9 @@ def _core(device: str) -> Any:
     process. So a thread that ends at once loads it, and the core is kept.
     """
     core = ov.Core()
+    # OpenVINO fills its table of types at its first use; two threads that come to this at the same
+    # time wait for ever, one for the table and the other for the interpreter's lock.
+    ov.Type.f32.to_dtype()
     with ThreadPoolExecutor(1) as loader, suppress(RuntimeError):  # told with the model's name
         loader.submit(core.get_property, device, properties.supported_properties).result()
     return core

@@ -259,7 +259,11 @@ class _Child:
         """
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", _CHILD_MODULE, stdin=pipe, stdout=pipe, stderr=pipe
+            *(sys.executable, "-P", "-m", _CHILD_MODULE),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            process_group=0,  # a Ctrl-C in the terminal is the parent's to answer
         )
         return cls(process, folder, hung_s, on_end)
 

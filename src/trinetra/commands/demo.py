@@ -1,6 +1,5 @@
 """``trinetra demo``: the platform on five real clips."""
 
-import asyncio
 import json
 import tempfile
 from collections.abc import Mapping
@@ -66,7 +65,7 @@ def demo(
     # A demo starts without memory, or its second run would know the people of the first.
     with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
         fresh = settings.model_copy(update={"data_dir": Path(folder)})
-        asyncio.run(run_platform(site, fresh, networks, starts, options, report=report))
+        run_platform(site, fresh, networks, starts, options, report=report)
 
 
 def demo_site(clips: Mapping[Role, Clip], *, loop: bool) -> Site:

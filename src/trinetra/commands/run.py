@@ -1,6 +1,5 @@
 """``trinetra run``: the whole platform on one machine."""
 
-import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,4 +38,4 @@ def run(site: _SiteFile, *, events: _Events = None, quiet: _Quiet = False) -> No
 
     options = RunOptions(events_path=events, live_view=output().is_terminal and not quiet)
     starts = {camera.camera_id: now for camera in loaded.cameras}
-    asyncio.run(run_platform(loaded, settings, networks, starts, options, report=report))
+    run_platform(loaded, settings, networks, starts, options, report=report)

@@ -13,7 +13,7 @@ from rich.live import Live
 from trinetra.commands.console import note, output
 from trinetra.commands.display import LiveView
 from trinetra.commands.progress import FetchProgress
-from trinetra.hosting import health_app, host, serving, stop_on_signals
+from trinetra.hosting import health_app, host, ignore_signals, serving, stop_on_signals
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.telemetry import configure_logging
@@ -42,7 +42,7 @@ def prepare_networks(settings: Settings) -> Networks:
     return load_networks(profile, files, settings)
 
 
-async def run_platform(
+def run_platform(
     site: Site,
     settings: Settings,
     networks: Networks,
@@ -54,22 +54,39 @@ async def run_platform(
     """Run until every source has ended or the user stops it, then report.
 
     The report is made while everything is still open, also after Ctrl-C and when the drain was cut
-    short.
+    short; that is what a second Ctrl-C does, which then raises KeyboardInterrupt.
     """
     configure_logging(
         as_json=settings.log_json,
         level="ERROR" if options.live_view else settings.log_level,
     )
     playback = Playback(started_at, in_step=options.in_step)
+    try:
+        asyncio.run(_run(site, settings, networks, playback, options, report))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        ignore_signals()  # what is left is to tidy up, which nobody has to wait for
+
+
+async def _run(
+    site: Site,
+    settings: Settings,
+    networks: Networks,
+    playback: Playback,
+    options: RunOptions,
+    report: Callable[[Platform, float], None],
+) -> None:
     begun = time.perf_counter()
-    async with embedded(
+    opening = embedded(
         site, settings, networks, playback, environ=os.environ, events_path=options.events_path
-    ) as platform:
-        try:
-            with stop_on_signals() as stop:
+    )
+    with stop_on_signals() as stop:
+        async with opening as platform:
+            try:
                 await _host(site, platform, settings, options, stop)
-        finally:
-            report(platform, time.perf_counter() - begun)
+            finally:
+                report(platform, time.perf_counter() - begun)
 
 
 async def _host(
