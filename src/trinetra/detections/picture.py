@@ -38,14 +38,18 @@ def open_picture(frame: Frame, limits: PictureLimits) -> Picture:
     """
     if frame.native_jpeg is not None:
         check_header(frame.native_jpeg, limits)
-    return Picture(frame, _content(frame, decode(frame.jpeg, limits)))
+    return Picture(frame, _content(frame, decode(frame.jpeg, limits, coarse=True)))
 
 
-def decode(jpeg: bytes, limits: PictureLimits) -> ImageBgr:
-    """Return the pixels of a JPEG; raises FrameRejected as ``open_picture`` does."""
+def decode(jpeg: bytes, limits: PictureLimits, *, coarse: bool = False) -> ImageBgr:
+    """Return the pixels of a JPEG; raises FrameRejected as ``open_picture`` does.
+
+    ``coarse`` takes a fifth less time and does not smooth the colours, which are stored at half
+    size: enough to find something, but not to tell whose face it is.
+    """
     check_header(jpeg, limits)
     try:
-        image: ImageBgr = simplejpeg.decode_jpeg(jpeg, "BGR")
+        image: ImageBgr = simplejpeg.decode_jpeg(jpeg, "BGR", fastdct=coarse, fastupsample=coarse)
     except ValueError as cause:
         raise FrameRejected(f"a picture cannot be decoded: {cause}") from cause
     return image
