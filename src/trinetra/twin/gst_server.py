@@ -24,11 +24,12 @@ _VERSIONS = {"GLib": "2.0", "Gst": "1.0", "GstApp": "1.0", "GstRtsp": "1.0", "Gs
 _ELEMENTS = ("appsrc", "rtph264pay", "rtpbin")
 _ROLE = "viewer"
 _SESSION_CLEANUP_S = 5
-# config-interval=-1: parameter sets go out with every key frame, so that a client may join there.
+# config-interval=0: the recording has parameter sets before every key frame; the payloader would put
+# them before every slice of it, which makes several pictures of one.
 _PIPELINE = (
     "( appsrc name=recording format=time is-live=false "
     'caps="video/x-h264,stream-format=byte-stream,alignment=au" '
-    "! rtph264pay name=pay0 pt=96 config-interval=-1 aggregate-mode=zero-latency )"
+    "! rtph264pay name=pay0 pt=96 config-interval=0 aggregate-mode=zero-latency )"
 )
 
 
@@ -49,7 +50,7 @@ class Loop:
     """A recording without an end: access unit ``n`` for every ``n`` from 0, with times that go on.
 
     ``period_ns`` is the length of one pass, from its first picture to the next pass's first. The
-    recording has to start with a key frame.
+    recording has to start with a key frame, and every key frame with its parameter sets.
     """
 
     def __init__(

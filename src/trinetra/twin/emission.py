@@ -1,0 +1,305 @@
+"""From what a camera sees to the events an inference-worker would publish, a stretch at a time."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.events.codec import encode
+from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox, Point
+from trinetra.twin.camera import Camera
+from trinetra.twin.faces import FaceBank, FacesSeen, find_faces, unusable_reasons
+from trinetra.twin.sensing import (
+    Bodies,
+    Found,
+    Rows,
+    cars_in_view,
+    detect,
+    false_positives,
+    people_in_view,
+)
+from trinetra.twin.streams import Part, stream
+from trinetra.twin.truth import FrameTruth, Seen
+from trinetra.twin.world import Drive, Stay, World
+from trinetra.values import EPOCH, EventId, Instant, after, derive_id, first_seq
+
+Array = NDArray[np.float64]
+Item = TypeVar("Item")
+STRETCH_S = 60.0
+MODELS = {"detect": "twin@1", "face_find": "twin@1", "face_embed": "twin@1"}
+_PERIOD_JITTER = 0.05
+_LATENCY_SIGMA = 0.35
+_truth_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Arrival:
+    """An event on the wire, at the microsecond since the epoch at which the log receives it."""
+
+    at_us: int
+    camera: int
+    seq: int
+    camera_id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one camera yields in a stretch: events, and the truth of its frames as JSON lines."""
+
+    arrivals: list[Arrival]
+    truth: list[tuple[int, int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """The frames of a stretch: ``t`` in seconds after the start of the run, and their numbers."""
+
+    t: Array
+    seq: list[int]
+    captured_at: list[Instant]
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+
+@dataclass
+class Emitter:
+    """One camera of a world; what it yields depends on the seed, the camera and the stretch."""
+
+    world: World
+    index: int
+    with_truth: bool = True
+    models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
+
+    @cached_property
+    def camera(self) -> Camera:
+        """The geometry of the view."""
+        return Camera(self.world.plan.views[self.index])
+
+    @cached_property
+    def _bank(self) -> FaceBank:
+        scenario = self.world.scenario
+        return FaceBank(scenario.seed, self.world.people, scenario.behaviour.look_alike_face)
+
+    @cached_property
+    def _spans(self) -> tuple[Array, Array]:
+        stays = self.world.stays
+        return np.array([s.path.start_s for s in stays]), np.array([s.path.end_s for s in stays])
+
+    def stretch(self, day: int, number: int) -> Stretch:
+        """Return what the camera yields in one stretch of a day's window."""
+        opens, closes = self.world.scenario.windows()[day]
+        begin = opens + number * STRETCH_S
+        rng = stream(self.world.scenario.seed, Part.CAMERA, self.index, day, number)
+        frames = self._frames(day, (begin, min(begin + STRETCH_S, closes)), rng)
+        if not len(frames):
+            return Stretch([], [])
+        if self._is_for_vehicles:
+            return self._vehicles(frames, rng)
+        return self._people(frames, rng)
+
+    @property
+    def _is_for_vehicles(self) -> bool:
+        return "person" not in self.camera.view.labels
+
+    def _frames(self, day: int, span: tuple[float, float], rng: np.random.Generator) -> _Frames:
+        fps = self.camera.view.fps
+        opens = self.world.scenario.windows()[day][0]
+        # The tolerance keeps a frame on a border in one stretch whatever its rounding.
+        first, last = (int(np.ceil((edge - opens) * fps - 1e-6)) for edge in span)
+        numbers = np.arange(first, max(first, last))
+        jitter = rng.uniform(0, _PERIOD_JITTER / fps, len(numbers))
+        micros = np.rint((opens + numbers / fps + jitter) * 1e6).astype(np.int64)
+        start = self.world.scenario.started_at
+        base = first_seq(after(start, opens))
+        start_us = microseconds(start)
+        return _Frames(
+            t=micros / 1e6,
+            seq=(numbers + base).tolist(),
+            captured_at=[_instant(start_us + us) for us in micros.tolist()],
+        )
+
+    # --- people -------------------------------------------------------------------------------
+
+    def _people(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
+        view, sensing = self.camera.view, self.world.scenario.sensing
+        stays = self._present(frames)
+        heights = np.array([stay.person.height_m for stay in stays])
+        bodies = people_in_view(self.camera, frames.t, stays, heights)
+        found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
+        objects = self._objects(len(frames), found, "person", rng)
+        faces = [()] * len(frames)
+        if view.reads_faces:
+            faces = self._faces(len(frames), bodies, stays, heights, rng)
+        names = [stay.person.person_id for stay in stays]
+        truth = self._truth(frames, bodies, names, "persons") if self.with_truth else []
+        return Stretch(self._arrivals(frames, objects, faces, rng), truth)
+
+    def _present(self, frames: _Frames) -> list[Stay]:
+        starts, ends = self._spans
+        there = np.flatnonzero((starts <= frames.t[-1]) & (ends >= frames.t[0]))
+        return [self.world.stays[int(i)] for i in there]
+
+    def _faces(
+        self,
+        count: int,
+        bodies: Bodies,
+        stays: list[Stay],
+        heights: Array,
+        rng: np.random.Generator,
+    ) -> list[tuple[FaceBox, ...]]:
+        seen = find_faces(self.camera, bodies, heights[bodies.who], rng)
+        reasons = unusable_reasons(seen, self.camera.view.min_face_px)
+        usable = [i for i, reason in enumerate(reasons) if reason is None]
+        shown = [(stays[int(bodies.who[seen.row[i]])], self.index) for i in usable]
+        photos = self._bank.photos(shown, seen.size_px[usable], rng)
+        packed: list[bytes | None] = [None] * len(seen)
+        for i, photo in zip(usable, photos, strict=True):
+            packed[i] = photo.tobytes()
+        boxes = _face_boxes(seen, reasons, packed)
+        return _by_frame(count, bodies.frame[seen.row], boxes)
+
+    # --- vehicles -----------------------------------------------------------------------------
+
+    def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
+        view, sensing = self.camera.view, self.world.scenario.sensing
+        drives = [d for d in self.world.drives if _overlaps(d, frames)]
+        bodies = cars_in_view(self.camera, frames.t, drives)
+        found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
+        objects = self._objects(len(frames), found, "car", rng)
+        names = [drive.vehicle_id for drive in drives]
+        truth = self._truth(frames, bodies, names, "vehicles") if self.with_truth else []
+        return Stretch(self._arrivals(frames, objects, [()] * len(frames), rng), truth)
+
+    # --- both ---------------------------------------------------------------------------------
+
+    def _objects(
+        self, count: int, found: Found, label: str, rng: np.random.Generator
+    ) -> list[tuple[ObjectBox, ...]]:
+        """Return the objects of each frame, best first, false ones among them."""
+        false = false_positives(self.camera, count, self.world.scenario.sensing, rng)
+        frame = np.concatenate([found.frame, false.frame])
+        xyxy = np.concatenate([found.xyxy, false.xyxy]).round(1)
+        score = np.concatenate([found.score, false.score]).round(3)
+        order = np.lexsort((-score, frame))
+        boxes = [
+            ObjectBox(label, mark, (x1, y1, x2, y2))
+            for mark, (x1, y1, x2, y2) in zip(
+                score[order].tolist(), xyxy[order].tolist(), strict=True
+            )
+        ]
+        return _by_frame(count, frame[order], boxes)
+
+    def _arrivals(
+        self,
+        frames: _Frames,
+        objects: list[tuple[ObjectBox, ...]],
+        faces: list[tuple[FaceBox, ...]],
+        rng: np.random.Generator,
+    ) -> list[Arrival]:
+        view, site_id = self.camera.view, self.world.plan.site_id
+        delays = self._delays(len(frames), rng)
+        start_us = microseconds(self.world.scenario.started_at)
+        due = np.rint((frames.t + delays) * 1e6).astype(np.int64) + start_us
+        camera_id, models = view.camera_id, self.models
+        arrivals = []
+        for number, (seq, captured_at, at_us) in enumerate(
+            zip(frames.seq, frames.captured_at, due.tolist(), strict=True)
+        ):
+            event = DetectionEvent(
+                event_id=EventId(derive_id("det", site_id, camera_id, captured_at, seq)),
+                site_id=site_id,
+                camera_id=camera_id,
+                captured_at=captured_at,
+                frame_seq=seq,
+                frame_width=view.width,
+                frame_height=view.height,
+                objects=objects[number],
+                faces=faces[number],
+                models=models,
+            )
+            arrivals.append(Arrival(at_us, self.index, seq, camera_id, encode(event)))
+        return arrivals
+
+    def _delays(self, count: int, rng: np.random.Generator) -> Array:
+        sensing = self.world.scenario.sensing
+        usual = sensing.latency_s * np.exp(rng.normal(0, _LATENCY_SIGMA, count))
+        extra = rng.exponential(sensing.late_mean_s, count)
+        late = rng.random(count) < sensing.late_share
+        return np.asarray(np.minimum(usual + late * extra, sensing.max_delay_s))
+
+    def _truth(
+        self, frames: _Frames, bodies: Bodies, names: list[str], kind: str
+    ) -> list[tuple[int, int, bytes]]:
+        boxes = bodies.xyxy.round(1).tolist()
+        visible = bodies.visible.round(2).tolist()
+        seen: list[Seen] = [
+            (names[who], x1, y1, x2, y2, share)
+            for who, (x1, y1, x2, y2), share in zip(
+                bodies.who.tolist(), boxes, visible, strict=True
+            )
+        ]
+        camera_id = self.camera.view.camera_id
+        lines = []
+        for number, rows in enumerate(_by_frame(len(frames), bodies.frame, seen)):
+            if rows:
+                at, seq = frames.captured_at[number], frames.seq[number]
+                line = FrameTruth(camera_id=camera_id, seq=seq, captured_at=at, **{kind: rows})
+                lines.append((microseconds(at), self.index, _truth_encoder.encode(line)))
+        return lines
+
+
+def _by_frame(count: int, frame: Rows, items: list[Item]) -> list[tuple[Item, ...]]:
+    """Return the items of each frame; ``frame`` rises."""
+    edges = np.searchsorted(frame, np.arange(count + 1)).tolist()
+    return [tuple(items[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _face_boxes(
+    seen: FacesSeen, reasons: list[str | None], packed: list[bytes | None]
+) -> list[FaceBox]:
+    quality = np.stack(
+        [seen.total, seen.size_px, seen.sharpness, seen.frontality, seen.exposure], axis=1
+    )
+    rows = zip(
+        seen.score.round(3).tolist(),
+        seen.xyxy.round(1).tolist(),
+        seen.landmarks.round(1).tolist(),
+        quality.round(3).tolist(),
+        packed,
+        reasons,
+        strict=True,
+    )
+    return [
+        FaceBox(score, _box(box), _points(points), FaceQuality(*measures), photo, reason)
+        for score, box, points, measures, photo, reason in rows
+    ]
+
+
+def _box(corners: list[float]) -> Box:
+    x1, y1, x2, y2 = corners
+    return x1, y1, x2, y2
+
+
+def _points(points: list[list[float]]) -> tuple[Point, Point, Point, Point, Point]:
+    a, b, c, d, e = ((x, y) for x, y in points)
+    return a, b, c, d, e
+
+
+def _overlaps(drive: Drive, frames: _Frames) -> bool:
+    return drive.path.start_s <= frames.t[-1] and drive.path.end_s >= frames.t[0]
+
+
+def microseconds(instant: Instant) -> int:
+    """Return whole microseconds since 1970."""
+    gone = instant - EPOCH
+    return (gone.days * 86_400 + gone.seconds) * 1_000_000 + gone.microseconds
+
+
+def _instant(micros: int) -> Instant:
+    return EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,64 @@
+"""A whole run: all cameras' events in the order in which the log receives them."""
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from trinetra.twin.emission import MODELS, STRETCH_S, Arrival, Emitter, microseconds
+from trinetra.twin.plan import FloorPlan
+from trinetra.twin.scenario import Scenario
+from trinetra.twin.store import simulate
+from trinetra.twin.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events that arrive in one stretch, in order, and the truth of its frames, as JSON."""
+
+    arrivals: list[Arrival]
+    frames: list[bytes]
+
+
+@dataclass
+class Twin:
+    """One run of a scenario on a floor plan; all it yields follows from these two.
+
+    ``models`` maps a task to the model version that events name.
+    """
+
+    plan: FloorPlan
+    scenario: Scenario
+    models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
+
+    @cached_property
+    def world(self) -> World:
+        """What happened."""
+        return simulate(self.plan, self.scenario)
+
+    def batches(self, *, with_truth: bool = True) -> Iterator[Batch]:
+        """Yield the run, a minute of recording at a time."""
+        cameras = range(len(self.plan.views))
+        emitters = [Emitter(self.world, index, with_truth, self.models) for index in cameras]
+        for day, (opens, closes) in enumerate(self.scenario.windows()):
+            late: list[Arrival] = []
+            for number in range(math.ceil((closes - opens) / STRETCH_S)):
+                parts = [emitter.stretch(day, number) for emitter in emitters]
+                late += [arrival for part in parts for arrival in part.arrivals]
+                late.sort()
+                end_us = self._start_us + round((opens + (number + 1) * STRETCH_S) * 1e6)
+                due = sum(arrival.at_us < end_us for arrival in late)
+                frames = [line for _, _, line in heapq.merge(*(part.truth for part in parts))]
+                yield Batch(late[:due], frames)
+                del late[:due]
+            yield Batch(late, [])
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Yield every event of the run as it arrives, without the truth of frames."""
+        for batch in self.batches(with_truth=False):
+            yield from batch.arrivals
+
+    @property
+    def _start_us(self) -> int:
+        return microseconds(self.scenario.started_at)

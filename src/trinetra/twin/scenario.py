@@ -1,0 +1,112 @@
+"""What a run is made of: how many come, how they behave, and how well cameras see.
+
+Sources: free walking speeds have mean 1.34 and deviation 0.26 m/s (Weidmann, Transporttechnik der
+Fussgaenger, 1993; Bohannon, Age and Ageing 26, 1997, found 1.27 to 1.46 m/s for adults under 70);
+shoppers are slower. Groups that form freely have sizes of a zero-truncated Poisson law (Coleman and
+James, Sociometry 24, 1961). Service times are log-normal (Brown et al., JASA 100, 2005), and so
+are most times that people take for a task (Limpert, Stahel and Abbt, BioScience 51, 2001). The
+medians themselves are this project's assumptions for a small supermarket.
+"""
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from trinetra.errors import ConfigurationError
+from trinetra.values import Instant
+
+DAY_S = 86_400.0
+MAX_WALKING_MPS = 2.0
+"""Nobody in the twin walks faster; a site file's default limit is 2.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A log-normal duration: its median, the deviation of its logarithm, and its bounds."""
+
+    median_s: float
+    sigma: float
+    least_s: float
+    most_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How shoppers decide; shares are of parties unless a name says otherwise.
+
+    ``balk_at`` is the mean queue length at which someone does not even join; ``jockey_lead`` how
+    much shorter another queue must be to change over. ``look_alike_share`` of the new people have
+    the face of someone before them, but for a share ``1 - look_alike_face`` of its variance.
+    """
+
+    speed_mps: float = 1.34
+    speed_deviation_mps: float = 0.26
+    shopping_pace: float = 0.75
+    group_rate: float = 0.6
+    regular_share: float = 0.25
+    car_share: float = 0.35
+    buyer_share: float = 0.7
+    shelves_mean: float = 2.5
+    shelf_stay: Duration = Duration(25.0, 0.8, 3.0, 300.0)
+    welcome_share: float = 0.4
+    welcome_stay: Duration = Duration(5.0, 0.5, 1.5, 20.0)
+    items: Duration = Duration(6.0, 0.8, 1.0, 80.0)
+    service_fixed_s: float = 18.0
+    service_per_item_s: float = 3.0
+    service_sigma: float = 0.35
+    patience: Duration = Duration(360.0, 0.6, 45.0, 3600.0)
+    balk_at: float = 7.0
+    jockey_share: float = 0.6
+    jockey_lead: int = 2
+    look_alike_share: float = 0.0
+    look_alike_face: float = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Sensing:
+    """How cameras, detectors and the network between them fail; shares are of detections or frames.
+
+    ``false_per_frame`` is the mean number of false positives. ``late_share`` of the frames arrive
+    later than the usual ``latency_s`` by an exponential time of mean ``late_mean_s``.
+    """
+
+    min_score: float = 0.35
+    miss_share: float = 0.02
+    jitter: float = 0.02
+    false_per_frame: float = 0.004
+    false_face_per_frame: float = 0.0005
+    latency_s: float = 0.12
+    late_share: float = 0.01
+    late_mean_s: float = 0.4
+    max_delay_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run. ``hours`` counts opening hours only: a day has ``open_hours`` of them.
+
+    Cameras record while the shop is open; the first day opens at ``started_at``. Raises
+    ConfigurationError for values that make no run.
+    """
+
+    seed: int = 1
+    shoppers_per_hour: float = 60.0
+    hours: float = 1.0
+    started_at: Instant = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    open_hours: float = 12.0
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    sensing: Sensing = field(default_factory=Sensing)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigurationError("the seed must not be negative: choose 0 or more")
+        if not (0 <= self.shoppers_per_hour < math.inf and 0 < self.hours < math.inf):
+            raise ConfigurationError("shoppers per hour and hours must be positive numbers")
+        if not 0 < self.open_hours <= DAY_S / 3600:
+            raise ConfigurationError("a day has between 0 and 24 opening hours")
+
+    def windows(self) -> list[tuple[float, float]]:
+        """Return when cameras record, one window a day, in seconds after ``started_at``."""
+        whole, rest = divmod(self.hours, self.open_hours)
+        hours = [self.open_hours] * int(whole) + ([rest] if rest > 0 else [])
+        return [(day * DAY_S, day * DAY_S + h * 3600) for day, h in enumerate(hours)]

@@ -1,0 +1,105 @@
+"""The twin at work: into files, or into the event log at a chosen rate."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from trinetra.errors import StorageFull
+from trinetra.events.topics import DETECTIONS
+from trinetra.ports import Clock, EventLog, Record
+from trinetra.twin.emission import Arrival
+from trinetra.twin.record import Recorder
+from trinetra.twin.run import Twin
+
+_APPEND_AT_ONCE = 256
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How much went into the log: events, and their payload in bytes."""
+
+    events: int
+    payload_bytes: int
+
+
+async def publish(
+    arrivals: Iterable[Arrival], log: EventLog, clock: Clock, speed: float | None = None
+) -> Published:
+    """Append events to the log as they arrive, ``speed`` times as fast as they happened.
+
+    Without a speed they go as fast as the log takes them. Raises EventLogUnavailable.
+    """
+    events = payload_bytes = 0
+    began_s = clock.monotonic()
+    first_us: int | None = None
+    for batch in _batches(arrivals, speed):
+        first_us = batch[0].at_us if first_us is None else first_us
+        if speed is not None:
+            due_s = began_s + (batch[-1].at_us - first_us) / 1e6 / speed
+            await clock.sleep(max(0.0, due_s - clock.monotonic()))
+        else:
+            await clock.sleep(0)  # let those who read have their turn
+        await log.append([Record(DETECTIONS, a.camera_id, a.payload) for a in batch])
+        events += len(batch)
+        payload_bytes += sum(len(arrival.payload) for arrival in batch)
+    return Published(events, payload_bytes)
+
+
+def _batches(arrivals: Iterable[Arrival], speed: float | None) -> Iterable[list[Arrival]]:
+    """Group events: by number at full speed, else by twentieths of a real second."""
+    if speed is None:
+        iterator = iter(arrivals)
+        while batch := list(itertools.islice(iterator, _APPEND_AT_ONCE)):
+            yield batch
+        return
+    span_us = 50_000 * speed
+    for _, group in itertools.groupby(arrivals, key=lambda a: a.at_us // span_us):
+        yield list(group)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How much went into each file."""
+
+    events: int
+    truths: int
+    transactions: int
+
+
+def write(twin: Twin, folder: Path) -> Written:
+    """Write ``events.jsonl``, ``truth.jsonl`` and ``pos.jsonl`` into a folder, made if need be.
+
+    Raises StorageFull when the folder takes no files.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            (folder / "events.jsonl").open("wb") as events,
+            (folder / "truth.jsonl").open("wb") as truth,
+            (folder / "pos.jsonl").open("wb") as pos,
+        ):
+            return _write(twin, events, truth, pos)
+    except OSError as cause:
+        raise StorageFull(f"{folder} cannot be written: {cause.strerror}; free space") from cause
+
+
+def _write(twin: Twin, events: BinaryIO, truth: BinaryIO, pos: BinaryIO) -> Written:
+    recorder = Recorder(twin.world)
+    truths = _put(truth, map(_encoder.encode, recorder.lines()))
+    transactions = _put(pos, map(_encoder.encode, recorder.transactions()))
+    count = 0
+    for batch in twin.batches():
+        count += _put(events, (arrival.payload for arrival in batch.arrivals))
+        truths += _put(truth, batch.frames)
+    return Written(count, truths, transactions)
+
+
+def _put(file: BinaryIO, lines: Iterable[bytes]) -> int:
+    chunk = [line + b"\n" for line in lines]
+    file.write(b"".join(chunk))
+    return len(chunk)

@@ -1,0 +1,184 @@
+"""The built-in shop: 24 by 16 metres, three tills, a car park, and a camera of every role.
+
+y=16 +-----------------------------------------------+
+     |  [welcome]   [aisle-west >]     [< aisle-east]|
+     |   camera      shelf    shelf   shelf    shelf |
+     |     |           shelf             shelf       |
+     |  [entrance]                                   |
+     |   camera               queues                 |
+     |     |               till  till  till          |
+y=0  +---door--------------[till camera]-------------+
+       street            x=24: [parking] and its gate to the east of the lane, south of the shop
+"""
+
+import math
+
+import numpy as np
+
+from trinetra.twin.camera import Camera
+from trinetra.twin.plan import CarPark, FloorPlan, Line, Mount, Point, Spot, Till, View, Zone
+from trinetra.values import CameraId, Role, SiteId
+
+_SOUTH, _EAST, _NORTH, _WEST = -math.pi / 2, 0.0, math.pi / 2, math.pi
+_VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
+_TILLS_X_M = (14.2, 16.4, 18.6)
+
+
+def _mount(x: float, y: float, z: float, yaw: float, tilt: float, hfov: float, m: float) -> Mount:
+    return Mount(x, y, z, yaw, math.radians(tilt), math.radians(hfov), m)
+
+
+def _in_picture(view: View, points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Return where floor points appear in a view, 0..1; those outside move to its edge."""
+    x, y = (np.array(axis, np.float64) for axis in zip(*points, strict=True))
+    u, v, _ = Camera(view).project(x, y, np.zeros_like(x))
+    near = np.clip(u / view.width, 0, 1), np.clip(v / view.height, 0, 1)
+    return tuple((round(float(a), 4), round(float(b), 4)) for a, b in zip(*near, strict=True))
+
+
+def _with_line(view: View, line_id: str, a: Point, b: Point) -> View:
+    start, end = _in_picture(view, (a, b))
+    return _replaced(view, lines=(*view.lines, Line(line_id, start, end)))
+
+
+def _with_zone(view: View, zone_id: str, kind: str, *corners: Point) -> View:
+    zone = Zone(zone_id, _in_picture(view, corners), kind)
+    return _replaced(view, zones=(*view.zones, zone))
+
+
+def _replaced(view: View, *, lines: tuple[Line, ...] = (), zones: tuple[Zone, ...] = ()) -> View:
+    return View(
+        view.camera_id,
+        view.role,
+        view.mount,
+        view.width,
+        view.height,
+        view.fps,
+        view.labels,
+        view.reads_faces,
+        view.min_face_px,
+        lines or view.lines,
+        zones or view.zones,
+    )
+
+
+def _entrance() -> View:
+    mount = _mount(4.0, 7.5, 2.8, _SOUTH, 17, 60, 8.5)
+    view = View(CameraId("entrance"), Role.ENTRANCE, mount, reads_faces=True)
+    # Who comes in walks towards the camera, downwards in its picture: from left to right of a-b.
+    return _with_line(view, "doorstep", (6.2, 1.0), (1.8, 1.0))
+
+
+def _welcome() -> View:
+    mount = _mount(4.0, 15.5, 2.2, _SOUTH, 13, 50, 9.0)
+    return View(CameraId("welcome"), Role.FACE, mount, fps=8.0, reads_faces=True)
+
+
+def _aisle_west() -> View:
+    mount = _mount(6.8, 13.0, 3.0, _EAST, 28, 78, 7.2)
+    view = View(CameraId("aisle-west"), Role.TRACKING, mount, 1280, 720)
+    view = _with_zone(
+        view, "drinks", "shelf", (10.0, 10.9), (12.2, 10.9), (12.2, 12.4), (10.0, 12.4)
+    )
+    return _with_zone(
+        view, "fruit", "shelf", (11.4, 13.6), (13.6, 13.6), (13.6, 15.2), (11.4, 15.2)
+    )
+
+
+def _aisle_east() -> View:
+    mount = _mount(23.6, 13.0, 3.0, _WEST, 28, 78, 7.2)
+    view = View(CameraId("aisle-east"), Role.TRACKING, mount, 1280, 720)
+    view = _with_zone(
+        view, "dairy", "shelf", (18.0, 10.9), (20.4, 10.9), (20.4, 12.4), (18.0, 12.4)
+    )
+    return _with_zone(
+        view, "bread", "shelf", (17.0, 13.6), (19.2, 13.6), (19.2, 15.2), (17.0, 15.2)
+    )
+
+
+def _till() -> View:
+    mount = _mount(16.4, 0.2, 2.8, _NORTH, 24, 78, 9.0)
+    view = View(CameraId("till"), Role.BILLING, mount, reads_faces=True)
+    view = _with_zone(view, "queue", "queue", (13.0, 4.75), (19.8, 4.75), (20.4, 9.0), (12.4, 9.0))
+    return _with_zone(view, "desk", "table", (13.3, 3.7), (19.5, 3.7), (19.5, 4.7), (13.3, 4.7))
+
+
+def _parking() -> View:
+    mount = _mount(3.0, -9.0, 5.0, _EAST, 18, 70, 26.0)
+    view = View(CameraId("parking"), Role.VEHICLE, mount, labels=_VEHICLES)
+    return _with_line(view, "gate", (24.0, -6.5), (24.0, -12.0))
+
+
+def _spots() -> tuple[Spot, ...]:
+    return (
+        Spot("street", -6.0, -5.0),
+        Spot("forecourt", 4.0, -4.0),
+        Spot("lot", 8.0, -5.5),
+        Spot("door", 4.0, 0.0),
+        Spot("hall", 4.0, 4.8),
+        Spot("welcome", 4.0, 9.6, "welcome", _NORTH),
+        Spot("corner", 5.0, 11.4),
+        Spot("west", 9.6, 13.0),
+        Spot("drinks", 11.0, 11.7, "shelf", _SOUTH),
+        Spot("fruit", 12.5, 14.3, "shelf", _NORTH),
+        Spot("middle", 15.2, 13.0),
+        Spot("east", 19.0, 13.0),
+        Spot("dairy", 19.2, 11.7, "shelf", _SOUTH),
+        Spot("bread", 18.2, 14.3, "shelf", _NORTH),
+        Spot("tills", 15.2, 9.6),
+        Spot("paid", 12.2, 3.0),
+        Spot("way-out", 6.4, 2.4),
+    )
+
+
+_WAYS = (
+    ("street", "forecourt"),
+    ("lot", "forecourt"),
+    ("forecourt", "door"),
+    ("door", "hall"),
+    ("hall", "welcome"),
+    ("welcome", "corner"),
+    ("corner", "west"),
+    ("west", "drinks"),
+    ("west", "fruit"),
+    ("west", "middle"),
+    ("drinks", "middle"),
+    ("fruit", "middle"),
+    ("middle", "east"),
+    ("middle", "dairy"),
+    ("middle", "bread"),
+    ("east", "dairy"),
+    ("east", "bread"),
+    ("middle", "tills"),
+    ("tills", "paid"),
+    ("paid", "way-out"),
+    ("way-out", "door"),
+)
+
+
+def built_in_shop() -> FloorPlan:
+    """Return the shop that the twin runs when no site file is given."""
+    tills = tuple(
+        Till(
+            till_id=f"till-{number}",
+            desk=(x, 4.2),
+            step=(0.0, 0.95),
+            facing_rad=_SOUTH,
+            cashier=(x + 0.9, 3.2),
+            approach="tills",
+            leave="paid",
+        )
+        for number, x in enumerate(_TILLS_X_M, start=1)
+    )
+    slots = tuple((x, -12.6) for x in (9.0, 12.0, 15.0, 18.0, 21.0))
+    return FloorPlan(
+        site_id=SiteId("twin-shop"),
+        views=(_entrance(), _welcome(), _aisle_west(), _aisle_east(), _till(), _parking()),
+        spots=_spots(),
+        ways=_WAYS,
+        street="street",
+        entry=("door", "hall", "welcome", "corner"),
+        exit=("way-out", "door"),
+        tills=tills,
+        car_park=CarPark(gate=(30.0, -9.0), lane_y_m=-9.0, slots=slots, walk="lot"),
+    )
