@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import av
 import av.error
 from av.bitstream import BitStreamFilterContext
+from av.video.frame import PictureType
 
 from trinetra.adapters.decoding import first_video_stream
 from trinetra.errors import ConfigurationError, SourceUnavailable
@@ -80,7 +81,9 @@ def _encoded(container: Any, stream: Any) -> Iterator[Any]:
             rate = stream.average_rate or _DEFAULT_RATE
             encoder = _encoder(frame.width, frame.height, rate, stream.time_base)
         picture = frame.reformat(encoder.width, encoder.height, "yuv420p")
-        picture.pict_type = "NONE"  # the first coding's picture types are no advice for this one
+        picture.pict_type = (
+            PictureType.NONE
+        )  # the first coding's picture types are no advice for this one
         yield from encoder.encode(picture)
     if encoder is not None:
         yield from encoder.encode(None)

@@ -24,8 +24,8 @@ _VERSIONS = {"GLib": "2.0", "Gst": "1.0", "GstApp": "1.0", "GstRtsp": "1.0", "Gs
 _ELEMENTS = ("appsrc", "rtph264pay", "rtpbin")
 _ROLE = "viewer"
 _SESSION_CLEANUP_S = 5
-# config-interval=0: the recording has parameter sets before every key frame; the payloader would put
-# them before every slice of it, which makes several pictures of one.
+# config-interval=0: the recording has parameter sets before every key frame; the payloader would
+# put them before every slice of it, which makes several pictures of one.
 _PIPELINE = (
     "( appsrc name=recording format=time is-live=false "
     'caps="video/x-h264,stream-format=byte-stream,alignment=au" '
