@@ -11,6 +11,7 @@ import zlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.events.codec import decode_frame, encode_frame
@@ -20,31 +21,48 @@ from trinetra.values import CameraId, Frame
 
 
 class _Signal:
-    """Wakes everyone who waits for something to change; a wait may be bounded on any clock."""
+    """Wakes those whose condition a change has made true; a wait may be bounded on any clock.
+
+    The conditions are asked at every change, which costs far less than waking a task to ask it.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._changed = asyncio.Event()
+        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        """Say that something has changed."""
+        for woken, ready in self._waiting.items():
+            if not woken.done() and ready():
+                woken.set_result(None)
 
-    async def wait(self) -> None:
-        await self._changed.wait()
+    async def wait(self, ready: Callable[[], bool]) -> None:
+        """Return when ``ready()`` holds."""
+        while not ready():
+            await self._woken(ready)
 
     async def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Return when ``ready()`` holds or the time is over."""
         if ready() or timeout_s <= 0:
             return
         timer = asyncio.ensure_future(self._clock.sleep(timeout_s))
+        timer.add_done_callback(self._on_time)
         try:
-            while not ready() and not timer.done():
-                change = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({change, timer}, return_when=asyncio.FIRST_COMPLETED)
-                change.cancel()
+            await self.wait(lambda: timer.done() or ready())
         finally:
+            timer.remove_done_callback(self._on_time)
             timer.cancel()
+
+    def _on_time(self, _timer: asyncio.Future[None]) -> None:
+        self.notify()
+
+    async def _woken(self, ready: Callable[[], bool]) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        self._waiting[woken] = ready
+        try:
+            await woken
+        finally:
+            del self._waiting[woken]
 
 
 # --- frames -----------------------------------------------------------------------------------
@@ -256,8 +274,7 @@ class MemoryEventLog:
     async def append(self, records: Sequence[Record]) -> None:
         """Append records in order; the partition follows from the key."""
         for record in records:
-            while self._backlog(_partition_of(record)) >= self._max_records:
-                await self.changed.wait()
+            await self.changed.wait(partial(self._has_room, _partition_of(record)))
         self._append_now(records)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> "MemorySubscription":
@@ -292,8 +309,8 @@ class MemoryEventLog:
             self._free(where)
         self.changed.notify()
 
-    def _backlog(self, where: TopicPartition) -> int:
-        return self.partition(where).end - self._slowest(where)
+    def _has_room(self, where: TopicPartition) -> bool:
+        return self.partition(where).end - self._slowest(where) < self._max_records
 
     def _slowest(self, where: TopicPartition) -> int:
         readers = [

@@ -67,7 +67,7 @@ class IngestPolicy:
     stalled_after_s: float = 3.0
     watch_every_s: float = 0.5
     max_lag: int = 16
-    lag_poll_s: float = 0.005
+    lag_poll_s: float = 0.01
     handoff_frames: int = 2
 
 
@@ -178,7 +178,7 @@ class StreamIngestor:
 
     async def _release(self, camera: "_Camera", frame: Frame, stopping: asyncio.Event) -> None:
         if camera.plan.pacing is Pacing.LOCKSTEP:
-            await _unless(stopping, self._append_in_step(camera, frame))
+            await self._append_in_step(camera, frame, stopping)
             return
         if camera.plan.pacing is Pacing.REALTIME:
             delay_s = release_delay_s(frame.captured_at, self._clock.now())
@@ -188,12 +188,16 @@ class StreamIngestor:
         await self._append(camera, frame)
         camera.lag = await self._buffer.lag(frame.camera_id)
 
-    async def _append_in_step(self, camera: "_Camera", frame: Frame) -> None:
+    async def _append_in_step(
+        self, camera: "_Camera", frame: Frame, stopping: asyncio.Event
+    ) -> None:
         async with self._replay.turn(frame):
-            while await self._buffer.lag(frame.camera_id) >= self._policy.max_lag:
+            while not stopping.is_set():
+                if await self._buffer.lag(frame.camera_id) < self._policy.max_lag:
+                    await self._append(camera, frame)
+                    return
                 # The buffer cannot tell when it has room, so it has to be asked.
                 await self._clock.sleep(self._policy.lag_poll_s)
-            await self._append(camera, frame)
 
     async def _append(self, camera: "_Camera", frame: Frame) -> None:
         camera.dropped("buffer_full", await self._buffer.append(frame))
