@@ -1,5 +1,6 @@
 """The command ``trinetra``: signals and exit codes, from its first moment to its last."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+_STDERR = 2
 _CTRL_C = 128 + signal.SIGINT
 
 
@@ -17,6 +19,7 @@ def main() -> None:
     platform that a signal asks to stop, and that drains in order, ends with 0.
     """
     _die_of_signals()
+    _open_closed_streams()
     # Reading the program takes a second, in which a Ctrl-C must not end in a traceback either.
     from trinetra.commands.application import run_command_line  # noqa: PLC0415
 
@@ -41,6 +44,19 @@ def _signals_unwind() -> Iterator[None]:
 def _die_of_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _open_closed_streams() -> None:
+    """Lead the standard streams that a service manager has closed to nowhere.
+
+    Otherwise the next files that are opened take their place, and get what is printed.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _exit(number: int, _frame: FrameType | None) -> NoReturn:

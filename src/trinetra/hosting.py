@@ -7,6 +7,7 @@ that nothing is lost between them.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -177,7 +178,12 @@ async def serving(app: Any, *, address: str, port: int) -> AsyncIterator[int]:
     listener = _bind(address, port)
     bound = int(listener.getsockname()[1])
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        app,
+        log_config=None,  # its own wants a standard output, which a service may not have
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
     server = _QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
@@ -194,6 +200,12 @@ def _bind(address: str, port: int) -> socket.socket:
         return socket.create_server((address, port), backlog=64)
     except OSError as cause:
         raise ConfigurationError(
-            f"cannot listen on {address}:{port} ({cause.strerror}); "
-            "stop what uses it, or set TRINETRA_HOST and the service's TRINETRA_*_PORT"
+            f"cannot listen on {address}:{port}: {_reason(cause)}; stop what uses it, or choose "
+            "another with TRINETRA_HOST and the service's TRINETRA_*_PORT "
+            "(TRINETRA_EMBEDDED_PORT where all run in one process)"
         ) from cause
+
+
+def _reason(cause: OSError) -> str:
+    """Return what the system said, without what ``create_server`` repeats of the address."""
+    return os.strerror(cause.errno).lower() if cause.errno and cause.errno > 0 else str(cause)

@@ -5,16 +5,18 @@ A subscriber like any other: it works in one process as well as beside a cluster
 
 import asyncio
 import errno
+import os
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
-from trinetra.errors import MalformedEvent, StorageFull
+from trinetra.errors import ConfigurationError, MalformedEvent, StorageFull, TrinetraError
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
     AlertEvent,
@@ -199,14 +201,18 @@ class EventRecorder:
         self.recent = RecentEvents()
         self._log = event_log
         self._path = path
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._ready = False
 
     def __enter__(self) -> Self:
-        """Open the file anew; raises StorageFull or OSError where it cannot be written."""
+        """Open the file anew; raises StorageFull or ConfigurationError where that fails."""
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("wb")
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                # Not buffered: what a full disk refuses would be tried again when it is closed.
+                self._file = self._path.open("wb", buffering=0)
+            except OSError as cause:
+                raise _unwritable(self._path, cause) from cause
         return self
 
     def __exit__(
@@ -254,14 +260,23 @@ class EventRecorder:
             self._write(delivery.value)
 
     def _write(self, line: bytes) -> None:
-        if self._file is None:
+        """Write a whole line or none of it. Raises StorageFull or ConfigurationError."""
+        if self._file is None or self._path is None:
             return
+        written, rest = 0, line + b"\n"
         try:
-            self._file.write(line + b"\n")
-            self._file.flush()
+            while written < len(rest):
+                written += self._file.write(rest[written:])
         except OSError as cause:
-            if cause.errno != errno.ENOSPC:
-                raise
-            raise StorageFull(
-                f"no space left for {self._path}; free some and start again"
-            ) from cause
+            if written:
+                self._file.seek(-written, os.SEEK_END)
+                self._file.truncate()
+            raise _unwritable(self._path, cause) from cause
+
+
+def _unwritable(path: Path, cause: OSError) -> TrinetraError:
+    if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFull(f"no space left for {path}; free some and start again")
+    return ConfigurationError(
+        f"{path} cannot be written: {(cause.strerror or str(cause)).lower()}; name another file"
+    )

@@ -42,6 +42,8 @@ def demo(
     """Run the whole platform on five real clips, each acting as a camera of one role."""
     if once and loop:
         raise typer.BadParameter("--once plays to the end, --loop never ends: choose one")
+    if summary is not None:
+        _write(summary, "", mode="a")  # told now rather than after the whole run
     settings = load_settings()
     networks = prepare_networks(settings)
     with FetchProgress() as progress:
@@ -54,7 +56,7 @@ def demo(
     def report(platform: Platform, seconds: float) -> None:
         print_summary(output(), site, platform, seconds)
         if summary is not None:
-            _write(summary, summarise(site, platform, seconds))
+            _write(summary, json.dumps(summarise(site, platform, seconds), indent=2) + "\n")
 
     options = RunOptions(
         in_step=once,
@@ -93,8 +95,10 @@ def _tell_origins(clips: Mapping[Role, Clip]) -> None:
         note(f"no clip for the {role.value} camera: it is left out")
 
 
-def _write(path: Path, summary: dict[str, object]) -> None:
+def _write(path: Path, text: str, *, mode: str = "w") -> None:
     try:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as cause:
-        raise StorageFull(f"{path} cannot be written: {cause.strerror}") from cause
+        reason = (cause.strerror or str(cause)).lower()
+        raise StorageFull(f"{path} cannot be written: {reason}; name another file") from cause

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,27 +77,37 @@ async def _run(
     options: RunOptions,
     report: Callable[[Platform, float], None],
 ) -> None:
-    begun = time.perf_counter()
     opening = embedded(
         site, settings, networks, playback, environ=os.environ, events_path=options.events_path
     )
     with stop_on_signals() as stop:
-        async with opening as platform:
+        async with opening as platform, _health_page(platform, settings, options):
+            begun = time.perf_counter()
             try:
-                await _host(site, platform, settings, options, stop)
+                with _live_view(site, platform, options):
+                    await host(
+                        platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s
+                    )
             finally:
                 report(platform, time.perf_counter() - begun)
 
 
-async def _host(
-    site: Site, platform: Platform, settings: Settings, options: RunOptions, stop: asyncio.Event
-) -> None:
-    async with AsyncExitStack() as stack:
-        if options.serves_health:
-            app = health_app(platform.services, platform.recorder.recent.watch)
-            serve = serving(app, address=settings.host, port=settings.embedded_port)
-            port = await stack.enter_async_context(serve)
-            note(f"on http://{settings.host}:{port} are /health/ready, /metrics and /events")
-        if options.live_view:
-            stack.enter_context(Live(LiveView(site, platform), console=output(), transient=True))
-        await host(platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s)
+@asynccontextmanager
+async def _health_page(
+    platform: Platform, settings: Settings, options: RunOptions
+) -> AsyncIterator[None]:
+    if not options.serves_health:
+        yield
+        return
+    app = health_app(platform.services, platform.recorder.recent.watch)
+    async with serving(app, address=settings.host, port=settings.embedded_port) as port:
+        note(f"on http://{settings.host}:{port} are /health/ready, /metrics and /events")
+        yield
+
+
+def _live_view(
+    site: Site, platform: Platform, options: RunOptions
+) -> AbstractContextManager[object]:
+    if not options.live_view:
+        return nullcontext()
+    return Live(LiveView(site, platform), console=output(), transient=True)
