@@ -4,7 +4,7 @@ import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
@@ -12,17 +12,25 @@ import typer
 from trinetra.commands.console import output
 from trinetra.commands.running import RunOptions, prepare_networks, run_platform
 from trinetra.commands.score_table import print_sheet
-from trinetra.errors import ConfigurationError
-from trinetra.evaluation.clip import ClipFindings, Counts, audit, check_counts
+from trinetra.errors import ConfigurationError, SourceUnavailable
+from trinetra.evaluation.clip import (
+    ClipFindings,
+    Counts,
+    LineCounts,
+    ZoneCounts,
+    audit,
+    check_counts,
+)
 from trinetra.evaluation.reading import read_events
 from trinetra.evaluation.reading.events import microseconds
 from trinetra.settings import Settings, load_settings
 from trinetra.site import Camera, FileSource, Site, load_site
-from trinetra.site.document import Document, Unreadable, decode_text, read_document
+from trinetra.site.document import Document, Loc, Unreadable, decode_text, read_document
 from trinetra.site.schema import Topology
 from trinetra.values import Role
 from trinetra.wiring.platform import Platform
 
+_Kind = TypeVar("_Kind")
 _Video = Annotated[
     Path, typer.Argument(metavar="VIDEO", help="The clip.", exists=True, dir_okay=False)
 ]
@@ -59,7 +67,8 @@ def audit_clip(
     )
     with tempfile.TemporaryDirectory(prefix="trinetra-audit-") as folder:
         # An audit starts without memory: who was seen before must not be known here.
-        settings = load_settings().model_copy(update={"data_dir": Path(folder)})
+        fresh = {"data_dir": Path(folder), "log_level": "ERROR"}
+        settings = load_settings().model_copy(update=fresh)
         found = _run(shop, settings, events or Path(folder) / "events.jsonl", quiet=as_json)
     print_sheet(audit(counted, found), as_json=as_json)
 
@@ -81,7 +90,7 @@ def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFi
     starts = {camera.camera_id: start}
     run_platform(shop, settings, networks, starts, options, report=note_problems)
     if problems:
-        raise ConfigurationError(f"the clip could not be read to its end: {problems[0]}")
+        raise SourceUnavailable(f"{camera.source.shown} cannot be read to its end: {problems[0]}")
     found = read_events(events)
     return ClipFindings(camera.id, microseconds(start), camera.reads_faces, found)
 
@@ -108,18 +117,31 @@ def read_counts(path: Path) -> Counts:
         fault = document.faults[0]
         place = f"{fault.place.line}:{fault.place.column}"
         raise ConfigurationError(f"{path}:{place}: {fault.message} ({fault.hint})")
+    _check_entries(document, path)
+    return _converted(document, path, (), Counts)
+
+
+def _check_entries(document: Document, path: Path) -> None:
+    """Check each line and zone by itself: errors do not tell the names of those."""
+    data = document.data if isinstance(document.data, dict) else {}
+    for section, kind in (("lines", LineCounts), ("zones", ZoneCounts)):
+        entries = data.get(section)
+        for name in entries if isinstance(entries, dict) else {}:
+            _converted(document, path, (section, name), kind)
+
+
+def _converted(document: Document, path: Path, loc: Loc, kind: type[_Kind]) -> _Kind:
+    value = document.data
+    for step in loc:
+        value = value[step]
     try:
-        return msgspec.convert(document.data, Counts)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as cause:
-        raise ConfigurationError(f"{path}:{_place_of(document, cause)}: {cause}") from cause
-
-
-def _place_of(document: Document, error: msgspec.ValidationError) -> str:
-    """Return line and column of what an error is about, from the path at its end."""
-    _, _, path = str(error).rpartition("`$")
-    steps = re.findall(r"[^.\[\]`]+", path)
-    place = document.place_of_value(tuple(int(s) if s.isdigit() else s for s in steps))
-    return f"{place.line}:{place.column}"
+        what, _, where = str(cause).partition(" - at `$")
+        steps = re.findall(r"[^.\[\]`]+", where)
+        inner = tuple(int(step) if step.isdigit() else step for step in steps)
+        place = document.place_of_value((*loc, *inner))
+        raise ConfigurationError(f"{path}:{place.line}:{place.column}: {what}") from cause
 
 
 def _shop(video: Path, site: Path | None, camera_id: str | None) -> Site:

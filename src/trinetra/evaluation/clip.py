@@ -82,15 +82,15 @@ def check_counts(counts: Counts, lines: Collection[str], zones: Collection[str])
 def audit(counts: Counts, clip: ClipFindings) -> ScoreSheet:
     """Return how far the platform agrees with the counts, and how sure that is.
 
-    ``agreement`` is the smaller of two sums over the larger one.
+    ``agreement`` is the smaller of two sums over the larger one; that of all crossings and stays
+    adds up those of each line and zone.
     """
-    scores = [*_people(counts, clip), *_lines(counts, clip), *_zones(counts, clip)]
-    sums = [s for s in scores if s.name == "agreement" and s.of != "most at once"]
-    least = sum(round(min(s.truth or 0, s.found or 0)) for s in sums)
-    most = sum(round(max(s.truth or 0, s.found or 0)) for s in sums)
-    if len(sums) > 1:
-        scores.append(_agreement_of("everything", least, most, None, None))
-    return ScoreSheet("clip", tuple(scores), {"camera": clip.camera, "confidence": CONFIDENCE})
+    happenings = [*_lines(counts, clip), *_zones(counts, clip)]
+    counts_of_events = [s for s in happenings if s.name == "agreement"]
+    if len(counts_of_events) > 1:
+        happenings.append(_together(counts_of_events))
+    scores = (*_people(counts, clip), *happenings)
+    return ScoreSheet("clip", scores, {"camera": clip.camera, "confidence": CONFIDENCE})
 
 
 def seconds_of(text: str) -> float:
@@ -167,6 +167,12 @@ def _compared(of: str, count: Count, found_us: list[int], start_us: int) -> Iter
 def agreement(of: str, counted: int, found: int) -> Score:
     """Return the smaller over the larger count, with the interval of a proportion."""
     return _agreement_of(of, min(counted, found), max(counted, found), counted, found)
+
+
+def _together(scores: list[Score]) -> Score:
+    sums = [(round(score.truth or 0), round(score.found or 0)) for score in scores]
+    least, most = sum(map(min, sums)), sum(map(max, sums))
+    return _agreement_of("all crossings and stays", least, most, None, None)
 
 
 def _agreement_of(of: str, least: int, most: int, counted: int | None, found: int | None) -> Score:
