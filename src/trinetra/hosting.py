@@ -13,9 +13,10 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Annotated, Any, Protocol
 
+import msgspec
 import uvicorn
 from fastapi import FastAPI, Query, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.telemetry import exposition, get_logger
@@ -38,7 +39,7 @@ class Service(Protocol):
         """Return whether the service does its work now."""
 
     def status(self) -> object:
-        """Return detail for the health page, as plain values."""
+        """Return detail for the health page: plain values, or dataclasses of such."""
 
 
 class DrainIncomplete(TrinetraError):
@@ -140,13 +141,13 @@ def health_app(
         return {"status": "live"}
 
     @app.get("/health/ready")
-    def ready() -> JSONResponse:
+    def ready() -> Response:
         detail = {s.name: {"ready": s.ready(), "detail": s.status()} for s in services}
         all_ready = all(service.ready() for service in services)
         state = "ready" if all_ready else "not ready"
-        return JSONResponse(
-            {"status": state, "services": detail}, status_code=200 if all_ready else 503
-        )
+        page = msgspec.json.encode({"status": state, "services": detail})
+        status_code = 200 if all_ready else 503
+        return Response(page, status_code=status_code, media_type="application/json")
 
     @app.get("/metrics")
     def metrics() -> Response:
