@@ -1,8 +1,9 @@
 """A camera's picture of the floor and of what stands on it: a pinhole with real perspective.
 
-The floor's points map to the picture by a homography (Hartley and Zisserman, Multiple View Geometry,
-2nd ed. 2004, sections 6.1 and 8.1.1); heights above the floor by the full projection. Sums are
-written out rather than left to a linear algebra library, so that no thread count changes a bit.
+The floor's points map to the picture by a homography (Hartley and Zisserman, Multiple View
+Geometry, 2nd ed. 2004, sections 6.1 and 8.1.1); heights above the floor by the full projection.
+Sums are written out rather than left to a linear algebra library, so that no thread count changes
+a bit.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Camera:
     @cached_property
     def image_to_floor(self) -> Array:
         """The homography ``(3, 3)`` from pixels to floor metres."""
-        return np.linalg.inv(self.floor_to_image)
+        return np.asarray(np.linalg.inv(self.floor_to_image), np.float64)
 
     @cached_property
     def far_row_px(self) -> float:

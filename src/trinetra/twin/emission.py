@@ -1,9 +1,10 @@
 """From what a camera sees to the events an inference-worker would publish, a stretch at a time."""
 
+import itertools
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from trinetra.events.codec import encode
 from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox, Point
 from trinetra.twin.camera import Camera
-from trinetra.twin.faces import FaceBank, FacesSeen, find_faces, unusable_reasons
+from trinetra.twin.embeddings import FaceBank
+from trinetra.twin.faces import FacesSeen, find_faces, unusable_reasons
 from trinetra.twin.sensing import (
     Bodies,
     Found,
@@ -67,6 +69,27 @@ class _Frames:
         return len(self.seq)
 
 
+Walker = TypeVar("Walker", Stay, Drive)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar(Generic[Walker]):
+    """Who is about when."""
+
+    walkers: tuple[Walker, ...]
+    starts: Array
+    ends: Array
+
+    @classmethod
+    def of(cls, walkers: tuple[Walker, ...]) -> "_Calendar[Walker]":
+        starts = np.array([walker.path.start_s for walker in walkers])
+        return cls(walkers, starts, np.array([walker.path.end_s for walker in walkers]))
+
+    def during(self, frames: _Frames) -> list[Walker]:
+        there = (self.starts <= frames.t[-1]) & (self.ends >= frames.t[0])
+        return [self.walkers[int(i)] for i in np.flatnonzero(there)]
+
+
 @dataclass
 class Emitter:
     """One camera of a world; what it yields depends on the seed, the camera and the stretch."""
@@ -87,9 +110,12 @@ class Emitter:
         return FaceBank(scenario.seed, self.world.people, scenario.behaviour.look_alike_face)
 
     @cached_property
-    def _spans(self) -> tuple[Array, Array]:
-        stays = self.world.stays
-        return np.array([s.path.start_s for s in stays]), np.array([s.path.end_s for s in stays])
+    def _stays(self) -> "_Calendar[Stay]":
+        return _Calendar.of(self.world.stays)
+
+    @cached_property
+    def _drives(self) -> "_Calendar[Drive]":
+        return _Calendar.of(self.world.drives)
 
     def stretch(self, day: int, number: int) -> Stretch:
         """Return what the camera yields in one stretch of a day's window."""
@@ -128,22 +154,17 @@ class Emitter:
 
     def _people(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
         view, sensing = self.camera.view, self.world.scenario.sensing
-        stays = self._present(frames)
+        stays = self._stays.during(frames)
         heights = np.array([stay.person.height_m for stay in stays])
         bodies = people_in_view(self.camera, frames.t, stays, heights)
         found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
         objects = self._objects(len(frames), found, "person", rng)
-        faces = [()] * len(frames)
+        faces: list[tuple[FaceBox, ...]] = [()] * len(frames)
         if view.reads_faces:
             faces = self._faces(len(frames), bodies, stays, heights, rng)
         names = [stay.person.person_id for stay in stays]
         truth = self._truth(frames, bodies, names, "persons") if self.with_truth else []
         return Stretch(self._arrivals(frames, objects, faces, rng), truth)
-
-    def _present(self, frames: _Frames) -> list[Stay]:
-        starts, ends = self._spans
-        there = np.flatnonzero((starts <= frames.t[-1]) & (ends >= frames.t[0]))
-        return [self.world.stays[int(i)] for i in there]
 
     def _faces(
         self,
@@ -168,13 +189,14 @@ class Emitter:
 
     def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
         view, sensing = self.camera.view, self.world.scenario.sensing
-        drives = [d for d in self.world.drives if _overlaps(d, frames)]
+        drives = self._drives.during(frames)
         bodies = cars_in_view(self.camera, frames.t, drives)
         found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
         objects = self._objects(len(frames), found, "car", rng)
         names = [drive.vehicle_id for drive in drives]
         truth = self._truth(frames, bodies, names, "vehicles") if self.with_truth else []
-        return Stretch(self._arrivals(frames, objects, [()] * len(frames), rng), truth)
+        none: list[tuple[FaceBox, ...]] = [()] * len(frames)
+        return Stretch(self._arrivals(frames, objects, none, rng), truth)
 
     # --- both ---------------------------------------------------------------------------------
 
@@ -257,7 +279,7 @@ class Emitter:
 def _by_frame(count: int, frame: Rows, items: list[Item]) -> list[tuple[Item, ...]]:
     """Return the items of each frame; ``frame`` rises."""
     edges = np.searchsorted(frame, np.arange(count + 1)).tolist()
-    return [tuple(items[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [tuple(items[a:b]) for a, b in itertools.pairwise(edges)]
 
 
 def _face_boxes(
@@ -289,10 +311,6 @@ def _box(corners: list[float]) -> Box:
 def _points(points: list[list[float]]) -> tuple[Point, Point, Point, Point, Point]:
     a, b, c, d, e = ((x, y) for x, y in points)
     return a, b, c, d, e
-
-
-def _overlaps(drive: Drive, frames: _Frames) -> bool:
-    return drive.path.start_s <= frames.t[-1] and drive.path.end_s >= frames.t[0]
 
 
 def microseconds(instant: Instant) -> int:

@@ -1,22 +1,18 @@
-"""Faces as a face reader would report them: landmarks, quality, and embeddings of the right spread.
+"""Faces as a face reader would report them: boxes, landmarks and quality.
 
 A head is a plane of eyes and mouth with a nose before it, turned by where its owner looks. The
 measures of quality are those of the inference-worker, taken from the same geometry.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.twin.camera import Camera
-from trinetra.twin.people import Person
 from trinetra.twin.sensing import Bodies, Rows, hidden_share
-from trinetra.twin.streams import Part, stream
-from trinetra.twin.world import Stay
 
 Array = NDArray[np.float64]
-Vectors = NDArray[np.float32]
 _HEAD_WIDTH_M, _HEAD_HEIGHT_M = 0.15, 0.20
 _HEAD_CENTRE_M = 0.12
 """How far the middle of the face lies below the crown."""
@@ -36,6 +32,11 @@ _EXPOSURE_S = 1 / 60
 _SIZE_PX = (16.0, 64.0)
 _NOSE_HEIGHT, _NOSE_REACH = 0.55, 0.45
 _DETECTOR_SIDE_PX = 640
+_COVERED_SHARE = 0.4
+_BADLY_LIT_SHARE, _BADLY_LIT = 0.02, 0.15
+"""So many faces have so much of the exposure they should have."""
+_LEAST = {"exposure": 0.2, "frontality": 0.25, "sharpness": 0.2, "total": 0.3}
+"""Below these the inference-worker gives a face no embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +142,16 @@ def _covered(bodies: Bodies, xyxy: Array) -> NDArray[np.bool_]:
         far = np.flatnonzero(bodies.frame[lag:] == bodies.frame[:-lag]) + lag
         if not len(far):
             break
-        covered[far] |= hidden_share(xyxy[far], bodies.xyxy[far - lag]) > 0.4
+        covered[far] |= hidden_share(xyxy[far], bodies.xyxy[far - lag]) > _COVERED_SHARE
     return covered
 
 
 def _exposure(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
-    """Return exposures 0..1 and whether they err on the bright side; one face in 50 is bad."""
+    """Return exposures 0..1, and whether they err on the bright side."""
     exposure = np.clip(1 - np.abs(rng.normal(0, 0.1, n)), 0, 1)
-    bad = rng.random(n) < 0.02
-    return np.where(bad, exposure * 0.15, exposure), rng.random(n) < 0.5
+    bad = rng.random(n) < _BADLY_LIT_SHARE
+    is_bright = rng.integers(0, 2, n).astype(np.bool_)
+    return np.where(bad, exposure * _BADLY_LIT, exposure), is_bright
 
 
 def _landmarks(u: Array, v: Array, px_per_m: Array, yaw: Array, pitch: Array) -> Array:
@@ -182,10 +184,10 @@ def unusable_reasons(faces: FacesSeen, min_face_px: float) -> list[str | None]:
     dark_or_bright = np.where(faces.is_bright, "too_bright", "too_dark")
     verdicts = (
         (faces.size_px < min_face_px, "too_small"),
-        (faces.exposure < 0.2, dark_or_bright),
-        (faces.frontality < 0.25, "turned_away"),
-        (faces.sharpness < 0.2, "blurred"),
-        (faces.total < 0.3, "poor"),
+        (faces.exposure < _LEAST["exposure"], dark_or_bright),
+        (faces.frontality < _LEAST["frontality"], "turned_away"),
+        (faces.sharpness < _LEAST["sharpness"], "blurred"),
+        (faces.total < _LEAST["total"], "poor"),
     )
     reason = np.full(len(faces), "", dtype="U12")
     for fails, name in reversed(verdicts):
@@ -195,98 +197,3 @@ def unusable_reasons(faces: FacesSeen, min_face_px: float) -> list[str | None]:
 
 def _wrapped(angle: Array) -> Array:
     return np.asarray((angle + np.pi) % (2 * np.pi) - np.pi)
-
-
-# --- embeddings -------------------------------------------------------------------------------
-
-DIMENSION = 512
-_SPREAD_DIMENSIONS = 50.0
-"""Variance falls off by e every so many dimensions: 100 effective ones, as impostors' cosines show."""
-_DIFFERENT = 0.028
-_OCCASION_SHARE = 0.5
-"""Half of what changes between two photos changes only from one occasion to the next."""
-_GOOD_COSINE = 0.71
-_SIZES_PX = (16.0, 24.0, 32.0, 48.0)
-_COSINES = (0.35, 0.51, 0.655, _GOOD_COSINE)
-"""Mean cosine of two photos of one person by size of the face, from true accept rates at 0.45."""
-_LIKENESS_DEVIATION = 0.055
-_MAX_OCCASIONS = 10_000
-
-
-def _spread() -> Vectors:
-    variance = np.exp(-np.arange(DIMENSION) / _SPREAD_DIMENSIONS)
-    return np.sqrt(variance / variance.sum()).astype(np.float32)
-
-
-@dataclass(slots=True)
-class FaceBank:
-    """Everybody's face as a direction, and photos of it.
-
-    A photo is ``q * face + sqrt(1 - q^2) * rest``: two photos of one person have cosine ``q^2`` on
-    average. ``rest`` is drawn half per visit and camera, half per frame, so that the photos of one
-    track resemble each other more than those of two days do.
-    """
-
-    seed: int
-    people: tuple[Person, ...]
-    look_alike_face: float
-    _scale: Vectors = field(default_factory=_spread)
-    _faces: dict[int, Vectors] = field(default_factory=dict)
-    _occasions: dict[tuple[int, int], tuple[Vectors, float]] = field(default_factory=dict)
-    _common: Vectors | None = None
-
-    def photos(
-        self, shown: list[tuple[Stay, int]], size_px: Array, rng: np.random.Generator
-    ) -> NDArray[np.float16]:
-        """Return unit embeddings ``(n, 512)`` of who is shown, on which camera by its index."""
-        if not shown:
-            return np.zeros((0, DIMENSION), np.float16)
-        faces = np.stack([self.face(stay.person.index) for stay, _ in shown])
-        occasions = [self._occasion(stay.index, camera) for stay, camera in shown]
-        steady = np.stack([vector for vector, _ in occasions])
-        luck = np.array([deviation for _, deviation in occasions])
-        fresh = rng.standard_normal(faces.shape, np.float32) * self._scale
-        likeness = np.sqrt(np.interp(size_px, _SIZES_PX, _COSINES)) + luck
-        q = np.clip(likeness, 0.3, 0.97).astype(np.float32)[:, None]
-        rest = np.float32(np.sqrt(_OCCASION_SHARE)) * steady
-        rest += np.float32(np.sqrt(1 - _OCCASION_SHARE)) * fresh
-        photos = q * faces + np.sqrt(1 - q * q) * rest
-        norm = np.sqrt((photos * photos).sum(axis=1, keepdims=True))
-        return np.asarray((photos / norm).astype("<f2"))
-
-    def face(self, person: int) -> Vectors:
-        """Return the direction ``(512,)`` of somebody's face."""
-        if person not in self._faces:
-            own = self._draw(stream(self.seed, Part.FACE, person))
-            if (twin := self.people[person].look_alike_of) is not None:
-                shared = np.float32(self.look_alike_face)
-                base = self.face(twin) - np.float32(np.sqrt(_DIFFERENT)) * self._mean_face()
-                own = np.sqrt(shared) * base / _norm(base) + np.sqrt(1 - shared) * own
-            mixed = np.float32(np.sqrt(_DIFFERENT)) * self._mean_face()
-            mixed = mixed + np.float32(np.sqrt(1 - _DIFFERENT)) * own
-            self._faces[person] = mixed / _norm(mixed)
-        return self._faces[person]
-
-    def _mean_face(self) -> Vectors:
-        """Return what all faces have in common: it gives strangers their mean cosine of 0.02."""
-        if self._common is None:
-            self._common = self._draw(stream(self.seed, Part.COMMON_FACE))
-        return self._common
-
-    def _occasion(self, stay: int, camera: int) -> tuple[Vectors, float]:
-        key = (stay, camera)
-        if key not in self._occasions:
-            if len(self._occasions) >= _MAX_OCCASIONS:
-                self._occasions.clear()  # they come out the same when drawn again
-            rng = stream(self.seed, Part.OCCASION, stay, camera)
-            luck = float(rng.normal(0, _LIKENESS_DEVIATION))
-            self._occasions[key] = (self._draw(rng), luck)
-        return self._occasions[key]
-
-    def _draw(self, rng: np.random.Generator) -> Vectors:
-        vector = rng.standard_normal(DIMENSION, np.float32) * self._scale
-        return np.asarray(vector / _norm(vector))
-
-
-def _norm(vector: Vectors) -> np.float32:
-    return np.float32(np.sqrt((vector * vector).sum()))

@@ -1,4 +1,4 @@
-"""A floor plan for somebody's site: views as the site file has them, on a floor made up around them.
+"""A floor plan for somebody's site: the views it names, on a floor made up around them.
 
 A site file tells what cameras see, not where they hang. So each view gets the mount that suits its
 role, and the views stand in a row along a corridor, as far apart as the site file says that one
@@ -6,11 +6,13 @@ has to walk between them, or farther. Lines and zones stay where they are in the
 cross the lines, stop where zones lie on the floor, and queue from the desk through the queue.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trinetra.twin.camera import Camera
 from trinetra.twin.plan import CarPark, FloorPlan, Line, Mount, Point, Spot, Till, View, Zone
@@ -22,6 +24,7 @@ _CLEAR_M = 1.5
 _LEAST_GAP_M = 1.0
 _STEP_M = 0.95
 _LANE_M, _SLOT_M = -30.0, 3.6
+_KERB_X_M = -25.0
 _MOUNTS = {
     Role.ENTRANCE: (2.8, 17.0, 60.0, 8.5),
     Role.FACE: (2.2, 13.0, 50.0, 9.0),
@@ -129,13 +132,11 @@ class _Builder:
         corner = self._corridor(f"{view.camera_id}:way", view.mount.x_m)
         far, near = self._far_and_near(view)
         first = self._spot(f"{view.camera_id}:far", far)
-        kind = "welcome" if view.role in {Role.FACE, Role.ENTRANCE} else "way"
         last = f"{view.camera_id}:near"
-        self._spots.append(
-            Spot(last, *near, "welcome" if kind == "welcome" else "way", math.pi / 2)
-        )
+        is_welcome = view.role in {Role.FACE, Role.ENTRANCE}
+        self._spots.append(Spot(last, *near, "welcome" if is_welcome else "way", math.pi / 2))
         self._ways += [(corner, first), (first, last)]
-        if kind == "welcome":
+        if is_welcome:
             self._entry.append(last)
         if view.role is Role.BILLING:
             self._till(view, far, near)
@@ -151,6 +152,7 @@ class _Builder:
             self._spot(street, (-20.0, _CORRIDOR_Y_M))
             if self._views:
                 self._ways.append((street, f"{self._views[0].camera_id}:way"))
+        car_park = self._car_park(views)
         return FloorPlan(
             site_id=site_id,
             views=tuple(views[sketch.camera_id] for sketch in sketches),
@@ -160,7 +162,7 @@ class _Builder:
             entry=tuple(self._entry),
             exit=(),
             tills=tuple(self._tills),
-            car_park=self._car_park(views),
+            car_park=car_park,
         )
 
     def _door(self, view: View) -> None:
@@ -181,8 +183,7 @@ class _Builder:
             self._spot("past", (past_x, beyond[1])),
             self._corridor("foyer", past_x),
         ]
-        self._ways += list(zip(names[:-2], names[1:-1], strict=True))
-        self._ways.append((names[-2], names[-1]))
+        self._ways += itertools.pairwise(names)
         self._entry.append("foyer")
 
     def _sides(self, view: View) -> tuple[Point, Point]:
@@ -191,7 +192,7 @@ class _Builder:
             return self._far_and_near(view)
         (ax, ay), (bx, by) = view.lines[0].a, view.lines[0].b
         middle = (ax + bx) / 2, (ay + by) / 2
-        # The right of a-b in a picture whose rows go down; a short step in it, then long on the floor.
+        # To the right of a-b where rows go down: a short step, lengthened on the floor.
         nx, ny = -(by - ay), bx - ax
         size = math.hypot(nx, ny)
         step = 0.02 / size
@@ -239,8 +240,15 @@ class _Builder:
         if not lots:
             return None
         x, y, reach = lots[0].mount.x_m, lots[0].mount.y_m, lots[0].mount.reach_m
-        self._spot("lot", (x, y + 12.0))
-        self._ways.append(("lot", "street"))
+        # Round the views, so that nobody walks over the line before coming in.
+        street_y = next(spot.y_m for spot in self._spots if spot.name == "street")
+        around = [
+            self._spot("lot", (x, y + 12.0)),
+            self._spot("kerb", (_KERB_X_M, y + 12.0)),
+            self._spot("pavement", (_KERB_X_M, street_y)),
+            "street",
+        ]
+        self._ways += itertools.pairwise(around)
         slots = tuple((x + 9.0 + 3.0 * i, y - _SLOT_M) for i in range(5))
         return CarPark((x + reach + 2.0, y), y, slots, "lot")
 
@@ -293,7 +301,8 @@ def gaps_m(plan: FloorPlan) -> dict[tuple[CameraId, CameraId], float]:
     return found
 
 
-def _along_ways(plan: FloorPlan) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+def _along_ways(plan: FloorPlan) -> NDArray[np.float64]:
+    """Return points ``(n, 2)`` on all ways."""
     places = {spot.name: (spot.x_m, spot.y_m) for spot in plan.spots}
     share = np.linspace(0, 1, 41)[:, None]
     parts = [np.array(places[a]) * (1 - share) + np.array(places[b]) * share for a, b in plan.ways]

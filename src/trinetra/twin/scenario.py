@@ -36,7 +36,7 @@ class Behaviour:
 
     ``balk_at`` is the mean queue length at which someone does not even join; ``jockey_lead`` how
     much shorter another queue must be to change over. ``look_alike_share`` of the new people have
-    the face of someone before them, but for a share ``1 - look_alike_face`` of its variance.
+    nearly the face of someone before them: the two faces' cosine is ``look_alike_face``.
     """
 
     speed_mps: float = 1.34

@@ -16,6 +16,8 @@ from trinetra.twin.record import Recorder
 from trinetra.twin.run import Twin
 
 _APPEND_AT_ONCE = 256
+_TICK_US = 50_000
+_LONGEST_PAUSE_US = 60_000_000
 _encoder = msgspec.json.Encoder()
 
 
@@ -32,18 +34,19 @@ async def publish(
 ) -> Published:
     """Append events to the log as they arrive, ``speed`` times as fast as they happened.
 
-    Without a speed they go as fast as the log takes them. Raises EventLogUnavailable.
+    Without a speed they go as fast as the log takes them. Nights, when no camera records, are cut
+    short. Raises EventLogUnavailable.
     """
     events = payload_bytes = 0
+    elapsed_us, before_us = 0, None
     began_s = clock.monotonic()
-    first_us: int | None = None
     for batch in _batches(arrivals, speed):
-        first_us = batch[0].at_us if first_us is None else first_us
-        if speed is not None:
-            due_s = began_s + (batch[-1].at_us - first_us) / 1e6 / speed
-            await clock.sleep(max(0.0, due_s - clock.monotonic()))
-        else:
-            await clock.sleep(0)  # let those who read have their turn
+        at_us = batch[-1].at_us
+        elapsed_us += 0 if before_us is None else min(at_us - before_us, _LONGEST_PAUSE_US)
+        before_us = at_us
+        late_s = clock.monotonic() - began_s
+        # At full speed this only lets those who read have their turn.
+        await clock.sleep(max(0.0, elapsed_us / 1e6 / speed - late_s) if speed else 0.0)
         await log.append([Record(DETECTIONS, a.camera_id, a.payload) for a in batch])
         events += len(batch)
         payload_bytes += sum(len(arrival.payload) for arrival in batch)
@@ -57,7 +60,7 @@ def _batches(arrivals: Iterable[Arrival], speed: float | None) -> Iterable[list[
         while batch := list(itertools.islice(iterator, _APPEND_AT_ONCE)):
             yield batch
         return
-    span_us = 50_000 * speed
+    span_us = _TICK_US * speed
     for _, group in itertools.groupby(arrivals, key=lambda a: a.at_us // span_us):
         yield list(group)
 

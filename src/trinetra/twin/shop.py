@@ -12,6 +12,7 @@ y=0  +---door--------------[till camera]-------------+
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,28 +39,12 @@ def _in_picture(view: View, points: tuple[Point, ...]) -> tuple[Point, ...]:
 
 def _with_line(view: View, line_id: str, a: Point, b: Point) -> View:
     start, end = _in_picture(view, (a, b))
-    return _replaced(view, lines=(*view.lines, Line(line_id, start, end)))
+    return replace(view, lines=(*view.lines, Line(line_id, start, end)))
 
 
 def _with_zone(view: View, zone_id: str, kind: str, *corners: Point) -> View:
     zone = Zone(zone_id, _in_picture(view, corners), kind)
-    return _replaced(view, zones=(*view.zones, zone))
-
-
-def _replaced(view: View, *, lines: tuple[Line, ...] = (), zones: tuple[Zone, ...] = ()) -> View:
-    return View(
-        view.camera_id,
-        view.role,
-        view.mount,
-        view.width,
-        view.height,
-        view.fps,
-        view.labels,
-        view.reads_faces,
-        view.min_face_px,
-        lines or view.lines,
-        zones or view.zones,
-    )
+    return replace(view, zones=(*view.zones, zone))
 
 
 def _entrance() -> View:

@@ -113,8 +113,8 @@ class StayTruth(Truth, frozen=True, kw_only=True, tag="stay"):
 class QueueTruth(Truth, frozen=True, kw_only=True, tag="queue"):
     """One party at the tills.
 
-    ``wait_s`` runs from joining to being served, or to giving up; ``changes`` counts changes of line;
-    ``till_id`` is the last one, absent for a party that balked.
+    ``wait_s`` runs from joining to being served, or to giving up; ``changes`` counts how often the
+    line was changed; ``till_id`` is the last one, absent for a party that balked.
     """
 
     party_id: str

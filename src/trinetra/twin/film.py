@@ -1,0 +1,194 @@
+"""The twin's world as films: which figures each picture shows, and the scenery of a floor plan."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.twin.camera import Camera
+from trinetra.twin.plan import FloorPlan, Point, Spot, Till
+from trinetra.twin.render import (
+    CAR_M,
+    Block,
+    CameraView,
+    Car,
+    Colour,
+    Figure,
+    FloorView,
+    Rectangle,
+    Scenery,
+    coat_colour,
+)
+from trinetra.twin.walks import Path
+from trinetra.twin.world import World
+from trinetra.values import ImageBgr, after
+
+Array = NDArray[np.float64]
+TOP_FPS = 5.0
+_STRETCH_S = 60.0
+_WALL_GAP_M = 0.5
+_DOOR_ASIDE_M = 2.5
+_SHELF_AWAY_M = 0.75
+_SHELF_M = (1.9, 0.5, 1.35)
+_COUNTER_M = (0.5, 1.9, 0.95)
+_WOOD: Colour = (150, 172, 190)
+_STEEL: Colour = (176, 170, 164)
+_LINE_M = 0.1
+_STRIDE_M = 0.75
+_STANDING_MPS = 0.3
+_AROUND_M = 1.5
+
+
+@dataclass(frozen=True)
+class Films:
+    """Draws the films of a run: one for every camera, and one of the floor from above."""
+
+    world: World
+
+    @cached_property
+    def scenery(self) -> Scenery:
+        """The shop as it is drawn."""
+        return scenery_of(self.world.plan)
+
+    def names(self) -> list[str]:
+        """Return the cameras' ids."""
+        return [view.camera_id for view in self.world.plan.views]
+
+    def camera(self, index: int) -> Iterator[ImageBgr]:
+        """Yield one camera's pictures, at its own rate and size, over all opening hours."""
+        view = self.world.plan.views[index]
+        drawn = CameraView(Camera(view), self.scenery)
+        for caption, figures, cars in self._moments(view.fps):
+            yield drawn.draw(figures, cars, f"{view.camera_id}  {caption}")
+
+    def top(self) -> FloorView:
+        """Return the view from above, for its size."""
+        plan = self.world.plan
+        cameras = tuple(Camera(view) for view in plan.views)
+        return FloorView(self.scenery, cameras, area_of(plan, self.scenery))
+
+    def floor(self) -> Iterator[ImageBgr]:
+        """Yield the pictures from above, at ``TOP_FPS``."""
+        drawn = self.top()
+        for caption, figures, cars in self._moments(TOP_FPS):
+            yield drawn.draw(figures, cars, f"{caption}   {len(figures)} people")
+
+    def _moments(self, fps: float) -> Iterator[tuple[str, list[Figure], list[Car]]]:
+        for opens, closes in self.world.scenario.windows():
+            for stretch in range(math.ceil((closes - opens) / _STRETCH_S)):
+                begin = opens + stretch * _STRETCH_S
+                end = min(begin + _STRETCH_S, closes)
+                first, last = (math.ceil((edge - opens) * fps - 1e-6) for edge in (begin, end))
+                yield from self._stretch(opens + np.arange(first, last) / fps)
+
+    def _stretch(self, t: Array) -> Iterator[tuple[str, list[Figure], list[Car]]]:
+        people: list[list[Figure]] = [[] for _ in t]
+        cars: list[list[Car]] = [[] for _ in t]
+        for stay in self.world.stays:
+            number, is_staff = stay.person.index, stay.person.kind == "staff"
+            for i, x, y, facing, stride in _along(stay.path, t):
+                height_m = stay.person.height_m
+                people[i].append(Figure(x, y, height_m, facing, number, stride, is_staff))
+        for drive in self.world.drives:
+            for i, x, y, facing, _ in _along(drive.path, t):
+                cars[i].append(Car(x, y, facing, drive.party))
+        start = self.world.scenario.started_at
+        for i, seconds in enumerate(t.tolist()):
+            yield f"{after(start, seconds):%Y-%m-%d %H:%M:%S}", people[i], cars[i]
+
+
+def _along(path: Path, t: Array) -> Iterator[tuple[int, float, float, float, float]]:
+    """Yield index, place, facing and stride for the instants at which somebody was there."""
+    rows = np.flatnonzero((t >= path.start_s) & (t <= path.end_s))
+    if not len(rows):
+        return
+    x, y, facing, speed = path.at(t[rows])
+    steps = np.sin(t[rows] * speed * math.pi / _STRIDE_M)
+    stride = np.where(speed > _STANDING_MPS, steps, 0.0)
+    columns = (column.tolist() for column in (rows, x, y, facing, stride))
+    yield from zip(*columns, strict=True)
+
+
+def scenery_of(plan: FloorPlan) -> Scenery:
+    """Return walls around what is indoors, a shelf before each shelf spot, counters, parking bays."""
+    shelves = [_shelf(spot, number) for number, spot in enumerate(plan.of_kind("shelf"))]
+    counters = [_counter(till) for till in plan.tills]
+    places = {spot.name: (spot.x_m, spot.y_m) for spot in plan.spots}
+    door = places[plan.entry[0]] if plan.entry else places[plan.street]
+    blocks = (*shelves, *counters)
+    return Scenery(_walls(plan, blocks, door), door, blocks, tuple(_bay_lines(plan)))
+
+
+def area_of(plan: FloorPlan, scenery: Scenery) -> Rectangle:
+    """Return what the view from above shows: the shop, all spots and the car park."""
+    west, south, east, north = scenery.walls
+    points = [(west, south), (east, north), *((spot.x_m, spot.y_m) for spot in plan.spots)]
+    if plan.car_park:
+        points += [plan.car_park.gate, *(_beside(s, 0, -2.5) for s in plan.car_park.slots)]
+    points += [(view.mount.x_m, view.mount.y_m) for view in plan.views]
+    return _around(points, _AROUND_M)
+
+
+def _walls(plan: FloorPlan, blocks: Sequence[Block], door: Point) -> Rectangle:
+    """Return the rectangle around everything indoors; its nearest side runs through the door."""
+    indoors: list[Point] = [corner for block in blocks for corner in block.footprint]
+    indoors += [till.cashier for till in plan.tills]
+    indoors += [(view.mount.x_m, view.mount.y_m) for view in plan.views if "person" in view.labels]
+    indoors += [(s.x_m, s.y_m) for s in plan.spots if s.name in {*plan.entry, *plan.exit}]
+    west, south, east, north = _around([*indoors, door], _WALL_GAP_M)
+    gaps = {"west": door[0] - west, "south": door[1] - south}
+    gaps |= {"east": east - door[0], "north": north - door[1]}
+    nearest = min(gaps, key=lambda side: gaps[side])
+    return (
+        door[0] if nearest == "west" else min(west, door[0] - _DOOR_ASIDE_M),
+        door[1] if nearest == "south" else south,
+        door[0] if nearest == "east" else max(east, door[0] + _DOOR_ASIDE_M),
+        door[1] if nearest == "north" else north,
+    )
+
+
+def _around(points: Sequence[Point], margin_m: float) -> Rectangle:
+    xs, ys = zip(*points, strict=True)
+    return min(xs) - margin_m, min(ys) - margin_m, max(xs) + margin_m, max(ys) + margin_m
+
+
+def _shelf(spot: Spot, number: int) -> Block:
+    """Return the shelf that somebody at the spot looks at."""
+    length, depth, height = _SHELF_M
+    cos, sin = math.cos(spot.facing_rad), math.sin(spot.facing_rad)
+    x, y = spot.x_m + _SHELF_AWAY_M * cos, spot.y_m + _SHELF_AWAY_M * sin
+    corners = ((0, -1), (depth, -1), (depth, 1), (0, 1))
+    footprint = tuple(
+        (x + a * cos - b * length / 2 * sin, y + a * sin + b * length / 2 * cos) for a, b in corners
+    )
+    goods = (coat_colour(number * 5 + 2), coat_colour(number * 5 + 3), coat_colour(number * 5 + 4))
+    return Block(footprint, height, _WOOD, goods)
+
+
+def _counter(till: Till) -> Block:
+    """Return the counter between a till's customer and its cashier."""
+    width, length, height = _COUNTER_M
+    x, y = ((a + b) / 2 for a, b in zip(till.desk, till.cashier, strict=True))
+    corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    footprint = tuple((x + a * width / 2, y + b * length / 2) for a, b in corners)
+    return Block(footprint, height, _STEEL)
+
+
+def _bay_lines(plan: FloorPlan) -> Iterator[tuple[Point, ...]]:
+    """Yield the lines on both sides of every parking bay, which lie across the lane."""
+    if plan.car_park is None:
+        return
+    length, width, _ = CAR_M
+    for slot in plan.car_park.slots:
+        for side in (-1, 1):
+            x = slot[0] + side * (width / 2 + 0.45)
+            south, north = slot[1] - length / 2 - 0.2, slot[1] + length / 2 + 0.2
+            west, east = x - _LINE_M / 2, x + _LINE_M / 2
+            yield ((west, south), (east, south), (east, north), (west, north))
+
+
+def _beside(point: Point, dx: float, dy: float) -> Point:
+    return point[0] + dx, point[1] + dy
