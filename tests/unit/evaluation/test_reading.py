@@ -234,7 +234,7 @@ def twin_lines() -> list[dict[str, object]]:
                 "entered_at": stamp(a),
                 "left_at": stamp(b),
             }
-            for a, b in ((1, 3), (3.5, 6), (20, 25))
+            for a, b in ((1, 6), (20, 25))
         ),
         {
             "type": "queue",

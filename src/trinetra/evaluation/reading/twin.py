@@ -21,8 +21,8 @@ from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Truth, Wa
 
 _LEAST_VISIBLE = 0.25
 """Who is hidden more than this cannot be found in the frame, and is not asked for."""
-_PRESENCE_GAP_US = 1_000_000
-_GRAZE_US = 1_500_000
+_PRESENCE_GAP_US = 2_000_000
+"""As in the twin: a shorter absence does not end a walk through a view."""
 _PERSON = "person"
 
 
@@ -63,7 +63,6 @@ class _Crossing(_Line, frozen=True, tag="crossing"):
 class _Stay(_Line, frozen=True, tag="stay"):
     camera_id: str
     zone_id: str
-    person_id: str
     entered_at: datetime
     left_at: datetime
 
@@ -144,9 +143,7 @@ class _Gathered:
     _staff: set[str] = field(default_factory=set)
     _visits: list[Presence] = field(default_factory=list)
     _crossings: list[Crossing] = field(default_factory=list)
-    _stays: dict[tuple[str, str, str], list[Stay]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    _stays: list[Stay] = field(default_factory=list)
     _waits: list[Wait] = field(default_factory=list)
 
     def add(self, line: _AnyLine) -> None:
@@ -177,7 +174,7 @@ class _Gathered:
             walks={camera: _visible(b) for camera, b in walks.items()},
             facts=Facts(
                 crossings=tuple(self._crossings),
-                stays=tuple(s for stays in self._stays.values() for s in _joined(stays)),
+                stays=tuple(self._stays),
                 visits=tuple(v for v in self._visits if v.who not in self._staff),
                 waits=tuple(self._waits),
             ),
@@ -201,9 +198,8 @@ class _Gathered:
                     Crossing(line.camera_id, line.line_id, line.direction, _micros(line.at))
                 )
             case _Stay() if self.label in {None, _PERSON}:
-                key = line.camera_id, line.zone_id, line.person_id
                 span = _micros(line.entered_at), _micros(line.left_at)
-                self._stays[key].append(Stay(line.camera_id, line.zone_id, *span))
+                self._stays.append(Stay(line.camera_id, line.zone_id, *span))
             case _Queue() if line.end != "balked":
                 self._waits.append(Wait(line.till_id, _micros(line.joined_at), line.wait_s))
             case _:
@@ -214,18 +210,6 @@ def _visible(boxes: Boxes) -> Boxes:
     """Return the boxes of which enough can be seen; the score told how much."""
     seen = boxes.where(boxes.score >= _LEAST_VISIBLE)
     return Boxes(seen.at_us, seen.name, seen.xyxy, np.ones(len(seen)), seen.names, seen.frames_us)
-
-
-def _joined(stays: list[Stay]) -> list[Stay]:
-    """Return one person's stays in one zone, a step over its edge and back not counted as two."""
-    joined: list[Stay] = []
-    for stay in sorted(stays, key=lambda s: s.entered_us):
-        if joined and stay.entered_us - joined[-1].left_us <= _GRAZE_US:
-            last = joined.pop()
-            joined.append(last._replace(left_us=max(last.left_us, stay.left_us)))
-        else:
-            joined.append(stay)
-    return joined
 
 
 def _micros(instant: datetime) -> int:
