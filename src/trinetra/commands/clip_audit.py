@@ -78,7 +78,7 @@ def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFi
     problems: list[str] = []
 
     def note_problems(platform: Platform, _seconds: float) -> None:
-        problems.extend(s.problem for s in platform.ingestor.status().values() if s.problem)
+        problems.extend(s.problem for s in platform.cameras().values() if s.problem)
 
     options = RunOptions(
         in_step=True,

@@ -33,7 +33,7 @@ class LiveView:
         """Return the table of cameras and a line of insights."""
         tally = self._platform.recorder.tally
         table = _table("camera", "role", "state", *_COLUMNS)
-        status = self._platform.ingestor.status()
+        status = self._platform.cameras()
         for camera in self._site.cameras:
             now = status[camera.camera_id]
             style = _STATE_STYLES.get(now.state.value, "")
@@ -64,7 +64,7 @@ def camera_figures(camera: Camera, tally: CameraTally, frames_read: int) -> dict
 
 def summarise(site: Site, platform: Platform, seconds: float) -> dict[str, object]:
     """Return what a run has found out, as plain values for JSON."""
-    tally, status = platform.recorder.tally, platform.ingestor.status()
+    tally, status = platform.recorder.tally, platform.cameras()
     cameras = {
         camera.id: camera_figures(
             camera, tally.cameras[camera.camera_id], status[camera.camera_id].frames_read
@@ -81,7 +81,7 @@ def summarise(site: Site, platform: Platform, seconds: float) -> dict[str, objec
 
 def print_summary(console: Console, site: Site, platform: Platform, seconds: float) -> None:
     """Print a table per camera and a table of insights."""
-    tally, status = platform.recorder.tally, platform.ingestor.status()
+    tally, status = platform.recorder.tally, platform.cameras()
     cameras = _table("camera", "role", *_COLUMNS)
     for camera in site.cameras:
         read = status[camera.camera_id].frames_read

@@ -1,6 +1,6 @@
 """The whole platform in one process."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from trinetra.adapters.sql import SqlInsightStore
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
+from trinetra.frames.connection import CameraStatus
 from trinetra.frames.service import StreamIngestor
 from trinetra.hosting import Service
 from trinetra.identities.recognition import Recogniser
@@ -33,10 +34,14 @@ WORKERS = "inference-workers"
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The services in the order in which data flows, and a recorder at the end."""
+    """The services in the order in which data flows, and a recorder at the end.
 
-    ingestor: StreamIngestor
-    worker: InferenceWorker
+    ``upstream`` is what fills the topic of detections: cameras and networks, or a digital twin;
+    ``cameras`` tells what each camera is doing.
+    """
+
+    upstream: tuple[Service, ...]
+    cameras: Callable[[], Mapping[CameraId, CameraStatus]]
     resolver: IdentityResolver
     engine: InsightEngine
     recorder: EventRecorder
@@ -44,7 +49,7 @@ class Platform:
     @property
     def services(self) -> tuple[Service, ...]:
         """Every service, upstream first."""
-        return (self.ingestor, self.worker, self.resolver, self.engine, self.recorder)
+        return (*self.upstream, self.resolver, self.engine, self.recorder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +75,48 @@ async def embedded(
     Raises ConfigurationError, EngineFailure, GalleryUnavailable or StorageFull.
     """
     clock = SystemClock()
-    streams = MemoryFrameStreams(clock)
-    buffer = MemoryFrameBuffer(streams, WORKERS, "embedded")
+    buffer = MemoryFrameBuffer(MemoryFrameStreams(clock), WORKERS, "embedded")
     log = MemoryEventLog(clock)
+    ingestor = _ingestor(site, buffer, clock, playback, environ)
+    worker = _worker(site, settings, networks, buffer, log, clock)
+    upstream = Upstream((ingestor, worker), ingestor.status, log, clock)
+    face = networks.profile.face_embedder
+    async with downstream_of(upstream, site, settings, face, events_path) as platform:
+        yield platform
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What fills the topic of detections, and the log it fills."""
+
+    services: tuple[Service, ...]
+    cameras: Callable[[], Mapping[CameraId, CameraStatus]]
+    log: EventLog
+    clock: Clock
+
+
+@asynccontextmanager
+async def downstream_of(
+    upstream: Upstream,
+    site: Site,
+    settings: Settings,
+    face: FaceEmbedderModel,
+    events_path: Path | None,
+) -> AsyncIterator[Platform]:
+    """Build what turns detections into identities and insights, whoever made the detections."""
+    log = upstream.log
     async with AsyncExitStack() as stack:
-        gallery = await stack.enter_async_context(
-            _gallery(settings, networks.profile.face_embedder)
-        )
+        gallery = await stack.enter_async_context(_gallery(settings, face))
         store = await stack.enter_async_context(
             SqlInsightStore.open(f"sqlite:///{settings.data_dir / 'insights.db'}")
         )
         recorder = stack.enter_context(EventRecorder(log, events_path))
         yield Platform(
-            ingestor=_ingestor(site, buffer, clock, playback, environ),
-            worker=_worker(site, settings, networks, buffer, log, clock),
-            resolver=_resolver(site, networks.profile.face_embedder, gallery, log, clock),
+            upstream=upstream.services,
+            cameras=upstream.cameras,
+            resolver=_resolver(site, face, gallery, log, upstream.clock),
             engine=InsightEngine(
-                site.site_id,
-                log,
-                store,
-                plans.insight_plans(site),
-                plans.insight_policy(site),
+                site.site_id, log, store, plans.insight_plans(site), plans.insight_policy(site)
             ),
             recorder=recorder,
         )
