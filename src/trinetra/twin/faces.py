@@ -74,7 +74,7 @@ def find_faces(
     xyxy, size_px = _boxes(camera, u, v, px_per_m * (1 + rng.normal(0, 0.03, n)))
     found = _found(camera, bodies, (xyxy, size_px), yaw, rng)
     seen = np.flatnonzero(found)
-    points = _landmarks(u[seen], v[seen], px_per_m[seen], yaw[seen], pitch[seen])
+    points = landmarks_of(u[seen], v[seen], px_per_m[seen], yaw[seen], pitch[seen])
     points += rng.normal(0, 0.012, points.shape) * (px_per_m[seen] * _HEAD_WIDTH_M)[:, None, None]
     blur_px = bodies.speed * px_per_m * _EXPOSURE_S
     sharpness = 0.95 - 1.6 * blur_px / np.maximum(size_px, 1) - np.abs(rng.normal(0, 0.12, n))
@@ -154,7 +154,7 @@ def _exposure(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_
     return np.where(bad, exposure * _BADLY_LIT, exposure), is_bright
 
 
-def _landmarks(u: Array, v: Array, px_per_m: Array, yaw: Array, pitch: Array) -> Array:
+def landmarks_of(u: Array, v: Array, px_per_m: Array, yaw: Array, pitch: Array) -> Array:
     """Return five points ``(n, 5, 2)`` of heads turned by yaw, seen from above by pitch."""
     x, y, z = _LANDMARKS_M.T
     across = np.cos(yaw)[:, None] * x + np.sin(yaw)[:, None] * z

@@ -54,7 +54,7 @@ class Behaviour:
     service_fixed_s: float = 18.0
     service_per_item_s: float = 3.0
     service_sigma: float = 0.35
-    patience: Duration = Duration(360.0, 0.6, 45.0, 3600.0)
+    patience: Duration = Duration(240.0, 0.7, 30.0, 3600.0)
     balk_at: float = 7.0
     jockey_share: float = 0.6
     jockey_lead: int = 2
