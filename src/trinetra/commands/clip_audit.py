@@ -1,5 +1,6 @@
 """``trinetra eval clip``: compare the platform with what somebody counted."""
 
+import os
 import re
 import tempfile
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from trinetra.site import Camera, FileSource, Site, load_site
 from trinetra.site.document import Document, Loc, Unreadable, decode_text, read_document
 from trinetra.site.schema import Topology
 from trinetra.values import Role
-from trinetra.wiring.platform import Platform
+from trinetra.wiring.platform import Platform, Playback, embedded
 
 _Kind = TypeVar("_Kind")
 _Video = Annotated[
@@ -80,15 +81,11 @@ def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFi
     def note_problems(platform: Platform, _seconds: float) -> None:
         problems.extend(s.problem for s in platform.cameras().values() if s.problem)
 
-    options = RunOptions(
-        in_step=True,
-        events_path=events,
-        live_view=output().is_terminal and not quiet,
-        serves_health=False,
-    )
+    options = RunOptions(live_view=output().is_terminal and not quiet, serves_health=False)
     networks = prepare_networks(settings)
-    starts = {camera.camera_id: start}
-    run_platform(shop, settings, networks, starts, options, report=note_problems)
+    playback = Playback({camera.camera_id: start}, in_step=True)
+    opening = embedded(shop, settings, networks, playback, environ=os.environ, events_path=events)
+    run_platform(shop, settings, opening, options, report=note_problems)
     if problems:
         raise SourceUnavailable(f"{camera.source.shown} cannot be read to its end: {problems[0]}")
     found = read_events(events)

@@ -1,8 +1,10 @@
 """``trinetra demo``: the platform on five real clips."""
 
 import json
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -16,13 +18,24 @@ from trinetra.commands.progress import FetchProgress
 from trinetra.commands.running import RunOptions, prepare_networks, run_platform
 from trinetra.errors import StorageFull
 from trinetra.models.samples import Clip, ensure_clips
-from trinetra.settings import load_settings
+from trinetra.settings import Settings, load_settings
 from trinetra.site import FileSource, Site, site_from_text
+from trinetra.twin.run import Twin
+from trinetra.twin.scenario import Scenario
+from trinetra.twin.shop import built_in_shop
 from trinetra.values import Role
-from trinetra.wiring.platform import Platform
+from trinetra.wiring.platform import Platform, Playback, embedded
+from trinetra.wiring.simulation import simulated, site_of
 
 _Once = Annotated[bool, typer.Option("--once", help="As fast as possible, every frame in order.")]
 _Loop = Annotated[bool, typer.Option("--loop", help="Start clips again at their end, for ever.")]
+_Twin = Annotated[
+    bool, typer.Option("--twin", help="A simulated shop in place of clips and networks.")
+]
+_TWIN_SHOPPERS_PER_HOUR = 60
+_TWIN_SPEED = 30.0
+_PATIENCE_S = 600.0
+"""With --once, sources end long before all their events are worked off, and nobody is waiting."""
 _Events = Annotated[
     Path | None, typer.Option("--events", help="Write every event to this file, one a line.")
 ]
@@ -37,37 +50,69 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    *, once: _Once = False, loop: _Loop = False, events: _Events = None, summary: _Summary = None
+    *,
+    once: _Once = False,
+    loop: _Loop = False,
+    twin: _Twin = False,
+    events: _Events = None,
+    summary: _Summary = None,
 ) -> None:
     """Run the whole platform on five real clips, each acting as a camera of one role."""
-    if once and loop:
-        raise typer.BadParameter("--once plays to the end, --loop never ends: choose one")
+    if loop and (once or twin):
+        raise typer.BadParameter("--loop goes on for ever, --once and --twin end: choose one")
     if summary is not None:
         _write(summary, "", mode="a")  # told now rather than after the whole run
     settings = load_settings()
-    networks = prepare_networks(settings)
-    with FetchProgress() as progress:
-        clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
-    _tell_origins(clips)
-    site = demo_site(clips, loop=loop)
-    now = datetime.now(UTC)
-    starts = {camera.camera_id: now for camera in site.cameras}
+    if twin:
+        site, opening = _prepare_twin(once=once, events=events)
+    else:
+        site, opening = _prepare_clips(settings, once=once, loop=loop, events=events)
 
     def report(platform: Platform, seconds: float) -> None:
         print_summary(output(), site, platform, seconds)
         if summary is not None:
             _write(summary, json.dumps(summarise(site, platform, seconds), indent=2) + "\n")
 
-    options = RunOptions(
-        in_step=once,
-        events_path=events,
-        live_view=output().is_terminal,
-        serves_health=not once,
-    )
+    options = RunOptions(live_view=output().is_terminal, serves_health=not once)
     # A demo starts without memory, or its second run would know the people of the first.
     with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
-        fresh = settings.model_copy(update={"data_dir": Path(folder)})
-        run_platform(site, fresh, networks, starts, options, report=report)
+        fresh = settings.model_copy(
+            update={"data_dir": Path(folder)} | ({"drain_deadline_s": _PATIENCE_S} if once else {})
+        )
+        run_platform(site, fresh, opening(fresh), options, report=report)
+
+
+_Opening = Callable[[Settings], AbstractAsyncContextManager[Platform]]
+
+
+def _prepare_clips(
+    settings: Settings, *, once: bool, loop: bool, events: Path | None
+) -> tuple[Site, _Opening]:
+    networks = prepare_networks(settings)
+    with FetchProgress() as progress:
+        clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
+    _tell_origins(clips)
+    site = demo_site(clips, loop=loop)
+    now = datetime.now(UTC)
+    playback = Playback({camera.camera_id: now for camera in site.cameras}, in_step=once)
+
+    def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
+        return embedded(site, fresh, networks, playback, environ=os.environ, events_path=events)
+
+    return site, opening
+
+
+def _prepare_twin(*, once: bool, events: Path | None) -> tuple[Site, _Opening]:
+    """Prepare an hour of a simulated shop, thirty times as fast as real unless ``once``."""
+    shop = Twin(built_in_shop(), Scenario(shoppers_per_hour=_TWIN_SHOPPERS_PER_HOUR))
+    site = site_of(shop.plan)
+    note(f"no cameras: a simulated hour of a shop with {_TWIN_SHOPPERS_PER_HOUR} shoppers")
+
+    def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
+        speed = None if once else _TWIN_SPEED
+        return simulated(site, fresh, shop, speed=speed, events_path=events)
+
+    return site, opening
 
 
 def demo_site(clips: Mapping[Role, Clip], *, loop: bool) -> Site:

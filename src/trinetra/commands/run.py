@@ -12,7 +12,7 @@ from trinetra.commands.display import print_summary
 from trinetra.commands.running import RunOptions, prepare_networks, run_platform
 from trinetra.settings import load_settings
 from trinetra.site import load_site
-from trinetra.wiring.platform import Platform
+from trinetra.wiring.platform import Platform, Playback, embedded
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _Events = Annotated[
@@ -36,6 +36,7 @@ def run(site: _SiteFile, *, events: _Events = None, quiet: _Quiet = False) -> No
     def report(platform: Platform, seconds: float) -> None:
         print_summary(output(), loaded, platform, seconds)
 
-    options = RunOptions(events_path=events, live_view=output().is_terminal and not quiet)
-    starts = {camera.camera_id: now for camera in loaded.cameras}
-    run_platform(loaded, settings, networks, starts, options, report=report)
+    playback = Playback({camera.camera_id: now for camera in loaded.cameras})
+    opening = embedded(loaded, settings, networks, playback, environ=os.environ, events_path=events)
+    options = RunOptions(live_view=output().is_terminal and not quiet)
+    run_platform(loaded, settings, opening, options, report=report)

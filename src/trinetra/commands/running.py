@@ -1,12 +1,15 @@
 """Runs the embedded platform for ``run`` and ``demo``: networks, live view, health page, drain."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.live import Live
 
@@ -17,17 +20,14 @@ from trinetra.hosting import health_app, host, ignore_signals, serving, stop_on_
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.telemetry import configure_logging
-from trinetra.values import CameraId, Instant
 from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
-from trinetra.wiring.platform import Platform, Playback, embedded
+from trinetra.wiring.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is shown and what it leaves behind."""
+    """How a run is shown."""
 
-    in_step: bool = False
-    events_path: Path | None = None
     live_view: bool = False
     serves_health: bool = True
 
@@ -45,8 +45,7 @@ def prepare_networks(settings: Settings) -> Networks:
 def run_platform(
     site: Site,
     settings: Settings,
-    networks: Networks,
-    started_at: dict[CameraId, Instant],
+    opening: AbstractAsyncContextManager[Platform],
     options: RunOptions,
     *,
     report: Callable[[Platform, float], None],
@@ -60,9 +59,8 @@ def run_platform(
         as_json=settings.log_json,
         level="ERROR" if options.live_view else settings.log_level,
     )
-    playback = Playback(started_at, in_step=options.in_step)
     try:
-        asyncio.run(_run(site, settings, networks, playback, options, report))
+        asyncio.run(_run(site, settings, opening, options, report))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
@@ -72,14 +70,10 @@ def run_platform(
 async def _run(
     site: Site,
     settings: Settings,
-    networks: Networks,
-    playback: Playback,
+    opening: AbstractAsyncContextManager[Platform],
     options: RunOptions,
     report: Callable[[Platform, float], None],
 ) -> None:
-    opening = embedded(
-        site, settings, networks, playback, environ=os.environ, events_path=options.events_path
-    )
     with stop_on_signals() as stop:
         async with opening as platform, _health_page(platform, settings, options):
             begun = time.perf_counter()
