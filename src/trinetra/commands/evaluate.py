@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trinetra.commands.baseline import baseline
 from trinetra.commands.clip_audit import audit_clip
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError
@@ -57,6 +58,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     app.add_typer(evaluate, name="eval")
     evaluate.command("clip")(audit_clip)
+    evaluate.command("baseline")(baseline)
 
 
 @evaluate.command("detections")

@@ -21,6 +21,7 @@ from trinetra.evaluation.truth import Decision
 
 _EPS = np.finfo(np.float64).eps
 _PER_VISITS = 1000.0
+WITH_FACES = "where faces are read"
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ def open_set(decisions: Iterable[Decision], people: Mapping[str, str]) -> OpenSe
 
 
 def score_identities(
-    cameras: Sequence[tuple[Boxes, Boxes]],
+    cameras: Mapping[str, tuple[Boxes, Boxes]],
     decisions: Sequence[Decision],
     *,
     visits: int | None,
@@ -125,20 +126,23 @@ def score_identities(
     """Return identity scores over all cameras.
 
     ``cameras`` holds the boxes of people and of tracks, camera by camera. Where the number of
-    ``visits`` is not known, everybody came once.
+    ``visits`` is not known, everybody came once. Boxes are scored over all cameras, and over those
+    alone that compared a face: without one, nobody can be named.
     """
-    tracks = compare(cameras, tolerance_us=tolerance_us, share_names=True)
+    tracks = compare(list(cameras.values()), tolerance_us=tolerance_us, share_names=True)
     customers = {d.track: d.customer for d in decisions if d.customer}
-    named = [(truth, found.renamed(customers)) for truth, found in cameras]
-    whole = identity_f1(compare(named, tolerance_us=tolerance_us, share_names=True), min_iou)
+    named = {
+        camera: (truth, found.renamed(customers)) for camera, (truth, found) in cameras.items()
+    }
+    searching = {d.camera for d in decisions if d.was_searched}
+    with_faces = [sides for camera, sides in named.items() if camera in searching]
     people = people_of_tracks(tracks, min_iou)
     counts = open_set(decisions, people)
     people_there = int(np.count_nonzero(tracks.truth.boxes_per_name))
     known = len(set(customers.values()))
     scores = [
-        Score(name="identity_f1", value=whole.idf1 if whole.tp + whole.fn else None, n=len(people)),
-        Score(name="identity_precision", value=share(whole.tp, whole.tp + whole.fp)),
-        Score(name="identity_recall", value=share(whole.tp, whole.tp + whole.fn)),
+        *_of_boxes("", list(named.values()), tolerance_us, min_iou),
+        *_of_boxes(WITH_FACES, with_faces, tolerance_us, min_iou),
         *_rates(counts),
         *_per_visits(counts, people_there if visits is None else visits),
         Score(
@@ -146,6 +150,21 @@ def score_identities(
         ),
     ]
     return ScoreSheet("identities", tuple(scores), {"min_iou": min_iou, "tracks": len(decisions)})
+
+
+def _of_boxes(
+    of: str, cameras: list[tuple[Boxes, Boxes]], tolerance_us: int, min_iou: float
+) -> list[Score]:
+    if not cameras:
+        return []
+    sides = compare(cameras, tolerance_us=tolerance_us, share_names=True)
+    counts = identity_f1(sides, min_iou)
+    truths, claims = counts.tp + counts.fn, counts.tp + counts.fp
+    return [
+        Score(name="identity_f1", of=of, value=counts.idf1 if truths else None, n=truths),
+        Score(name="identity_precision", of=of, value=share(counts.tp, claims), n=claims),
+        Score(name="identity_recall", of=of, value=share(counts.tp, truths), n=truths),
+    ]
 
 
 def _rates(counts: OpenSet) -> list[Score]:

@@ -68,7 +68,7 @@ def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
     decisions = [d for d in findings.decisions if d.camera in placed]
     visits = truth.facts.visits if choices.camera is None else None
     sheet = score_identities(
-        list(placed.values()),
+        placed,
         decisions,
         visits=None if visits is None else len(visits),
         tolerance_us=_tolerance_us(truth),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.unit.evaluation.worlds import against, changed, decision, walk
 
 from trinetra.evaluation.comparison import compare
-from trinetra.evaluation.identity import open_set, people_of_tracks, score_identities
+from trinetra.evaluation.identity import WITH_FACES, open_set, people_of_tracks, score_identities
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.truth import Decision
 
@@ -15,11 +15,11 @@ PEOPLE = 6
 
 def sheet(decisions: list[Decision], *, people: int = PEOPLE, visits: int = 100) -> ScoreSheet:
     """Score two cameras that each saw everybody, in tracks named by camera and person."""
-    cameras = []
+    cameras = {}
     for name in ("a", "b"):
         truth = walk(people, 5, seed=ord(name))
         tracks = truth.renamed({f"p{i}": f"{name}{i}" for i in range(people)})
-        cameras.append((truth, tracks))
+        cameras[name] = (truth, tracks)
     return score_identities(cameras, decisions, visits=visits, tolerance_us=1000)
 
 
@@ -122,8 +122,17 @@ def test_a_track_far_from_everybody_belongs_to_nobody() -> None:
     assert people_of_tracks(against(truth, away)) == {}
 
 
+def test_cameras_that_compare_no_face_are_left_out_where_faces_are_read() -> None:
+    truth = walk(2, 5)
+    cameras = {"cam": (truth, truth), "aisle": (truth, walk(2, 5, prefix="t"))}
+    said = [decision("p0", "c0"), decision("p1", "c1")]
+    scores = score_identities(cameras, said, visits=None, tolerance_us=1000)
+    assert scores.value("identity_recall") == 0.5
+    assert scores.value("identity_recall", WITH_FACES) == 1.0
+
+
 def test_without_known_visits_everybody_came_once() -> None:
-    scores = score_identities([(walk(4, 3), walk(4, 3))], [], visits=None, tolerance_us=1000)
+    scores = score_identities({"a": (walk(4, 3), walk(4, 3))}, [], visits=None, tolerance_us=1000)
     assert next(s for s in scores.scores if s.name == "splits").n == 4
 
 

@@ -1,0 +1,86 @@
+"""``trinetra eval baseline``: the committed scores on the digital twin, written anew or checked."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trinetra import __version__
+from trinetra.benchmarks.accuracy import SEEDS, STORES, measure, shortfalls, summarise
+from trinetra.benchmarks.accuracy_table import as_markdown
+from trinetra.commands.console import note, print_text
+from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.telemetry import configure_logging
+
+CHECKED_STORE, CHECKED_SEED = "small", SEEDS[0]
+
+_File = Annotated[Path, typer.Option("--file", help="The committed scores.")]
+_Page = Annotated[Path, typer.Option("--page", help="The page that shows them.")]
+_Check = Annotated[
+    bool, typer.Option("--check", help="Write nothing; fail if the small store's scores fell.")
+]
+
+
+def baseline(
+    *,
+    file: _File = Path("benchmarks/accuracy.json"),
+    page: _Page = Path("docs/accuracy.md"),
+    check: _Check = False,
+) -> None:
+    """Score the pipeline on the digital twin: small, medium and busy store."""
+    configure_logging(as_json=False, level="ERROR")
+    if check:
+        check_baseline(file)
+        return
+    document = measure_all()
+    try:
+        file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        page.write_text(as_markdown(document), encoding="utf-8")
+    except OSError as cause:
+        raise StorageFull(f"{cause.filename} cannot be written: {cause.strerror}") from cause
+    note(f"wrote {file} and {page}")
+
+
+def measure_all() -> dict[str, Any]:
+    """Return the scores of every store under every seed."""
+    stores = {}
+    for name, store in STORES.items():
+        runs = {}
+        for seed in SEEDS:
+            note(f"{name} store, seed {seed}")
+            runs[seed] = measure(store, seed)
+        stores[name] = {
+            "shoppers_per_hour": store.shoppers_per_hour,
+            "hours": store.hours,
+            "seeds": list(SEEDS),
+            "scores": summarise(runs),
+        }
+    return {"trinetra": __version__, "stores": stores}
+
+
+def check_baseline(file: Path) -> None:
+    """Measure the small store again; raises ConfigurationError naming every score that fell."""
+    expected = _read(file)
+    scores = measure(STORES[CHECKED_STORE], CHECKED_SEED)
+    worse = shortfalls(scores, expected, CHECKED_SEED)
+    if worse:
+        told = "; ".join(
+            f"{name} is {now:.4f}, was {before:.4f} (noise {noise:.4f})"
+            for name, (now, before, noise) in worse.items()
+        )
+        raise ConfigurationError(
+            f"worse than {file}: {told}. Mend it, or, if it is meant, run `trinetra eval baseline`"
+        )
+    print_text(f"no score of the {CHECKED_STORE} store is worse than in {file}\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return dict(document["stores"][CHECKED_STORE]["scores"])
+    except OSError as cause:
+        reason = cause.strerror
+        raise ConfigurationError(f"{file} cannot be read: {reason}; run it in the repo") from cause
+    except (ValueError, KeyError, TypeError) as cause:
+        raise ConfigurationError(f"{file} is no baseline: {cause}") from cause
