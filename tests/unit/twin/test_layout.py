@@ -2,7 +2,6 @@
 
 import pytest
 
-from trinetra.commands.twin import floor_plan, site_of
 from trinetra.site import EXAMPLE, Site, site_from_text
 from trinetra.twin.layout import gaps_m
 from trinetra.twin.record import Recorder
@@ -10,6 +9,7 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.twin.truth import CrossingTruth, QueueTruth, StayTruth, TrackTruth, VisitTruth
+from trinetra.wiring.simulation import floor_plan, site_of
 
 
 @pytest.fixture(scope="module")
