@@ -94,12 +94,19 @@ def print_summary(console: Console, site: Site, platform: Platform, seconds: flo
     console.print(insights)
     for camera_id, state in status.items():
         if state.problem:
-            console.print(f"{camera_id}: {state.problem}", style="red", markup=False)
+            _tell(console, camera_id, state.problem, "red")
+        if state.dropped:
+            lost = f"{sum(state.dropped.values())} frames lost ({_listed(state.dropped)})"
+            _tell(console, camera_id, lost, "yellow")
     inferred = sum(camera.frames_inferred for camera in tally.cameras.values())
     console.print(
         f"{inferred} frames in {seconds:.1f} s, {inferred / max(seconds, 1e-9):.0f} frames/s",
         style="dim",
     )
+
+
+def _tell(console: Console, camera_id: str, what: str, style: str) -> None:
+    console.print(f"{camera_id}: {what}", style=style, markup=False, soft_wrap=True)
 
 
 def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:

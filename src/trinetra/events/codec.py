@@ -28,7 +28,7 @@ def decode(payload: bytes) -> AnyEvent:
     """
     try:
         event = _decode_any_version(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError) as cause:
+    except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as cause:
         raise MalformedEvent(f"not a valid event: {cause}") from cause
     if event.captured_at.tzinfo is None:
         raise MalformedEvent(f"event {event.event_id}: captured_at has no UTC offset")
@@ -89,5 +89,5 @@ def decode_frame(payload: bytes) -> Frame:
     """Return the frame in ``payload``; raises FrameRejected when it is none."""
     try:
         return _frame_decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as cause:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as cause:
         raise FrameRejected(f"a buffered frame cannot be read: {cause}") from cause
