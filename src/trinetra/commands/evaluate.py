@@ -32,7 +32,8 @@ _Fps = Annotated[
 _Start = Annotated[
     str | None,
     typer.Option(
-        "--start", help="When the recording began, as in 2026-11-22T12:00:00Z; by default at once."
+        "--start",
+        help="When the recording began, like 2026-11-22T12:00Z; else with its first frame.",
     ),
 ]
 _Format = Annotated[

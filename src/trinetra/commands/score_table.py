@@ -9,6 +9,9 @@ from rich.text import Text
 from trinetra.commands.console import output, print_json
 from trinetra.evaluation.scores import Score, ScoreSheet
 
+_LARGE = 10.0
+"""From here on, three digits after the point say no more than one."""
+
 
 def print_sheet(sheet: ScoreSheet, *, as_json: bool) -> None:
     """Print a sheet as a table with its notes below, or as JSON."""
@@ -32,9 +35,10 @@ def _table(sheet: ScoreSheet) -> Table:
 
 
 def _row(score: Score) -> tuple[str, ...]:
+    unit = f" ({score.unit})" if score.unit else ""
     return (
-        _name(score),
-        "not measured" if score.value is None else f"{_figure(score.value)} {score.unit}".rstrip(),
+        f"{_name(score)}{unit}",
+        "not measured" if score.value is None else _figure(score.value),
         " to ".join(_figure(end) for end in score.interval or ()),
         _figure(score.truth),
         _figure(score.found),
@@ -63,7 +67,11 @@ def _name(score: Score) -> str:
 def _figure(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3f}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.{_digits(value)}f}"
+
+
+def _digits(value: float) -> int:
+    return 3 if abs(value) < _LARGE else 1
 
 
 def _plain(value: object) -> str:

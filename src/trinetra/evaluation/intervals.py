@@ -10,6 +10,9 @@ from trinetra.evaluation.boxes import Floats
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
+_LEAST_SAMPLE = 6
+"""Resampling fewer than this pretends to be sure: the span of five values misses the median of what
+they come from more often than one time in twenty."""
 _CELLS_AT_ONCE = 4_000_000
 
 
@@ -51,11 +54,11 @@ def poisson(count: int, confidence: float = CONFIDENCE) -> Interval:
 def bootstrap_median(
     values: Floats, random: np.random.Generator, confidence: float = CONFIDENCE
 ) -> Interval | None:
-    """Return the percentile interval of the median of ``values (n,)``; None where there are none.
+    """Return the percentile interval of the median of ``values (n,)``; None for fewer than six.
 
     B. Efron, Bootstrap methods: another look at the jackknife, 1979.
     """
-    if not len(values):
+    if len(values) < _LEAST_SAMPLE:
         return None
     at_once = max(1, _CELLS_AT_ONCE // len(values))
     medians: list[Floats] = []
@@ -76,10 +79,10 @@ def bootstrap_sums(
     ``counts (n, k)`` has a row per block of time; blocks are drawn as a whole, since what happens
     within one hangs together (H. R. Kuensch, The jackknife and the bootstrap for general stationary
     observations, 1989). ``statistic`` maps sums ``(r, k)`` to values ``(r,)``; values that are not
-    finite are left out. None where nothing is left or there are fewer than two blocks.
+    finite are left out. None where nothing is left or there are fewer than six blocks.
     """
     blocks = len(counts)
-    if blocks <= 1:
+    if blocks < _LEAST_SAMPLE:
         return None
     draws = random.multinomial(blocks, np.full(blocks, 1 / blocks), size=_RESAMPLES)
     values = statistic(draws @ counts)

@@ -10,7 +10,7 @@ from trinetra.evaluation.boxes import Boxes, Ints, no_boxes
 from trinetra.evaluation.comparison import Comparison, compare
 from trinetra.evaluation.detection import score_detections
 from trinetra.evaluation.identity import score_identities
-from trinetra.evaluation.insights import score_insights
+from trinetra.evaluation.insights import OF_THE_SITE, score_insights
 from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.evaluation.tracking import score_tracks
 from trinetra.evaluation.truth import ONLY_CAMERA, Facts, Findings, Truth
@@ -88,10 +88,11 @@ def insights_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreS
             "this truth tells where people are, not what they did: insights need a truth with "
             "crossings, stays or visits, such as the digital twin writes"
         )
-    if choices.camera is not None:
-        facts = of_camera(facts, choices.camera)
-        return score_insights(facts, of_camera(findings.facts, choices.camera), seed=choices.seed)
-    return score_insights(facts, findings.facts, seed=choices.seed)
+    if choices.camera is None:
+        return score_insights(facts, findings.facts, seed=choices.seed)
+    mine, theirs = (of_camera(told, choices.camera) for told in (facts, findings.facts))
+    sheet = score_insights(mine, theirs, seed=choices.seed)
+    return replace(sheet, scores=tuple(s for s in sheet.scores if s.name not in OF_THE_SITE))
 
 
 def _long_enough(facts: Facts, min_dwell_s: float) -> Facts:

@@ -54,10 +54,11 @@ def test_resampling_follows_from_the_seed() -> None:
     assert one != other
 
 
-def test_nothing_and_a_single_block_have_no_interval() -> None:
+@pytest.mark.parametrize("few", [0, 1, 5])
+def test_few_values_and_few_blocks_have_no_interval(few: int) -> None:
     random = np.random.default_rng(0)
-    assert bootstrap_median(np.zeros(0), random) is None
-    assert bootstrap_sums(np.ones((1, 2)), lambda sums: sums[:, 0], random) is None
+    assert bootstrap_median(np.zeros(few), random) is None
+    assert bootstrap_sums(np.ones((few, 2)), lambda sums: sums[:, 0], random) is None
 
 
 def test_blocks_that_are_all_alike_leave_no_doubt() -> None:

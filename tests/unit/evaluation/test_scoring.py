@@ -123,7 +123,8 @@ def test_insights_of_one_camera_leave_the_sites_own_out() -> None:
     truth = Truth({}, facts=facts)
     sheet = insights_sheet(truth, Findings({}, {}, (), facts), Choices(camera="a"))
     assert {s.of for s in sheet.scores if s.name == "footfall_error"} == {"a/l in", "a/l out"}
-    assert sheet.value("unique_visitors_error") is None
+    with pytest.raises(KeyError):
+        sheet.value("unique_visitors_error")
 
 
 def test_stays_shorter_than_asked_for_are_not_missed() -> None:
