@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -38,9 +38,11 @@ _LATENCY_SIGMA = 0.35
 _truth_encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Arrival:
-    """An event on the wire, at the microsecond since the epoch at which the log receives it."""
+class Arrival(NamedTuple):
+    """An event on the wire, at the microsecond since the epoch at which the log receives it.
+
+    Arrivals sort by time, then camera, then number: no two are equal in these.
+    """
 
     at_us: int
     camera: int

@@ -26,6 +26,16 @@ _LANDMARKS_M = np.array(
     ]
 )
 """Left eye, right eye, nose, mouth corners as seen from before: right, down, forward."""
+_TEMPLATE = np.array(
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ]
+)
+"""Where ArcFace's alignment puts these points in 112 x 112 pixels (Deng et al., 2019)."""
 _MAX_YAW_RAD = 1.2
 _LEAST_BOXED_PX = 7.0
 _EXPOSURE_S = 1 / 60
@@ -168,15 +178,27 @@ def frontality_of(points: Array) -> Array:
     """Return 1 for faces that look into the camera, 0 for those seen from the side, ``(n,)``.
 
     The inference-worker's measure: how far the nose is from the middle of eyes and mouth, across
-    and along; heads in the twin do not roll, so nothing has to be turned upright first.
+    and along, after the face is turned upright.
     """
-    left, right, nose, mouth_left, mouth_right = (points[:, i] for i in range(5))
+    left, right, nose, mouth_left, mouth_right = np.moveaxis(_upright(points), 1, 0)
     eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
     half_width = np.maximum((right[:, 0] - left[:, 0]) / 2, 1e-6)
     height = np.maximum(mouth[:, 1] - eyes[:, 1], 1e-6)
     turned = np.abs(nose[:, 0] - (eyes[:, 0] + mouth[:, 0]) / 2) / half_width
     nodded = np.abs((nose[:, 1] - eyes[:, 1]) / height - _NOSE_HEIGHT) / _NOSE_REACH
-    return np.minimum(np.clip(1 - turned, 0, 1), np.clip(1 - nodded, 0, 1))
+    return np.asarray(np.minimum(np.clip(1 - turned, 0, 1), np.clip(1 - nodded, 0, 1)))
+
+
+def _upright(points: Array) -> Array:
+    """Return faces rotated in the plane to fit the alignment template best (Umeyama, 1991)."""
+    centred = points - points.mean(axis=1, keepdims=True)
+    target = _TEMPLATE - _TEMPLATE.mean(axis=0)
+    along = (centred * target).sum(axis=(1, 2))
+    across = (centred[..., 0] * target[:, 1] - centred[..., 1] * target[:, 0]).sum(axis=1)
+    angle = np.arctan2(across, along)[:, None]
+    x, y = centred[..., 0], centred[..., 1]
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.asarray(np.stack([cos * x - sin * y, sin * x + cos * y], axis=2))
 
 
 def unusable_reasons(faces: FacesSeen, min_face_px: float) -> list[str | None]:

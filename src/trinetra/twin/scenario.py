@@ -16,6 +16,8 @@ from trinetra.errors import ConfigurationError
 from trinetra.values import Instant
 
 DAY_S = 86_400.0
+_LEAST_HOURS = 1e-6
+"""What rounding leaves of a day is no day."""
 MAX_WALKING_MPS = 2.0
 """Nobody in the twin walks faster; a site file's default limit is 2.5."""
 
@@ -71,10 +73,9 @@ class Sensing:
     """
 
     min_score: float = 0.35
-    miss_share: float = 0.02
-    jitter: float = 0.02
-    false_per_frame: float = 0.004
-    false_face_per_frame: float = 0.0005
+    miss_share: float = 0.03
+    jitter: float = 0.03
+    false_per_frame: float = 0.01
     latency_s: float = 0.12
     late_share: float = 0.01
     late_mean_s: float = 0.4
@@ -108,5 +109,5 @@ class Scenario:
     def windows(self) -> list[tuple[float, float]]:
         """Return when cameras record, one window a day, in seconds after ``started_at``."""
         whole, rest = divmod(self.hours, self.open_hours)
-        hours = [self.open_hours] * int(whole) + ([rest] if rest > 0 else [])
+        hours = [self.open_hours] * int(whole) + ([rest] if rest > _LEAST_HOURS else [])
         return [(day * DAY_S, day * DAY_S + h * 3600) for day, h in enumerate(hours)]

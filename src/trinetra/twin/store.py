@@ -277,12 +277,12 @@ class _Store:
 
     def _drive_in(self, party: _Party, park: CarPark, t: float) -> None:
         party.slot = self.free_slots.pop(int(party.rng.integers(len(self.free_slots))))
-        party.plate = _plate(party.rng)
+        party.plate = _plate(self.scenario.seed, party.members[0])
         slot = park.slots[party.slot]
         drive = Trail.begin(party.rng, t, park.gate)
         drive.drive([(slot[0], park.lane_y_m), slot], _DRIVE_MPS)
         party.parked_s = drive.now
-        self.drives.append(Drive(len(self.drives), party.plate, party.index, drive.path()))
+        self.drives.append(Drive(party.plate, party.index, drive.path()))
         party.trail = Trail.begin(
             party.rng, drive.now + float(party.rng.uniform(*_GET_OUT_S)), slot
         )
@@ -296,7 +296,7 @@ class _Store:
         drive = Trail.begin(party.rng, party.parked_s, slot)
         drive.wait(leaves)
         drive.drive([(slot[0], park.lane_y_m), park.gate], _DRIVE_MPS)
-        self.drives.append(Drive(len(self.drives), party.plate, party.index, drive.path()))
+        self.drives.append(Drive(party.plate, party.index, drive.path()))
         self.agenda.plan(leaves, lambda _: self._free(party))
 
     def _free(self, party: _Party) -> None:
@@ -337,7 +337,9 @@ class _Store:
         self.stays.append(Stay(len(self.stays), person, -1, trail.path(), "worked", None))
 
 
-def _plate(rng: np.random.Generator) -> str:
+def _plate(seed: int, driver: Person) -> str:
+    """Return the plate of somebody's car, the same on every visit."""
+    rng = stream(seed, Part.CAR, driver.index)
     letters = "".join(_LETTERS[int(i)] for i in rng.integers(0, len(_LETTERS), 3))
     return f"{letters[0]}-{letters[1:]} {int(rng.integers(100, 10_000))}"
 

@@ -20,6 +20,7 @@ class Part(IntEnum):
     OCCASION = 6
     CAMERA = 7
     COMMON_FACE = 8
+    CAR = 9
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:

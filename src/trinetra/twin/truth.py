@@ -137,7 +137,7 @@ class PurchaseTruth(Truth, frozen=True, kw_only=True, tag="purchase"):
 
 
 class VehicleTruth(Truth, frozen=True, kw_only=True, tag="vehicle"):
-    """One car's way in or out of the car park, with its standing before the way out."""
+    """One car's way in, or its standing in a slot and its way out, under the same id."""
 
     vehicle_id: str
     plate: str

@@ -45,17 +45,16 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """One car's way in or out; the car stands in its slot in between."""
+    """One car's way in, or its standing in a slot and its way out."""
 
-    index: int
     plate: str
     party: int
     path: Path
 
     @property
     def vehicle_id(self) -> str:
-        """The name in the truth."""
-        return f"c{self.index:06d}"
+        """The name in the truth, one for both ways."""
+        return f"c{self.party:06d}"
 
 
 @dataclass(frozen=True, slots=True)

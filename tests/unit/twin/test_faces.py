@@ -27,7 +27,7 @@ def test_frontality_is_what_the_inference_worker_would_say(
     one = np.ones(1)
     points = landmarks_of(100 * one, 100 * one, size / 0.15 * one, yaw * one, pitch * one)
     told = worker.frontality_of(points[0].astype(np.float32))
-    assert frontality_of(points)[0] == pytest.approx(told, abs=0.15)
+    assert frontality_of(points)[0] == pytest.approx(told, abs=0.01)
 
 
 @given(

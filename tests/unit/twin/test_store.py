@@ -89,6 +89,17 @@ def test_a_party_by_car_drives_in_and_out_and_no_slot_holds_two(week: World) -> 
             assert taken >= free
 
 
+def test_a_person_who_comes_back_by_car_comes_in_the_same_car(week: World) -> None:
+    drivers = {stay.party: stay.person.index for stay in reversed(week.stays)}
+    plates = defaultdict(set)
+    parties = defaultdict(set)
+    for drive in week.drives:
+        plates[drivers[drive.party]].add(drive.plate)
+        parties[drivers[drive.party]].add(drive.party)
+    assert all(len(of_one) == 1 for of_one in plates.values())
+    assert any(len(of_one) > 1 for of_one in parties.values())
+
+
 def test_companions_stay_within_reach_of_each_other(week: World) -> None:
     parties = defaultdict(list)
     for stay in week.stays:
@@ -133,4 +144,6 @@ def test_a_scenario_that_makes_no_run_is_refused(values: dict[str, float]) -> No
 
 def test_hours_are_opening_hours_and_span_days() -> None:
     windows = Scenario(hours=25, open_hours=12).windows()
+    assert len(Scenario(hours=0.3, open_hours=0.1).windows()) == 3
+    assert Scenario(hours=12 + 1e-9).windows() == [(0, 43_200)]
     assert windows == [(0, 43_200), (DAY_S, DAY_S + 43_200), (2 * DAY_S, 2 * DAY_S + 3600)]
