@@ -1,7 +1,8 @@
 """H.264 files as the access units that go over the wire, and pictures as H.264 files (PyAV)."""
 
+import errno
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, NamedTuple, Self
 
 import av
 import av.error
+import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
 from trinetra.adapters.decoding import first_video_stream
-from trinetra.errors import ConfigurationError, SourceUnavailable
+from trinetra.errors import ConfigurationError, SourceUnavailable, StorageFull
 from trinetra.values import ImageBgr
 
 _NS = 1_000_000_000
@@ -102,7 +104,7 @@ def _encoder_options(rate: Fraction) -> dict[str, str]:
     # A key frame a second: that is how long a client waits that joins.
     key_every = max(1, round(rate * _KEY_EVERY_S))
     x264 = f"keyint={key_every}:min-keyint={key_every}:scenecut=0:bframes=0"
-    return {"preset": "veryfast", "crf": "23", "x264-params": x264}
+    return {"preset": "superfast", "crf": "23", "x264-params": x264}
 
 
 def _even(side: int) -> int:
@@ -137,22 +139,21 @@ def _write(packets: Iterable[Any], target: Path, frame_ns: int) -> Iterator[Acce
 class VideoWriter:
     """An MP4 file that is drawn picture by picture; a context manager.
 
-    The file appears under its name when it is complete.
+    The file appears under its name when it is complete. Of an odd side the last pixel is left out:
+    the usual colour sampling has none.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
-        """Take even sides in pixels; raises ConfigurationError where the file cannot be written."""
+        """Take the size of the pictures; raises ConfigurationError where no file can be made."""
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         rate = Fraction(fps).limit_denominator(1001)
-        try:
+        with self._translating():
             self._container = av.open(str(self._partial), "w", format="mp4")
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
         self._stream: Any = self._container.add_stream(
             _ENCODER, rate=rate, options=_encoder_options(rate)
         )
-        self._stream.width, self._stream.height = width, height
+        self._stream.width, self._stream.height = _even(width), _even(height)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = 1 / rate
         self._frames = 0
@@ -161,15 +162,30 @@ class VideoWriter:
         return self
 
     def write(self, image: ImageBgr) -> None:
-        """Append one picture."""
-        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+        """Append one picture; raises StorageFull."""
+        whole = image[: self._stream.height, : self._stream.width]
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole), format="bgr24")
         frame.pts, self._frames = self._frames, self._frames + 1
-        self._container.mux(self._stream.encode(frame))
+        with self._translating():
+            self._container.mux(self._stream.encode(frame))
 
     def __exit__(self, kind: object, *_: object) -> None:
-        with closing(self._container):
-            self._container.mux(self._stream.encode(None))
-        if kind is None:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink()
+        complete = False
+        try:
+            with self._translating(), closing(self._container):
+                self._container.mux(self._stream.encode(None))
+            complete = kind is None
+        finally:
+            if complete:
+                self._partial.replace(self._path)
+            else:
+                self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # FFmpeg's errors are OSErrors too where they have a number
+            if error.errno == errno.ENOSPC:
+                raise StorageFull(f"the disk is full: {self._path} was not written") from error
+            raise ConfigurationError(f"{self._path} cannot be written: {error.strerror}") from error

@@ -15,13 +15,11 @@ import typer
 from trinetra.adapters.h264 import write_elementary_stream
 from trinetra.commands.console import note, output, print_json, print_text
 from trinetra.errors import ConfigurationError
+from trinetra.twin.film import TOP_VIEW
 from trinetra.twin.rtsp import Address, Recording, RtspServer, Viewer
 from trinetra.values import Role
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".ts", ".webm"})
-TOP_VIEW = "top"
-"""The film of the whole floor among a twin's rendered cameras: to look at, no camera of a site."""
-
 _USERNAME_ENV = "TWIN_CAMERA_USER"
 _MAX_NAME = 63
 _ROLE_WORDS: Mapping[str, Role] = {

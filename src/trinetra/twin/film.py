@@ -1,7 +1,7 @@
 """The twin's world as films: which figures each picture shows, and the scenery of a floor plan."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,10 +27,12 @@ from trinetra.twin.world import World
 from trinetra.values import ImageBgr, after
 
 Array = NDArray[np.float64]
+TOP_VIEW = "top"
+"""The film of the whole floor: to look at, no camera of a site."""
 TOP_FPS = 5.0
 _STRETCH_S = 60.0
 _WALL_GAP_M = 0.5
-_DOOR_ASIDE_M = 2.5
+_HALL_M = 4.0
 _SHELF_AWAY_M = 0.75
 _SHELF_M = (1.9, 0.5, 1.35)
 _COUNTER_M = (0.5, 1.9, 0.95)
@@ -53,26 +55,25 @@ class Films:
         """The shop as it is drawn."""
         return scenery_of(self.world.plan)
 
-    def names(self) -> list[str]:
-        """Return the cameras' ids."""
-        return [view.camera_id for view in self.world.plan.views]
-
     def camera(self, index: int) -> Iterator[ImageBgr]:
         """Yield one camera's pictures, at its own rate and size, over all opening hours."""
         view = self.world.plan.views[index]
         drawn = CameraView(Camera(view), self.scenery)
+        # Indoors cars would be seen through the walls, which hide nothing that moves.
+        shows_cars = "car" in view.labels
         for caption, figures, cars in self._moments(view.fps):
-            yield drawn.draw(figures, cars, f"{view.camera_id}  {caption}")
+            yield drawn.draw(figures, cars if shows_cars else (), f"{view.camera_id}  {caption}")
 
+    @cached_property
     def top(self) -> FloorView:
-        """Return the view from above, for its size."""
+        """The view from above."""
         plan = self.world.plan
         cameras = tuple(Camera(view) for view in plan.views)
         return FloorView(self.scenery, cameras, area_of(plan, self.scenery))
 
     def floor(self) -> Iterator[ImageBgr]:
         """Yield the pictures from above, at ``TOP_FPS``."""
-        drawn = self.top()
+        drawn = self.top
         for caption, figures, cars in self._moments(TOP_FPS):
             yield drawn.draw(figures, cars, f"{caption}   {len(figures)} people")
 
@@ -113,13 +114,13 @@ def _along(path: Path, t: Array) -> Iterator[tuple[int, float, float, float, flo
 
 
 def scenery_of(plan: FloorPlan) -> Scenery:
-    """Return walls around what is indoors, a shelf before each shelf spot, counters, parking bays."""
+    """Return walls around what is indoors, shelves where people look, counters, parking bays."""
     shelves = [_shelf(spot, number) for number, spot in enumerate(plan.of_kind("shelf"))]
     counters = [_counter(till) for till in plan.tills]
     places = {spot.name: (spot.x_m, spot.y_m) for spot in plan.spots}
     door = places[plan.entry[0]] if plan.entry else places[plan.street]
     blocks = (*shelves, *counters)
-    return Scenery(_walls(plan, blocks, door), door, blocks, tuple(_bay_lines(plan)))
+    return Scenery(_walls(plan, blocks, places), door, blocks, tuple(_bay_lines(plan)))
 
 
 def area_of(plan: FloorPlan, scenery: Scenery) -> Rectangle:
@@ -132,22 +133,26 @@ def area_of(plan: FloorPlan, scenery: Scenery) -> Rectangle:
     return _around(points, _AROUND_M)
 
 
-def _walls(plan: FloorPlan, blocks: Sequence[Block], door: Point) -> Rectangle:
-    """Return the rectangle around everything indoors; its nearest side runs through the door."""
-    indoors: list[Point] = [corner for block in blocks for corner in block.footprint]
+def _walls(plan: FloorPlan, blocks: Sequence[Block], places: Mapping[str, Point]) -> Rectangle:
+    """Return the rectangle around everything indoors.
+
+    The side by which people come in runs through the door, unless something indoors lies beyond.
+    """
+    halls = [places[name] for name in (*plan.entry, *plan.exit)]
+    indoors = [corner for block in blocks for corner in block.footprint] + halls
     indoors += [till.cashier for till in plan.tills]
-    indoors += [(view.mount.x_m, view.mount.y_m) for view in plan.views if "person" in view.labels]
-    indoors += [(s.x_m, s.y_m) for s in plan.spots if s.name in {*plan.entry, *plan.exit}]
-    west, south, east, north = _around([*indoors, door], _WALL_GAP_M)
-    gaps = {"west": door[0] - west, "south": door[1] - south}
-    gaps |= {"east": east - door[0], "north": north - door[1]}
-    nearest = min(gaps, key=lambda side: gaps[side])
-    return (
-        door[0] if nearest == "west" else min(west, door[0] - _DOOR_ASIDE_M),
-        door[1] if nearest == "south" else south,
-        door[0] if nearest == "east" else max(east, door[0] + _DOOR_ASIDE_M),
-        door[1] if nearest == "north" else north,
-    )
+    indoors += [(v.mount.x_m, v.mount.y_m) for v in plan.views if "person" in v.labels]
+    tight, wide = _around(indoors, 0.0), _around(halls or indoors, _HALL_M)
+    low = [min(tight[side] - _WALL_GAP_M, wide[side]) for side in (0, 1)]
+    high = [max(tight[side] + _WALL_GAP_M, wide[side]) for side in (2, 3)]
+    if len(plan.entry) > 1:
+        door, hall = places[plan.entry[0]], places[plan.entry[1]]
+        axis = 0 if abs(hall[0] - door[0]) > abs(hall[1] - door[1]) else 1
+        if hall[axis] > door[axis] and door[axis] <= tight[axis]:
+            low[axis] = door[axis]
+        elif hall[axis] < door[axis] and door[axis] >= tight[axis + 2]:
+            high[axis] = door[axis]
+    return low[0], low[1], high[0], high[1]
 
 
 def _around(points: Sequence[Point], margin_m: float) -> Rectangle:

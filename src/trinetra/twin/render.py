@@ -27,6 +27,7 @@ BODY_WIDTH_M = 0.52
 CAR_M = (4.3, 1.8, 1.5)
 _GOLDEN = 0.618034
 _SUBPIXEL_BITS = 4
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _NEAR_M = 0.2
 _WALL_M = 2.8
 _FADE_M = 45.0
@@ -36,6 +37,7 @@ _ASPHALT = np.array([(120, 118, 116), (114, 112, 110)], np.float64)
 _HAZE = np.array((214, 210, 204), np.float64)
 _WALL: Colour = (226, 230, 232)
 _MARK: Colour = (222, 226, 228)
+_GLASS: Colour = (150, 140, 128)
 _INK: Colour = (60, 54, 48)
 _PAPER: Colour = (246, 246, 244)
 _STAFF_COAT: Colour = (92, 122, 24)
@@ -118,7 +120,7 @@ def person_box(camera: Camera, figure: Figure) -> Array | None:
     """Return ``xyxy`` of the whole body in pixels, beyond the picture too; None behind the lens."""
     x, y = np.array([figure.x_m, figure.x_m]), np.array([figure.y_m, figure.y_m])
     u, v, depth = camera.project(x, y, np.array([0.0, figure.height_m]))
-    if depth[0] <= MIN_DEPTH_M:
+    if depth.min() <= MIN_DEPTH_M:
         return None
     half = camera.focal_px * BODY_WIDTH_M / 2 / depth[0]
     middle = u.mean()
@@ -157,7 +159,7 @@ class CameraView:
         for body in sorted(bodies, key=self._distance_m, reverse=True):
             if isinstance(body, Car):
                 _draw_car(canvas, self.camera, body)
-            elif (box := person_box(self.camera, body)) is not None:
+            elif (box := person_box(self.camera, body)) is not None and _is_seen(canvas, box):
                 _draw_shadow(canvas, box)
                 draw_person(canvas, box, body, self._frontality(body))
         _caption(canvas, caption)
@@ -261,6 +263,11 @@ def _before_lens(camera: Camera, points: Array) -> Array:
     return np.array(kept).reshape(-1, 3)
 
 
+def _is_seen(canvas: ImageBgr, box: Array) -> bool:
+    height, width = canvas.shape[:2]
+    return bool(box[2] > 0 and box[3] > 0 and box[0] < width and box[1] < height)
+
+
 def _draw_shadow(canvas: ImageBgr, box: Array) -> None:
     """Darken the floor under somebody's feet."""
     width = box[2] - box[0]
@@ -276,7 +283,7 @@ def _draw_shadow(canvas: ImageBgr, box: Array) -> None:
 
 
 def draw_person(canvas: ImageBgr, box: Array, figure: Figure, frontality: float) -> None:
-    """Draw somebody who fills the box ``xyxy``; ``frontality`` 1 faces the camera, -1 looks away."""
+    """Draw somebody who fills the box ``xyxy``, facing the camera (1) to looking away (-1)."""
     coat = coat_colour(figure.number, is_staff=figure.is_staff)
     skin = _SKINS[figure.number * 7 % len(_SKINS)]
     hair = _HAIRS[figure.number * 5 % len(_HAIRS)]
@@ -373,17 +380,23 @@ class FloorView:
     scenery: Scenery
     cameras: tuple[Camera, ...]
     area: Rectangle
-    width: int = 1280
+    longer_side: int = 1280
 
     @property
     def px_per_m(self) -> float:
         """The scale, the same in both directions."""
-        return self.width / (self.area[2] - self.area[0])
+        west, south, east, north = self.area
+        return self.longer_side / max(east - west, north - south)
+
+    @property
+    def width(self) -> int:
+        """The picture's width in pixels, an even number."""
+        return math.ceil((self.area[2] - self.area[0]) * self.px_per_m / 2) * 2
 
     @property
     def height(self) -> int:
         """The picture's height in pixels, an even number."""
-        return round((self.area[3] - self.area[1]) * self.px_per_m / 2) * 2
+        return math.ceil((self.area[3] - self.area[1]) * self.px_per_m / 2) * 2
 
     def at(self, x_m: float, y_m: float) -> tuple[float, float]:
         """Return where a place lies in the picture, in pixels."""
@@ -543,24 +556,17 @@ def _ellipse(
 
 
 def _caption(canvas: ImageBgr, text: str) -> None:
-    """Write into the corner as cameras do."""
-    if text:
-        scale = canvas.shape[0] / 1080 + 0.25
-        at = (12.0, 14.0 + 24 * scale)
-        _text(canvas, text, at, scale, (255, 255, 255), halo=True)
+    """Write into the corner as cameras do, on a bar that keeps it legible on any ground."""
+    if not text:
+        return
+    scale = canvas.shape[0] / 1500 + 0.2
+    (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
+    cv2.rectangle(canvas, (0, 0), (width + 16, height + base + 12), _INK, -1)
+    _text(canvas, text, (8, height + 6), scale, (255, 255, 255))
 
 
 def _text(
-    canvas: ImageBgr,
-    text: str,
-    at: tuple[float, float],
-    scale: float,
-    colour: Colour,
-    *,
-    halo: bool = False,
+    canvas: ImageBgr, text: str, at: tuple[float, float], scale: float, colour: Colour
 ) -> None:
     origin = (round(at[0]), round(at[1]))
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    if halo:
-        cv2.putText(canvas, text, origin, font, scale, _INK, 4, cv2.LINE_AA)
-    cv2.putText(canvas, text, origin, font, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale, colour, 1, cv2.LINE_AA)
