@@ -119,7 +119,7 @@ def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:
     for zone, stays in sorted(tally.stays.items()):
         yield f"stays at {zone}", f"{stays}, {tally.dwell_s[zone] / stays:.1f} s on average"
     peaks = tally.insights()["peak_occupancy"]
-    yield "most people at once", ", ".join(f"{n} {place}" for place, n in peaks.items())
+    yield "most people at once", ", ".join(f"{n} {place}" for place, n in peaks.items()) or "none"
     yield "visits", str(tally.visits)
     yield "alerts", _listed(tally.alerts) or "none"
 

@@ -104,7 +104,8 @@ def _from_file(path: Path) -> Iterator[bytes]:
         with path.open("rb") as lines:
             yield from lines
     except OSError as cause:
-        raise ConfigurationError(f"{path} cannot be read: {cause.strerror}") from cause
+        reason = (cause.strerror or str(cause)).lower()
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from cause
 
 
 def _from_platform(url: str, last: int) -> Iterator[bytes]:
