@@ -1,7 +1,5 @@
 """How well people or vehicles are found in single frames: precision, recall, average precision."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,16 +12,10 @@ _BLOCK_FRAMES = 25
 _EPS = np.finfo(np.float64).eps
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """Which boxes found each other: ``hit (found,)`` and ``missed (truth,)``."""
-
-    hit: NDArray[np.bool_]
-    missed: NDArray[np.bool_]
-
-
-def match(comparison: Comparison, min_iou: float) -> Matches:
+def match(comparison: Comparison, min_iou: float) -> NDArray[np.bool_]:
     """Give every found box, best score first, the free true box that it overlaps most.
+
+    Returns which found boxes got one, ``(found,)``.
 
     Everingham et al., The PASCAL Visual Object Classes Challenge: a retrospective, 2015; as COCO
     does, a box whose best true box is taken may still have the next best.
@@ -32,13 +24,13 @@ def match(comparison: Comparison, min_iou: float) -> Matches:
     near = np.flatnonzero(pairs.iou >= min_iou - _EPS)
     order = near[np.lexsort((-pairs.iou[near], pairs.found[near], -found.score[pairs.found[near]]))]
     hit = np.zeros(len(found), np.bool_)
-    missed = np.ones(len(comparison.truth), np.bool_)
+    is_free = np.ones(len(comparison.truth), np.bool_)
     for true_row, found_row in zip(
         pairs.truth[order].tolist(), pairs.found[order].tolist(), strict=True
     ):
-        if missed[true_row] and not hit[found_row]:
-            missed[true_row], hit[found_row] = False, True
-    return Matches(hit, missed)
+        if is_free[true_row] and not hit[found_row]:
+            is_free[true_row], hit[found_row] = False, True
+    return hit
 
 
 def average_precision(hit: NDArray[np.bool_], score: Floats, truths: int) -> float | None:
@@ -62,28 +54,27 @@ def score_detections(
     comparison: Comparison, *, min_iou: float = 0.5, min_score: float = 0.0, seed: int = 0
 ) -> ScoreSheet:
     """Return precision, recall, F1 at ``min_score`` and the average precision over all scores."""
-    matches = match(comparison, min_iou)
+    hit = match(comparison, min_iou)
     found, truths = comparison.found, len(comparison.truth)
+    # Stronger boxes are matched first: without the weaker ones, their matches would be the same.
     strong = found.score >= min_score
-    chosen = matches if strong.all() else match(_only(comparison, strong), min_iou)
-    hits, misses = int(chosen.hit.sum()), int(chosen.missed.sum())
-    blocks = _blocks(comparison, strong, chosen)
+    hits, said = int((hit & strong).sum()), int(strong.sum())
+    blocks = _blocks(comparison, hit & strong, strong)
     of_truth, of_claims = (
         bootstrap_sums(blocks[:, [0, column]], _ratio, np.random.default_rng(seed))
         for column in (1, 2)
     )
-    said = int(strong.sum())
     scores = (
         Score(
             name="average_precision",
-            value=average_precision(matches.hit, found.score, truths),
+            value=average_precision(hit, found.score, truths),
             n=truths,
             note="" if truths else "nothing was there to be found",
         ),
         Score(name="recall", value=share(hits, truths), interval=of_truth, n=truths),
         Score(name="precision", value=share(hits, said), interval=of_claims, n=said),
         Score(name="f1", value=share(2 * hits, truths + said)),
-        Score(name="missed", value=float(misses), n=truths),
+        Score(name="missed", value=float(truths - hits), n=truths),
         Score(name="false", value=float(said - hits), n=said),
     )
     return ScoreSheet("detections", scores, {"min_iou": min_iou, "min_score": min_score})
@@ -95,23 +86,13 @@ def _ratio(sums: Floats) -> Floats:
     return ratio
 
 
-def _only(comparison: Comparison, keep: NDArray[np.bool_]) -> Comparison:
-    """Return the comparison in which only some found boxes can match."""
-    pairs = comparison.pairs
-    overlap = np.where(keep[pairs.found], pairs.iou, -1.0)
-    reduced = type(pairs)(pairs.truth, pairs.found, overlap, pairs.start, pairs.width)
-    return Comparison(
-        comparison.frames, comparison.truth, comparison.found, reduced, comparison.unseen_frames
-    )
-
-
-def _blocks(comparison: Comparison, strong: NDArray[np.bool_], chosen: Matches) -> Floats:
+def _blocks(comparison: Comparison, hit: NDArray[np.bool_], strong: NDArray[np.bool_]) -> Floats:
     """Return hits, truths and claims ``(blocks, 3)``, a block being neighbouring frames."""
     blocks = -(-comparison.frames // _BLOCK_FRAMES)
     truth_block = comparison.truth.frame // _BLOCK_FRAMES
     found_block = comparison.found.frame // _BLOCK_FRAMES
     columns = (
-        np.bincount(found_block[chosen.hit], minlength=blocks),
+        np.bincount(found_block[hit], minlength=blocks),
         np.bincount(truth_block, minlength=blocks),
         np.bincount(found_block[strong], minlength=blocks),
     )

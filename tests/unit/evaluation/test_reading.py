@@ -123,7 +123,7 @@ def test_a_broken_seqinfo_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     for name in ("gt.txt", "a.xml", "truth.jsonl"):
         with pytest.raises(ConfigurationError, match="cannot be read: no such file"):
-            read_truth(tmp_path / name, fps=10)
+            read_truth(tmp_path / name)
 
 
 @given(st.text(max_size=200))

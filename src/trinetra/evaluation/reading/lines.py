@@ -17,6 +17,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise unreadable(path, cause) from cause
 
 
+def require_file(path: Path) -> None:
+    """Raise ConfigurationError for a file that cannot be opened, before anything else is asked."""
+    try:
+        path.open("rb").close()
+    except OSError as cause:
+        raise unreadable(path, cause) from cause
+
+
 def unreadable(path: Path, cause: OSError) -> ConfigurationError:
     """Return the error for a file that cannot be opened or read."""
     reason = (cause.strerror or "unreadable").lower()

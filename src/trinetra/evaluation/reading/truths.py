@@ -4,6 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from trinetra.evaluation.reading.cvml import read_cvml
+from trinetra.evaluation.reading.lines import require_file
 from trinetra.evaluation.reading.motchallenge import read_motchallenge
 from trinetra.evaluation.reading.twin import read_twin
 from trinetra.evaluation.truth import Truth
@@ -36,6 +37,7 @@ def read_truth(
     ``label`` chooses what of the twin's truth counts; the other formats annotate people alone.
     Raises ConfigurationError with file and line.
     """
+    require_file(path)
     match written_as or _BY_SUFFIX.get(path.suffix.lower(), TruthFormat.MOTCHALLENGE):
         case TruthFormat.CVML:
             return read_cvml(path, fps=fps)
