@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from tests.unit.evaluation.test_reading import as_lines, stamp, twin_lines
+from tests.unit.evaluation.twin_truth import as_lines, stamp, twin_lines
 from typer.testing import CliRunner
 
 from trinetra.commands import evaluate
