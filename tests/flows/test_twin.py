@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory import MemoryEventLog
-from trinetra.commands.twin import resolve, twin
+from trinetra.commands.application import app
+from trinetra.commands.twin import resolve
 from trinetra.errors import StorageFull
 from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
@@ -39,9 +40,20 @@ def digests(folder: Path) -> list[str]:
 
 def run_elsewhere(folder: Path, seed: int, hash_seed: str) -> list[str]:
     """Run the command in a process of its own; return the digests of what it wrote."""
-    program = "from trinetra.commands.twin import twin; twin()"
+    program = "from trinetra.commands.application import app; app()"
     subprocess.run(
-        [sys.executable, "-c", program, "run", *SHORT, "--seed", str(seed), "--out", folder],
+        [
+            sys.executable,
+            "-c",
+            program,
+            "twin",
+            "run",
+            *SHORT,
+            "--seed",
+            str(seed),
+            "--out",
+            folder,
+        ],
         check=True,
         capture_output=True,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
@@ -176,7 +188,7 @@ async def test_the_platform_runs_on_the_twin_of_somebodys_site_file() -> None:
 
 
 def test_without_files_the_command_prints_what_happened() -> None:
-    result = CliRunner().invoke(twin, ["run", *SHORT, "--json"])
+    result = CliRunner().invoke(app, ["twin", "run", *SHORT, "--json"])
     assert result.exit_code == 0, result.output
     summary = json.loads(result.output)
     assert summary["cameras"] == 6
@@ -187,7 +199,7 @@ def test_without_files_the_command_prints_what_happened() -> None:
 
 def test_the_command_publishes_and_tells_what_the_platform_made_of_it() -> None:
     result = CliRunner().invoke(
-        twin, ["run", "--hours", "0.02", "--publish", "--speed", "max", "--json"]
+        app, ["twin", "run", "--hours", "0.02", "--publish", "--speed", "max", "--json"]
     )
     assert result.exit_code == 0, result.output
     assert set(json.loads(result.output)["resolved"]["footfall"]) == {"in", "out"}
@@ -195,6 +207,6 @@ def test_the_command_publishes_and_tells_what_the_platform_made_of_it() -> None:
 
 @pytest.mark.parametrize("speed", ["fast", "0", "-1", "nan", "inf"])
 def test_a_speed_that_is_none_is_refused(speed: str) -> None:
-    result = CliRunner().invoke(twin, ["run", "--speed", speed, "--hours", "0.01"])
+    result = CliRunner().invoke(app, ["twin", "run", "--speed", speed, "--hours", "0.01"])
     assert result.exit_code == 1
     assert "give a positive number, or max" in str(result.exception)

@@ -37,8 +37,9 @@ class Behaviour:
     """How shoppers decide; shares are of parties unless a name says otherwise.
 
     ``balk_at`` is the mean queue length at which someone does not even join; ``jockey_lead`` how
-    much shorter another queue must be to change over. ``look_alike_share`` of the new people have
-    nearly the face of someone before them: the two faces' cosine is ``look_alike_face``.
+    much shorter another queue must be to change over. The first ``open_tills`` of the plan's tills
+    are staffed, None being all: fewer make longer queues. ``look_alike_share`` of the new people
+    have nearly the face of someone before them: the two faces' cosine is ``look_alike_face``.
     """
 
     speed_mps: float = 1.34
@@ -53,6 +54,7 @@ class Behaviour:
     welcome_share: float = 0.4
     welcome_stay: Duration = Duration(5.0, 0.5, 1.5, 20.0)
     items: Duration = Duration(6.0, 0.8, 1.0, 80.0)
+    open_tills: int | None = None
     service_fixed_s: float = 18.0
     service_per_item_s: float = 3.0
     service_sigma: float = 0.35
@@ -105,6 +107,8 @@ class Scenario:
             raise ConfigurationError("shoppers per hour and hours must be positive numbers")
         if not 0 < self.open_hours <= DAY_S / 3600:
             raise ConfigurationError("a day has between 0 and 24 opening hours")
+        if self.behaviour.open_tills is not None and self.behaviour.open_tills < 1:
+            raise ConfigurationError("at least one till must be open, or nobody can buy")
 
     def windows(self) -> list[tuple[float, float]]:
         """Return when cameras record, one window a day, in seconds after ``started_at``."""

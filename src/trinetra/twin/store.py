@@ -86,7 +86,8 @@ class _Store:
         regulars = max(4, math.ceil(2 * self.behaviour.regular_share * daily))
         self.population = Population(scenario.seed, self.behaviour, regulars)
         self.agenda = _Agenda()
-        self.hall = Hall(len(plan.tills), self.behaviour.jockey_lead, self._plan_payment)
+        self.tills = plan.tills[: self.behaviour.open_tills]
+        self.hall = Hall(len(self.tills), self.behaviour.jockey_lead, self._plan_payment)
         self.free_slots = list(range(len(plan.car_park.slots))) if plan.car_park else []
         self.parties: dict[int, _Party] = {}
         self.stays: list[Stay] = []
@@ -307,7 +308,7 @@ class _Store:
 
     def _employ(self) -> None:
         """Fill every till for every day, and let some walk the floor; the same people each day."""
-        for till in self.plan.tills:
+        for till in self.tills:
             person = self.population.hire()
             for day, (opens, closes) in enumerate(self.scenario.windows()):
                 rng = stream(self.scenario.seed, Part.STAFF, person.index, day)

@@ -66,6 +66,21 @@ def test_every_kind_of_visit_happens_in_a_rush(rush: World) -> None:
     assert any(ticket.changes for ticket in tickets.values())
 
 
+def test_one_open_till_makes_people_wait_and_give_up() -> None:
+    def tickets(behaviour: Behaviour) -> list:
+        scenario = Scenario(seed=4, shoppers_per_hour=220, hours=1, behaviour=behaviour)
+        stays = simulate(SHOP, scenario).stays
+        return list({stay.party: stay.queue for stay in stays if stay.queue}.values())
+
+    def waited_s(queue: list) -> float:
+        return float(np.mean([t.served_s - t.joined_s for t in queue if t.served_s is not None]))
+
+    one, all_three = tickets(Behaviour(open_tills=1)), tickets(Behaviour())
+    assert {place.till for ticket in one for place in ticket.places} == {0}
+    assert waited_s(one) > 60 > 5 * waited_s(all_three)
+    assert {ticket.end for ticket in one} == {"served", "balked", "reneged"}
+
+
 def test_each_party_that_bought_has_one_receipt(week: World) -> None:
     buyers = {stay.party for stay in week.stays if stay.outcome == "bought"}
     assert sorted(purchase.party for purchase in week.purchases) == sorted(buyers)
@@ -135,9 +150,10 @@ def test_look_alikes_are_as_frequent_as_asked_for() -> None:
         {"hours": 0},
         {"hours": float("inf")},
         {"open_hours": 25},
+        {"behaviour": Behaviour(open_tills=0)},
     ],
 )
-def test_a_scenario_that_makes_no_run_is_refused(values: dict[str, float]) -> None:
+def test_a_scenario_that_makes_no_run_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError):
         Scenario(**values)
 
