@@ -19,11 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import unavailable
 from tests.servers.clips import bgr_of, mark, picture, read_mark, write_clip
+from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.h264 import VideoWriter, write_elementary_stream
 from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
+from trinetra.commands.twin import twin
 from trinetra.commands.twin_rtsp import named_clips, site_text
 from trinetra.errors import ConfigurationError, FrameRejected, SourceRefused, SourceUnavailable
 from trinetra.frames.connection import CameraState
@@ -33,8 +35,10 @@ from trinetra.frames.sampling import IdleConfig, SamplingConfig
 from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
 from trinetra.ports import DecodedFrame, FrameSource
 from trinetra.site import site_from_text
+from trinetra.twin.film import TOP_VIEW
 from trinetra.twin.gst_server import AccessUnit, Loop
 from trinetra.twin.rtsp import PACKAGES, Address, Recording, RtspServer, Viewer, find_gi_python
+from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, Frame, Role
 
 FRAMES, FPS = 20, 15
@@ -292,12 +296,9 @@ def test_a_python_without_the_bindings_is_told_what_to_install(
 
 
 def start_command(*arguments: str, **more) -> "subprocess.Popen[str]":
-    script = (
-        "import typer; from trinetra.commands import twin_rtsp;"
-        "app = typer.Typer(); twin_rtsp.register(app); app()"
-    )
+    command = [sys.executable, "-m", "trinetra.cli", "twin", "rtsp"]
     return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments, "--port", "0", "--json"],
+        [*command, *arguments, "--port", "0", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -463,3 +464,26 @@ def test_a_client_joins_at_the_last_key_frame(
     assert loop.unit(joined)[2] <= elapsed_ns
     following = next(n for n in range(joined + 1, joined + 20) if units[n % len(units)].is_key)
     assert loop.unit(following)[2] > elapsed_ns
+
+
+# --- films of the twin
+
+
+@pytest.mark.gstreamer
+def test_the_twins_films_are_drawn_by_the_command_and_served_as_cameras(
+    gstreamer: Path, tmp_path: Path
+) -> None:
+    films = tmp_path / "films"
+    arguments = ["run", "--hours", "0.001", "--render", str(films), "--json"]
+    result = CliRunner().invoke(twin, arguments)
+    assert result.exit_code == 0, result.output
+    clips = named_clips([films])
+    assert set(clips) == {view.camera_id for view in built_in_shop().views} | {TOP_VIEW}
+    entrance = recording(tmp_path, clips["entrance"], "entrance")
+    with (
+        RtspServer([entrance], ANY_PORT, python=gstreamer) as server,
+        closing(watch(server.url("entrance"))) as source,
+    ):
+        source.open()
+        frame = source.read(key_frames_only=False)
+        assert (frame.width, frame.height) == (1920, 1080)

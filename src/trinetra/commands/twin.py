@@ -12,7 +12,9 @@ import typer
 from rich import box
 from rich.table import Table
 
+from trinetra.commands import twin_rtsp
 from trinetra.commands.console import output, print_json
+from trinetra.commands.twin_render import render
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import host
 from trinetra.recording import Tally
@@ -42,6 +44,10 @@ _Out = Annotated[
     Path | None,
     typer.Option("--out", help="Write events.jsonl, truth.jsonl and pos.jsonl into this folder."),
 ]
+_Render = Annotated[
+    Path | None,
+    typer.Option("--render", help="Draw what each camera sees, as films in this folder."),
+]
 _Publish = Annotated[
     bool, typer.Option("--publish", help="Feed the event log, and resolve and count in here.")
 ]
@@ -57,12 +63,8 @@ twin = typer.Typer(no_args_is_help=True, help="A simulated shop, with the truth 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
+    twin_rtsp.register(twin)
     app.add_typer(twin, name="twin")
-
-
-@twin.callback()
-def _group() -> None:
-    """Keep `run` a command of its own while it is the only one."""
 
 
 @twin.command("run")
@@ -74,6 +76,7 @@ def run(
     speed: _Speed = "max",
     seed: _Seed = 1,
     out: _Out = None,
+    render_to: _Render = None,
     publish_events: _Publish = False,
     look_alikes: _LookAlikes = 0.0,
     as_json: _Json = False,
@@ -90,6 +93,8 @@ def run(
     if out:
         written = write(model, out)
         summary |= {"written_to": str(out), "events": written.events, "truths": written.truths}
+    if render_to:
+        summary["films"] = [str(path) for path in render(model.world, render_to)]
     if publish_events:
         shop = loaded or site_of(plan)
         tally = asyncio.run(resolve(model, shop, factor))
