@@ -124,6 +124,19 @@ async def test_a_transition_nobody_could_walk_is_an_alert_and_no_identity() -> N
     assert all(a.detail["distance_m"] == 400 for a in raised)
 
 
+async def test_a_track_that_stood_there_faceless_for_long_contradicts_nobody() -> None:
+    """A track can go over from one who stands to one who walks past; only faces say who is who."""
+    faceless = [
+        msgspec.structs.replace(event, faces=())
+        for event in visit("till", 0, [BEN], seconds=60)
+        if event.objects
+    ]
+    shown = [e for e in visit("till", 60, [ANNA], seconds=3) if e.objects]
+    out = await Shop(distance_m=40).resolve([*visit("door", 0, [ANNA]), *faceless, *shown])
+    assert customers(out, TILL) == customers(out, DOOR)
+    assert alerts(out) == []
+
+
 async def test_faces_too_small_to_know_leave_people_unknown_and_say_so() -> None:
     out = await Shop().resolve(visit("door", 0, [ANNA, BEN], face_px=20))
     said = identities(out)

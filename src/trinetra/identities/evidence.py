@@ -26,12 +26,17 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class TrackEvidence:
-    """The faces of one track: all counted, the best kept, the unusable ones by reason."""
+    """The faces of one track: all counted, the best kept, the unusable ones by reason.
+
+    ``known_since`` is when its first usable face was seen: before that, nothing says that the track
+    was the same person. A track may go over from somebody who stands to somebody who walks past.
+    """
 
     faces_seen: int = 0
     usable: int = 0
     best_face_px: float = 0.0
     shots: tuple[Shot, ...] = ()
+    known_since: Instant | None = None
     unusable: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -55,7 +60,8 @@ def add_face(
     embedding = unpack_embedding(face.embedding, dimension)
     shot = Shot(embedding, face.quality.total, face.quality.size_px, captured_at)
     best = sorted((*evidence.shots, shot), key=lambda s: s.quality, reverse=True)[:_MAX_SHOTS]
-    return replace(seen, usable=evidence.usable + 1, shots=tuple(best))
+    since = evidence.known_since or captured_at
+    return replace(seen, usable=evidence.usable + 1, shots=tuple(best), known_since=since)
 
 
 def consistent_shots(shots: tuple[Shot, ...]) -> tuple[Shot, ...]:

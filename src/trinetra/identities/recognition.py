@@ -18,7 +18,7 @@ from trinetra.identities.resolver import (
     resolve,
     unrecognised,
 )
-from trinetra.identities.topology import Sighting, SiteGraph
+from trinetra.identities.topology import SiteGraph
 from trinetra.ports import Clock, Gallery
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, GATE_VERDICTS, get_logger
 from trinetra.values import (
@@ -78,7 +78,7 @@ class Recogniser:
             alerts += self._gate_alert(camera_id, identity, judgement, captured_at)
             if await self._accept(identity, judgement, enrolled):
                 changed.append(identity)
-        self._note_presence(camera_id, outcome, captured_at)
+        self._note_presence(camera_id, outcome)
         return changed, alerts
 
     async def conclude(self, ended: Sequence[TrackIdentity]) -> list[TrackIdentity]:
@@ -193,12 +193,10 @@ class Recogniser:
         identity.explained = explain(identity.evidence, self.model, self.policy.matching)
         return news
 
-    def _note_presence(
-        self, camera_id: CameraId, outcome: FrameOutcome, captured_at: Instant
-    ) -> None:
+    def _note_presence(self, camera_id: CameraId, outcome: FrameOutcome) -> None:
         for _, identity, _ in outcome.visible:
             if identity.decision and identity.decision.customer_id and identity.decision.kind:
-                stretch = Sighting(camera_id, identity.started_at, captured_at)
+                stretch = identity.stretch(camera_id)
                 self.registry.see(identity.decision.customer_id, identity.decision.kind, stretch)
 
     def _gate_alert(

@@ -68,6 +68,11 @@ class TrackIdentity:
         """The identity this track was given, if any."""
         return self.decision.customer_id if self.decision else None
 
+    def stretch(self, camera_id: CameraId) -> Sighting:
+        """Return how long this person has certainly been in the camera's view."""
+        since = self.evidence.known_since or self.started_at
+        return Sighting(camera_id, since, self.seen_at)
+
     @property
     def is_due(self) -> bool:
         """Whether the gallery should be asked now."""
@@ -195,9 +200,9 @@ def resolve(
     ranked = rank(matches, policy)
     gate = None
     if ranked and ranked[0].score >= policy.similarity:
-        here = Sighting(camera_id, identity.started_at, identity.seen_at)
         best = ranked[0].customer_id
-        gate = judge(graph, best, registry.elsewhere(best, camera_id), here)
+        elsewhere = registry.elsewhere(best, camera_id)
+        gate = judge(graph, best, elsewhere, identity.stretch(camera_id))
     good = len(consistent_shots(identity.evidence.shots))
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
     explained = explain(identity.evidence, model, policy)
