@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import msgspec
 import numpy as np
@@ -91,6 +92,10 @@ def alerts(events: Iterable[AnyEvent]) -> list[AlertEvent]:
     return [e for e in events if isinstance(e, AlertEvent)]
 
 
+def instants(start_s: int, end_s: int) -> list[Instant]:
+    return [NOON + timedelta(seconds=n / 5) for n in range(start_s * 5, end_s * 5)]
+
+
 async def test_three_people_become_three_new_customers() -> None:
     out = await Shop().resolve(visit("door", 0, [ANNA, BEN, CLEO]))
     assert [e.status for e in identities(out)] == ["unknown"] * 3 + ["new"] * 3
@@ -126,12 +131,9 @@ async def test_a_transition_nobody_could_walk_is_an_alert_and_no_identity() -> N
 
 async def test_a_track_that_stood_there_faceless_for_long_contradicts_nobody() -> None:
     """A track can go over from one who stands to one who walks past; only faces say who is who."""
-    faceless = [
-        msgspec.structs.replace(event, faces=())
-        for event in visit("till", 0, [BEN], seconds=60)
-        if event.objects
-    ]
-    shown = [e for e in visit("till", 60, [ANNA], seconds=3) if e.objects]
+    standing = [detection("till", at, [(BEN, 100.0)]) for at in instants(0, 60)]
+    faceless = [msgspec.structs.replace(event, faces=()) for event in standing]
+    shown = [detection("till", at, [(ANNA, 100.0)]) for at in instants(60, 63)]
     out = await Shop(distance_m=40).resolve([*visit("door", 0, [ANNA]), *faceless, *shown])
     assert customers(out, TILL) == customers(out, DOOR)
     assert alerts(out) == []

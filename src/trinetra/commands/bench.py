@@ -11,6 +11,7 @@ from rich.table import Table
 from trinetra.benchmarks import gallery as gallery_bench
 from trinetra.benchmarks import ingest as ingest_bench
 from trinetra.benchmarks import pipeline as pipeline_bench
+from trinetra.benchmarks import twin as twin_bench
 from trinetra.benchmarks.machine import describe_machine
 from trinetra.commands.console import output, print_json
 from trinetra.commands.progress import FetchProgress
@@ -52,6 +53,13 @@ def gallery(*, size: _Size = 10_000, as_json: _Json = False) -> None:
     """Measure search, recall and insertion in a gallery of 512-dimensional embeddings."""
     configure_logging(as_json=False, level="ERROR")
     _print("gallery", gallery_bench.run(size), as_json=as_json)
+
+
+@bench.command("twin")
+def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
+    """Measure how many detection events a second the digital twin makes."""
+    configure_logging(as_json=False, level="ERROR")
+    _print("twin", twin_bench.run(seconds), as_json=as_json)
 
 
 def _print(name: str, figures: Mapping[str, object], *, as_json: bool) -> None:
