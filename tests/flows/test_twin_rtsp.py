@@ -25,7 +25,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.h264 import VideoWriter, write_elementary_stream
 from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
-from trinetra.commands.twin import twin
+from trinetra.commands.application import app
 from trinetra.commands.twin_rtsp import named_clips, site_text
 from trinetra.errors import ConfigurationError, FrameRejected, SourceRefused, SourceUnavailable
 from trinetra.frames.connection import CameraState
@@ -474,8 +474,8 @@ def test_the_twins_films_are_drawn_by_the_command_and_served_as_cameras(
     gstreamer: Path, tmp_path: Path
 ) -> None:
     films = tmp_path / "films"
-    arguments = ["run", "--hours", "0.001", "--render", str(films), "--json"]
-    result = CliRunner().invoke(twin, arguments)
+    arguments = ["twin", "run", "--hours", "0.001", "--render", str(films), "--json"]
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     clips = named_clips([films])
     assert set(clips) == {view.camera_id for view in built_in_shop().views} | {TOP_VIEW}
