@@ -87,8 +87,8 @@ async def _drain(
     except TimeoutError:
         late = [task.get_name() for task in tasks if not task.done()]
         raise DrainIncomplete(
-            f"{', '.join(late)} did not finish within {deadline_s:g} s and was stopped; "
-            "what was not committed will be read again"
+            f"{', '.join(late)} did not finish within {deadline_s:g} s; what waited in memory is "
+            "lost, what a log keeps is read again. TRINETRA_DRAIN_DEADLINE_S gives more time"
         ) from None
 
 
