@@ -56,13 +56,19 @@ class Analyst:
         self._timed = timed
 
     def warm_up(self, batch_frames: int) -> None:
-        """Run every network once, as engines compile at their first batch. Raises EngineFailure."""
-        for count in {batch_frames, 1}:
+        """Run every network on batches of every magnitude. Raises EngineFailure.
+
+        Engines compile for a size of batch at its first use: done now, that neither holds up frames
+        nor takes another 100 MB when the platform has run for minutes.
+        """
+        count = batch_frames
+        while count:
             blank = [np.zeros(_WARM_UP_SIZE, np.uint8)] * count
             self._detector.detect(blank)
             if any(plan.reads_faces for plan in self._config.plans.values()):
                 self._faces.find(blank)
-                self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)])
+                self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
+            count //= 2
 
     def work(self, frames: Sequence[Frame]) -> list[Analysed]:
         """Return the event of every frame, rejections in their places. Raises EngineFailure."""

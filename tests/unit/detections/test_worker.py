@@ -70,7 +70,7 @@ class NoFace:
 class Broken:
     """A detector whose engine fails at the first real batch."""
 
-    def __init__(self, good_batches=2):
+    def __init__(self, good_batches=3):
         self.good = good_batches
 
     def detect(self, images):
@@ -186,8 +186,8 @@ async def test_frames_that_wait_are_inferred_four_at_a_time():
     shop = Shop(plan())
     await shop.put(*(frame(seq=seq) for seq in range(1, 10)))
     await shop.drain()
-    warm_up, work = shop.detector.batches[:2], shop.detector.batches[2:]
-    assert sorted(warm_up) == [1, 4]
+    warm_up, work = shop.detector.batches[:3], shop.detector.batches[3:]
+    assert sorted(warm_up) == [1, 2, 4]
     assert work == [4, 4, 1]
 
 
@@ -199,7 +199,7 @@ async def test_a_lone_frame_waits_for_its_window_and_no_longer():
     await shop.until(lambda: shop.worker.status().get("inferred") == 1)
     shop.stopping.set()
     await shop.until(running.done)
-    assert shop.detector.batches[2:] == [1]
+    assert shop.detector.batches[3:] == [1]
     assert not shop.worker.ready()
 
 
@@ -361,7 +361,7 @@ class Gated(OneOfEach):
         self.entered, self.gate = threading.Event(), threading.Event()
 
     def detect(self, images):
-        if len(self.batches) >= 2:
+        if len(self.batches) >= 3:
             self.entered.set()
             self.gate.wait()
         return super().detect(images)
