@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     infer_port: Port = 8002
     resolve_port: Port = 8003
     insight_port: Port = 8004
-    drain_deadline_s: float = Field(default=10.0, gt=0, le=600)
+    drain_deadline_s: float = Field(default=30.0, gt=0, le=600)
 
     log_json: bool = False
     log_level: LogLevel = "INFO"
