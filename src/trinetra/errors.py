@@ -55,8 +55,16 @@ class GalleryUnavailable(TrinetraError):
     """The gallery does not answer; identities go out as unknown until it returns."""
 
 
+class BufferUnavailable(TrinetraError):
+    """The frame buffer does not answer; drop and count frames, or wait and read again."""
+
+
 class EventLogUnavailable(TrinetraError):
     """The event log does not acknowledge; spool or retry."""
+
+
+class StoreUnavailable(TrinetraError):
+    """The insight store does not answer; wait and record again."""
 
 
 class StorageFull(TrinetraError):
@@ -64,4 +72,11 @@ class StorageFull(TrinetraError):
 
 
 class PartitionsLost(EventLogUnavailable):
-    """Another member of the group owns these partitions now; forget their state and poll on."""
+    """Nothing was committed for ``partitions``; forget what was derived from them and poll on.
+
+    Another member owns them now, or the log did not answer: the next poll tells whose they are.
+    """
+
+    def __init__(self, message: str, partitions: frozenset[tuple[str, int]]) -> None:
+        super().__init__(message)
+        self.partitions = partitions

@@ -89,7 +89,10 @@ class BufferedFrame:
 
 
 class FrameBuffer(Protocol):
-    """A bounded stream of frames per camera, shared by one group of competing consumers."""
+    """A bounded stream of frames per camera, shared by one group of competing consumers.
+
+    Every method raises BufferUnavailable when the buffer does not answer.
+    """
 
     async def append(self, frame: Frame) -> int:
         """Add a frame; return how many old ones were dropped to stay within the bound."""
@@ -109,11 +112,16 @@ class FrameBuffer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Bytes bound for a topic; records of one key keep their order."""
+    """Bytes bound for a topic; records of one key keep their order.
+
+    ``partition`` follows from the key unless it is given: state goes where its input came from. A
+    value of None deletes the key from a compacted topic.
+    """
 
     topic: Topic
     key: str
-    value: bytes
+    value: bytes | None
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +138,38 @@ class Delivery:
 TopicPartition = tuple[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one partition has been read, and what came of it."""
+
+    where: TopicPartition
+    next_offset: int
+    outputs: Sequence[Record] = ()
+
+
 class Subscription(Protocol):
     """One member of a consumer group, owning some partitions of its topics."""
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
-        """Return the next records of the owned partitions, each partition in order."""
+        """Return the next records of the owned partitions, each partition in order.
 
-    async def commit(
-        self, next_offsets: Mapping[TopicPartition, int], outputs: Sequence[Record] = ()
-    ) -> None:
-        """Atomically append the outputs and move the group on to ``next_offsets``.
+        Raises EventLogUnavailable; poll again later.
+        """
 
-        After a crash before this returns, the records are delivered again and no output is visible.
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        """Return the partitions owned since the last poll, each with the number of its assignment.
+
+        A number that rose, or is new, means: restore what is known of the partition from its state,
+        for it was someone else's, or what this member last committed may have failed. By then no
+        earlier owner can commit to it any more.
+        """
+
+    async def commit(self, progress: Sequence[Progress]) -> None:
+        """Per partition, atomically append its outputs and move the group on.
+
+        After a crash before this returns, a partition's records are delivered again and none of its
+        outputs is visible, or all of it is done. Raises PartitionsLost with the partitions for
+        which nothing was done; it was for all others.
         """
 
     async def lag(self) -> int:
@@ -159,6 +187,12 @@ class EventLog(Protocol):
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
         """Join a consumer group, from the group's committed offsets or from the beginning."""
+
+    async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
+        """Return the last value of every key of a compacted topic's partition; deleted ones not.
+
+        Sees every commit that returned before. Raises EventLogUnavailable.
+        """
 
 
 class Engine(Protocol):
@@ -211,7 +245,10 @@ class InsightStore(Protocol):
     """What the insight engine has found out, kept for queries."""
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
-        """Insert or replace by ``event_id``; returning means durable. Raises StorageFull."""
+        """Insert or replace by ``event_id``; returning means durable.
+
+        Raises StorageFull or StoreUnavailable.
+        """
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order."""

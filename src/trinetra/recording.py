@@ -31,7 +31,7 @@ from trinetra.events.schema import (
     ZoneStay,
 )
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, INSIGHTS
-from trinetra.ports import Delivery, EventLog
+from trinetra.ports import Delivery, EventLog, Progress
 from trinetra.values import CameraId, CustomerId, EventId, TrackId
 
 _PERSON = "person"
@@ -242,9 +242,7 @@ class EventRecorder:
             while not stopping.is_set() or await subscription.lag():
                 deliveries = await subscription.poll(max_records=1000, wait_s=0.2)
                 self._record(deliveries)
-                await subscription.commit(
-                    {(d.topic, d.partition): d.offset + 1 for d in deliveries}
-                )
+                await subscription.commit(_read_up_to(deliveries))
         finally:
             self._ready = False
             await subscription.close()
@@ -272,6 +270,11 @@ class EventRecorder:
                 self._file.seek(-written, os.SEEK_END)
                 self._file.truncate()
             raise _unwritable(self._path, cause) from cause
+
+
+def _read_up_to(deliveries: Iterable[Delivery]) -> list[Progress]:
+    ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
+    return [Progress(where, next_offset) for where, next_offset in ends.items()]
 
 
 def _unwritable(path: Path, cause: OSError) -> TrinetraError:

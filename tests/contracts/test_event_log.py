@@ -1,6 +1,8 @@
 """What every event log promises."""
 
 import asyncio
+from collections.abc import Sequence
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,11 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.errors import PartitionsLost
 from trinetra.events.topics import DETECTIONS, IDENTITIES, Topic
-from trinetra.ports import Delivery, EventLog, Record, Subscription
+from trinetra.ports import Delivery, EventLog, Progress, Record, Subscription
 
 SOURCE = Topic("test.source", 8)
 SINK = Topic("test.sink", 3)
+STATE = Topic("test.state", 8, compacted=True)
 
 
 @pytest.fixture(params=["memory"])
@@ -33,8 +36,13 @@ async def take(subscription: Subscription, count: int) -> list[Delivery]:
     return got
 
 
-def after(deliveries: list[Delivery]) -> dict[tuple[str, int], int]:
-    return {(d.topic, d.partition): d.offset + 1 for d in deliveries}
+def after(deliveries: list[Delivery], outputs: Sequence[Record] = ()) -> list[Progress]:
+    """Return progress past the deliveries; the outputs go with the first partition."""
+    ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
+    given = chain([outputs], repeat(()))
+    return [
+        Progress(where, end, out) for (where, end), out in zip(ends.items(), given, strict=False)
+    ]
 
 
 async def test_records_of_one_key_keep_their_order_in_one_partition(log: EventLog) -> None:
@@ -85,20 +93,60 @@ async def test_outputs_and_offsets_are_committed_together(log: EventLog) -> None
     await log.append(records(SOURCE, ("a", 1)))
     reader = await log.subscribe([SOURCE], "g")
     got = await take(reader, 1)
-    await reader.commit(after(got), records(SINK, ("a", 10)))
+    await reader.commit(after(got, records(SINK, ("a", 10))))
     assert await reader.lag() == 0
     assert [d.value for d in await take(await log.subscribe([SINK], "s"), 1)] == [b"10"]
 
 
-async def test_a_member_that_lost_its_partitions_can_commit_nothing(log: EventLog) -> None:
+async def test_of_lost_partitions_nothing_is_committed_and_of_the_others_all(log: EventLog) -> None:
     await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(64)]))
     zombie = await log.subscribe([SOURCE], "g")
     got = await take(zombie, 64)
     await log.subscribe([SOURCE], "g")
-    with pytest.raises(PartitionsLost):
-        await zombie.commit(after(got), records(SINK, ("a", 10)))
+    read = [
+        Progress(p.where, p.next_offset, [Record(SINK, "a", str(p.where[1]).encode())])
+        for p in after(got)
+    ]
+    with pytest.raises(PartitionsLost) as lost:
+        await zombie.commit(read)
+    kept = {p.where for p in read} - lost.value.partitions
     sink = await log.subscribe([SINK], "s")
-    assert await sink.poll(max_records=10, wait_s=0) == []
+    seen = await take(sink, len(kept))
+    seen += await sink.poll(max_records=10, wait_s=0)
+    assert sorted(int(d.value) for d in seen) == sorted(partition for _, partition in kept)
+
+
+async def test_every_change_of_owner_raises_the_number_of_the_assignment(log: EventLog) -> None:
+    await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(64)]))
+    one = await log.subscribe([SOURCE], "g")
+    await one.poll(max_records=1, wait_s=1)
+    before = dict(one.assignment())
+    two = await log.subscribe([SOURCE], "g")
+    while len(one.assignment()) == len(before):
+        await one.poll(max_records=100, wait_s=0.1)
+        await two.poll(max_records=100, wait_s=0.1)
+    moved = set(before) - set(one.assignment())
+    await two.close()
+    while len(one.assignment()) < len(before):
+        await one.poll(max_records=100, wait_s=0.1)
+    assert moved
+    assert all(one.assignment()[where] > before[where] for where in moved)
+
+
+async def test_state_goes_where_its_input_came_from_and_keeps_the_last_value(log: EventLog) -> None:
+    state = [
+        Record(STATE, "a", b"1", partition=5),
+        Record(STATE, "b", b"2", partition=5),
+        Record(STATE, "b", b"3", partition=5),
+        Record(STATE, "a", None, partition=5),
+        Record(STATE, "c", b"4", partition=6),
+    ]
+    await log.append(records(SOURCE, ("a", 1)))
+    reader = await log.subscribe([SOURCE], "g")
+    await reader.commit(after(await take(reader, 1), state))
+    assert await log.latest(STATE, 5) == {"b": b"3"}
+    assert await log.latest(STATE, 6) == {"c": b"4"}
+    assert await log.latest(STATE, 7) == {}
 
 
 async def test_one_subscription_may_read_several_topics(log: EventLog) -> None:
@@ -162,11 +210,11 @@ async def test_reading_with_crashes_loses_and_doubles_no_output(
             await (reader := await log.subscribe([SOURCE], "g")).poll(max_records=batch, wait_s=0)
             got = []
         copies = [Record(SINK, d.key, d.value) for d in got]
-        await reader.commit(after(got), copies)
+        await reader.commit(after(got, copies))
         await reader.close()
     final = await log.subscribe([SOURCE], "g")
     while got := await final.poll(max_records=100, wait_s=0):
-        await final.commit(after(got), [Record(SINK, d.key, d.value) for d in got])
+        await final.commit(after(got, [Record(SINK, d.key, d.value) for d in got]))
     sink = await log.subscribe([SINK], "check")
     out = []
     while got := await sink.poll(max_records=100, wait_s=0):

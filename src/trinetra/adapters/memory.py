@@ -16,7 +16,7 @@ from functools import partial
 from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.events.codec import decode_frame, encode_frame
 from trinetra.events.topics import Topic
-from trinetra.ports import BufferedFrame, Clock, Delivery, Record, TopicPartition
+from trinetra.ports import BufferedFrame, Clock, Delivery, Progress, Record, TopicPartition
 from trinetra.values import CameraId, Frame
 
 
@@ -222,6 +222,7 @@ class _Partition:
 
     base: int = 0
     records: deque[tuple[str, bytes]] = field(default_factory=deque)
+    latest: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
@@ -246,11 +247,14 @@ class _Group:
     members: list["MemorySubscription"] = field(default_factory=list)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
 
+    assigned: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
     def rebalance(self) -> None:
+        number = next(self.assigned)
         partitions = [(t.name, p) for t in self.topics for p in range(t.partitions)]
         for index, member in enumerate(self.members):
             mine = [tp for i, tp in enumerate(partitions) if i % len(self.members) == index]
-            member.assign({tp: self.committed.get(tp, 0) for tp in mine})
+            member.assign({tp: self.committed.get(tp, 0) for tp in mine}, number)
 
 
 class MemoryEventLog:
@@ -292,22 +296,33 @@ class MemoryEventLog:
         """Return a partition, made at its first use."""
         return self._partitions.setdefault(where, _Partition())
 
-    def commit(
-        self, group: _Group, next_offsets: Mapping[TopicPartition, int], outputs: Sequence[Record]
-    ) -> None:
+    async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
+        """Return the last value of every key of a compacted topic's partition."""
+        return dict(self.partition((topic.name, partition)).latest)
+
+    def commit(self, group: _Group, progress: Progress) -> None:
         """Append the outputs and move the group on, both at once: nothing awaits in between."""
-        self._append_now(outputs)
-        group.committed.update(next_offsets)
-        for where in next_offsets:
-            self._free(where)
+        self._append_now(progress.outputs)
+        group.committed[progress.where] = progress.next_offset
+        self._free(progress.where)
         self.changed.notify()
 
     def _append_now(self, records: Sequence[Record]) -> None:
         for record in records:
             where = _partition_of(record)
-            self.partition(where).records.append((record.key, record.value))
-            self._free(where)
+            if record.topic.compacted:
+                self._replace(where, record)
+            elif record.value is not None:
+                self.partition(where).records.append((record.key, record.value))
+                self._free(where)
         self.changed.notify()
+
+    def _replace(self, where: TopicPartition, record: Record) -> None:
+        """Keep of a compacted topic the values alone: nobody subscribes to it."""
+        if record.value is None:
+            self.partition(where).latest.pop(record.key, None)
+        else:
+            self.partition(where).latest[record.key] = record.value
 
     def _has_room(self, where: TopicPartition) -> bool:
         return self.partition(where).end - self._slowest(where) < self._max_records
@@ -326,6 +341,8 @@ class MemoryEventLog:
 
 
 def _partition_of(record: Record) -> TopicPartition:
+    if record.partition is not None:
+        return record.topic.name, record.partition
     return record.topic.name, zlib.crc32(record.key.encode()) % record.topic.partitions
 
 
@@ -336,15 +353,23 @@ class MemorySubscription:
         self._log = log
         self._group = group
         self._positions: dict[TopicPartition, int] = {}
+        self._numbers: dict[TopicPartition, int] = {}
+        self._polled: dict[TopicPartition, int] = {}
 
-    def assign(self, positions: dict[TopicPartition, int]) -> None:
+    def assign(self, positions: dict[TopicPartition, int], number: int) -> None:
         """Own these partitions from these offsets on; called by the group at a rebalance."""
         kept = {tp: self._positions[tp] for tp in positions if tp in self._positions}
         self._positions = {**positions, **kept}
+        self._numbers = {tp: self._numbers.get(tp, number) for tp in positions}
+
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        """Return the partitions owned since the last poll, with the numbers of assignment."""
+        return self._polled
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
         """Return the next records of the owned partitions, each partition in order."""
         await self._log.changed.wait_until(self._any_waiting, wait_s)
+        self._polled = self._numbers
         deliveries: list[Delivery] = []
         waiting = [tp for tp in self._positions if self._waits(tp)]
         share = max(1, max_records // max(1, len(waiting)))
@@ -354,14 +379,20 @@ class MemorySubscription:
             self._positions[where] = rows[-1][0] + 1
         return deliveries
 
-    async def commit(
-        self, next_offsets: Mapping[TopicPartition, int], outputs: Sequence[Record] = ()
-    ) -> None:
+    async def commit(self, progress: Sequence[Progress]) -> None:
         """Append the outputs and move the group on; raises PartitionsLost after a rebalance."""
-        if lost := next_offsets.keys() - self._positions.keys():
+        lost = set()
+        for part in progress:
+            number = self._polled.get(part.where)
+            if number is not None and number == self._numbers.get(part.where):
+                self._log.commit(self._group, part)
+            else:
+                lost.add(part.where)
+        if lost:
             topic, partition = min(lost)
-            raise PartitionsLost(f"{topic}[{partition}] now belongs to another member")
-        self._log.commit(self._group, next_offsets, outputs)
+            raise PartitionsLost(
+                f"{topic}[{partition}] now belongs to another member", frozenset(lost)
+            )
 
     async def lag(self) -> int:
         """Return how many records of the owned partitions are not yet committed."""
@@ -372,7 +403,7 @@ class MemorySubscription:
         """Leave the group; what was not committed goes to another member, from the beginning."""
         if self in self._group.members:
             self._group.members.remove(self)
-            self._positions = {}
+            self._positions, self._numbers = {}, {}
             self._group.rebalance()
             self._log.changed.notify()
 

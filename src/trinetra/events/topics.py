@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass
 
+_DAY_S = 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A named, partitioned log; records of one key keep their order."""
+    """A named, partitioned log; records of one key keep their order.
+
+    A compacted topic keeps the last record of every key for good; of any other, records older than
+    ``retention_s`` may be deleted.
+    """
 
     name: str
     partitions: int
+    compacted: bool = False
+    retention_s: float = 7 * _DAY_S
 
 
 DETECTIONS = Topic("trinetra.detections", 8)
@@ -19,10 +27,32 @@ ALERTS = Topic("trinetra.alerts", 8)
 """Written by identity resolvers and the insight engine, keyed by camera_id."""
 INSIGHTS = Topic("trinetra.insights", 8)
 """Written by the insight engine, keyed by camera_id."""
-DEAD_LETTERS = Topic("trinetra.dead-letters", 1)
+DEAD_LETTERS = Topic("trinetra.dead-letters", 1, retention_s=30 * _DAY_S)
 """Records that could not be read, with the reason; written by every consumer."""
+SIGHTINGS = Topic("trinetra.sightings", 8)
+"""Who was seen where and when, thinned, from the insight engine to itself, keyed by customer_id.
 
-ALL = (DETECTIONS, IDENTITIES, ALERTS, INSIGHTS, DEAD_LETTERS)
+Cameras of one customer lie in many partitions; here everything about one customer has one owner.
+"""
+
+RESOLVER_STATE = Topic("trinetra.resolver-state", DETECTIONS.partitions, compacted=True)
+"""What a resolver remembers of the cameras of the same partition of detections."""
+INSIGHT_STATE = Topic("trinetra.insight-state", IDENTITIES.partitions, compacted=True)
+"""What an insight engine remembers of the cameras of the same partition of identities."""
+VISIT_STATE = Topic("trinetra.visit-state", SIGHTINGS.partitions, compacted=True)
+"""What an insight engine remembers of the customers of the same partition of sightings."""
+
+ALL = (
+    DETECTIONS,
+    IDENTITIES,
+    ALERTS,
+    INSIGHTS,
+    DEAD_LETTERS,
+    SIGHTINGS,
+    RESOLVER_STATE,
+    INSIGHT_STATE,
+    VISIT_STATE,
+)
 FRAMES_PREFIX = "frames:"
 
 
