@@ -4,12 +4,13 @@ What a shop is like stands in the site file; how and where TRINETRA runs stands 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import platform
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,6 +23,9 @@ Port = Annotated[int, Field(ge=0, le=65535, description="0 takes any free port."
 Profile = Literal["default", "reference"]
 Backend = Literal["auto", "onnxruntime", "openvino"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+KafkaSecurity = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$|^$")]
 
 
 def _user_folder(variable: str, fallback: str) -> Path:
@@ -42,13 +46,6 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
         allow_inf_nan=False,
     )
-    planned: ClassVar[Mapping[str, frozenset[str]]] = {
-        "frame_buffer": frozenset({"redis"}),
-        "event_log": frozenset({"kafka"}),
-        "gallery": frozenset({"qdrant"}),
-    }
-    """Adapters that the design names and this version does not have."""
-
     data_dir: Path = Field(default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"))
     cache_dir: Path = Field(default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"))
     models_dir: Path | None = None
@@ -63,9 +60,43 @@ class Settings(BaseSettings):
     batch_max_frames: int = Field(default=4, ge=1, le=64)
     batch_window_ms: float = Field(default=20.0, ge=0, le=1000)
 
-    frame_buffer: Literal["memory"] = "memory"
-    event_log: Literal["memory"] = "memory"
-    gallery: Literal["edge", "memory"] = "edge"
+    namespace: Name = Field(
+        default="", description="Keeps the names of one shop apart from another's on one cluster."
+    )
+    instance: str = Field(
+        default_factory=platform.node,
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Tells processes of one service apart; the same after every restart.",
+    )
+
+    frame_buffer: Literal["memory", "redis"] = "memory"
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    frame_max_age_s: float = Field(
+        default=10.0, gt=0, description="Older frames of live cameras are skipped, and counted."
+    )
+
+    event_log: Literal["memory", "kafka"] = "memory"
+    kafka_servers: str = "127.0.0.1:9092"
+    kafka_security: KafkaSecurity = "plaintext"
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
+    kafka_user: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = None
+    kafka_cert_file: Path | None = None
+    kafka_key_file: Path | None = None
+    spool_max_mb: int = Field(
+        default=1024, ge=1, description="Events on disk while the event log is down."
+    )
+
+    gallery: Literal["edge", "memory", "qdrant"] = "edge"
+    qdrant_url: str = "http://127.0.0.1:6334"
+    qdrant_api_key: SecretStr | None = None
+
+    store_url: SecretStr | None = Field(
+        default=None, description="Where insights are kept; SQLite in the data folder if not given."
+    )
 
     host: str = "127.0.0.1"
     embedded_port: Port = 8000
@@ -79,19 +110,15 @@ class Settings(BaseSettings):
     log_level: LogLevel = "INFO"
     debug: bool = Field(default=False, description="Show tracebacks of planned failures.")
 
-    @field_validator("frame_buffer", "event_log", "gallery", mode="before")
-    @classmethod
-    def _available(cls, name: object, info: Any) -> object:
-        if name in cls.planned[info.field_name]:
-            raise PydanticCustomError("planned", "not available in this version")
-        return name
-
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
-    @field_validator("data_dir", "cache_dir", "models_dir", "samples_dir")
+    @field_validator(
+        *("data_dir", "cache_dir", "models_dir", "samples_dir"),
+        *("kafka_ca_file", "kafka_cert_file", "kafka_key_file"),
+    )
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         return folder.expanduser().absolute() if folder else None
@@ -101,7 +128,20 @@ class Settings(BaseSettings):
         ports = [self.ingest_port, self.infer_port, self.resolve_port, self.insight_port]
         taken = [port for port in ports if port]
         if len(set(taken)) < len(taken):
-            raise PydanticCustomError("ports", "two services have the same port")
+            raise PydanticCustomError(
+                "together", "TRINETRA_*_PORT: two services have the same port"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _user_has_a_password(self) -> "Settings":
+        if not self.kafka_security.startswith("sasl"):
+            return self
+        if self.kafka_user is None or self.kafka_password is None:
+            raise PydanticCustomError(
+                "together",
+                "TRINETRA_KAFKA_USER and TRINETRA_KAFKA_PASSWORD: SASL needs both",
+            )
         return self
 
 
@@ -136,15 +176,8 @@ def _unknown_variables(environ: Iterable[str]) -> Iterator[str]:
 
 
 def _told(error: ErrorDetails) -> str:
-    names = [PREFIX + str(part).upper() for part in error["loc"][:1]]
-    where = names[0] if names else f"{PREFIX}*_PORT"
-    field = str(error["loc"][0]) if names else ""
+    if not error["loc"]:  # about several, which the message names
+        return error["msg"]
     expected = error.get("ctx", {}).get("expected")
     reason = f"not one of {expected}" if expected else error["msg"].removeprefix("Input ")
-    hint = f" (use {_available_names(field)})" if error["type"] == "planned" else ""
-    return f"{where}: {reason}{hint}"
-
-
-def _available_names(field: str) -> str:
-    names: tuple[str, ...] = getattr(Settings.model_fields[field].annotation, "__args__", ())
-    return " or ".join(names)
+    return f"{PREFIX}{str(error['loc'][0]).upper()}: {reason}"

@@ -1,6 +1,7 @@
 """Settings: what the environment may say, and what is told about mistakes in it."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,9 @@ def test_every_mistake_is_told_at_once_and_no_value_is_repeated(
         ("LOG_LEVEL", "LOUD"),
         ("LOG_JSON", "perhaps"),
         ("EVENT_LOG", "rabbit"),
+        ("NAMESPACE", "North Shop"),
+        ("INSTANCE", "a b"),
+        ("SPOOL_MAX_MB", "0"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(
@@ -114,22 +118,31 @@ def test_a_value_that_cannot_be_used_is_refused(
         load_settings()
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "instead"),
-    [
-        ("FRAME_BUFFER", "redis", "memory"),
-        ("EVENT_LOG", "kafka", "memory"),
-        ("GALLERY", "qdrant", "edge or memory"),
-    ],
-)
-def test_an_adapter_of_a_later_version_is_refused_with_those_there_are(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, instead: str
-) -> None:
-    monkeypatch.setenv(f"TRINETRA_{name}", value)
-    with pytest.raises(
-        ConfigurationError, match=rf"TRINETRA_{name}: not available .*use {instead}"
-    ):
+def test_a_user_of_kafka_needs_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRINETRA_KAFKA_SECURITY", "sasl_ssl")
+    monkeypatch.setenv("TRINETRA_KAFKA_USER", "shop")
+    with pytest.raises(ConfigurationError, match="TRINETRA_KAFKA_PASSWORD"):
         load_settings()
+    monkeypatch.setenv("TRINETRA_KAFKA_PASSWORD", "hunter2")
+    assert load_settings().kafka_user == "shop"
+
+
+def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRINETRA_REDIS_URL", "redis://:hunter2@127.0.0.1:6379/0")
+    monkeypatch.setenv("TRINETRA_KAFKA_PASSWORD", "hunter2")
+    monkeypatch.setenv("TRINETRA_QDRANT_API_KEY", "hunter2")
+    monkeypatch.setenv("TRINETRA_STORE_URL", "postgresql://shop:hunter2@127.0.0.1/shop")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings)
+    assert settings.redis_url.get_secret_value().startswith("redis://:hunter2@")
+
+
+def test_an_instance_is_named_after_its_host_unless_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings().instance == platform.node()
+    monkeypatch.setenv("TRINETRA_INSTANCE", "till-2")
+    assert load_settings().instance == "till-2"
 
 
 def test_any_free_port_may_be_asked_for_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
