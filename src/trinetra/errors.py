@@ -51,19 +51,23 @@ class EngineFailure(TrinetraError):
     """An inference engine could not load a model or run a batch; the worker must stop."""
 
 
-class GalleryUnavailable(TrinetraError):
+class ServerUnavailable(TrinetraError):
+    """A server that others run does not answer now; wait and try again."""
+
+
+class GalleryUnavailable(ServerUnavailable):
     """The gallery does not answer; identities go out as unknown until it returns."""
 
 
-class BufferUnavailable(TrinetraError):
+class BufferUnavailable(ServerUnavailable):
     """The frame buffer does not answer; drop and count frames, or wait and read again."""
 
 
-class EventLogUnavailable(TrinetraError):
+class EventLogUnavailable(ServerUnavailable):
     """The event log does not acknowledge; spool or retry."""
 
 
-class StoreUnavailable(TrinetraError):
+class StoreUnavailable(ServerUnavailable):
     """The insight store does not answer; wait and record again."""
 
 

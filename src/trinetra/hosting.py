@@ -10,7 +10,9 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -18,10 +20,12 @@ import uvicorn
 from fastapi import FastAPI, Query, Response
 from fastapi.responses import StreamingResponse
 
-from trinetra.errors import ConfigurationError, TrinetraError
-from trinetra.telemetry import exposition, get_logger
+from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
+from trinetra.ports import Clock
+from trinetra.telemetry import exposition, get_logger, mask_urls
 
 log = get_logger("hosting")
+_CHECK_S = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -40,6 +44,97 @@ class Service(Protocol):
 
     def status(self) -> object:
         """Return detail for the health page: plain values, or dataclasses of such."""
+
+
+class Dependency(Protocol):
+    """A server that a service needs."""
+
+    @property
+    def name(self) -> str:
+        """What it is there for, on the health page."""
+
+    async def check(self) -> str:
+        """Return what answered; raises ServerUnavailable when nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A service with everything it needs open, and the servers among that."""
+
+    service: Service
+    dependencies: tuple[Dependency, ...] = ()
+
+
+class PatientService:
+    """A service whose servers may not be there yet: it waits for them, alive but not ready.
+
+    So processes may start in any order. What waiting cannot mend is raised at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opening: Callable[[], AbstractAsyncContextManager[Opened]],
+        clock: Clock,
+        *,
+        retry_first_s: float = 0.2,
+        retry_max_s: float = 2.0,
+    ) -> None:
+        self._name = name
+        self._opening = opening
+        self._clock = clock
+        self._retry_s = (retry_first_s, retry_max_s)
+        self._opened: Opened | None = None
+        self._waits_for = "its adapters are being opened"
+
+    @property
+    def name(self) -> str:
+        """The name of the service within."""
+        return self._name
+
+    def ready(self) -> bool:
+        """Return whether the service was opened and is ready."""
+        return self._opened is not None and self._opened.service.ready()
+
+    def status(self) -> object:
+        """Return the service's status, or what it waits for."""
+        return self._opened.service.status() if self._opened else {"waiting": self._waits_for}
+
+    @property
+    def dependencies(self) -> tuple[Dependency, ...]:
+        """The servers of the service, once it was opened."""
+        return self._opened.dependencies if self._opened else ()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Open the service as soon as its servers answer, then run it."""
+        async with contextlib.AsyncExitStack() as stack:
+            self._opened = await self._open(stack, stopping)
+            if self._opened is not None:
+                await self._opened.service.run(stopping)
+
+    async def _open(
+        self, stack: contextlib.AsyncExitStack, stopping: asyncio.Event
+    ) -> Opened | None:
+        retry_s, longest_s = self._retry_s
+        while not stopping.is_set():
+            try:
+                return await stack.enter_async_context(self._opening())
+            except ServerUnavailable as cause:
+                self._waits_for = str(cause)
+                log.warning("waiting", service=self._name, cause=str(cause), retry_s=retry_s)
+            await _first_of(self._clock.sleep(retry_s), stopping.wait())
+            retry_s = min(2 * retry_s, longest_s)
+        return None
+
+
+async def _first_of(*waits: Coroutine[None, None, object]) -> None:
+    """Return when one of the waits is over."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 class DrainIncomplete(TrinetraError):
@@ -128,11 +223,14 @@ def ignore_signals() -> None:
 
 
 def health_app(
-    services: Sequence[Service], watch: Callable[[int], AsyncIterator[bytes]] | None = None
+    services: Sequence[Service],
+    watch: Callable[[int], AsyncIterator[bytes]] | None = None,
+    dependencies: Callable[[], Sequence[Dependency]] = tuple,
 ) -> FastAPI:
     """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``.
 
     With ``watch``, which yields the last so many events and then every new one, also ``/events``.
+    A service decides itself whether it is ready; its dependencies are shown beside it.
     """
     app = FastAPI(title="TRINETRA health", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -141,11 +239,14 @@ def health_app(
         return {"status": "live"}
 
     @app.get("/health/ready")
-    def ready() -> Response:
+    async def ready() -> Response:
+        needed = await asyncio.gather(*(_checked(needs) for needs in dependencies()))
         detail = {s.name: {"ready": s.ready(), "detail": s.status()} for s in services}
         all_ready = all(service.ready() for service in services)
         state = "ready" if all_ready else "not ready"
-        page = msgspec.json.encode({"status": state, "services": detail})
+        page = msgspec.json.encode(
+            {"status": state, "services": detail, "dependencies": dict(needed)}
+        )
         status_code = 200 if all_ready else 503
         return Response(page, status_code=status_code, media_type="application/json")
 
@@ -160,6 +261,17 @@ def health_app(
             return StreamingResponse(watch(last), media_type="application/x-ndjson")
 
     return app
+
+
+async def _checked(dependency: Dependency) -> tuple[str, dict[str, object]]:
+    """Return a dependency's name and whether it answers, soon enough for whoever asks."""
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            return dependency.name, {"up": True, "detail": await dependency.check()}
+    except TimeoutError:
+        return dependency.name, {"up": False, "detail": f"no answer within {_CHECK_S:g} s"}
+    except ServerUnavailable as cause:
+        return dependency.name, {"up": False, "detail": mask_urls(str(cause))}
 
 
 class _QuietServer(uvicorn.Server):

@@ -1,9 +1,11 @@
 """Hosting: drain in order, the first failure wins, health tells the truth."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -11,8 +13,21 @@ from tests.unit.events.samples import detection, face
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
-from trinetra.errors import ConfigurationError, EngineFailure
-from trinetra.hosting import DrainIncomplete, health_app, host, serving, stop_on_signals
+from trinetra.errors import (
+    BufferUnavailable,
+    ConfigurationError,
+    EngineFailure,
+    EventLogUnavailable,
+)
+from trinetra.hosting import (
+    DrainIncomplete,
+    Opened,
+    PatientService,
+    health_app,
+    host,
+    serving,
+    stop_on_signals,
+)
 from trinetra.recording import EventRecorder
 
 
@@ -146,3 +161,72 @@ async def test_watched_events_carry_no_embeddings() -> None:
         line = await anext(reply.aiter_lines())
     assert '"det_1"' in line
     assert '"embedding"' not in line
+
+
+class Needs:
+    """An opening that finds its server away for a while."""
+
+    def __init__(self, stage: Stage, failures: list[Exception]) -> None:
+        self.stage = stage
+        self.failures = failures
+        self.closed = False
+
+    @contextlib.asynccontextmanager
+    async def __call__(self) -> AsyncIterator[Opened]:
+        if self.failures:
+            raise self.failures.pop(0)
+        yield Opened(self.stage)
+        self.closed = True
+
+
+async def test_a_service_waits_for_its_servers_and_says_for_which() -> None:
+    away = [BufferUnavailable("redis is away"), EventLogUnavailable("kafka is away")]
+    needs = Needs(Stage("worker", [], ends=True), list(away))
+    service = PatientService("worker", needs, SystemClock(), retry_first_s=0.001)
+    assert (service.ready(), service.name) == (False, "worker")
+    await service.run(asyncio.Event())
+    assert (needs.failures, needs.closed) == ([], True)
+    assert "kafka is away" in str(service._waits_for)
+
+
+async def test_a_service_that_waits_for_a_server_can_be_stopped() -> None:
+    stop = asyncio.Event()
+    needs = Needs(Stage("worker", []), [BufferUnavailable("away")] * 1000)
+    service = PatientService("worker", needs, SystemClock(), retry_first_s=60)
+    running = asyncio.create_task(service.run(stop))
+    while "away" not in str(service.status()):
+        await asyncio.sleep(0)
+    stop.set()
+    await running
+    assert not service.ready()
+
+
+async def test_what_waiting_cannot_mend_ends_the_service() -> None:
+    needs = Needs(Stage("worker", []), [ConfigurationError("wrong password")])
+    with pytest.raises(ConfigurationError):
+        await PatientService("worker", needs, SystemClock()).run(asyncio.Event())
+
+
+class Server:
+    def __init__(self, name: str, fault: Exception | None = None) -> None:
+        self.name = name
+        self.fault = fault
+
+    async def check(self) -> str:
+        if self.fault:
+            raise self.fault
+        return "version 7"
+
+
+async def test_the_health_page_tells_which_server_is_away_and_no_password() -> None:
+    servers = [
+        Server("frame buffer"),
+        Server("event log", EventLogUnavailable("kafka://shop:hunter2@127.0.0.1 is away")),
+    ]
+    app = health_app([], dependencies=lambda: servers)
+    async with serving(app, address="127.0.0.1", port=0) as port, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/health/ready")
+    assert answer.json()["dependencies"] == {
+        "frame buffer": {"up": True, "detail": "version 7"},
+        "event log": {"up": False, "detail": "kafka://***@127.0.0.1 is away"},
+    }
