@@ -25,7 +25,7 @@ from trinetra.events.schema import (
 from trinetra.events.topics import DEAD_LETTERS, IDENTITIES, INSIGHTS, Topic
 from trinetra.insights.plan import CameraInsights, Line, Zone
 from trinetra.insights.service import InsightEngine
-from trinetra.ports import Delivery, Record, Subscription, TopicPartition
+from trinetra.ports import Delivery, Progress, Record, Subscription, TopicPartition
 from trinetra.values import CameraId, CustomerId, Instant
 
 TILL = CameraId("till")
@@ -260,13 +260,14 @@ class LosingSubscription:
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
         return await self.inner.poll(max_records=max_records, wait_s=wait_s)
 
-    async def commit(
-        self, next_offsets: Mapping[TopicPartition, int], outputs: Sequence[Record] = ()
-    ) -> None:
-        if self.log.losing and any(_is_of(CAMERA, where) for where in next_offsets):
-            self.log.losing = len(next_offsets) > 1
-            raise PartitionsLost("given away")
-        await self.inner.commit(next_offsets, outputs)
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        return self.inner.assignment()
+
+    async def commit(self, progress: Sequence[Progress]) -> None:
+        lost = {p.where for p in progress if self.log.losing and _is_of(CAMERA, p.where)}
+        await self.inner.commit([p for p in progress if p.where not in lost])
+        if lost:
+            raise PartitionsLost("given away", frozenset(lost))
 
     async def lag(self) -> int:
         return await self.inner.lag()

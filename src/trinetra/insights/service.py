@@ -26,7 +26,15 @@ from trinetra.events.schema import (
 from trinetra.insights.machine import InsightMachine
 from trinetra.insights.plan import CameraInsights, InsightPolicy
 from trinetra.insights.tally import Tally
-from trinetra.ports import Delivery, EventLog, InsightStore, Record, Subscription, TopicPartition
+from trinetra.ports import (
+    Delivery,
+    EventLog,
+    InsightStore,
+    Progress,
+    Record,
+    Subscription,
+    TopicPartition,
+)
 from trinetra.rejection import reject
 from trinetra.telemetry import CONSUMER_LAG, EVENTS_LATE, INSIGHTS, get_logger
 from trinetra.values import CameraId, SiteId
@@ -121,7 +129,7 @@ class InsightEngine:
                 CONSUMER_LAG.labels(self.name).set(await subscription.lag())
             elif draining:
                 break
-        await self._conclude(subscription)
+        await self._conclude()
 
     async def _handle(self, subscription: Subscription, deliveries: list[Delivery]) -> None:
         rejected, inputs = self._read(deliveries)
@@ -169,36 +177,26 @@ class InsightEngine:
         ended: Sequence[Record],
     ) -> None:
         offsets = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
-        together = [record for where in offsets for record in outputs.get(where, ())]
+        progress = [
+            Progress(where, offset, [*outputs.get(where, ()), *(ended if number == 0 else ())])
+            for number, (where, offset) in enumerate(offsets.items())
+        ]
         try:
-            await subscription.commit(offsets, [*together, *ended])
-        except PartitionsLost:
-            await self._commit_one_by_one(subscription, offsets, outputs)
-            await subscription.commit({}, ended)
-
-    async def _commit_one_by_one(
-        self,
-        subscription: Subscription,
-        offsets: Mapping[TopicPartition, int],
-        outputs: Mapping[TopicPartition, Sequence[Record]],
-    ) -> None:
-        """Commit what is still ours; another member does the rest anew, under the same ids."""
-        for where, offset in offsets.items():
-            try:
-                await subscription.commit({where: offset}, outputs.get(where, ()))
-            except PartitionsLost:
-                self._logger.warning("partition_lost", topic=where[0], partition=where[1])
-                self._forget(where)
+            await subscription.commit(progress)
+        except PartitionsLost as lost:
+            for topic, partition in sorted(lost.partitions):
+                self._logger.warning("partition_lost", topic=topic, partition=partition)
+                self._forget((topic, partition))
 
     def _forget(self, where: TopicPartition) -> None:
         for camera_id in [c for c, owner in self._partition_of.items() if owner == where]:
             self._machine.forget_camera(camera_id)
             del self._partition_of[camera_id]
 
-    async def _conclude(self, subscription: Subscription) -> None:
+    async def _conclude(self) -> None:
         insights = self._machine.flush()
         await self._keep(insights)
-        await subscription.commit({}, _records(insights))
+        await self._log.append(_records(insights))
 
     def _read(
         self, deliveries: Iterable[Delivery]
