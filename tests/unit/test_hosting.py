@@ -170,9 +170,11 @@ class Needs:
         self.stage = stage
         self.failures = failures
         self.closed = False
+        self.tried = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def __call__(self) -> AsyncIterator[Opened]:
+        self.tried.set()
         if self.failures:
             raise self.failures.pop(0)
         yield Opened(self.stage)
@@ -194,8 +196,8 @@ async def test_a_service_that_waits_for_a_server_can_be_stopped() -> None:
     needs = Needs(Stage("worker", []), [BufferUnavailable("away")] * 1000)
     service = PatientService("worker", needs, SystemClock(), retry_first_s=60)
     running = asyncio.create_task(service.run(stop))
-    while "away" not in str(service.status()):
-        await asyncio.sleep(0)
+    await needs.tried.wait()
+    assert service.status() == {"waiting": "away"}
     stop.set()
     await running
     assert not service.ready()
