@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.gallery_protocol import GalleryTuning
 from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.qdrant import EdgeGallery
 from trinetra.ports import Gallery
 from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, IdentityKind
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.gallery_protocol import GalleryTuning
-from trinetra.adapters.qdrant import EdgeGallery
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 
 _SEEN = datetime(2026, 1, 1, tzinfo=UTC)

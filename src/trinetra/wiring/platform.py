@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.qdrant import EdgeGallery
 from trinetra.adapters.sources import open_source
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.detections.batching import BatchPolicy
