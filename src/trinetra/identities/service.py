@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from trinetra.identities.resolver import (
     tracks_event,
 )
 from trinetra.identities.tracking import TrackerPolicy
-from trinetra.ports import Delivery, EventLog, Record, Subscription, TopicPartition
+from trinetra.ports import Delivery, EventLog, Progress, Record, Subscription, TopicPartition
 from trinetra.rejection import reject
 from trinetra.telemetry import (
     ACTIVE_IDENTITIES,
@@ -36,6 +37,8 @@ from trinetra.values import CameraId, EventId, Instant, seconds_between
 
 GROUP = "identity-resolver-group"
 log = get_logger("identity-resolver")
+Outputs = dict[TopicPartition, list[Record]]
+"""What is to be written, by the partition whose records it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class IdentityResolver:
         self._held: dict[EventId, _Arrival] = {}
         self._next: dict[TopicPartition, int] = {}
         self._heard_s: dict[CameraId, float] = {}
+        self._home: dict[CameraId, TopicPartition] = {}
+        self._outputs: Outputs = defaultdict(list)
         self._expired_at: Instant | None = None
         self._ready = False
 
@@ -98,7 +103,8 @@ class IdentityResolver:
         try:
             while not stopping.is_set() or await subscription.lag() > len(self._held):
                 await self._cycle(subscription)
-            await self._commit(subscription, await self._flush())
+            await self._flush()
+            await self._commit(subscription)
         finally:
             self._ready = False
             await subscription.close()
@@ -108,32 +114,31 @@ class IdentityResolver:
         deliveries = await subscription.poll(
             max_records=policy.poll_records, wait_s=policy.poll_wait_s
         )
-        outputs = self._admit(deliveries)
-        outputs += await self._release(everything=False)
-        await self._commit(subscription, outputs)
+        self._admit(deliveries)
+        await self._release(everything=False)
+        await self._commit(subscription)
         CONSUMER_LAG.labels(self.name).set(await subscription.lag())
 
-    def _admit(self, deliveries: Iterable[Delivery]) -> list[Record]:
-        """Put readable events into their cameras' windows; return the others as dead letters."""
-        rejected = []
+    def _admit(self, deliveries: Iterable[Delivery]) -> None:
+        """Put readable events into their cameras' windows, and the others to the dead letters."""
         for delivery in deliveries:
             where = (delivery.topic, delivery.partition)
             self._next[where] = delivery.offset + 1
             try:
                 event = decode(delivery.value)
             except MalformedEvent as fault:
-                rejected.append(reject(delivery, fault, service=self.name))
+                self._outputs[where].append(reject(delivery, fault, service=self.name))
                 continue
             if isinstance(event, DetectionEvent):
                 self._admit_event(_Arrival(event, where, delivery.offset))
             else:
                 misplaced = MalformedEvent(f"a {type(event).__name__} does not belong here")
-                rejected.append(reject(delivery, misplaced, service=self.name))
-        return rejected
+                self._outputs[where].append(reject(delivery, misplaced, service=self.name))
 
     def _admit_event(self, arrival: _Arrival) -> None:
         event = arrival.event
         camera = self._camera(event.camera_id)
+        self._home[event.camera_id] = arrival.where
         self._heard_s[event.camera_id] = self._recogniser.clock.monotonic()
         admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, event))
         if admission == "accepted":
@@ -149,19 +154,18 @@ class IdentityResolver:
             self._cameras[camera_id] = CameraState(camera_id, window)
         return self._cameras[camera_id]
 
-    async def _release(self, *, everything: bool) -> list[Record]:
+    async def _release(self, *, everything: bool) -> None:
         """Resolve what need not wait any longer, over all cameras in the order of capture."""
         now_s = self._recogniser.clock.monotonic()
         turns = [
             camera.window.release(everything=everything or self._is_idle(camera, now_s))
             for camera in self._cameras.values()
         ]
-        outputs: list[Record] = []
         for slot in heapq.merge(*turns, key=lambda slot: slot.captured_at):
-            del self._held[slot.item.event_id]
-            outputs += await self._resolve(self._cameras[slot.item.camera_id], slot.item)
+            arrival = self._held.pop(slot.item.event_id)
+            camera = self._cameras[slot.item.camera_id]
+            self._outputs[arrival.where] += await self._resolve(camera, slot.item)
             await asyncio.sleep(0)  # let the other services of this process have their turn
-        return outputs
 
     def _is_idle(self, camera: CameraState, now_s: float) -> bool:
         """Return whether nothing came from a camera for so long that a gap will not close."""
@@ -203,24 +207,26 @@ class IdentityResolver:
             records.append(_record(IDENTITIES, event))
         return records
 
-    async def _flush(self) -> list[Record]:
+    async def _flush(self) -> None:
         """Resolve what the windows still hold and end every track."""
-        outputs = await self._release(everything=True)
+        await self._release(everything=True)
         for camera in self._cameras.values():
             ended = end_all(camera)
             if ended and camera.last is not None:
                 changed = await self._recogniser.conclude(ended)
+                outputs = self._outputs[self._home[camera.camera_id]]
                 outputs += self._announce(camera, changed, camera.last.captured_at)
                 outputs.append(_record(IDENTITIES, farewell(camera.last, ended)))
-        return outputs
 
-    async def _commit(self, subscription: Subscription, outputs: list[Record]) -> None:
+    async def _commit(self, subscription: Subscription) -> None:
         """Commit up to the first event that is still held back, so that a crash re-reads it."""
         next_offsets = dict(self._next)
         for arrival in self._held.values():
             next_offsets[arrival.where] = min(next_offsets[arrival.where], arrival.offset)
-        if next_offsets or outputs:
-            await subscription.commit(next_offsets, outputs)
+        outputs, self._outputs = self._outputs, defaultdict(list)
+        progress = [Progress(at, offset, outputs[at]) for at, offset in next_offsets.items()]
+        if progress:
+            await subscription.commit(progress)
 
     async def _expire(self, captured_at: Instant) -> None:
         due = self._expired_at is None or (
