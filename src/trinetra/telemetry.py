@@ -5,6 +5,7 @@ the user and password in any URL.
 """
 
 import logging
+import math
 import re
 import sys
 from collections.abc import MutableMapping
@@ -42,6 +43,12 @@ CAMERA_FAILURES = Counter(
 )
 SAMPLE_RATE = Gauge(
     "trinetra_sample_rate_hz", "Frames per second sampled now.", ["camera"], registry=REGISTRY
+)
+FRAMES_WAITING = Gauge(
+    "trinetra_frames_waiting",
+    "Frames in the buffer that wait or are held unacknowledged, as the ingestor last saw it.",
+    ["camera"],
+    registry=REGISTRY,
 )
 FRAMES_INFERRED = Counter(
     "trinetra_frames_inferred", "Frames that became events.", ["camera"], registry=REGISTRY
@@ -84,6 +91,13 @@ IDENTITIES = Counter(
 GATE_VERDICTS = Counter(
     "trinetra_gate_verdicts", "Spatiotemporal verdicts.", ["camera", "verdict"], registry=REGISTRY
 )
+IDENTITY_AGE_S = Histogram(
+    "trinetra_identity_age_seconds",
+    "Time from capture to the commit of the identity event.",
+    ["camera"],
+    buckets=(*_LATENCY_S, 10.0, 30.0, 120.0),
+    registry=REGISTRY,
+)
 ALERTS = Counter("trinetra_alerts", "Alerts raised, by rule.", ["rule"], registry=REGISTRY)
 GALLERY_S = Histogram(
     "trinetra_gallery_seconds",
@@ -93,12 +107,25 @@ GALLERY_S = Histogram(
     registry=REGISTRY,
 )
 GALLERY_UP = Gauge("trinetra_gallery_up", "1 while the gallery answers.", registry=REGISTRY)
+GALLERY_UP.set(math.nan)  # not known: a service that never asks one must not report it as down
 ACTIVE_IDENTITIES = Gauge(
     "trinetra_active_identities", "Identities in the active registry.", registry=REGISTRY
 )
 INSIGHTS = Counter("trinetra_insights", "Insights recorded, by kind.", ["kind"], registry=REGISTRY)
 CONSUMER_LAG = Gauge(
     "trinetra_consumer_lag", "Records not yet committed.", ["service"], registry=REGISTRY
+)
+SPOOL_BYTES = Gauge(
+    "trinetra_spool_bytes", "Events on disk that wait for the event log.", registry=REGISTRY
+)
+SPOOL_MAX_BYTES = Gauge(
+    "trinetra_spool_max_bytes", "How much the spool may hold.", registry=REGISTRY
+)
+SERVICE_READY = Gauge(
+    "trinetra_service_ready",
+    "1 while the service does its work, 0 while it waits for a server or a camera.",
+    ["service"],
+    registry=REGISTRY,
 )
 
 _SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
