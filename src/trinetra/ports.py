@@ -4,7 +4,7 @@ An adapter translates its vendor's exceptions into those of ``trinetra.errors``.
 port passes the same suite in ``tests/contracts``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -239,6 +239,16 @@ class Gallery(Protocol):
 
     async def count(self) -> int:
         """Return the number of entries."""
+
+
+class GalleryArchive(Gallery, Protocol):
+    """A gallery that can be read as a whole, to move it elsewhere."""
+
+    def entries(self, batch_size: int) -> AsyncIterator[list[GalleryEntry]]:
+        """Yield every entry, in batches; what changes meanwhile may be in it or not.
+
+        Raises GalleryUnavailable.
+        """
 
 
 class InsightStore(Protocol):

@@ -1,19 +1,16 @@
 """What the embedded gallery and its child process say to each other over two pipes.
 
 A frame is the length of its body, the number of the request (both unsigned 32-bit little-endian),
-and the body, a MessagePack message; a reply carries the number of its request. Vectors travel as
-float32 bytes, instants as whole microseconds since 1970 (exact in the engine's float64 ranges).
+and the body, a MessagePack message; a reply carries the number of its request.
 """
 
 import struct
 from collections.abc import Iterator
-from datetime import timedelta
 from enum import StrEnum
 
 import msgspec
-import numpy as np
 
-from trinetra.values import EPOCH, Embedding, Instant
+from trinetra.adapters.gallery_points import StoredPoint
 
 HEADER = struct.Struct("<II")
 MAX_BODY_BYTES = 64 << 20
@@ -73,20 +70,6 @@ class Search(Message, frozen=True):
     vectors: list[bytes]
 
 
-class StoredPoint(msgspec.Struct, frozen=True, array_like=True):
-    """One gallery entry as it is stored."""
-
-    entry_id: str
-    customer_id: str
-    kind: str
-    vector: bytes
-    quality: float
-    first_seen_us: int
-    last_seen_us: int
-    expires_at_us: int | None
-    consent: bool
-
-
 class Upsert(Message, frozen=True):
     """Add or replace points by entry id; answered by Done with their number."""
 
@@ -109,6 +92,13 @@ class Count(Message, frozen=True):
     """Count the points; answered by Done."""
 
 
+class Scroll(Message, frozen=True):
+    """Return up to ``limit`` points in the order of their ids, from one on; answered by Page."""
+
+    start: str | None
+    limit: int
+
+
 class Close(Message, frozen=True):
     """Flush, release the folder and exit; answered by Done."""
 
@@ -128,6 +118,13 @@ class Found(Message, frozen=True):
     matches: list[list[Match]]
 
 
+class Page(Message, frozen=True):
+    """Some points, and the id where the next page starts, if there is one."""
+
+    points: list[StoredPoint]
+    next_start: str | None
+
+
 class Done(Message, frozen=True):
     """The request was carried out on ``number`` points."""
 
@@ -141,8 +138,8 @@ class Failed(Message, frozen=True):
     reason: str
 
 
-Request = Open | Search | Upsert | DeleteCustomer | DeleteExpired | Count | Close
-Reply = Found | Done | Failed
+Request = Open | Search | Upsert | DeleteCustomer | DeleteExpired | Count | Scroll | Close
+Reply = Found | Page | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
@@ -172,22 +169,3 @@ def take_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
             return
         yield number, bytes(buffer[HEADER.size : end])
         del buffer[:end]
-
-
-def pack_vector(embedding: Embedding, dimension: int) -> bytes:
-    """Return the embedding as float32 bytes, a copy of its own.
-
-    Raises ValueError for what must never reach an index: another shape than ``(dimension,)``,
-    values that are not finite, or the zero vector, which has no direction.
-    """
-    if embedding.shape != (dimension,):
-        raise ValueError(f"an embedding of shape {embedding.shape}, expected ({dimension},)")
-    norm = float(np.linalg.norm(embedding))
-    if not 0.0 < norm < float("inf"):  # false for NaN, too
-        raise ValueError(f"an embedding of norm {norm} cannot be compared by cosine")
-    return np.ascontiguousarray(embedding, "<f4").tobytes()
-
-
-def microseconds(instant: Instant) -> int:
-    """Return whole microseconds from 1970 to the instant."""
-    return (instant - EPOCH) // timedelta(microseconds=1)

@@ -1,12 +1,12 @@
 """A gallery in memory that compares with every entry: exact, and gone with the process."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.adapters.gallery_protocol import pack_vector
+from trinetra.adapters.gallery_points import pack_vector
 from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant
 
 
@@ -53,6 +53,12 @@ class MemoryGallery:
     async def count(self) -> int:
         """Return the number of entries."""
         return len(self._rows)
+
+    async def entries(self, batch_size: int = 256) -> AsyncIterator[list[GalleryEntry]]:
+        """Yield every entry, in batches; what changes meanwhile is not in it."""
+        entries = [row.entry for row in self._rows.values()]
+        for start in range(0, len(entries), batch_size):
+            yield entries[start : start + batch_size]
 
     def _keep(self, rows: dict[str, _Row]) -> int:
         removed = len(self._rows) - len(rows)

@@ -1,0 +1,173 @@
+"""How a gallery entry is stored as a point, by whichever Qdrant: embedded or server.
+
+Both use the same ids and payload, so entries go from one to the other as they are. Instants are
+whole microseconds since 1970, which are exact in the engine's float64 ranges until the year 2255.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from trinetra.values import (
+    EPOCH,
+    CustomerId,
+    Embedding,
+    GalleryEntry,
+    GalleryMatch,
+    IdentityKind,
+    Instant,
+)
+
+ENTRY_ID, CUSTOMER_ID, KIND, EXPIRES_AT = "entry_id", "customer_id", "kind", "expires_at_us"
+PAYLOAD_OF_A_MATCH = [ENTRY_ID, CUSTOMER_ID, KIND]
+
+
+class StoredPoint(msgspec.Struct, frozen=True, array_like=True):
+    """One gallery entry as it is stored; ``vector`` is float32, little-endian."""
+
+    entry_id: str
+    customer_id: str
+    kind: str
+    vector: bytes
+    quality: float
+    first_seen_us: int
+    last_seen_us: int
+    expires_at_us: int | None
+    consent: bool
+
+
+class StoredPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is stored beside the vector; ``expires_at_us`` is absent where nothing expires."""
+
+    entry_id: str
+    customer_id: str
+    kind: str
+    quality: float
+    first_seen_us: int
+    last_seen_us: int
+    consent: bool
+    expires_at_us: int | None = None
+
+
+def stored_point(entry: GalleryEntry, dimension: int) -> StoredPoint:
+    """Return the entry as it is stored. Raises ValueError as ``pack_vector`` does."""
+    expires_at = entry.expires_at
+    return StoredPoint(
+        entry.entry_id,
+        entry.customer_id,
+        entry.kind,
+        pack_vector(entry.embedding, dimension),
+        entry.quality,
+        microseconds(entry.first_seen),
+        microseconds(entry.last_seen),
+        None if expires_at is None else microseconds(expires_at),
+        entry.consent,
+    )
+
+
+def gallery_entry(point: StoredPoint) -> GalleryEntry:
+    """Return the entry that a stored point is."""
+    expires_at_us = point.expires_at_us
+    return GalleryEntry(
+        entry_id=point.entry_id,
+        customer_id=CustomerId(point.customer_id),
+        kind=IdentityKind(point.kind),
+        embedding=np.frombuffer(point.vector, "<f4").astype(np.float32),
+        quality=point.quality,
+        first_seen=instant(point.first_seen_us),
+        last_seen=instant(point.last_seen_us),
+        expires_at=None if expires_at_us is None else instant(expires_at_us),
+        consent=point.consent,
+    )
+
+
+def payload_of(point: StoredPoint) -> dict[str, Any]:
+    """Return what is stored beside the point's vector."""
+    payload: dict[str, Any] = msgspec.to_builtins(
+        StoredPayload(
+            point.entry_id,
+            point.customer_id,
+            point.kind,
+            point.quality,
+            point.first_seen_us,
+            point.last_seen_us,
+            point.consent,
+            point.expires_at_us,
+        )
+    )
+    return payload
+
+
+def point_of(payload: Mapping[str, Any] | None, vector: bytes) -> StoredPoint:
+    """Return the stored point of a payload and its vector; raises msgspec.ValidationError."""
+    stored = msgspec.convert(payload or {}, StoredPayload)
+    return StoredPoint(
+        stored.entry_id,
+        stored.customer_id,
+        stored.kind,
+        vector,
+        stored.quality,
+        stored.first_seen_us,
+        stored.last_seen_us,
+        stored.expires_at_us,
+        stored.consent,
+    )
+
+
+def gallery_match(entry_id: str, customer_id: str, kind: str, score: float) -> GalleryMatch:
+    """Return a match; rounding in the engine may leave [-1, 1] by a little, a match does not."""
+    cosine = max(-1.0, min(1.0, score))
+    return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), cosine)
+
+
+def point_id(entry_id: str) -> UUID:
+    """Return the engine's id of an entry: the engine takes only integers and UUIDs."""
+    return UUID(bytes=hashlib.blake2b(entry_id.encode(), digest_size=16).digest())
+
+
+def model_slug(model_version: str) -> str:
+    """Return a name for the points of one embedding model version; no two versions share one."""
+    slug = re.sub(r"[^a-z0-9.-]+", "_", model_version.lower()).strip("._-")[:48]
+    digest = hashlib.blake2b(model_version.encode(), digest_size=4).hexdigest()
+    return f"{slug or 'model'}-{digest}"
+
+
+def pack_vector(embedding: Embedding, dimension: int) -> bytes:
+    """Return the embedding as float32 bytes, a copy of its own.
+
+    Raises ValueError for what must never reach an index: another shape than ``(dimension,)``,
+    values that are not finite, or the zero vector, which has no direction.
+    """
+    if embedding.shape != (dimension,):
+        raise ValueError(f"an embedding of shape {embedding.shape}, expected ({dimension},)")
+    norm = float(np.linalg.norm(embedding))
+    if not 0.0 < norm < float("inf"):  # false for NaN, too
+        raise ValueError(f"an embedding of norm {norm} cannot be compared by cosine")
+    return np.ascontiguousarray(embedding, "<f4").tobytes()
+
+
+def floats(vector: bytes) -> list[float]:
+    """Return packed float32 values as the list that the engine's interfaces take."""
+    values: list[float] = np.frombuffer(vector, "<f4").tolist()
+    return values
+
+
+def pack_floats(values: Any) -> bytes:
+    """Return what an engine's interface gives as a vector in packed form."""
+    return np.asarray(values, "<f4").tobytes()
+
+
+def microseconds(instant: Instant) -> int:
+    """Return whole microseconds from 1970 to the instant."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def instant(microseconds_: int) -> Instant:
+    """Return the instant so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=microseconds_)
