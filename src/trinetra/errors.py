@@ -47,6 +47,10 @@ class MalformedEvent(TrinetraError):
     """Bytes in the log are not a valid event; send them to the dead-letter topic and go on."""
 
 
+class MalformedState(TrinetraError):
+    """What a service remembered of a partition cannot be read; count it and begin anew."""
+
+
 class EngineFailure(TrinetraError):
     """An inference engine could not load a model or run a batch; the worker must stop."""
 

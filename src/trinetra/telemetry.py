@@ -79,6 +79,18 @@ EVENTS_REJECTED = Counter(
     ["topic"],
     registry=REGISTRY,
 )
+FACES_IGNORED = Counter(
+    "trinetra_faces_ignored",
+    "Faces that were not recognised, by reason: other_model, wrong_dimension.",
+    ["camera", "reason"],
+    registry=REGISTRY,
+)
+STATE_REJECTED = Counter(
+    "trinetra_state_rejected",
+    "Remembered state that could not be read, and so was lost, by topic.",
+    ["topic"],
+    registry=REGISTRY,
+)
 EVENTS_LATE = Counter(
     "trinetra_events_late",
     "Events that came too late for their order, or twice.",
