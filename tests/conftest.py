@@ -1,17 +1,26 @@
-"""Fixtures every test may use: where real clips and weights are."""
+"""Fixtures every test may use: where real clips and weights are, and real servers on loopback."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import settings
 
+from trinetra.localstack.kafka import KafkaBroker, KafkaProgram, find_kafka
+from trinetra.localstack.process import ServerMissing
+from trinetra.localstack.redis import RedisServer, find_redis
+from trinetra.settings import load_settings
+
 # A slow machine is not a wrong program: no example has a deadline.
 settings.register_profile(
     "steady", settings.get_profile(settings.get_current_profile_name()), deadline=None
 )
 settings.load_profile("steady")
+
+_ABSENT = pytest.StashKey[dict[str, str]]()
+"""Servers that tests asked for in vain, and why they were not to be had."""
 
 
 def _folder(variable: str, what: str) -> Path:
@@ -20,10 +29,10 @@ def _folder(variable: str, what: str) -> Path:
     return Path(os.environ[variable])
 
 
-def unavailable(reason: str) -> NoReturn:
-    """Skip what needs real clips or weights, but fail where they are promised to be there."""
-    if os.environ.get("TRINETRA_TEST_REQUIRE_SAMPLES"):
-        pytest.fail(f"{reason}, and this run must not skip")
+def unavailable(reason: str, promise: str = "TRINETRA_TEST_REQUIRE_SAMPLES") -> NoReturn:
+    """Skip what needs something from outside, but fail where that is promised to be there."""
+    if os.environ.get(promise):
+        pytest.fail(f"{reason}, and this run must not skip ({promise})")
     pytest.skip(reason)
 
 
@@ -37,3 +46,66 @@ def clips_dir() -> Path:
 def models_dir() -> Path:
     """Return the folder of ready-made weights."""
     return _folder("TRINETRA_MODELS_DIR", "weights")
+
+
+def _absent(config: pytest.Config, server: str, reason: ServerMissing) -> NoReturn:
+    config.stash.setdefault(_ABSENT, {})[server] = str(reason)
+    unavailable(str(reason), "TRINETRA_TEST_REQUIRE_SERVERS")
+
+
+@pytest.fixture(scope="session")
+def redis_binary(pytestconfig: pytest.Config) -> Path:
+    """Return a Redis server program; skip the test where there is none."""
+    try:
+        return find_redis()
+    except ServerMissing as reason:
+        _absent(pytestconfig, "Redis", reason)
+
+
+@pytest.fixture(scope="session")
+def kafka_program(pytestconfig: pytest.Config) -> KafkaProgram:
+    """Return Apache Kafka; skip the test where there is none."""
+    try:
+        return find_kafka(load_settings().cache_dir)
+    except ServerMissing as reason:
+        _absent(pytestconfig, "Kafka", reason)
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of the run's Redis; whoever uses it keeps to names of their own."""
+    with RedisServer(tmp_path_factory.mktemp("redis"), binary=redis_binary) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(
+    kafka_program: KafkaProgram, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return ``host:port`` of the run's Kafka; whoever uses it keeps to names of their own."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka"), kafka_program) as broker:
+        yield broker.address
+
+
+@pytest.fixture
+def redis_server(redis_binary: Path, tmp_path: Path) -> Iterator[RedisServer]:
+    """Return a Redis of the test's own, which it may kill."""
+    with RedisServer(tmp_path / "redis", binary=redis_binary) as server:
+        yield server
+
+
+@pytest.fixture
+def kafka_broker(kafka_program: KafkaProgram, tmp_path: Path) -> Iterator[KafkaBroker]:
+    """Return a Kafka of the test's own, which it may kill."""
+    with KafkaBroker(tmp_path / "kafka", kafka_program) as broker:
+        yield broker
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say plainly which servers were absent, and how to get them."""
+    if absent := config.stash.get(_ABSENT, {}):
+        terminalreporter.section("servers that were not there", yellow=True)
+        for server, reason in absent.items():
+            terminalreporter.line(f"{server}: {reason}")
