@@ -25,8 +25,15 @@ FRAMES_SAMPLED = Counter(
 )
 FRAMES_DROPPED = Counter(
     "trinetra_frames_dropped",
-    "Frames lost, by reason: buffer_full, undecodable, too_small, too_large, unknown_camera.",
+    "Frames lost, by reason: buffer_full, buffer_unavailable, late, stale, undecodable, too_small, "
+    "too_large, unknown_camera.",
     ["camera", "reason"],
+    registry=REGISTRY,
+)
+FRAMES_OVERTAKEN = Counter(
+    "trinetra_frames_overtaken",
+    "Frames dropped as buffer_full while a consumer held them, so that nobody finished them.",
+    ["camera"],
     registry=REGISTRY,
 )
 CAMERA_STATE = Gauge(
@@ -136,6 +143,33 @@ SPOOL_MAX_BYTES = Gauge(
 SERVICE_READY = Gauge(
     "trinetra_service_ready",
     "1 while the service does its work, 0 while it waits for a server or a camera.",
+    ["service"],
+    registry=REGISTRY,
+)
+SPOOL_RECORDS = Gauge(
+    "trinetra_spool_records", "Records on disk for the event log.", ["service"], registry=REGISTRY
+)
+SPOOL_BYTES = Gauge(
+    "trinetra_spool_bytes", "Disk that the spool takes.", ["service"], registry=REGISTRY
+)
+SPOOL_OLDEST_S = Gauge(
+    "trinetra_spool_oldest_seconds",
+    "How long the oldest record on disk has waited.",
+    ["service"],
+    registry=REGISTRY,
+)
+SPOOLED = Counter(
+    "trinetra_spooled", "Records put on disk instead of the log.", ["service"], registry=REGISTRY
+)
+SPOOL_DRAINED = Counter(
+    "trinetra_spool_drained",
+    "Records sent from disk to the log.",
+    ["service"],
+    registry=REGISTRY,
+)
+SPOOL_CORRUPT = Counter(
+    "trinetra_spool_corrupt",
+    "Places in the spool that should be records and are none.",
     ["service"],
     registry=REGISTRY,
 )
