@@ -134,11 +134,8 @@ INSIGHTS = Counter("trinetra_insights", "Insights recorded, by kind.", ["kind"],
 CONSUMER_LAG = Gauge(
     "trinetra_consumer_lag", "Records not yet committed.", ["service"], registry=REGISTRY
 )
-SPOOL_BYTES = Gauge(
-    "trinetra_spool_bytes", "Events on disk that wait for the event log.", registry=REGISTRY
-)
 SPOOL_MAX_BYTES = Gauge(
-    "trinetra_spool_max_bytes", "How much the spool may hold.", registry=REGISTRY
+    "trinetra_spool_max_bytes", "How much the spool may hold.", ["service"], registry=REGISTRY
 )
 SERVICE_READY = Gauge(
     "trinetra_service_ready",
