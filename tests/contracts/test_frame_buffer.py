@@ -1,27 +1,39 @@
 """What every frame buffer promises."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
-from trinetra.adapters.clock import ManualClock
+from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.ports import FrameBuffer
-from trinetra.values import CameraId, Frame, Letterbox
+from trinetra.values import CameraId, Frame, Letterbox, SiteId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 GROUP = "inference-workers"
+CAMERAS = [CameraId(name) for name in ("busy", "door", "quiet")]
 
 
 @dataclass
 class Rig:
-    clock: ManualClock
-    consumer: Callable[[str], FrameBuffer]
+    """A shared buffer: its consumers, and time for those who wait and for frames that are held."""
+
+    consumer: Callable[[str], Awaitable[FrameBuffer]]
+    elapse: Callable[[float], Awaitable[None]]
+    leave_idle: Callable[[float], Awaitable[None]]
+
+
+MakeRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
 
 def frame(camera: str, seq: int) -> Frame:
@@ -37,25 +49,78 @@ def frame(camera: str, seq: int) -> Frame:
     )
 
 
-def memory_rig(max_frames: int = 100) -> Rig:
+@asynccontextmanager
+async def memory_rig(max_frames: int = 100) -> AsyncIterator[Rig]:
     clock = ManualClock()
     streams = MemoryFrameStreams(clock, max_frames=max_frames)
-    return Rig(clock, lambda name: MemoryFrameBuffer(streams, GROUP, name))
+
+    async def consumer(name: str) -> FrameBuffer:
+        return MemoryFrameBuffer(streams, GROUP, name)
+
+    async def elapse(seconds: float) -> None:
+        clock.advance(seconds)
+
+    yield Rig(consumer, elapse, elapse)
 
 
-@pytest.fixture(params=["memory"])
-async def rig(request: pytest.FixtureRequest) -> Rig:
-    return memory_rig()
+@asynccontextmanager
+async def redis_rig(url: str, max_frames: int = 100) -> AsyncIterator[Rig]:
+    namespace = uuid4().hex
+
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(Redis.from_url(url))
+
+        async def consumer(name: str) -> FrameBuffer:
+            return await stack.enter_async_context(
+                RedisFrameBuffer.open(
+                    url,
+                    group=GROUP,
+                    consumer=name,
+                    cameras=CAMERAS,
+                    site_id=SiteId("shop"),
+                    clock=SystemClock(),
+                    namespace=namespace,
+                    max_frames=max_frames,
+                )
+            )
+
+        async def elapse(seconds: float) -> None:
+            """Nothing to do: the server has a clock of its own."""
+
+        async def leave_idle(seconds: float) -> None:
+            for camera in CAMERAS:
+                stream = f"{namespace}:frames:{camera}"
+                for held in await redis.xpending_range(stream, GROUP, "-", "+", 1000):
+                    owner, entry_id = held["consumer"], held["message_id"]
+                    idle_ms = held["time_since_delivered"] + round(1000 * seconds)
+                    await redis.xclaim(
+                        stream, GROUP, owner, 0, [entry_id], idle=idle_ms, justid=True
+                    )
+
+        yield Rig(consumer, elapse, leave_idle)
+
+
+@pytest.fixture(scope="module", params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def make_rig(request: pytest.FixtureRequest) -> MakeRig:
+    if request.param == "memory":
+        return memory_rig
+    return partial(redis_rig, request.getfixturevalue("redis_url"))
+
+
+@pytest.fixture
+async def rig(make_rig: MakeRig) -> AsyncIterator[Rig]:
+    async with make_rig() as rig:
+        yield rig
 
 
 async def test_a_frame_comes_out_as_it_went_in(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     await buffer.append(frame("door", 7))
     assert [b.frame for b in await buffer.read(max_frames=4, wait_s=0)] == [frame("door", 7)]
 
 
 async def test_two_consumers_of_a_group_share_the_frames(rig: Rig) -> None:
-    first, second = rig.consumer("w1"), rig.consumer("w2")
+    first, second = await rig.consumer("w1"), await rig.consumer("w2")
     for seq in range(6):
         await first.append(frame("door", seq))
     mine = await first.read(max_frames=3, wait_s=0)
@@ -64,7 +129,7 @@ async def test_two_consumers_of_a_group_share_the_frames(rig: Rig) -> None:
 
 
 async def test_reading_is_fair_over_cameras(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     for seq in range(50):
         await buffer.append(frame("busy", seq))
     await buffer.append(frame("quiet", 0))
@@ -73,7 +138,7 @@ async def test_reading_is_fair_over_cameras(rig: Rig) -> None:
 
 
 async def test_the_oldest_frames_give_way_and_are_counted(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     dropped = sum([await buffer.append(frame("door", seq)) for seq in range(103)])
     left = [b.frame.seq for b in await buffer.read(max_frames=200, wait_s=0)]
     assert dropped == 3
@@ -81,7 +146,7 @@ async def test_the_oldest_frames_give_way_and_are_counted(rig: Rig) -> None:
 
 
 async def test_an_acknowledged_frame_is_no_loss_when_the_stream_is_full(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     for seq in range(100):
         await buffer.append(frame("door", seq))
     await buffer.ack(await buffer.read(max_frames=100, wait_s=0))
@@ -89,27 +154,27 @@ async def test_an_acknowledged_frame_is_no_loss_when_the_stream_is_full(rig: Rig
 
 
 async def test_a_dead_consumers_frames_can_be_claimed_once_idle(rig: Rig) -> None:
-    dead, alive = rig.consumer("w1"), rig.consumer("w2")
+    dead, alive = await rig.consumer("w1"), await rig.consumer("w2")
     await dead.append(frame("door", 1))
     await dead.read(max_frames=1, wait_s=0)
     assert await alive.claim(idle_s=30, max_frames=10) == []
-    rig.clock.advance(31)
+    await rig.leave_idle(31)
     claimed = await alive.claim(idle_s=30, max_frames=10)
     assert [b.frame.seq for b in claimed] == [1]
     assert await alive.claim(idle_s=30, max_frames=10) == []
 
 
 async def test_an_acknowledged_frame_never_comes_back(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     await buffer.append(frame("door", 1))
     await buffer.ack(await buffer.read(max_frames=1, wait_s=0))
-    rig.clock.advance(3600)
+    await rig.leave_idle(3600)
     assert await buffer.claim(idle_s=1, max_frames=10) == []
     assert await buffer.lag(CameraId("door")) == 0
 
 
 async def test_lag_counts_waiting_and_held_frames(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     for seq in range(5):
         await buffer.append(frame("door", seq))
     await buffer.read(max_frames=2, wait_s=0)
@@ -118,20 +183,98 @@ async def test_lag_counts_waiting_and_held_frames(rig: Rig) -> None:
 
 
 async def test_reading_an_empty_buffer_gives_up_after_the_wait(rig: Rig) -> None:
-    reading = asyncio.ensure_future(rig.consumer("w1").read(max_frames=4, wait_s=0.5))
+    buffer = await rig.consumer("w1")
+    reading = asyncio.ensure_future(buffer.read(max_frames=4, wait_s=0.1))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not reading.done()
-    rig.clock.advance(0.5)
+    await rig.elapse(0.1)
     assert await reading == []
 
 
 async def test_a_waiting_reader_gets_a_frame_as_it_arrives(rig: Rig) -> None:
-    buffer = rig.consumer("w1")
+    buffer = await rig.consumer("w1")
     reading = asyncio.ensure_future(buffer.read(max_frames=4, wait_s=3600))
     await asyncio.sleep(0)
     await buffer.append(frame("door", 1))
     assert [b.frame.seq for b in await reading] == [1]
+
+
+async def test_a_reader_that_gave_up_waiting_has_lost_nothing(rig: Rig) -> None:
+    buffer, writer = await rig.consumer("w1"), await rig.consumer("ingestor")
+    reading = asyncio.ensure_future(buffer.read(max_frames=4, wait_s=3600))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await writer.append(frame("door", 1))
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert [b.frame.seq for b in await buffer.read(max_frames=4, wait_s=3600)] == [1]
+
+
+async def test_no_more_frames_are_taken_than_were_asked_for(rig: Rig) -> None:
+    greedy, other = await rig.consumer("w1"), await rig.consumer("w2")
+    for camera in CAMERAS:
+        for seq in range(3):
+            await greedy.append(frame(camera, seq))
+    mine = await greedy.read(max_frames=2, wait_s=0)
+    rest = await other.read(max_frames=100, wait_s=0)
+    assert (len(mine), len(rest)) == (2, 7)
+
+
+async def test_no_camera_is_passed_over_for_long(rig: Rig) -> None:
+    buffer = await rig.consumer("w1")
+    for camera in CAMERAS:
+        for seq in range(10):
+            await buffer.append(frame(camera, seq))
+    cameras = [(await buffer.read(max_frames=1, wait_s=0))[0].frame.camera_id for _ in range(9)]
+    assert {camera: cameras.count(camera) for camera in CAMERAS} == dict.fromkeys(CAMERAS, 3)
+
+
+async def test_frames_of_a_camera_come_in_order(rig: Rig) -> None:
+    buffer = await rig.consumer("w1")
+    for seq in range(20):
+        await buffer.append(frame(CAMERAS[seq % 3], seq))
+    taken = []
+    while len(taken) < 20:
+        taken += await buffer.read(max_frames=7, wait_s=0)
+    for camera in CAMERAS:
+        seqs = [b.frame.seq for b in taken if b.frame.camera_id == camera]
+        assert seqs == sorted(seqs)
+
+
+async def test_claims_take_no_more_than_asked_for_and_the_rest_later(rig: Rig) -> None:
+    dead, alive = await rig.consumer("w1"), await rig.consumer("w2")
+    for camera in CAMERAS:
+        for seq in range(3):
+            await dead.append(frame(camera, seq))
+    await dead.read(max_frames=9, wait_s=0)
+    await rig.leave_idle(31)
+    claims = [await alive.claim(idle_s=30, max_frames=4) for _ in range(4)]
+    assert [len(claimed) for claimed in claims] == [4, 4, 1, 0]
+    assert len({b.entry_id for claimed in claims for b in claimed}) == 9
+
+
+async def test_a_frame_that_gave_way_while_held_is_not_delivered_again(make_rig: MakeRig) -> None:
+    async with make_rig(max_frames=2) as rig:
+        dead, alive = await rig.consumer("w1"), await rig.consumer("w2")
+        await dead.append(frame("door", 1))
+        held = await dead.read(max_frames=1, wait_s=0)
+        assert [await dead.append(frame("door", seq)) for seq in (2, 3)] == [0, 1]
+        await rig.leave_idle(31)
+        assert await alive.claim(idle_s=30, max_frames=10) == []
+        await dead.ack(held)
+        assert await alive.lag(CameraId("door")) == 2
+
+
+async def test_acknowledging_twice_or_nothing_is_harmless(rig: Rig) -> None:
+    buffer = await rig.consumer("w1")
+    for seq in range(3):
+        await buffer.append(frame("door", seq))
+    taken = await buffer.read(max_frames=2, wait_s=0)
+    for done in (taken, taken, []):
+        await buffer.ack(done)
+    assert await buffer.lag(CameraId("door")) == 1
 
 
 @given(
@@ -140,12 +283,16 @@ async def test_a_waiting_reader_gets_a_frame_as_it_arrives(rig: Rig) -> None:
         max_size=60,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 async def test_every_frame_is_acknowledged_dropped_or_still_there(
-    steps: list[tuple[str, int]],
+    make_rig: MakeRig, steps: list[tuple[str, int]]
 ) -> None:
-    rig = memory_rig(max_frames=5)
-    buffer = rig.consumer("w1")
+    async with make_rig(max_frames=5) as rig:
+        await account_for_every_frame(rig, steps)
+
+
+async def account_for_every_frame(rig: Rig, steps: list[tuple[str, int]]) -> None:
+    buffer = await rig.consumer("w1")
     sent = dropped = acked = 0
     held = {}
     for action, n in steps:
@@ -161,6 +308,6 @@ async def test_every_frame_is_acknowledged_dropped_or_still_there(
         elif action == "read":
             held |= {b.entry_id: b for b in await buffer.read(max_frames=n, wait_s=0)}
         elif action == "claim":
-            rig.clock.advance(10)
+            await rig.leave_idle(10)
             held |= {b.entry_id: b for b in await buffer.claim(idle_s=5, max_frames=n)}
     assert sent == dropped + acked + await buffer.lag(CameraId("door"))
