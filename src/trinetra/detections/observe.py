@@ -20,7 +20,8 @@ _Landmarks = tuple[Point, Point, Point, Point, Point]
 class CameraPlan:
     """What is looked for in one camera's frames.
 
-    A face with a shorter side below ``min_face_px`` is reported without an embedding.
+    A face with a shorter side below ``min_face_px`` is reported without an embedding. Of a camera
+    that ``is_live``, what is happening now matters more than old frames; recordings lose none.
     """
 
     camera_id: CameraId
@@ -29,6 +30,7 @@ class CameraPlan:
     min_face_px: float = 32.0
     min_score: float = 0.0
     min_face_score: float = 0.0
+    is_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

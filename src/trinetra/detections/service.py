@@ -3,24 +3,29 @@
 Batches are dealt out to lanes, each a thread with networks of its own: while one lane decodes JPEGs
 another infers, and no network waits for a second thread that the system has put to other work.
 Events are published in the order in which the batches were read, so frames of a camera stay in
-order.
+order. While the buffer or the log is away the worker waits, is not ready, and goes on by itself.
 """
 
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from trinetra.detections.analyst import Analysed, Analyst, AnalystConfig
 from trinetra.detections.batching import BatchPolicy, BatchWindow
 from trinetra.detections.observe import CameraPlan
 from trinetra.detections.picture import PictureLimits
 from trinetra.detections.quality import QualityPolicy
-from trinetra.errors import EventLogUnavailable, FrameRejected
+from trinetra.errors import (
+    BufferUnavailable,
+    EventLogUnavailable,
+    FrameRejected,
+    ServerUnavailable,
+)
 from trinetra.events.codec import encode
 from trinetra.events.schema import DetectionEvent
 from trinetra.events.topics import DETECTIONS
@@ -41,12 +46,13 @@ from trinetra.telemetry import (
     INFERENCE_S,
     get_logger,
 )
-from trinetra.values import CameraId, SiteId, seconds_between
+from trinetra.values import CameraId, Instant, SiteId, seconds_between
 
 _log = get_logger("inference-worker")
 _Batch = list[BufferedFrame]
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
+_BUFFER, _LOG = "the frame buffer", "the event log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,18 @@ class WorkerPolicy:
     """How a worker waits; all times are on its clock.
 
     A frame that some consumer has held for ``claim_idle_s`` is taken over; keep that well above the
-    time a batch takes. ``idle_wait_s`` bounds how long a stop goes unnoticed.
+    time a batch takes, and below ``max_age_s``: a live camera's frame that is older is skipped and
+    counted, so that a worker that fell behind catches up with what happens now. ``idle_wait_s``
+    bounds how long a stop goes unnoticed.
     """
 
     batch: BatchPolicy = field(default_factory=BatchPolicy)
     idle_wait_s: float = 0.25
-    claim_idle_s: float = 30.0
-    claim_every_s: float = 10.0
+    max_age_s: float = 10.0
+    claim_idle_s: float = 5.0
+    claim_every_s: float = 1.0
     retry_first_s: float = 0.2
-    retry_max_s: float = 5.0
+    retry_max_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,9 @@ class Lane:
 class InferenceWorker:
     """Competes for frames and publishes one event for each that can be used.
 
-    A frame is acknowledged only after the log has its event, or when it was rejected and counted.
+    A frame is acknowledged only after the log has its event, or when it was rejected or skipped,
+    and counted. Where the acknowledgement is lost the frame may be delivered again; its event then
+    has the same id.
     """
 
     name = "inference-worker"
@@ -103,20 +114,24 @@ class InferenceWorker:
         self._log = log
         self._clock = clock
         self._policy = policy or WorkerPolicy()
+        self._plans = plans
         config = AnalystConfig(
             site_id, plans, models or {}, quality or QualityPolicy(), limits or PictureLimits()
         )
         self._analysts = [Analyst(config, lane.detector, lane.faces, _timed) for lane in lanes]
         self._state = "starting"
         self._counts: Counter[str] = Counter()
+        self._absent: dict[str, str] = {}
         self._in_flight: set[str] = set()
+        self._finished: _Batch = []
         self._next_claim_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set, then empty the buffer and finish what is begun.
 
         Raises EngineFailure when a network fails, and EventLogUnavailable when the log does not
-        answer while stopping; the frames concerned stay unacknowledged.
+        answer while stopping; the frames concerned stay unacknowledged. A buffer that does not
+        answer then is left as it is.
         """
         with _Threads(len(self._analysts)) as threads:
             try:
@@ -131,12 +146,18 @@ class InferenceWorker:
                 self._state = "stopped"
 
     def ready(self) -> bool:
-        """Return whether the networks are loaded and the log takes events."""
-        return self._state == "running"
+        """Return whether the networks are loaded, the buffer answers and the log takes events."""
+        return self._state == "running" and not self._absent
 
     def status(self) -> dict[str, object]:
         """Return the state, the frames in work, and how many were inferred or dropped so far."""
-        return {"state": self._state, "in_flight": len(self._in_flight), **self._counts}
+        waits = f"waiting for {' and '.join(self._absent)}" if self._absent else None
+        return {
+            "state": waits if waits and self._state == "running" else self._state,
+            "problems": list(self._absent.values()),
+            "in_flight": len(self._in_flight),
+            **self._counts,
+        }
 
     async def _warm_up(self, threads: "_Threads") -> None:
         frames = self._policy.batch.max_frames
@@ -163,22 +184,48 @@ class InferenceWorker:
             results = await working
             events = [result for result in results if isinstance(result, DetectionEvent)]
             await self._append(events, stopping)
-            await self._buffer.ack(batch)
-            self._in_flight -= {buffered.entry_id for buffered in batch}
+            self._finished += batch
             self._count(batch, results)
+            await self._try_to_acknowledge()
+        await self._try_to_acknowledge()
+        if self._finished:
+            _log.warning("frames stay unacknowledged and come again", frames=len(self._finished))
 
     async def _next_batch(self, stopping: asyncio.Event) -> _Batch:
-        """Return the next frames; none means that the worker is stopping and the buffer empty."""
-        while not stopping.is_set():
-            if batch := await self._claimed() or await self._fill():
-                return batch
-        return await self._buffer.read(max_frames=self._policy.batch.max_frames, wait_s=0.0)
+        """Return the next frames; none means that the worker is stopping and has taken all."""
+        retry_s = self._policy.retry_first_s
+        while True:
+            try:
+                await self._acknowledge()
+                batch = await self._take(stopping)
+            except BufferUnavailable as error:
+                self._miss(_BUFFER, error)
+                if stopping.is_set():
+                    return []
+                await _unless(stopping, self._clock.sleep(retry_s))
+                retry_s = min(2 * retry_s, self._policy.retry_max_s)
+                continue
+            self._found(_BUFFER)
+            retry_s = self._policy.retry_first_s
+            fresh = self._without_stale(batch)
+            if fresh or (stopping.is_set() and not batch):
+                return fresh
+
+    async def _take(self, stopping: asyncio.Event) -> _Batch:
+        if stopping.is_set():
+            return await self._buffer.read(max_frames=self._policy.batch.max_frames, wait_s=0.0)
+        return await self._claimed() or await self._fill()
 
     async def _fill(self) -> _Batch:
         window: BatchWindow[BufferedFrame] = BatchWindow(self._policy.batch)
         wait_s = self._policy.idle_wait_s
         while wait_s > 0:
-            frames = await self._buffer.read(max_frames=window.room, wait_s=wait_s)
+            try:
+                frames = await self._buffer.read(max_frames=window.room, wait_s=wait_s)
+            except BufferUnavailable:
+                if not window.items:
+                    raise
+                break  # what came before is good, and the next read will say it again
             window.add(frames, self._clock.monotonic())
             wait_s = window.wait_s(self._clock.monotonic())
         return window.items
@@ -197,6 +244,41 @@ class InferenceWorker:
             self._next_claim_s = self._clock.monotonic() + self._policy.claim_every_s
         return batch
 
+    def _without_stale(self, batch: _Batch) -> _Batch:
+        """Return the frames that are still worth inferring; count and finish the others."""
+        now = self._clock.now()
+        stale = [buffered for buffered in batch if self._is_stale(buffered, now)]
+        for buffered in stale:
+            self._counts["dropped"] += 1
+            FRAMES_DROPPED.labels(buffered.frame.camera_id, "stale").inc()
+        if stale:
+            self._finished += stale
+            _log.debug("stale frames skipped", frames=len(stale))
+        return [buffered for buffered in batch if buffered not in stale] if stale else batch
+
+    def _is_stale(self, buffered: BufferedFrame, now: Instant) -> bool:
+        plan = self._plans.get(buffered.frame.camera_id)
+        age_s = seconds_between(buffered.frame.captured_at, now)
+        return plan is not None and plan.is_live and age_s > self._policy.max_age_s
+
+    async def _acknowledge(self) -> None:
+        """Acknowledge what is finished; where that fails it stays for the next time."""
+        done, self._finished = self._finished, []
+        if not done:
+            return
+        try:
+            await self._buffer.ack(done)
+        except BufferUnavailable:
+            self._finished = done + self._finished
+            raise
+        self._in_flight -= {buffered.entry_id for buffered in done}
+
+    async def _try_to_acknowledge(self) -> None:
+        try:
+            await self._acknowledge()
+        except BufferUnavailable as error:
+            self._miss(_BUFFER, error)
+
     async def _append(self, events: Sequence[DetectionEvent], stopping: asyncio.Event) -> None:
         """Append the events in frame order; while the log is down, wait for it."""
         in_order = sorted(events, key=lambda event: event.frame_seq)
@@ -208,13 +290,22 @@ class InferenceWorker:
             except EventLogUnavailable as error:
                 if stopping.is_set():
                     raise
-                self._state = "waiting for the event log"
-                _log.warning("the event log is down", error=str(error), retry_s=retry_s)
-                await self._clock.sleep(retry_s)
+                self._miss(_LOG, error)
+                await _unless(stopping, self._clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, self._policy.retry_max_s)
             else:
-                self._state = "running"
+                self._found(_LOG)
                 return
+
+    def _miss(self, server: str, error: ServerUnavailable) -> None:
+        """Note that a server is away; said aloud only where it is news."""
+        report = _log.debug if server in self._absent else _log.warning
+        report(f"{server} is away", problem=str(error))
+        self._absent[server] = str(error)
+
+    def _found(self, server: str) -> None:
+        if self._absent.pop(server, None) is not None:
+            _log.info(f"{server} is back")
 
     def _count(self, batch: _Batch, results: Sequence[Analysed]) -> None:
         now = self._clock.now()
@@ -231,6 +322,16 @@ class InferenceWorker:
                 FRAMES_INFERRED.labels(camera_id).inc()
                 age_s = seconds_between(buffered.frame.captured_at, now)
                 FRAME_AGE_S.labels(camera_id).observe(max(0.0, age_s))
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, but abandon it when ``stopping`` is set."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 class _Threads:

@@ -3,7 +3,8 @@
 One asyncio task and one decode thread per camera. The thread reads, samples and encodes; the task
 paces, appends to the buffer and, when the camera is lost, waits and starts the next thread. Between
 them lies a short queue: the event loop never waits for a camera, and a camera waits for the event
-loop only where it plays a recording.
+loop only where it plays a recording. While the buffer is away the cameras are read on, and their
+frames are dropped and counted; only a recording played in step waits.
 """
 
 import asyncio
@@ -14,10 +15,17 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trinetra.errors import FrameRejected, SourceRefused, SourceStalled, SourceUnavailable
+from trinetra.errors import (
+    BufferUnavailable,
+    FrameRejected,
+    SourceRefused,
+    SourceStalled,
+    SourceUnavailable,
+)
 from trinetra.frames.connection import CameraState, CameraStatus, Connection
 from trinetra.frames.encode import Encoder, EncodingConfig
 from trinetra.frames.motion import MotionConfig
+from trinetra.frames.outage import Outage
 from trinetra.frames.pacing import Backoff, Increasing, Lockstep, Pacing, release_delay_s
 from trinetra.frames.sampling import IdleConfig, SamplingConfig
 from trinetra.frames.selection import Selection
@@ -28,6 +36,7 @@ from trinetra.telemetry import (
     FRAMES_DROPPED,
     FRAMES_READ,
     FRAMES_SAMPLED,
+    FRAMES_WAITING,
     SAMPLE_RATE,
     get_logger,
 )
@@ -58,7 +67,8 @@ class IngestPolicy:
     """How the ingestor deals with trouble; the same for every camera.
 
     ``max_lag`` is how many frames a lockstep replay may be ahead of the consumers. A camera that
-    streamed for ``steady_after_s`` starts again at the shortest backoff.
+    streamed for ``steady_after_s`` starts again at the shortest backoff. While the buffer does not
+    answer, it is tried every ``buffer_retry_s``.
     """
 
     lost: Backoff = field(default_factory=Backoff)
@@ -69,6 +79,7 @@ class IngestPolicy:
     max_lag: int = 16
     lag_poll_s: float = 0.01
     handoff_frames: int = 2
+    buffer_retry_s: float = 0.5
 
 
 class StreamIngestor:
@@ -95,6 +106,7 @@ class StreamIngestor:
         self._cameras = [_Camera(plan, clock) for plan in cameras]
         in_step = [p.camera_id for p in cameras if p.pacing is Pacing.LOCKSTEP]
         self._replay = _Replay(Lockstep(in_step))
+        self._outage = Outage(self._policy.buffer_retry_s)
         self._running = False
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -103,6 +115,7 @@ class StreamIngestor:
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(self._watch()),
+                group.create_task(self._watch_buffer()),
                 group.create_task(self._halt_on(stopping)),
             ]
             cameras = [group.create_task(self._run_camera(c, stopping)) for c in self._cameras]
@@ -114,12 +127,20 @@ class StreamIngestor:
         self._running = False
 
     def ready(self) -> bool:
-        """Return whether every camera has its task; a camera in trouble does not change that."""
-        return self._running
+        """Return whether every camera has its task, and the buffer takes frames.
+
+        A camera in trouble does not change that.
+        """
+        return self._running and self._outage.problem is None
 
     def status(self) -> dict[CameraId, CameraStatus]:
-        """Return what each camera is doing now."""
-        return {c.camera_id: c.connection.status() for c in self._cameras}
+        """Return what each camera is doing now; a buffer that is away is every camera's problem."""
+        statuses = {c.camera_id: c.connection.status() for c in self._cameras}
+        missing = self._outage.problem
+        return {
+            camera_id: replace(status, problem=status.problem or missing)
+            for camera_id, status in statuses.items()
+        }
 
     async def _halt_on(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -132,6 +153,13 @@ class StreamIngestor:
             await self._clock.sleep(self._policy.watch_every_s)
             for camera in self._cameras:
                 camera.check_stall(self._policy.stalled_after_s)
+
+    async def _watch_buffer(self) -> None:
+        """Notice that the buffer is back also while no camera has a frame to try it with."""
+        while self._cameras:
+            await self._clock.sleep(self._policy.watch_every_s)
+            if self._outage.untried_s(self._clock.monotonic()) >= self._policy.watch_every_s:
+                await self._refresh_lag(self._cameras[0])
 
     async def _run_camera(self, camera: "_Camera", stopping: asyncio.Event) -> None:
         try:
@@ -185,23 +213,59 @@ class StreamIngestor:
             await _unless(stopping, self._clock.sleep(delay_s))
             if stopping.is_set():
                 return
-        await self._append(camera, frame)
-        camera.lag = await self._buffer.lag(frame.camera_id)
+        await self._append_or_drop(camera, frame)
 
     async def _append_in_step(
         self, camera: "_Camera", frame: Frame, stopping: asyncio.Event
     ) -> None:
         async with self._replay.turn(frame):
             while not stopping.is_set():
-                if await self._buffer.lag(frame.camera_id) < self._policy.max_lag:
-                    await self._append(camera, frame)
+                # An append whose answer is lost is done again: the frame is the same then.
+                if await self._has_room(camera) and await self._append(camera, frame):
                     return
                 # The buffer cannot tell when it has room, so it has to be asked.
                 await self._clock.sleep(self._policy.lag_poll_s)
 
-    async def _append(self, camera: "_Camera", frame: Frame) -> None:
-        camera.dropped("buffer_full", await self._buffer.append(frame))
+    async def _has_room(self, camera: "_Camera") -> bool:
+        if not self._outage.may_try(self._clock.monotonic()):
+            return False
+        return await self._refresh_lag(camera) and camera.lag < self._policy.max_lag
+
+    async def _append_or_drop(self, camera: "_Camera", frame: Frame) -> None:
+        may_try = self._outage.may_try(self._clock.monotonic())
+        if may_try and await self._append(camera, frame):
+            await self._refresh_lag(camera)
+        else:
+            camera.dropped("buffer_unavailable", 1)
+
+    async def _append(self, camera: "_Camera", frame: Frame) -> bool:
+        """Return whether the frame is in the buffer."""
+        try:
+            camera.dropped("buffer_full", await self._buffer.append(frame))
+        except BufferUnavailable as error:
+            self._miss_buffer(error)
+            return False
         camera.sampled(frame)
+        self._find_buffer()
+        return True
+
+    async def _refresh_lag(self, camera: "_Camera") -> bool:
+        """Return whether the buffer told how many of the camera's frames are unfinished."""
+        try:
+            camera.waiting(await self._buffer.lag(camera.camera_id))
+        except BufferUnavailable as error:
+            self._miss_buffer(error)
+            return False
+        self._find_buffer()
+        return True
+
+    def _miss_buffer(self, error: BufferUnavailable) -> None:
+        if self._outage.failed(str(error), self._clock.monotonic()):
+            _log.warning("frame buffer lost", problem=str(error))
+
+    def _find_buffer(self) -> None:
+        if self._outage.answered():
+            _log.info("frame buffer is back")
 
 
 async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -411,6 +475,11 @@ class _Camera:
         """Count a frame that is in the buffer."""
         self.connection.sampled(frame.captured_at)
         FRAMES_SAMPLED.labels(self.camera_id).inc()
+
+    def waiting(self, frames: int) -> None:
+        """Note how many frames wait in the buffer; the sampler slows down for many."""
+        self.lag = frames
+        FRAMES_WAITING.labels(self.camera_id).set(frames)
 
     def dropped(self, reason: str, frames: int) -> None:
         """Count lost frames."""
