@@ -1,34 +1,45 @@
 """What every gallery promises, whatever it is made of."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
+from tests.servers.qdrant_server import QdrantServer
 
 from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.gallery_protocol import GalleryTuning
 from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.ports import Gallery
+from trinetra.adapters.qdrant_collection import collection_name
+from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect
+from trinetra.adapters.qdrant_server import QdrantGallery
+from trinetra.ports import Gallery, GalleryArchive
 from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, IdentityKind
 
 DIMENSION = 24
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INDEX_AT_ONCE = GalleryTuning(index_after=8, index_at_latest=8)
-Opener = Callable[[], AbstractAsyncContextManager[Gallery]]
+URL_VARIABLE, KEY_VARIABLE = "TRINETRA_TEST_QDRANT_URL", "TRINETRA_TEST_QDRANT_API_KEY"
+PATIENT = ServerPatience(search_s=30, write_s=30, prepare_s=30)  # a slow machine is not wrong
+LOCAL_MODE_SCANS = "ignore:(Payload indexes|Local mode):UserWarning"
+COSINE_TOLERANCE = 1e-5
+Opener = Callable[[], AbstractAsyncContextManager[GalleryArchive]]
 
 
 def memory_opener(_folder: Path, dimension: int) -> Opener:
     gallery = MemoryGallery(dimension)
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Gallery]:
+    async def opened() -> AsyncIterator[GalleryArchive]:
         yield gallery
 
     return opened
@@ -44,17 +55,93 @@ def indexing_opener(folder: Path, dimension: int) -> Opener:
     )
 
 
-MAKERS = {"memory": memory_opener, "scanning": scanning_opener, "indexing": indexing_opener}
+def large_indexing_opener(folder: Path, dimension: int) -> Opener:
+    tuning = GalleryTuning(index_after=500, index_at_latest=500)
+    return lambda: EdgeGallery.open(
+        folder, model_version="test/1", dimension=dimension, tuning=tuning
+    )
 
 
-@pytest.fixture(params=MAKERS.values(), ids=MAKERS.keys())
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    opened: Opener = request.param(tmp_path, DIMENSION)
+def local_opener(_folder: Path, dimension: int) -> Opener:
+    """Return qdrant-client's own engine, written by others than the server's."""
+    client = AsyncQdrantLocal(":memory:")
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[GalleryArchive]:
+        yield QdrantGallery(client, "faces", dimension)
+
     return opened
 
 
+def new_name() -> str:
+    return f"test-{uuid4().hex}"
+
+
+def remove_collection(url: str, api_key: str | None, namespace: str) -> None:
+    async def remove() -> None:
+        client = connect(Endpoint.parse(url), api_key, PATIENT)
+        await client.delete_collection(collection_name(namespace, "test/1"))
+        await client.close()
+
+    asyncio.run(remove())
+
+
+def server_opener(url: str, dimension: int, api_key: str | None, namespace: str) -> Opener:
+    return lambda: QdrantGallery.open(
+        url,
+        api_key=api_key,
+        model_version="test/1",
+        dimension=dimension,
+        namespace=namespace,
+        patience=PATIENT,
+    )
+
+
+MAKERS = {
+    "memory": memory_opener,
+    "scanning": scanning_opener,
+    "indexing": indexing_opener,
+    "large-indexing": large_indexing_opener,
+    "local": local_opener,
+}
+SERVERS = ["wire", *(["server"] if URL_VARIABLE in os.environ else [])]
+GALLERIES = [
+    "memory",
+    "scanning",
+    "indexing",
+    pytest.param("local", marks=pytest.mark.filterwarnings(LOCAL_MODE_SCANS)),
+    *SERVERS,
+]
+
+
+def make_opener(request: pytest.FixtureRequest, folder: Path, dimension: int) -> Opener:
+    if request.param == "wire":
+        return server_opener(request.getfixturevalue("wire_url"), dimension, None, new_name())
+    if request.param == "server":
+        url, api_key, namespace = os.environ[URL_VARIABLE], os.environ.get(KEY_VARIABLE), new_name()
+        request.addfinalizer(lambda: remove_collection(url, api_key, namespace))
+        return server_opener(url, dimension, api_key, namespace)
+    return MAKERS[request.param](folder, dimension)
+
+
+@pytest.fixture(scope="module")
+def wire_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with QdrantServer(tmp_path_factory.mktemp("qdrant")) as server:
+        yield server.url
+
+
 @pytest.fixture
-async def gallery(opener: Opener) -> AsyncIterator[Gallery]:
+def dimension() -> int:
+    return DIMENSION
+
+
+@pytest.fixture(params=GALLERIES)
+def opener(request: pytest.FixtureRequest, tmp_path: Path, dimension: int) -> Opener:
+    return make_opener(request, tmp_path, dimension)
+
+
+@pytest.fixture
+async def gallery(opener: Opener) -> AsyncIterator[GalleryArchive]:
     async with opener() as gallery:
         yield gallery
 
@@ -63,16 +150,16 @@ async def gallery(opener: Opener) -> AsyncIterator[Gallery]:
 class Hosted:
     """A gallery that lives in a loop of its own, for tests that hypothesis calls many times."""
 
-    gallery: Gallery
+    gallery: GalleryArchive
     run: Callable[[Awaitable[object]], object]
 
 
-@pytest.fixture(scope="module", params=MAKERS.values(), ids=MAKERS.keys())
+@pytest.fixture(scope="module", params=GALLERIES)
 def hosted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hosted]:
     with asyncio.Runner() as runner:
-        context = request.param(tmp_path_factory.mktemp("gallery"), DIMENSION)()
+        context = make_opener(request, tmp_path_factory.mktemp("gallery"), DIMENSION)()
         yield Hosted(runner.run(context.__aenter__()), runner.run)
         runner.run(context.__aexit__(None, None, None))
 
@@ -103,6 +190,11 @@ def ids(matches: Sequence[GalleryMatch]) -> list[str]:
     return [match.entry_id for match in matches]
 
 
+def test_this_suite_also_runs_on_a_real_server() -> None:
+    if "server" not in SERVERS:
+        pytest.skip(f"set {URL_VARIABLE} to http://host:6334, and {KEY_VARIABLE} if it wants a key")
+
+
 async def test_an_empty_gallery_finds_nothing(gallery: Gallery) -> None:
     assert await gallery.count() == 0
     assert await gallery.search(directions(2), 5) == [[], []]
@@ -130,7 +222,7 @@ async def test_a_match_tells_whose_entry_it_is_and_how_alike(gallery: Gallery) -
     assert match.entry_id == "a"
     assert match.customer_id == "bob"
     assert match.kind is IdentityKind.WATCHLIST
-    assert match.cosine == pytest.approx(1.0, abs=1e-5)
+    assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
 async def test_matches_come_best_first_with_the_cosine_of_numpy(gallery: Gallery) -> None:
@@ -143,7 +235,9 @@ async def test_matches_come_best_first_with_the_cosine_of_numpy(gallery: Gallery
     [matches] = await gallery.search([query], 7)
 
     assert ids(matches) == [str(i) for i in expected]
-    assert [m.cosine for m in matches] == pytest.approx(cosines[expected].tolist(), abs=1e-5)
+    assert [m.cosine for m in matches] == pytest.approx(
+        cosines[expected].tolist(), abs=COSINE_TOLERANCE
+    )
 
 
 async def test_opposite_faces_have_cosine_minus_one(gallery: Gallery) -> None:
@@ -152,7 +246,7 @@ async def test_opposite_faces_have_cosine_minus_one(gallery: Gallery) -> None:
 
     [[match]] = await gallery.search([-face], 1)
 
-    assert match.cosine == pytest.approx(-1.0, abs=1e-5)
+    assert match.cosine == pytest.approx(-1.0, abs=COSINE_TOLERANCE)
     assert match.cosine >= -1.0
 
 
@@ -162,7 +256,7 @@ async def test_length_does_not_count_only_direction(gallery: Gallery) -> None:
 
     [[match]] = await gallery.search([face * np.float32(0.1)], 1)
 
-    assert match.cosine == pytest.approx(1.0, abs=1e-5)
+    assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
 async def test_every_entry_of_one_customer_matches_by_itself(gallery: Gallery) -> None:
@@ -205,7 +299,7 @@ async def test_an_upsert_replaces_the_entry_of_the_same_id(gallery: Gallery) -> 
 
     assert await gallery.count() == 1
     assert match.customer_id == "bob"
-    assert match.cosine == pytest.approx(1.0, abs=1e-5)
+    assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
 async def test_of_two_entries_with_one_id_in_one_call_the_last_stays(gallery: Gallery) -> None:
@@ -215,7 +309,7 @@ async def test_of_two_entries_with_one_id_in_one_call_the_last_stays(gallery: Ga
     [[match]] = await gallery.search([new], 5)
 
     assert match.customer_id == "bob"
-    assert match.cosine == pytest.approx(1.0, abs=1e-5)
+    assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
 async def test_a_deleted_customer_is_not_found_again(gallery: Gallery) -> None:
@@ -288,7 +382,7 @@ async def test_the_gallery_keeps_its_own_copy(gallery: Gallery) -> None:
 
     [[match]] = await gallery.search([query], 1)
 
-    assert match.cosine == pytest.approx(1.0, abs=1e-5)
+    assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
 async def test_what_was_stored_is_there_after_opening_again(opener: Opener) -> None:
@@ -310,6 +404,40 @@ async def test_many_entries_in_one_call_all_arrive(gallery: Gallery) -> None:
     assert await gallery.count() == 700
     [[match]] = await gallery.search([faces[699]], 1)
     assert match.entry_id == "näme/699"
+
+
+async def test_an_archive_holds_every_entry_as_it_was_given(gallery: GalleryArchive) -> None:
+    faces = directions(45)
+    given = {
+        str(i): entry(
+            str(i),
+            face * np.float32(2),
+            f"c{i % 7}",
+            kind=list(IdentityKind)[i % 4],
+            quality=i / 45,
+            first_seen=NOON - timedelta(microseconds=i),
+            last_seen=NOON + timedelta(microseconds=i),
+            expires_at=NOON + timedelta(days=i) if i % 2 else None,
+            consent=i % 3 == 0,
+        )
+        for i, face in enumerate(faces)
+    }
+    await gallery.upsert(list(given.values()))
+
+    batches = [batch async for batch in gallery.entries(10)]
+
+    assert [len(batch) for batch in batches] == [10, 10, 10, 10, 5]
+    kept = {entry.entry_id: entry for batch in batches for entry in batch}
+    assert kept.keys() == given.keys()
+    for name, was in given.items():
+        kept_face = kept[name].embedding
+        assert kept_face == pytest.approx(faces[int(name)], abs=COSINE_TOLERANCE)
+        assert kept[name].quality == pytest.approx(was.quality)  # it travels as text
+        assert replace(kept[name], embedding=was.embedding, quality=was.quality) == was
+
+
+async def test_an_archive_of_an_empty_gallery_is_empty(gallery: GalleryArchive) -> None:
+    assert [batch async for batch in gallery.entries(10)] == []
 
 
 # Whole numbers, so that equal cosines are exactly equal and others clearly differ.
@@ -360,9 +488,11 @@ async def _check_history(gallery: Gallery, history: list[tuple], query: Embeddin
     cosines = {k: _cosine(e.embedding, query) for k, e in model.items()}
     assert await gallery.count() == len(model)
     assert [m.cosine for m in matches] == pytest.approx(
-        sorted(cosines.values(), reverse=True)[:5], abs=1e-5
+        sorted(cosines.values(), reverse=True)[:5], abs=COSINE_TOLERANCE
     )
-    assert all(m.cosine == pytest.approx(cosines[m.entry_id], abs=1e-5) for m in matches)
+    assert all(
+        m.cosine == pytest.approx(cosines[m.entry_id], abs=COSINE_TOLERANCE) for m in matches
+    )
 
 
 def _cosine(a: Embedding, b: Embedding) -> float:
@@ -374,15 +504,17 @@ async def _clear(gallery: Gallery) -> None:
         await gallery.delete(CustomerId(f"c{customer}"))
 
 
-async def test_the_index_finds_the_nearest_of_many_and_scores_them_exactly(tmp_path: Path) -> None:
-    dimension, count = 512, 1_500  # large enough that the engine searches its graph
-    faces = directions(count, dimension)
-    noise = directions(200, dimension, seed=1)
-    queries = [f + np.float32(0.5) * n for f, n in zip(faces[::8], noise, strict=False)]
-    tuning = GalleryTuning(index_after=500, index_at_latest=500)
-    async with EdgeGallery.open(
-        tmp_path, model_version="m", dimension=dimension, tuning=tuning
-    ) as gallery:
+@pytest.mark.parametrize(
+    "opener",
+    ["large-indexing", *SERVERS],
+    indirect=True,
+)
+@pytest.mark.parametrize("dimension", [512])
+async def test_an_index_finds_the_nearest_of_many_and_scores_them_exactly(opener: Opener) -> None:
+    faces = directions(2_100, 512)  # so many that the engine searches its graph
+    noise = directions(300, 512, seed=1)
+    queries = [f + np.float32(0.5) * n for f, n in zip(faces[::7], noise, strict=True)]
+    async with opener() as gallery:
         await gallery.upsert([entry(str(i), face) for i, face in enumerate(faces)])
         found = await gallery.search(queries, 3)
 
@@ -390,5 +522,5 @@ async def test_the_index_finds_the_nearest_of_many_and_scores_them_exactly(tmp_p
     assert [matches[0].entry_id for matches in found] == [str(i) for i in cosines.argmax(axis=1)]
     for matches, row in zip(found, cosines, strict=True):
         assert [m.cosine for m in matches] == pytest.approx(
-            [row[int(m.entry_id)] for m in matches], abs=1e-5
+            [row[int(m.entry_id)] for m in matches], abs=COSINE_TOLERANCE
         )

@@ -8,6 +8,7 @@ server's own code (optimiser, clustering, access rules) is not there.
 
 import argparse
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,13 @@ class Store:
         folder.mkdir()
         self.collections[name] = Collection(folder, request)
 
+    def drop(self, name: str) -> bool:
+        collection = self.collections.pop(name, None)
+        if collection is not None:
+            collection.shard.close()
+            shutil.rmtree(self._folder / name)
+        return collection is not None
+
     def __getitem__(self, name: str) -> Collection:
         if name not in self.collections:
             reason = f"Not found: Collection `{name}` doesn't exist!"
@@ -158,6 +166,7 @@ class Answers:
             "qdrant.Collections": {
                 "CollectionExists": (self.exists, qdrant.CollectionExistsRequest),
                 "Create": (self.create, qdrant.CreateCollection),
+                "Delete": (self.drop, qdrant.DeleteCollection),
                 "Get": (self.describe, qdrant.GetCollectionInfoRequest),
             },
             "qdrant.Points": {
@@ -180,6 +189,9 @@ class Answers:
     def create(self, request: qdrant.CreateCollection) -> qdrant.CollectionOperationResponse:
         self._store.create(request)
         return qdrant.CollectionOperationResponse(result=True)
+
+    def drop(self, request: qdrant.DeleteCollection) -> qdrant.CollectionOperationResponse:
+        return qdrant.CollectionOperationResponse(result=self._store.drop(request.collection_name))
 
     def describe(self, request: qdrant.GetCollectionInfoRequest) -> Message:
         info = self._store[request.collection_name].describe()
