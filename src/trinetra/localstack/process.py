@@ -1,5 +1,6 @@
 """A server program in a process of its own: start, wait until it answers, kill, restart, stop."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -7,11 +8,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from trinetra.errors import ConfigurationError, TrinetraError
-from trinetra.localstack.network import HOST
+from trinetra.localstack.network import HOST, is_free
 
 _PROBE_EVERY_S = 0.02
 _TAIL_LINES = 15
@@ -81,13 +83,16 @@ class LocalServer(ABC):
         return self._process.pid if self._process else None
 
     def start(self, *, tethered: bool = True) -> None:
-        """Start the server and wait until it answers.
+        """Start the server and return when it answers.
 
-        One that is not ``tethered`` outlives this process if it is released. Raises ServerFailed,
-        or ServerMissing where the program is not there.
+        One that is not ``tethered`` can be released. Raises ServerFailed for a server that runs
+        already, ends or says nothing for too long, and ServerMissing where the program is missing.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._prepare()
+        if self._process is not None:
+            raise ServerFailed(f"{self._where()} runs already: stop it first")
+        if not is_free(self.port):  # whoever listens there might answer in its place
+            raise ServerFailed(f"{self._where()} cannot start: another program listens there")
+        self._write_files()
         command = [*(_tether() if tethered else ()), *self._command()]
         with self.log_file.open("ab") as log:
             self._process = _STARTER.submit(_spawn, command, log.fileno()).result()
@@ -101,9 +106,12 @@ class LocalServer(ABC):
         """End the server at once, as a power cut would; nothing happens if it does not run."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """Let the server finish, and end it if it takes too long."""
-        self._end(signal.SIGTERM)
+    def stop(self) -> int | None:
+        """Let the server finish, end it if it takes too long, and return its exit code.
+
+        The code is None where it did not run, and that of SIGKILL, -9, if it took too long.
+        """
+        return self._end(signal.SIGTERM)
 
     def restart(self) -> None:
         """Kill the server and start it again on the same port and data."""
@@ -114,6 +122,8 @@ class LocalServer(ABC):
         """Let the server stand still: its connections stay, but it answers nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
+            # It goes on for a moment. Its end, too, ends the wait, and is left for others to see.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a suspended server go on as if no time had passed."""
@@ -124,31 +134,36 @@ class LocalServer(ABC):
         """Leave the server running when this process ends, and return its process id."""
         process, self._process = self._process, None
         if process is None:
-            raise ServerFailed(f"{self.name} does not run and cannot be released: start it first")
+            raise ServerFailed(f"{self._where()} does not run: start it first")
         _RELEASED.append(process)  # nobody waits for it, and that is no oversight
         return process.pid
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, how: signal.Signals) -> int | None:
         process, self._process = self._process, None
         if process is None:
-            return
+            return None
         process.send_signal(how)
         process.send_signal(signal.SIGCONT)  # one that stands still cannot finish
         try:
-            process.wait(self.stops_within_s)
+            return process.wait(self.stops_within_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            return process.wait()
+
+    def _write_files(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._prepare()
+        except OSError as cause:
+            raise ConfigurationError(f"{self.name} cannot use {self.folder}: {cause}") from cause
 
     def _wait_until_it_answers(self, process: "subprocess.Popen[bytes]") -> None:
         for _ in range(int(self.answers_within_s / _PROBE_EVERY_S)):
             if self.answers():
                 return
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_PROBE_EVERY_S)
-            except subprocess.TimeoutExpired:
-                continue
-            raise ServerFailed(f"{self._where()} ended with exit code {code}{self._tail()}")
+                raise ServerFailed(f"{self._where()} ended with exit code {code}{self._tail()}")
         raise ServerFailed(
             f"{self._where()} did not answer within {self.answers_within_s:g} s{self._tail()}"
         )

@@ -5,21 +5,30 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from trinetra.localstack.network import ask, free_port
+from trinetra.localstack.network import HOST, ask, free_port
 from trinetra.localstack.process import LocalServer, ServerMissing
 
+_INSTALL = "run scripts/install-servers"
 _PONG = b"+PONG\r\n"
 
 
-def find_redis() -> Path:
-    """Return redis-server, or valkey-server where only that is there.
+def find_redis(*, require_real: bool = False) -> Path:
+    """Return redis-server, or valkey-server where only that is there and may stand in for it.
 
     Raises ServerMissing.
     """
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
-    return _packaged_valkey() or _missing()
+    if found := shutil.which("redis-server"):
+        return Path(found)
+    if require_real:
+        raise ServerMissing(f"redis-server is not installed here: {_INSTALL}")
+    return _valkey()
+
+
+def _valkey() -> Path:
+    found = shutil.which("valkey-server") or _packaged_valkey()
+    if found is None:
+        raise ServerMissing(f"neither redis-server nor valkey-server is installed here: {_INSTALL}")
+    return Path(found)
 
 
 def _packaged_valkey() -> Path | None:
@@ -29,14 +38,10 @@ def _packaged_valkey() -> Path | None:
     return next((p for folder in folders for p in folder.glob("_binaries/*/valkey-server")), None)
 
 
-def _missing() -> Path:
-    raise ServerMissing("redis-server is not installed here: run scripts/install-servers")
-
-
 class RedisServer(LocalServer):
-    """A Redis server without a password; what it holds is lost with it unless it is ``durable``.
+    """A Redis server without a password.
 
-    A durable one writes every command to its append-only file and syncs it every second.
+    What it holds is lost with it: frames are pictures of people, and are never written to a disk.
     """
 
     name = "Redis"
@@ -44,16 +49,10 @@ class RedisServer(LocalServer):
     stops_within_s = 10.0
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        port: int | None = None,
-        binary: Path | None = None,
-        durable: bool = False,
+        self, folder: Path, *, port: int | None = None, binary: Path | None = None
     ) -> None:
         super().__init__(folder, port or free_port())
         self._binary = binary
-        self._durable = durable
 
     @property
     def url(self) -> str:
@@ -71,6 +70,6 @@ class RedisServer(LocalServer):
         self._binary = self._binary or find_redis()
 
     def _command(self) -> Sequence[str]:
-        listen = ("--bind", "127.0.0.1", "--port", str(self.port))
-        keep = ("--save", "", "--appendonly", "yes" if self._durable else "no")
-        return (str(self._binary), *listen, *keep, "--dir", str(self.folder), "--daemonize", "no")
+        listen = ("--bind", HOST, "--port", str(self.port))
+        forget = ("--save", "", "--appendonly", "no")
+        return (str(self._binary), *listen, *forget, "--dir", str(self.folder))
