@@ -1,25 +1,28 @@
 """Which face belongs to which body, within one frame."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-
-from trinetra.events.schema import DetectionEvent, FaceBox
+from trinetra.events.schema import Box, DetectionEvent, FaceBox
+from trinetra.identities.assignment import best_pairs
 
 _HEAD_SHARE = 0.45
 """A face's centre lies in the upper part of its body's box."""
 _BODY_WIDTHS, _BODY_HEIGHTS = 3.0, 7.5
 """Width and height of a standing body in units of its face (Drillis & Contini, 1966)."""
+_FAR = 1e3
+"""More than any distance of a face from the middle of its body's head."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """The objects of one frame, struct-of-arrays; ``face`` is each object's face or None."""
+    """The objects of one frame, struct-of-arrays; ``face`` is each object's face or None.
 
-    xyxy: NDArray[np.float64]
-    score: NDArray[np.float64]
+    Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
+    """
+
+    boxes: tuple[Box, ...]
+    scores: tuple[float, ...]
     labels: tuple[str, ...]
     face: tuple[FaceBox | None, ...]
 
@@ -30,41 +33,48 @@ def observe(event: DetectionEvent) -> Observations:
     A face without a body (a close-up, a person missed by the detector) becomes a person whose box
     is estimated from the face.
     """
-    boxes = np.array([o.box for o in event.objects], np.float64).reshape(-1, 4)
-    labels = [o.label for o in event.objects]
+    boxes = tuple(o.box for o in event.objects)
+    scores = tuple(o.score for o in event.objects)
+    labels = tuple(o.label for o in event.objects)
+    if not event.faces:
+        return Observations(boxes, scores, labels, (None,) * len(boxes))
     owner = _owners(boxes, labels, event.faces)
     face: list[FaceBox | None] = [None] * len(labels)
     for index, body in owner.items():
         face[body] = event.faces[index]
-    orphans = [f for i, f in enumerate(event.faces) if i not in owner]
-    bodies = [_body_of(f, event.frame_width, event.frame_height) for f in orphans]
+    orphans = tuple(f for i, f in enumerate(event.faces) if i not in owner)
     return Observations(
-        xyxy=np.concatenate([boxes, np.array(bodies, np.float64).reshape(-1, 4)]),
-        score=np.array([o.score for o in event.objects] + [f.score for f in orphans]),
+        boxes=(*boxes, *(_body_of(f, event.frame_width, event.frame_height) for f in orphans)),
+        scores=(*scores, *(f.score for f in orphans)),
         labels=(*labels, *["person"] * len(orphans)),
         face=(*face, *orphans),
     )
 
 
 def _owners(
-    boxes: NDArray[np.float64], labels: list[str], faces: tuple[FaceBox, ...]
+    boxes: Sequence[Box], labels: Sequence[str], faces: Sequence[FaceBox]
 ) -> dict[int, int]:
     """Return face index -> index of the person whose head is where the face is."""
-    if not faces or not labels:
-        return {}
-    face_boxes = np.array([f.box for f in faces], np.float64)
-    centre = (face_boxes[:, :2] + face_boxes[:, 2:]) / 2
-    size = boxes[:, 2:] - boxes[:, :2]
-    place = (centre[:, None] - boxes[None, :, :2]) / np.maximum(size, 1e-6)
-    inside = (place[..., 0] > 0) & (place[..., 0] < 1) & (np.abs(place[..., 1]) < _HEAD_SHARE)
-    eligible = inside & np.array([label == "person" for label in labels])
-    distance = np.abs(place[..., 0] - 0.5) + place[..., 1].clip(0)
-    cost = np.where(eligible, distance, 1e3)
-    pairs = zip(*linear_sum_assignment(cost), strict=True)
-    return {int(f): int(b) for f, b in pairs if eligible[f, b]}
+    nearness = {
+        (f, b): _FAR - distance
+        for f, face in enumerate(faces)
+        for b, (box, label) in enumerate(zip(boxes, labels, strict=True))
+        if label == "person" and (distance := _from_head(face.box, box)) is not None
+    }
+    return best_pairs(nearness)
 
 
-def _body_of(face: FaceBox, width: int, height: int) -> tuple[float, float, float, float]:
+def _from_head(face: Box, body: Box) -> float | None:
+    """Return how far a face is from the top middle of a body, in its sizes; None if outside."""
+    x1, y1, x2, y2 = body
+    across = ((face[0] + face[2]) / 2 - x1) / max(x2 - x1, 1e-6)
+    down = ((face[1] + face[3]) / 2 - y1) / max(y2 - y1, 1e-6)
+    if not (0 < across < 1 and abs(down) < _HEAD_SHARE):
+        return None
+    return abs(across - 0.5) + max(down, 0.0)
+
+
+def _body_of(face: FaceBox, width: int, height: int) -> Box:
     x1, y1, x2, y2 = face.box
     face_w, face_h = x2 - x1, y2 - y1
     middle, top = (x1 + x2) / 2, y1 - 0.3 * face_h

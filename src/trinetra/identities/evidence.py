@@ -1,12 +1,12 @@
 """What a track's faces say together: best shots, fused into one embedding."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from trinetra.events.codec import unpack_embedding
-from trinetra.events.schema import FaceBox
+from trinetra.events.schema import FaceBox, FaceQuality
 from trinetra.values import Embedding, Instant
 
 _MAX_SHOTS = 8
@@ -16,12 +16,13 @@ _OUTLIER_COSINE = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One usable face of a track."""
+    """One usable face of a track; ``packed`` is its embedding as it came in the event."""
 
     embedding: Embedding
     quality: float
     size_px: float
     captured_at: Instant
+    packed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,36 @@ def add_face(
 
     Raises MalformedEvent when its embedding is not a unit vector of the given dimension.
     """
-    seen = replace(
-        evidence,
-        faces_seen=evidence.faces_seen + 1,
-        best_face_px=max(evidence.best_face_px, face.quality.size_px),
-    )
+    seen = evidence.faces_seen + 1
+    best_face_px = max(evidence.best_face_px, face.quality.size_px)
     if face.embedding is None:
         reason = face.unusable or "poor"
-        return replace(
-            seen, unusable={**evidence.unusable, reason: evidence.unusable.get(reason, 0) + 1}
-        )
-    embedding = unpack_embedding(face.embedding, dimension)
-    shot = Shot(embedding, face.quality.total, face.quality.size_px, captured_at)
-    best = sorted((*evidence.shots, shot), key=lambda s: s.quality, reverse=True)[:_MAX_SHOTS]
-    since = evidence.known_since or captured_at
-    return replace(seen, usable=evidence.usable + 1, shots=tuple(best), known_since=since)
+        unusable = {**evidence.unusable, reason: evidence.unusable.get(reason, 0) + 1}
+        since, usable, shots = evidence.known_since, evidence.usable, evidence.shots
+    else:
+        unusable = dict(evidence.unusable)
+        since, usable = evidence.known_since or captured_at, evidence.usable + 1
+        shots = _best(evidence.shots, face.embedding, face.quality, captured_at, dimension)
+    return TrackEvidence(seen, usable, best_face_px, shots, since, unusable)
+
+
+def _best(
+    shots: tuple[Shot, ...],
+    packed: bytes,
+    quality: FaceQuality,
+    captured_at: Instant,
+    dimension: int,
+) -> tuple[Shot, ...]:
+    """Return the best shots, best first; the very same tuple where the new one is not among them.
+
+    Of equals the earlier ones stay.
+    """
+    embedding = unpack_embedding(packed, dimension)
+    if len(shots) == _MAX_SHOTS and quality.total <= shots[-1].quality:
+        return shots
+    shot = Shot(embedding, quality.total, quality.size_px, captured_at, packed)
+    best = sorted((*shots, shot), key=lambda s: s.quality, reverse=True)
+    return tuple(best[:_MAX_SHOTS])
 
 
 def consistent_shots(shots: tuple[Shot, ...]) -> tuple[Shot, ...]:

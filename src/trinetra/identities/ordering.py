@@ -26,18 +26,21 @@ class Slot(Generic[Item]):
 
 @dataclass(slots=True)
 class ReorderWindow(Generic[Item]):
-    """Hold events back until their turn: at most ``max_pending``, over ``span_s`` seconds."""
+    """Hold events back until their turn: at most ``max_pending``, over ``span_s`` seconds.
+
+    ``last_seq`` is the number of the event released last.
+    """
 
     max_pending: int = 16
     span_s: float = 1.0
-    _last_seq: int | None = None
+    last_seq: int | None = None
     _pending: dict[int, Slot[Item]] = field(default_factory=dict)
 
     def admit(self, slot: Slot[Item]) -> Admission:
         """Take an event in, or say why it comes too late."""
-        if slot.seq in self._pending or slot.seq == self._last_seq:
+        if slot.seq in self._pending or slot.seq == self.last_seq:
             return "duplicate"
-        if self._last_seq is not None and slot.seq < self._last_seq:
+        if self.last_seq is not None and slot.seq < self.last_seq:
             return "late"
         self._pending[slot.seq] = slot
         return "accepted"
@@ -48,7 +51,7 @@ class ReorderWindow(Generic[Item]):
             seq = min(self._pending)
             if not (everything or self._is_next(seq) or self._overdue(seq)):
                 return
-            self._last_seq = seq
+            self.last_seq = seq
             yield self._pending.pop(seq)
 
     def pending(self) -> list[Item]:
@@ -56,7 +59,7 @@ class ReorderWindow(Generic[Item]):
         return [slot.item for slot in self._pending.values()]
 
     def _is_next(self, seq: int) -> bool:
-        return self._last_seq is None or seq == self._last_seq + 1
+        return self.last_seq is None or seq == self.last_seq + 1
 
     def _overdue(self, seq: int) -> bool:
         newest = max(slot.captured_at for slot in self._pending.values())

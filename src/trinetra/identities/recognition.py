@@ -1,28 +1,37 @@
-"""The part of the resolver that asks the gallery, and lives on when the gallery does not answer."""
+"""The part of the resolver that asks the gallery, and lives on when the gallery does not answer.
 
-from collections.abc import Sequence
+What is enrolled waits in an outbox of the partition it came from until that partition's decisions
+are committed, and only then goes into the gallery. So a batch that is done again after a crash
+finds the gallery as it was the first time, and no decision is ever founded on one that nobody saw.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.schema import AlertEvent
 from trinetra.identities.alarm import gallery_unavailable, impossible_transition
-from trinetra.identities.evidence import consistent_shots, fuse
+from trinetra.identities.evidence import consistent_shots
+from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
 from trinetra.identities.lifecycle import RetentionPolicy, customer_of, enrol, renew
 from trinetra.identities.matching import Decision, MatchingPolicy
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import (
+    CameraState,
     FrameOutcome,
     Judgement,
     TrackIdentity,
+    Visible,
     explain,
     resolve,
     unrecognised,
 )
 from trinetra.identities.topology import SiteGraph
-from trinetra.ports import Clock, Gallery
+from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, GATE_VERDICTS, get_logger
 from trinetra.values import (
     CameraId,
+    CustomerId,
     Embedding,
     GalleryEntry,
     GalleryMatch,
@@ -31,7 +40,11 @@ from trinetra.values import (
     SiteId,
 )
 
+Outbox = dict[str, GalleryEntry]
+"""Entries by ``entry_id`` that the gallery does not have yet, or not in this form."""
 _PERSON = "person"
+_SPARE_MATCHES = 6
+"""Asked for beyond the best, since the outboxes may hold some of them in a newer form."""
 log = get_logger("identity-resolver")
 
 
@@ -60,28 +73,58 @@ class Recogniser:
     _down_until_s: float = 0.0
     _was_down: bool = False
 
-    async def recognise(
-        self, camera_id: CameraId, outcome: FrameOutcome, captured_at: Instant
+    @property
+    def may_ask(self) -> bool:
+        """Whether the gallery has not failed just now."""
+        return self.clock.monotonic() >= self._down_until_s
+
+    async def ask(self, inquiry: Inquiry) -> Answers | None:
+        """Return what the gallery knows of the faces, or None when it does not answer."""
+        probes = inquiry.probes()
+        if not probes:
+            return Answers({}, {})
+        if not self.may_ask:
+            return None
+        try:
+            with GALLERY_S.labels("search").time():
+                found = await self.gallery.search(
+                    list(probes.values()), self.policy.top_k + _SPARE_MATCHES
+                )
+        except GalleryUnavailable as cause:
+            self._mark_down(cause)
+            return None
+        self._mark_up()
+        return Answers(probes, dict(zip(probes, found, strict=True)))
+
+    def recognise(
+        self,
+        camera_id: CameraId,
+        outcome: FrameOutcome,
+        captured_at: Instant,
+        answers: Answers | None,
+        outboxes: Mapping[TopicPartition, Outbox],
+        home: TopicPartition,
     ) -> tuple[list[TrackIdentity], list[AlertEvent]]:
-        """Decide the tracks of a frame that are due; return those that changed, and alerts."""
-        due = [identity for _, identity, _ in outcome.visible if identity.is_due]
+        """Decide the tracks of a frame that are due; return those that changed, and alerts.
+
+        New identities go into the outbox of ``home``; those in any of the outboxes are known.
+        """
+        due = [seen for seen in outcome.visible if seen.is_due]
         changed: list[TrackIdentity] = []
         alerts: list[AlertEvent] = []
-        matches = await self._search(due)
-        if matches is None:
-            changed = [i for i in due if self._fall_back(i)]
+        if due and answers is None:
+            changed = [seen.identity for seen in due if self._fall_back(seen)]
             alerts += self._gallery_alert(camera_id, captured_at)
-        enrolled: list[GalleryEntry] = []
-        for identity, found in zip(due, matches or (), strict=False):
-            nearby = [*found, *_compare(identity, enrolled)]
-            judgement = self._judge(camera_id, identity, nearby, outcome)
-            alerts += self._gate_alert(camera_id, identity, judgement, captured_at)
-            if await self._accept(identity, judgement, enrolled):
-                changed.append(identity)
+        elif answers is not None:
+            for seen in due:
+                judgement = self._judge(camera_id, seen, answers, outboxes, outcome)
+                alerts += self._gate_alert(camera_id, seen.identity, judgement, captured_at)
+                if self._accept(seen, judgement, outboxes[home]):
+                    changed.append(seen.identity)
         self._note_presence(camera_id, outcome)
         return changed, alerts
 
-    async def conclude(self, ended: Sequence[TrackIdentity]) -> list[TrackIdentity]:
+    def conclude(self, ended: Sequence[TrackIdentity], outbox: Outbox) -> list[TrackIdentity]:
         """Settle people's tracks that are over: undecided ones, and faces to remember anew."""
         changed = []
         for identity in ended:
@@ -92,8 +135,35 @@ class Recogniser:
                 identity.decision, identity.explained = judgement.decision, judgement.explained
                 changed.append(identity)
             elif identity.decision.status == "known":
-                await self._renew(identity)
+                self._renew(identity, outbox)
         return changed
+
+    async def store(self, outboxes: Sequence[Outbox]) -> bool:
+        """Put what the outboxes hold into the gallery and empty them; return whether that worked.
+
+        Call it once what led to these entries is committed.
+        """
+        entries = {name: entry for outbox in outboxes for name, entry in outbox.items()}
+        if not entries:
+            return True
+        if not self.may_ask:
+            return False
+        try:
+            with GALLERY_S.labels("upsert").time():
+                await self.gallery.upsert(list(entries.values()))
+        except GalleryUnavailable as cause:
+            self._mark_down(cause)
+            return False
+        for outbox in outboxes:
+            outbox.clear()
+        return True
+
+    def note_again(self, camera: CameraState) -> None:
+        """Note the people of a camera's restored tracks as being where they were seen last."""
+        for track in camera.tracker.tracks:
+            identity = camera.identities[track.track_id]
+            seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at)
+            self._note(camera.camera_id, seen)
 
     async def expire(self, now: Instant) -> None:
         """Let the registry and the gallery forget what their retention says."""
@@ -103,34 +173,21 @@ class Recogniser:
         except GalleryUnavailable as cause:
             self._mark_down(cause)
 
-    async def _search(self, due: Sequence[TrackIdentity]) -> list[list[GalleryMatch]] | None:
-        """Return the matches of each track, or None when the gallery does not answer."""
-        if not due:
-            return []
-        if self.clock.monotonic() < self._down_until_s:
-            return None
-        probes = [_probe(identity) for identity in due]
-        try:
-            with GALLERY_S.labels("search").time():
-                found = await self.gallery.search(probes, self.policy.top_k)
-        except GalleryUnavailable as cause:
-            self._mark_down(cause)
-            return None
-        self._mark_up()
-        return found
-
     def _judge(
         self,
         camera_id: CameraId,
-        identity: TrackIdentity,
-        found: Sequence[GalleryMatch],
+        seen: Visible,
+        answers: Answers,
+        outboxes: Mapping[TopicPartition, Outbox],
         outcome: FrameOutcome,
     ) -> Judgement:
-        identity.asked_at = identity.evidence.usable
+        identity, question = seen.identity, question_of(seen)
+        identity.asked_at = seen.evidence.usable
         identity.gallery_missed = False
+        newer = _compare(answers.probes[question], outboxes)
         judgement = resolve(
-            identity,
-            found,
+            seen,
+            merge(answers.matches[question], newer, self.policy.top_k),
             camera_id=camera_id,
             in_view=outcome.in_view(identity.track_id),
             registry=self.registry,
@@ -142,62 +199,49 @@ class Recogniser:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
         return judgement
 
-    async def _accept(
-        self, identity: TrackIdentity, judgement: Judgement, enrolled: list[GalleryEntry]
-    ) -> bool:
+    def _accept(self, seen: Visible, judgement: Judgement, outbox: Outbox) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
-        decision = judgement.decision
+        identity, decision = seen.identity, judgement.decision
         if decision.status == "new":
-            decision = await self._enrol(identity, decision, enrolled)
+            decision = replace(decision, customer_id=self._enrol(seen, outbox))
         news = decision != identity.decision
         identity.decision, identity.explained = decision, judgement.explained
         return news
 
-    async def _enrol(
-        self, identity: TrackIdentity, decision: Decision, enrolled: list[GalleryEntry]
-    ) -> Decision:
-        customer_id = customer_of(identity.track_id)
-        shots = consistent_shots(identity.evidence.shots)
-        entries = enrol(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention)
-        if not await self._upsert(entries):
-            identity.gallery_missed = True
-            return Decision("unknown", ("gallery_unavailable",))
-        enrolled += entries
-        return replace(decision, customer_id=customer_id)
+    def _enrol(self, seen: Visible, outbox: Outbox) -> CustomerId:
+        customer_id = customer_of(seen.identity.track_id)
+        shots = consistent_shots(seen.evidence.shots)
+        for entry in enrol(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention):
+            outbox[entry.entry_id] = entry
+        return customer_id
 
-    async def _renew(self, identity: TrackIdentity) -> None:
+    def _renew(self, identity: TrackIdentity, outbox: Outbox) -> None:
         decision = identity.decision
         shots = consistent_shots(identity.evidence.shots)
         if decision is None or decision.customer_id is None or decision.kind is None:
             return
         if len(shots) >= self.policy.matching.enrol_after_faces:
-            await self._upsert(
-                [renew(decision.customer_id, decision.kind, shots, self.policy.retention)]
-            )
+            entry = renew(decision.customer_id, decision.kind, shots, self.policy.retention)
+            outbox[entry.entry_id] = entry
 
-    async def _upsert(self, entries: Sequence[GalleryEntry]) -> bool:
-        try:
-            with GALLERY_S.labels("upsert").time():
-                await self.gallery.upsert(entries)
-        except GalleryUnavailable as cause:
-            self._mark_down(cause)
-            return False
-        return True
-
-    def _fall_back(self, identity: TrackIdentity) -> bool:
+    def _fall_back(self, seen: Visible) -> bool:
         """Let a track go out as unknown; it is asked again as soon as the gallery is back."""
+        identity = seen.identity
         identity.gallery_missed = True
         decision = Decision("unknown", ("gallery_unavailable",))
         news = decision != identity.decision
         identity.decision = decision
-        identity.explained = explain(identity.evidence, self.model, self.policy.matching)
+        identity.explained = explain(seen.evidence, self.model, self.policy.matching)
         return news
 
     def _note_presence(self, camera_id: CameraId, outcome: FrameOutcome) -> None:
-        for _, identity, _ in outcome.visible:
-            if identity.decision and identity.decision.customer_id and identity.decision.kind:
-                stretch = identity.stretch(camera_id)
-                self.registry.see(identity.decision.customer_id, identity.decision.kind, stretch)
+        for seen in outcome.visible:
+            self._note(camera_id, seen)
+
+    def _note(self, camera_id: CameraId, seen: Visible) -> None:
+        decision = seen.identity.decision
+        if decision and decision.customer_id and decision.kind:
+            self.registry.see(decision.customer_id, decision.kind, seen.stretch(camera_id))
 
     def _gate_alert(
         self,
@@ -231,16 +275,14 @@ class Recogniser:
         self._was_down = False
 
 
-def _probe(identity: TrackIdentity) -> Embedding:
-    return fuse(consistent_shots(identity.evidence.shots))
-
-
-def _compare(identity: TrackIdentity, enrolled: Sequence[GalleryEntry]) -> list[GalleryMatch]:
-    """Return how a track resembles those enrolled since its search, in the very same frame."""
-    if not enrolled:
-        return []
-    probe = _probe(identity)
+def _compare(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:
+    """Return how a face resembles those that the gallery does not have yet."""
     return [
-        GalleryMatch(e.entry_id, e.customer_id, e.kind, float(probe @ e.embedding))
-        for e in enrolled
+        GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, float(face @ entry.embedding))
+        for entry in _waiting(outboxes)
     ]
+
+
+def _waiting(outboxes: Mapping[TopicPartition, Outbox]) -> Iterator[GalleryEntry]:
+    for outbox in outboxes.values():
+        yield from outbox.values()

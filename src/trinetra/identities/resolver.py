@@ -6,6 +6,9 @@ due, and asks ``resolve`` what they mean.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
 
 from trinetra.errors import MalformedEvent
 from trinetra.events.schema import (
@@ -14,9 +17,6 @@ from trinetra.events.schema import (
     Evidence,
     FaceBox,
     GateEvidence,
-    IdentityEvent,
-    TrackPosition,
-    TracksEvent,
 )
 from trinetra.identities.association import observe
 from trinetra.identities.evidence import TrackEvidence, add_face, consistent_shots, mean_quality
@@ -32,7 +32,7 @@ from trinetra.identities.matching import (
 from trinetra.identities.ordering import ReorderWindow
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.topology import Sighting, SiteGraph, judge
-from trinetra.identities.tracking import Track, TrackerPolicy, TrackerState, step
+from trinetra.identities.tracking import Sightings, Track, TrackerPolicy, TrackerState, step
 from trinetra.values import (
     CameraId,
     CustomerId,
@@ -41,21 +41,51 @@ from trinetra.values import (
     Instant,
     SiteId,
     TrackId,
-    derive_id,
 )
 
 _DECIDE_AT = frozenset({2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64})
 """Usable faces at which an undecided track is looked up (again): often at first, then rarely."""
 
 
+class Arrival(NamedTuple):
+    """A detection event and where it stood in its partition."""
+
+    event: DetectionEvent
+    offset: int
+
+
+class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
+    """A detection event without its objects and faces."""
+
+    event_id: EventId
+    site_id: SiteId
+    camera_id: CameraId
+    captured_at: Instant
+    frame_seq: int
+    frame_width: int
+    frame_height: int
+
+    @classmethod
+    def of(cls, event: DetectionEvent) -> "FrameHeader":
+        """Return the header of an event."""
+        return cls(
+            event.event_id,
+            event.site_id,
+            event.camera_id,
+            event.captured_at,
+            event.frame_seq,
+            event.frame_width,
+            event.frame_height,
+        )
+
+
 @dataclass(slots=True)
 class TrackIdentity:
-    """What is known about who a confirmed track is."""
+    """What is known about who a track is."""
 
     track_id: TrackId
     label: str
     started_at: Instant
-    seen_at: Instant
     evidence: TrackEvidence = field(default_factory=TrackEvidence)
     decision: Decision | None = None
     explained: Evidence | None = None
@@ -68,42 +98,60 @@ class TrackIdentity:
         """The identity this track was given, if any."""
         return self.decision.customer_id if self.decision else None
 
-    def stretch(self, camera_id: CameraId) -> Sighting:
-        """Return how long this person has certainly been in the camera's view."""
-        since = self.evidence.known_since or self.started_at
-        return Sighting(camera_id, since, self.seen_at)
+    def is_due(self, evidence: TrackEvidence, asked_at: int, *, missed: bool) -> bool:
+        """Return whether such evidence is worth asking the gallery about.
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the gallery should be asked now."""
-        if self.customer_id is not None or not self.evidence.shots:
+        ``asked_at`` is how many usable faces there were when it was asked last, ``missed`` whether
+        it did not answer.
+        """
+        if self.customer_id is not None or evidence.usable <= asked_at or not evidence.shots:
             return False
-        fresh = self.evidence.usable > self.asked_at
-        return self.gallery_missed or (fresh and self.evidence.usable in _DECIDE_AT)
+        return missed or evidence.usable in _DECIDE_AT
 
 
 @dataclass(slots=True)
 class CameraState:
-    """Everything the resolver remembers of one camera."""
+    """Everything the resolver remembers of one camera; ``heard_s`` is of the monotonic clock."""
 
     camera_id: CameraId
-    window: ReorderWindow[DetectionEvent] = field(default_factory=ReorderWindow)
+    window: ReorderWindow[Arrival] = field(default_factory=ReorderWindow)
     tracker: TrackerState = field(default_factory=TrackerState)
     identities: dict[TrackId, TrackIdentity] = field(default_factory=dict)
-    last: DetectionEvent | None = None
+    last: FrameHeader | None = None
+    heard_s: float = 0.0
+
+
+class Visible(NamedTuple):
+    """A confirmed track in one frame, with the evidence there was by then."""
+
+    identity: TrackIdentity
+    evidence: TrackEvidence
+    box: Box
+    seen_at: Instant
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the gallery should be asked now."""
+        identity = self.identity
+        return identity.is_due(self.evidence, identity.asked_at, missed=identity.gallery_missed)
+
+    def stretch(self, camera_id: CameraId) -> Sighting:
+        """Return how long this person has certainly been in the camera's view."""
+        since = self.evidence.known_since or self.identity.started_at
+        return Sighting(camera_id, since, self.seen_at)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameOutcome:
     """What one frame changed: the tracks in it with their boxes, and the tracks that are over."""
 
-    visible: tuple[tuple[Track, TrackIdentity, Box], ...]
+    visible: tuple[Visible, ...]
     ended: tuple[TrackIdentity, ...]
     faults: tuple[MalformedEvent, ...]
 
     def in_view(self, but: TrackId) -> frozenset[CustomerId]:
         """Return the identities of the other tracks in this frame."""
-        others = (i.customer_id for _, i, _ in self.visible if i.track_id != but)
+        others = (v.identity.customer_id for v in self.visible if v.identity.track_id != but)
         return frozenset(c for c in others if c is not None)
 
 
@@ -119,29 +167,32 @@ def advance(
     seen = observe(event)
     stepped = step(
         camera.tracker,
-        seen.xyxy,
-        seen.score,
-        seen.labels,
+        Sightings(seen.boxes, seen.scores, seen.labels),
         event.captured_at,
         where=(site_id, camera.camera_id),
         policy=policy,
     )
-    camera.tracker, camera.last = stepped.state, event
+    camera.tracker, camera.last = stepped.state, FrameHeader.of(event)
     visible, faults = [], []
     for track in stepped.state.tracks:
         detection = stepped.matched.get(track.track_id)
         if detection is None:
             continue
-        identity = camera.identities.setdefault(
-            track.track_id,
-            TrackIdentity(track.track_id, track.label, track.started_at, track.seen_at),
-        )
-        identity.seen_at = track.seen_at
+        identity = _identity(camera, track)
         if fault := _add_face(identity, seen.face[detection], event.captured_at, dimension):
             faults.append(fault)
         if track.confirmed:
-            visible.append((track, identity, _rounded(seen.xyxy[detection])))
+            box = _rounded(seen.boxes[detection])
+            visible.append(Visible(identity, identity.evidence, box, track.seen_at))
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
+
+
+def _identity(camera: CameraState, track: Track) -> TrackIdentity:
+    known = camera.identities.get(track.track_id)
+    if known is None:
+        known = TrackIdentity(track.track_id, track.label, track.started_at)
+        camera.identities[track.track_id] = known
+    return known
 
 
 def end_all(camera: CameraState) -> tuple[TrackIdentity, ...]:
@@ -153,8 +204,9 @@ def end_all(camera: CameraState) -> tuple[TrackIdentity, ...]:
 
 def _end(camera: CameraState, tracks: tuple[Track, ...]) -> tuple[TrackIdentity, ...]:
     ended = tuple(camera.identities[track.track_id] for track in tracks)
-    alive = {track.track_id for track in camera.tracker.tracks}
-    camera.identities = {t: i for t, i in camera.identities.items() if t in alive}
+    if len(camera.identities) > len(camera.tracker.tracks):
+        alive = {track.track_id for track in camera.tracker.tracks}
+        camera.identities = {t: i for t, i in camera.identities.items() if t in alive}
     return ended
 
 
@@ -171,9 +223,9 @@ def _add_face(
     return None
 
 
-def _rounded(xyxy: Sequence[float]) -> Box:
-    x1, y1, x2, y2 = (round(float(v), 1) for v in xyxy)
-    return x1, y1, x2, y2
+def _rounded(box: Box) -> Box:
+    x1, y1, x2, y2 = box
+    return round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +238,7 @@ class Judgement:
 
 
 def resolve(
-    identity: TrackIdentity,
+    seen: Visible,
     matches: Sequence[GalleryMatch],
     *,
     camera_id: CameraId,
@@ -202,21 +254,16 @@ def resolve(
     if ranked and ranked[0].score >= policy.similarity:
         best = ranked[0].customer_id
         elsewhere = registry.elsewhere(best, camera_id)
-        gate = judge(graph, best, elsewhere, identity.stretch(camera_id))
-    good = len(consistent_shots(identity.evidence.shots))
+        gate = judge(graph, best, elsewhere, seen.stretch(camera_id))
+    good = len(consistent_shots(seen.evidence.shots))
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
-    explained = explain(identity.evidence, model, policy)
+    explained = explain(seen.evidence, model, policy)
     margin = margin_of(ranked)
     return Judgement(
         decision,
         gate,
-        Evidence(
-            faces_seen=explained.faces_seen,
-            faces_used=explained.faces_used,
-            best_face_px=explained.best_face_px,
-            quality=explained.quality,
-            model=model,
-            thresholds=explained.thresholds,
+        msgspec.structs.replace(
+            explained,
             candidates=candidates_of(ranked),
             margin=None if margin is None else round(margin, 4),
             gate=(gate,) if gate else (),
@@ -245,65 +292,3 @@ def unrecognised(identity: TrackIdentity, model: str, policy: MatchingPolicy) ->
     else:
         decision = without_faces(evidence.unusable, evidence.faces_seen)
     return Judgement(decision, None, explain(evidence, model, policy))
-
-
-def identity_event(
-    identity: TrackIdentity, site_id: SiteId, camera_id: CameraId, captured_at: Instant
-) -> IdentityEvent:
-    """Return the event that announces a track's present decision."""
-    decision, explained = identity.decision, identity.explained
-    if decision is None or explained is None:
-        raise ValueError(f"track {identity.track_id} has no decision to announce")
-    name = (identity.track_id, captured_at, decision.status, decision.customer_id)
-    return IdentityEvent(
-        event_id=EventId(derive_id("idn", *name, *decision.reasons)),
-        site_id=site_id,
-        camera_id=camera_id,
-        captured_at=captured_at,
-        track_id=identity.track_id,
-        status=decision.status,
-        reasons=decision.reasons,
-        evidence=explained,
-        track_started_at=identity.started_at,
-        customer_id=decision.customer_id,
-        kind=decision.kind,
-    )
-
-
-def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
-    """Return the positions of a frame's tracks, with their identities as far as known."""
-    return TracksEvent(
-        event_id=EventId(derive_id("trs", event.event_id)),
-        site_id=event.site_id,
-        camera_id=event.camera_id,
-        captured_at=event.captured_at,
-        frame_seq=event.frame_seq,
-        frame_width=event.frame_width,
-        frame_height=event.frame_height,
-        tracks=tuple(
-            TrackPosition(
-                track_id=track.track_id,
-                label=track.label,
-                box=box,
-                customer_id=identity.customer_id,
-                kind=identity.decision.kind if identity.decision else None,
-            )
-            for track, identity, box in outcome.visible
-        ),
-        ended=tuple(identity.track_id for identity in outcome.ended),
-    )
-
-
-def farewell(last: DetectionEvent, ended: Sequence[TrackIdentity]) -> TracksEvent:
-    """Return the event that ends a camera's tracks when nothing comes after its last frame."""
-    tracks = tuple(identity.track_id for identity in ended)
-    return TracksEvent(
-        event_id=EventId(derive_id("trs", last.event_id, *tracks)),
-        site_id=last.site_id,
-        camera_id=last.camera_id,
-        captured_at=last.captured_at,
-        frame_seq=last.frame_seq,
-        frame_width=last.frame_width,
-        frame_height=last.frame_height,
-        ended=tracks,
-    )

@@ -1,49 +1,77 @@
-"""identity-resolver: reads detections, tracks and recognises, writes identities and alerts."""
+"""identity-resolver: reads detections, tracks and recognises, writes identities and alerts.
+
+A batch is resolved in three passes: every camera's frames are stepped through its tracker; the
+gallery is asked once about all the faces that may matter; then the frames are decided in the order
+of capture. What came of a partition's records, the changes of its state and its offset are one
+commit; only then does the gallery get the new identities. So after a crash the next owner finds the
+log, the state and the gallery as they were when the batch began, and does the very same again.
+"""
 
 import asyncio
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, TypeVar
 
-from trinetra.errors import MalformedEvent
-from trinetra.events.codec import decode, encode
-from trinetra.events.schema import AnyEvent, DetectionEvent
-from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
-from trinetra.identities.ordering import ReorderWindow, Slot
-from trinetra.identities.recognition import Recogniser
+from trinetra.errors import EventLogUnavailable, MalformedEvent, PartitionsLost
+from trinetra.events.codec import encode
+from trinetra.events.schema import AnyEvent, DetectionEvent, IdentityEvent
+from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, RESOLVER_STATE, Topic
+from trinetra.identities.announcement import farewell, identity_event, tracks_event
+from trinetra.identities.inquiry import Answers, Inquiry
+from trinetra.identities.intake import other_model, read, without_embeddings
+from trinetra.identities.ordering import Slot
+from trinetra.identities.partition import PartitionState
+from trinetra.identities.recognition import Outbox, Recogniser
 from trinetra.identities.resolver import (
+    Arrival,
     CameraState,
+    FrameOutcome,
     TrackIdentity,
     advance,
     end_all,
-    farewell,
-    identity_event,
-    tracks_event,
 )
+from trinetra.identities.snapshot import restore
 from trinetra.identities.tracking import TrackerPolicy
-from trinetra.ports import Delivery, EventLog, Progress, Record, Subscription, TopicPartition
+from trinetra.ports import (
+    Delivery,
+    EventLog,
+    Progress,
+    Record,
+    Subscription,
+    TopicPartition,
+)
 from trinetra.rejection import reject
 from trinetra.telemetry import (
     ACTIVE_IDENTITIES,
     CONSUMER_LAG,
     EVENTS_LATE,
     EVENTS_REJECTED,
+    FACES_IGNORED,
+    IDENTITY_AGE_S,
+    STATE_REJECTED,
     get_logger,
 )
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
 from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
-from trinetra.values import CameraId, EventId, Instant, seconds_between
+from trinetra.values import CameraId, Instant, seconds_between
 
 GROUP = "identity-resolver-group"
+_FRAMES_PER_TURN = 8
 log = get_logger("identity-resolver")
-Outputs = dict[TopicPartition, list[Record]]
-"""What is to be written, by the partition whose records it came from."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ResolverPolicy:
-    """How much is read at once, how long order is waited for, how often things expire."""
+    """How much is read at once, how long order is waited for, how often things expire.
+
+    ``ends_tracks_at_stop`` is for a process after which nobody goes on: it reads the log to its
+    end, ends every track and writes no state. Otherwise a stop leaves open tracks to the next owner
+    of their partition.
+    """
 
     tracker: TrackerPolicy = field(default_factory=TrackerPolicy)
     poll_records: int = 256
@@ -51,15 +79,23 @@ class ResolverPolicy:
     reorder_pending: int = 16
     reorder_span_s: float = 1.0
     expire_every_s: float = 600.0
+    ends_tracks_at_stop: bool = True
+    retry_first_s: float = 0.2
+    retry_max_s: float = 5.0
+
+    @property
+    def window(self) -> tuple[int, float]:
+        """How many events of a camera may wait for order, and over how many seconds."""
+        return self.reorder_pending, self.reorder_span_s
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A detection event and where it stood in the log."""
+class _Frame(NamedTuple):
+    """One event on its way through a batch."""
 
+    home: TopicPartition
+    camera: CameraState
     event: DetectionEvent
-    where: TopicPartition
-    offset: int
+    outcome: FrameOutcome
 
 
 class IdentityResolver:
@@ -76,124 +112,258 @@ class IdentityResolver:
         self._log = event_log
         self._recogniser = recogniser
         self._policy = policy or ResolverPolicy()
-        self._cameras: dict[CameraId, CameraState] = {}
-        self._held: dict[EventId, _Arrival] = {}
-        self._next: dict[TopicPartition, int] = {}
-        self._heard_s: dict[CameraId, float] = {}
-        self._home: dict[CameraId, TopicPartition] = {}
-        self._outputs: Outputs = defaultdict(list)
+        self._held: dict[TopicPartition, PartitionState] = {}
+        self._outputs: dict[TopicPartition, list[Record]] = defaultdict(list)
+        self._announced: list[IdentityEvent] = []
         self._expired_at: Instant | None = None
-        self._ready = False
+        self._foreign_models: set[tuple[CameraId, str]] = set()
+        self._waits_for: str | None = "joining the group"
 
     def ready(self) -> bool:
         """Return whether the service reads its topic."""
-        return self._ready
+        return self._waits_for is None
 
     def status(self) -> dict[str, object]:
         """Return what the health page shows."""
-        return {
-            "cameras": len(self._cameras),
+        detail: dict[str, object] = {
+            "partitions": sorted(partition for _, partition in self._held),
+            "cameras": sum(len(state.cameras) for state in self._held.values()),
             "active_identities": len(self._recogniser.registry),
+            "entries_to_store": sum(len(state.outbox) for state in self._held.values()),
         }
+        return detail if self._waits_for is None else {**detail, "waiting": self._waits_for}
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Resolve until told to stop, then what is still in the log, then end every track."""
-        subscription = await self._log.subscribe([DETECTIONS], GROUP)
-        self._ready = True
+        """Resolve until told to stop; see ``ResolverPolicy`` for what is done at the end.
+
+        An event log that does not answer is waited for.
+        """
+        join = partial(self._log.subscribe, [DETECTIONS], GROUP)
+        subscription = await self._patiently(join, stopping)
+        if subscription is None:
+            return
         try:
-            while not stopping.is_set() or await subscription.lag() > len(self._held):
-                await self._cycle(subscription)
-            await self._flush()
-            await self._commit(subscription)
+            while not (stopping.is_set() and await self._is_drained(subscription)):
+                await self._cycle(subscription, stopping)
+            if self._policy.ends_tracks_at_stop:
+                await self._flush(subscription)
         finally:
-            self._ready = False
+            self._waits_for = "stopped"
             await subscription.close()
 
-    async def _cycle(self, subscription: Subscription) -> None:
-        policy = self._policy
-        deliveries = await subscription.poll(
-            max_records=policy.poll_records, wait_s=policy.poll_wait_s
-        )
+    # --- one batch ----------------------------------------------------------------------------
+
+    async def _cycle(self, subscription: Subscription, stopping: asyncio.Event) -> None:
+        deliveries = await self._patiently(partial(self._poll, subscription), stopping)
+        if deliveries is None or not await self._follow(subscription, stopping):
+            return
         self._admit(deliveries)
-        await self._release(everything=False)
+        await self._resolve(everything=False)
         await self._commit(subscription)
+        await self._store()
+
+    async def _poll(self, subscription: Subscription) -> list[Delivery]:
         CONSUMER_LAG.labels(self.name).set(await subscription.lag())
+        return await subscription.poll(
+            max_records=self._policy.poll_records, wait_s=self._policy.poll_wait_s
+        )
+
+    async def _is_drained(self, subscription: Subscription) -> bool:
+        """Return whether nothing is left to read, or can be read, before the end."""
+        if not self._policy.ends_tracks_at_stop or self._waits_for is not None:
+            return True
+        uncommitted = sum(state.uncommitted for state in self._held.values())
+        return await subscription.lag() <= uncommitted
+
+    async def _patiently(
+        self, ask: Callable[[], Awaitable[T]], stopping: asyncio.Event
+    ) -> T | None:
+        """Return what the event log answers, waiting for it; None when told to stop before."""
+        retry_s = self._policy.retry_first_s
+        while True:
+            try:
+                answer = await ask()
+            except EventLogUnavailable as cause:
+                if retry_s == self._policy.retry_first_s:  # once per outage
+                    log.warning("event log unavailable", cause=str(cause))
+                self._waits_for = str(cause)
+            else:
+                self._waits_for = None
+                return answer
+            if stopping.is_set():
+                return None
+            await self._pause(retry_s, stopping)
+            retry_s = min(2 * retry_s, self._policy.retry_max_s)
+
+    async def _pause(self, seconds: float, stopping: asyncio.Event) -> None:
+        waits = [
+            asyncio.ensure_future(self._recogniser.clock.sleep(seconds)),
+            asyncio.ensure_future(stopping.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    # --- whose partitions these are -----------------------------------------------------------
+
+    async def _follow(self, subscription: Subscription, stopping: asyncio.Event) -> bool:
+        """Forget partitions that went, restore those that came; False when told to stop before."""
+        assigned = subscription.assignment()
+        for where in self._held.keys() - assigned.keys():
+            self._forget(where)
+        for where, number in assigned.items():
+            held = self._held.get(where)
+            if held is not None and held.number == number:
+                continue
+            self._forget(where)
+            state = await self._patiently(partial(self._restore, where, number), stopping)
+            if state is None:
+                return False
+            self._held[where] = state
+        return True
+
+    def _forget(self, where: TopicPartition) -> None:
+        self._held.pop(where, None)
+        self._outputs.pop(where, None)
+
+    async def _restore(self, where: TopicPartition, number: int) -> PartitionState:
+        """Return the state that the last owner left, its people noted as being where they were."""
+        if self._policy.ends_tracks_at_stop:
+            return PartitionState(number)
+        recogniser = self._recogniser
+        values = await self._log.latest(RESOLVER_STATE, where[1])
+        found = restore(
+            values,
+            model=recogniser.model,
+            dimension=recogniser.dimension,
+            window=self._policy.window,
+        )
+        for fault in found.faults:
+            STATE_REJECTED.labels(RESOLVER_STATE.name).inc()
+            log.warning("state dropped", partition=where[1], fault=fault)
+        for camera in found.cameras.values():
+            recogniser.note_again(camera)
+        log.info("partition taken over", partition=where[1], cameras=len(found.cameras))
+        return PartitionState.restored(number, values, found)
+
+    # --- into the windows ---------------------------------------------------------------------
 
     def _admit(self, deliveries: Iterable[Delivery]) -> None:
         """Put readable events into their cameras' windows, and the others to the dead letters."""
         for delivery in deliveries:
             where = (delivery.topic, delivery.partition)
-            self._next[where] = delivery.offset + 1
+            state = self._held.get(where)
+            if state is None:
+                continue
+            state.advance_to(delivery.offset)
             try:
-                event = decode(delivery.value)
+                event = read(delivery.value, self._recogniser.site_id)
             except MalformedEvent as fault:
                 self._outputs[where].append(reject(delivery, fault, service=self.name))
-                continue
-            if isinstance(event, DetectionEvent):
-                self._admit_event(_Arrival(event, where, delivery.offset))
             else:
-                misplaced = MalformedEvent(f"a {type(event).__name__} does not belong here")
-                self._outputs[where].append(reject(delivery, misplaced, service=self.name))
+                self._admit_event(state, Arrival(event, delivery.offset))
 
-    def _admit_event(self, arrival: _Arrival) -> None:
+    def _admit_event(self, state: PartitionState, arrival: Arrival) -> None:
         event = arrival.event
-        camera = self._camera(event.camera_id)
-        self._home[event.camera_id] = arrival.where
-        self._heard_s[event.camera_id] = self._recogniser.clock.monotonic()
-        admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, event))
-        if admission == "accepted":
-            self._held[event.event_id] = arrival
-        else:
+        camera = state.camera(event.camera_id, self._policy.window)
+        camera.heard_s = self._recogniser.clock.monotonic()
+        admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, arrival))
+        if admission != "accepted":
             EVENTS_LATE.labels(event.camera_id, admission).inc()
 
-    def _camera(self, camera_id: CameraId) -> CameraState:
-        if camera_id not in self._cameras:
-            window = ReorderWindow[DetectionEvent](
-                self._policy.reorder_pending, self._policy.reorder_span_s
-            )
-            self._cameras[camera_id] = CameraState(camera_id, window)
-        return self._cameras[camera_id]
+    # --- out of the windows -------------------------------------------------------------------
 
-    async def _release(self, *, everything: bool) -> None:
+    async def _resolve(self, *, everything: bool) -> None:
         """Resolve what need not wait any longer, over all cameras in the order of capture."""
+        inquiry = Inquiry()
+        frames: list[_Frame] = []
+        for home, camera, event in self._released(everything=everything):
+            frames.append(_Frame(home, camera, event, self._advance(home, camera, event)))
+            inquiry.note(frames[-1].outcome)
+            await self._take_turns(len(frames))
+        if not frames:
+            return
+        answers = await self._recogniser.ask(inquiry)
+        outboxes = {where: state.outbox for where, state in self._held.items()}
+        for number, frame in enumerate(frames):
+            self._decide(frame, answers, outboxes)
+            await self._take_turns(number)
+        await self._expire(frames[-1].event.captured_at)
+        ACTIVE_IDENTITIES.set(len(self._recogniser.registry))
+
+    async def _take_turns(self, number: int) -> None:
+        """Let the other services of this process, and the log's own tasks, go on now and then."""
+        if number % _FRAMES_PER_TURN == 0:
+            await asyncio.sleep(0)
+
+    def _released(
+        self, *, everything: bool
+    ) -> Iterable[tuple[TopicPartition, CameraState, DetectionEvent]]:
         now_s = self._recogniser.clock.monotonic()
         turns = [
-            camera.window.release(everything=everything or self._is_idle(camera, now_s))
-            for camera in self._cameras.values()
+            [
+                (slot.captured_at, where, camera, slot.item.event)
+                for slot in camera.window.release(
+                    everything=everything or self._is_idle(camera, now_s)
+                )
+            ]
+            for where, state in self._held.items()
+            for camera in state.cameras.values()
         ]
-        for slot in heapq.merge(*turns, key=lambda slot: slot.captured_at):
-            arrival = self._held.pop(slot.item.event_id)
-            camera = self._cameras[slot.item.camera_id]
-            self._outputs[arrival.where] += await self._resolve(camera, slot.item)
-            await asyncio.sleep(0)  # let the other services of this process have their turn
+        for _, where, camera, event in heapq.merge(*turns, key=lambda row: row[0]):
+            yield where, camera, event
 
     def _is_idle(self, camera: CameraState, now_s: float) -> bool:
         """Return whether nothing came from a camera for so long that a gap will not close."""
-        return now_s - self._heard_s[camera.camera_id] > self._policy.reorder_span_s
+        return now_s - camera.heard_s > self._policy.reorder_span_s
 
-    async def _resolve(self, camera: CameraState, event: DetectionEvent) -> list[Record]:
+    def _advance(
+        self, home: TopicPartition, camera: CameraState, event: DetectionEvent
+    ) -> FrameOutcome:
         recogniser = self._recogniser
+        self._held[home].changed.add(camera.camera_id)
         outcome = advance(
             camera,
-            event,
+            self._with_our_faces(event),
             site_id=recogniser.site_id,
             dimension=recogniser.dimension,
             policy=self._policy.tracker,
         )
         for fault in outcome.faults:
             EVENTS_REJECTED.labels(DETECTIONS.name).inc()
+            FACES_IGNORED.labels(camera.camera_id, "wrong_dimension").inc()
             log.warning("face ignored", event_id=event.event_id, fault=str(fault))
-        changed, alerts = await recogniser.recognise(camera.camera_id, outcome, event.captured_at)
-        changed += await recogniser.conclude(outcome.ended)
-        await self._expire(event.captured_at)
-        ACTIVE_IDENTITIES.set(len(recogniser.registry))
+        return outcome
+
+    def _with_our_faces(self, event: DetectionEvent) -> DetectionEvent:
+        """Return the event without what another model read in its faces: it compares to nothing."""
+        foreign = other_model(event, self._recogniser.model)
+        if foreign is None:
+            return event
+        ours, ignored = without_embeddings(event)
+        FACES_IGNORED.labels(event.camera_id, "other_model").inc(ignored)
+        if ignored and (event.camera_id, foreign) not in self._foreign_models:
+            self._foreign_models.add((event.camera_id, foreign))
+            names = {"theirs": foreign, "ours": self._recogniser.model}
+            log.warning("faces of another model ignored", camera=event.camera_id, **names)
+        return ours
+
+    def _decide(
+        self, frame: _Frame, answers: Answers | None, outboxes: Mapping[TopicPartition, Outbox]
+    ) -> None:
+        home, camera, event, outcome = frame
+        changed, alerts = self._recogniser.recognise(
+            camera.camera_id, outcome, event.captured_at, answers, outboxes, home
+        )
+        changed += self._recogniser.conclude(outcome.ended, outboxes[home])
         for alert in alerts:
             ALERTS_RAISED.labels(alert.rule).inc()
-        return [
-            *self._announce(camera, changed, event.captured_at),
-            _record(IDENTITIES, tracks_event(event, outcome)),
-            *(_record(ALERTS, alert) for alert in alerts),
-        ]
+        outputs = self._outputs[home]
+        outputs += self._announce(camera, changed, event.captured_at)
+        outputs.append(_record(IDENTITIES, tracks_event(event, outcome)))
+        outputs += [_record(ALERTS, alert) for alert in alerts]
 
     def _announce(
         self, camera: CameraState, changed: Iterable[TrackIdentity], captured_at: Instant
@@ -204,29 +374,9 @@ class IdentityResolver:
                 identity, self._recogniser.site_id, camera.camera_id, captured_at
             )
             IDENTITIES_DECIDED.labels(camera.camera_id, event.status).inc()
+            self._announced.append(event)
             records.append(_record(IDENTITIES, event))
         return records
-
-    async def _flush(self) -> None:
-        """Resolve what the windows still hold and end every track."""
-        await self._release(everything=True)
-        for camera in self._cameras.values():
-            ended = end_all(camera)
-            if ended and camera.last is not None:
-                changed = await self._recogniser.conclude(ended)
-                outputs = self._outputs[self._home[camera.camera_id]]
-                outputs += self._announce(camera, changed, camera.last.captured_at)
-                outputs.append(_record(IDENTITIES, farewell(camera.last, ended)))
-
-    async def _commit(self, subscription: Subscription) -> None:
-        """Commit up to the first event that is still held back, so that a crash re-reads it."""
-        next_offsets = dict(self._next)
-        for arrival in self._held.values():
-            next_offsets[arrival.where] = min(next_offsets[arrival.where], arrival.offset)
-        outputs, self._outputs = self._outputs, defaultdict(list)
-        progress = [Progress(at, offset, outputs[at]) for at, offset in next_offsets.items()]
-        if progress:
-            await subscription.commit(progress)
 
     async def _expire(self, captured_at: Instant) -> None:
         due = self._expired_at is None or (
@@ -235,6 +385,60 @@ class IdentityResolver:
         if due:
             self._expired_at = captured_at
             await self._recogniser.expire(captured_at)
+
+    async def _flush(self, subscription: Subscription) -> None:
+        """Resolve what the windows still hold, end every track and commit that."""
+        await self._resolve(everything=True)
+        for where, state in self._held.items():
+            for camera in state.cameras.values():
+                ended = end_all(camera)
+                if ended and camera.last is not None:
+                    changed = self._recogniser.conclude(ended, state.outbox)
+                    outputs = self._outputs[where]
+                    outputs += self._announce(camera, changed, camera.last.captured_at)
+                    outputs.append(_record(IDENTITIES, farewell(camera.last, ended)))
+        await self._commit(subscription)
+        await self._store()
+        if unstored := sum(len(state.outbox) for state in self._held.values()):
+            log.error("gallery entries lost at the end", entries=unstored)
+
+    # --- out of this process ------------------------------------------------------------------
+
+    async def _commit(self, subscription: Subscription) -> None:
+        """Commit each partition up to the first event that is held back; forget what was lost."""
+        progress = [p for where, state in self._held.items() if (p := self._progress(where, state))]
+        self._outputs.clear()
+        announced, self._announced = self._announced, []
+        if not progress:
+            return
+        lost: frozenset[TopicPartition] = frozenset()
+        try:
+            await subscription.commit(progress)
+        except PartitionsLost as loss:
+            log.warning("partitions lost", cause=str(loss), partitions=sorted(loss.partitions))
+            lost = loss.partitions
+        for where in lost:
+            self._forget(where)
+        for part in progress:
+            if part.where not in lost:
+                self._held[part.where].committed = part.next_offset
+        now = self._recogniser.clock.now()
+        for event in announced:
+            IDENTITY_AGE_S.labels(event.camera_id).observe(seconds_between(event.captured_at, now))
+
+    def _progress(self, where: TopicPartition, state: PartitionState) -> Progress | None:
+        """Return what is to be committed of a partition, or None when nothing happened in it."""
+        outputs = self._outputs.get(where, [])
+        if state.read_to is None or not (outputs or state.has_news):
+            return None
+        if not self._policy.ends_tracks_at_stop:
+            changes = state.take_changes(self._recogniser.model)
+            outputs += [Record(RESOLVER_STATE, k, v, where[1]) for k, v in changes.items()]
+        return Progress(where, state.next_offset, outputs)
+
+    async def _store(self) -> None:
+        """Give the gallery what was committed; what it does not take now waits in the outboxes."""
+        await self._recogniser.store([state.outbox for state in self._held.values()])
 
 
 def _record(topic: Topic, event: AnyEvent) -> Record:

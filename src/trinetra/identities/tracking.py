@@ -4,18 +4,21 @@ Boxes move by a constant-velocity Kalman filter on centre, width and height (Bew
 2016). Detections are associated in the order of ByteTrack (Zhang et al., 2022): strong ones first,
 weak ones only to keep a track alive. Similarity is the IoU of boxes widened by a buffer (Yang et
 al., C-BIoU, 2023), since at a few frames a second people move by more than their own width.
+
+All is done in plain numbers: a view shows a handful of objects, and NumPy's overhead per call would
+be several times what the arithmetic takes.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+import msgspec
 
+from trinetra.events.schema import Box
+from trinetra.identities.assignment import best_pairs
 from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, seconds_between
 
-Array = NDArray[np.float64]
-_MOBILITY = np.array([1.0, 1.0, 0.2, 0.2])
+_MOBILITY = (1.0, 1.0, 0.2, 0.2)
 """Places change faster than sizes: standard deviation of the velocities, relative to each other."""
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
@@ -39,27 +42,37 @@ class TrackerPolicy:
     velocity_noise: float = 0.35
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One object as it moves through one camera's view.
+class Axis(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One coordinate as the filter knows it: value, velocity per second, and their covariances."""
 
-    ``mean`` is ``(4, 2)``: value and velocity per second of centre x, centre y, width and height.
-    ``spread`` is ``(4, 2, 2)``: their covariances, the four being independent.
-    """
+    value: float
+    velocity: float
+    value_var: float
+    covariance: float
+    velocity_var: float
+
+
+Motion = tuple[Axis, Axis, Axis, Axis]
+"""Centre x, centre y, width and height, taken as independent of each other."""
+
+
+class Track(msgspec.Struct, frozen=True, array_like=True):
+    """One object as it moves through one camera's view."""
 
     track_id: TrackId
     label: str
-    mean: Array
-    spread: Array
+    motion: Motion
     started_at: Instant
     seen_at: Instant
     hits: int
     confirmed: bool
 
     @property
-    def xyxy(self) -> Array:
-        """The box as last estimated, ``(4,)``."""
-        return to_xyxy(self.mean[:, 0])
+    def xyxy(self) -> Box:
+        """The box as last estimated."""
+        x, y, w, h = self.motion
+        half_w, half_h = w.value / 2, h.value / 2
+        return x.value - half_w, y.value - half_h, x.value + half_w, y.value + half_h
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,23 @@ class Step:
     ended: tuple[Track, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """The detections of one frame, struct-of-arrays."""
+
+    boxes: Sequence[Box]
+    scores: Sequence[float]
+    labels: Sequence[str]
+
+    def strong(self, policy: TrackerPolicy) -> set[int]:
+        """Return which of them may begin a track."""
+        return {
+            d
+            for d, (score, label) in enumerate(zip(self.scores, self.labels, strict=True))
+            if score >= _birth_score(label, policy)
+        }
+
+
 def group_of(label: str) -> str:
     """Return the class group within which a track may change its label."""
     return "vehicle" if label in _VEHICLES else label
@@ -86,64 +116,57 @@ def group_of(label: str) -> str:
 
 def step(
     state: TrackerState,
-    xyxy: Array,
-    score: Array,
-    labels: tuple[str, ...],
+    seen: Sightings,
     captured_at: Instant,
     *,
     where: tuple[SiteId, CameraId],
     policy: TrackerPolicy,
 ) -> Step:
-    """Return the tracks after one frame with detections ``xyxy (n, 4)`` and ``score (n,)``."""
+    """Return the tracks after one frame."""
     elapsed_s = _elapsed(state, captured_at)
+    strong = seen.strong(policy)
     tracks = [_predict(track, elapsed_s, policy) for track in state.tracks]
-    boxes = to_cxcywh(xyxy)
-    pairs = _associate(tracks, xyxy, score, labels, policy)
-    updated = [
-        _update(track, boxes[pairs[i]], captured_at, policy) if i in pairs else track
-        for i, track in enumerate(tracks)
-    ]
-    matched = {updated[i].track_id: d for i, d in pairs.items()}
-    alive = [t for t in updated if not _is_over(t, captured_at, policy)]
-    ended = tuple(t for t in updated if t.confirmed and _is_over(t, captured_at, policy))
-    used = set(pairs.values())
-    births = [d for d in np.flatnonzero(_strong(score, labels, policy)) if d not in used]
-    for d in births:
-        born = _begin(boxes[d], labels[d], captured_at, where, int(d), policy)
-        matched[born.track_id] = int(d)
+    pairs = _associate(tracks, seen, strong, policy)
+    matched: dict[TrackId, int] = {}
+    alive: list[Track] = []
+    ended: list[Track] = []
+    for i, predicted in enumerate(tracks):
+        track = predicted
+        if i in pairs:
+            matched[track.track_id] = pairs[i]
+            track = _update(track, seen.boxes[pairs[i]], captured_at, policy)
+        if not _is_over(track, captured_at, policy):
+            alive.append(track)
+        elif track.confirmed:
+            ended.append(track)
+    for d in sorted(strong.difference(pairs.values())):
+        born = _begin(seen.boxes[d], seen.labels[d], captured_at, where, d, policy)
+        matched[born.track_id] = d
         alive.append(born)
-    return Step(TrackerState(tuple(alive), captured_at), matched, ended)
+    return Step(TrackerState(tuple(alive), captured_at), matched, tuple(ended))
 
 
-def to_cxcywh(xyxy: Array) -> Array:
-    """Return boxes ``(..., 4)`` as centre, width and height."""
-    low, high = xyxy[..., :2], xyxy[..., 2:]
-    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+def widened(box: Box, buffer: float) -> Box:
+    """Return a box made wider by ``buffer`` times its size on each side."""
+    x1, y1, x2, y2 = box
+    dx, dy = (x2 - x1) * buffer, (y2 - y1) * buffer
+    return x1 - dx, y1 - dy, x2 + dx, y2 + dy
 
 
-def to_xyxy(cxcywh: Array) -> Array:
-    """Return boxes ``(..., 4)`` as corners."""
-    centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
-    return np.concatenate([centre - half, centre + half], axis=-1)
+def iou(a: Box, b: Box) -> float:
+    """Return the shared area of two boxes over that of their union."""
+    across = min(a[2], b[2]) - max(a[0], b[0])
+    if across <= 0:
+        return 0.0
+    down = min(a[3], b[3]) - max(a[1], b[1])
+    if down <= 0:
+        return 0.0
+    shared = across * down
+    return shared / max(_area(a) + _area(b) - shared, 1e-9)
 
 
-def buffered_iou(a: Array, b: Array, buffer: float) -> Array:
-    """Return the ``(n, m)`` IoU of boxes widened by ``buffer`` times their size on each side."""
-    a, b = _widen(a, buffer), _widen(b, buffer)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    union = _area(a)[:, None] + _area(b)[None, :] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9))
-
-
-def _widen(xyxy: Array, buffer: float) -> Array:
-    margin = (xyxy[:, 2:] - xyxy[:, :2]) * buffer
-    return np.concatenate([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], axis=1)
-
-
-def _area(xyxy: Array) -> Array:
-    return np.asarray(np.prod(np.clip(xyxy[:, 2:] - xyxy[:, :2], 0, None), axis=1))
+def _area(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
 
 
 def _elapsed(state: TrackerState, captured_at: Instant) -> float:
@@ -153,56 +176,63 @@ def _elapsed(state: TrackerState, captured_at: Instant) -> float:
 
 
 def _associate(
-    tracks: list[Track],
-    xyxy: Array,
-    score: Array,
-    labels: tuple[str, ...],
-    policy: TrackerPolicy,
+    tracks: Sequence[Track], seen: Sightings, strong: set[int], policy: TrackerPolicy
 ) -> dict[int, int]:
     """Return track index -> detection index, strong detections first, near ones before far ones."""
-    if not tracks or not len(labels):
-        return {}
-    predicted = np.stack([track.xyxy for track in tracks])
-    same_group = np.array(
-        [[group_of(t.label) == group_of(label) for label in labels] for t in tracks]
-    )
-    strong = _strong(score, labels, policy)
     near, far = policy.buffers
+    weak = set(range(len(seen.boxes))) - strong
     pairs: dict[int, int] = {}
-    for buffer, eligible in ((near, strong), (near, ~strong), (far, strong)):
-        similarity = buffered_iou(predicted, xyxy, buffer) * same_group * eligible
-        similarity[list(pairs), :] = 0
-        similarity[:, list(pairs.values())] = 0
-        for i, d in zip(*linear_sum_assignment(-similarity), strict=True):
-            if similarity[i, d] >= policy.min_similarity:
-                pairs[int(i)] = int(d)
+    for buffer, eligible in ((near, strong), (near, weak), (far, strong)):
+        left = [i for i in range(len(tracks)) if i not in pairs]
+        free = eligible.difference(pairs.values())
+        if left and free:
+            similarity = _similarity(tracks, left, seen, free, buffer)
+            best = best_pairs(similarity).items()
+            pairs |= {i: d for i, d in best if similarity[i, d] >= policy.min_similarity}
     return pairs
 
 
-def _strong(score: Array, labels: tuple[str, ...], policy: TrackerPolicy) -> NDArray[np.bool_]:
-    least = [
-        policy.vehicle_birth_score if label in _VEHICLES else policy.birth_score for label in labels
-    ]
-    return np.asarray(np.asarray(score) >= np.array(least))
+def _similarity(
+    tracks: Sequence[Track],
+    rows: Sequence[int],
+    seen: Sightings,
+    columns: Collection[int],
+    buffer: float,
+) -> dict[tuple[int, int], float]:
+    """Return the similarity of every pair of a kind that is not wholly apart."""
+    detections = [(d, group_of(seen.labels[d]), widened(seen.boxes[d], buffer)) for d in columns]
+    found = {}
+    for i in rows:
+        group, box = group_of(tracks[i].label), widened(tracks[i].xyxy, buffer)
+        for d, its_group, its_box in detections:
+            if group == its_group and (similarity := iou(box, its_box)) > 0:
+                found[i, d] = similarity
+    return found
+
+
+def _birth_score(label: str, policy: TrackerPolicy) -> float:
+    return policy.vehicle_birth_score if label in _VEHICLES else policy.birth_score
 
 
 def _begin(
-    box: Array,
+    box: Box,
     label: str,
     captured_at: Instant,
     where: tuple[SiteId, CameraId],
     index: int,
     policy: TrackerPolicy,
 ) -> Track:
-    scale = max(float(box[3]), 1.0)
-    spread = np.zeros((4, 2, 2))
-    spread[:, 0, 0] = (policy.position_noise * scale) ** 2
-    spread[:, 1, 1] = (policy.velocity_noise * scale * _MOBILITY) ** 2
+    measured = _measured(box)
+    scale = max(measured[3], 1.0)
+    position_var = _square(policy.position_noise * scale)
+    x, y, w, h = (
+        Axis(value, 0.0, position_var, 0.0, _square(policy.velocity_noise * scale * mobility))
+        for value, mobility in zip(measured, _MOBILITY, strict=True)
+    )
     return Track(
         track_id=TrackId(derive_id("trk", *where, captured_at, index)),
         label=label,
-        mean=np.stack([box, np.zeros(4)], axis=1),
-        spread=spread,
+        motion=(x, y, w, h),
         started_at=captured_at,
         seen_at=captured_at,
         hits=1,
@@ -210,32 +240,85 @@ def _begin(
     )
 
 
+def _measured(box: Box) -> tuple[float, float, float, float]:
+    """Return a box as centre, width and height."""
+    x1, y1, x2, y2 = box
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
 def _predict(track: Track, elapsed_s: float, policy: TrackerPolicy) -> Track:
     """Move a track on by its velocity; process noise is white acceleration."""
-    move = np.array([[1.0, elapsed_s], [0.0, 1.0]])
-    scale = max(float(track.mean[3, 0]), 1.0)
-    noise = (policy.velocity_noise * scale * _MOBILITY) ** 2 * elapsed_s
-    spread = move @ track.spread @ move.T
-    spread[:, 1, 1] += noise
-    spread[:, 0, 0] += noise * elapsed_s**2 / 3
-    mean = track.mean @ move.T
-    mean[2:, 0] = np.maximum(mean[2:, 0], 1.0)
-    return replace(track, mean=mean, spread=spread)
+    x, y, w, h = track.motion
+    drift = policy.velocity_noise * max(h.value, 1.0)
+    noises = [_square(drift * mobility) * elapsed_s for mobility in _MOBILITY]
+    motion = (
+        _moved(x, elapsed_s, noises[0]),
+        _moved(y, elapsed_s, noises[1]),
+        _moved(w, elapsed_s, noises[2], least=1.0),
+        _moved(h, elapsed_s, noises[3], least=1.0),
+    )
+    return _with_motion(track, motion)
 
 
-def _update(track: Track, box: Array, captured_at: Instant, policy: TrackerPolicy) -> Track:
-    measured = (policy.position_noise * max(float(box[3]), 1.0)) ** 2
-    gain = track.spread[:, :, 0] / (track.spread[:, 0, 0] + measured)[:, None]
-    mean = track.mean + gain * (box - track.mean[:, 0])[:, None]
-    spread = track.spread - gain[:, :, None] * track.spread[:, 0, None, :]
+def _square(value: float) -> float:
+    return value * value
+
+
+def _moved(axis: Axis, elapsed_s: float, noise: float, least: float = float("-inf")) -> Axis:
+    covariance = axis.covariance + elapsed_s * axis.velocity_var
+    spread = axis.value_var + elapsed_s * axis.covariance + elapsed_s * covariance
+    return Axis(
+        max(axis.value + axis.velocity * elapsed_s, least),
+        axis.velocity,
+        spread + noise * elapsed_s**2 / 3,
+        covariance,
+        axis.velocity_var + noise,
+    )
+
+
+def _with_motion(track: Track, motion: Motion) -> Track:
+    return Track(
+        track.track_id,
+        track.label,
+        motion,
+        track.started_at,
+        track.seen_at,
+        track.hits,
+        track.confirmed,
+    )
+
+
+def _update(track: Track, box: Box, captured_at: Instant, policy: TrackerPolicy) -> Track:
+    measured = _measured(box)
+    noise = _square(policy.position_noise * max(measured[3], 1.0))
+    x, y, w, h = track.motion
     hits = track.hits + 1
-    return replace(
-        track,
-        mean=mean,
-        spread=spread,
-        seen_at=captured_at,
-        hits=hits,
-        confirmed=track.confirmed or hits >= policy.confirm_hits,
+    return Track(
+        track.track_id,
+        track.label,
+        (
+            _corrected(x, measured[0], noise),
+            _corrected(y, measured[1], noise),
+            _corrected(w, measured[2], noise),
+            _corrected(h, measured[3], noise),
+        ),
+        track.started_at,
+        captured_at,
+        hits,
+        track.confirmed or hits >= policy.confirm_hits,
+    )
+
+
+def _corrected(axis: Axis, measured: float, noise: float) -> Axis:
+    total = axis.value_var + noise
+    gain, velocity_gain = axis.value_var / total, axis.covariance / total
+    surprise = measured - axis.value
+    return Axis(
+        axis.value + gain * surprise,
+        axis.velocity + velocity_gain * surprise,
+        axis.value_var - gain * axis.value_var,
+        axis.covariance - gain * axis.covariance,
+        axis.velocity_var - velocity_gain * axis.covariance,
     )
 
 

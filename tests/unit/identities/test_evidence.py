@@ -100,7 +100,7 @@ def test_a_face_at_somebodys_feet_is_a_person_of_its_own() -> None:
     seen = observe(event)
     assert len(seen.labels) == 2
     assert seen.face[0] is None
-    x1, y1, x2, y2 = seen.xyxy[1]
+    x1, y1, x2, y2 = seen.boxes[1]
     assert x1 < 130
     assert x2 > 170
     assert y1 <= 350

@@ -1,19 +1,21 @@
 """The tracker: one person, one track; deterministic; bounded."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trinetra.events.schema import Box
 from trinetra.identities.tracking import (
+    Sightings,
     Step,
     TrackerPolicy,
     TrackerState,
-    buffered_iou,
+    iou,
     step,
-    to_cxcywh,
-    to_xyxy,
+    widened,
 )
 from trinetra.values import CameraId, SiteId
 
@@ -24,28 +26,21 @@ boxes = st.lists(
     st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(5, 200), st.floats(5, 300)),
     min_size=1,
     max_size=6,
-).map(lambda rows: np.array([[x, y, x + w, y + h] for x, y, w, h in rows]))
+).map(lambda rows: [(x, y, x + w, y + h) for x, y, w, h in rows])
 
 
-def person_at(x: float, y: float = 100.0) -> np.ndarray:
-    return np.array([[x, y, x + 60.0, y + 160.0]])
+def person_at(x: float, y: float = 100.0) -> list[Box]:
+    return [(x, y, x + 60.0, y + 160.0)]
 
 
 def run(
-    frames: list[np.ndarray], *, fps: float = 5.0, score: float = 0.9, label: str = "person"
+    frames: list[list[Box]], *, fps: float = 5.0, score: float = 0.9, label: str = "person"
 ) -> list[Step]:
     state, steps = TrackerState(), []
     for number, xyxy in enumerate(frames):
         at = NOON + timedelta(seconds=number / fps)
-        outcome = step(
-            state,
-            xyxy,
-            np.full(len(xyxy), score),
-            (label,) * len(xyxy),
-            at,
-            where=WHERE,
-            policy=POLICY,
-        )
+        seen = Sightings(xyxy, [score] * len(xyxy), [label] * len(xyxy))
+        outcome = step(state, seen, at, where=WHERE, policy=POLICY)
         state = outcome.state
         steps.append(outcome)
     return steps
@@ -55,7 +50,7 @@ def ids(steps: list[Step]) -> set[str]:
     return {track.track_id for s in steps for track in s.state.tracks if track.confirmed}
 
 
-NOTHING = np.zeros((0, 4))
+NOTHING: list[Box] = []
 
 
 def test_a_walking_person_is_one_track_at_five_frames_a_second() -> None:
@@ -73,10 +68,7 @@ def test_a_track_bridges_a_short_gap_and_ends_after_a_long_one() -> None:
 
 
 def test_two_people_crossing_keep_their_tracks() -> None:
-    frames = [
-        np.concatenate([person_at(20.0 * n, 100), person_at(400 - 20.0 * n, 130)])
-        for n in range(20)
-    ]
+    frames = [person_at(20.0 * n, 100) + person_at(400 - 20.0 * n, 130) for n in range(20)]
     steps = run(frames)
     assert len(ids(steps)) == 2
     first, last = steps[1].matched, steps[-1].matched
@@ -91,17 +83,19 @@ def test_a_weak_detection_keeps_a_track_alive_but_begins_none() -> None:
     assert run([person_at(10)] * 5, score=0.3)[-1].state.tracks == ()
     state = run([person_at(10)] * 3)[-1].state
     at = NOON + timedelta(seconds=2)
-    weak = step(state, person_at(12), np.array([0.3]), ("person",), at, where=WHERE, policy=POLICY)
+    seen = Sightings(person_at(12), [0.3], ["person"])
+    weak = step(state, seen, at, where=WHERE, policy=POLICY)
     assert list(weak.matched.values()) == [0]
 
 
 def test_a_car_and_a_person_in_one_place_are_two_tracks_but_a_truck_may_turn_car() -> None:
     box = person_at(50)
-    both = np.concatenate([box, box])
+    both = box + box
     state = TrackerState()
     for number, labels in enumerate([("person", "truck"), ("person", "car")]):
         at = NOON + timedelta(seconds=number / 5)
-        outcome = step(state, both, np.array([0.9, 0.9]), labels, at, where=WHERE, policy=POLICY)
+        seen = Sightings(both, [0.9, 0.9], labels)
+        outcome = step(state, seen, at, where=WHERE, policy=POLICY)
         state = outcome.state
     assert len(state.tracks) == 2
     assert all(track.confirmed for track in state.tracks)
@@ -110,7 +104,7 @@ def test_a_car_and_a_person_in_one_place_are_two_tracks_but_a_truck_may_turn_car
 @given(frames=st.lists(boxes, max_size=8))
 @settings(deadline=None)
 def test_the_same_input_gives_the_same_ids_and_each_detection_feeds_one_track(
-    frames: list[np.ndarray],
+    frames: list[list[Box]],
 ) -> None:
     first, again = run(frames), run(frames)
     assert [s.matched for s in first] == [s.matched for s in again]
@@ -118,20 +112,46 @@ def test_the_same_input_gives_the_same_ids_and_each_detection_feeds_one_track(
         used = list(outcome.matched.values())
         assert len(used) == len(set(used))
         assert sorted(used) == list(range(len(xyxy)))
-        assert all(np.isfinite(track.xyxy).all() for track in outcome.state.tracks)
-
-
-@given(xyxy=boxes)
-def test_corner_and_centre_forms_are_inverse(xyxy: np.ndarray) -> None:
-    np.testing.assert_allclose(to_xyxy(to_cxcywh(xyxy)), xyxy, atol=1e-9)
+        tracks = outcome.state.tracks
+        assert all(math.isfinite(edge) for track in tracks for edge in track.xyxy)
 
 
 @given(a=boxes, b=boxes, buffer=st.floats(0, 1))
-def test_buffered_iou_is_symmetric_bounded_and_one_for_the_same_box(
-    a: np.ndarray, b: np.ndarray, buffer: float
+def test_similarity_is_symmetric_bounded_and_one_for_the_same_box(
+    a: list[Box], b: list[Box], buffer: float
 ) -> None:
-    similarity = buffered_iou(a, b, buffer)
-    assert ((similarity >= 0) & (similarity <= 1 + 1e-9)).all()
-    np.testing.assert_allclose(similarity, buffered_iou(b, a, buffer).T, atol=1e-12)
-    np.testing.assert_allclose(np.diag(buffered_iou(a, a, buffer)), 1.0, atol=1e-9)
-    assert (similarity >= buffered_iou(a, b, 0.0) - 1e-9).all() or buffer > 0
+    one, other = widened(a[0], buffer), widened(b[0], buffer)
+    assert 0 <= iou(one, other) <= 1 + 1e-9
+    assert iou(one, other) == iou(other, one)
+    assert math.isclose(iou(one, one), 1.0)
+
+
+# --- against the textbook ---------------------------------------------------------------------
+
+
+def kalman(frames: list[list[Box]], elapsed_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and covariance of centre x after the frames, by the equations in matrix form."""
+    height = frames[0][0][3] - frames[0][0][1]
+    place = POLICY.position_noise * height
+    mean = np.array([(frames[0][0][0] + frames[0][0][2]) / 2, 0.0])
+    spread = np.diag([place**2, (POLICY.velocity_noise * height) ** 2])
+    move, see = np.array([[1.0, elapsed_s], [0.0, 1.0]]), np.array([[1.0, 0.0]])
+    for [box] in frames[1:]:
+        drift = (POLICY.velocity_noise * height) ** 2 * elapsed_s
+        mean, spread = move @ mean, move @ spread @ move.T
+        spread += np.diag([drift * elapsed_s**2 / 3, drift])
+        gain = spread @ see.T / (see @ spread @ see.T + place**2)
+        mean = mean + gain[:, 0] * ((box[0] + box[2]) / 2 - mean[0])
+        spread = spread - gain @ see @ spread
+    return mean, spread
+
+
+@given(places=st.lists(st.floats(0, 20), min_size=1, max_size=12))
+def test_a_track_moves_as_the_kalman_filter_says(places: list[float]) -> None:
+    frames = [person_at(20.0 * number + place) for number, place in enumerate(places)]
+    [track] = run(frames)[-1].state.tracks
+    mean, spread = kalman(frames, 0.2)
+    x = track.motion[0]
+    np.testing.assert_allclose([x.value, x.velocity], mean, atol=1e-6)
+    found = [[x.value_var, x.covariance], [x.covariance, x.velocity_var]]
+    np.testing.assert_allclose(found, spread, rtol=1e-6, atol=1e-9)

@@ -1,0 +1,166 @@
+"""What a resolver holds of one partition of detections, and what of it has yet to be written down.
+
+A partition is owned as a whole: its cameras' tracks, and the entries that the gallery is to get,
+are restored together, committed together and forgotten together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trinetra.identities.evidence import Shot
+from trinetra.identities.matching import Decision
+from trinetra.identities.ordering import ReorderWindow
+from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity
+from trinetra.identities.snapshot import Restored, encode_camera, encode_entry, encode_track
+from trinetra.values import CameraId, GalleryEntry, TrackId
+
+_Mark = tuple[Decision | None, int, bool, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A track as it was last written down."""
+
+    shots: tuple[Shot, ...]
+    mark: _Mark
+
+    @classmethod
+    def of(cls, identity: TrackIdentity) -> "_Written":
+        mark = (
+            identity.decision,
+            identity.asked_at,
+            identity.gallery_missed,
+            len(identity.alerted),
+        )
+        return cls(identity.evidence.shots, mark)
+
+    def tells(self, identity: TrackIdentity) -> bool:
+        """Return whether this is still how the track is; shots change by being replaced."""
+        now = _Written.of(identity)
+        return self.shots is now.shots and self.mark == now.mark
+
+
+_BLANK: _Mark = (None, 0, False, 0)
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """One partition's cameras and outbox; ``number`` is that of the assignment.
+
+    ``read_to`` is the offset after the last record read, ``committed`` the one last committed;
+    None before the first record.
+    """
+
+    number: int
+    cameras: dict[CameraId, CameraState] = field(default_factory=dict)
+    outbox: dict[str, GalleryEntry] = field(default_factory=dict)
+    read_to: int | None = None
+    committed: int | None = None
+    changed: set[CameraId] = field(default_factory=set)
+    _tracks: dict[CameraId, dict[TrackId, _Written]] = field(default_factory=dict)
+    _entries: dict[str, GalleryEntry] = field(default_factory=dict)
+    _stale: set[str] = field(default_factory=set)
+
+    @classmethod
+    def restored(cls, number: int, values: Mapping[str, bytes], what: Restored) -> "PartitionState":
+        """Return the state that ``values`` told of; keys that told nothing are to be deleted."""
+        state = cls(number, what.cameras, dict(what.entries), _entries=dict(what.entries))
+        known = {_entry_key(name) for name in what.entries}
+        for camera in what.cameras.values():
+            known.add(_camera_key(camera.camera_id))
+            written = {
+                track_id: _Written.of(identity)
+                for track_id, identity in camera.identities.items()
+                if _track_key(track_id) in values
+            }
+            state._tracks[camera.camera_id] = written
+            known |= {_track_key(track_id) for track_id in written}
+        state._stale = set(values) - known
+        return state
+
+    def camera(self, camera_id: CameraId, window: tuple[int, float]) -> CameraState:
+        """Return a camera's state, made when it is heard of first."""
+        known = self.cameras.get(camera_id)
+        if known is None:
+            known = CameraState(camera_id, ReorderWindow[Arrival](*window))
+            self.cameras[camera_id] = known
+        return known
+
+    @property
+    def next_offset(self) -> int:
+        """The first record that must come again after a crash: it is held back, or not read."""
+        held = [a.offset for camera in self.cameras.values() for a in camera.window.pending()]
+        return min([*held, self.read_to or 0])
+
+    @property
+    def uncommitted(self) -> int:
+        """How many records were read that are not committed."""
+        return (self.read_to or 0) - (self.committed or 0)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to commit: an offset, or state that came of no record."""
+        return (
+            self.next_offset != self.committed
+            or bool(self._stale)
+            or self.outbox.keys() != self._entries.keys()
+        )
+
+    def advance_to(self, offset: int) -> None:
+        """Note that the record at this offset was read."""
+        if self.committed is None:
+            self.committed = offset
+        self.read_to = offset + 1
+
+    def take_changes(self, model: str) -> dict[str, bytes | None]:
+        """Return what changed since the last call, by key, None for what is gone."""
+        changes: dict[str, bytes | None] = dict.fromkeys(sorted(self._stale))
+        for camera_id in sorted(self.changed):
+            camera = self.cameras[camera_id]
+            changes[_camera_key(camera_id)] = encode_camera(camera)
+            changes |= self._changed_tracks(camera, model)
+        changes |= self._changed_entries(model)
+        self._stale, self.changed = set(), set()
+        return changes
+
+    def _changed_tracks(self, camera: CameraState, model: str) -> dict[str, bytes | None]:
+        before = self._tracks.get(camera.camera_id, {})
+        now: dict[TrackId, _Written] = {}
+        changes: dict[str, bytes | None] = {}
+        for track_id, identity in camera.identities.items():
+            written = before.get(track_id)
+            if written is None and not _says_anything(identity):
+                continue
+            if written is None or not written.tells(identity):
+                written = _Written.of(identity)
+                changes[_track_key(track_id)] = encode_track(identity, model)
+            now[track_id] = written
+        changes |= {_track_key(track_id): None for track_id in before.keys() - now.keys()}
+        self._tracks[camera.camera_id] = now
+        return changes
+
+    def _changed_entries(self, model: str) -> dict[str, bytes | None]:
+        changes: dict[str, bytes | None] = {
+            _entry_key(name): encode_entry(entry, model)
+            for name, entry in self.outbox.items()
+            if self._entries.get(name) is not entry
+        }
+        changes |= {_entry_key(name): None for name in self._entries.keys() - self.outbox.keys()}
+        self._entries = dict(self.outbox)
+        return changes
+
+
+def _says_anything(identity: TrackIdentity) -> bool:
+    return bool(identity.evidence.shots) or _Written.of(identity).mark != _BLANK
+
+
+def _camera_key(camera_id: CameraId) -> str:
+    return f"camera/{camera_id}"
+
+
+def _track_key(track_id: TrackId) -> str:
+    return f"track/{track_id}"
+
+
+def _entry_key(entry_id: str) -> str:
+    return f"entry/{entry_id}"
