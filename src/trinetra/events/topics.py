@@ -41,6 +41,8 @@ INSIGHT_STATE = Topic("trinetra.insight-state", IDENTITIES.partitions, compacted
 """What an insight engine remembers of the cameras of the same partition of identities."""
 VISIT_STATE = Topic("trinetra.visit-state", SIGHTINGS.partitions, compacted=True)
 """What an insight engine remembers of the customers of the same partition of sightings."""
+SITE = Topic("trinetra.site", 1, compacted=True)
+"""Whose topics these are, so that two shops on one cluster notice; by `trinetra topics create`."""
 
 ALL = (
     DETECTIONS,
@@ -52,6 +54,7 @@ ALL = (
     RESOLVER_STATE,
     INSIGHT_STATE,
     VISIT_STATE,
+    SITE,
 )
 FRAMES_PREFIX = "frames:"
 
