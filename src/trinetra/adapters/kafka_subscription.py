@@ -1,0 +1,435 @@
+"""One member of a Kafka consumer group that commits every partition in a transaction of its own.
+
+aiokafka's consumer keeps the membership and fetches. Whether a partition may be worked on is
+decided here: after every rebalance it is first taken over, which fences its earlier owner, then set
+to the offset committed by then, and only then delivered (docs/adr/0007).
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka import errors as kafka
+
+from trinetra.adapters.kafka_brokers import (
+    EARLIEST,
+    GROUP,
+    LATEST,
+    Brokers,
+    together,
+    translated,
+)
+from trinetra.adapters.kafka_connection import KafkaConnection
+from trinetra.adapters.kafka_producer import Transactor
+from trinetra.adapters.kafka_protocol import (
+    FENCED_INSTANCE_ID,
+    StaticHeartbeatRequest,
+    StaticLeaveRequest,
+)
+from trinetra.errors import ConfigurationError, EventLogUnavailable, PartitionsLost
+from trinetra.events.topics import Topic
+from trinetra.ports import Delivery, Progress, TopicPartition
+from trinetra.telemetry import get_logger
+
+_SESSION_TIMEOUT_S = 6.0
+_HEARTBEAT_S = 2.0
+_REBALANCE_TIMEOUT_S = 8.0
+_REQUEST_TIMEOUT_S = 12.0  # joining waits for the others, up to the rebalance timeout
+_UNPOLLED_S = 120.0
+_FETCH_WAIT_S = 0.5
+_JOIN_TIMEOUT_S = 30.0
+_PREPARE_TIMEOUT_S = 15.0
+_COMMIT_TIMEOUT_S = 10.0
+_LEAVE_TIMEOUT_S = 2.0
+_SILENCE_S = 5.0
+
+_log = get_logger("event-log")
+_lanes = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a member joins, and as whom; ``prefix`` stands before topic names on the cluster."""
+
+    topics: tuple[Topic, ...]
+    prefix: str
+    group: str
+    instance: str
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A partition that the group gave to this member; ready once it was taken over."""
+
+    transactor: Transactor
+    ready: bool = False
+    number: int = 0
+    end: int = 0
+    undone: deque[int] = field(default_factory=deque)
+
+
+_Fetched = tuple[int, ConsumerRecord]
+"""A record, and the number that the assignment of its partition had when it came."""
+
+
+class KafkaSubscription(ConsumerRebalanceListener):
+    """A Subscription as a static member of a Kafka consumer group."""
+
+    def __init__(
+        self,
+        brokers: Brokers,
+        connection: KafkaConnection,
+        membership: Membership,
+        on_close: Callable[["KafkaSubscription"], None],
+    ) -> None:
+        self._brokers = brokers
+        self._membership = membership
+        self._on_close = on_close
+        self._numbers = itertools.count(1)
+        self._transactors: dict[TopicPartition, Transactor] = {}
+        self._owned: dict[TopicPartition, _Owned] = {}
+        self._polled: dict[TopicPartition, int] = {}
+        self._turn = 0
+        self._assigned = False
+        self._replaced = False
+        self._closed = False
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fetching: asyncio.Task[list[_Fetched]] | None = None
+        self._heard_at_s = asyncio.get_running_loop().time()
+        self._heard = 0
+        self._member: tuple[int, str] | None = None
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=connection.servers,
+            client_id="trinetra",
+            group_id=membership.group,
+            group_instance_id=membership.instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=_ms(_SESSION_TIMEOUT_S),
+            heartbeat_interval_ms=_ms(_HEARTBEAT_S),
+            rebalance_timeout_ms=_ms(_REBALANCE_TIMEOUT_S),
+            request_timeout_ms=_ms(_REQUEST_TIMEOUT_S),
+            max_poll_interval_ms=_ms(_UNPOLLED_S),
+            fetch_max_wait_ms=_ms(_FETCH_WAIT_S),
+            **connection.login(),
+        )
+
+    @property
+    def instance(self) -> str:
+        """The name by which the group knows this member, over restarts."""
+        return self._membership.instance
+
+    async def join(self) -> None:
+        """Return when the group has given this member its first partitions, or none.
+
+        Raises EventLogUnavailable.
+        """
+        group = self._membership.group
+        async with self._brokers.within(_JOIN_TIMEOUT_S, f"joining {group}"):
+            await self._consumer.start()
+            prefix = self._membership.prefix
+            names = [prefix + topic.name for topic in self._membership.topics]
+            self._consumer.subscribe(names, listener=self)
+            while not self._assigned:
+                await self._news
+
+    # --- the port ---------------------------------------------------------------------------
+
+    async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
+        """Return the next records of the owned partitions, in turn over partitions.
+
+        Raises EventLogUnavailable when the brokers do not answer, ConfigurationError when another
+        process has taken this one's name.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + wait_s
+        try:
+            while True:
+                self._refuse_if_replaced()
+                await self._prepare()
+                self._polled = {w: o.number for w, o in self._owned.items() if o.ready}
+                records = await self._arrived(max_records, give_up_s - loop.time())
+                if records or loop.time() >= give_up_s:
+                    break
+        except kafka.KafkaError as cause:
+            raise translated(cause, "polling", self._brokers.servers) from cause
+        if not records:
+            await self._listen_for_life()
+        return [self._delivery(record) for record in records]
+
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        """Return the partitions owned since the last poll, with the numbers of assignment."""
+        strip = len(self._membership.prefix)
+        return {(topic[strip:], p): n for (topic, p), n in self._polled.items()}
+
+    async def commit(self, progress: Sequence[Progress]) -> None:
+        """Append the outputs and move the group on, partition by partition, all at the same time.
+
+        Raises PartitionsLost with those that another member owns by now, or whose commit did not
+        come through; ConfigurationError.
+        """
+        self._refuse_if_replaced()
+        prefix = self._membership.prefix
+        parts = {(prefix + p.where[0], p.where[1]): p for p in progress}
+        mine = {w: p for w, p in parts.items() if self._holds(w)}
+        done = await together(self._commit_one(where, part) for where, part in mine.items())
+        kept = set(itertools.compress(mine, done))
+        if lost := {part.where for where, part in parts.items() if where not in kept}:
+            topic, partition = min(lost)
+            raise PartitionsLost(
+                f"{len(lost)} partitions of {self._membership.group} were not committed, among "
+                f"them {topic}[{partition}]: poll on to learn whose they are",
+                frozenset(lost),
+            )
+
+    async def lag(self) -> int:
+        """Return how many records of the owned partitions are not yet committed.
+
+        As known from the last fetch; asks nobody.
+        """
+        if not self._assigned:
+            return 0
+        return sum([await self._lag(w, o) for w, o in self._owned.items() if o.ready])
+
+    async def close(self) -> None:
+        """Leave the group at once, so that its other members need not wait for the session."""
+        if self._closed:
+            return
+        self._closed = True
+        self._owned, self._polled = {}, {}
+        self._on_close(self)
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching})
+        await self._leave()
+        await self._consumer.stop()
+
+    # --- what aiokafka tells of rebalances ---------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:  # noqa: ARG002
+        """Stop working on every partition: the group is about to deal them out anew."""
+        self._assigned = False
+        self._owned = {}
+        if await self._is_replaced():
+            self._replaced = True
+            self._tell()
+            # Ends aiokafka's membership task here: it would join again, and so throw out the
+            # process that has our name now, which would do the same to us, for ever.
+            raise asyncio.CancelledError
+
+    async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
+        """Note what is ours, and hold its records back until the next poll has taken it over."""
+        places = list(assigned)
+        self._consumer.pause(*places)
+        self._owned = {(p.topic, p.partition): _Owned(self._transactor(p)) for p in places}
+        self._member = _member_of(self._consumer)
+        self._assigned = True
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._news.done():
+            self._news.set_result(None)
+        self._news = asyncio.get_running_loop().create_future()
+
+    def _transactor(self, where: KafkaPartition) -> Transactor:
+        if where not in self._transactors:
+            self._transactors[where] = Transactor(
+                self._brokers, self._membership.prefix, self._membership.group, where, next(_lanes)
+            )
+        return self._transactors[where]
+
+    async def _is_replaced(self) -> bool:
+        """Return whether another process joined under the name of this one."""
+        if self._member is None:
+            return False
+        group, instance = self._membership.group, self._membership.instance
+        request = StaticHeartbeatRequest(group, *self._member, instance)
+        try:
+            async with self._brokers.within(_LEAVE_TIMEOUT_S, "asking for the membership"):
+                answer = await self._brokers.until_done(
+                    lambda: self._brokers.ask_coordinator(GROUP, group, request)
+                )
+        except EventLogUnavailable:
+            return False  # nobody can have joined either; asked again at the next rebalance
+        return bool(answer.error_code == FENCED_INSTANCE_ID)
+
+    def _refuse_if_replaced(self) -> None:
+        if self._replaced:
+            raise ConfigurationError(
+                f"another process has joined {self._membership.group} as "
+                f"{self._membership.instance}: give each process a TRINETRA_INSTANCE of its own"
+            )
+
+    # --- taking over, delivering ------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        """Take over what is new or failed to commit, and go to its committed offset."""
+        owned_now = self._owned
+        fresh = {w: o for w, o in owned_now.items() if not o.ready}
+        if not fresh:
+            return
+        async with self._brokers.within(_PREPARE_TIMEOUT_S, "taking over partitions"):
+            await together(owned.transactor.take_over() for owned in fresh.values())
+            places = list(fresh)
+            committed = await self._brokers.committed(self._membership.group, places)
+            starts = await self._brokers.offsets(places, EARLIEST)
+            ends = await self._brokers.offsets(places, LATEST)
+        if owned_now is not self._owned:  # dealt out anew in the meantime
+            return
+        for where, owned in fresh.items():
+            owned.end = ends[where]
+            owned.undone.clear()
+            self._start(where, committed[where], starts[where])
+            owned.number, owned.ready = next(self._numbers), True
+
+    def _start(self, where: TopicPartition, committed: int, first: int) -> None:
+        if 0 <= committed < first:
+            _log.warning(
+                "records were deleted by age before they were read",
+                topic=where[0],
+                partition=where[1],
+                lost=first - committed,
+            )
+        self._consumer.seek(KafkaPartition(*where), max(committed, first))
+        self._consumer.resume(KafkaPartition(*where))
+
+    async def _arrived(self, max_records: int, wait_s: float) -> list[ConsumerRecord]:
+        """Return records that are here, or come while waiting; [] also after a rebalance."""
+        if self._fetching is None and self._assigned:
+            records = await self._buffered(max_records)
+            if records or wait_s <= 0:
+                return records
+            self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
+        waiting: list[asyncio.Future[Any]] = [self._news]
+        if self._fetching is not None:
+            waiting.append(self._fetching)
+        await asyncio.wait(waiting, timeout=max(0.0, wait_s), return_when=asyncio.FIRST_COMPLETED)
+        if self._fetching is None or not self._fetching.done():
+            return []
+        fetched, self._fetching = self._fetching.result(), None
+        return [record for number, record in fetched if number == self._number(record)]
+
+    async def _buffered(self, max_records: int) -> list[ConsumerRecord]:
+        """Return what was fetched ahead: first a fair share of every partition, then the rest.
+
+        Nothing in here waits, so no rebalance comes in between.
+        """
+        ready = [KafkaPartition(*where) for where in self._polled]
+        if not ready:
+            return []
+        self._turn = (self._turn + 1) % len(ready)
+        share = max(1, max_records // len(ready))
+        records: list[ConsumerRecord] = []
+        for where in ready[self._turn :] + ready[: self._turn]:
+            room = min(share, max_records - len(records))
+            if room:
+                batches = await self._consumer.getmany(where, timeout_ms=0, max_records=room)
+                records += batches.get(where, ())
+        if room := max_records - len(records):
+            batches = await self._consumer.getmany(*ready, timeout_ms=0, max_records=room)
+            records += itertools.chain.from_iterable(batches.values())
+        return records
+
+    async def _fetch(self, max_records: int, wait_s: float) -> list[_Fetched]:
+        """Wait for records, of the partitions that are ready now.
+
+        During a rebalance aiokafka waits on however long it takes: then poll does without, and a
+        later one has the result. Cancelling instead would leave aiokafka counting an unfinished
+        fetch, and never notice that nobody polls any more.
+        """
+        ready = [KafkaPartition(*where) for where in self._polled]
+        batches = await self._consumer.getmany(
+            *ready, timeout_ms=_ms(wait_s), max_records=max_records
+        )
+        records = itertools.chain.from_iterable(batches.values())
+        return [(self._number(record), record) for record in records]
+
+    def _number(self, record: ConsumerRecord) -> int:
+        owned = self._owned.get((record.topic, record.partition))
+        return owned.number if owned is not None else 0
+
+    def _delivery(self, record: ConsumerRecord) -> Delivery:
+        self._owned[record.topic, record.partition].undone.append(record.offset)
+        return Delivery(
+            record.topic[len(self._membership.prefix) :],
+            record.partition,
+            record.offset,
+            (record.key or b"").decode(errors="replace"),
+            record.value or b"",
+        )
+
+    async def _listen_for_life(self) -> None:
+        """Raise EventLogUnavailable when no broker has answered a fetch for long, nor does now."""
+        heard = 0
+        if self._assigned:
+            stamps = (self._consumer.last_poll_timestamp(KafkaPartition(*w)) for w in self._owned)
+            heard = max((stamp or 0 for stamp in stamps), default=0)
+        now_s = asyncio.get_running_loop().time()
+        if heard == self._heard and now_s - self._heard_at_s < _SILENCE_S:
+            return
+        if heard == self._heard:
+            await self._brokers.ping()
+        self._heard, self._heard_at_s = heard, now_s
+
+    async def _lag(self, where: TopicPartition, owned: _Owned) -> int:
+        partition = KafkaPartition(*where)
+        end = max(owned.end, self._consumer.last_stable_offset(partition) or 0)
+        # The position is past markers and what was rolled back, which nobody will commit.
+        position: int = await self._consumer.position(partition)
+        return len(owned.undone) + max(0, end - position)
+
+    # --- committing, leaving ----------------------------------------------------------------
+
+    def _holds(self, where: TopicPartition) -> bool:
+        owned = self._owned.get(where)
+        return owned is not None and owned.ready and owned.number == self._polled.get(where)
+
+    async def _commit_one(self, where: TopicPartition, part: Progress) -> bool:
+        """Return whether it is committed; if not, the partition is prepared anew."""
+        owned = self._owned[where]
+        owned.ready = False  # unless it is known to have come through
+        try:
+            async with self._brokers.within(
+                _COMMIT_TIMEOUT_S, f"committing {where[0]}[{where[1]}]"
+            ):
+                if part.outputs:
+                    await owned.transactor.commit(part.outputs, part.next_offset)
+                else:
+                    await self._consumer.commit({KafkaPartition(*where): part.next_offset})
+        except EventLogUnavailable as failure:
+            _log.warning("commit failed", topic=where[0], partition=where[1], why=str(failure))
+            return False
+        owned.ready = True
+        while owned.undone and owned.undone[0] < part.next_offset:
+            owned.undone.popleft()
+        return True
+
+    async def _leave(self) -> None:
+        if self._member is None or self._replaced:
+            return
+        request = StaticLeaveRequest(
+            self._membership.group, self._member[1], self._membership.instance
+        )
+        # A cluster that is away will miss our heartbeats.
+        with contextlib.suppress(EventLogUnavailable):
+            async with self._brokers.within(_LEAVE_TIMEOUT_S, "leaving the group"):
+                await self._brokers.until_done(
+                    lambda: self._brokers.ask_coordinator(GROUP, self._membership.group, request)
+                )
+
+
+def _member_of(consumer: AIOKafkaConsumer) -> tuple[int, str]:
+    """Return generation and id of the membership, which aiokafka keeps to itself."""
+    coordinator = consumer._coordinator  # noqa: SLF001
+    return coordinator.generation, coordinator.member_id
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
