@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
 import uvicorn
@@ -46,6 +46,7 @@ class Service(Protocol):
         """Return detail for the health page: plain values, or dataclasses of such."""
 
 
+@runtime_checkable
 class Dependency(Protocol):
     """A server that a service needs."""
 

@@ -29,7 +29,8 @@ from trinetra.site import Camera, FileSource, Site, load_site
 from trinetra.site.document import Document, Loc, Unreadable, decode_text, read_document
 from trinetra.site.schema import Topology
 from trinetra.values import Role
-from trinetra.wiring.platform import Platform, Playback, embedded
+from trinetra.wiring.assembly import Playback
+from trinetra.wiring.platform import Platform, embedded
 
 _Kind = TypeVar("_Kind")
 _Video = Annotated[

@@ -24,7 +24,8 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import Role
-from trinetra.wiring.platform import Platform, Playback, embedded
+from trinetra.wiring.assembly import Playback
+from trinetra.wiring.platform import Platform, embedded
 from trinetra.wiring.simulation import simulated, site_of
 
 _Once = Annotated[bool, typer.Option("--once", help="As fast as possible, every frame in order.")]

@@ -12,7 +12,8 @@ from trinetra.commands.display import print_summary
 from trinetra.commands.running import RunOptions, prepare_networks, run_platform
 from trinetra.settings import load_settings
 from trinetra.site import load_site
-from trinetra.wiring.platform import Platform, Playback, embedded
+from trinetra.wiring.assembly import Playback
+from trinetra.wiring.platform import Platform, embedded
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _Events = Annotated[

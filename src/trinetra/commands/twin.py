@@ -25,7 +25,7 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Behaviour, Scenario
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
-from trinetra.wiring.simulation import floor_plan, simulated, site_of
+from trinetra.wiring.simulation import cluster_twin, feed_cluster, floor_plan, simulated, site_of
 
 _SiteFile = Annotated[
     Path | None, typer.Option("--site", help="A site file; without one, a built-in shop.")
@@ -49,7 +49,11 @@ _Render = Annotated[
     typer.Option("--render", help="Draw what each camera sees, as films in this folder."),
 ]
 _Publish = Annotated[
-    bool, typer.Option("--publish", help="Feed the event log, and resolve and count in here.")
+    bool,
+    typer.Option(
+        "--publish",
+        help="Feed the event log: one in here, with a resolver, or the settings' Kafka.",
+    ),
 ]
 _LookAlikes = Annotated[
     float, typer.Option("--look-alikes", min=0, max=1, help="Share of people with another's face.")
@@ -88,14 +92,18 @@ def run(
     plan = floor_plan(loaded) if loaded else built_in_shop()
     behaviour = Behaviour(look_alike_share=look_alikes)
     scenario = Scenario(seed, shoppers_per_hour, hours, behaviour=behaviour)
-    model = Twin(plan, scenario)
+    settings = load_settings()
+    to_cluster = publish_events and settings.event_log != "memory"
+    model = cluster_twin(plan, scenario, settings) if to_cluster else Twin(plan, scenario)
     summary = summarise(model)
     if out:
         written = write(model, out)
         summary |= {"written_to": str(out), "events": written.events, "truths": written.truths}
     if render_to:
         summary["films"] = [str(path) for path in render(model.world, render_to)]
-    if publish_events:
+    if to_cluster:
+        asyncio.run(feed_cluster(model, loaded or site_of(plan), settings, factor))
+    elif publish_events:
         shop = loaded or site_of(plan)
         tally = asyncio.run(resolve(model, shop, factor))
         frames = sum(camera.frames_inferred for camera in tally.cameras.values())
@@ -150,7 +158,7 @@ async def resolve(model: Twin, site: Site, speed: float | None) -> Tally:
     """Publish a run into an event log in memory, and return what the services made of it."""
     with tempfile.TemporaryDirectory(prefix="trinetra-twin-") as folder:
         settings = load_settings().model_copy(
-            update={"data_dir": Path(folder), "gallery": "memory"}
+            update={"data_dir": Path(folder), "gallery": "memory", "store_url": None}
         )
         async with simulated(site, settings, model, speed=speed) as platform:
             await host(platform.services, stop=asyncio.Event(), drain_deadline_s=_PATIENCE_S)

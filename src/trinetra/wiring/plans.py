@@ -70,6 +70,7 @@ def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
             labels=frozenset(camera.labels),
             reads_faces=camera.reads_faces,
             min_face_px=site.policies.matching.min_face_px,
+            is_live=isinstance(camera.source, StreamSource),
         )
         for camera in site.cameras
     }

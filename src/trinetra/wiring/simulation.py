@@ -5,9 +5,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
+from trinetra.errors import ConfigurationError
 from trinetra.frames.connection import CameraState, CameraStatus
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Clock, EventLog
@@ -17,9 +21,11 @@ from trinetra.twin.emission import Arrival
 from trinetra.twin.layout import Distances, Sketch, gaps_m, lay_out
 from trinetra.twin.plan import FloorPlan, Line, Zone
 from trinetra.twin.run import Twin
+from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import publish
 from trinetra.values import CameraId, Instant, Role
 from trinetra.wiring import plans
+from trinetra.wiring.connections import open_log
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
 
 
@@ -101,10 +107,34 @@ async def simulated(
     clock = SystemClock()
     log = MemoryEventLog(clock)
     feed = TwinFeed(twin, log, clock, speed)
-    face = load_manifest().profile(settings.profile).face_embedder
+    declared = load_manifest().profile(settings.profile).face_embedder
+    # The twin's faces are no network's: they are kept apart from a real network's in the gallery.
+    face = msgspec.structs.replace(declared, version=twin.models["face_embed"])
     upstream = Upstream((feed,), feed.status, log, clock)
     async with downstream_of(upstream, site, settings, face, events_path) as platform:
         yield platform
+
+
+def cluster_twin(plan: FloorPlan, scenario: Scenario, settings: Settings) -> Twin:
+    """Return a twin whose faces the resolvers of a cluster take for those of their own network.
+
+    Raises ConfigurationError without a namespace: simulated people must not come into the gallery
+    and the figures of a real shop.
+    """
+    if not settings.namespace:
+        raise ConfigurationError(
+            "a twin would put its people among the real ones: set TRINETRA_NAMESPACE, here and for "
+            "the services that are to read it"
+        )
+    models = load_manifest().profile(settings.profile).models
+    return Twin(plan, scenario, {model.task: model.version for model in models})
+
+
+async def feed_cluster(twin: Twin, site: Site, settings: Settings, speed: float | None) -> None:
+    """Publish a run into the event log that the settings name, for services elsewhere."""
+    clock = SystemClock()
+    async with open_log(site, settings, clock) as log:
+        await publish(twin.arrivals(), log, clock, speed)
 
 
 def floor_plan(site: Site) -> FloorPlan:
@@ -134,33 +164,36 @@ def _distances(site: Site) -> Distances:
 
 def site_of(plan: FloorPlan) -> Site:
     """Return the site that a floor plan is, so that the services can run on it."""
+    return Site.model_validate(site_document(plan))
+
+
+def site_document(plan: FloorPlan) -> dict[str, Any]:
+    """Return what a site file would say of a floor plan."""
     gaps = gaps_m(plan)
     roles = {view.camera_id: view.role for view in plan.views}
     walked = {pair: m for pair, m in gaps.items() if Role.VEHICLE not in {roles[c] for c in pair}}
-    return Site.model_validate(
-        {
-            "site": plan.site_id,
-            "timezone": "UTC",
-            "cameras": [
-                {
-                    "id": view.camera_id,
-                    "role": view.role,
-                    "source": {"url": f"rtsp://127.0.0.1:8554/{view.camera_id}"},
-                    "fps": view.fps,
-                    "labels": sorted(view.labels),
-                    "reads_faces": view.reads_faces,
-                    "lines": [{"id": i.line_id, "a": i.a, "b": i.b} for i in view.lines],
-                    "zones": [
-                        {"id": z.zone_id, "kind": z.kind, "polygon": z.polygon} for z in view.zones
-                    ],
-                }
-                for view in plan.views
-            ],
-            "topology": {
-                "edges": [
-                    {"from": a, "to": b, "distance_m": m} for (a, b), m in walked.items() if m > 0
+    return {
+        "site": plan.site_id,
+        "timezone": "UTC",
+        "cameras": [
+            {
+                "id": view.camera_id,
+                "role": view.role,
+                "source": {"url": f"rtsp://127.0.0.1:8554/{view.camera_id}"},
+                "fps": view.fps,
+                "labels": sorted(view.labels),
+                "reads_faces": view.reads_faces,
+                "lines": [{"id": i.line_id, "a": i.a, "b": i.b} for i in view.lines],
+                "zones": [
+                    {"id": z.zone_id, "kind": z.kind, "polygon": z.polygon} for z in view.zones
                 ],
-                "overlaps": [pair for pair, m in walked.items() if m == 0],
-            },
-        }
-    )
+            }
+            for view in plan.views
+        ],
+        "topology": {
+            "edges": [
+                {"from": a, "to": b, "distance_m": m} for (a, b), m in walked.items() if m > 0
+            ],
+            "overlaps": [pair for pair, m in walked.items() if m == 0],
+        },
+    }

@@ -1,0 +1,109 @@
+"""``trinetra ingest|infer|resolve|insight``: one service as a process of its own."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.console import note
+from trinetra.commands.running import prepare_networks
+from trinetra.hosting import (
+    Opened,
+    PatientService,
+    health_app,
+    host,
+    ignore_signals,
+    serving,
+    stop_on_signals,
+)
+from trinetra.settings import Settings, load_settings
+from trinetra.site import load_site
+from trinetra.telemetry import configure_logging
+from trinetra.wiring import services
+from trinetra.wiring.networks import choose_profile
+
+_SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    for command in (ingest, infer, resolve, insight):
+        app.command(command.__name__)(command)
+
+
+def ingest(site: _SiteFile) -> None:
+    """Read the cameras into the frame buffer (one process of a cluster)."""
+    loaded, settings = load_site(site, os.environ), load_settings()
+    begun = datetime.now(UTC)
+    _serve(
+        "stream-ingestor",
+        lambda: services.ingest(loaded, settings, os.environ, begun),
+        settings,
+        settings.ingest_port,
+    )
+
+
+def infer(site: _SiteFile) -> None:
+    """Turn buffered frames into detections (one process of a cluster)."""
+    loaded, settings = load_site(site, os.environ), load_settings()
+    networks = prepare_networks(settings)
+    _serve(
+        "inference-worker",
+        lambda: services.infer(loaded, settings, networks),
+        settings,
+        settings.infer_port,
+    )
+
+
+def resolve(site: _SiteFile) -> None:
+    """Turn detections into identities (one process of a cluster)."""
+    loaded, settings = load_site(site, os.environ), load_settings()
+    model = choose_profile(settings).face_embedder
+    _serve(
+        "identity-resolver",
+        lambda: services.resolve(loaded, settings, model),
+        settings,
+        settings.resolve_port,
+    )
+
+
+def insight(site: _SiteFile) -> None:
+    """Turn identities into insights (one process of a cluster)."""
+    loaded, settings = load_site(site, os.environ), load_settings()
+    _serve(
+        "insight-engine",
+        lambda: services.insight(loaded, settings),
+        settings,
+        settings.insight_port,
+    )
+
+
+def _serve(
+    name: str,
+    opening: Callable[[], AbstractAsyncContextManager[Opened]],
+    settings: Settings,
+    port: int,
+) -> None:
+    """Run one service, with its health page, until it ends or a signal stops it."""
+    configure_logging(as_json=settings.log_json, level=settings.log_level)
+    service = PatientService(name, opening, SystemClock())
+    try:
+        asyncio.run(_host(service, settings, port))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        ignore_signals()  # what is left is to tidy up, which nobody has to wait for
+
+
+async def _host(service: PatientService, settings: Settings, port: int) -> None:
+    app = health_app([service], dependencies=lambda: service.dependencies)
+    with stop_on_signals() as stop:
+        async with serving(app, address=settings.host, port=port) as bound:
+            note(f"{service.name}: http://{settings.host}:{bound} has /health/ready and /metrics")
+            await host([service], stop=stop, drain_deadline_s=settings.drain_deadline_s)

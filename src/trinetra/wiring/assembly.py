@@ -1,0 +1,114 @@
+"""Services from ports: the same for one process and for many."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from trinetra.adapters.sources import open_source
+from trinetra.detections.batching import BatchPolicy
+from trinetra.detections.quality import QualityPolicy
+from trinetra.detections.service import InferenceWorker, WorkerPolicy
+from trinetra.frames.service import StreamIngestor
+from trinetra.identities.recognition import Recogniser
+from trinetra.identities.service import IdentityResolver
+from trinetra.insights.service import InsightEngine
+from trinetra.models.manifest import FaceEmbedderModel
+from trinetra.ports import Clock, EventLog, FrameBuffer, FrameSource, Gallery, InsightStore
+from trinetra.settings import Settings
+from trinetra.site import Site
+from trinetra.values import CameraId, Instant
+from trinetra.wiring import plans
+from trinetra.wiring.networks import Networks
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """How recordings are played: when they count as begun, and whether as fast as possible."""
+
+    started_at: Mapping[CameraId, Instant]
+    in_step: bool = False
+
+
+def ingestor(
+    site: Site,
+    buffer: FrameBuffer,
+    clock: Clock,
+    playback: Playback,
+    environ: Mapping[str, str],
+) -> StreamIngestor:
+    """Return the stream-ingestor of every camera of the site. Raises ConfigurationError."""
+    specs = {
+        camera.camera_id: plans.source_spec(camera, environ, playback.started_at[camera.camera_id])
+        for camera in site.cameras
+    }
+
+    def source_of(camera_id: CameraId) -> FrameSource:
+        return open_source(specs[camera_id], clock)
+
+    cameras = [plans.ingest_plan(camera, in_step=playback.in_step) for camera in site.cameras]
+    return StreamIngestor(cameras, source_of, buffer, clock)
+
+
+def worker(
+    site: Site,
+    settings: Settings,
+    networks: Networks,
+    buffer: FrameBuffer,
+    log: EventLog,
+    clock: Clock,
+) -> InferenceWorker:
+    """Return an inference-worker with the given networks."""
+    batch = BatchPolicy(settings.batch_max_frames, settings.batch_window_ms / 1000)
+    return InferenceWorker(
+        site.site_id,
+        buffer,
+        log,
+        networks.lanes,
+        plans.detection_plans(site),
+        clock,
+        WorkerPolicy(batch=batch, max_age_s=settings.frame_max_age_s),
+        models=networks.versions,
+        quality=QualityPolicy(min_total=site.policies.matching.min_quality),
+    )
+
+
+def resolver(
+    site: Site,
+    settings: Settings,
+    model: FaceEmbedderModel,
+    gallery: Gallery,
+    log: EventLog,
+    clock: Clock,
+) -> IdentityResolver:
+    """Return an identity-resolver for faces of the given model."""
+    recogniser = Recogniser(
+        site_id=site.site_id,
+        gallery=gallery,
+        registry=plans.registry(site),
+        graph=plans.site_graph(site),
+        clock=clock,
+        model=model.version,
+        dimension=model.dimension,
+        policy=plans.recognition_policy(site, model.calibration),
+    )
+    policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
+    return IdentityResolver(log, recogniser, policy)
+
+
+def engine(
+    site: Site, settings: Settings, log: EventLog, store: InsightStore, clock: Clock
+) -> InsightEngine:
+    """Return an insight-engine."""
+    return InsightEngine(
+        site.site_id,
+        log,
+        store,
+        plans.insight_plans(site),
+        plans.insight_policy(site),
+        clock=clock,
+        concludes_at_stop=ends_with_process(settings),
+    )
+
+
+def ends_with_process(settings: Settings) -> bool:
+    """Return whether nobody can go on with the state of this process when it stops."""
+    return settings.event_log == "memory"

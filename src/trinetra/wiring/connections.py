@@ -1,0 +1,130 @@
+"""From settings to open adapters: what the services of every mode are built on."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from trinetra.adapters.edge_gallery import EdgeGallery
+from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
+from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.qdrant_server import QdrantGallery
+from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.adapters.spool import SpoolingEventLog
+from trinetra.adapters.sql import SqlInsightStore
+from trinetra.errors import ConfigurationError
+from trinetra.models.manifest import FaceEmbedderModel
+from trinetra.ports import Clock, EventLog, FrameBuffer, Gallery, InsightStore
+from trinetra.settings import Settings
+from trinetra.site import Site
+
+WORKERS = "inference-workers"
+_MB = 1 << 20
+
+
+@asynccontextmanager
+async def open_buffer(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[FrameBuffer]:
+    """Open the frame buffer. Raises BufferUnavailable or ConfigurationError."""
+    if settings.frame_buffer == "memory":
+        yield MemoryFrameBuffer(MemoryFrameStreams(clock), WORKERS, settings.instance)
+        return
+    async with RedisFrameBuffer.open(
+        settings.redis_url.get_secret_value(),
+        group=WORKERS,
+        consumer=settings.instance,
+        site_id=site.site_id,
+        cameras=[camera.camera_id for camera in site.cameras],
+        clock=clock,
+        namespace=settings.namespace,
+    ) as buffer:
+        yield buffer
+
+
+@asynccontextmanager
+async def open_log(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[EventLog]:
+    """Open the event log. Raises EventLogUnavailable or ConfigurationError."""
+    if settings.event_log == "memory":
+        yield MemoryEventLog(clock)
+        return
+    async with KafkaEventLog.open(
+        kafka_connection(settings),
+        instance=settings.instance,
+        site_id=site.site_id,
+        clock=clock,
+        namespace=settings.namespace,
+    ) as log:
+        yield log
+
+
+@asynccontextmanager
+async def spooling(log: EventLog, settings: Settings, clock: Clock) -> AsyncIterator[EventLog]:
+    """Put a spool before a log that may be away; one in this process never is."""
+    if settings.event_log == "memory":
+        yield log
+        return
+    folder = settings.data_dir / "spool" / settings.instance
+    limit = settings.spool_max_mb * _MB
+    async with SpoolingEventLog.open(log, folder, max_bytes=limit, clock=clock) as spool:
+        yield spool
+
+
+@asynccontextmanager
+async def open_gallery(settings: Settings, model: FaceEmbedderModel) -> AsyncIterator[Gallery]:
+    """Open the gallery of one embedding model. Raises GalleryUnavailable or ConfigurationError."""
+    if settings.gallery == "memory":
+        yield MemoryGallery(model.dimension)
+        return
+    version, dimension = model.version, model.dimension
+    async with AsyncExitStack() as stack:
+        if settings.gallery == "edge":
+            folder = settings.data_dir / "gallery"
+            opening = EdgeGallery.open(folder, model_version=version, dimension=dimension)
+            yield await stack.enter_async_context(opening)
+        else:
+            secret = settings.qdrant_api_key
+            server = QdrantGallery.open(
+                settings.qdrant_url,
+                api_key=secret.get_secret_value() if secret else None,
+                model_version=version,
+                dimension=dimension,
+                namespace=settings.namespace,
+            )
+            yield await stack.enter_async_context(server)
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[InsightStore]:
+    """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
+    url = settings.store_url
+    default = f"sqlite:///{settings.data_dir / 'insights.db'}"
+    async with SqlInsightStore.open(url.get_secret_value() if url else default) as store:
+        yield store
+
+
+def kafka_connection(settings: Settings) -> KafkaConnection:
+    """Return where Kafka is and how one logs in there."""
+    secret = settings.kafka_password
+    return KafkaConnection(
+        servers=settings.kafka_servers,
+        security=settings.kafka_security,
+        mechanism=settings.kafka_sasl_mechanism,
+        user=settings.kafka_user,
+        password=secret.get_secret_value() if secret else None,
+        ca_file=settings.kafka_ca_file,
+        cert_file=settings.kafka_cert_file,
+        key_file=settings.kafka_key_file,
+    )
+
+
+def need_shared(settings: Settings, service: str, *fields: str) -> None:
+    """Refuse adapters in memory for a service that meets others in them.
+
+    Raises ConfigurationError naming the variables to set.
+    """
+    servers = {"frame_buffer": "redis", "event_log": "kafka", "gallery": "edge or qdrant"}
+    private = [field for field in fields if getattr(settings, field) == "memory"]
+    if private:
+        wanted = ", ".join(f"TRINETRA_{f.upper()}={servers[f]}" for f in private)
+        raise ConfigurationError(
+            f"{service} runs beside other processes and must share with them: set {wanted} "
+            "(or run everything in one process: trinetra run SITE)"
+        )
