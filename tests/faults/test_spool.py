@@ -64,14 +64,13 @@ def assert_nothing_lost_or_overtaken(
     assert lost == []
 
 
+APPEND = st.tuples(st.just("append"), st.lists(st.sampled_from(KEYS), min_size=1, max_size=6))
+KILL = st.tuples(st.just("kill"), st.tuples(st.integers(0, 60), st.booleans()))
+FALL, RISE, EMPTY = (st.tuples(st.just(what), st.none()) for what in ("fall", "rise", "empty"))
+OUTAGE = st.tuples(FALL, APPEND, RISE, APPEND)
 STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("append"), st.lists(st.sampled_from(KEYS), min_size=1, max_size=6)),
-        st.tuples(st.sampled_from(["fall", "rise", "empty"]), st.none()),
-        st.tuples(st.just("kill"), st.tuples(st.integers(0, 60), st.booleans())),
-    ),
-    max_size=25,
-)
+    st.one_of(OUTAGE, st.tuples(st.one_of(APPEND, FALL, RISE, EMPTY, KILL))), max_size=20
+).map(lambda groups: [step for group in groups for step in group])
 
 
 class Run:
