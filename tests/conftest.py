@@ -19,6 +19,13 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
+_REQUIRE_SERVERS = "TRINETRA_TEST_REQUIRE_SERVERS"
+_MARKERS = {
+    "redis_url": "redis",
+    "redis_binary": "redis",
+    "kafka_servers": "kafka",
+    "kafka_program": "kafka",
+}
 _ABSENT = pytest.StashKey[dict[str, str]]()
 """Servers that tests asked for in vain, and why they were not to be had."""
 
@@ -50,14 +57,14 @@ def models_dir() -> Path:
 
 def _absent(config: pytest.Config, server: str, reason: ServerMissing) -> NoReturn:
     config.stash.setdefault(_ABSENT, {})[server] = str(reason)
-    unavailable(str(reason), "TRINETRA_TEST_REQUIRE_SERVERS")
+    unavailable(str(reason), _REQUIRE_SERVERS)
 
 
 @pytest.fixture(scope="session")
 def redis_binary(pytestconfig: pytest.Config) -> Path:
     """Return a Redis server program; skip the test where there is none."""
     try:
-        return find_redis()
+        return find_redis(require_real=bool(os.environ.get(_REQUIRE_SERVERS)))
     except ServerMissing as reason:
         _absent(pytestconfig, "Redis", reason)
 
@@ -72,18 +79,28 @@ def kafka_program(pytestconfig: pytest.Config) -> KafkaProgram:
 
 
 @pytest.fixture(scope="session")
-def redis_url(redis_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def redis_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Return the URL of the run's Redis; whoever uses it keeps to names of their own."""
-    with RedisServer(tmp_path_factory.mktemp("redis"), binary=redis_binary) as server:
+    if given := os.environ.get("TRINETRA_TEST_REDIS_URL"):
+        yield given
+        return
+    binary = request.getfixturevalue("redis_binary")
+    with RedisServer(tmp_path_factory.mktemp("redis"), binary=binary) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
 def kafka_servers(
-    kafka_program: KafkaProgram, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Return ``host:port`` of the run's Kafka; whoever uses it keeps to names of their own."""
-    with KafkaBroker(tmp_path_factory.mktemp("kafka"), kafka_program) as broker:
+    if given := os.environ.get("TRINETRA_TEST_KAFKA_SERVERS"):
+        yield given
+        return
+    program = request.getfixturevalue("kafka_program")
+    with KafkaBroker(tmp_path_factory.mktemp("kafka"), program) as broker:
         yield broker.address
 
 
@@ -99,6 +116,13 @@ def kafka_broker(kafka_program: KafkaProgram, tmp_path: Path) -> Iterator[KafkaB
     """Return a Kafka of the test's own, which it may kill."""
     with KafkaBroker(tmp_path / "kafka", kafka_program) as broker:
         yield broker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for a server, so that ``-m "not kafka"`` leaves it out."""
+    for item in items:
+        for fixture in _MARKERS.keys() & getattr(item, "fixturenames", ()):
+            item.add_marker(_MARKERS[fixture])
 
 
 def pytest_terminal_summary(

@@ -32,7 +32,6 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
-@pytest.mark.redis
 def test_a_redis_answers_when_its_start_returns_and_is_gone_after_its_stop(
     redis_binary: Path, tmp_path: Path
 ) -> None:
@@ -44,7 +43,6 @@ def test_a_redis_answers_when_its_start_returns_and_is_gone_after_its_stop(
     assert not server.answers()
 
 
-@pytest.mark.redis
 def test_a_killed_redis_comes_back_on_the_same_port_without_its_pictures(
     redis_server: RedisServer,
 ) -> None:
@@ -58,7 +56,6 @@ def test_a_killed_redis_comes_back_on_the_same_port_without_its_pictures(
     assert not list(redis_server.folder.glob("*.rdb"))
 
 
-@pytest.mark.redis
 def test_a_suspended_redis_keeps_its_connections_and_goes_on_when_it_is_resumed(
     redis_server: RedisServer,
 ) -> None:
@@ -70,7 +67,6 @@ def test_a_suspended_redis_keeps_its_connections_and_goes_on_when_it_is_resumed(
         assert redis.get("kept") == b"here"
 
 
-@pytest.mark.redis
 def test_a_suspended_redis_can_be_stopped(redis_server: RedisServer) -> None:
     redis_server.suspend()
     assert redis_server.stop() == 0
@@ -93,7 +89,6 @@ def test_a_server_that_ends_at_once_says_so_with_the_end_of_its_log(tmp_path: Pa
     assert server.pid is None
 
 
-@pytest.mark.redis
 def test_a_server_is_not_started_twice(redis_server: RedisServer) -> None:
     with pytest.raises(ServerFailed, match="runs already"):
         redis_server.start()
@@ -112,7 +107,6 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.redis
 @pytest.mark.skipif(not Path("/usr/bin/setpriv").exists(), reason="util-linux has no setpriv here")
 def test_a_server_outlives_the_thread_that_started_it_but_dies_with_a_killed_process(
     redis_binary: Path, tmp_path: Path
@@ -203,7 +197,6 @@ async def create(broker: KafkaBroker, topic: str) -> None:
         await admin.close()
 
 
-@pytest.mark.kafka
 async def test_a_killed_kafka_comes_back_on_the_same_port_with_what_it_had_acknowledged(
     kafka_broker: KafkaBroker,
 ) -> None:
@@ -213,7 +206,6 @@ async def test_a_killed_kafka_comes_back_on_the_same_port_with_what_it_had_ackno
     assert await kept(kafka_broker.address, "kept", 2) == [b"one", b"two"]
 
 
-@pytest.mark.kafka
 async def test_topics_are_not_made_by_asking_for_them(kafka_servers: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     await admin.start()
@@ -226,7 +218,6 @@ async def test_topics_are_not_made_by_asking_for_them(kafka_servers: str) -> Non
         await admin.close()
 
 
-@pytest.mark.kafka
 async def test_a_kafka_behind_a_proxy_sends_its_clients_back_to_the_proxy(
     kafka_program: KafkaProgram, tmp_path: Path
 ) -> None:
@@ -240,7 +231,6 @@ async def test_a_kafka_behind_a_proxy_sends_its_clients_back_to_the_proxy(
             assert proxy.forwarded[Way.REPLIES] > 100_000
 
 
-@pytest.mark.kafka
 def test_a_kafka_with_a_wrong_setting_says_what_is_wrong(
     kafka_program: KafkaProgram, tmp_path: Path
 ) -> None:
