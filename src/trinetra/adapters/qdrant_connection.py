@@ -189,9 +189,11 @@ class GuardedCalls:
 
     def _failure(self, what: str, cause: Exception) -> TrinetraError:
         detail = _detail(cause)
-        if "No space left" in detail:
+        if _is_disk_full(cause):
             self._breaker.succeeded()
-            return StorageFull(f"the disk of the gallery {self._where} is full: {detail}")
+            return StorageFull(
+                f"the disk of the gallery {self._where} is full: {detail}; free some space there"
+            )
         if _is_transient(cause):
             return self._away(f"failed at {what}: {detail}")
         self._breaker.succeeded()
@@ -215,8 +217,12 @@ def _code(cause: Exception) -> grpc.StatusCode | None:
 def _is_transient(cause: Exception) -> bool:
     """Return whether the same call may succeed in a moment."""
     if isinstance(cause, grpc.aio.AioRpcError):
-        return cause.code() in _TRANSIENT
+        return cause.code() in _TRANSIENT and not _is_disk_full(cause)
     return not isinstance(cause, ValueError)
+
+
+def _is_disk_full(cause: Exception) -> bool:
+    return "No space left" in _detail(cause)  # the server has no code for it
 
 
 def _detail(cause: Exception) -> str:

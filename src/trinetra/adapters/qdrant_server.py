@@ -66,7 +66,7 @@ class QdrantGallery:
         where: str = "in this process",
     ) -> None:
         self._client = client
-        self._collection = collection
+        self.collection = collection
         self._dimension = dimension
         self._tuning = tuning or ServerTuning()
         self._patience = patience or ServerPatience()
@@ -120,7 +120,7 @@ class QdrantGallery:
         found = await self._call(
             "a search",
             self._patience.search_s,
-            lambda: self._client.query_batch_points(self._collection, requests),
+            lambda: self._client.query_batch_points(self.collection, requests),
         )
         return [[self._match(point) for point in response.points] for response in found]
 
@@ -170,7 +170,7 @@ class QdrantGallery:
         await self._call(
             "an upsert",
             self._patience.write_s,
-            lambda: self._client.upsert(self._collection, points, wait=True),
+            lambda: self._client.upsert(self.collection, points, wait=True),
         )
 
     async def _delete(self, condition: models.FieldCondition) -> int:
@@ -181,7 +181,7 @@ class QdrantGallery:
             await self._call(
                 "a delete",
                 self._patience.write_s,
-                lambda: self._client.delete(self._collection, selector, wait=True),
+                lambda: self._client.delete(self.collection, selector, wait=True),
             )
         return number
 
@@ -189,7 +189,7 @@ class QdrantGallery:
         counted = await self._call(
             "a count",
             self._patience.write_s,
-            lambda: self._client.count(self._collection, count_filter=condition, exact=True),
+            lambda: self._client.count(self.collection, count_filter=condition, exact=True),
         )
         return counted.count
 
@@ -200,7 +200,7 @@ class QdrantGallery:
             "a read",
             self._patience.write_s,
             lambda: self._client.scroll(
-                self._collection, limit=limit, offset=start, with_payload=True, with_vectors=True
+                self.collection, limit=limit, offset=start, with_payload=True, with_vectors=True
             ),
         )
 
@@ -218,7 +218,7 @@ class QdrantGallery:
 
     def _foreign(self, where: models.ExtendedPointId) -> ConfigurationError:
         return ConfigurationError(
-            f"the point {where} in the collection {self._collection} of {self._where} is none of "
+            f"the point {where} in the collection {self.collection} of {self._where} is none of "
             "TRINETRA's; remove it, or set a TRINETRA_NAMESPACE of your own"
         )
 
@@ -243,7 +243,7 @@ class QdrantGallery:
                 "the first call",
                 self._patience.prepare_s,
                 lambda: prepare(
-                    self._client, self._collection, self._dimension, self._tuning, self._where
+                    self._client, self.collection, self._dimension, self._tuning, self._where
                 ),
             )
         except Denied as cause:
