@@ -1,0 +1,281 @@
+"""Several resolvers over one log and one gallery, killed and replaced as a test likes.
+
+Nothing here knows real time: members take turns in one event loop, so a seed always gives the same
+interleaving.
+"""
+
+import asyncio
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.errors import GalleryUnavailable
+from trinetra.events.codec import decode
+from trinetra.events.schema import AnyEvent, DetectionEvent
+from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
+from trinetra.identities.ordering import ReorderWindow, Slot
+from trinetra.identities.recognition import Recogniser
+from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.service import IdentityResolver, ResolverPolicy
+from trinetra.identities.topology import SiteGraph
+from trinetra.ports import (
+    Clock,
+    Delivery,
+    EventLog,
+    Gallery,
+    Progress,
+    Record,
+    Subscription,
+    TopicPartition,
+)
+from trinetra.twin.emission import Arrival
+from trinetra.twin.run import Twin
+from trinetra.twin.scenario import Scenario, Sensing
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import (
+    EPOCH,
+    CameraId,
+    CustomerId,
+    Embedding,
+    GalleryEntry,
+    GalleryMatch,
+    Instant,
+    SiteId,
+)
+
+MODEL, DIMENSION = "twin@1", 512
+POLICY = ResolverPolicy(ends_tracks_at_stop=False)
+_TICK_US = 100_000
+
+
+class TurnClock:
+    """Time that never passes: to sleep is to let everybody else have a turn."""
+
+    def now(self) -> Instant:
+        return EPOCH
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+@dataclass
+class InterruptibleGallery:
+    """A real gallery; a member may be killed before and after everything it does there."""
+
+    inner: Gallery
+    broken: bool = False
+
+    async def _turn(self) -> None:
+        await asyncio.sleep(0)
+        if self.broken:
+            raise GalleryUnavailable("the gallery was switched off by the test")
+
+    async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
+        await self._turn()
+        found = await self.inner.search(embeddings, k)
+        await asyncio.sleep(0)
+        return found
+
+    async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
+        await self._turn()
+        await self.inner.upsert(entries)
+        await asyncio.sleep(0)
+
+    async def delete(self, customer_id: CustomerId) -> int:
+        await self._turn()
+        return await self.inner.delete(customer_id)
+
+    async def delete_expired(self, now: Instant) -> int:
+        await self._turn()
+        return await self.inner.delete_expired(now)
+
+    async def count(self) -> int:
+        await self._turn()
+        return await self.inner.count()
+
+
+@dataclass
+class InterruptibleLog:
+    """A real log; a member may be killed before and after every commit and restoration."""
+
+    inner: EventLog
+
+    async def append(self, records: Sequence[Record]) -> None:
+        await self.inner.append(records)
+
+    async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
+        return InterruptibleSubscription(await self.inner.subscribe(topics, group))
+
+    async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
+        await asyncio.sleep(0)
+        values = await self.inner.latest(topic, partition)
+        await asyncio.sleep(0)
+        return values
+
+
+@dataclass
+class InterruptibleSubscription:
+    inner: Subscription
+
+    async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
+        return await self.inner.poll(max_records=max_records, wait_s=wait_s)
+
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        return self.inner.assignment()
+
+    async def commit(self, progress: Sequence[Progress]) -> None:
+        await asyncio.sleep(0)
+        await self.inner.commit(progress)
+        await asyncio.sleep(0)
+
+    async def lag(self) -> int:
+        return await self.inner.lag()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@dataclass
+class Fleet:
+    """The members of a resolver group, with what they share.
+
+    They share a registry too, as if each had mirrored the others' sightings.
+    """
+
+    site_id: SiteId
+    log: EventLog = field(default_factory=lambda: memory_log(TurnClock()))
+    gallery: InterruptibleGallery = field(
+        default_factory=lambda: InterruptibleGallery(MemoryGallery(DIMENSION))
+    )
+    graph: SiteGraph = field(default_factory=SiteGraph)
+    clock: Clock = field(default_factory=TurnClock)
+    registry: ActiveRegistry = field(default_factory=ActiveRegistry)
+    policy: ResolverPolicy = POLICY
+    model: str = MODEL
+    members: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def resolver(self) -> IdentityResolver:
+        recogniser = Recogniser(
+            site_id=self.site_id,
+            gallery=self.gallery,
+            registry=self.registry,
+            graph=self.graph,
+            clock=self.clock,
+            model=self.model,
+            dimension=DIMENSION,
+        )
+        return IdentityResolver(InterruptibleLog(self.log), recogniser, self.policy)
+
+    def join(self) -> None:
+        self.members.append(asyncio.create_task(self.resolver().run(asyncio.Event())))
+
+    async def kill(self, index: int) -> None:
+        """End a member where it stands: what it has not committed was never done."""
+        member = self.members.pop(index)
+        member.cancel()
+        await asyncio.gather(member, return_exceptions=True)
+
+    async def kill_all(self) -> None:
+        while self.members:
+            await self.kill(0)
+
+    def check(self) -> None:
+        """Raise what a member has died of by itself."""
+        for member in self.members:
+            if member.done():
+                member.result()
+
+
+def memory_log(clock: Clock) -> MemoryEventLog:
+    return MemoryEventLog(clock, keep_records=10**6, max_records=10**6)
+
+
+@dataclass
+class Reader:
+    """Everything the resolvers have said so far, by camera, in order, as bytes."""
+
+    subscription: Subscription
+    said: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    tracks: int = 0
+
+    @classmethod
+    async def on(cls, log: EventLog, group: str = "test") -> "Reader":
+        return cls(await log.subscribe([IDENTITIES, ALERTS], group))
+
+    async def read(self, wait_s: float = 0) -> None:
+        got = await self.subscription.poll(max_records=10_000, wait_s=wait_s)
+        for delivery in got:
+            self.said[f"{delivery.topic}/{delivery.key}"].append(delivery.value)
+            self.tracks += b'"type":"tracks"' in delivery.value
+
+    def events(self) -> list[AnyEvent]:
+        return [decode(value) for values in self.said.values() for value in values]
+
+
+def twin_stream(seed: int, *, shoppers_per_hour: float, hours: float) -> list[Arrival]:
+    """Return what a twin's cameras tell, shuffled by up to the span that resolvers wait."""
+    sensing = Sensing(late_share=0.05, late_mean_s=0.2, max_delay_s=0.8)
+    scenario = Scenario(seed, shoppers_per_hour, hours, sensing=sensing)
+    return list(Twin(built_in_shop(), scenario).arrivals())
+
+
+def ticks(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+    """Yield events in twinklings of the stream's time."""
+    for _, group in itertools.groupby(arrivals, key=lambda a: a.at_us // _TICK_US):
+        yield list(group)
+
+
+@dataclass
+class Expectation:
+    """How many frames must be resolved by now: those that do not wait for one before them."""
+
+    windows: dict[CameraId, ReorderWindow[None]] = field(default_factory=dict)
+    released: int = 0
+
+    def add(self, arrivals: Iterable[Arrival]) -> int:
+        for arrival in arrivals:
+            event = decode(arrival.payload)
+            assert isinstance(event, DetectionEvent)
+            window = self.windows.setdefault(event.camera_id, ReorderWindow(*POLICY.window))
+            window.admit(Slot(event.frame_seq, event.captured_at, None))
+        for window in self.windows.values():
+            self.released += len(list(window.release()))
+        return self.released
+
+
+async def play(
+    fleet: Fleet, arrivals: Iterable[Arrival], random: Random | None = None, kill_share: float = 0.1
+) -> Reader:
+    """Feed the fleet tick by tick until each is resolved; with ``random``, kill and replace.
+
+    A tick is fed when the one before is done, so that cameras keep in step as they do in life.
+    """
+    reader, expected = await Reader.on(fleet.log), Expectation()
+    fleet.join()
+    for tick in ticks(arrivals):
+        await fleet.log.append([Record(DETECTIONS, a.camera_id, a.payload) for a in tick])
+        due = expected.add(tick)
+        while reader.tracks < due:
+            await asyncio.sleep(0)
+            fleet.check()
+            if random is not None and random.random() < kill_share:
+                await _shake(fleet, random)
+            await reader.read()
+    await fleet.kill_all()
+    await reader.read()
+    return reader
+
+
+async def _shake(fleet: Fleet, random: Random) -> None:
+    """Kill a member, replace one, or let one more join; there is always one, at most three."""
+    if random.random() < 0.6 or len(fleet.members) == 3:
+        await fleet.kill(random.randrange(len(fleet.members)))
+    if not fleet.members or random.random() < 0.6:
+        fleet.join()

@@ -1,0 +1,29 @@
+"""Resolvers that are killed at any moment say, together, exactly what one that lives on says."""
+
+from random import Random
+
+import pytest
+from tests.faults.resolvers import Fleet, play, twin_stream
+
+from trinetra.events.schema import IdentityEvent
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import SiteId
+from trinetra.wiring import plans
+from trinetra.wiring.simulation import site_of
+
+SITE = site_of(built_in_shop())
+STREAM = twin_stream(3, shoppers_per_hour=240.0, hours=0.025)
+
+
+def fleet() -> Fleet:
+    return Fleet(SiteId(SITE.site_id), graph=plans.site_graph(SITE))
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_members_killed_and_replaced_say_what_one_undisturbed_says(seed: int) -> None:
+    undisturbed = await play(fleet(), STREAM)
+    shaken = fleet()
+    reader = await play(shaken, STREAM, Random(seed))
+    for camera in undisturbed.said.keys() | reader.said.keys():
+        assert reader.said[camera] == undisturbed.said[camera]
+    assert any(isinstance(e, IdentityEvent) and e.status == "new" for e in reader.events())
