@@ -1,12 +1,14 @@
 """What every event log promises."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import chain, repeat
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.servers.kafka_logs import kafka_log
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
@@ -17,11 +19,18 @@ from trinetra.ports import Delivery, EventLog, Progress, Record, Subscription
 SOURCE = Topic("test.source", 8)
 SINK = Topic("test.sink", 3)
 STATE = Topic("test.state", 8, compacted=True)
+TOPICS = (SOURCE, SINK, STATE, DETECTIONS, IDENTITIES)
+QUIET_S = 0.3  # long enough for a record that should not be there to arrive on loopback
 
 
-@pytest.fixture(params=["memory"])
-async def log(request: pytest.FixtureRequest) -> EventLog:
-    return MemoryEventLog(SystemClock())
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+    if request.param == "memory":
+        yield MemoryEventLog(SystemClock())
+        return
+    servers = request.getfixturevalue("kafka_servers")
+    async with kafka_log(servers, TOPICS, namespace=uuid4().hex) as log:
+        yield log
 
 
 def records(topic: Topic, *pairs: tuple[str, int]) -> list[Record]:
@@ -33,6 +42,14 @@ async def take(subscription: Subscription, count: int) -> list[Delivery]:
     got: list[Delivery] = []
     while len(got) < count:
         got += await subscription.poll(max_records=100, wait_s=1)
+    return got
+
+
+async def next_batch(subscription: Subscription, max_records: int) -> list[Delivery]:
+    """Poll until something came, or nothing is left that is not committed."""
+    got = await subscription.poll(max_records=max_records, wait_s=0)
+    while not got and await subscription.lag():
+        got = await subscription.poll(max_records=max_records, wait_s=0.1)
     return got
 
 
@@ -81,10 +98,12 @@ async def test_groups_do_not_disturb_each_other(log: EventLog) -> None:
 async def test_members_of_a_group_share_the_partitions(log: EventLog) -> None:
     one, two = await log.subscribe([SOURCE], "g"), await log.subscribe([SOURCE], "g")
     await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(64)]))
-    got_one, got_two = (
-        await one.poll(max_records=100, wait_s=0),
-        await two.poll(max_records=100, wait_s=0),
-    )
+    got_one, got_two = [], []
+    while len(got_one) + len(got_two) < 64:
+        got_one += await one.poll(max_records=100, wait_s=0.1)
+        got_two += await two.poll(max_records=100, wait_s=0.1)
+    assert got_one
+    assert got_two
     assert {d.partition for d in got_one}.isdisjoint({d.partition for d in got_two})
     assert sorted(int(d.value) for d in got_one + got_two) == list(range(64))
 
@@ -112,7 +131,7 @@ async def test_of_lost_partitions_nothing_is_committed_and_of_the_others_all(log
     kept = {p.where for p in read} - lost.value.partitions
     sink = await log.subscribe([SINK], "s")
     seen = await take(sink, len(kept))
-    seen += await sink.poll(max_records=10, wait_s=0)
+    seen += await sink.poll(max_records=10, wait_s=QUIET_S)
     assert sorted(int(d.value) for d in seen) == sorted(partition for _, partition in kept)
 
 
@@ -167,7 +186,7 @@ async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
 async def test_no_partition_starves_behind_a_busy_one(log: EventLog) -> None:
     await log.append(records(SOURCE, *[("busy", n) for n in range(500)]))
     await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(32)]))
-    got = await (await log.subscribe([SOURCE], "g")).poll(max_records=80, wait_s=0)
+    got = await next_batch(await log.subscribe([SOURCE], "g"), 80)
     assert {d.key for d in got} - {"busy"}
 
 
@@ -192,32 +211,63 @@ async def test_records_that_all_groups_finished_with_are_freed() -> None:
     assert [int(d.value) for d in await take(late, 3)] == [47, 48, 49]
 
 
-@given(
-    values=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 999)), max_size=40),
-    crashes=st.lists(st.integers(1, 9), max_size=8),
-)
+VALUES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 999)), max_size=40)
+CRASHES = st.lists(st.integers(1, 9), max_size=8)
+
+
+@given(values=VALUES, crashes=CRASHES)
 @settings(max_examples=60, deadline=None)
 async def test_reading_with_crashes_loses_and_doubles_no_output(
     values: list[tuple[str, int]], crashes: list[int]
 ) -> None:
-    log = MemoryEventLog(SystemClock())
+    await read_with_crashes(MemoryEventLog(SystemClock()), values, crashes)
+
+
+@pytest.mark.kafka
+@given(values=VALUES, crashes=CRASHES)
+@settings(max_examples=6, deadline=None)
+async def test_reading_kafka_with_crashes_loses_and_doubles_no_output(
+    kafka_servers: str, values: list[tuple[str, int]], crashes: list[int]
+) -> None:
+    async with kafka_log(kafka_servers, (SOURCE, SINK), namespace=uuid4().hex) as log:
+        await read_with_crashes(log, values, crashes)
+
+
+async def read_with_crashes(
+    log: EventLog, values: list[tuple[str, int]], crashes: list[int]
+) -> None:
     await log.append(records(SOURCE, *values))
     for batch in [*crashes, 1000]:
         reader = await log.subscribe([SOURCE], "g")
-        got = await reader.poll(max_records=batch, wait_s=0)
+        got = await next_batch(reader, batch)
         if batch % 2 == 0:  # this one crashes before it commits
             await reader.close()
-            await (reader := await log.subscribe([SOURCE], "g")).poll(max_records=batch, wait_s=0)
+            reader = await log.subscribe([SOURCE], "g")
+            await next_batch(reader, batch)
             got = []
-        copies = [Record(SINK, d.key, d.value) for d in got]
-        await reader.commit(after(got, copies))
+        await reader.commit(after_each(got))
         await reader.close()
     final = await log.subscribe([SOURCE], "g")
-    while got := await final.poll(max_records=100, wait_s=0):
-        await final.commit(after(got, [Record(SINK, d.key, d.value) for d in got]))
+    while got := await next_batch(final, 100):
+        await final.commit(after_each(got))
     sink = await log.subscribe([SINK], "check")
-    out = []
-    while got := await sink.poll(max_records=100, wait_s=0):
-        out += got
+    out = await take(sink, len(values))
+    out += await sink.poll(max_records=100, wait_s=0)
     for key in "abcdef":
         assert [int(d.value) for d in out if d.key == key] == [v for k, v in values if k == key]
+
+
+def after_each(deliveries: list[Delivery]) -> list[Progress]:
+    """Return progress past the deliveries; each partition's copies go with it."""
+    return [
+        Progress(
+            step.where,
+            step.next_offset,
+            [
+                Record(SINK, d.key, d.value)
+                for d in deliveries
+                if (d.topic, d.partition) == step.where
+            ],
+        )
+        for step in after(deliveries)
+    ]

@@ -314,7 +314,8 @@ class KafkaSubscription(ConsumerRebalanceListener):
         if self._fetching is None or not self._fetching.done():
             return []
         fetched, self._fetching = self._fetching.result(), None
-        return [record for number, record in fetched if number == self._number(record)]
+        records = [record for number, record in fetched if number == self._number(record)]
+        return records + await self._buffered(max_records - len(records))
 
     async def _buffered(self, max_records: int) -> list[ConsumerRecord]:
         """Return what was fetched ahead: first a fair share of every partition, then the rest.
@@ -322,7 +323,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         Nothing in here waits, so no rebalance comes in between.
         """
         ready = [KafkaPartition(*where) for where in self._polled]
-        if not ready:
+        if not ready or not self._assigned:
             return []
         self._turn = (self._turn + 1) % len(ready)
         share = max(1, max_records // len(ready))
@@ -338,16 +339,15 @@ class KafkaSubscription(ConsumerRebalanceListener):
         return records
 
     async def _fetch(self, max_records: int, wait_s: float) -> list[_Fetched]:
-        """Wait for records, of the partitions that are ready now.
+        """Wait for the first records of the partitions that are ready now.
 
         During a rebalance aiokafka waits on however long it takes: then poll does without, and a
         later one has the result. Cancelling instead would leave aiokafka counting an unfinished
         fetch, and never notice that nobody polls any more.
         """
         ready = [KafkaPartition(*where) for where in self._polled]
-        batches = await self._consumer.getmany(
-            *ready, timeout_ms=_ms(wait_s), max_records=max_records
-        )
+        share = max(1, max_records // max(1, len(ready)))
+        batches = await self._consumer.getmany(*ready, timeout_ms=_ms(wait_s), max_records=share)
         records = itertools.chain.from_iterable(batches.values())
         return [(self._number(record), record) for record in records]
 
