@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qdrant_client.models import PointStruct
 from tests.servers.qdrant_server import QdrantServer
 
 from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect

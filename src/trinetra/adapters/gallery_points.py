@@ -120,10 +120,10 @@ def point_of(payload: Mapping[str, Any] | None, vector: bytes) -> StoredPoint:
     )
 
 
-def gallery_match(entry_id: str, customer_id: str, kind: str, score: float) -> GalleryMatch:
+def gallery_match(entry_id: str, customer_id: str, kind: str, cosine: float) -> GalleryMatch:
     """Return a match; rounding in the engine may leave [-1, 1] by a little, a match does not."""
-    cosine = max(-1.0, min(1.0, score))
-    return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), cosine)
+    bounded = max(-1.0, min(1.0, cosine))
+    return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), bounded)
 
 
 def point_id(entry_id: str) -> UUID:
