@@ -2,7 +2,7 @@
 #
 # VENV=PATH    another place for the environment          (make test VENV=/somewhere/venv)
 # PYTHON=NAME  another interpreter, 3.11 or newer         (make setup PYTHON=python3.13)
-# ARGS=...     more arguments for test, demo or bench     (make test ARGS="-k site")
+# ARGS=...     more arguments for test, demo, bench ...   (make test ARGS="-k site")
 
 VENV ?= .venv
 ARGS ?=
@@ -12,10 +12,10 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
   --only-binary :all: --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check test demo bench docs lock clean
+.PHONY: help setup fmt check test demo bench local-stack local-stack-down docs lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## create the environment and install everything, pinned and checked
 
@@ -46,6 +46,13 @@ demo: $(READY) ## watch five real clips become insights
 
 bench: $(READY) ## measure this machine
 	$(BIN)/trinetra bench $(or $(ARGS),--help)
+
+local-stack: $(READY) ## start Redis and Kafka on loopback, installing them where they are missing
+	@scripts/install-servers
+	@$(BIN)/trinetra stack up $(ARGS)
+
+local-stack-down: $(READY) ## stop them
+	@$(BIN)/trinetra stack down $(ARGS)
 
 docs: $(READY) ## write the generated documents anew
 	$(BIN)/trinetra schema > docs/site.schema.json
