@@ -1,0 +1,126 @@
+"""Redis and Kafka as one would use their clients without us: what our adapters are held against."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from redis.asyncio import Redis
+
+_GROUP = "bare"
+_CONSUMER = "bench"
+
+
+class BareRedis:
+    """XADD with a bound, XREADGROUP over all streams, XACK."""
+
+    def __init__(
+        self, redis: Redis, streams: Sequence[str], payloads: Sequence[bytes], batch: int
+    ) -> None:
+        self._redis = redis
+        self._streams = streams
+        self._payloads = payloads
+        self._batch = batch
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, streams: Sequence[str], payloads: Sequence[bytes], batch: int
+    ) -> AsyncIterator[Self]:
+        """Connect and make a group on every stream; the streams are deleted at the end."""
+        async with Redis.from_url(url, protocol=2) as redis:
+            for stream in streams:
+                await redis.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+            try:
+                yield cls(redis, streams, payloads, batch)
+            finally:
+                await redis.delete(*streams)
+
+    async def write(self) -> None:
+        """Add every payload, one after the other, to the streams in turn."""
+        for number, payload in enumerate(self._payloads):
+            stream = self._streams[number % len(self._streams)]
+            await self._redis.xadd(stream, {"frame": payload}, maxlen=100, approximate=True)
+
+    async def read(self) -> None:
+        """Read and acknowledge as many."""
+        new: dict[Any, Any] = dict.fromkeys(self._streams, ">")
+        share = max(1, self._batch // len(self._streams))
+        left = len(self._payloads)
+        while left > 0:
+            reply: Any = await self._redis.xreadgroup(
+                _GROUP, _CONSUMER, new, count=share, block=1000
+            )
+            for stream, entries in reply:
+                await self._redis.xack(stream, _GROUP, *(entry_id for entry_id, _ in entries))
+                left -= len(entries)
+
+
+class BareKafka:
+    """An idempotent producer with LZ4, and a consumer that commits by itself what it was given."""
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        consumer: AIOKafkaConsumer,
+        topic: str,
+        events: Sequence[tuple[bytes, bytes]],
+        batch: int,
+    ) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._topic = topic
+        self._events = events
+        self.batch = batch
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, servers: str, topic: str, events: Sequence[tuple[bytes, bytes]], batch: int
+    ) -> AsyncIterator[Self]:
+        """Connect; ``events`` are keys and values."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=servers, enable_idempotence=True, compression_type="lz4"
+        )
+        consumer = AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=servers,
+            group_id=f"{topic}-{_GROUP}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(producer)
+            await stack.enter_async_context(consumer)
+            yield cls(producer, consumer, topic, events, batch)
+
+    async def write(self) -> None:
+        """Send every event, a batch at a time, and wait until each batch is acknowledged."""
+        for first in range(0, len(self._events), self.batch):
+            sent = [
+                await self._producer.send(self._topic, value, key)
+                for key, value in self._events[first : first + self.batch]
+            ]
+            for delivery in sent:
+                await delivery
+
+    async def read(self) -> None:
+        """Receive and commit as many."""
+        left = len(self._events)
+        while left > 0:
+            batches = await self._consumer.getmany(timeout_ms=1000, max_records=500)
+            if batches:
+                await self._consumer.commit({w: rows[-1].offset + 1 for w, rows in batches.items()})
+            left -= sum(map(len, batches.values()))
+
+
+async def delete_topics(servers: str, topics: Sequence[str]) -> None:
+    """Delete what a measurement left on a cluster."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.delete_topics(list(topics))
+    finally:
+        await admin.close()
