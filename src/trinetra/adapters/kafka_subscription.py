@@ -74,8 +74,13 @@ class _Owned:
     undone: deque[int] = field(default_factory=deque)
 
 
-_Fetched = tuple[int, ConsumerRecord]
-"""A record, and the number that the assignment of its partition had when it came."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Records of one partition, and the number its assignment had when they came."""
+
+    where: TopicPartition
+    number: int
+    records: Sequence[ConsumerRecord]
 
 
 class KafkaSubscription(ConsumerRebalanceListener):
@@ -100,7 +105,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         self._replaced = False
         self._closed = False
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._fetching: asyncio.Task[list[_Fetched]] | None = None
+        self._fetching: asyncio.Task[list[_Batch]] | None = None
         self._heard_at_s = asyncio.get_running_loop().time()
         self._heard = 0
         self._member: tuple[int, str] | None = None
@@ -155,14 +160,14 @@ class KafkaSubscription(ConsumerRebalanceListener):
                 self._refuse_if_replaced()
                 await self._prepare()
                 self._polled = {w: o.number for w, o in self._owned.items() if o.ready}
-                records = await self._arrived(max_records, give_up_s - loop.time())
-                if records or loop.time() >= give_up_s:
+                batches = await self._arrived(max_records, give_up_s - loop.time())
+                if batches or loop.time() >= give_up_s:
                     break
         except kafka.KafkaError as cause:
             raise translated(cause, "polling", self._brokers.servers) from cause
-        if not records:
+        if not batches:
             await self._listen_for_life()
-        return [self._delivery(record) for record in records]
+        return list(itertools.chain.from_iterable(map(self._deliver, batches)))
 
     def assignment(self) -> Mapping[TopicPartition, int]:
         """Return the partitions owned since the last poll, with the numbers of assignment."""
@@ -300,12 +305,12 @@ class KafkaSubscription(ConsumerRebalanceListener):
         self._consumer.seek(KafkaPartition(*where), max(committed, first))
         self._consumer.resume(KafkaPartition(*where))
 
-    async def _arrived(self, max_records: int, wait_s: float) -> list[ConsumerRecord]:
+    async def _arrived(self, max_records: int, wait_s: float) -> list[_Batch]:
         """Return records that are here, or come while waiting; [] also after a rebalance."""
         if self._fetching is None and self._assigned:
-            records = await self._buffered(max_records)
-            if records or wait_s <= 0:
-                return records
+            batches = await self._buffered(max_records)
+            if batches or wait_s <= 0:
+                return batches
             self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
         waiting: list[asyncio.Future[Any]] = [self._news]
         if self._fetching is not None:
@@ -314,56 +319,65 @@ class KafkaSubscription(ConsumerRebalanceListener):
         if self._fetching is None or not self._fetching.done():
             return []
         fetched, self._fetching = self._fetching.result(), None
-        records = [record for number, record in fetched if number == self._number(record)]
-        return records + await self._buffered(max_records - len(records))
+        batches = [batch for batch in fetched if batch.number == self._number(batch.where)]
+        room = max_records - sum(len(batch.records) for batch in batches)
+        return batches + await self._buffered(room)
 
-    async def _buffered(self, max_records: int) -> list[ConsumerRecord]:
+    async def _buffered(self, max_records: int) -> list[_Batch]:
         """Return what was fetched ahead: first a fair share of every partition, then the rest.
 
         Nothing in here waits, so no rebalance comes in between.
         """
-        ready = [KafkaPartition(*where) for where in self._polled]
-        if not ready or not self._assigned:
+        ready = list(self._polled) if self._assigned else []
+        if not ready:
             return []
         self._turn = (self._turn + 1) % len(ready)
         share = max(1, max_records // len(ready))
-        records: list[ConsumerRecord] = []
+        batches: list[_Batch] = []
         for where in ready[self._turn :] + ready[: self._turn]:
-            room = min(share, max_records - len(records))
-            if room:
-                batches = await self._consumer.getmany(where, timeout_ms=0, max_records=room)
-                records += batches.get(where, ())
-        if room := max_records - len(records):
-            batches = await self._consumer.getmany(*ready, timeout_ms=0, max_records=room)
-            records += itertools.chain.from_iterable(batches.values())
-        return records
+            if room := min(share, max_records - sum(len(b.records) for b in batches)):
+                batches += await self._take([where], room, 0)
+        if room := max_records - sum(len(batch.records) for batch in batches):
+            batches += await self._take(ready, room, 0)
+        return batches
 
-    async def _fetch(self, max_records: int, wait_s: float) -> list[_Fetched]:
+    async def _fetch(self, max_records: int, wait_s: float) -> list[_Batch]:
         """Wait for the first records of the partitions that are ready now.
 
         During a rebalance aiokafka waits on however long it takes: then poll does without, and a
         later one has the result. Cancelling instead would leave aiokafka counting an unfinished
         fetch, and never notice that nobody polls any more.
         """
-        ready = [KafkaPartition(*where) for where in self._polled]
-        share = max(1, max_records // max(1, len(ready)))
-        batches = await self._consumer.getmany(*ready, timeout_ms=_ms(wait_s), max_records=share)
-        records = itertools.chain.from_iterable(batches.values())
-        return [(self._number(record), record) for record in records]
+        share = max(1, max_records // max(1, len(self._polled)))
+        return await self._take(list(self._polled), share, wait_s)
 
-    def _number(self, record: ConsumerRecord) -> int:
-        owned = self._owned.get((record.topic, record.partition))
+    async def _take(
+        self, places: Sequence[TopicPartition], max_records: int, wait_s: float
+    ) -> list[_Batch]:
+        batches = await self._consumer.getmany(
+            *(KafkaPartition(*where) for where in places),
+            timeout_ms=_ms(wait_s),
+            max_records=max_records,
+        )
+        return [_Batch(where, self._number(where), found) for where, found in batches.items()]
+
+    def _number(self, where: TopicPartition) -> int:
+        owned = self._owned.get(where)
         return owned.number if owned is not None else 0
 
-    def _delivery(self, record: ConsumerRecord) -> Delivery:
-        self._owned[record.topic, record.partition].undone.append(record.offset)
-        return Delivery(
-            record.topic[len(self._membership.prefix) :],
-            record.partition,
-            record.offset,
-            (record.key or b"").decode(errors="replace"),
-            record.value or b"",
-        )
+    def _deliver(self, batch: _Batch) -> list[Delivery]:
+        self._owned[batch.where].undone.extend([record.offset for record in batch.records])
+        topic, partition = batch.where[0][len(self._membership.prefix) :], batch.where[1]
+        return [
+            Delivery(
+                topic,
+                partition,
+                record.offset,
+                record.key.decode(errors="replace") if record.key else "",
+                record.value or b"",
+            )
+            for record in batch.records
+        ]
 
     async def _listen_for_life(self) -> None:
         """Raise EventLogUnavailable when no broker has answered a fetch for long, nor does now."""
