@@ -22,7 +22,7 @@ class Way(Enum):
     REPLIES = "from the server to the client"
 
 
-class FaultProxy:
+class Proxy:
     """Forwards connections to a port of loopback; a context manager with a thread of its own.
 
     Every method may be called from any thread and has taken effect when it returns. Clients come to
@@ -82,7 +82,7 @@ class FaultProxy:
         """Reset every connection and listen no more: new ones are refused."""
         self._call(self._refuse())
 
-    def half_open(self, *ways: Way) -> None:
+    def stall(self, *ways: Way) -> None:
         """Accept connections and keep them, but forward nothing these ways, or either way.
 
         So a network looks that loses all packets, and a server behind a half-open connection. With

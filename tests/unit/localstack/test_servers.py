@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis import Redis
-from tests.servers.proxy import FaultProxy, Way
+from tests.servers.proxy import Proxy, Way
 
 from trinetra.localstack.kafka import KAFKA, KafkaBroker, KafkaProgram, find_kafka
 from trinetra.localstack.network import HOST, free_port, is_free
@@ -226,7 +226,7 @@ async def test_a_kafka_behind_a_proxy_sends_its_clients_back_to_the_proxy(
         assert broker.proxied_port
         await create(broker, "seen")
         await keep(broker, "seen", b"x" * 100_000)
-        with FaultProxy(broker.proxied_port, port=port) as proxy:
+        with Proxy(broker.proxied_port, port=port) as proxy:
             assert await kept(f"{HOST}:{port}", "seen", 1) == [b"x" * 100_000]
             assert proxy.forwarded[Way.REPLIES] > 100_000
 

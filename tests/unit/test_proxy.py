@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Self
 
 import pytest
-from tests.servers.proxy import FaultProxy, Way
+from tests.servers.proxy import Proxy, Way
 
 from trinetra.localstack.network import HOST, free_port
 
@@ -59,12 +59,12 @@ def echo() -> Iterator[Echo]:
 
 
 @pytest.fixture
-def proxy(echo: Echo) -> Iterator[FaultProxy]:
-    with FaultProxy(echo.port) as proxy:
+def proxy(echo: Echo) -> Iterator[Proxy]:
+    with Proxy(echo.port) as proxy:
         yield proxy
 
 
-def connect(proxy: FaultProxy) -> socket.socket:
+def connect(proxy: Proxy) -> socket.socket:
     return socket.create_connection((HOST, proxy.port))
 
 
@@ -80,7 +80,7 @@ def received(connection: socket.socket, size: int) -> bytes:
     return back
 
 
-def test_what_is_sent_comes_back_and_is_counted_each_way(proxy: FaultProxy) -> None:
+def test_what_is_sent_comes_back_and_is_counted_each_way(proxy: Proxy) -> None:
     words = bytes(range(256)) * 1000
     with connect(proxy) as connection:
         assert echoed(connection, words) == words
@@ -88,7 +88,7 @@ def test_what_is_sent_comes_back_and_is_counted_each_way(proxy: FaultProxy) -> N
     assert proxy.accepted == 1
 
 
-def test_the_end_of_one_side_reaches_the_other(proxy: FaultProxy) -> None:
+def test_the_end_of_one_side_reaches_the_other(proxy: Proxy) -> None:
     with connect(proxy) as connection:
         connection.sendall(b"last words")
         connection.shutdown(socket.SHUT_WR)
@@ -96,13 +96,13 @@ def test_the_end_of_one_side_reaches_the_other(proxy: FaultProxy) -> None:
     proxy.wait_until(lambda p: p.connections == 0)
 
 
-def test_a_slow_network_delivers_everything_all_the_same(proxy: FaultProxy) -> None:
+def test_a_slow_network_delivers_everything_all_the_same(proxy: Proxy) -> None:
     proxy.slow(latency_s=0.01, bytes_per_s=1e6)
     with connect(proxy) as connection:
         assert echoed(connection, b"x" * 20_000) == b"x" * 20_000
 
 
-def test_a_reset_ends_connections_and_new_ones_are_welcome(proxy: FaultProxy) -> None:
+def test_a_reset_ends_connections_and_new_ones_are_welcome(proxy: Proxy) -> None:
     with connect(proxy) as old:
         echoed(old, b"here")
         proxy.reset()
@@ -112,7 +112,7 @@ def test_a_reset_ends_connections_and_new_ones_are_welcome(proxy: FaultProxy) ->
         assert echoed(new, b"again") == b"again"
 
 
-def test_a_cut_resets_new_connections_too_until_it_is_healed(proxy: FaultProxy) -> None:
+def test_a_cut_resets_new_connections_too_until_it_is_healed(proxy: Proxy) -> None:
     proxy.cut()
     with connect(proxy) as connection, pytest.raises(ConnectionResetError):
         connection.recv(1)
@@ -121,7 +121,7 @@ def test_a_cut_resets_new_connections_too_until_it_is_healed(proxy: FaultProxy) 
         assert echoed(connection, b"healed") == b"healed"
 
 
-def test_who_is_refused_cannot_connect_until_it_is_healed(proxy: FaultProxy) -> None:
+def test_who_is_refused_cannot_connect_until_it_is_healed(proxy: Proxy) -> None:
     proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
         connect(proxy)
@@ -130,12 +130,10 @@ def test_who_is_refused_cannot_connect_until_it_is_healed(proxy: FaultProxy) -> 
         assert echoed(connection, b"healed") == b"healed"
 
 
-def test_a_half_open_connection_stays_and_goes_on_where_it_was(
-    proxy: FaultProxy, echo: Echo
-) -> None:
+def test_a_stalled_connection_stays_and_goes_on_where_it_was(proxy: Proxy, echo: Echo) -> None:
     with connect(proxy) as connection:
         echoed(connection, b"before")
-        proxy.half_open()
+        proxy.stall()
         connection.sendall(b"meanwhile")
         with connect(proxy) as new:
             new.sendall(b"also new")
@@ -147,11 +145,11 @@ def test_a_half_open_connection_stays_and_goes_on_where_it_was(
 
 
 def test_replies_alone_can_be_lost_while_the_server_does_as_it_is_told(
-    proxy: FaultProxy, echo: Echo
+    proxy: Proxy, echo: Echo
 ) -> None:
     with connect(proxy) as connection:
         echoed(connection, b"before")
-        proxy.half_open(Way.REPLIES)
+        proxy.stall(Way.REPLIES)
         connection.sendall(b" done")
         echo.wait_until_heard(b"before done")
         proxy.reset()
@@ -161,7 +159,7 @@ def test_replies_alone_can_be_lost_while_the_server_does_as_it_is_told(
 
 def test_a_server_that_is_not_there_looks_like_a_lost_connection() -> None:
     with (
-        FaultProxy(free_port()) as proxy,
+        Proxy(free_port()) as proxy,
         connect(proxy) as connection,
         pytest.raises(ConnectionResetError),
     ):
