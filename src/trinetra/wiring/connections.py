@@ -13,7 +13,7 @@ from trinetra.adapters.spool import SpoolingEventLog
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.errors import ConfigurationError
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, FrameBuffer, Gallery, InsightStore
+from trinetra.ports import Clock, EventLog, FrameBuffer, GalleryArchive, InsightStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 
@@ -68,7 +68,9 @@ async def spooling(log: EventLog, settings: Settings, clock: Clock) -> AsyncIter
 
 
 @asynccontextmanager
-async def open_gallery(settings: Settings, model: FaceEmbedderModel) -> AsyncIterator[Gallery]:
+async def open_gallery(
+    settings: Settings, model: FaceEmbedderModel
+) -> AsyncIterator[GalleryArchive]:
     """Open the gallery of one embedding model. Raises GalleryUnavailable or ConfigurationError."""
     if settings.gallery == "memory":
         yield MemoryGallery(model.dimension)
