@@ -110,13 +110,13 @@ def _faults_of_topics(
 ) -> Iterator[str]:
     for topic, name in zip(layout.topics, layout.names(), strict=True):
         if name not in existing:
-            yield f"topic {name} is missing: run trinetra topics create"
+            yield f"topic {name} is missing: run trinetra topics create --site SITE"
             continue
         if existing[name] != topic.partitions:
             yield (
                 f"topic {name} has {existing[name]} partitions and needs {topic.partitions}: keys "
                 "would move to other partitions, so delete it, or set another TRINETRA_NAMESPACE, "
-                "and run trinetra topics create"
+                "and run trinetra topics create --site SITE"
             )
         wanted = "compact" if topic.compacted else "delete"
         if policies[name] != wanted:
@@ -128,7 +128,7 @@ def _faults_of_topics(
 
 def _faults_of_claim(owner: str | None, layout: Layout) -> Iterator[str]:
     if owner is None:
-        yield f"nobody has claimed {layout.prefix}{SITE.name}: run trinetra topics create"
+        yield f"nobody has claimed {layout.prefix}{SITE.name}: run trinetra topics create --site SITE"
     elif owner != layout.site_id:
         yield _other_site(owner, layout)
 

@@ -1,0 +1,72 @@
+"""``trinetra topics``: make a site's topics on Kafka, and tell what is wrong with them."""
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.kafka_topics import Layout, create_topics, find_faults
+from trinetra.commands.console import output, print_json
+from trinetra.settings import Settings, load_settings
+from trinetra.site import load_site
+from trinetra.wiring.connections import kafka_connection
+
+_SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
+_Replication = Annotated[
+    int | None,
+    typer.Option(min=1, help="Copies of every new topic; 3, or one per broker, if not given."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+topics = typer.Typer(no_args_is_help=True, help="The topics on Kafka: make them, check them.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(topics, name="topics")
+
+
+@topics.command()
+def create(site: _SiteFile, *, replication: _Replication = None, as_json: _Json = False) -> None:
+    """Make the topics that are missing; those that are there stay as they are."""
+    settings = load_settings()
+    layout = _layout(site, settings)
+    connection, clock = kafka_connection(settings), SystemClock()
+    made = asyncio.run(create_topics(connection, layout, clock, replication=replication))
+    # Of the new ones, not every broker may know yet.
+    old = [topic for topic in layout.topics if layout.prefix + topic.name not in made]
+    faults = asyncio.run(find_faults(connection, replace(layout, topics=old), clock))
+    _tell(layout, faults, created=made, as_json=as_json)
+
+
+@topics.command()
+def check(site: _SiteFile, *, as_json: _Json = False) -> None:
+    """Compare the topics with what they should be; exit code 1 if anything is wrong."""
+    settings = load_settings()
+    layout = _layout(site, settings)
+    faults = asyncio.run(find_faults(kafka_connection(settings), layout, SystemClock()))
+    _tell(layout, faults, created=[], as_json=as_json)
+
+
+def _layout(site: Path, settings: Settings) -> Layout:
+    return Layout(load_site(site, os.environ).site_id, settings.namespace)
+
+
+def _tell(layout: Layout, faults: list[str], *, created: list[str], as_json: bool) -> None:
+    if as_json:
+        names = layout.names()
+        print_json({"ok": not faults, "topics": names, "created": created, "faults": faults})
+    else:
+        for name in created:
+            output().print(f"made {name}", markup=False)
+        for fault in faults:
+            output().print(fault, markup=False, soft_wrap=True)
+        if not faults:
+            count = len(layout.names())
+            output().print(f"{count} topics are as site {layout.site_id} needs them", markup=False)
+    if faults:
+        raise typer.Exit(1)
