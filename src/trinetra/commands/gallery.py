@@ -1,0 +1,168 @@
+"""``trinetra gallery info``, ``export`` and ``import``: look at the gallery, and move it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from trinetra.adapters import gallery_file
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.console import note, output, print_json
+from trinetra.errors import ConfigurationError
+from trinetra.models.manifest import FaceEmbedderModel, load_manifest
+from trinetra.ports import GalleryArchive
+from trinetra.settings import Settings, load_settings
+from trinetra.telemetry import configure_logging
+from trinetra.values import GalleryEntry
+from trinetra.wiring.connections import open_gallery
+
+Place = Literal["edge", "qdrant"]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+_Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
+_From = Annotated[
+    Place | None, typer.Option("--from", help="Not from the gallery that TRINETRA_GALLERY names.")
+]
+_To = Annotated[
+    Place | None, typer.Option("--to", help="Not into the gallery that TRINETRA_GALLERY names.")
+]
+_BATCH = 256
+
+gallery = typer.Typer(
+    no_args_is_help=True, help="The faces that are known: how many, and move them."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(gallery, name="gallery")
+
+
+@gallery.command("info")
+def info(*, as_json: _Json = False) -> None:
+    """Tell where the gallery is, which network's faces it holds, and how many."""
+    settings, model = _prepared(None)
+    told = {
+        "gallery": settings.gallery,
+        "where": _where(settings),
+        "model": model.version,
+        "dimension": model.dimension,
+        "entries": asyncio.run(_count(settings, model)),
+    }
+    if as_json:
+        print_json(told)
+        return
+    for name, value in told.items():
+        output().print(f"{name}: {value}", markup=False, soft_wrap=True)
+
+
+@gallery.command("export")
+def export(file: _File, *, source: _From = None, force: _Force = False) -> None:
+    """Write every entry of the gallery to FILE, which only you may read."""
+    if file.exists() and not force:
+        raise ConfigurationError(f"{file} exists; name another file, or add --force")
+    settings, model = _prepared(source)
+    written = asyncio.run(_export(settings, model, file))
+    output().print(
+        f"{written} entries of {model.version} are in {file}", markup=False, soft_wrap=True
+    )
+    note(f"{file} holds biometric data of people: guard it as the gallery itself, and delete it")
+
+
+@gallery.command("import")
+def import_(file: _File, *, target: _To = None) -> None:
+    """Put every entry of FILE that has not expired into the gallery; repeat it as you like."""
+    settings, model = _prepared(target)
+    contents = gallery_file.check(file)
+    _require_same_model(file, contents, model)
+    imported, count = asyncio.run(_import(settings, model, file, contents.entries))
+    expired = contents.entries - imported
+    output().print(
+        f"{imported} entries of {model.version} are in the gallery, which holds {count} now; "
+        f"{expired} had expired and were left out",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _prepared(place: Place | None) -> tuple[Settings, FaceEmbedderModel]:
+    configure_logging(as_json=False, level="ERROR")
+    settings = load_settings()
+    if place is not None:
+        settings = settings.model_copy(update={"gallery": place})
+    if settings.gallery == "memory":
+        raise ConfigurationError(
+            "TRINETRA_GALLERY=memory ends with its process, there is nothing to look at or move; "
+            "set it to edge or qdrant"
+        )
+    return settings, load_manifest().profile(settings.profile).face_embedder
+
+
+def _where(settings: Settings) -> str:
+    return (
+        settings.qdrant_url if settings.gallery == "qdrant" else str(settings.data_dir / "gallery")
+    )
+
+
+def _require_same_model(
+    file: Path, contents: gallery_file.Contents, model: FaceEmbedderModel
+) -> None:
+    theirs = (contents.model_version, contents.dimension)
+    if theirs != (model.version, model.dimension):
+        raise ConfigurationError(
+            f"{file} holds embeddings of {theirs[0]} ({theirs[1]} values), and the profile uses "
+            f"{model.version} ({model.dimension} values): they cannot be compared; choose the "
+            "profile that the file was made with (TRINETRA_PROFILE)"
+        )
+
+
+async def _count(settings: Settings, model: FaceEmbedderModel) -> int:
+    async with open_gallery(settings, model) as opened:
+        return await opened.count()
+
+
+async def _export(settings: Settings, model: FaceEmbedderModel, file: Path) -> int:
+    async with open_gallery(settings, model) as opened:
+        total = await opened.count()
+        with (
+            gallery_file.writing(file, model.version, model.dimension) as writer,
+            _bar("exporting", total) as (bars, task),
+        ):
+            async for batch in opened.entries(_BATCH):
+                writer.add(batch)
+                bars.advance(task, len(batch))
+            return writer.entries
+
+
+async def _import(
+    settings: Settings, model: FaceEmbedderModel, file: Path, total: int
+) -> tuple[int, int]:
+    """Return how many entries were put in, and how many there are then."""
+    imported = 0
+    async with open_gallery(settings, model) as opened:
+        with _bar("importing", total) as (bars, task):
+            for batch in gallery_file.read(file):
+                imported += await _put(opened, batch)
+                bars.advance(task, len(batch))
+        return imported, await opened.count()
+
+
+async def _put(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
+    now = SystemClock().now()
+    valid = [entry for entry in batch if entry.expires_at is None or entry.expires_at > now]
+    await opened.upsert(valid)
+    return len(valid)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[tuple[Progress, TaskID]]:
+    """Draw how far it is, where somebody watches."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        yield bars, bars.add_task(what, total=total)
