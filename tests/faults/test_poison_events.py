@@ -108,7 +108,8 @@ async def test_the_insight_engine_sets_poison_aside_and_ends_in_order(name: str)
     stopping.set()
     async with SqlInsightStore.open("sqlite://") as store:
         for _restart in range(2):
-            await InsightEngine(SiteId("shop"), log, store, {}, wait_s=0.0).run(stopping)
+            engine = InsightEngine(SiteId("shop"), log, store, {}, clock=SystemClock(), wait_s=0.0)
+            await engine.run(stopping)
     reader = await log.subscribe([DEAD_LETTERS], "test")
     (letter,) = letters(await reader.poll(max_records=10, wait_s=0))
     assert letter.payload == POISON[name]

@@ -179,6 +179,7 @@ async def _resolve(twin: Twin, site: Site, found: Path) -> None:
                 _InsightShelf(),
                 plans.insight_plans(site),
                 plans.insight_policy(site),
+                clock=clock,
             ),
             recorder,
         )

@@ -8,8 +8,10 @@ bodies, and so are two tracks known as different customers: where that shows onl
 later track is split off, and where two bodies turn out to be one customer, they are joined.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from trinetra.insights.plan import InsightPolicy
@@ -17,16 +19,14 @@ from trinetra.insights.scene import Scene
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId, seconds_between
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(msgspec.Struct, frozen=True, array_like=True):
     """Who a track is."""
 
     customer_id: CustomerId
     kind: IdentityKind
 
 
-@dataclass(slots=True)
-class Span:
+class Span(msgspec.Struct, array_like=True):
     """One track's part in a body."""
 
     track_id: TrackId
@@ -35,8 +35,7 @@ class Span:
     name: Name | None = None
 
 
-@dataclass(slots=True)
-class Body:
+class Body(msgspec.Struct, array_like=True):
     """One person or vehicle; ``body_id`` is its first track, ``spans`` its tracks in order.
 
     ``foot`` and ``height`` are those of the last sighting, in frame heights.
@@ -90,8 +89,18 @@ class Continuity:
 
     policy: InsightPolicy
     bodies: dict[TrackId, Body] = field(default_factory=dict)
+    early: dict[TrackId, tuple[Name | None, Instant]] = field(default_factory=dict)
     _of_track: dict[TrackId, Body] = field(default_factory=dict)
-    _early: dict[TrackId, tuple[Name | None, Instant]] = field(default_factory=dict)
+
+    def resume(
+        self, bodies: Iterable[Body], early: dict[TrackId, tuple[Name | None, Instant]]
+    ) -> None:
+        """Go on from what was remembered of the camera."""
+        self.early = early
+        self.bodies = {body.body_id: body for body in bodies}
+        self._of_track = {
+            span.track_id: body for body in self.bodies.values() for span in body.spans
+        }
 
     def step(self, scene: Scene) -> tuple[list[Body], list[Split]]:
         """Return the body of each row of the scene, and what earlier belief it overturns."""
@@ -108,7 +117,7 @@ class Continuity:
     def own_name(self, track_id: TrackId) -> Name | None:
         """Return who a track itself is known to be, leaving aside what body it continues."""
         body = self._of_track.get(track_id)
-        return body.span(track_id).name if body else self._early.get(track_id, (None,))[0]
+        return body.span(track_id).name if body else self.early.get(track_id, (None,))[0]
 
     def present(self, label: str, now: Instant) -> int:
         """Return how many bodies of a label are in view, unseen ones for a moment included."""
@@ -125,7 +134,7 @@ class Continuity:
         """
         body = self._of_track.get(track_id)
         if body is None:
-            self._early[track_id] = (name, at)
+            self.early[track_id] = (name, at)
             self._forget_early(at)
             return []
         body.span(track_id).name = name
@@ -147,7 +156,7 @@ class Continuity:
         track_id = scene.track_ids[row]
         body = self._of_track.get(track_id)
         if body is None:
-            name, _ = self._early.pop(track_id, (None, None))
+            name, _ = self.early.pop(track_id, (None, None))
             span = Span(track_id, scene.at, scene.at, name)
             body = self._continued(scene, row, span, here) or self._started(scene, row, span)
             self._of_track[track_id] = body
@@ -187,7 +196,7 @@ class Continuity:
     def _split_off(self, body: Body, span: Span) -> Split:
         body.spans.remove(span)
         left_at = max(s.last_at for s in body.spans if s.first_at <= span.first_at)
-        new_body = replace(body, body_id=span.track_id, spans=[span])
+        new_body = msgspec.structs.replace(body, body_id=span.track_id, spans=[span])
         self.bodies[new_body.body_id] = self._of_track[span.track_id] = new_body
         return Split(body, new_body, left_at, span.first_at)
 
@@ -223,8 +232,8 @@ class Continuity:
         self._forget_early(now)
 
     def _forget_early(self, now: Instant) -> None:
-        for track_id in [t for t, (_, at) in self._early.items() if self._is_stale(at, now)]:
-            del self._early[track_id]
+        for track_id in [t for t, (_, at) in self.early.items() if self._is_stale(at, now)]:
+            del self.early[track_id]
 
     def _is_stale(self, seen_at: Instant, now: Instant) -> bool:
         return seconds_between(seen_at, now) > self.policy.forget_after_s

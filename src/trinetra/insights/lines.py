@@ -7,16 +7,16 @@ ten crossings back and forth within the band count once or not at all, and a wal
 line's end never counts.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+
+import msgspec
 
 from trinetra.events.schema import Point
 from trinetra.insights.geometry import crossing, signed_distance
 from trinetra.insights.plan import InsightPolicy, Line
+from trinetra.insights.reports import Direction
 from trinetra.insights.scene import Scene
 from trinetra.values import Instant, TrackId
-
-Direction = Literal["in", "out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,7 @@ class Crossed:
     at: Instant
 
 
-@dataclass(slots=True)
-class _Approach:
+class Approach(msgspec.Struct, array_like=True):
     """One body's way since it was last clearly on a side (+1 right, -1 left, 0 not yet)."""
 
     foot: Point
@@ -45,7 +44,7 @@ class LineCounter:
 
     lines: tuple[Line, ...]
     policy: InsightPolicy
-    _approaches: dict[tuple[str, TrackId], _Approach] = field(default_factory=dict)
+    approaches: dict[tuple[str, TrackId], Approach] = field(default_factory=dict)
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
@@ -63,23 +62,23 @@ class LineCounter:
     def copy(self, body_id: TrackId, new_body_id: TrackId) -> None:
         """Let a body that was split off go on from where it was believed to come from."""
         for line in self.lines:
-            if approach := self._approaches.get((line.line_id, body_id)):
-                self._approaches[line.line_id, new_body_id] = replace(approach)
+            if approach := self.approaches.get((line.line_id, body_id)):
+                self.approaches[line.line_id, new_body_id] = msgspec.structs.replace(approach)
 
     def rename(self, gone_id: TrackId, body_id: TrackId) -> None:
         """Let a body go on as another, whose continuation it turned out to be."""
         for line in self.lines:
-            if approach := self._approaches.pop((line.line_id, gone_id), None):
-                self._approaches[line.line_id, body_id] = approach
+            if approach := self.approaches.pop((line.line_id, gone_id), None):
+                self.approaches[line.line_id, body_id] = approach
 
     def keep(self, body_ids: set[TrackId]) -> None:
         """Forget every body but these."""
-        for key in [key for key in self._approaches if key[1] not in body_ids]:
-            del self._approaches[key]
+        for key in [key for key in self.approaches if key[1] not in body_ids]:
+            del self.approaches[key]
 
-    def _advance(self, scene: Scene, row: int, line: Line, body_id: TrackId) -> _Approach:
+    def _advance(self, scene: Scene, row: int, line: Line, body_id: TrackId) -> Approach:
         foot = (float(scene.feet[row, 0]), float(scene.feet[row, 1]))
-        approach = self._approaches.setdefault((line.line_id, body_id), _Approach(foot))
+        approach = self.approaches.setdefault((line.line_id, body_id), Approach(foot))
         if step := crossing(approach.foot, foot, line.a, line.b):
             approach.net += step
             approach.crossed_at = scene.at
@@ -92,7 +91,7 @@ class LineCounter:
         )
 
 
-def _settle(approach: _Approach, distance: float, band: float) -> Instant | None:
+def _settle(approach: Approach, distance: float, band: float) -> Instant | None:
     """Note the side once it is clear; return when the line was crossed, if that is now certain."""
     if abs(distance) <= band:
         return None

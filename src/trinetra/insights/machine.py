@@ -1,11 +1,12 @@
-"""The insight engine's pure core: identity events in, insight events out.
+"""The pure core of the insight engine for one camera: identity events in, insights out.
 
 Everything follows from the events and their captured_at, so that the same input yields the same
 insights with the same ids at any speed and however often it is delivered. A camera's frames count
 in the order of captured_at; a frame not newer than the last one of its camera was seen before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from trinetra.events.schema import (
     IdentityEvent,
@@ -14,44 +15,41 @@ from trinetra.events.schema import (
     Occupancy,
     TrackPosition,
     TracksEvent,
-    Visit,
-    ZoneStay,
 )
+from trinetra.events.sightings import Sighting
+from trinetra.insights.attendance import Attendance
 from trinetra.insights.continuity import Body, Continuity, Name, Revision, Split
 from trinetra.insights.lines import Crossed, LineCounter
 from trinetra.insights.occupancy import OccupancyMeter
 from trinetra.insights.plan import PERSON, CameraInsights, InsightPolicy
 from trinetra.insights.recall import Nameable, Recall
+from trinetra.insights.reports import Place, line_crossing, occupancy, zone_stay
 from trinetra.insights.scene import Scene, scene_of
-from trinetra.insights.visits import VisitBook
+from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
 from trinetra.insights.zones import Stay, ZoneWatch
-from trinetra.values import (
-    CameraId,
-    CustomerId,
-    EventId,
-    IdentityKind,
-    Instant,
-    SiteId,
-    TrackId,
-    derive_id,
-)
+from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an event led to: insights to keep and tell, and sightings for the visits."""
+
+    insights: list[InsightEvent] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
 
 
 class CameraMachine:
-    """Crossings, stays and occupancy of one camera."""
+    """Crossings, stays, occupancy and attendance of one camera."""
 
-    def __init__(
-        self, site_id: SiteId, camera_id: CameraId, plan: CameraInsights, policy: InsightPolicy
-    ) -> None:
-        self._site_id = site_id
-        self._camera_id = camera_id
-        self._policy = policy
+    def __init__(self, place: Place, plan: CameraInsights, policy: InsightPolicy) -> None:
+        self._place = place
         self._plan = plan
         self._continuity = Continuity(policy)
         self._lines = LineCounter(plan.lines, policy)
         self._zones = ZoneWatch(plan.zones, policy)
         self._meter = OccupancyMeter(policy.occupancy_every_s)
         self._recall = Recall(policy.max_remembered)
+        self._attendance = Attendance(place, policy.sighting_every_s, policy.absent_after_s)
         self._last_at: Instant | None = None
 
     @property
@@ -59,25 +57,24 @@ class CameraMachine:
         """How many stays go on."""
         return self._zones.open_stays
 
-    def is_news(self, event: TracksEvent) -> bool:
-        """Return whether the frame is newer than the last one of this camera."""
-        return self._last_at is None or event.captured_at > self._last_at
+    def is_news(self, event: TracksEvent | IdentityEvent) -> bool:
+        """Return whether an event must be stepped: a frame that was seen before must not."""
+        if isinstance(event, IdentityEvent) or self._last_at is None:
+            return True
+        return event.captured_at > self._last_at
 
-    def step(self, event: TracksEvent) -> list[InsightEvent]:
-        """Take in one frame; return what it completes."""
-        self._last_at = event.captured_at
-        scene = scene_of(event)
-        outputs = self._names_on(event)
-        bodies, splits = self._continuity.step(scene)
-        outputs += self._revise(splits)
-        body_ids = [body.body_id for body in bodies]
-        for crossed in self._lines.step(scene, body_ids):
-            outputs.append(self._crossing(crossed, scene, bodies[crossed.row]))
-        outputs += self._stays(self._zones.step(scene, body_ids))
-        outputs += self._occupancy(scene.at)
-        self._lines.keep(set(self._continuity.bodies))
-        self._recall.keep(set(self._continuity.bodies))
-        return outputs
+    def step(self, event: TracksEvent | IdentityEvent) -> Outcome:
+        """Take in one event; return what it completes, begins or corrects."""
+        lost = self._attendance.lose(event.captured_at)
+        if isinstance(event, TracksEvent):
+            insights = self._look(event)
+            names, since = [self.name_at(track) for track in event.tracks], event.captured_at
+        else:
+            name, since = name_in(event), event.track_started_at
+            insights, names = self.identify(event.track_id, name, event.captured_at), [name]
+        until = max(since, event.captured_at)
+        seen = [s for name in names if name for s in self._attendance.see(name, since, until)]
+        return Outcome(insights, [*lost, *seen])
 
     def identify(self, track_id: TrackId, name: Name | None, at: Instant) -> list[InsightEvent]:
         """Take note of who a track is; return earlier insights corrected by it."""
@@ -96,9 +93,50 @@ class CameraMachine:
         body = self._continuity.body_of(track_id)
         return body.name if body else own
 
-    def flush(self) -> list[InsightEvent]:
-        """End all stays at the last instant they were seen to last."""
-        return [*self._stays(self._zones.flush())]
+    def flush(self) -> Outcome:
+        """End all stays and stretches in view at the last instant they were seen to last."""
+        return Outcome([*self._stays(self._zones.flush())], self._attendance.flush())
+
+    def memory(self) -> CameraMemory:
+        """Return what the camera's next insights depend on; it changes with the next step."""
+        return CameraMemory(
+            last_at=self._last_at,
+            bodies=list(self._continuity.bodies.values()),
+            early=self._continuity.early,
+            approaches=self._lines.approaches,
+            stays=list(self._zones.open.values()),
+            stays_over=list(self._zones.over.values()),
+            occupancy=self._meter.reported,
+            reported={body: facts_of(events) for body, events in self._recall.events.items()},
+            present=self._attendance.present,
+        )
+
+    def resume(self, memory: CameraMemory) -> None:
+        """Go on from what was remembered."""
+        self._last_at = memory.last_at
+        self._continuity.resume(memory.bodies, memory.early)
+        self._lines.approaches = memory.approaches
+        self._zones.resume(memory.stays, memory.stays_over)
+        self._meter.reported = memory.occupancy
+        for body_id, facts in memory.reported.items():
+            for event in events_of(self._place, facts):
+                self._recall.remember(body_id, event)
+        self._attendance.present = memory.present
+
+    def _look(self, event: TracksEvent) -> list[InsightEvent]:
+        self._last_at = event.captured_at
+        scene = scene_of(event)
+        outputs = self._names_on(event)
+        bodies, splits = self._continuity.step(scene)
+        outputs += self._revise(splits)
+        body_ids = [body.body_id for body in bodies]
+        for crossed in self._lines.step(scene, body_ids):
+            outputs.append(self._crossing(crossed, scene, bodies[crossed.row]))
+        outputs += self._stays(self._zones.step(scene, body_ids))
+        outputs += self._occupancy(scene.at)
+        self._lines.keep(set(self._continuity.bodies))
+        self._recall.keep(set(self._continuity.bodies))
+        return outputs
 
     def _names_on(self, event: TracksEvent) -> list[InsightEvent]:
         """Learn from positions that bear a customer; one without says nothing about its track."""
@@ -128,17 +166,13 @@ class CameraMachine:
         return outputs
 
     def _crossing(self, crossed: Crossed, scene: Scene, body: Body) -> LineCrossing:
-        track_id = scene.track_ids[crossed.row]
-        parts = (self._site_id, self._camera_id, crossed.line_id, track_id, crossed.at)
-        event = LineCrossing(
-            event_id=EventId(derive_id("crossing", *parts)),
-            site_id=self._site_id,
-            camera_id=self._camera_id,
-            captured_at=crossed.at,
+        event = line_crossing(
+            self._place,
             line_id=crossed.line_id,
             direction=crossed.direction,
-            track_id=track_id,
+            track_id=scene.track_ids[crossed.row],
             label=scene.labels[crossed.row],
+            at=crossed.at,
             customer_id=_customer(body),
         )
         self._recall.remember(body.body_id, event)
@@ -147,19 +181,15 @@ class CameraMachine:
     def _stays(self, stays: Iterable[Stay]) -> list[Nameable]:
         return [self._stay(stay) for stay in stays]
 
-    def _stay(self, stay: Stay) -> ZoneStay:
-        parts = (self._site_id, self._camera_id, stay.zone_id, stay.track_id, stay.entered_at)
+    def _stay(self, stay: Stay) -> Nameable:
         body = self._continuity.bodies.get(stay.body_id)
-        event = ZoneStay(
-            event_id=EventId(derive_id("stay", *parts)),
-            site_id=self._site_id,
-            camera_id=self._camera_id,
-            captured_at=stay.inside_at,
+        event = zone_stay(
+            self._place,
             zone_id=stay.zone_id,
             track_id=stay.track_id,
             label=stay.label,
             entered_at=stay.entered_at,
-            dwell_s=round(stay.dwell_s, 3),
+            inside_at=stay.inside_at,
             customer_id=_customer(body) if body else None,
         )
         self._recall.remember(stay.body_id, event)
@@ -169,89 +199,8 @@ class CameraMachine:
         persons: dict[str | None, int] = {None: self._continuity.present(PERSON, now)}
         for zone in self._plan.zones:
             persons[zone.zone_id] = self._zones.present(zone.zone_id, PERSON, now)
-        return [
-            Occupancy(
-                event_id=EventId(
-                    derive_id("occupancy", self._site_id, self._camera_id, zone or "", now)
-                ),
-                site_id=self._site_id,
-                camera_id=self._camera_id,
-                captured_at=now,
-                zone_id=zone,
-                persons=count,
-            )
-            for zone, count in self._meter.step(now, persons)
-        ]
-
-
-class InsightMachine:
-    """All cameras of a site and the visits over them."""
-
-    def __init__(
-        self, site_id: SiteId, plans: Mapping[CameraId, CameraInsights], policy: InsightPolicy
-    ) -> None:
-        self._site_id = site_id
-        self._plans = plans
-        self._policy = policy
-        self._cameras: dict[CameraId, CameraMachine] = {}
-        self.visits = VisitBook(site_id, policy.visit_gap_s, policy.visit_resend_s)
-
-    @property
-    def open_stays(self) -> int:
-        """How many stays go on at the site."""
-        return sum(camera.open_stays for camera in self._cameras.values())
-
-    def is_news(self, event: TracksEvent | IdentityEvent) -> bool:
-        """Return whether an event must be stepped; a frame that was seen before must not."""
-        return isinstance(event, IdentityEvent) or self._camera(event.camera_id).is_news(event)
-
-    def unfamiliar(self, event: TracksEvent | IdentityEvent) -> set[CustomerId]:
-        """Return whose last visit must be restored before this event is stepped."""
-        names = [name_in(event)] if isinstance(event, IdentityEvent) else self._names(event)
-        return {name.customer_id for name in names if name and self.visits.is_unfamiliar(name)}
-
-    def step(self, event: TracksEvent | IdentityEvent) -> list[InsightEvent]:
-        """Take in one event; return the insights it completes, begins or corrects."""
-        camera = self._camera(event.camera_id)
-        if isinstance(event, TracksEvent):
-            outputs = camera.step(event)
-            for name in self._names(event):
-                outputs += self._sight(name, event, event.captured_at)
-            return outputs
-        name = name_in(event)
-        outputs = camera.identify(event.track_id, name, event.captured_at)
-        return outputs + self._sight(name, event, event.track_started_at)
-
-    def finish_visits(self) -> list[Visit]:
-        """End the visits that are over; call after the outputs so far are in the store."""
-        return self.visits.finish()
-
-    def flush(self) -> list[InsightEvent]:
-        """End all stays and report all visits as they stand, because the engine stops."""
-        stays = [stay for camera in self._cameras.values() for stay in camera.flush()]
-        return [*stays, *self.visits.flush()]
-
-    def forget_camera(self, camera_id: CameraId) -> None:
-        """Drop a camera's state, because another engine owns the camera now."""
-        self._cameras.pop(camera_id, None)
-
-    def _camera(self, camera_id: CameraId) -> CameraMachine:
-        if camera_id not in self._cameras:
-            plan = self._plans.get(camera_id, CameraInsights())
-            self._cameras[camera_id] = CameraMachine(self._site_id, camera_id, plan, self._policy)
-        return self._cameras[camera_id]
-
-    def _names(self, event: TracksEvent) -> list[Name | None]:
-        camera = self._camera(event.camera_id)
-        return [camera.name_at(track) for track in event.tracks]
-
-    def _sight(
-        self, name: Name | None, event: TracksEvent | IdentityEvent, since: Instant
-    ) -> list[Visit]:
-        if name is None:
-            return []
-        until = max(since, event.captured_at)
-        return self.visits.step(name, event.camera_id, since, until)
+        due = self._meter.step(now, persons)
+        return [occupancy(self._place, zone_id, count, now) for zone_id, count in due]
 
 
 def name_in(told: TrackPosition | IdentityEvent) -> Name | None:

@@ -15,16 +15,16 @@ class OccupancyMeter:
     """
 
     every_s: float
-    _reported: dict[str | None, tuple[int, Instant]] = field(default_factory=dict)
+    reported: dict[str | None, tuple[int, Instant]] = field(default_factory=dict)
 
     def step(self, at: Instant, persons: Mapping[str | None, int]) -> list[tuple[str | None, int]]:
         """Return the zones to report now, with their counts."""
         due = [(zone, count) for zone, count in persons.items() if self._is_due(zone, count, at)]
-        self._reported.update({zone: (count, at) for zone, count in due})
+        self.reported.update({zone: (count, at) for zone, count in due})
         return due
 
     def _is_due(self, zone: str | None, count: int, at: Instant) -> bool:
-        if zone not in self._reported:
+        if zone not in self.reported:
             return True
-        reported, since = self._reported[zone]
-        return count != reported and seconds_between(since, at) >= self.every_s
+        before, since = self.reported[zone]
+        return count != before and seconds_between(since, at) >= self.every_s

@@ -91,7 +91,17 @@ class InsightPolicy:
     visit_gap_s: float = 1800.0
     visit_resend_s: float = 10.0
     forget_after_s: float = 60.0
-    max_remembered: int = 64
+    max_remembered: int = 16
+
+    @property
+    def sighting_every_s(self) -> float:
+        """How much a stretch in view grows until it is told again."""
+        return min(self.visit_resend_s / 2, self.visit_gap_s / 4)
+
+    @property
+    def absent_after_s(self) -> float:
+        """How long someone is unseen until the stretch in view counts as ended."""
+        return min(self.bridge_s, self.visit_gap_s / 4)
 
     def __post_init__(self) -> None:
         if self.forget_after_s < max(self.leave_after_s, self.bridge_s):

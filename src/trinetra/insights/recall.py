@@ -21,11 +21,11 @@ class Recall:
     """What was lately reported of each body of one camera; the oldest gives way."""
 
     max_remembered: int
-    _events: dict[TrackId, deque[Nameable]] = field(default_factory=dict)
+    events: dict[TrackId, deque[Nameable]] = field(default_factory=dict)
 
     def remember(self, body_id: TrackId, event: Nameable) -> None:
         """Keep an event; a newer one of the same id replaces it."""
-        events = self._events.setdefault(body_id, deque(maxlen=self.max_remembered))
+        events = self.events.setdefault(body_id, deque(maxlen=self.max_remembered))
         known = next((old for old in events if old.event_id == event.event_id), None)
         if known is not None:
             events.remove(known)
@@ -34,7 +34,7 @@ class Recall:
     def rename(self, body_id: TrackId, customer_id: CustomerId | None) -> list[Nameable]:
         """Return a body's events that bear another customer, corrected."""
         corrected = []
-        for event in tuple(self._events.get(body_id, ())):
+        for event in tuple(self.events.get(body_id, ())):
             if event.customer_id != customer_id:
                 named = msgspec.structs.replace(event, customer_id=customer_id)
                 self.remember(body_id, named)
@@ -43,17 +43,17 @@ class Recall:
 
     def split(self, body_id: TrackId, new_body_id: TrackId) -> None:
         """Move the events of a track that is a body of its own."""
-        mine = [e for e in self._events.get(body_id, ()) if e.track_id == new_body_id]
+        mine = [e for e in self.events.get(body_id, ()) if e.track_id == new_body_id]
         for event in mine:
-            self._events[body_id].remove(event)
+            self.events[body_id].remove(event)
             self.remember(new_body_id, event)
 
     def merge(self, body_id: TrackId, gone_id: TrackId) -> None:
         """Move the events of a body that was another's continuation."""
-        for event in self._events.pop(gone_id, ()):
+        for event in self.events.pop(gone_id, ()):
             self.remember(body_id, event)
 
     def keep(self, body_ids: set[TrackId]) -> None:
         """Forget every body but these."""
-        for body_id in [body_id for body_id in self._events if body_id not in body_ids]:
-            del self._events[body_id]
+        for body_id in [body_id for body_id in self.events if body_id not in body_ids]:
+            del self.events[body_id]

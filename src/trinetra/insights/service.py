@@ -1,32 +1,39 @@
-"""The insight engine: reads identities, keeps insights, tells them on.
+"""The insight engine: reads identities, keeps insights, tells them on; any number share the work.
 
-For every batch: effects (the store), then events (the log), then offsets; the last two in one
-commit. Ids follow from the input, so a batch that is delivered again after a crash writes the same
-rows and events again. What lives in memory only (open stays, sides of lines) begins anew then.
+It works in two steps, one behind the other in the same process. What a camera shows is found by
+whoever owns the camera's partition of identities; who was seen there goes on as sightings, by
+customer, and whoever owns a customer's partition of sightings makes the visits of them.
 
-Visits span cameras: let one engine own all partitions, or visits are counted per engine.
+For every batch: effects (the store), then events, state and offsets of each partition in one
+commit. All of it follows from the records of a partition in their order, and from the state its
+last owner left there. So a batch that is delivered again, here or elsewhere, writes the same rows
+and events again, and what was never committed was never told.
 """
 
 import asyncio
-import heapq
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
-from trinetra.errors import MalformedEvent, PartitionsLost, StorageFull
-from trinetra.events import topics
-from trinetra.events.codec import decode, encode
-from trinetra.events.schema import (
-    AnyEvent,
-    IdentityEvent,
-    InsightEvent,
-    TracksEvent,
-    Visit,
+from trinetra.errors import (
+    EventLogUnavailable,
+    MalformedEvent,
+    PartitionsLost,
+    StorageFull,
+    StoreUnavailable,
 )
-from trinetra.insights.machine import InsightMachine
+from trinetra.events import topics
+from trinetra.events.codec import encode
+from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.sightings import encode_sighting
+from trinetra.events.topics import Topic
+from trinetra.insights.machine import Outcome
 from trinetra.insights.plan import CameraInsights, InsightPolicy
-from trinetra.insights.tally import Tally
+from trinetra.insights.shares import CameraShare, CustomerShare, Step
+from trinetra.insights.tally import InsightStatus, Tally
 from trinetra.ports import (
+    Clock,
     Delivery,
     EventLog,
     InsightStore,
@@ -36,28 +43,70 @@ from trinetra.ports import (
     TopicPartition,
 )
 from trinetra.rejection import reject
-from trinetra.telemetry import CONSUMER_LAG, EVENTS_LATE, INSIGHTS, get_logger
-from trinetra.values import CameraId, SiteId
+from trinetra.telemetry import (
+    CONSUMER_LAG,
+    EVENTS_LATE,
+    INSIGHTS,
+    STATE_REJECTED,
+    get_logger,
+    mask_urls,
+)
+from trinetra.values import CameraId, CustomerId, SiteId
 
-Input = TracksEvent | IdentityEvent
+GROUP = "insight-engine-group"
+_INPUTS = (topics.IDENTITIES, topics.SIGHTINGS)
+_STATE_OF = {
+    topics.IDENTITIES.name: topics.INSIGHT_STATE,
+    topics.SIGHTINGS.name: topics.VISIT_STATE,
+}
+_RETRY_FIRST_S = 0.1
+_RETRY_MAX_S = 2.0
+T = TypeVar("T")
+Share = CameraShare | CustomerShare
+
+
+class _StopsWaitingError(Exception):
+    """The engine was told to stop while it waited for a server; nothing was committed."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one poll brought of one partition, and what came of it."""
+
+    first_offset: int
+    next_offset: int
+    steps: list[tuple[str, Step]] = field(default_factory=list)
+    insights: list[InsightEvent] = field(default_factory=list)
+    outputs: list[Record] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Add what an event led to."""
+        self.insights += outcome.insights
+        self.outputs += [Record(topics.INSIGHTS, i.camera_id, encode(i)) for i in outcome.insights]
+        self.outputs += [
+            Record(topics.SIGHTINGS, s.customer_id, encode_sighting(s)) for s in outcome.sightings
+        ]
+
+
+_Batch = dict[TopicPartition, _Part]
 
 
 @dataclass(frozen=True, slots=True)
-class InsightStatus:
-    """What the engine has done so far; insights are distinct ones."""
+class _Held:
+    """A partition's share of the work, and the number of the assignment it was restored for."""
 
-    events: int
-    rejected: int
-    repeated: int
-    crossings_in: int
-    crossings_out: int
-    stays: int
-    open_stays: int
-    visits: int
+    number: int
+    share: Share
 
 
 class InsightEngine:
-    """Turns who is where into footfall, stays, occupancy and visits."""
+    """Turns who is where into footfall, stays, occupancy and visits.
+
+    ``concludes_at_stop``: nobody goes on with the state, so that stopping means to work off the
+    log and to end what goes on; otherwise it means to leave it to the next owner at once.
+    ``linger_s``: how long a poll that brought little is followed by a rest, so that a commit is
+    worth its price.
+    """
 
     name = "insight-engine"
 
@@ -69,24 +118,34 @@ class InsightEngine:
         plans: Mapping[CameraId, CameraInsights],
         policy: InsightPolicy | None = None,
         *,
+        clock: Clock,
+        concludes_at_stop: bool = True,
         max_records: int = 500,
         wait_s: float = 0.5,
+        linger_s: float = 0.0,
     ) -> None:
         self._site_id = site_id
         self._log = log
         self._store = store
+        self._plans = plans
+        self._policy = policy or InsightPolicy()
+        self._clock = clock
+        self._concludes_at_stop = concludes_at_stop
         self._max_records = max_records
         self._wait_s = wait_s
-        self._machine = InsightMachine(site_id, plans, policy or InsightPolicy())
-        self._partition_of: dict[CameraId, TopicPartition] = {}
+        self._linger_s = linger_s
+        self._held: dict[TopicPartition, _Held] = {}
+        self._next: dict[TopicPartition, int] = {}
         self._tally = Tally()
         self._events = self._rejected = self._repeated = 0
-        self._ready = False
+        self._is_reading = False
+        self._waits_for: str | None = None
+        self._stopping = asyncio.Event()
         self._logger = get_logger(self.name)
 
     def ready(self) -> bool:
-        """Return whether the engine reads the log."""
-        return self._ready
+        """Return whether the engine reads the log, and no outage holds it up."""
+        return self._is_reading and self._waits_for is None
 
     def status(self) -> InsightStatus:
         """Return the counts so far."""
@@ -97,71 +156,161 @@ class InsightEngine:
             crossings_in=self._tally.crossings_in,
             crossings_out=self._tally.crossings_out,
             stays=self._tally.stays,
-            open_stays=self._machine.open_stays,
-            visits=self._machine.visits.visits_begun,
+            open_stays=sum(held.share.open_stays for held in self._held.values()),
+            visits=self._tally.visits,
+            partitions=len(self._held),
+            waits_for=self._waits_for,
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until ``stopping`` is set and the log has no more; then end all stays and return.
+        """Work until ``stopping`` is set, and through every outage of the log and the store.
 
-        Raises StorageFull and EventLogUnavailable; what was not committed comes again at the next
-        start.
+        Raises StorageFull; what was not committed comes again at the next start.
         """
-        subscription = await self._log.subscribe([topics.IDENTITIES], self.name)
-        self._ready = True
+        self._stopping = stopping
+        subscription: Subscription | None = None
         try:
-            await self._work(subscription, stopping)
+            subscription = await self._patiently(lambda: self._log.subscribe(_INPUTS, GROUP))
+            self._is_reading = True
+            await self._work(subscription)
+        except _StopsWaitingError:
+            self._logger.warning("stopped during an outage", waits_for=self._waits_for)
         except StorageFull as cause:
             self._logger.critical(
                 "storage_full", cause=str(cause), todo="free space under the data folder, restart"
             )
             raise
         finally:
-            self._ready = False
-            await subscription.close()
+            self._is_reading = False
+            if subscription is not None:
+                await subscription.close()
 
-    async def _work(self, subscription: Subscription, stopping: asyncio.Event) -> None:
+    async def _work(self, subscription: Subscription) -> None:
         while True:
-            draining = stopping.is_set()
-            deliveries = await subscription.poll(max_records=self._max_records, wait_s=self._wait_s)
-            if deliveries:
-                await self._handle(subscription, deliveries)
-                CONSUMER_LAG.labels(self.name).set(await subscription.lag())
-            elif draining:
-                break
-        await self._conclude()
+            draining = self._stopping.is_set()
+            if draining and not self._concludes_at_stop:
+                return
+            count = await self._cycle(subscription)
+            if draining and not count:
+                await self._conclude(subscription)
+                return
+            if 0 < count < self._max_records and self._linger_s and not self._stopping.is_set():
+                await self._pause(self._linger_s)
 
-    async def _handle(self, subscription: Subscription, deliveries: list[Delivery]) -> None:
-        rejected, inputs = self._read(deliveries)
-        outputs: dict[TopicPartition, list[Record]] = defaultdict(list)
-        insights: list[InsightEvent] = []
-        for where, event in inputs:
-            found = await self._step(event)
-            insights += found
-            outputs[where] += _records(found)
-        await self._keep(insights)
-        ended = self._machine.finish_visits()
-        await self._keep(ended)
-        for where, letter in rejected:
-            outputs[where].append(letter)
-        await self._commit(subscription, deliveries, outputs, _records(ended))
+    async def _cycle(self, subscription: Subscription) -> int:
+        """Poll once and work on what came; return how many records that were."""
+        deliveries = await self._patiently(
+            lambda: subscription.poll(max_records=self._max_records, wait_s=self._wait_s)
+        )
+        await self._take_over(subscription.assignment())
+        if deliveries:
+            await self._handle(subscription, deliveries)
+            CONSUMER_LAG.labels(self.name).set(await self._patiently(subscription.lag))
+        return len(deliveries)
 
-    async def _step(self, event: Input) -> list[InsightEvent]:
-        """Step the machine, having looked up the last visit of everyone it does not know."""
-        self._events += 1
-        if not self._machine.is_news(event):
-            self._repeated += 1
-            EVENTS_LATE.labels(event.camera_id, "repeated").inc()
-            return []
-        for customer_id in sorted(self._machine.unfamiliar(event)):
-            visit = await self._store.last_visit(customer_id)
-            if isinstance(visit, Visit):
-                self._machine.visits.restore(visit)
-        return self._machine.step(event)
+    async def _take_over(self, assignment: Mapping[TopicPartition, int]) -> None:
+        """Forget what went to others, and go on from what others left of what is ours now."""
+        for where in self._held.keys() - assignment.keys():
+            self._forget(where)
+        new = [w for w, n in assignment.items() if w not in self._held or self._held[w].number != n]
+        for where in new:
+            self._forget(where)
+        shares = await asyncio.gather(*(self._restored(where) for where in new))
+        for where, share in zip(new, shares, strict=True):
+            self._held[where] = _Held(assignment[where], share)
 
-    async def _keep(self, insights: Sequence[InsightEvent]) -> None:
+    async def _restored(self, where: TopicPartition) -> Share:
+        topic, partition = where
+        is_of_cameras = topic == topics.IDENTITIES.name
+        share: Share = (
+            CameraShare(self._site_id, self._plans, self._policy)
+            if is_of_cameras
+            else CustomerShare(self._site_id, self._policy)
+        )
+        memories = await self._patiently(lambda: self._log.latest(_STATE_OF[topic], partition))
+        for key, fault in share.resume(memories).items():
+            STATE_REJECTED.labels(_STATE_OF[topic].name).inc()
+            self._logger.error(
+                "begins anew", topic=topic, partition=partition, key=key, fault=fault
+            )
+        return share
+
+    def _forget(self, where: TopicPartition) -> None:
+        self._held.pop(where, None)
+        self._next.pop(where, None)
+
+    async def _handle(self, subscription: Subscription, deliveries: Iterable[Delivery]) -> None:
+        batch = self._read(deliveries)
+        await self._meet_strangers(subscription, batch)
+        for where, part in batch.items():
+            for key, step in part.steps:
+                outcome = step()
+                if outcome is None:
+                    self._repeated += 1
+                    EVENTS_LATE.labels(key, "repeated").inc()
+                else:
+                    part.add(outcome)
+            self._remember(where, part)
+        await self._finish(subscription, batch)
+
+    def _read(self, deliveries: Iterable[Delivery]) -> _Batch:
+        """Return what is to be done about every partition, with dead letters among the outputs."""
+        batch: _Batch = {}
+        for delivery in deliveries:
+            where = delivery.topic, delivery.partition
+            part = batch.setdefault(where, _Part(delivery.offset, delivery.offset))
+            part.next_offset = delivery.offset + 1
+            try:
+                step = self._held[where].share.read(delivery.value)
+            except MalformedEvent as cause:
+                self._rejected += 1
+                part.outputs.append(reject(delivery, cause, service=self.name))
+            else:
+                self._events += delivery.topic == topics.IDENTITIES.name
+                part.steps.append((delivery.key, step))
+        return batch
+
+    async def _meet_strangers(self, subscription: Subscription, batch: _Batch) -> None:
+        """Look up the last visit of customers who are new, and commit that before anything else.
+
+        Once their next visit is in the store, a repeated look-up would take it for the last one.
+        """
+        notes: _Batch = {}
+        for where, part in batch.items():
+            share = self._held[where].share
+            if isinstance(share, CustomerShare) and (strangers := share.strangers()):
+                for customer_id in strangers:
+                    share.meet(customer_id, await self._last_visit(customer_id))
+                notes[where] = _Part(part.first_offset, part.first_offset)
+                self._remember(where, notes[where])
+        for where in await self._commit(subscription, notes):
+            del batch[where]
+
+    async def _last_visit(self, customer_id: CustomerId) -> Visit | None:
+        visit = await self._patiently(lambda: self._store.last_visit(customer_id))
+        return visit if isinstance(visit, Visit) else None
+
+    def _remember(self, where: TopicPartition, part: _Part) -> None:
+        """Add to the outputs what the partition's next owner must know."""
+        changes = self._held[where].share.changes()
+        topic, partition = _STATE_OF[where[0]], where[1]
+        part.outputs += [Record(topic, key, value, partition) for key, value in changes.items()]
+
+    async def _finish(self, subscription: Subscription, batch: _Batch) -> None:
+        """Put what was found into the store, then everything else into the log."""
+
+        async def confirm() -> None:
+            # After an outage others may have gone on with a partition: what they stored is newer.
+            still = {w: _Part(p.first_offset, p.first_offset) for w, p in batch.items()}
+            for where in await self._commit(subscription, still):
+                del batch[where]
+
+        await self._patiently(partial(self._keep, batch), before_retry=confirm)
+        await self._commit(subscription, batch)
+
+    async def _keep(self, batch: _Batch) -> None:
         """Put insights into the store, of each id the latest."""
-        latest = {insight.event_id: insight for insight in insights}
+        latest = {i.event_id: i for part in batch.values() for i in part.insights}
         if not latest:
             return
         await self._store.record(list(latest.values()))
@@ -170,66 +319,80 @@ class InsightEngine:
             INSIGHTS.labels(type(insight).__struct_config__.tag).inc()
 
     async def _commit(
-        self,
-        subscription: Subscription,
-        deliveries: Iterable[Delivery],
-        outputs: Mapping[TopicPartition, Sequence[Record]],
-        ended: Sequence[Record],
-    ) -> None:
-        offsets = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
-        progress = [
-            Progress(where, offset, [*outputs.get(where, ()), *(ended if number == 0 else ())])
-            for number, (where, offset) in enumerate(offsets.items())
-        ]
+        self, subscription: Subscription, batch: _Batch
+    ) -> Collection[TopicPartition]:
+        """Commit what is still ours; of the rest, return and forget it: others do it anew."""
+        if not batch:
+            return ()
+        progress = [Progress(w, part.next_offset, part.outputs) for w, part in batch.items()]
+        self._next.update({part.where: part.next_offset for part in progress})
         try:
             await subscription.commit(progress)
         except PartitionsLost as lost:
-            for topic, partition in sorted(lost.partitions):
-                self._logger.warning("partition_lost", topic=topic, partition=partition)
-                self._forget((topic, partition))
+            for where in sorted(lost.partitions):
+                self._logger.warning("partition_lost", topic=where[0], partition=where[1])
+                self._forget(where)
+            return lost.partitions
+        return ()
 
-    def _forget(self, where: TopicPartition) -> None:
-        for camera_id in [c for c, owner in self._partition_of.items() if owner == where]:
-            self._machine.forget_camera(camera_id)
-            del self._partition_of[camera_id]
+    async def _conclude(self, subscription: Subscription) -> None:
+        """End what goes on at the cameras, then, with what that tells of them, all visits."""
+        await self._flush(subscription, topics.IDENTITIES)
+        while await self._patiently(subscription.lag) and await self._cycle(subscription):
+            pass
+        await self._flush(subscription, topics.SIGHTINGS)
 
-    async def _conclude(self) -> None:
-        insights = self._machine.flush()
-        await self._keep(insights)
-        await self._log.append(_records(insights))
+    async def _flush(self, subscription: Subscription, topic: Topic) -> None:
+        batch: _Batch = {}
+        for where, offset in self._next.items():
+            if where[0] == topic.name:
+                batch[where] = _Part(offset, offset)
+                batch[where].add(self._held[where].share.flush())
+                self._remember(where, batch[where])
+        await self._finish(subscription, batch)
 
-    def _read(
-        self, deliveries: Iterable[Delivery]
-    ) -> tuple[list[tuple[TopicPartition, Record]], list[tuple[TopicPartition, Input]]]:
-        """Return the dead letters, and the events merged over partitions by captured_at."""
-        rejected: list[tuple[TopicPartition, Record]] = []
-        queues: dict[TopicPartition, list[tuple[TopicPartition, Input]]] = defaultdict(list)
-        for delivery in deliveries:
-            where = delivery.topic, delivery.partition
+    async def _patiently(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        before_retry: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Return what the log or the store answers, however long that takes.
+
+        Raises _StopsWaitingError when told to stop meanwhile, unless the work has to be finished.
+        """
+        retry_s = _RETRY_FIRST_S
+        while True:
             try:
-                event = self._checked(decode(delivery.value))
-            except MalformedEvent as cause:
-                self._rejected += 1
-                rejected.append((where, reject(delivery, cause, service=self.name)))
+                answer = await ask()
+            except (EventLogUnavailable, StoreUnavailable) as cause:
+                self._hold_up(cause)
             else:
-                self._partition_of[event.camera_id] = where
-                queues[where].append((where, event))
-        merged = heapq.merge(*queues.values(), key=lambda item: item[1].captured_at)
-        return rejected, list(merged)
+                self._go_on()
+                return answer
+            await self._pause(retry_s)
+            retry_s = min(2 * retry_s, _RETRY_MAX_S)
+            if before_retry is not None:
+                await before_retry()
 
-    def _checked(self, event: AnyEvent) -> Input:
-        """Return the event if this engine can use it; raises MalformedEvent."""
-        if not isinstance(event, TracksEvent | IdentityEvent):
-            kind = type(event).__struct_config__.tag
-            raise MalformedEvent(f"event {event.event_id}: a {kind} event is not read here")
-        if event.site_id != self._site_id:
-            raise MalformedEvent(
-                f"event {event.event_id}: it is of site {event.site_id}, not {self._site_id}"
-            )
-        if isinstance(event, TracksEvent) and min(event.frame_width, event.frame_height) < 1:
-            raise MalformedEvent(f"event {event.event_id}: the frame has no pixels")
-        return event
+    def _hold_up(self, cause: EventLogUnavailable | StoreUnavailable) -> None:
+        if self._waits_for is None:
+            self._logger.warning("waits", cause=str(cause))
+        self._waits_for = mask_urls(str(cause))
 
+    def _go_on(self) -> None:
+        if self._waits_for is not None:
+            self._logger.info("goes on", waited_for=self._waits_for)
+        self._waits_for = None
 
-def _records(insights: Iterable[InsightEvent]) -> list[Record]:
-    return [Record(topics.INSIGHTS, insight.camera_id, encode(insight)) for insight in insights]
+    async def _pause(self, seconds: float) -> None:
+        """Return after a time or, the first time, when told to stop."""
+        if self._stopping.is_set() and not self._concludes_at_stop:
+            raise _StopsWaitingError
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._clock.sleep(seconds))]
+        if not self._stopping.is_set():
+            waits.append(asyncio.ensure_future(self._stopping.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

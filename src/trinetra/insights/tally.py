@@ -2,8 +2,27 @@
 
 from dataclasses import dataclass, field
 
-from trinetra.events.schema import InsightEvent, LineCrossing, ZoneStay
+from trinetra.events.schema import InsightEvent, LineCrossing, Visit, ZoneStay
 from trinetra.values import EventId
+
+
+@dataclass(frozen=True, slots=True)
+class InsightStatus:
+    """What the engine has done so far; insights are distinct ones.
+
+    ``partitions`` is how many it owns, ``waits_for`` the outage it waits to end, if any.
+    """
+
+    events: int
+    rejected: int
+    repeated: int
+    crossings_in: int
+    crossings_out: int
+    stays: int
+    open_stays: int
+    visits: int
+    partitions: int
+    waits_for: str | None
 
 
 @dataclass(slots=True)
@@ -13,17 +32,20 @@ class Tally:
     crossings_in: int = 0
     crossings_out: int = 0
     stays: int = 0
+    visits: int = 0
     _recent: dict[EventId, None] = field(default_factory=dict)
 
     def count(self, event: InsightEvent, max_recent: int = 20_000) -> None:
         """Count an event unless one of its id was counted lately."""
-        if event.event_id in self._recent or not isinstance(event, LineCrossing | ZoneStay):
+        if event.event_id in self._recent or not isinstance(event, LineCrossing | ZoneStay | Visit):
             return
         self._recent[event.event_id] = None
         if len(self._recent) > max_recent:
             del self._recent[next(iter(self._recent))]
         if isinstance(event, ZoneStay):
             self.stays += 1
+        elif isinstance(event, Visit):
+            self.visits += 1
         elif event.direction == "in":
             self.crossings_in += 1
         else:

@@ -1,11 +1,12 @@
 """Visits: a customer's presence at the site, over all cameras, from first to last sighting.
 
-Sightings may arrive out of order between cameras: a visit grows at both ends. An absence of more
-than ``visit_gap_s`` starts the next visit. A sighting that lies before the known visit by more than
-that belongs to a visit already on record, as when a log is replayed, and changes nothing.
+Sightings of one customer may arrive in any order between cameras: a visit grows at both ends, and
+what it says follows from the sightings alone, not from their order. An absence of more than
+``gap_s`` starts the next visit. A sighting that lies before the known visit by more than that
+belongs to a visit already on record, as when a log is replayed, and changes nothing.
 
-A customer the book does not know is ``unfamiliar``: look up the last visit on record and
-``restore`` it before stepping, so that visits keep their numbers and ids over restarts.
+A customer the book does not know is ``unfamiliar``: look up the last visit on record and ``meet``
+the customer with it before stepping, so that visits keep their numbers and ids over restarts.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from trinetra.events.schema import Visit
-from trinetra.insights.continuity import Name
+from trinetra.events.sightings import Sighting
+from trinetra.insights.attendance import COUNTED_KINDS
 from trinetra.values import (
     CameraId,
     CustomerId,
@@ -21,123 +23,193 @@ from trinetra.values import (
     IdentityKind,
     Instant,
     SiteId,
+    after,
     derive_id,
     seconds_between,
 )
 
-COUNTED_KINDS = frozenset({IdentityKind.ANONYMOUS, IdentityKind.ENROLLED})
-"""Staff are at work and a watchlist is the alerts' business: neither visits."""
 
+class Presence(msgspec.Struct, array_like=True):
+    """One visit as it stands, and its end as last reported (None: not reported).
 
-@dataclass(slots=True)
-class _Entry:
-    """The visit as it stands, and its end as last reported (None: not reported)."""
+    ``started`` is the first sighting, of several at once that of the first camera by name.
+    ``cameras`` are those known from the record, ``seen`` those that saw the customer since, each
+    with when it first did.
+    """
 
-    visit: Visit
+    kind: IdentityKind
+    kind_at: Instant
+    started: tuple[Instant, CameraId]
+    until: Instant
+    seen: dict[CameraId, Instant]
+    cameras: tuple[CameraId, ...] = ()
     reported_until: Instant | None = None
-    dirty: bool = False
+    has_grown: bool = False
+
+
+class Guest(msgspec.Struct, array_like=True):
+    """A customer's last visit and its number; 0 and None for who was never here.
+
+    ``awaited``: looked up for a sighting that is still to be stepped.
+    """
+
+    number: int = 0
+    visit: Presence | None = None
+    awaited: bool = False
+
+
+def guest_on_record(visit: Visit | None) -> Guest:
+    """Return the customer whose last visit on record is this one, about to be sighted."""
+    if visit is None:
+        return Guest(awaited=True)
+    presence = Presence(
+        kind=visit.kind,
+        kind_at=visit.captured_at,
+        started=(visit.started_at, visit.camera_id),
+        until=visit.captured_at,
+        seen={},
+        cameras=visit.cameras,
+        reported_until=visit.captured_at,
+    )
+    return Guest(visit.visit_number, presence, awaited=True)
 
 
 @dataclass(slots=True)
 class VisitBook:
-    """The visits that go on at one site."""
+    """The visits that go on at one site, of some of its customers.
+
+    ``now`` is the latest sighting of anybody: by it an absence is told from a pause.
+    """
 
     site_id: SiteId
     gap_s: float
     resend_s: float
-    visits_begun: int = 0
-    _entries: dict[CustomerId, _Entry] = field(default_factory=dict)
-    _now: Instant | None = None
+    guests: dict[CustomerId, Guest] = field(default_factory=dict)
+    now: Instant | None = None
+    _over: set[CustomerId] = field(default_factory=set)
+    _next_end: Instant | None = None
 
-    def is_unfamiliar(self, name: Name) -> bool:
-        """Return whether the last visit of someone must be looked up before the next step."""
-        return name.kind in COUNTED_KINDS and name.customer_id not in self._entries
+    def is_unfamiliar(self, sighting: Sighting) -> bool:
+        """Return whether a last visit must be looked up before this sighting is stepped."""
+        return sighting.kind in COUNTED_KINDS and sighting.customer_id not in self.guests
 
-    def restore(self, visit: Visit) -> None:
-        """Take a visit from the record; it goes on if the gap allows, else the next one follows."""
-        self._entries.setdefault(visit.customer_id, _Entry(visit, visit.captured_at))
+    def meet(self, customer_id: CustomerId, guest: Guest) -> None:
+        """Take up a customer; the last visit goes on if the gap allows, else the next follows."""
+        self.guests[customer_id] = guest
+        if guest.visit:
+            self.now = max(guest.visit.until, self.now or guest.visit.until)
+            self._watch(guest.visit)
 
-    def step(self, name: Name, camera_id: CameraId, since: Instant, until: Instant) -> list[Visit]:
-        """Note that someone was in view from ``since`` to ``until``; return visits to report."""
-        self._now = max(until, self._now or until)
-        if name.kind not in COUNTED_KINDS:
+    def step(self, sighting: Sighting) -> list[Visit]:
+        """Take in a sighting; return the visits to report."""
+        if sighting.kind not in COUNTED_KINDS:
             return []
-        entry = self._entries.get(name.customer_id)
-        if entry is None:
-            return self._begin(name, camera_id, since, until, number=1)
-        if seconds_between(until, entry.visit.started_at) > self.gap_s:
-            return []
-        if seconds_between(entry.visit.captured_at, since) > self.gap_s:
-            last = self._report(entry) if entry.dirty else []
-            number = entry.visit.visit_number + 1
-            return last + self._begin(name, camera_id, since, until, number=number)
-        self._extend(entry, name, camera_id, since, until)
-        return self._report(entry) if self._has_grown(entry) else []
+        self.now = max(sighting.until, self.now or sighting.until)
+        guest = self.guests.setdefault(sighting.customer_id, Guest())
+        guest.awaited = False
+        reports = self._take(sighting, guest)
+        return reports + self._end_others()
 
-    def finish(self) -> list[Visit]:
-        """Return the final state of visits that ended and forget them; call once a batch."""
-        over = [c for c, e in self._entries.items() if self._is_over(e)]
-        entries = [self._entries[customer] for customer in over]
-        reports = [visit for entry in entries if entry.dirty for visit in self._report(entry)]
-        for customer in over:
-            del self._entries[customer]
-        return reports
+    def forget_ended(self) -> set[CustomerId]:
+        """Forget the customers whose visits are over, and say who they are.
+
+        Call it once their visits are on record: there they are looked up when they come again.
+        """
+        over, self._over = self._over, set()
+        for customer_id in over:
+            del self.guests[customer_id]
+        return over
 
     def flush(self) -> list[Visit]:
         """Return every visit that grew since it was last reported."""
-        return [v for entry in self._entries.values() if entry.dirty for v in self._report(entry)]
+        return [v for c, guest in self.guests.items() for v in self._report_growth(c, guest)]
 
-    @property
-    def present(self) -> int:
-        """How many visits are not over."""
-        return len(self._entries)
+    def _take(self, sighting: Sighting, guest: Guest) -> list[Visit]:
+        customer_id, visit = sighting.customer_id, guest.visit
+        if visit is None:
+            return self._begin(sighting, guest)
+        if seconds_between(sighting.until, visit.started[0]) > self.gap_s:
+            return []
+        if seconds_between(visit.until, sighting.since) > self.gap_s:
+            return self._report_growth(customer_id, guest) + self._begin(sighting, guest)
+        self._extend(sighting, visit)
+        self._watch_again(customer_id, visit)
+        reported = visit.reported_until
+        is_due = reported is None or seconds_between(reported, visit.until) >= self.resend_s
+        return self._report_growth(customer_id, guest) if is_due or sighting.left else []
 
-    def _begin(
-        self, name: Name, camera_id: CameraId, since: Instant, until: Instant, *, number: int
-    ) -> list[Visit]:
+    def _begin(self, sighting: Sighting, guest: Guest) -> list[Visit]:
+        guest.number += 1
+        guest.visit = Presence(
+            kind=sighting.kind,
+            kind_at=sighting.until,
+            started=(sighting.since, sighting.camera_id),
+            until=sighting.until,
+            seen={sighting.camera_id: sighting.since},
+            has_grown=True,
+        )
+        self._watch_again(sighting.customer_id, guest.visit)
+        return self._report_growth(sighting.customer_id, guest)
+
+    @staticmethod
+    def _extend(sighting: Sighting, visit: Presence) -> None:
+        camera_id, since = sighting.camera_id, sighting.since
+        before = (visit.kind, visit.started, visit.until, _cameras(visit))
+        visit.started = min(visit.started, (since, camera_id))
+        visit.until = max(visit.until, sighting.until)
+        visit.seen[camera_id] = min(since, visit.seen.get(camera_id, since))
+        if sighting.until >= visit.kind_at:
+            visit.kind, visit.kind_at = sighting.kind, sighting.until
+        if before != (visit.kind, visit.started, visit.until, _cameras(visit)):
+            visit.has_grown = True
+
+    def _report_growth(self, customer_id: CustomerId, guest: Guest) -> list[Visit]:
+        visit = guest.visit
+        if visit is None or not visit.has_grown:
+            return []
+        visit.reported_until, visit.has_grown = visit.until, False
         # The number, not the start, makes the id: a start may still move back.
-        event_id = EventId(derive_id("visit", self.site_id, name.customer_id, number))
-        visit = Visit(
-            event_id=event_id,
-            site_id=self.site_id,
-            camera_id=camera_id,
-            captured_at=until,
-            customer_id=name.customer_id,
-            kind=name.kind,
-            started_at=since,
-            cameras=(camera_id,),
-            visit_number=number,
-        )
-        self.visits_begun += 1
-        self._entries[name.customer_id] = entry = _Entry(visit)
-        return self._report(entry)
+        event_id = EventId(derive_id("visit", self.site_id, customer_id, guest.number))
+        return [
+            Visit(
+                event_id=event_id,
+                site_id=self.site_id,
+                camera_id=visit.started[1],
+                captured_at=visit.until,
+                customer_id=customer_id,
+                kind=visit.kind,
+                started_at=visit.started[0],
+                cameras=_cameras(visit),
+                visit_number=guest.number,
+            )
+        ]
 
-    @staticmethod
-    def _extend(
-        entry: _Entry, name: Name, camera_id: CameraId, since: Instant, until: Instant
-    ) -> None:
-        visit = entry.visit
-        is_new_start = since < visit.started_at
-        cameras = visit.cameras if camera_id in visit.cameras else (*visit.cameras, camera_id)
-        entry.visit = msgspec.structs.replace(
-            visit,
-            camera_id=camera_id if is_new_start else visit.camera_id,
-            captured_at=max(visit.captured_at, until),
-            started_at=min(visit.started_at, since),
-            cameras=cameras,
-            kind=name.kind,
-        )
-        entry.dirty = entry.dirty or entry.visit != visit
+    def _end_others(self) -> list[Visit]:
+        """Return the final state of visits that ended by now; looks only when one may have."""
+        if self.now is None or self._next_end is None or self.now <= self._next_end:
+            return []
+        self._next_end = None
+        reports: list[Visit] = []
+        for customer_id, guest in self.guests.items():
+            if guest.visit is None or guest.awaited or customer_id in self._over:
+                continue
+            if seconds_between(guest.visit.until, self.now) > self.gap_s:
+                self._over.add(customer_id)
+                reports += self._report_growth(customer_id, guest)
+            else:
+                self._watch(guest.visit)
+        return reports
 
-    def _has_grown(self, entry: _Entry) -> bool:
-        until = entry.reported_until
-        return until is None or seconds_between(until, entry.visit.captured_at) >= self.resend_s
+    def _watch_again(self, customer_id: CustomerId, visit: Presence) -> None:
+        self._over.discard(customer_id)
+        self._watch(visit)
 
-    def _is_over(self, entry: _Entry) -> bool:
-        now = self._now
-        return now is not None and seconds_between(entry.visit.captured_at, now) > self.gap_s
+    def _watch(self, visit: Presence) -> None:
+        ends_at = after(visit.until, self.gap_s)
+        self._next_end = min(ends_at, self._next_end or ends_at)
 
-    @staticmethod
-    def _report(entry: _Entry) -> list[Visit]:
-        entry.reported_until, entry.dirty = entry.visit.captured_at, False
-        return [entry.visit]
+
+def _cameras(visit: Presence) -> tuple[CameraId, ...]:
+    """Return the cameras of a visit in the order in which they first saw the customer."""
+    later = sorted((since, camera) for camera, since in visit.seen.items())
+    return (*visit.cameras, *(c for _, c in later if c not in visit.cameras))

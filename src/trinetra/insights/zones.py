@@ -6,7 +6,9 @@ last instant the foot was seen inside. Track breaks are no concern here: see ``c
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from trinetra.insights.geometry import inside_polygon
 from trinetra.insights.plan import InsightPolicy, Zone
@@ -14,8 +16,7 @@ from trinetra.insights.scene import Scene
 from trinetra.values import Instant, TrackId, seconds_between
 
 
-@dataclass(slots=True)
-class Stay:
+class Stay(msgspec.Struct, array_like=True):
     """One body in one zone.
 
     ``track_id`` is the track the stay began with, ``out_since`` when the foot was first seen
@@ -45,8 +46,14 @@ class ZoneWatch:
 
     zones: tuple[Zone, ...]
     policy: InsightPolicy
-    _open: dict[_Key, Stay] = field(default_factory=dict)
-    _over: dict[_Key, Stay] = field(default_factory=dict)
+    open: dict[_Key, Stay] = field(default_factory=dict)
+    over: dict[_Key, Stay] = field(default_factory=dict)
+
+    def resume(self, stays: Iterable[Stay], over: Iterable[Stay]) -> None:
+        """Go on from what was remembered; zones that are no more are left out."""
+        zone_ids = {zone.zone_id for zone in self.zones}
+        self.open = {(s.zone_id, s.body_id): s for s in stays if s.zone_id in zone_ids}
+        self.over = {(s.zone_id, s.body_id): s for s in over if s.zone_id in zone_ids}
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Stay]:
         """Return the stays that are over as of this scene, long enough to count."""
@@ -58,14 +65,14 @@ class ZoneWatch:
                 if self._has_left(key, scene.at):
                     ended += self._close([key])
                 self._see(scene, row, key, inside=bool(inside[row]))
-        gone = [key for key, stay in self._open.items() if self._is_over(stay, scene.at)]
+        gone = [key for key, stay in self.open.items() if self._is_over(stay, scene.at)]
         ended += self._close(gone)
         self._forget(scene.at)
         return self._counted(ended)
 
     def flush(self) -> list[Stay]:
         """End every stay at the last instant its foot was seen inside."""
-        return self._counted(self._close(list(self._open)))
+        return self._counted(self._close(list(self.open)))
 
     def present(self, zone_id: str, label: str, now: Instant) -> int:
         """Return how many bodies of a label are in a zone, unseen ones for a moment included."""
@@ -74,13 +81,13 @@ class ZoneWatch:
             and stay.label == label
             and stay.out_since is None
             and seconds_between(stay.inside_at, now) <= self.policy.occupancy_hold_s
-            for stay in self._open.values()
+            for stay in self.open.values()
         )
 
     @property
     def open_stays(self) -> int:
         """How many stays go on."""
-        return len(self._open)
+        return len(self.open)
 
     def split(
         self, body_id: TrackId, new_id: TrackId, left_at: Instant, joined_at: Instant
@@ -90,15 +97,15 @@ class ZoneWatch:
         A stay that was reported as over stands as it was reported.
         """
         for zone in self.zones:
-            if stay := self._open.get((zone.zone_id, body_id)):
-                self._open[zone.zone_id, new_id] = replace(
+            if stay := self.open.get((zone.zone_id, body_id)):
+                self.open[zone.zone_id, new_id] = msgspec.structs.replace(
                     stay,
                     body_id=new_id,
                     track_id=new_id,
                     entered_at=max(stay.entered_at, joined_at),
                 )
                 if stay.entered_at > left_at:
-                    del self._open[zone.zone_id, body_id]
+                    del self.open[zone.zone_id, body_id]
                 else:
                     stay.inside_at, stay.out_since = min(stay.inside_at, left_at), None
 
@@ -110,16 +117,16 @@ class ZoneWatch:
         ended: list[Stay] = []
         for zone in self.zones:
             key = (zone.zone_id, body_id)
-            later = self._open.pop((zone.zone_id, gone_id), None)
+            later = self.open.pop((zone.zone_id, gone_id), None)
             if later is None:
                 continue
-            earlier = self._open.get(key) or self._over.get(key)
+            earlier = self.open.get(key) or self.over.get(key)
             if earlier and self._continues(earlier, later):
                 later.track_id, later.entered_at = earlier.track_id, earlier.entered_at
-            elif key in self._open:
+            elif key in self.open:
                 ended += self._close([key])
             later.body_id = body_id
-            self._open[key] = later
+            self.open[key] = later
         return self._counted(ended)
 
     def _continues(self, earlier: Stay, later: Stay) -> bool:
@@ -127,7 +134,7 @@ class ZoneWatch:
         return earlier.out_since is None and gap_s <= self.policy.bridge_s
 
     def _see(self, scene: Scene, row: int, key: _Key, *, inside: bool) -> None:
-        stay = self._open.get(key)
+        stay = self.open.get(key)
         if not inside:
             if stay and stay.out_since is None:
                 stay.out_since = scene.at
@@ -135,10 +142,10 @@ class ZoneWatch:
             stay.inside_at, stay.out_since = scene.at, None
         else:
             track_id, label = scene.track_ids[row], scene.labels[row]
-            self._open[key] = Stay(*key, track_id, label, scene.at, scene.at)
+            self.open[key] = Stay(*key, track_id, label, scene.at, scene.at)
 
     def _has_left(self, key: _Key, now: Instant) -> bool:
-        stay = self._open.get(key)
+        stay = self.open.get(key)
         return bool(
             stay
             and stay.out_since
@@ -151,8 +158,8 @@ class ZoneWatch:
         return seconds_between(stay.inside_at, now) > self.policy.bridge_s
 
     def _close(self, keys: Iterable[_Key]) -> list[Stay]:
-        closed = [self._open.pop(key) for key in keys]
-        self._over.update({(stay.zone_id, stay.body_id): stay for stay in closed})
+        closed = [self.open.pop(key) for key in keys]
+        self.over.update({(stay.zone_id, stay.body_id): stay for stay in closed})
         return closed
 
     def _counted(self, stays: list[Stay]) -> list[Stay]:
@@ -161,7 +168,5 @@ class ZoneWatch:
 
     def _forget(self, now: Instant) -> None:
         limit_s = self.policy.forget_after_s
-        for key in [
-            k for k, s in self._over.items() if seconds_between(s.inside_at, now) > limit_s
-        ]:
-            del self._over[key]
+        for key in [k for k, s in self.over.items() if seconds_between(s.inside_at, now) > limit_s]:
+            del self.over[key]

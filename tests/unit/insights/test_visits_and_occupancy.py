@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from tests.unit.insights.walks import SITE, at, frame, identity, latest, machine, play, position
 
 from trinetra.events.schema import Occupancy, Visit
+from trinetra.events.sightings import Sighting
 from trinetra.insights.continuity import Name
 from trinetra.insights.plan import CameraInsights, Zone
-from trinetra.insights.visits import VisitBook
+from trinetra.insights.visits import VisitBook, guest_on_record
 from trinetra.values import CameraId, CustomerId, IdentityKind
 
 DOOR, TILL = CameraId("door"), CameraId("till")
@@ -21,8 +22,20 @@ def book() -> VisitBook:
     return VisitBook(SITE, gap_s=1800, resend_s=10)
 
 
+def sighting(name: Name, camera: CameraId, since: float, until: float, **more: bool) -> Sighting:
+    return Sighting(
+        site_id=SITE,
+        camera_id=camera,
+        customer_id=name.customer_id,
+        kind=name.kind,
+        since=at(since),
+        until=at(until),
+        **more,
+    )
+
+
 def sight(visits: VisitBook, *sightings: tuple[CameraId, float]) -> list[Visit]:
-    return [v for camera, t in sightings for v in visits.step(ANN, camera, at(t), at(t))]
+    return [v for camera, t in sightings for v in visits.step(sighting(ANN, camera, t, t))]
 
 
 def test_a_visit_runs_from_the_first_to_the_last_sighting_over_all_cameras() -> None:
@@ -59,18 +72,18 @@ def test_a_visit_that_is_over_is_reported_as_it_ended_and_forgotten() -> None:
     visits = book()
     sight(visits, (DOOR, 0), (DOOR, 5))
     someone = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
-    visits.step(someone, DOOR, at(1806), at(1806))
-    (ended,) = visits.finish()
+    _, ended = visits.step(sighting(someone, DOOR, 1806, 1806))
     assert (ended.customer_id, ended.captured_at) == ("ann", at(5))
-    assert visits.is_unfamiliar(ANN)
-    assert not visits.is_unfamiliar(someone)
+    assert visits.forget_ended() == {"ann"}
+    assert visits.is_unfamiliar(sighting(ANN, DOOR, 0, 0))
+    assert not visits.is_unfamiliar(sighting(someone, DOOR, 0, 0))
 
 
 def test_a_restored_visit_goes_on_or_is_followed_by_the_next() -> None:
     (first,) = sight(book(), (DOOR, 0))
     goes_on, comes_again = book(), book()
-    goes_on.restore(first)
-    comes_again.restore(first)
+    goes_on.meet(first.customer_id, guest_on_record(first))
+    comes_again.meet(first.customer_id, guest_on_record(first))
     (longer,) = sight(goes_on, (TILL, 60))
     assert (longer.event_id, longer.started_at) == (first.event_id, at(0))
     (second,) = sight(comes_again, (TILL, 2 * HOUR))
@@ -87,8 +100,9 @@ def test_a_replayed_sighting_of_an_earlier_visit_changes_nothing() -> None:
 def test_staff_and_the_watchlist_make_no_visits() -> None:
     for kind in (IdentityKind.STAFF, IdentityKind.WATCHLIST):
         name = Name(CustomerId("x"), kind)
-        assert book().step(name, DOOR, at(0), at(0)) == []
-        assert not book().is_unfamiliar(name)
+        seen = sighting(name, DOOR, 0, 0)
+        assert book().step(seen) == []
+        assert not book().is_unfamiliar(seen)
 
 
 @given(st.permutations([(DOOR, 0.0), (TILL, 3.0), (DOOR, 6.0), (TILL, 9.0)]))

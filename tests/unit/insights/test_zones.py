@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.insights.walks import CAMERA, at, frame, identity, latest, machine, play, position
+from tests.unit.insights.walks import at, frame, identity, latest, machine, play, position
 
 from trinetra.events.schema import TracksEvent, ZoneStay
 from trinetra.insights.plan import CameraInsights, InsightPolicy, Zone
+from trinetra.insights.snapshot import decode_camera
 
 TABLE = Zone("table", ((0.4, 0.4), (0.6, 0.4), (0.6, 0.9), (0.4, 0.9)), min_dwell_s=1.0)
 PLAN = CameraInsights(zones=(TABLE,))
@@ -196,17 +197,17 @@ def test_memory_does_not_grow_with_the_number_of_people_who_came() -> None:
             identity(person * 10 + 1, f"never-seen-{person}", "c"),
         ]:
             engine.step(event)
-    camera = engine._cameras[CAMERA]
-    continuity = camera._continuity
+    (remembered,) = engine.cameras.changes().values()
+    memory = decode_camera(remembered)
     for kept in (
-        continuity.bodies,
-        continuity._of_track,
-        continuity._early,
-        camera._zones._over,
-        camera._recall._events,
+        memory.bodies,
+        memory.early,
+        memory.stays_over,
+        memory.reported,
+        memory.present,
     ):
         assert len(kept) <= 8
-    assert camera.open_stays <= 1
+    assert engine.cameras.open_stays <= 1
 
 
 @given(

@@ -1,6 +1,7 @@
 """Synthetic tracks: boxes that stand where they are told, as identity events."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from trinetra.events.schema import (
@@ -11,8 +12,9 @@ from trinetra.events.schema import (
     TrackPosition,
     TracksEvent,
 )
-from trinetra.insights.machine import InsightMachine
+from trinetra.insights.machine import Outcome
 from trinetra.insights.plan import CameraInsights, InsightPolicy
+from trinetra.insights.shares import CameraShare, CustomerShare
 from trinetra.values import (
     CameraId,
     CustomerId,
@@ -111,18 +113,36 @@ def identity(
     )
 
 
-def machine(
-    plan: CameraInsights | None = None, policy: InsightPolicy | None = None
-) -> InsightMachine:
-    return InsightMachine(SITE, {CAMERA: plan or CameraInsights()}, policy or InsightPolicy())
+@dataclass
+class Shop:
+    """An engine without its log: what cameras show, and the visits made of it, in one step."""
+
+    cameras: CameraShare
+    customers: CustomerShare
+
+    def step(self, event: TracksEvent | IdentityEvent) -> list[object]:
+        return self._with_visits(self.cameras.step(event) or Outcome())
+
+    def flush(self) -> list[object]:
+        outputs = self._with_visits(self.cameras.flush())
+        return [*outputs, *self.customers.flush().insights]
+
+    def _with_visits(self, outcome: Outcome) -> list[object]:
+        visits = [v for s in outcome.sightings for v in self.customers.step(s).insights]
+        return [*outcome.insights, *visits]
 
 
-def play(engine: InsightMachine, events: Iterable[TracksEvent | IdentityEvent]) -> list[object]:
+def machine(plan: CameraInsights | None = None, policy: InsightPolicy | None = None) -> Shop:
+    plans, policy = {CAMERA: plan or CameraInsights()}, policy or InsightPolicy()
+    return Shop(CameraShare(SITE, plans, policy), CustomerShare(SITE, policy))
+
+
+def play(shop: Shop, events: Iterable[TracksEvent | IdentityEvent]) -> list[object]:
     """Step through the events and flush; return every output in order."""
     outputs: list[object] = []
     for event in events:
-        outputs += engine.step(event)
-    return [*outputs, *engine.flush()]
+        outputs += shop.step(event)
+    return [*outputs, *shop.flush()]
 
 
 def latest(outputs: Iterable[object], kind: type) -> list:

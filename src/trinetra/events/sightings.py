@@ -1,0 +1,49 @@
+"""Sightings: what the insight engine tells itself about who was where, from camera to customer.
+
+They stay within the engine's own topic, so they are no part of ``AnyEvent``. JSON like every event.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from trinetra.errors import MalformedEvent
+from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="sighting"):
+    """A customer was in a camera's view from ``since`` to ``until``.
+
+    ``left`` says that the camera has lost sight of the customer at ``until``.
+    """
+
+    version: Literal[1] = 1
+    site_id: SiteId
+    camera_id: CameraId
+    customer_id: CustomerId
+    kind: IdentityKind
+    since: Instant
+    until: Instant
+    left: bool = False
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Sighting)
+
+
+def encode_sighting(sighting: Sighting) -> bytes:
+    """Return the sighting as one JSON object."""
+    return _encoder.encode(sighting)
+
+
+def decode_sighting(payload: bytes) -> Sighting:
+    """Return the sighting in ``payload``; raises MalformedEvent, saying what is wrong with it."""
+    try:
+        sighting = _decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
+        raise MalformedEvent(f"not a valid sighting: {cause}") from cause
+    if sighting.since.tzinfo is None or sighting.until.tzinfo is None:
+        raise MalformedEvent(f"sighting of {sighting.customer_id}: an instant has no UTC offset")
+    if sighting.until < sighting.since:
+        raise MalformedEvent(f"sighting of {sighting.customer_id}: it ends before it begins")
+    return sighting

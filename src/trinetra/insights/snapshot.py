@@ -1,0 +1,149 @@
+"""What the insight engine remembers, as bytes for a compacted topic of the log.
+
+One record per camera and one per customer: a version byte, then MessagePack. Of what was reported
+only the facts are kept; ids follow from them. A figure: a camera with ten people in view, two lines
+and two zones takes about 3 kB, a customer about 100 bytes.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from trinetra.events.schema import LineCrossing
+from trinetra.insights.attendance import Presence
+from trinetra.insights.continuity import Body, Name
+from trinetra.insights.lines import Approach
+from trinetra.insights.recall import Nameable
+from trinetra.insights.reports import Direction, Place, line_crossing, zone_stay
+from trinetra.insights.visits import Guest
+from trinetra.insights.zones import Stay
+from trinetra.values import CustomerId, Instant, TrackId
+
+CAMERA_VERSION = 1
+CUSTOMER_VERSION = 1
+T = TypeVar("T")
+
+
+class ReportedCrossing(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """A crossing that may still be given a name."""
+
+    line_id: str
+    direction: Direction
+    track_id: TrackId
+    label: str
+    at: Instant
+    customer_id: CustomerId | None
+
+
+class ReportedStay(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A stay that may still be given a name."""
+
+    zone_id: str
+    track_id: TrackId
+    label: str
+    entered_at: Instant
+    inside_at: Instant
+    customer_id: CustomerId | None
+
+
+Reported = ReportedCrossing | ReportedStay
+
+
+class CameraMemory(msgspec.Struct, array_like=True):
+    """Everything that what a camera shows next can depend on."""
+
+    last_at: Instant | None
+    bodies: list[Body]
+    early: dict[TrackId, tuple[Name | None, Instant]]
+    approaches: dict[tuple[str, TrackId], Approach]
+    stays: list[Stay]
+    stays_over: list[Stay]
+    occupancy: dict[str | None, tuple[int, Instant]]
+    reported: dict[TrackId, list[Reported]]
+    present: dict[CustomerId, Presence]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_camera_decoder = msgspec.msgpack.Decoder(CameraMemory)
+_guest_decoder = msgspec.msgpack.Decoder(Guest)
+
+
+def encode_camera(memory: CameraMemory) -> bytes:
+    """Return what is remembered of a camera as bytes."""
+    return bytes([CAMERA_VERSION]) + _encoder.encode(memory)
+
+
+def decode_camera(payload: bytes) -> CameraMemory:
+    """Return what was remembered of a camera; raises ValueError when it cannot be read."""
+    return _decode(payload, CAMERA_VERSION, _camera_decoder)
+
+
+def encode_guest(guest: Guest) -> bytes:
+    """Return what is remembered of a customer as bytes."""
+    return bytes([CUSTOMER_VERSION]) + _encoder.encode(guest)
+
+
+def decode_guest(payload: bytes) -> Guest:
+    """Return what was remembered of a customer; raises ValueError when it cannot be read."""
+    return _decode(payload, CUSTOMER_VERSION, _guest_decoder)
+
+
+def _decode(payload: bytes, version: int, decoder: "msgspec.msgpack.Decoder[T]") -> T:
+    if not payload or payload[0] != version:
+        found = payload[0] if payload else "none"
+        raise ValueError(f"the state has version {found}, this TRINETRA reads {version}")
+    try:
+        return decoder.decode(memoryview(payload)[1:])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as cause:
+        raise ValueError(f"the state is broken: {cause}") from cause
+
+
+def facts_of(events: Iterable[Nameable]) -> list[Reported]:
+    """Return what reported events say, without what follows from it."""
+    return [
+        ReportedCrossing(
+            event.line_id,
+            event.direction,
+            event.track_id,
+            event.label,
+            event.captured_at,
+            event.customer_id,
+        )
+        if isinstance(event, LineCrossing)
+        else ReportedStay(
+            event.zone_id,
+            event.track_id,
+            event.label,
+            event.entered_at,
+            event.captured_at,
+            event.customer_id,
+        )
+        for event in events
+    ]
+
+
+def events_of(place: Place, facts: Iterable[Reported]) -> list[Nameable]:
+    """Return the events that facts were taken from."""
+    return [
+        line_crossing(
+            place,
+            line_id=fact.line_id,
+            direction=fact.direction,
+            track_id=fact.track_id,
+            label=fact.label,
+            at=fact.at,
+            customer_id=fact.customer_id,
+        )
+        if isinstance(fact, ReportedCrossing)
+        else zone_stay(
+            place,
+            zone_id=fact.zone_id,
+            track_id=fact.track_id,
+            label=fact.label,
+            entered_at=fact.entered_at,
+            inside_at=fact.inside_at,
+            customer_id=fact.customer_id,
+        )
+        for fact in facts
+    ]
