@@ -7,7 +7,7 @@ interleaving.
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -50,6 +50,8 @@ from trinetra.values import (
 MODEL, DIMENSION = "twin@1", 512
 POLICY = ResolverPolicy(ends_tracks_at_stop=False)
 _TICK_US = 100_000
+_MOST_TURNS = 20_000
+"""Far more than a tick ever takes: a frame that is not resolved by then is lost."""
 
 
 class TurnClock:
@@ -193,6 +195,15 @@ class Fleet:
                 member.result()
 
 
+async def eventually(met: Callable[[], bool]) -> None:
+    """Let everybody have turns until a condition holds."""
+    for _ in range(_MOST_TURNS):
+        if met():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("what was waited for did not happen")
+
+
 def memory_log(clock: Clock) -> MemoryEventLog:
     return MemoryEventLog(clock, keep_records=10**6, max_records=10**6)
 
@@ -208,6 +219,15 @@ class Reader:
     @classmethod
     async def on(cls, log: EventLog, group: str = "test") -> "Reader":
         return cls(await log.subscribe([IDENTITIES, ALERTS], group))
+
+    async def until(self, met: Callable[["Reader"], bool]) -> None:
+        """Read until something was said."""
+        for _ in range(_MOST_TURNS):
+            await self.read()
+            if met(self):
+                return
+            await asyncio.sleep(0)
+        raise AssertionError(f"of what was waited for nothing was said in {self.tracks} frames")
 
     async def read(self, wait_s: float = 0) -> None:
         got = await self.subscription.poll(max_records=10_000, wait_s=wait_s)
@@ -253,7 +273,7 @@ class Expectation:
 async def play(
     fleet: Fleet, arrivals: Iterable[Arrival], random: Random | None = None, kill_share: float = 0.1
 ) -> Reader:
-    """Feed the fleet tick by tick until each is resolved; with ``random``, kill and replace.
+    """Feed the fleet tick by tick until each is resolved; ``random`` says who is killed when.
 
     A tick is fed when the one before is done, so that cameras keep in step as they do in life.
     """
@@ -262,8 +282,11 @@ async def play(
     for tick in ticks(arrivals):
         await fleet.log.append([Record(DETECTIONS, a.camera_id, a.payload) for a in tick])
         due = expected.add(tick)
+        turns = 0
         while reader.tracks < due:
             await asyncio.sleep(0)
+            turns += 1
+            assert turns < _MOST_TURNS, f"of {due} frames only {reader.tracks} were resolved"
             fleet.check()
             if random is not None and random.random() < kill_share:
                 await _shake(fleet, random)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 import numpy as np
+import pytest
 from tests.flows.shop import NOON, SITE, Person, detection, record, visit
 
 from trinetra.adapters.clock import ManualClock, SystemClock
@@ -20,6 +21,7 @@ from trinetra.events.schema import (
     DeadLetter,
     DetectionEvent,
     IdentityEvent,
+    ObjectBox,
     TracksEvent,
 )
 from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES
@@ -28,7 +30,16 @@ from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.service import IdentityResolver
 from trinetra.identities.topology import build_graph
 from trinetra.ports import Gallery, Record
-from trinetra.values import CameraId, CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant
+from trinetra.telemetry import FACES_IGNORED
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    Embedding,
+    GalleryEntry,
+    GalleryMatch,
+    Instant,
+    SiteId,
+)
 
 DOOR, TILL = CameraId("door"), CameraId("till")
 ANNA, BEN, CLEO = Person(1), Person(2), Person(3)
@@ -195,6 +206,39 @@ async def test_a_face_of_another_models_size_is_ignored_and_its_person_still_tra
     out = await Shop().resolve(frames)
     assert customers(out) == set()
     assert any(e.tracks for e in out if isinstance(e, TracksEvent))
+
+
+async def test_faces_of_another_model_are_not_compared_and_their_people_still_tracked() -> None:
+    foreign = {"face_embed": "other@2"}
+    frames = [msgspec.structs.replace(e, models=foreign) for e in visit("door", 0, [ANNA, BEN])]
+    faces = sum(len(e.faces) for e in frames)
+    counter = FACES_IGNORED.labels("door", "other_model")
+    before = counter._value.get()
+    shop = Shop()
+    out = await shop.resolve(frames)
+    assert {e.reasons for e in identities(out)} == {("face_other_model",)}
+    assert await shop.gallery.count() == 0
+    assert counter._value.get() == before + faces
+
+
+async def test_an_event_of_another_shop_goes_to_the_dead_letters() -> None:
+    shop = Shop()
+    [first, *rest] = visit("door", 0, [ANNA])
+    stray = msgspec.structs.replace(first, site_id=SiteId("elsewhere"))
+    out = await shop.resolve([stray, *rest])
+    assert all(e.site_id == SITE for e in out)
+    (letter,) = await shop.dead_letters()
+    assert "of site elsewhere, not shop" in letter.reason
+
+
+@pytest.mark.parametrize("far", [1e7, -1e300, 1e300])
+async def test_a_box_that_lies_in_no_picture_is_a_dead_letter(far: float) -> None:
+    shop = Shop()
+    [first, *rest] = visit("door", 0, [ANNA])
+    strange = ObjectBox("person", 0.9, (0.0, 0.0, far, 10.0))
+    await shop.resolve([msgspec.structs.replace(first, objects=(strange,)), *rest])
+    (letter,) = await shop.dead_letters()
+    assert "lies in no picture" in letter.reason
 
 
 class FlakyGallery:
