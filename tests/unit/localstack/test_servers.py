@@ -197,13 +197,16 @@ async def create(broker: KafkaBroker, topic: str) -> None:
         await admin.close()
 
 
-async def test_a_killed_kafka_comes_back_on_the_same_port_with_what_it_had_acknowledged(
-    kafka_broker: KafkaBroker,
+async def test_a_killed_kafka_comes_back_with_what_it_had_acknowledged(
+    kafka_broker: KafkaBroker, kafka_program: KafkaProgram
 ) -> None:
     await create(kafka_broker, "kept")
     await keep(kafka_broker, "kept", b"one", b"two")
     kafka_broker.restart()
     assert await kept(kafka_broker.address, "kept", 2) == [b"one", b"two"]
+    kafka_broker.stop()
+    with KafkaBroker(kafka_broker.folder, kafka_program) as elsewhere:
+        assert await kept(elsewhere.address, "kept", 2) == [b"one", b"two"]
 
 
 async def test_topics_are_not_made_by_asking_for_them(kafka_servers: str) -> None:
