@@ -7,7 +7,7 @@ for what the server already delivered to an answer that was lost.
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,10 +30,12 @@ _FIELD = scripts.FIELD.encode()
 _NODE_BYTES = 4096
 # A vanished server is noticed at the end of a wait, so long waits are cut into several.
 _LONGEST_WAIT_S = 5.0
+# For so long after every camera was found empty, hardly more than one frame can have come.
+_EMPTY_FOR_S = 0.005
 
 _Fields = Mapping[bytes, bytes] | None
 _Entry = tuple[CameraId, bytes, _Fields]
-"""Camera, id, and the fields, None where the entry was trimmed while it was held."""
+"""Camera, id, and the fields: none where the entry was trimmed while it was held."""
 
 
 class RedisFrameBuffer:
@@ -65,13 +67,12 @@ class RedisFrameBuffer:
         self._max_frames = max_frames
         self._cameras = deque(cameras)
         self._join = self._redis.register_script(scripts.JOIN)
-        self._append = self._redis.register_script(scripts.APPEND)
-        self._take = self._redis.register_script(scripts.TAKE)
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._finish = self._redis.register_script(scripts.FINISH)
         self._delivered: deque[BufferedFrame] = deque()
         self._handed_out: set[str] = set()
         self._unsure = True
+        self._empty_at_s = -math.inf
 
     @classmethod
     @asynccontextmanager
@@ -114,20 +115,27 @@ class RedisFrameBuffer:
 
     async def join(self) -> None:
         """Claim the names for the site and make the groups that are missing."""
-        async with self._answering():
+        async with self._at_home():
             await self._join([self._site_key, *self._streams()], [self._site_id, self._group])
 
     async def append(self, frame: Frame) -> int:
         """Add a frame; return how many old ones were dropped to stay within the bound."""
         payload = encode_frame(frame)
-        trim = "~" if len(payload) >= _NODE_BYTES else "="
-        async with self._answering():
-            return int(
-                await self._append(
-                    [self._site_key, self._stream(frame.camera_id)],
-                    [self._site_id, trim, self._max_frames, payload],
-                )
-            )
+        stream = self._stream(frame.camera_id)
+        is_small = len(payload) < _NODE_BYTES
+        # XTRIM tells what XADD's own MAXLEN would not: how many frames it cost.
+        steps = self._redis.pipeline(transaction=False)
+        steps.get(self._site_key)
+        steps.xadd(stream, {_FIELD: payload})
+        steps.xtrim(stream, maxlen=self._max_frames, approximate=not is_small)
+        async with self._client.answering():
+            # Not raised by the pipeline: it would put the command, and so the picture, in the text.
+            owner, entry_id, dropped = _unfailing(await steps.execute(raise_on_error=False))
+        if owner != self._site_id.encode():  # the server was emptied
+            if owner is not None:
+                await self._forget([(frame.camera_id, entry_id)])
+            await self.join()
+        return int(dropped)
 
     async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
         """Return up to ``max_frames`` new frames, a share of each camera in turn."""
@@ -136,11 +144,9 @@ class RedisFrameBuffer:
             if self._unsure:
                 await self._recall()
             while not self._delivered:
-                self._delivered += await self._take_now(max_frames)
-                left_s = ends_at_s - self._clock.monotonic()
-                if self._delivered or left_s <= 0:
+                self._delivered += await self._readable(await self._look(max_frames, ends_at_s))
+                if self._clock.monotonic() >= ends_at_s:
                     break
-                self._delivered += await self._wait(min(left_s, _LONGEST_WAIT_S))
         count = min(max_frames, len(self._delivered))
         return self._hand_out([self._delivered.popleft() for _ in range(count)])
 
@@ -156,10 +162,11 @@ class RedisFrameBuffer:
             return []
         cameras = list(self._cameras)
         async with self._delivering():
-            async with self._answering():
+            async with self._at_home():
+                idle_ms = round(idle_s * 1000)
                 taken, trimmed, nameless = await self._claim(
-                    self._streams(),
-                    [self._group, self._consumer, round(idle_s * 1000), max_frames],
+                    [self._site_key, *self._streams()],
+                    [self._site_id, self._group, self._consumer, idle_ms, max_frames],
                 )
             self._unsure = self._unsure or nameless > 0
             for index, count in trimmed:
@@ -171,33 +178,56 @@ class RedisFrameBuffer:
 
     async def lag(self, camera_id: CameraId) -> int:
         """Return how many frames of a camera wait or are held unacknowledged."""
-        async with self._answering():
+        async with self._client.answering():
             return int(await self._redis.xlen(self._stream(camera_id)))
 
     # --- getting entries
 
-    async def _take_now(self, room: int) -> list[BufferedFrame]:
-        """Take what is there, beginning after the camera that was served last."""
-        if not self._cameras:
-            return []
-        cameras = list(self._cameras)
-        async with self._answering():
-            taken = await self._take(
-                [self._site_key, *self._streams()],
-                [self._site_id, self._group, self._consumer, room],
-            )
-        entries = _scripted(cameras, taken)
-        if entries:
-            self._cameras.rotate(-cameras.index(entries[-1][0]) - 1)
-        return await self._readable(entries)
+    async def _look(self, room: int, ends_at_s: float) -> list[_Entry]:
+        """Return what is there; where nothing is, wait for the next frame."""
+        now_s = self._clock.monotonic()
+        if now_s < self._empty_at_s + _EMPTY_FOR_S and now_s < ends_at_s:
+            return await self._wait(ends_at_s - now_s)
+        return await self._sweep(room)
 
-    async def _wait(self, wait_s: float) -> list[BufferedFrame]:
-        """Return the next entry as it arrives, and seldom one each of several cameras."""
+    async def _sweep(self, room: int) -> list[_Entry]:
+        """Ask a few cameras after the other, so that no more than ``room`` frames can come.
+
+        It begins after the camera that was served last. A camera that gave its full share may have
+        more, and is asked again when all have had their turn.
+        """
+        entries: list[_Entry] = []
+        asked = list(self._cameras)
+        while asked and room:
+            share, more = max(1, room // len(asked)), list[CameraId]()
+            while asked and room:
+                few = max(1, room // share)
+                window, asked = asked[:few], asked[few:]
+                got = await self._read_group(window, count=min(share, room))
+                room -= len(got)
+                entries += got
+                given = Counter(camera for camera, _, _ in got)
+                more += [camera for camera in window if given[camera] >= share]
+            asked += more
+        self._served(entries)
+        if room:
+            self._empty_at_s = self._clock.monotonic()
+        return entries
+
+    async def _wait(self, wait_s: float) -> list[_Entry]:
+        """Return the next frame as it arrives, and seldom one each of several cameras."""
         if not self._cameras:
             await self._clock.sleep(wait_s)
             return []
-        block_ms = max(1, math.ceil(wait_s * 1000))  # 0 would mean for ever
-        return await self._readable(await self._read_group(">", count=1, block_ms=block_ms))
+        block_s = min(wait_s, _LONGEST_WAIT_S)
+        entries = await self._read_group(self._cameras, count=1, block_s=block_s)
+        self._served(entries)
+        self._empty_at_s = self._clock.monotonic()
+        return entries
+
+    def _served(self, entries: Sequence[_Entry]) -> None:
+        if entries:
+            self._cameras.rotate(-self._cameras.index(entries[-1][0]) - 1)
 
     async def _recall(self) -> None:
         """Ask for everything delivered to this consumer that it has never handed out.
@@ -206,32 +236,35 @@ class RedisFrameBuffer:
         these before they have been idle for long.
         """
         self._delivered.clear()
-        if self._cameras:
-            await self.join()
-            held = await self._readable(await self._read_group("0", count=self._max_frames))
-            self._delivered += [b for b in held if b.entry_id not in self._handed_out]
+        await self.join()
+        held = await self._read_group(self._cameras, start="0", count=self._max_frames)
+        fresh = await self._readable(held)
+        self._delivered += [b for b in fresh if b.entry_id not in self._handed_out]
         self._unsure = False
 
     async def _read_group(
-        self, start: str, *, count: int, block_ms: int | None = None
+        self, cameras: Iterable[CameraId], *, start: str = ">", count: int, block_s: float = 0.0
     ) -> list[_Entry]:
-        """Read every stream; nothing where a group is missing, which the next ``TAKE`` mends."""
-        cameras = {self._stream(camera).encode(): camera for camera in self._cameras}
-        async with self._answering((block_ms or 0) / 1000):
-            try:
+        """Read from streams; where one has lost its group nothing comes, but the group."""
+        camera_of = {self._stream(camera).encode(): camera for camera in cameras}
+        if not camera_of:
+            return []
+        # To Redis, to block for 0 ms means for ever.
+        block_ms = max(1, math.ceil(block_s * 1000)) if block_s else None
+        try:
+            async with self._client.answering(block_s), _outliving_groups():
                 reply: Any = await self._redis.xreadgroup(
                     self._group,
                     self._consumer,
-                    dict.fromkeys(cameras, start),
+                    dict.fromkeys(camera_of, start),
                     count=count,
                     block=block_ms,
                 )
-            except ResponseError as refused:
-                if not str(refused).startswith(("NOGROUP", "UNBLOCKED")):
-                    raise
-                return []
+        except _GroupGone:
+            await self.join()
+            return []
         return [
-            (cameras[stream], entry_id, fields)
+            (camera_of[stream], entry_id, fields)
             for stream, entries in reply
             for entry_id, fields in entries
         ]
@@ -259,7 +292,7 @@ class RedisFrameBuffer:
             return
         cameras = list(dict.fromkeys(camera for camera, _ in entries))
         pairs = [part for camera, entry_id in entries for part in (cameras.index(camera), entry_id)]
-        async with self._answering():
+        async with self._client.answering():
             await self._finish([self._stream(c) for c in cameras], [self._group, *pairs])
 
     def _hand_out(self, frames: list[BufferedFrame]) -> list[BufferedFrame]:
@@ -284,8 +317,9 @@ class RedisFrameBuffer:
             raise
 
     @asynccontextmanager
-    async def _answering(self, extra_s: float = 0.0) -> AsyncIterator[None]:
-        async with self._client.answering(extra_s):
+    async def _at_home(self) -> AsyncIterator[None]:
+        """Ask something that fails where the names are another site's."""
+        async with self._client.answering():
             try:
                 yield
             except ResponseError as refused:
@@ -300,9 +334,30 @@ class RedisFrameBuffer:
                 ) from None
 
 
+class _GroupGone(Exception):
+    """A stream has lost its group, or the group went while one waited."""
+
+
+@asynccontextmanager
+async def _outliving_groups() -> AsyncIterator[None]:
+    try:
+        yield
+    except ResponseError as refused:
+        if str(refused).startswith(("NOGROUP", "UNBLOCKED")):
+            raise _GroupGone from refused
+        raise
+
+
+def _unfailing(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
 def _frame_of(camera: CameraId, fields: _Fields) -> Frame | None:
     """Return the frame, None where it was trimmed; raises FrameRejected when it is none."""
-    if fields is None:
+    if not fields:
         _count_overtaken(camera, 1)
         return None
     if _FIELD not in fields:

@@ -1,8 +1,7 @@
-"""What the frame buffer asks of Redis in one step each, as Lua run by the server.
+"""What the frame buffer asks of Redis in one atomic step each, as Lua run by the server.
 
-A script is atomic and costs one round trip. So a full stream's losses are counted exactly, a batch
-is never larger than asked for, and a group that a flush took away is back before anyone misses it.
-Errors are passed on as values: before Redis 7 an error thrown in a script loses its own code.
+Frames in numbers do not pass through them: Lua would copy each three times. Errors are passed on as
+values, for before Redis 7 an error thrown in a script loses its own code.
 """
 
 FIELD = "frame"
@@ -38,68 +37,17 @@ return 0
 )
 """Claim the buffer for a site and make the group where it is missing, from the oldest entry on."""
 
-APPEND = (
-    _CLAIM_SITE
-    + f"""
--- KEYS: site, stream  ARGV: site, '=' or '~', length, frame
-local wrong = misplaced(KEYS[1], ARGV[1])
-if wrong then return wrong end
-local before = redis.pcall('XLEN', KEYS[2])
-if type(before) == 'table' then return before end
-local added = redis.pcall('XADD', KEYS[2], 'MAXLEN', ARGV[2], ARGV[3], '*', '{FIELD}', ARGV[4])
-if type(added) == 'table' and added.err then return added end
-return before + 1 - redis.call('XLEN', KEYS[2])
-"""
-)
-"""Add an entry; returns how many the bound has cost."""
-
-TAKE = (
+CLAIM = (
     _CLAIM_SITE
     + """
--- KEYS: site, streams...  ARGV: site, group, consumer, room
--- Returns {index of the stream, id, {field, value}} of each entry.
+-- KEYS: site, streams...  ARGV: site, group, consumer, idle in ms, room
+-- Returns {index of the stream, id, {field, value}} of entries, {index, how many were trimmed} of
+-- streams, and how many entries came without a name (before Redis 7, trimmed ones do).
 local wrong = misplaced(KEYS[1], ARGV[1])
 if wrong then return wrong end
-local group, consumer, room = ARGV[2], ARGV[3], tonumber(ARGV[4])
-
-local function read(key, count)
-  local got = redis.pcall(
-    'XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', key, '>')
-  if got and got.err and string.sub(got.err, 1, 7) == 'NOGROUP' then
-    local made = redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM')
-    if made.err then return made end
-    got = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', key, '>')
-  end
-  if not got then return {} end
-  return got.err and got or got[1][2]
-end
-
-local taken, asked = {}, {}
-for i = 2, #KEYS do asked[#asked + 1] = i end
-while room > 0 and #asked > 0 do
-  local share, more = math.max(1, math.floor(room / #asked)), {}
-  for _, i in ipairs(asked) do
-    if room == 0 then break end
-    local got = read(KEYS[i], math.min(share, room))
-    if got.err then return got end
-    for _, entry in ipairs(got) do taken[#taken + 1] = {i - 2, entry[1], entry[2]} end
-    room = room - #got
-    if #got == share then more[#more + 1] = i end
-  end
-  asked = more
-end
-return taken
-"""
-)
-"""Deliver new entries to a consumer, a share of each stream in the order given, until enough."""
-
-CLAIM = """
--- KEYS: streams...  ARGV: group, consumer, idle in ms, room
--- Returns the entries as TAKE does, {index, how many were trimmed} of streams, and how many of
--- these are now the consumer's own without a name (before Redis 7).
-local group, consumer, idle_ms, room = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local group, consumer, idle_ms, room = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local taken, trimmed, nameless = {}, {}, 0
-for i = 1, #KEYS do
+for i = 2, #KEYS do
   local cursor, gone = '0-0', 0
   while cursor and room > 0 do
     local got = redis.pcall('XAUTOCLAIM', KEYS[i], group, consumer, idle_ms, cursor, 'COUNT', room)
@@ -107,7 +55,7 @@ for i = 1, #KEYS do
     if got.err then break end
     for _, entry in ipairs(got[2]) do
       if entry then
-        taken[#taken + 1] = {i - 1, entry[1], entry[2]}
+        taken[#taken + 1] = {i - 2, entry[1], entry[2]}
         room = room - 1
       else
         nameless = nameless + 1
@@ -116,10 +64,11 @@ for i = 1, #KEYS do
     gone = gone + (got[3] and #got[3] or 0)
     cursor = got[1] ~= '0-0' and got[1]
   end
-  if gone > 0 then trimmed[#trimmed + 1] = {i - 1, gone} end
+  if gone > 0 then trimmed[#trimmed + 1] = {i - 2, gone} end
 end
 return {taken, trimmed, nameless}
 """
+)
 """Take over what any consumer has held too long; what was trimmed meanwhile is forgotten."""
 
 FINISH = """

@@ -1,0 +1,43 @@
+"""A site's frame buffer on a real Redis, as the ingestor and workers open it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.values import CameraId, Frame, Letterbox, SiteId
+
+GROUP = "inference-workers"
+DOOR, TILL = CameraId("door"), CameraId("till")
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def frame(seq: int, camera: CameraId = DOOR, *, size: int = 100) -> Frame:
+    return Frame(camera, seq, NOON, 1280, 720, Letterbox.fit(1280, 720, 640), b"\xff" * size)
+
+
+def buffer_of(
+    url: str, consumer: str = "w1", site: str = "north-street", **more: object
+) -> AbstractAsyncContextManager[RedisFrameBuffer]:
+    given = {"cameras": [DOOR, TILL], "clock": SystemClock(), "group": GROUP} | more
+    return RedisFrameBuffer.open(url, consumer=consumer, site_id=SiteId(site), **given)
+
+
+@asynccontextmanager
+async def plain_client(url: str) -> AsyncIterator[Redis]:
+    """Return a client as anybody has it, to look behind the buffer's back."""
+    async with Redis.from_url(url, protocol=2) as redis:
+        yield redis
+
+
+async def blocked_clients(redis: Redis) -> int:
+    return int((await redis.info("clients"))["blocked_clients"])
+
+
+async def until_blocked(redis: Redis, clients: int = 1) -> None:
+    """Return when that many clients wait on the server."""
+    while await blocked_clients(redis) != clients:
+        pass
