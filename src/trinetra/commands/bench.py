@@ -23,6 +23,7 @@ _Video = Annotated[Path, typer.Option("--video", help="A video file; it is loope
 _Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long to measure.")]
 _Cameras = Annotated[int, typer.Option("--cameras", min=1, max=200, help="How many cameras.")]
 _Size = Annotated[int, typer.Option("--size", min=10, help="How many embeddings.")]
+_Server = Annotated[bool, typer.Option("--server", help="On TRINETRA_QDRANT_URL, not embedded.")]
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 
@@ -49,10 +50,16 @@ def ingest(*, cameras: _Cameras = 8, seconds: _Seconds = 10.0, as_json: _Json = 
 
 
 @bench.command("gallery")
-def gallery(*, size: _Size = 10_000, as_json: _Json = False) -> None:
+def gallery(*, size: _Size = 10_000, server: _Server = False, as_json: _Json = False) -> None:
     """Measure search, recall and insertion in a gallery of 512-dimensional embeddings."""
     configure_logging(as_json=False, level="ERROR")
-    _print("gallery", gallery_bench.run(size), as_json=as_json)
+    if not server:
+        _print("gallery", gallery_bench.run_edge(size), as_json=as_json)
+        return
+    settings = load_settings()
+    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    figures = gallery_bench.run_server(size, settings.qdrant_url, api_key=key)
+    _print("gallery on a server", figures, as_json=as_json)
 
 
 @bench.command("twin")
