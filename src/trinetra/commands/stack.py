@@ -37,7 +37,7 @@ def up(*, redis_port: _Port = 6379, kafka_port: _Port = 9092) -> None:
     servers = local.up(redis_port=redis_port, kafka_port=kafka_port, cache_dir=settings.cache_dir)
     for server in servers:
         note(f"{_described(server)}, logs to {server.log}")
-    note("new topics: `trinetra topics create`; the end: `trinetra stack down`")
+    note("next: `trinetra topics create --site SITE`; in the end: `trinetra stack down`")
     print_text(settings_lines(servers))
 
 
