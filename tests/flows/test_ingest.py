@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,13 @@ from tests.servers.rtsp_camera import RtspCamera
 from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceSpec, infer_kind, open_source
-from trinetra.errors import FrameRejected, SourceRefused, SourceStalled, SourceUnavailable
+from trinetra.errors import (
+    BufferUnavailable,
+    FrameRejected,
+    SourceRefused,
+    SourceStalled,
+    SourceUnavailable,
+)
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Backoff, Pacing
@@ -449,6 +456,92 @@ async def test_while_the_buffer_hangs_a_live_camera_is_read_on_and_its_loss_coun
     assert scene.ingestor.status()[A].dropped["late"] >= 40
     hangs.set()
     await run
+
+
+class Outage:
+    """Makes parts of the ingestor's buffer unavailable until it is over."""
+
+    def __init__(self, scene: Scene, *parts: str) -> None:
+        self.is_over = False
+        self.refused = 0
+        for part in parts:
+            setattr(scene.buffer, part, self._breakable(getattr(scene.buffer, part)))
+
+    def _breakable(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        async def answer(*args: object) -> object:
+            if not self.is_over:
+                self.refused += 1
+                raise BufferUnavailable("the buffer does not answer")
+            return await call(*args)
+
+        return answer
+
+
+async def test_while_the_buffer_is_away_cameras_are_read_on_and_come_back_with_it() -> None:
+    gate = threading.Semaphore(0)
+    source = Scripted(pictures(2000), gate=gate)
+    policy = IngestPolicy(buffer_retry_s=0.0)
+    scene = Scene({A: lambda: source}, [live(A)], policy=policy)
+    outage = Outage(scene, "append")
+    async with scene.running():
+        status = scene.ingestor.status
+        for read in range(1, 21):
+            gate.release()
+            await until(lambda n=read: status()[A].dropped.get("buffer_unavailable") == n)
+        assert not scene.ingestor.ready()
+        assert status()[A].state is CameraState.STREAMING
+        assert status()[A].problem == "the buffer does not answer"
+        outage.is_over = True
+        gate.release()
+        assert len(await scene.take(1)) == 1
+        await until(scene.ingestor.ready)
+        assert status()[A].problem is None
+        assert (status()[A].frames_sampled, status()[A].dropped) == (1, {"buffer_unavailable": 20})
+        scene.stopping.set()
+        gate.release(2000)
+    assert b'trinetra_frames_dropped_total{camera="a",reason="buffer_unavailable"}' in exposition()
+
+
+async def test_during_an_outage_few_frames_wait_for_an_answer() -> None:
+    class Still(SystemClock):
+        def monotonic(self) -> float:
+            return 1000.0
+
+    gate = threading.Semaphore(0)
+    scene = Scene({A: lambda: Scripted(pictures(50), gate=gate)}, [live(A)], clock=Still())
+    outage = Outage(scene, "append")
+    async with scene.running():
+        status = scene.ingestor.status
+        for read in range(1, 51):
+            gate.release()
+            await until(lambda n=read: status()[A].dropped.get("buffer_unavailable") == n)
+        gate.release()
+    assert outage.refused == 1
+
+
+async def test_a_buffer_that_is_back_is_noticed_while_no_camera_has_a_frame() -> None:
+    gate = threading.Semaphore(1)
+    source = Scripted(pictures(10), gate=gate)
+    policy = IngestPolicy(buffer_retry_s=0.01, watch_every_s=0.01)
+    scene = Scene({A: lambda: source}, [live(A)], policy=policy)
+    outage = Outage(scene, "append", "lag")
+    async with scene.running():
+        await until(lambda: scene.ingestor.status()[A].problem is not None)
+        outage.is_over = True
+        await until(scene.ingestor.ready)
+        scene.stopping.set()
+        gate.release(10)
+
+
+async def test_a_replay_in_step_waits_for_the_buffer_and_loses_nothing() -> None:
+    policy = IngestPolicy(buffer_retry_s=0.0, lag_poll_s=0.0)
+    scene = Scene({A: lambda: Scripted(pictures(30))}, [replay(A)], policy=policy)
+    outage = Outage(scene, "append", "lag")
+    playing = asyncio.create_task(scene.play())
+    await until(lambda: outage.refused == 5)
+    outage.is_over = True
+    assert len(await playing) == 30
+    assert scene.ingestor.status()[A].dropped == {}
 
 
 async def test_a_lagging_buffer_slows_sampling() -> None:

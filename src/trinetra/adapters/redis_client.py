@@ -51,7 +51,15 @@ class RedisClient:
         where = checked_address(url)
         async with _connections(url) as redis:
             client = cls(redis, where, answer_s)
-            _check_version(await client.version(), where)
+            try:
+                version = await client.version()
+            except BufferUnavailable as cause:
+                # A server that is asked in the wrong way often just keeps silent.
+                raise BufferUnavailable(
+                    f"{cause}; if it does run there, TRINETRA_REDIS_URL may have to begin with "
+                    f"{_other_scheme(url)}"
+                ) from cause
+            _check_version(version, where)
             yield client
 
     async def version(self) -> str:
@@ -147,6 +155,10 @@ def checked_address(url: str) -> str:
     return f"{parts.hostname}:{port or _DEFAULT_PORT}"
 
 
+def _other_scheme(url: str) -> str:
+    return "redis:// (without TLS)" if url.startswith("rediss:") else "rediss:// (with TLS)"
+
+
 def _wrong(problem: str) -> ConfigurationError:
     return ConfigurationError(
         f"TRINETRA_REDIS_URL cannot be used: {problem}. "
@@ -166,7 +178,7 @@ def _connections(url: str) -> Redis:
             retry=Retry(NoBackoff(), 0),
         )
         redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RedisError):
         raise _wrong("one of its ssl_* options is unknown, or has a wrong value") from None
     return redis
 

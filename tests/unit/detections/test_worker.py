@@ -10,7 +10,7 @@ from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.detections.observe import CameraPlan
 from trinetra.detections.service import InferenceWorker, Lane
-from trinetra.errors import EngineFailure, EventLogUnavailable
+from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
 from trinetra.events.codec import decode, unpack_embedding
 from trinetra.events.topics import DETECTIONS
 from trinetra.telemetry import FRAMES_DROPPED, FRAMES_INFERRED
@@ -104,13 +104,28 @@ def plan(camera="door", labels=("person",), reads_faces=False, **changes):
     return CameraPlan(CameraId(camera), frozenset(labels), reads_faces, **changes)
 
 
+class Breakable:
+    """A frame buffer that does not answer what the test has put into ``away``."""
+
+    def __init__(self, real):
+        self.real = real
+        self.away = set()
+        self.refused = 0
+
+    def __getattr__(self, name):
+        if name in self.away:
+            self.refused += 1
+            raise BufferUnavailable("the buffer does not answer")
+        return getattr(self.real, name)
+
+
 class Shop:
     """One worker with real memory adapters on a clock that the test moves."""
 
     def __init__(self, *plans, detector=None, faces=None, log=None):
         self.clock = ManualClock(EPOCH)
         self.streams = MemoryFrameStreams(self.clock)
-        self.buffer = MemoryFrameBuffer(self.streams, "workers", "one")
+        self.buffer = Breakable(MemoryFrameBuffer(self.streams, "workers", "one"))
         self.log = log or MemoryEventLog(self.clock)
         self.detector = detector or OneOfEach()
         self.worker = InferenceWorker(
@@ -395,3 +410,84 @@ async def test_the_frames_in_flight_are_bounded_while_the_networks_are_slow():
     shop.stopping.set()
     await shop.until(running.done)
     assert len(await shop.events()) == 80
+
+
+@pytest.mark.parametrize("part", ["read", "claim"])
+async def test_while_the_buffer_is_away_the_worker_waits_and_goes_on_by_itself(part):
+    shop = Shop(plan())
+    shop.buffer.away = {part}
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.until(lambda: shop.buffer.refused >= 4)
+    assert not shop.worker.ready()
+    assert shop.worker.status()["state"] == "waiting for the frame buffer"
+    assert shop.worker.status()["problems"] == ["the buffer does not answer"]
+    await shop.put(frame(seq=1))
+    shop.buffer.away.clear()
+    await shop.until(lambda: shop.worker.status().get("inferred") == 1)
+    await shop.until(shop.worker.ready)
+    shop.stopping.set()
+    await shop.until(running.done)
+    await running
+
+
+async def test_a_lost_acknowledgement_is_made_up_for_without_a_second_event():
+    shop = Shop(plan())
+    shop.buffer.away = {"ack"}
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    await shop.put(frame(seq=1), frame(seq=2))
+    await shop.until(lambda: shop.worker.status().get("inferred") == 2)
+    await shop.until(lambda: shop.clock.monotonic() > 30)
+    assert await shop.buffer.lag(CameraId("door")) == 2
+    assert not shop.worker.ready()
+    shop.buffer.away.clear()
+    await shop.until(shop.worker.ready)
+    assert await shop.buffer.lag(CameraId("door")) == 0
+    assert shop.worker.status()["in_flight"] == 0
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert [event.frame_seq for event in await shop.events()] == [1, 2]
+
+
+async def test_frames_that_were_read_before_the_buffer_went_away_are_inferred():
+    shop = Shop(plan())
+    read = shop.buffer.real.read
+    await shop.put(frame(seq=1), frame(seq=2))
+
+    async def read_one_and_break(*, max_frames, wait_s):
+        frames = await read(max_frames=1, wait_s=wait_s)
+        shop.buffer.away = {"read", "claim", "ack"}
+        return frames
+
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    shop.buffer.real.read = read_one_and_break
+    await shop.until(lambda: shop.worker.status().get("inferred") == 1)
+    shop.stopping.set()
+    await shop.until(running.done)
+    assert [event.frame_seq for event in await shop.events()] == [1]
+
+
+async def test_stopping_while_the_buffer_is_away_ends_at_once_and_leaves_frames_to_others():
+    shop = Shop(plan())
+    await shop.put(frame())
+    running = asyncio.create_task(shop.worker.run(shop.stopping))
+    shop.buffer.away = {"read", "claim", "ack"}
+    await shop.until(lambda: shop.buffer.refused >= 2)
+    shop.stopping.set()
+    await running  # though no time passes
+    assert await shop.buffer.lag(CameraId("door")) == 1
+
+
+async def test_live_frames_that_are_too_old_are_skipped_and_counted_and_no_others():
+    shop = Shop(plan("live", is_live=True), plan("played"))
+    before = dropped("live", "stale"), dropped("played", "stale")
+    await shop.put(
+        *(frame(camera, seq) for seq in (1, 89, 91, 99) for camera in ("live", "played"))
+    )
+    shop.clock.advance(100)
+    await shop.drain()
+    events = await shop.events()
+    assert [e.frame_seq for e in events if e.camera_id == "live"] == [91, 99]
+    assert [e.frame_seq for e in events if e.camera_id == "played"] == [1, 89, 91, 99]
+    assert (dropped("live", "stale"), dropped("played", "stale")) == (before[0] + 2, before[1])
+    assert shop.worker.status()["dropped"] == 2
+    assert await shop.buffer.lag(CameraId("live")) == 0
