@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from trinetra import __version__
-from trinetra.commands import bench, demo, evaluate, events, models, run, services, site, twin
+from trinetra.commands import (
+    bench,
+    demo,
+    evaluate,
+    events,
+    models,
+    run,
+    services,
+    site,
+    stack,
+    twin,
+)
 from trinetra.commands.console import complain, print_text
 from trinetra.errors import TrinetraError
 from trinetra.telemetry import mask_urls
@@ -19,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (site, run, services, demo, models, events, twin, evaluate, bench):
+for group in (site, run, services, stack, demo, models, events, twin, evaluate, bench):
     group.register(app)
 
 
