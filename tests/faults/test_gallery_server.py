@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qdrant_client.models import PointStruct
+from tests.servers.proxy import Proxy, Way
 from tests.servers.qdrant_server import QdrantServer
 
 from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect
@@ -135,6 +136,22 @@ async def test_a_hung_server_is_given_up_in_time_then_left_alone_then_used_again
 
         assert await until_it_answers(gallery) == 1
         assert GALLERY_UP._value.get() == 1
+
+
+async def test_an_upsert_whose_answer_is_lost_is_repeated_without_doubling(
+    server: QdrantServer,
+) -> None:
+    with Proxy(server.port) as proxy:
+        async with opened(f"http://127.0.0.1:{proxy.port}", write_s=0.5) as gallery:
+            await gallery.upsert([entry(1)])
+            proxy.stall(Way.REPLIES)
+            with pytest.raises(GalleryUnavailable, match="did not answer an upsert"):
+                await gallery.upsert([entry(2)])
+            proxy.heal()
+            await until_it_answers(gallery)
+            await gallery.upsert([entry(2)])
+
+            assert await gallery.count() == 2
 
 
 async def test_a_cancelled_search_harms_no_other(server: QdrantServer) -> None:

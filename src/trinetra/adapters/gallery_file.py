@@ -98,17 +98,27 @@ def writing(path: Path, model_version: str, dimension: int) -> Iterator[GalleryF
     """
     part = path.with_name(path.name + ".part")
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _ONLY_OWNER)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, _ONLY_OWNER)  # one that was left behind may have been more open
+        part.unlink(missing_ok=True)  # by an export that was killed
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER)
+        with _removed_on_failure(part), os.fdopen(handle, "wb") as file:
             writer = GalleryFileWriter(file, Head(model_version, dimension))
             yield writer
             writer.finish()
-        part.replace(path)
+            part.replace(path)
     except OSError as cause:
         if cause.errno == errno.ENOSPC:
             raise StorageFull(f"{part}: no space left; free some and start again") from cause
         raise ConfigurationError(f"{path} cannot be written: {cause.strerror}") from cause
+
+
+@contextmanager
+def _removed_on_failure(part: Path) -> Iterator[None]:
+    """Leave no half of a file behind: there are faces in it."""
+    try:
+        yield
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def check(path: Path, progress: Callable[[int], None] = lambda _: None) -> Contents:

@@ -1,5 +1,6 @@
 """What a gallery file keeps, and what is noticed about one that is not whole."""
 
+import errno
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from trinetra.adapters import gallery_file
-from trinetra.errors import ConfigurationError
+from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 
 DIMENSION = 3
@@ -94,11 +95,11 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_file_that_could_not_be_completed_gets_no_name(tmp_path: Path) -> None:
+def test_of_a_file_that_could_not_be_completed_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="embedding"):
         write(tmp_path / "faces", [some(2), [replace(some(1)[0], embedding=np.zeros(DIMENSION))]])
 
-    assert not (tmp_path / "faces").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
@@ -142,9 +143,14 @@ def test_a_file_cannot_be_written_where_there_is_no_folder(tmp_path: Path) -> No
         write(tmp_path / "nowhere" / "faces", [])
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    full = tmp_path / "faces.part"
-    full.symlink_to("/dev/full")
+def test_a_full_disk_is_told_and_nothing_is_left_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(Exception, match="no space left"):
+    monkeypatch.setattr("os.fsync", no_space)
+
+    with pytest.raises(StorageFull, match="no space left"):
         write(tmp_path / "faces", [some(3)])
+    assert list(tmp_path.iterdir()) == []
