@@ -216,7 +216,7 @@ def test_what_is_mounted_is_there(
 def test_every_variable_of_ours_is_a_setting(root: Path) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     deploy = root / "deploy"
-    files = [path for path in deploy.rglob("*") if path.is_file() and ".git" not in path.name]
+    files = [path for path in deploy.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     for path in (*files, root / "docs" / "deployment.md"):
         named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+\b", path.read_text()))
         assert named <= known, path
