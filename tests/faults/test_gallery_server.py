@@ -256,6 +256,15 @@ async def test_a_key_that_the_server_refuses_is_told_at_once_and_not_repeated(
     assert key is None or key not in str(failure.value)
 
 
+@pytest.mark.parametrize("key", [f"{SECRET}\n", f"{SECRET}\N{SNOWMAN}"])
+async def test_a_key_that_no_header_may_have_is_told_and_not_repeated(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="line break") as failure:
+        async with opened("http://127.0.0.1:6334", api_key=key):
+            pass
+
+    assert SECRET not in str(failure.value)
+
+
 async def test_a_server_that_came_late_and_wants_another_key_is_told_by_the_first_call(
     tmp_path: Path,
 ) -> None:

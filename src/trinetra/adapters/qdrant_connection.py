@@ -64,8 +64,8 @@ class ServerPatience:
 
     The resolver has a pause of its own: it does not search for 2 s after a failure. What it does
     not pause, such as enrolment and expiry, the circuit breaker cuts short. The first opening is
-    shorter than the resolver's pause, and the longest such that the server is found again within
-    6 s of its return, whichever of the two is the one to wait for.
+    shorter than that pause, so a short outage lasts no longer because of it; with the longest, a
+    server that is back is found within 4 s, and 2 s more where the resolver was just pausing.
     """
 
     search_s: float = 1.0
@@ -125,7 +125,13 @@ class Denied(Refused):
 
 
 def connect(endpoint: Endpoint, api_key: str | None, patience: ServerPatience) -> AsyncQdrantRemote:
-    """Return a client, which connects when it is first used."""
+    """Return a client, which connects when it is first used. Raises ConfigurationError."""
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        # gRPC would refuse it, too, and repeat it in the error.
+        raise ConfigurationError(
+            "the API key of the gallery has characters in it that no header may have, perhaps a "
+            "line break at its end; correct TRINETRA_QDRANT_API_KEY"
+        )
     if api_key and not endpoint.secure and endpoint.host not in _LOOPBACK:
         log.warning("the API key of the gallery travels unencrypted", url=str(endpoint))
     longest_s = max(patience.search_s, patience.write_s, patience.prepare_s)
