@@ -18,8 +18,8 @@ from trinetra.events.schema import Box
 from trinetra.identities.assignment import best_pairs
 from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, seconds_between
 
-_MOBILITY = (1.0, 1.0, 0.2, 0.2)
-"""Places change faster than sizes: standard deviation of the velocities, relative to each other."""
+_SIZE_MOBILITY = 0.2
+"""Sizes change slower than places: ratio of the standard deviations of their velocities."""
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
 
@@ -156,13 +156,16 @@ def widened(box: Box, buffer: float) -> Box:
 def iou(a: Box, b: Box) -> float:
     """Return the shared area of two boxes over that of their union."""
     across = min(a[2], b[2]) - max(a[0], b[0])
-    if across <= 0:
-        return 0.0
     down = min(a[3], b[3]) - max(a[1], b[1])
-    if down <= 0:
+    if across <= 0 or down <= 0:
         return 0.0
     shared = across * down
     return shared / max(_area(a) + _area(b) - shared, 1e-9)
+
+
+def _apart(a: Box, b: Box) -> bool:
+    """Return whether two boxes share nothing: so it is with most pairs, and this is quick."""
+    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
 
 
 def _area(box: Box) -> float:
@@ -205,8 +208,8 @@ def _similarity(
     for i in rows:
         group, box = group_of(tracks[i].label), widened(tracks[i].xyxy, buffer)
         for d, its_group, its_box in detections:
-            if group == its_group and (similarity := iou(box, its_box)) > 0:
-                found[i, d] = similarity
+            if group == its_group and not _apart(box, its_box):
+                found[i, d] = iou(box, its_box)
     return found
 
 
@@ -222,17 +225,20 @@ def _begin(
     index: int,
     policy: TrackerPolicy,
 ) -> Track:
-    measured = _measured(box)
-    scale = max(measured[3], 1.0)
+    x, y, w, h = _measured(box)
+    scale = max(h, 1.0)
     position_var = _square(policy.position_noise * scale)
-    x, y, w, h = (
-        Axis(value, 0.0, position_var, 0.0, _square(policy.velocity_noise * scale * mobility))
-        for value, mobility in zip(measured, _MOBILITY, strict=True)
-    )
+    place_var = _square(policy.velocity_noise * scale)
+    size_var = _square(policy.velocity_noise * scale * _SIZE_MOBILITY)
     return Track(
         track_id=TrackId(derive_id("trk", *where, captured_at, index)),
         label=label,
-        motion=(x, y, w, h),
+        motion=(
+            Axis(x, 0.0, position_var, 0.0, place_var),
+            Axis(y, 0.0, position_var, 0.0, place_var),
+            Axis(w, 0.0, position_var, 0.0, size_var),
+            Axis(h, 0.0, position_var, 0.0, size_var),
+        ),
         started_at=captured_at,
         seen_at=captured_at,
         hits=1,
@@ -250,12 +256,13 @@ def _predict(track: Track, elapsed_s: float, policy: TrackerPolicy) -> Track:
     """Move a track on by its velocity; process noise is white acceleration."""
     x, y, w, h = track.motion
     drift = policy.velocity_noise * max(h.value, 1.0)
-    noises = [_square(drift * mobility) * elapsed_s for mobility in _MOBILITY]
+    place_noise = _square(drift) * elapsed_s
+    size_noise = _square(drift * _SIZE_MOBILITY) * elapsed_s
     motion = (
-        _moved(x, elapsed_s, noises[0]),
-        _moved(y, elapsed_s, noises[1]),
-        _moved(w, elapsed_s, noises[2], least=1.0),
-        _moved(h, elapsed_s, noises[3], least=1.0),
+        _moved(x, elapsed_s, place_noise),
+        _moved(y, elapsed_s, place_noise),
+        _at_least_one(_moved(w, elapsed_s, size_noise)),
+        _at_least_one(_moved(h, elapsed_s, size_noise)),
     )
     return _with_motion(track, motion)
 
@@ -264,16 +271,21 @@ def _square(value: float) -> float:
     return value * value
 
 
-def _moved(axis: Axis, elapsed_s: float, noise: float, least: float = float("-inf")) -> Axis:
+def _moved(axis: Axis, elapsed_s: float, noise: float) -> Axis:
     covariance = axis.covariance + elapsed_s * axis.velocity_var
     spread = axis.value_var + elapsed_s * axis.covariance + elapsed_s * covariance
     return Axis(
-        max(axis.value + axis.velocity * elapsed_s, least),
+        axis.value + axis.velocity * elapsed_s,
         axis.velocity,
-        spread + noise * elapsed_s**2 / 3,
+        spread + noise * elapsed_s * elapsed_s / 3,
         covariance,
         axis.velocity_var + noise,
     )
+
+
+def _at_least_one(size: Axis) -> Axis:
+    """Return a size of one pixel or more."""
+    return size if size.value >= 1.0 else msgspec.structs.replace(size, value=1.0)
 
 
 def _with_motion(track: Track, motion: Motion) -> Track:
