@@ -1,21 +1,31 @@
-"""What the insight store promises, in memory and on disk."""
+"""What the insight store promises: in memory, on disk and on a PostgreSQL server.
+
+The last where TRINETRA_TEST_POSTGRES_URL names one, as postgresql://USER:PASSWORD@HOST/NAME; its
+tables are dropped.
+"""
 
 import asyncio
+import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from trinetra.adapters import sql
 from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
-from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.adapters.sql_errors import translated
+from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.ports import InsightStore
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
@@ -81,8 +91,21 @@ def occupancy(number: int, zone: str | None) -> Occupancy:
     return Occupancy(**common(number, 0.0), zone_id=zone, persons=3)
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """Return the URL of an empty database on a real server."""
+    if (url := os.environ.get("TRINETRA_TEST_POSTGRES_URL")) is None:
+        pytest.skip("TRINETRA_TEST_POSTGRES_URL names no PostgreSQL; psycopg has to be installed")
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    sql._metadata.drop_all(engine)
+    yield url
+    engine.dispose()
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
     return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/a/insights.db"
 
 
@@ -213,6 +236,50 @@ async def test_insights_are_there_after_opening_again(file_url: str) -> None:
         assert await store.fetch("visit", *ALWAYS) == [visit(1)]
 
 
+async def test_an_older_state_of_a_visit_does_not_replace_a_newer_one(store: InsightStore) -> None:
+    grown = visit(1, seconds=60, cameras=3)
+    await store.record([grown])
+    await store.record([visit(1, seconds=20), crossing(2)])
+
+    assert await store.fetch("visit", *ALWAYS) == [grown]
+    assert await store.fetch("line_crossing", *ALWAYS) == [crossing(2)]
+
+
+@pytest.fixture(params=["file", "postgres"])
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return f"sqlite:///{tmp_path}/insights.db"
+
+
+async def test_several_engines_open_and_write_one_database_at_once(shared_url: str) -> None:
+    async def engine(number: int) -> None:
+        async with SqlInsightStore.open(shared_url) as store:
+            ids = range(100) if number % 2 else range(99, -1, -1)
+            for turn in range(10):
+                await store.record([visit(i, seconds=turn) for i in ids])
+                await store.record([crossing(1000 * number + turn)])
+
+    await asyncio.gather(*(engine(number) for number in range(4)))
+
+    async with SqlInsightStore.open(shared_url) as store:
+        visits = await store.fetch("visit", *ALWAYS)
+        assert {v.event_id: v.captured_at for v in visits} == {
+            f"id_{i}": NOON + timedelta(seconds=9) for i in range(100)
+        }
+        assert len(await store.fetch("line_crossing", *ALWAYS)) == 40
+
+
+async def test_the_health_page_learns_where_the_store_is_and_no_password(
+    store: InsightStore,
+) -> None:
+    answer = await store.check()
+
+    assert answer.startswith(("sqlite://", "postgresql+psycopg://"))
+    password = make_url(os.environ.get("TRINETRA_TEST_POSTGRES_URL", "sqlite://")).password
+    assert password is None or password not in answer
+
+
 def test_a_killed_writer_loses_nothing_it_acknowledged(file_url: str) -> None:
     here = str(Path(__file__).parent)
     with subprocess.Popen(
@@ -305,11 +372,11 @@ async def test_a_file_that_is_no_database_is_named(
 async def test_a_locked_database_is_told_from_a_broken_one(
     file_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "_BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sql, "BUSY_TIMEOUT_S", 0.05)
     async with SqlInsightStore.open(file_url) as store:
         other = sqlite3.connect(tmp_path / "insights.db")
         other.execute("begin immediate")
-        with pytest.raises(ConfigurationError, match="locked by another program"):
+        with pytest.raises(StoreUnavailable, match="locked by another program"):
             await store.record([visit(1)])
         other.rollback()
         other.close()
@@ -337,6 +404,81 @@ async def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: st
         async with SqlInsightStore.open(url):
             pass
     assert "hunter2" not in str(caught.value)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def test_a_server_that_is_not_there_is_waited_for_without_telling_the_password() -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    url = f"postgresql://ann:hunter2@127.0.0.1:{closed_port()}/shop"
+    with pytest.raises(StoreUnavailable, match="does not answer now") as caught:
+        async with SqlInsightStore.open(url):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"password": "hunter2"}, {"username": "nobody"}, {"database": "nowhere"}]
+)
+async def test_a_login_that_is_refused_is_for_the_user_to_mend(
+    postgres_url: str, changes: dict[str, str]
+) -> None:
+    wrong = make_url(postgres_url).set(**changes).render_as_string(hide_password=False)
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught:
+        async with SqlInsightStore.open(wrong):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(
+    postgres_url: str,
+) -> None:
+    async with SqlInsightStore.open(postgres_url) as store:
+
+        def end_oneself(connection: Connection) -> None:
+            connection.exec_driver_sql("select pg_terminate_backend(pg_backend_pid())")
+
+        with pytest.raises(StoreUnavailable, match="does not answer now"):
+            await store._run(end_oneself)
+        await store.record([visit(1)])
+        assert await store.fetch("visit", *ALWAYS) == [visit(1)]
+
+
+class Complaint(Exception):
+    """A driver's error, with the state that PostgreSQL gives it."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(f"state {sqlstate}, said to hunter2")
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "planned"),
+    [
+        ("40P01", StoreUnavailable),
+        ("40001", StoreUnavailable),
+        ("57P01", StoreUnavailable),
+        ("57014", StoreUnavailable),
+        ("08006", StoreUnavailable),
+        ("53300", StoreUnavailable),
+        ("53100", StorageFull),
+        ("28P01", ConfigurationError),
+        ("42501", ConfigurationError),
+        ("42P01", ConfigurationError),
+    ],
+)
+def test_what_postgresql_complains_of_is_waited_for_or_told(
+    sqlstate: str, planned: type[Exception]
+) -> None:
+    url = make_url("postgresql+psycopg://ann:hunter2@db/shop")
+    cause = OperationalError("select 1", None, Complaint(sqlstate))
+    failure = translated(cause, url)
+    assert type(failure) is planned
+    assert "hunter2" not in str(failure)
+    assert "ann:***@db/shop" in str(failure)
 
 
 def test_tables_and_upserts_are_valid_for_postgresql() -> None:

@@ -1,11 +1,11 @@
 """The insight store on SQL: one table per kind of insight, with real columns to query.
 
 Each row also keeps its event as JSON, which is what ``fetch`` returns, so a column added later
-never loses what the event said. Written for SQLite and PostgreSQL; the URL chooses.
+never loses what the event said. Written for SQLite and PostgreSQL; the URL chooses. Several engines
+may write to one database, on one host also to one SQLite file.
 """
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -31,29 +31,35 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    func,
     insert,
     inspect,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-    StatementError,
-)
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import StaticPool
 
-from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
+from trinetra.errors import ConfigurationError
 from trinetra.events.codec import encode
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.values import CustomerId, Instant
 
 SCHEMA_VERSION = 1
-_BUSY_TIMEOUT_S = 10.0
 _MEMORY_NAMES = (None, "", ":memory:")
+_SETUP_LOCK = 0x7472696E
+"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": "-c statement_timeout=10s -c lock_timeout=5s",
+}
+"""libpq's: a server that is gone is an error within seconds instead of a silence."""
 T = TypeVar("T")
 
 
@@ -156,9 +162,11 @@ class SqlInsightStore:
     All work is done in one thread of its own, which SQLite's single writer asks for anyway.
     """
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    name = "insight store"
+
+    def __init__(self, engine: Engine, url: URL) -> None:
         self._engine = engine
-        self._place = place
+        self._url = url
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="insight-store")
 
     @classmethod
@@ -167,22 +175,36 @@ class SqlInsightStore:
         """Open or create the tables in the database of an SQLAlchemy URL.
 
         ``sqlite:///FILE`` (its folder is created), ``sqlite://`` for memory, or
-        ``postgresql+DRIVER://...``. Raises ConfigurationError when the URL is none, its driver is
-        missing, the database is unreachable, locked or corrupt, or a newer TRINETRA wrote it.
+        ``postgresql://USER:PASSWORD@HOST/NAME``. Raises ConfigurationError when the URL is none,
+        its driver is missing, the login is refused, the file is no database, or a newer TRINETRA
+        wrote it; StoreUnavailable when the server does not answer or the file is locked.
         """
         parsed = _parse(url)
-        place = parsed.render_as_string(hide_password=True)
-        store = cls(_engine(parsed), place)
+        store = cls(_engine(parsed), parsed)
         try:
-            await store._run(lambda connection: _prepare(connection, place))
+            await store._run(lambda connection: _prepare(connection, store.place), writes=True)
             yield store
         finally:
             await store._close()
 
+    @property
+    def place(self) -> str:
+        """Where the store is, without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    async def check(self) -> str:
+        """Return which database answers; raises StoreUnavailable when none does."""
+        await self._run(lambda connection: connection.scalar(select(_schema.c.version)))
+        return self.place
+
     async def record(self, insights: Sequence[InsightEvent]) -> None:
-        """Insert or replace by ``event_id``, all or none; raises StorageFull."""
+        """Insert or replace by ``event_id``, all or none.
+
+        A visit only ever grows, so an older state of it, which an engine that was taken for dead
+        may still deliver, is ignored. Raises StorageFull or StoreUnavailable.
+        """
         if insights:
-            await self._run(lambda connection: _upsert_all(connection, insights))
+            await self._run(lambda connection: _upsert_all(connection, insights), writes=True)
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order.
@@ -211,18 +233,20 @@ class SqlInsightStore:
         text = await self._run(lambda connection: connection.scalar(query))
         return None if text is None else msgspec.json.decode(text, type=Visit)
 
-    async def _run(self, work: Callable[[Connection], T]) -> T:
+    async def _run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._transact, work)
+        return await loop.run_in_executor(self._thread, self._transact, work, writes)
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], writes: bool) -> T:  # noqa: FBT001 -- run_in_executor passes no keywords
         try:
-            with self._engine.begin() as connection:
-                return work(connection)
+            with self._engine.connect() as connection:
+                connection.execution_options(trinetra_writes=writes)
+                with connection.begin():
+                    return work(connection)
         except (SQLAlchemyError, OSError) as cause:
             if isinstance(cause, StatementError) and isinstance(cause.orig, ValueError):
                 raise cause.orig from None  # a value of the caller's, not the database's trouble
-            raise _translated(cause, self._place) from cause
+            raise translated(cause, self._url) from cause
 
     async def _close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -237,25 +261,31 @@ def _parse(url: str) -> URL:
         # The text may hold a password, so it is not repeated.
         raise ConfigurationError(
             "the insight store's URL cannot be read; it looks like sqlite:///insights.db or "
-            "postgresql+psycopg://user@host/name"
+            "postgresql://user:password@host/name"
         ) from cause
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise ConfigurationError(
             f"the insight store cannot be on {parsed.get_backend_name()!r}; "
-            "use sqlite:///FILE or postgresql+psycopg://user@host/name"
+            "use sqlite:///FILE or postgresql://user:password@host/name"
         )
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return _created(url, pool_pre_ping=True, pool_size=1)
-    arguments = {"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False}
+        given = _PATIENCE if url.drivername == "postgresql+psycopg" else {}
+        patience = {key: value for key, value in given.items() if key not in url.query}
+        return _created(url, pool_pre_ping=True, pool_size=1, connect_args=patience)
+    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
     if url.database in _MEMORY_NAMES:
-        return _created(url, connect_args=arguments, poolclass=StaticPool)
-    _make_folder(Path(str(url.database)).parent)
-    engine = _created(url, connect_args=arguments)
-    event.listen(engine, "connect", _write_ahead)
+        engine = _created(url, connect_args=arguments, poolclass=StaticPool)
+    else:
+        _make_folder(Path(str(url.database)).parent, url)
+        engine = _created(url, connect_args=arguments)
+        event.listen(engine, "connect", _write_ahead)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -268,11 +298,11 @@ def _created(url: URL, **options: Any) -> Engine:
         ) from cause
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, url: URL) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as cause:
-        raise _translated(cause, str(folder)) from cause
+        raise translated(cause, url) from cause
 
 
 def _write_ahead(connection: Any, _record: object) -> None:
@@ -283,8 +313,20 @@ def _write_ahead(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def _begin(connection: Connection) -> None:
+    """Begin a transaction on SQLite, which Python's driver would do too late.
+
+    Who is to write takes its turn now: a reader that turns writer is refused at once when another
+    process wrote meanwhile.
+    """
+    writes = connection.get_execution_options().get("trinetra_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
 def _prepare(connection: Connection, place: str) -> None:
     """Create what is missing; refuse a schema that this version does not know."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
     if inspect(connection).has_table(_schema.name):
         version = connection.scalar(select(_schema.c.version))
         if version is not None and version > SCHEMA_VERSION:
@@ -303,7 +345,8 @@ def _upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> Non
         latest = {i.event_id: _row(i, kind) for i in insights if isinstance(i, type_)}
         if latest:
             statement = _upsert(_TABLE_OF_KIND[kind], connection.dialect.name)
-            connection.execute(statement, list(latest.values()))
+            # In one order everywhere: engines that lock rows crosswise would wait for each other.
+            connection.execute(statement, [latest[event_id] for event_id in sorted(latest)])
 
 
 def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
@@ -316,26 +359,9 @@ def _upsert(table: Table, dialect: str) -> Any:
     dialect_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = dialect_insert(table)
     replaced = {c.name: statement.excluded[c.name] for c in table.columns if c.name != "event_id"}
-    return statement.on_conflict_do_update(index_elements=["event_id"], set_=replaced)
-
-
-def _translated(cause: SQLAlchemyError | OSError, place: str) -> ConfigurationError | StorageFull:
-    reason = str(cause.orig) if isinstance(cause, DBAPIError) else str(cause)
-    text = reason.lower()
-    if "disk is full" in text or "no space left" in text or _is_full(cause):
-        return StorageFull(f"the disk of the insight store {place} is full; free some space")
-    if "locked" in text or "busy" in text:
-        return ConfigurationError(
-            f"the insight store {place} is locked by another program for more than "
-            f"{_BUSY_TIMEOUT_S:g} s; end that program"
-        )
-    if "malformed" in text or "not a database" in text:
-        return ConfigurationError(
-            f"the insight store {place} is corrupt ({reason}); move the file away, or put a copy "
-            "of it back, and start again"
-        )
-    return ConfigurationError(f"the insight store {place} cannot be used: {reason}")
-
-
-def _is_full(cause: BaseException) -> bool:
-    return isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}
+    is_no_older = None
+    if table is _visits:
+        is_no_older = statement.excluded.captured_at >= table.c.captured_at
+    return statement.on_conflict_do_update(
+        index_elements=["event_id"], set_=replaced, where=is_no_older
+    )
