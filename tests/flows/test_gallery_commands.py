@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -150,6 +151,19 @@ def test_info_tells_what_is_where(tmp_path: Path) -> None:
 
     assert "entries: 3" in ran("info")
     assert '"entries": 3' in ran("info", "--json")
+
+
+def test_an_import_waits_for_a_server_that_is_away_for_a_moment(
+    tmp_path: Path, server: QdrantServer
+) -> None:
+    fill(tmp_path / "data", 300)
+    ran("export", tmp_path / "faces")
+    server.kill()
+    with ThreadPoolExecutor() as threads:
+        importing = threads.submit(ran, "import", tmp_path / "faces", "--to", "qdrant")
+        server.start()
+
+        assert "holds 300 now" in importing.result()
 
 
 def test_a_server_that_is_away_is_told(server: QdrantServer) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.adapters.edge_gallery import EdgeGallery
+from trinetra.adapters.edge_gallery import EdgeGallery, GalleryTimeouts
 from trinetra.adapters.gallery_protocol import GalleryTuning
 from trinetra.adapters.qdrant_connection import ServerPatience
 from trinetra.adapters.qdrant_server import QdrantGallery
@@ -30,6 +30,7 @@ _K = 5
 _BUILD_CHUNK = 2_000
 _MODEL = "benchmark"
 # What is measured is how long it takes, and not whether somebody would have waited.
+_TIMEOUTS = GalleryTimeouts(request_s=300, hung_s=600)
 _PATIENCE = ServerPatience(search_s=60, write_s=300, prepare_s=60)
 
 
@@ -51,7 +52,7 @@ def run_server(size: int, url: str, *, api_key: str | None, dimension: int = 512
 async def _measure_edge(folder: Path, size: int, dimension: int) -> dict[str, Any]:
     tuning = GalleryTuning(index_at_latest=_BUILD_CHUNK)
     async with EdgeGallery.open(
-        folder, model_version=_MODEL, dimension=dimension, tuning=tuning
+        folder, model_version=_MODEL, dimension=dimension, tuning=tuning, timeouts=_TIMEOUTS
     ) as gallery:
         figures = await _measure(gallery, size, dimension)
         closing = time.perf_counter()

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from trinetra.adapters import gallery_file
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note, output, print_json
-from trinetra.errors import ConfigurationError
+from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import GalleryArchive
 from trinetra.settings import Settings, load_settings
@@ -32,6 +32,7 @@ _To = Annotated[
     Place | None, typer.Option("--to", help="Not into the gallery that TRINETRA_GALLERY names.")
 ]
 _BATCH = 256
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 gallery = typer.Typer(
     no_args_is_help=True, help="The faces that are known: how many, and move them."
@@ -147,9 +148,20 @@ async def _import(
     async with open_gallery(settings, model) as opened:
         with _bar("importing", total) as (bars, task):
             for batch in gallery_file.read(file):
-                imported += await _put(opened, batch)
+                imported += await _put_patiently(opened, batch)
                 bars.advance(task, len(batch))
         return imported, await opened.count()
+
+
+async def _put_patiently(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
+    """Put a batch in, waiting for a gallery that is busy indexing, or away for a moment."""
+    for wait_s in _WAITS_S:
+        try:
+            return await _put(opened, batch)
+        except GalleryUnavailable as cause:
+            note(f"{cause}; trying again in {wait_s:g} s")
+            await asyncio.sleep(wait_s)
+    return await _put(opened, batch)
 
 
 async def _put(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
