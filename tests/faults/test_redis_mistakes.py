@@ -1,19 +1,22 @@
 """What a person gets wrong about Redis is said at the start, clearly, and without the password."""
 
 import asyncio
+import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
+from tests.conftest import unavailable
 from tests.faults.redis_shop import DOOR, buffer_of, frame, plain_client
 
 from trinetra.errors import BufferUnavailable, ConfigurationError, TrinetraError
 from trinetra.localstack.network import free_port
+from trinetra.localstack.process import ServerFailed
 from trinetra.localstack.redis import RedisServer
 
+PROMISE = "TRINETRA_TEST_REQUIRE_SERVERS"
 SECRET = "hunter2"  # noqa: S105  what must never be said
 
 
@@ -166,6 +169,8 @@ async def test_tls_with_a_server_that_has_none_is_told(redis_server: RedisServer
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """Return a self-signed certificate for 127.0.0.1, its key beside it."""
+    if not shutil.which("openssl"):
+        unavailable("openssl is not installed here: nothing makes a certificate", PROMISE)
     path = tmp_path / "redis.crt"
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=redis"]
     files = ["-keyout", path.with_suffix(".key"), "-out", path, "-days", "2"]
@@ -177,21 +182,30 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
+class TlsRedis(RedisServer):
+    """A Redis that also listens with TLS."""
+
+    def __init__(self, folder: Path, binary: Path, certificate: Path) -> None:
+        super().__init__(folder, binary=binary)
+        self.tls_port = free_port()
+        self._certificate = certificate
+
+    def _command(self) -> Sequence[str]:
+        listen = ["--tls-port", str(self.tls_port), "--tls-auth-clients", "no"]
+        key = self._certificate.with_suffix(".key")
+        files = {"cert": self._certificate, "key": key, "ca-cert": self._certificate}
+        for kind, path in files.items():
+            listen += [f"--tls-{kind}-file", str(path)]
+        return [*super()._command(), *listen]
+
+
 @pytest.fixture
-async def tls_address(redis_server: RedisServer, certificate: Path) -> str:
-    """Return where the test's Redis now also listens with TLS."""
-    port = free_port()
-    async with plain_client(redis_server.url) as redis:
-        await _speak_tls(redis, certificate, port)
-    return f"127.0.0.1:{port}"
-
-
-async def _speak_tls(redis: Redis, certificate: Path, port: int) -> None:
-    key = certificate.with_suffix(".key")
-    files = {"cert-file": certificate, "key-file": key, "ca-cert-file": certificate}
-    pairs = [part for name, path in files.items() for part in (f"tls-{name}", str(path))]
-    await redis.execute_command("CONFIG", "SET", *pairs, "tls-auth-clients", "no")
-    await redis.execute_command("CONFIG", "SET", "tls-port", str(port))
+def tls_address(redis_binary: Path, tmp_path: Path, certificate: Path) -> Iterator[str]:
+    try:
+        with TlsRedis(tmp_path / "tls", redis_binary, certificate) as server:
+            yield f"127.0.0.1:{server.tls_port}"
+    except ServerFailed:
+        unavailable(f"{redis_binary} was built without TLS", PROMISE)
 
 
 @pytest.mark.redis
