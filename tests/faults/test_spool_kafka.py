@@ -1,0 +1,63 @@
+"""The spool before a real Kafka whose broker is killed and comes back."""
+
+import asyncio
+from collections import defaultdict
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.servers.kafka_logs import kafka_log
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.spool import SpoolingEventLog
+from trinetra.events.topics import DETECTIONS
+from trinetra.localstack.kafka import KafkaBroker
+from trinetra.ports import EventLog, Record
+
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
+CAMERAS = [f"camera-{n}" for n in range(12)]
+
+
+async def arrived(log: EventLog, total: int) -> dict[str, list[int]]:
+    """Return the numbers of each camera in the order of their first arrival."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    reader = await log.subscribe([DETECTIONS], "reader")
+    while sum(map(len, numbers.values())) < total:
+        for delivery in await reader.poll(max_records=500, wait_s=1):
+            number = int(delivery.value)
+            if number not in numbers[delivery.key]:
+                numbers[delivery.key].append(number)
+    return numbers
+
+
+async def test_a_killed_broker_costs_no_event_and_no_order(
+    kafka_broker: KafkaBroker, tmp_path: Path
+) -> None:
+    """Appends go on all the time; none fails, and all arrive in the order of their camera."""
+    clock = SystemClock()
+    number = 0
+    async with (
+        kafka_log(kafka_broker.address, [DETECTIONS], namespace=uuid4().hex) as log,
+        SpoolingEventLog.open(log, tmp_path / "spool", max_bytes=1 << 24, clock=clock) as spool,
+    ):
+
+        async def frames(count: int) -> None:
+            nonlocal number
+            for _ in range(count):
+                records = [Record(DETECTIONS, camera, b"%d" % number) for camera in CAMERAS]
+                await spool.append(records)
+                number += 1
+
+        await frames(20)
+        kafka_broker.kill()
+        await frames(50)
+        assert spool.status().records == 50 * len(CAMERAS)
+        restarting = asyncio.create_task(asyncio.to_thread(kafka_broker.restart))
+        while spool.status().records:
+            await frames(1)
+            await clock.sleep(0.05)  # as fast as frames come
+        await restarting
+        await frames(20)
+        assert spool.status().records == 0
+        numbers = await arrived(log, number * len(CAMERAS))
+    assert numbers == {camera: list(range(number)) for camera in CAMERAS}
