@@ -256,13 +256,19 @@ class Brokers:
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return what all of them return; the first failure cancels the others and is raised."""
+    """Return what all of them return; the first failure cancels the others and is raised.
+
+    Not a TaskGroup: before Python 3.13, one that fails leaves its task marked as cancelled, and a
+    time-out around it no longer knows its own cancellation from somebody else's.
+    """
+    tasks = [asyncio.ensure_future(one) for one in work]
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def by_topic(places: Sequence[TopicPartition]) -> Mapping[str, list[int]]:
