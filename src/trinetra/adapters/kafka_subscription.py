@@ -46,9 +46,19 @@ _FETCH_WAIT_S = 0.5
 _JOIN_TIMEOUT_S = 30.0
 _PREPARE_TIMEOUT_S = 15.0
 _COMMIT_TIMEOUT_S = 10.0
+_STANDING_TIMEOUT_S = 2.0
 _LEAVE_TIMEOUT_S = 2.0
 _SILENCE_S = 5.0
 
+_NOBODY = (-1, "")
+_NOT_IN_GOOD_ORDER = frozenset(
+    {
+        FENCED_INSTANCE_ID,
+        kafka.UnknownMemberIdError.errno,
+        kafka.IllegalGenerationError.errno,
+        kafka.RebalanceInProgressError.errno,
+    }
+)
 _log = get_logger("event-log")
 _lanes = itertools.count(1)
 
@@ -108,7 +118,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         self._fetching: asyncio.Task[list[_Batch]] | None = None
         self._heard_at_s = asyncio.get_running_loop().time()
         self._heard = 0
-        self._member: tuple[int, str] | None = None
+        self._member = _NOBODY
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=connection.servers,
             client_id="trinetra",
@@ -143,6 +153,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
             names = [prefix + topic.name for topic in self._membership.topics]
             self._consumer.subscribe(names, listener=self)
             while not self._assigned:
+                self._refuse_if_replaced()
                 await self._news
 
     # --- the port ---------------------------------------------------------------------------
@@ -222,7 +233,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         """Stop working on every partition: the group is about to deal them out anew."""
         self._assigned = False
         self._owned = {}
-        if await self._is_replaced():
+        if self._member != _NOBODY and await self._is_replaced():
             self._replaced = True
             self._tell()
             # Ends aiokafka's membership task here: it would join again, and so throw out the
@@ -252,18 +263,29 @@ class KafkaSubscription(ConsumerRebalanceListener):
 
     async def _is_replaced(self) -> bool:
         """Return whether another process joined under the name of this one."""
-        if self._member is None:
-            return False
-        group, instance = self._membership.group, self._membership.instance
-        request = StaticHeartbeatRequest(group, *self._member, instance)
         try:
-            async with self._brokers.within(_LEAVE_TIMEOUT_S, "asking for the membership"):
-                answer = await self._brokers.until_done(
-                    lambda: self._brokers.ask_coordinator(GROUP, group, request)
-                )
+            return await self._standing() == FENCED_INSTANCE_ID
         except EventLogUnavailable:
             return False  # nobody can have joined either; asked again at the next rebalance
-        return bool(answer.error_code == FENCED_INSTANCE_ID)
+
+    async def _standing(self) -> int:
+        """Return the code with which the group answers this member; 0 for a member in good order.
+
+        Raises EventLogUnavailable.
+        """
+        group, instance = self._membership.group, self._membership.instance
+
+        async def attempt() -> int:
+            generation, member_id = self._member
+            request = StaticHeartbeatRequest(group, generation, member_id, instance)
+            answer = await self._brokers.ask_coordinator(GROUP, group, request)
+            code: int = answer.error_code
+            if code not in _NOT_IN_GOOD_ORDER:
+                self._brokers.check(code, f"membership of {group}")
+            return code
+
+        async with self._brokers.within(_STANDING_TIMEOUT_S, f"asking {group}"):
+            return await self._brokers.until_done(attempt)
 
     def _refuse_if_replaced(self) -> None:
         if self._replaced:
@@ -278,7 +300,8 @@ class KafkaSubscription(ConsumerRebalanceListener):
         """Take over what is new or failed to commit, and go to its committed offset."""
         owned_now = self._owned
         fresh = {w: o for w, o in owned_now.items() if not o.ready}
-        if not fresh:
+        # One that the group has given up would only fence whoever has its partitions now.
+        if not fresh or await self._standing():
             return
         async with self._brokers.within(_PREPARE_TIMEOUT_S, "taking over partitions"):
             await together(owned.transactor.take_over() for owned in fresh.values())
@@ -426,7 +449,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         return True
 
     async def _leave(self) -> None:
-        if self._member is None or self._replaced:
+        if self._member == _NOBODY or self._replaced:
             return
         request = StaticLeaveRequest(
             self._membership.group, self._member[1], self._membership.instance

@@ -128,7 +128,7 @@ def _faults_of_topics(
 
 def _faults_of_claim(owner: str | None, layout: Layout) -> Iterator[str]:
     if owner is None:
-        yield f"nobody has claimed {layout.prefix}{SITE.name}: run trinetra topics create --site SITE"
+        yield f"{layout.prefix}{SITE.name} says of no site: run trinetra topics create --site SITE"
     elif owner != layout.site_id:
         yield _other_site(owner, layout)
 
