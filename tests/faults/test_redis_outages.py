@@ -110,6 +110,7 @@ async def test_one_lost_group_of_many_costs_nobody_a_frame(
     redis_server: RedisServer, redis: Redis
 ) -> None:
     async with buffer_of(redis_server.url) as buffer:
+        assert await seqs(buffer) == []
         await buffer.append(frame(1))
         await buffer.append(frame(2, TILL))
         await redis.xgroup_destroy("frames:door", GROUP)
@@ -257,7 +258,9 @@ async def test_twenty_full_cameras_stay_within_their_memory(
     async with buffer_of(redis_server.url, cameras=cameras) as buffer:
         empty = (await redis.info("memory"))["used_memory"]
         for camera in cameras:
-            dropped = [await buffer.append(frame(seq, camera, size=65 * 1024)) for seq in range(110)]
+            dropped = [
+                await buffer.append(frame(seq, camera, size=65 * 1024)) for seq in range(110)
+            ]
             assert sum(dropped) == 10
         full = (await redis.info("memory"))["used_memory"]
         assert {await buffer.lag(camera) for camera in cameras} == {100}

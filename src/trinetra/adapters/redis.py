@@ -8,7 +8,7 @@ for what the server already delivered to an answer that was lost.
 
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -243,9 +243,9 @@ class RedisFrameBuffer:
         self._unsure = False
 
     async def _read_group(
-        self, cameras: Iterable[CameraId], *, start: str = ">", count: int, block_s: float = 0.0
+        self, cameras: Collection[CameraId], *, start: str = ">", count: int, block_s: float = 0.0
     ) -> list[_Entry]:
-        """Read from streams; where one has lost its group nothing comes, but the group."""
+        """Read from streams, each of which has its group again afterwards."""
         camera_of = {self._stream(camera).encode(): camera for camera in cameras}
         if not camera_of:
             return []
@@ -262,7 +262,7 @@ class RedisFrameBuffer:
                 )
         except _GroupGone:
             await self.join()
-            return []
+            return [] if block_s else await self._read_group(cameras, start=start, count=count)
         return [
             (camera_of[stream], entry_id, fields)
             for stream, entries in reply
