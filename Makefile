@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
   --only-binary :all: --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check test demo bench local-stack local-stack-down docs lock clean
+.PHONY: help setup fmt check test faults reliability demo bench local-stack local-stack-down docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,14 @@ check: $(READY) ## formatting, lints, types and who may import whom
 test: $(READY) ## run all tests
 	$(BIN)/pytest $(ARGS)
 
+faults: $(READY) ## break servers and services on purpose, and count what is lost (ARGS=--short)
+	@scripts/install-servers
+	$(BIN)/python -m tests.faults.matrix $(ARGS)
+
+reliability: ## run the whole crash matrix and write docs/reliability.md
+	@$(MAKE) --no-print-directory faults \
+	  ARGS="--page docs/reliability.md --json benchmarks/results/reliability.json"
+
 demo: $(READY) ## watch five real clips become insights
 	$(BIN)/trinetra demo $(ARGS)
 
@@ -57,8 +65,9 @@ local-stack-down: $(READY) ## stop them
 docs: $(READY) ## write the generated documents anew
 	$(BIN)/trinetra schema > docs/site.schema.json
 	$(BIN)/trinetra events schema > docs/events.schema.json
+	$(BIN)/python deploy/grafana/dashboards.py > deploy/grafana/dashboards/trinetra.json
 
-lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade takes the newest versions)
+lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade takes the newest; then deploy/lock)
 	$(LOCK) $(UPGRADE) --output-file requirements.lock
 	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 

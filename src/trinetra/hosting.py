@@ -22,7 +22,7 @@ from fastapi.responses import StreamingResponse
 
 from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
 from trinetra.ports import Clock
-from trinetra.telemetry import exposition, get_logger, mask_urls
+from trinetra.telemetry import SERVICE_READY, exposition, get_logger, mask_urls
 
 log = get_logger("hosting")
 _CHECK_S = 1.0
@@ -253,6 +253,8 @@ def health_app(
 
     @app.get("/metrics")
     def metrics() -> Response:
+        for service in services:
+            SERVICE_READY.labels(service.name).set(service.ready())
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     if watch is not None:

@@ -51,7 +51,7 @@ def ingest(site: _SiteFile) -> None:
 
 def infer(site: _SiteFile) -> None:
     """Turn buffered frames into detections (one process of a cluster)."""
-    loaded, settings = load_site(site, os.environ), load_settings()
+    loaded, settings = load_site(site), load_settings()
     networks = prepare_networks(settings)
     _serve(
         "inference-worker",
@@ -63,7 +63,7 @@ def infer(site: _SiteFile) -> None:
 
 def resolve(site: _SiteFile) -> None:
     """Turn detections into identities (one process of a cluster)."""
-    loaded, settings = load_site(site, os.environ), load_settings()
+    loaded, settings = load_site(site), load_settings()
     model = choose_profile(settings).face_embedder
     _serve(
         "identity-resolver",
@@ -75,7 +75,7 @@ def resolve(site: _SiteFile) -> None:
 
 def insight(site: _SiteFile) -> None:
     """Turn identities into insights (one process of a cluster)."""
-    loaded, settings = load_site(site, os.environ), load_settings()
+    loaded, settings = load_site(site), load_settings()
     _serve(
         "insight-engine",
         lambda: services.insight(loaded, settings),

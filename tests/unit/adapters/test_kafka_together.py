@@ -37,8 +37,11 @@ async def test_the_first_failure_ends_the_others() -> None:
 
 
 async def test_a_time_out_after_failed_requests_is_still_a_time_out() -> None:
-    with pytest.raises(TimeoutError):
+    async def fail_and_wait() -> None:
         async with asyncio.timeout(0.01):
             with suppress(ConnectionRefusedError):
                 await together([refused(), answer(1)])
             await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await fail_and_wait()

@@ -1,0 +1,228 @@
+"""Runs rows: services up, load on, the fault, load off, everything out, and the sums."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis.asyncio
+from tests.faults.matrix.bench import Bench
+from tests.faults.matrix.expectation import Expectation, expected
+from tests.faults.matrix.figures import Figures, add_up
+from tests.faults.matrix.ledger import watching
+from tests.faults.matrix.load import DetectionLoad, FrameLoad, frames_of, shuffled, twin_detections
+from tests.faults.matrix.rig import Process, running, service
+from tests.faults.matrix.rows import Extent, Row
+from tests.faults.matrix.servers import Servers
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.kafka import KafkaEventLog
+from trinetra.adapters.kafka_connection import KafkaConnection
+from trinetra.adapters.kafka_topics import Layout, create_topics
+from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.events.schema import DetectionEvent
+from trinetra.models.manifest import load_manifest
+from trinetra.settings import Settings
+from trinetra.site import load_site
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import CameraId
+from trinetra.wiring.simulation import site_document
+
+CLIPS = {
+    CameraId("clip-faces"): "face-demographics-walking-and-pause.mp4",
+    CameraId("clip-aisle"): "store-aisle-detection.mp4",
+}
+CLIP_FPS = 3.0
+SPEED = 8.0
+SETTLE_S = 90.0
+"""How long a run may take to bring everything out once the load has ended."""
+_SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a row came to; ``recovery_s`` for every fault from its end to the first new output."""
+
+    row: str
+    figures: Figures
+    recovery_s: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all rows share."""
+
+    servers: Servers
+    clips: Path
+    models: Path
+    folder: Path
+
+
+async def run_row(world: World, row: Row, extent: Extent) -> Result:
+    """Run one row in a namespace of its own."""
+    began_s = time.monotonic()
+    namespace = f"m{uuid.uuid4().hex[:10]}"
+    folder = world.folder / namespace
+    folder.mkdir(parents=True)
+    shop, clips = _sites(world, folder)
+    events = twin_detections(_SEED, row.load_s(extent) * SPEED, _models())
+    wanted = await expected(load_site(shop, {}), _settings(folder), events)
+    environ = _environ(world, row, namespace, folder)
+    site_id = built_in_shop().site_id
+    kafka = KafkaConnection(servers=world.servers.kafka.address)
+    await create_topics(kafka, Layout(site_id, namespace), SystemClock())
+    with _services(row, environ, shop, clips, folder) as processes:
+        async with _bench(world, row, namespace, processes, events) as bench:
+            await _work(bench, row, extent)
+            figures = await _settled(bench, wanted)
+    took_s = time.monotonic() - began_s
+    return Result(row.name, figures, tuple(bench.recoveries), round(took_s, 1))
+
+
+def _sites(world: World, folder: Path) -> tuple[Path, Path]:
+    """Write the site of all cameras, and the one of those whose frames are looked at."""
+    document = site_document(built_in_shop())
+    cameras = [
+        {
+            "id": camera_id,
+            "role": "face" if "faces" in camera_id else "tracking",
+            "source": {"file": str(world.clips / name), "loop": True},
+            "fps": CLIP_FPS,
+        }
+        for camera_id, name in CLIPS.items()
+    ]
+    whole = {**document, "cameras": [*document["cameras"], *cameras]}
+    clips = {"site": document["site"], "timezone": "UTC", "cameras": cameras}
+    paths = folder / "shop.yaml", folder / "clips.yaml"
+    for path, content in zip(paths, (whole, clips), strict=True):
+        path.write_text(json.dumps(content))  # JSON is YAML too
+    return paths
+
+
+def _models() -> dict[str, str]:
+    """Return the versions that a real worker would name, so that faces are matched."""
+    profile = load_manifest().profile("default")
+    return {model.task: model.version for model in profile.models}
+
+
+def _settings(folder: Path) -> Settings:
+    return Settings(data_dir=folder / "undisturbed", gallery="memory")
+
+
+def _environ(world: World, row: Row, namespace: str, folder: Path) -> dict[str, str]:
+    servers = world.servers
+    redis_port = servers.redis_proxy.port if row.through_proxy else servers.redis.port
+    kafka_port = servers.kafka_proxy.port if row.through_proxy else servers.kafka.port
+    return {
+        "TRINETRA_NAMESPACE": namespace,
+        "TRINETRA_DATA_DIR": str(folder / "data"),
+        "TRINETRA_MODELS_DIR": str(world.models),
+        "TRINETRA_FRAME_BUFFER": "redis",
+        "TRINETRA_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "TRINETRA_EVENT_LOG": "kafka",
+        "TRINETRA_KAFKA_SERVERS": f"127.0.0.1:{kafka_port}",
+        "TRINETRA_GALLERY": "qdrant",
+        "TRINETRA_QDRANT_URL": servers.gallery.url,
+        **dict(row.environ),
+    }
+
+
+@contextmanager
+def _services(
+    row: Row, environ: dict[str, str], shop: Path, clips: Path, folder: Path
+) -> Iterator[dict[str, Process]]:
+    """Start every service, two of those of which the row has more, and wait until they are ready."""
+    sites = {"infer": clips, "resolve": shop, "insight": shop}
+    if row.ingests:
+        sites["ingest"] = clips
+    processes = {name: service(name, name, site, folder, environ) for name, site in sites.items()}
+    for name in row.more:
+        processes[f"{name}-2"] = service(name, f"{name}-2", sites[name], folder, environ)
+    with running(*processes.values()):
+        for process in processes.values():
+            process.until_ready()
+        yield processes
+
+
+@asynccontextmanager
+async def _bench(
+    world: World,
+    row: Row,
+    namespace: str,
+    processes: dict[str, Process],
+    events: list[DetectionEvent],
+) -> AsyncIterator[Bench]:
+    servers, clock = world.servers, SystemClock()
+    site_id = built_in_shop().site_id
+    opening_buffer = RedisFrameBuffer.open(
+        servers.redis.url,
+        group="inference-workers",
+        consumer="matrix",
+        site_id=site_id,
+        cameras=list(CLIPS),
+        clock=clock,
+        namespace=namespace,
+    )
+    opening_log = KafkaEventLog.open(
+        KafkaConnection(servers=servers.kafka.address),
+        instance="matrix",
+        site_id=site_id,
+        clock=clock,
+        namespace=namespace,
+    )
+    frames = {camera: frames_of(world.clips / name, camera, 30) for camera, name in CLIPS.items()}
+    async with (
+        opening_buffer as buffer,
+        opening_log as log,
+        watching(servers.kafka.address, namespace) as ledger,
+    ):
+        yield Bench(
+            servers=servers,
+            namespace=namespace,
+            processes=processes,
+            ledger=ledger,
+            frames=FrameLoad(buffer, frames, CLIP_FPS),
+            detections=DetectionLoad(log, shuffled(events) if row.shuffled else events, SPEED),
+        )
+
+
+async def _work(bench: Bench, row: Row, extent: Extent) -> None:
+    """Keep the load on until the fault is over and all detections are in the log."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        if not row.ingests:
+            group.create_task(bench.frames.run(stop))
+        detections = group.create_task(bench.detections.run())
+        await row.fault(bench, extent)
+        await detections
+        stop.set()
+    if row.ingests:
+        await asyncio.to_thread(bench.processes["ingest"].stop)
+        bench.frames.appended = await _entries_added(bench)
+
+
+async def _entries_added(bench: Bench) -> int:
+    """Return how many frames were ever put into the buffer, as Redis itself counted them."""
+    async with redis.asyncio.from_url(bench.servers.redis.url) as client:
+        keys = [f"{bench.namespace}:frames:{camera}" for camera in bench.frame_cameras]
+        streams = [await client.xinfo_stream(key) for key in keys]
+    return sum(int(stream["entries-added"]) for stream in streams)
+
+
+async def _settled(bench: Bench, wanted: Expectation) -> Figures:
+    """Wait until everything came out, or for ``SETTLE_S``, and add up."""
+
+    def figures() -> Figures:
+        workers = [p for name, p in bench.processes.items() if name.startswith("infer")]
+        skipped = (w.metric("trinetra_frames_dropped_total", reason="stale") for w in workers)
+        return add_up(bench, wanted, stale=int(sum(skipped)))
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_S):
+            await bench.ledger.until(lambda _: figures().is_complete)
+    return figures()
