@@ -62,11 +62,13 @@ class WorkerPolicy:
     A frame that some consumer has held for ``claim_idle_s`` is taken over; keep that well above the
     time a batch takes, and below ``max_age_s``: a live camera's frame that is older is skipped and
     counted, so that a worker that fell behind catches up with what happens now. ``idle_wait_s``
-    bounds how long a stop goes unnoticed.
+    bounds how long a stop goes unnoticed. ``drains_at_stop`` is for a buffer that ends with this
+    process: a stop takes what is still in it. Another buffer's frames are left to other workers.
     """
 
     batch: BatchPolicy = field(default_factory=BatchPolicy)
     idle_wait_s: float = 0.25
+    drains_at_stop: bool = True
     max_age_s: float = 10.0
     claim_idle_s: float = 5.0
     claim_every_s: float = 1.0
@@ -127,7 +129,7 @@ class InferenceWorker:
         self._next_claim_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until ``stopping`` is set, then empty the buffer and finish what is begun.
+        """Work until ``stopping`` is set, then finish what is begun; see ``drains_at_stop``.
 
         Raises EngineFailure when a network fails, and EventLogUnavailable when the log does not
         answer while stopping; the frames concerned stay unacknowledged. A buffer that does not
@@ -212,6 +214,8 @@ class InferenceWorker:
                 return fresh
 
     async def _take(self, stopping: asyncio.Event) -> _Batch:
+        if stopping.is_set() and not self._policy.drains_at_stop:
+            return []
         if stopping.is_set():
             return await self._buffer.read(max_frames=self._policy.batch.max_frames, wait_s=0.0)
         return await self._claimed() or await self._fill()

@@ -57,7 +57,11 @@ def worker(
     clock: Clock,
 ) -> InferenceWorker:
     """Return an inference-worker with the given networks."""
-    batch = BatchPolicy(settings.batch_max_frames, settings.batch_window_ms / 1000)
+    policy = WorkerPolicy(
+        batch=BatchPolicy(settings.batch_max_frames, settings.batch_window_ms / 1000),
+        drains_at_stop=settings.frame_buffer == "memory",
+        max_age_s=settings.frame_max_age_s,
+    )
     return InferenceWorker(
         site.site_id,
         buffer,
@@ -65,7 +69,7 @@ def worker(
         networks.lanes,
         plans.detection_plans(site),
         clock,
-        WorkerPolicy(batch=batch, max_age_s=settings.frame_max_age_s),
+        policy,
         models=networks.versions,
         quality=QualityPolicy(min_total=site.policies.matching.min_quality),
     )

@@ -122,7 +122,7 @@ class Breakable:
 class Shop:
     """One worker with real memory adapters on a clock that the test moves."""
 
-    def __init__(self, *plans, detector=None, faces=None, log=None):
+    def __init__(self, *plans, detector=None, faces=None, log=None, policy=None):
         self.clock = ManualClock(EPOCH)
         self.streams = MemoryFrameStreams(self.clock)
         self.buffer = Breakable(MemoryFrameBuffer(self.streams, "workers", "one"))
@@ -135,6 +135,7 @@ class Shop:
             [Lane(self.detector, faces or NoFace())],
             {p.camera_id: p for p in plans},
             self.clock,
+            policy,
             models={"detect": "one-of-each@1"},
         )
         self.stopping = asyncio.Event()
@@ -491,3 +492,10 @@ async def test_live_frames_that_are_too_old_are_skipped_and_counted_and_no_other
     assert (dropped("live", "stale"), dropped("played", "stale")) == (before[0] + 2, before[1])
     assert shop.worker.status()["dropped"] == 2
     assert await shop.buffer.lag(CameraId("live")) == 0
+
+
+async def test_frames_of_a_buffer_that_others_read_are_left_to_them_at_a_stop():
+    shop = Shop(plan(), policy=WorkerPolicy(drains_at_stop=False))
+    await shop.put(frame(seq=1), frame(seq=2))
+    await shop.drain()
+    assert await shop.buffer.lag(CameraId("door")) == 2
