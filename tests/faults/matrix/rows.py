@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import redis.asyncio
 from tests.faults.matrix.bench import Bench
@@ -206,8 +207,24 @@ async def _kill_again_and_again(bench: Bench, extent: Extent, service: str) -> N
         process = bench.processes[service]
         await asyncio.to_thread(process.kill)
         process.start()
-        cameras = bench.frame_cameras if service in {"ingest", "infer"} else None
-        await bench.recovered(*_OUTPUTS[service], cameras=cameras)
+        if service == "ingest":
+            await _sees_again(bench)
+        else:
+            cameras = bench.frame_cameras if service == "infer" else None
+            await bench.recovered(*_OUTPUTS[service], cameras=cameras)
+
+
+async def _sees_again(bench: Bench) -> None:
+    """Note how long it takes until there is something captured from now on."""
+    back_at = datetime.now(UTC)
+
+    def is_back() -> bool:
+        seen = bench.ledger.of(DetectionEvent)
+        return any(
+            s.event.captured_at > back_at and s.event.camera_id in bench.frame_cameras for s in seen
+        )
+
+    await bench.recovered_when(is_back)
 
 
 async def _stand_still(

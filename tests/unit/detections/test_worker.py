@@ -9,7 +9,7 @@ import simplejpeg
 from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.detections.observe import CameraPlan
-from trinetra.detections.service import InferenceWorker, Lane
+from trinetra.detections.service import InferenceWorker, Lane, WorkerPolicy
 from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
 from trinetra.events.codec import decode, unpack_embedding
 from trinetra.events.topics import DETECTIONS
