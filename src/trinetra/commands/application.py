@@ -12,11 +12,13 @@ from trinetra.commands import (
     demo,
     evaluate,
     events,
+    gallery,
     models,
     run,
     services,
     site,
     stack,
+    topics,
     twin,
 )
 from trinetra.commands.console import complain, print_text
@@ -30,7 +32,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (site, run, services, stack, demo, models, events, twin, evaluate, bench):
+for group in (
+    site,
+    run,
+    demo,
+    services,
+    topics,
+    stack,
+    gallery,
+    models,
+    events,
+    twin,
+    evaluate,
+    bench,
+):
     group.register(app)
 
 
