@@ -1,0 +1,78 @@
+"""A resolver for measurements, also as a process of its own."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.edge_gallery import EdgeGallery
+from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
+from trinetra.identities.recognition import Recogniser
+from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.service import IdentityResolver, ResolverPolicy
+from trinetra.models.manifest import load_manifest
+from trinetra.ports import Clock, EventLog, Gallery
+from trinetra.telemetry import configure_logging
+from trinetra.twin.emission import MODELS
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import SiteId
+from trinetra.wiring import plans
+from trinetra.wiring.simulation import site_of
+
+SITE_ID = SiteId(built_in_shop().site_id)
+MODEL, DIMENSION = MODELS["face_embed"], 512
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a resolver finds its log and its gallery, and its name in the group."""
+
+    kafka_servers: str
+    namespace: str
+    instance: str
+    gallery: Path
+
+
+def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
+    """Return a resolver as a cluster has it: its state is kept in the log."""
+    site = site_of(built_in_shop())
+    face = load_manifest().profile("default").face_embedder
+    recogniser = Recogniser(
+        site_id=SITE_ID,
+        gallery=gallery,
+        registry=ActiveRegistry(),
+        graph=plans.site_graph(site),
+        clock=clock,
+        model=MODEL,
+        dimension=DIMENSION,
+        policy=plans.recognition_policy(site, face.calibration),
+    )
+    return IdentityResolver(log, recogniser, ResolverPolicy(ends_tracks_at_stop=False))
+
+
+def serve(member: Member, parent: Connection) -> None:
+    """Resolve until the parent says something; then send the seconds of CPU that took."""
+    configure_logging(as_json=False, level="ERROR")
+    asyncio.run(_serve(member, parent))
+
+
+async def _serve(member: Member, parent: Connection) -> None:
+    clock, stopping = SystemClock(), asyncio.Event()
+    edge = EdgeGallery.open(member.gallery, model_version=MODEL, dimension=DIMENSION)
+    kafka = KafkaEventLog.open(
+        KafkaConnection(member.kafka_servers),
+        instance=member.instance,
+        site_id=SITE_ID,
+        clock=clock,
+        namespace=member.namespace,
+    )
+    async with edge as gallery, kafka as log:
+        service = resolver(log, gallery, clock)
+        running = asyncio.create_task(service.run(stopping))
+        began_s = time.process_time()
+        await asyncio.to_thread(parent.recv)
+        stopping.set()
+        await running
+        parent.send(time.process_time() - began_s)
