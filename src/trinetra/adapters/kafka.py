@@ -19,7 +19,7 @@ from trinetra.ports import Clock, Record
 __all__ = ["KafkaConnection", "KafkaEventLog"]
 
 _APPEND_TIMEOUT_S = 8.0
-_STATE_TIMEOUT_S = 30.0
+_STATE_TIMEOUT_S = 15.0
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 

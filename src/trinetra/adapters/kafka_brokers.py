@@ -18,6 +18,7 @@ from collections.abc import (
 )
 from typing import Any, Self, TypeVar
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 from aiokafka.client import AIOKafkaClient, CoordinationType
@@ -269,6 +270,20 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop one of aiokafka's consumers, whether brokers answer or not.
+
+    Where they do not, its own way out ends with the cancellation of a fetch, of which our caller
+    knows nothing, and leaves connections open.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping})
+    if stopping.cancelled():
+        await consumer._client.close()  # noqa: SLF001
+    else:
+        stopping.result()
 
 
 def by_topic(places: Sequence[TopicPartition]) -> Mapping[str, list[int]]:

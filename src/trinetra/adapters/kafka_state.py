@@ -10,6 +10,7 @@ from trinetra.adapters.kafka_brokers import (
     READ_UNCOMMITTED,
     Brokers,
     TryAgain,
+    stop,
 )
 from trinetra.adapters.kafka_connection import KafkaConnection
 from trinetra.ports import TopicPartition
@@ -28,13 +29,17 @@ async def read_latest(
     end = await _settled_end(brokers, where)
     if start >= end:
         return {}
-    async with AIOKafkaConsumer(
+    reader = AIOKafkaConsumer(
         bootstrap_servers=connection.servers,
         isolation_level="read_committed",
         fetch_max_wait_ms=_FETCH_WAIT_MS,
         **connection.login(),
-    ) as reader:
+    )
+    try:
+        await reader.start()
         return await _fold(reader, KafkaPartition(*where), start, end)
+    finally:
+        await stop(reader)
 
 
 async def _settled_end(brokers: Brokers, where: TopicPartition) -> int:

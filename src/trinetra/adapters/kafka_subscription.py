@@ -22,6 +22,7 @@ from trinetra.adapters.kafka_brokers import (
     GROUP,
     LATEST,
     Brokers,
+    stop,
     together,
     translated,
 )
@@ -225,7 +226,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
             self._fetching.cancel()
             await asyncio.wait({self._fetching})
         await self._leave()
-        await self._consumer.stop()
+        await stop(self._consumer)
 
     # --- what aiokafka tells of rebalances ---------------------------------------------------
 
