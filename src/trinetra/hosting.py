@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -23,6 +23,7 @@ from fastapi.responses import StreamingResponse
 from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
 from trinetra.ports import Clock
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger, mask_urls
+from trinetra.waiting import unless
 
 log = get_logger("hosting")
 _CHECK_S = 1.0
@@ -123,19 +124,9 @@ class PatientService:
             except ServerUnavailable as cause:
                 self._waits_for = str(cause)
                 log.warning("waiting", service=self._name, cause=str(cause), retry_s=retry_s)
-            await _first_of(self._clock.sleep(retry_s), stopping.wait())
+            await unless(stopping, self._clock.sleep(retry_s))
             retry_s = min(2 * retry_s, longest_s)
         return None
-
-
-async def _first_of(*waits: Coroutine[None, None, object]) -> None:
-    """Return when one of the waits is over."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 class DrainIncomplete(TrinetraError):

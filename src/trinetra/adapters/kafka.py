@@ -30,6 +30,8 @@ class KafkaEventLog:
     has to set ``partitioner=murmur2_random`` to agree.
     """
 
+    name = "event log"
+
     def __init__(
         self, brokers: Brokers, connection: KafkaConnection, layout: Layout, instance: str
     ) -> None:
@@ -73,6 +75,11 @@ class KafkaEventLog:
             finally:
                 for subscription in list(log._subscriptions):
                     await subscription.close()
+
+    async def check(self) -> str:
+        """Return what answers. Raises EventLogUnavailable."""
+        await self._brokers.ping()
+        return f"Kafka at {self._connection.servers}, brokers known: {self._brokers.count()}"
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records; on return all in-sync replicas have them.

@@ -25,6 +25,7 @@ from trinetra.telemetry import (
     SPOOL_BYTES,
     SPOOL_CORRUPT,
     SPOOL_DRAINED,
+    SPOOL_MAX_BYTES,
     SPOOL_OLDEST_S,
     SPOOL_RECORDS,
     SPOOLED,
@@ -203,6 +204,7 @@ class _Disk:
             SpoolFolder, folder, segment_bytes=segment_bytes, on_damage=on_damage
         )
         disk = cls(files, folder, max_bytes, clock, service)
+        SPOOL_MAX_BYTES.labels(service).set(max_bytes)
         disk._tell()
         try:
             yield disk

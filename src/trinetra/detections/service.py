@@ -9,11 +9,11 @@ order. While the buffer or the log is away the worker waits, is not ready, and g
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from trinetra.detections.analyst import Analysed, Analyst, AnalystConfig
 from trinetra.detections.batching import BatchPolicy, BatchWindow
@@ -47,6 +47,7 @@ from trinetra.telemetry import (
     get_logger,
 )
 from trinetra.values import CameraId, Instant, SiteId, seconds_between
+from trinetra.waiting import unless
 
 _log = get_logger("inference-worker")
 _Batch = list[BufferedFrame]
@@ -204,7 +205,7 @@ class InferenceWorker:
                 self._miss(_BUFFER, error)
                 if stopping.is_set():
                     return []
-                await _unless(stopping, self._clock.sleep(retry_s))
+                await unless(stopping, self._clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, self._policy.retry_max_s)
                 continue
             self._found(_BUFFER)
@@ -295,7 +296,7 @@ class InferenceWorker:
                 if stopping.is_set():
                     raise
                 self._miss(_LOG, error)
-                await _unless(stopping, self._clock.sleep(retry_s))
+                await unless(stopping, self._clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, self._policy.retry_max_s)
             else:
                 self._found(_LOG)
@@ -326,16 +327,6 @@ class InferenceWorker:
                 FRAMES_INFERRED.labels(camera_id).inc()
                 age_s = seconds_between(buffered.frame.captured_at, now)
                 FRAME_AGE_S.labels(camera_id).observe(max(0.0, age_s))
-
-
-async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, but abandon it when ``stopping`` is set."""
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 class _Threads:

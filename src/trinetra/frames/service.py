@@ -10,7 +10,7 @@ frames are dropped and counted; only a recording played in step waits.
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,6 +41,7 @@ from trinetra.telemetry import (
     get_logger,
 )
 from trinetra.values import CameraId, Frame, Instant, first_seq
+from trinetra.waiting import unless
 
 _log = get_logger("stream-ingestor")
 
@@ -167,7 +168,7 @@ class StreamIngestor:
                 delay_s = await self._connect_once(camera, stopping)
                 if delay_s is None:
                     return
-                await _unless(stopping, self._clock.sleep(delay_s))
+                await unless(stopping, self._clock.sleep(delay_s))
         finally:
             camera.finish()
             await self._replay.leave(camera.camera_id)
@@ -210,7 +211,7 @@ class StreamIngestor:
             return
         if camera.plan.pacing is Pacing.REALTIME:
             delay_s = release_delay_s(frame.captured_at, self._clock.now())
-            await _unless(stopping, self._clock.sleep(delay_s))
+            await unless(stopping, self._clock.sleep(delay_s))
             if stopping.is_set():
                 return
         await self._append_or_drop(camera, frame)
@@ -266,19 +267,6 @@ class StreamIngestor:
     def _find_buffer(self) -> None:
         if self._outage.answered():
             _log.info("frame buffer is back")
-
-
-async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, but abandon it when ``stopping`` is set."""
-    task, stop = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        stop.cancel()
-        await asyncio.gather(task, stop, return_exceptions=True)
 
 
 class _Replay:

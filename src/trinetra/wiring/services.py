@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.deferred import DeferredEventLog
 from trinetra.hosting import Dependency, Opened, Service
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.settings import Settings
@@ -45,7 +46,8 @@ async def infer(site: Site, settings: Settings, networks: Networks) -> AsyncIter
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         buffer = await stack.enter_async_context(open_buffer(site, settings, clock))
-        log = await stack.enter_async_context(open_log(site, settings, clock))
+        opening = DeferredEventLog.open(lambda: open_log(site, settings, clock), clock)
+        log = await stack.enter_async_context(opening)
         spool = await stack.enter_async_context(spooling(log, settings, clock))
         service = assembly.worker(site, settings, networks, buffer, spool, clock)
         yield _opened(service, buffer, log, spool)

@@ -24,6 +24,7 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import publish
 from trinetra.values import CameraId, Instant, Role
+from trinetra.waiting import unless
 from trinetra.wiring import plans
 from trinetra.wiring.connections import open_log
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
@@ -47,19 +48,13 @@ class TwinFeed:
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish the whole run, or until told to stop."""
         self._state = CameraState.STREAMING
-        publishing = asyncio.ensure_future(
-            publish(self._counted(), self._log, self._clock, self._speed)
-        )
-        stopped = asyncio.ensure_future(stopping.wait())
         try:
-            await asyncio.wait({publishing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if publishing.done():
-                publishing.result()
+            await unless(stopping, self._publish())
         finally:
-            publishing.cancel()
-            stopped.cancel()
-            await asyncio.gather(publishing, stopped, return_exceptions=True)
             self._state = CameraState.ENDED
+
+    async def _publish(self) -> None:
+        await publish(self._counted(), self._log, self._clock, self._speed)
 
     def ready(self) -> bool:
         """Return whether the twin is at work."""

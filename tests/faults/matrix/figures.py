@@ -52,9 +52,8 @@ class Figures:
     @property
     def is_complete(self) -> bool:
         """Whether everything came out."""
-        return not (
-            self.frames_lost + self.tracked_lost + self.identities_lost + self.insights_lost
-        )
+        missing = (self.frames_lost, self.detections_lost, self.tracked_lost, self.tracks_broken)
+        return not any((*missing, self.identities_lost, self.insights_lost))
 
     @property
     def faults(self) -> tuple[str, ...]:
