@@ -49,7 +49,9 @@ def run(rows: list[Row], extent: Extent, folder: Path) -> list[Result]:
             result = asyncio.run(run_row(world, row, extent))
             kept = ", ".join(result.figures.faults) or "all promises kept"
             recovery = ", ".join(f"{s:g}" for s in result.recovery_s) or "-"
-            print(f"{result.row}: {kept}; recovery {recovery} s; {result.seconds:g} s", flush=True)
+            line = f"{result.row}: {kept}; recovery {recovery} s; {result.seconds:g} s\n"
+            sys.stdout.write(line)
+            sys.stdout.flush()
             results.append(result)
     return results
 

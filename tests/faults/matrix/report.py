@@ -12,30 +12,35 @@ _HEAD = """\
 # Reliability
 
 What is lost, doubled or interrupted when things break. This page is written by
-`make reliability` ({day}, {system}); `make faults` runs the short form, which is part of CI.
+`make reliability` ({day}, {system}); `make faults ARGS=--short` runs the short form, which is part
+of CI.
 
 Every row starts the four services as processes of their own on a real Redis, a real Apache Kafka
 (one broker, KRaft) and a gallery server that speaks Qdrant's protocol over the Qdrant engine, puts
-a steady load on them (frames of two clips at {fps:g} frames/s each, and the detections of a simulated
-shop at {speed:g} times real speed), breaks something, lets everything come out, and reads the topics
-with a plain Kafka client that sees committed records alone. What comes out is compared with what went
-in, and with what one undisturbed process makes of the same detections.
+a steady load on them (frames of two clips at {fps:g} frames/s each, and the detections of a
+simulated shop at {speed:g} times real speed), breaks something, lets everything come out, and reads
+the topics with a plain Kafka client that sees committed records alone. What comes out is compared
+with what went in, and with what one undisturbed process makes of the same detections.
 
 {extent}
 """
 _PROMISES = """
 - **frames**: acknowledged by the buffer to the ingestor. *dropped*: gave way to newer ones in the
-  bounded buffer, or were in it when Redis lost all it had, or were too old when their turn came; all
-  are counted and allowed. **lost**: any other without its detection event. *again*: their event is in
-  the log twice, under one id; readers recognise it.
+  bounded buffer, were in it when Redis lost all it had, or were too old when their turn came; all
+  are counted and allowed. **lost**: any other without its detection event. *again*: their event is
+  in the log twice, under one id; readers recognise it.
 - **lost / doubled** of identities: a frame without its `tracks` event, a person's track without a
   decision, a detection that the log acknowledged and no longer has / an event that is there twice.
-- **tracks broken**: tracks that an undisturbed run has and this one has not, or the other way round.
+- **tracks broken**: tracks that an undisturbed run has and this one has not, or the reverse.
 - **lost / doubled** of insights: line crossings and stays against the undisturbed run; any insight
   that is there twice in the same words.
 - **recovery**: from the moment when the process was started again, or the server or network was
   back, to the first new output that depends on it: median and longest of all faults of the row.
 """
+_TITLES = (
+    *("fault", "frames", "dropped", "lost", "again", "detections", "identities lost / doubled"),
+    *("tracks (broken)", "insights lost / doubled", "recovery median / longest"),
+)
 
 
 def page(results: Sequence[Result], extent: Extent, *, fps: float, speed: float) -> str:
@@ -55,11 +60,7 @@ def page(results: Sequence[Result], extent: Extent, *, fps: float, speed: float)
 
 
 def _table(results: Iterable[Result]) -> list[str]:
-    lines = [
-        "| fault | frames | dropped | lost | again | detections | identities lost / doubled "
-        "| tracks (broken) | insights lost / doubled | recovery median / longest |",
-        "| --- " + "| --: " * 9 + "|",
-    ]
+    lines = [f"| {' | '.join(_TITLES)} |", "| --- " + "| --: " * (len(_TITLES) - 1) + "|"]
     return lines + [_line(result) for result in results]
 
 

@@ -136,7 +136,7 @@ def _environ(world: World, row: Row, namespace: str, folder: Path) -> dict[str, 
 def _services(
     row: Row, environ: dict[str, str], shop: Path, clips: Path, folder: Path
 ) -> Iterator[dict[str, Process]]:
-    """Start every service, two of those of which the row has more, and wait until they are ready."""
+    """Start every service, two of those of which the row has more; all are ready inside."""
     sites = {"infer": clips, "resolve": shop, "insight": shop}
     if row.ingests:
         sites["ingest"] = clips
