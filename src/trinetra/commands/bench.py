@@ -1,4 +1,7 @@
-"""``trinetra bench``: measure this machine; every figure comes with what it was measured on."""
+"""``trinetra bench``: measure this machine; every figure comes with what it was measured on.
+
+Each benchmark is imported by its own command: together they take seconds.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +11,11 @@ import typer
 from rich import box
 from rich.table import Table
 
-from trinetra.benchmarks import gallery as gallery_bench
-from trinetra.benchmarks import ingest as ingest_bench
-from trinetra.benchmarks import pipeline as pipeline_bench
-from trinetra.benchmarks import twin as twin_bench
 from trinetra.benchmarks.machine import describe_machine
 from trinetra.commands.console import output, print_json
+from trinetra.commands.demo import demo_site
 from trinetra.commands.progress import FetchProgress
+from trinetra.models.samples import ensure_clips
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
 
@@ -24,6 +25,16 @@ _Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long to m
 _Cameras = Annotated[int, typer.Option("--cameras", min=1, max=200, help="How many cameras.")]
 _Size = Annotated[int, typer.Option("--size", min=10, help="How many embeddings.")]
 _Server = Annotated[bool, typer.Option("--server", help="On TRINETRA_QDRANT_URL, not embedded.")]
+
+_RedisUrl = Annotated[
+    str | None, typer.Option("--redis-url", help="Without one, a Redis is started.")
+]
+_KafkaServers = Annotated[
+    str | None, typer.Option("--kafka-servers", help="host:port of a Kafka to measure on.")
+]
+_Rounds = Annotated[int, typer.Option("--rounds", min=6, help="Rounds of each comparison.")]
+_Events = Annotated[int, typer.Option("--events", min=1000, help="How many detections.")]
+_Rate = Annotated[float, typer.Option("--rate", min=1, help="Events a second, for latencies.")]
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 
@@ -36,6 +47,8 @@ def register(app: typer.Typer) -> None:
 @bench.command("pipeline")
 def pipeline(*, video: _Video, seconds: _Seconds = 30.0, as_json: _Json = False) -> None:
     """Measure end-to-end frames per second against those of the networks alone."""
+    from trinetra.benchmarks import pipeline as pipeline_bench
+
     configure_logging(as_json=False, level="ERROR")
     with FetchProgress() as progress:
         figures = pipeline_bench.run(video, seconds, load_settings(), progress)
@@ -45,6 +58,8 @@ def pipeline(*, video: _Video, seconds: _Seconds = 30.0, as_json: _Json = False)
 @bench.command("ingest")
 def ingest(*, cameras: _Cameras = 8, seconds: _Seconds = 10.0, as_json: _Json = False) -> None:
     """Measure what 720p cameras at 15 frames/s cost, and whether their samples are late."""
+    from trinetra.benchmarks import ingest as ingest_bench
+
     configure_logging(as_json=False, level="ERROR")
     _print("ingest", ingest_bench.run(cameras, seconds), as_json=as_json)
 
@@ -52,6 +67,8 @@ def ingest(*, cameras: _Cameras = 8, seconds: _Seconds = 10.0, as_json: _Json = 
 @bench.command("gallery")
 def gallery(*, size: _Size = 10_000, server: _Server = False, as_json: _Json = False) -> None:
     """Measure search, recall and insertion in a gallery of 512-dimensional embeddings."""
+    from trinetra.benchmarks import gallery as gallery_bench
+
     configure_logging(as_json=False, level="ERROR")
     if not server:
         _print("gallery", gallery_bench.run_edge(size), as_json=as_json)
@@ -65,8 +82,74 @@ def gallery(*, size: _Size = 10_000, server: _Server = False, as_json: _Json = F
 @bench.command("twin")
 def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
     """Measure how many detection events a second the digital twin makes."""
+    from trinetra.benchmarks import twin as twin_bench
+
     configure_logging(as_json=False, level="ERROR")
     _print("twin", twin_bench.run(seconds), as_json=as_json)
+
+
+@bench.command("wire")
+def wire(
+    *,
+    redis_url: _RedisUrl = None,
+    kafka_servers: _KafkaServers = None,
+    rounds: _Rounds = 9,
+    as_json: _Json = False,
+) -> None:
+    """Measure events and frames on the wire, and our adapters against the bare clients."""
+    from trinetra.benchmarks import wire as wire_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    cache_dir = load_settings().cache_dir
+    figures = wire_bench.run(
+        redis_url=redis_url, kafka_servers=kafka_servers, cache_dir=cache_dir, rounds=rounds
+    )
+    _print("wire", figures, as_json=as_json)
+
+
+@bench.command("resolve")
+def resolve(
+    *,
+    events: _Events = 50_000,
+    gallery: _Size = 100_000,
+    rate: _Rate = 1_000.0,
+    kafka_servers: _KafkaServers = None,
+    as_json: _Json = False,
+) -> None:
+    """Measure how many detections a second become identities, and how soon."""
+    from trinetra.benchmarks import resolve as resolve_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    figures = resolve_bench.run(
+        events, gallery_size=gallery, rate=rate, kafka_servers=kafka_servers
+    )
+    _print("resolve", figures, as_json=as_json)
+
+
+@bench.command("latency")
+def latency(
+    *,
+    seconds: _Seconds = 30.0,
+    redis_url: _RedisUrl = None,
+    kafka_servers: _KafkaServers = None,
+    as_json: _Json = False,
+) -> None:
+    """Measure the time from frame to identity on the five clips, in one process and in four."""
+    from trinetra.benchmarks import latency as latency_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    settings = load_settings()
+    with FetchProgress() as progress:
+        clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
+        figures = latency_bench.run(
+            demo_site(clips, loop=True),
+            settings,
+            progress,
+            seconds=seconds,
+            redis_url=redis_url,
+            kafka_servers=kafka_servers,
+        )
+    _print("latency", figures, as_json=as_json)
 
 
 def _print(name: str, figures: Mapping[str, object], *, as_json: bool) -> None:

@@ -78,11 +78,15 @@ def demo(
     # A demo starts without memory, or its second run would know the people of the first.
     with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
         fresh = settings.model_copy(
-            update={"data_dir": Path(folder)} | ({"drain_deadline_s": _PATIENCE_S} if once else {})
+            update=_ALONE
+            | {"data_dir": Path(folder)}
+            | ({"drain_deadline_s": _PATIENCE_S} if once else {})
         )
         run_platform(site, fresh, opening(fresh), options, report=report)
 
 
+_ALONE = {"frame_buffer": "memory", "event_log": "memory", "gallery": "edge", "store_url": None}
+"""A demo leaves the servers of the settings alone."""
 _Opening = Callable[[Settings], AbstractAsyncContextManager[Platform]]
 
 

@@ -7,7 +7,6 @@ from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
 from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.qdrant_server import QdrantGallery
 from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.adapters.spool import SpoolingEventLog
 from trinetra.adapters.sql import SqlInsightStore
@@ -82,6 +81,9 @@ async def open_gallery(
             opening = EdgeGallery.open(folder, model_version=version, dimension=dimension)
             yield await stack.enter_async_context(opening)
         else:
+            # Half a second to import, which every command would pay.
+            from trinetra.adapters.qdrant_server import QdrantGallery  # noqa: PLC0415
+
             secret = settings.qdrant_api_key
             server = QdrantGallery.open(
                 settings.qdrant_url,

@@ -26,7 +26,9 @@ class Figures:
     to newer ones there, ``stale`` ones were skipped by a worker, ``flushed`` ones were in the
     buffer when its server lost all it had; ``lost`` are all others without a detection event.
     ``detections`` were acknowledged by the log. ``tracked`` counts the frames that a resolver told
-    of, ``tracks`` those that an undisturbed run has; ``broken`` are missing or different.
+    of; those that came too late for their order are ``late``, which a resolver counts, as when a
+    worker stood still with them. ``tracks`` are those that an undisturbed run has; ``broken`` are
+    missing or different.
     """
 
     frames: int
@@ -38,6 +40,7 @@ class Figures:
     detections: int
     detections_lost: int
     tracked: int
+    tracked_late: int
     tracked_lost: int
     tracked_doubled: int
     tracks: int
@@ -66,7 +69,7 @@ class Figures:
         return tuple(f"{name} = {getattr(self, name)}" for name in promises if getattr(self, name))
 
 
-def add_up(bench: Bench, wanted: Expectation, *, stale: int) -> Figures:
+def add_up(bench: Bench, wanted: Expectation, *, stale: int, late: int) -> Figures:
     """Compare the log with what went in and with an undisturbed run."""
     ledger, cameras = bench.ledger, bench.frame_cameras
     detections, tracked = ledger.ids(DetectionEvent), ledger.ids(TracksEvent)
@@ -79,6 +82,7 @@ def add_up(bench: Bench, wanted: Expectation, *, stale: int) -> Figures:
     appended, dropped = bench.frames.appended, bench.frames.dropped
     missing = appended - dropped - stale - len(of_frames)
     flushed = min(max(0, missing), bench.buffered)
+    untold = len({derive_id("trs", d) for d in detections} - tracked.keys())
     return Figures(
         frames=appended,
         frames_dropped=dropped,
@@ -89,7 +93,8 @@ def add_up(bench: Bench, wanted: Expectation, *, stale: int) -> Figures:
         detections=len(bench.detections.acknowledged),
         detections_lost=len(bench.detections.acknowledged.keys() - detections.keys()),
         tracked=len(tracked),
-        tracked_lost=len({derive_id("trs", d) for d in detections} - tracked.keys()),
+        tracked_late=min(untold, late),
+        tracked_lost=max(0, untold - late),
         tracked_doubled=tracked.total() - len(tracked),
         tracks=len(wanted.tracks),
         tracks_broken=len(wanted.tracks ^ tracks),

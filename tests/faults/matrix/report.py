@@ -29,6 +29,8 @@ _PROMISES = """
   bounded buffer, were in it when Redis lost all it had, or were too old when their turn came; all
   are counted and allowed. **lost**: any other without its detection event. *again*: their event is
   in the log twice, under one id; readers recognise it.
+- *late*: detections that came too late for the order of their camera, as when a worker stood still
+  with a frame in hand; resolvers leave them out and count them.
 - **lost / doubled** of identities: a frame without its `tracks` event, a person's track without a
   decision, a detection that the log acknowledged and no longer has / an event that is there twice.
 - **tracks broken**: tracks that an undisturbed run has and this one has not, or the reverse.
@@ -38,8 +40,9 @@ _PROMISES = """
   back, to the first new output that depends on it: median and longest of all faults of the row.
 """
 _TITLES = (
-    *("fault", "frames", "dropped", "lost", "again", "detections", "identities lost / doubled"),
-    *("tracks (broken)", "insights lost / doubled", "recovery median / longest"),
+    *("fault", "frames", "dropped", "lost", "again", "detections", "late"),
+    *("identities lost / doubled", "tracks (broken)", "insights lost / doubled"),
+    "recovery median / longest",
 )
 
 
@@ -75,6 +78,7 @@ def _line(result: Result) -> str:
         f.frames_lost,
         f.frames_repeated,
         f.detections,
+        f.tracked_late,
         f"{lost} / {f.tracked_doubled + f.identities_doubled}",
         f"{f.tracks} ({f.tracks_broken})",
         f"{f.insights_lost} / {f.insights_doubled}",

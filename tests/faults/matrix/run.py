@@ -218,11 +218,17 @@ async def _settled(bench: Bench, wanted: Expectation) -> Figures:
     """Wait until everything came out, or for ``SETTLE_S``, and add up."""
 
     def figures() -> Figures:
-        workers = [p for name, p in bench.processes.items() if name.startswith("infer")]
-        skipped = (w.metric("trinetra_frames_dropped_total", reason="stale") for w in workers)
-        return add_up(bench, wanted, stale=int(sum(skipped)))
+        stale = _counted(bench, "infer", "trinetra_frames_dropped_total", reason="stale")
+        late = _counted(bench, "resolve", "trinetra_events_late_total", reason="late")
+        return add_up(bench, wanted, stale=stale, late=late)
 
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_S):
             await bench.ledger.until(lambda _: figures().is_complete)
     return figures()
+
+
+def _counted(bench: Bench, service: str, metric: str, **labels: str) -> int:
+    """Return the sum of a metric over the processes of a service that run."""
+    processes = [p for name, p in bench.processes.items() if name.startswith(service)]
+    return int(sum(p.metric(metric, **labels) for p in processes if p.is_running()))
