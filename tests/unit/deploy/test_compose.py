@@ -237,4 +237,6 @@ def test_every_command_is_one_of_the_command_line(services: Services, name: str)
 def test_the_driver_of_the_store_is_installed_in_the_image(services: Services, root: Path) -> None:
     url = services["insight-engine"]["environment"]["TRINETRA_STORE_URL"]
     driver = url.partition("://")[0].partition("+")[2]
-    assert re.search(rf"^{driver}==", (root / "requirements.lock").read_text(), re.MULTILINE)
+    lock = root / "deploy" / "requirements-postgres.lock"
+    assert re.search(rf"^{driver}==", lock.read_text(), re.MULTILINE)
+    assert lock.name in (root / "deploy" / "Dockerfile").read_text()
