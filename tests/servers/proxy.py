@@ -135,6 +135,8 @@ class Proxy:
         self._tell()
         try:
             await self._serve(reader, writer, self._connections[task])
+        except asyncio.CancelledError:  # we have cut it; Python 3.11 would log that as an error
+            pass
         finally:
             for each in self._connections.pop(task):
                 each.close()
