@@ -26,8 +26,8 @@ from trinetra.ports import Engine
 from trinetra.settings import Settings
 from trinetra.site import Camera, FileSource, Site
 from trinetra.values import Role
-from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
 from trinetra.wiring.assembly import Playback
+from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
 from trinetra.wiring.platform import Platform, embedded
 
 _TAPED_FRAMES = 24
