@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note
 from trinetra.commands.running import prepare_networks
+from trinetra.errors import ConfigurationError
 from trinetra.hosting import (
     Opened,
     PatientService,
@@ -23,11 +24,15 @@ from trinetra.hosting import (
     stop_on_signals,
 )
 from trinetra.settings import Settings, load_settings
-from trinetra.site import load_site
+from trinetra.site import Site, load_site
 from trinetra.telemetry import configure_logging
 from trinetra.wiring import services
 from trinetra.wiring.networks import choose_profile
 
+_Cameras = Annotated[
+    list[str] | None,
+    typer.Option("--camera", metavar="ID", help="Only this one; may be given several times."),
+]
 _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
 
 
@@ -37,9 +42,11 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
 
 
-def ingest(site: _SiteFile) -> None:
+def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
     """Read the cameras into the frame buffer (one process of a cluster)."""
-    loaded, settings = load_site(site, os.environ), load_settings()
+    # Of cameras that another process reads, the passwords need not be known here.
+    loaded = only(load_site(site), camera) if camera else load_site(site, os.environ)
+    settings = load_settings()
     begun = datetime.now(UTC)
     _serve(
         "stream-ingestor",
@@ -82,6 +89,17 @@ def insight(site: _SiteFile) -> None:
         settings,
         settings.insight_port,
     )
+
+
+def only(site: Site, camera_ids: Sequence[str]) -> Site:
+    """Return the site with some of its cameras. Raises ConfigurationError for one it has not."""
+    known = {camera.id: camera for camera in site.cameras}
+    if unknown := [each for each in camera_ids if each not in known]:
+        raise ConfigurationError(
+            f"no camera {', '.join(unknown)} in the site file; it has {', '.join(known)}"
+        )
+    cameras = tuple(camera for name, camera in known.items() if name in camera_ids)
+    return site.model_copy(update={"cameras": cameras})
 
 
 def _serve(
