@@ -1,16 +1,17 @@
 """The insight engine on the event log: what it reads, keeps, tells on and survives."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import pytest
-from tests.unit.insights.walks import CAMERA, SITE, frame, identity
+from tests.unit.insights.walks import CAMERA, SITE, at, frame, identity
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
-from trinetra.errors import StorageFull
+from trinetra.errors import EventLogUnavailable, StorageFull, StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
@@ -22,11 +23,21 @@ from trinetra.events.schema import (
     Visit,
     ZoneStay,
 )
-from trinetra.events.topics import DEAD_LETTERS, IDENTITIES, INSIGHTS, Topic
+from trinetra.events.sightings import Sighting, encode_sighting
+from trinetra.events.topics import (
+    DEAD_LETTERS,
+    IDENTITIES,
+    INSIGHT_STATE,
+    INSIGHTS,
+    SIGHTINGS,
+    VISIT_STATE,
+    Topic,
+)
 from trinetra.insights.plan import CameraInsights, Line, Zone
-from trinetra.insights.service import InsightEngine
+from trinetra.insights.service import GROUP, InsightEngine
 from trinetra.ports import Delivery, Progress, Record, Subscription, TopicPartition
-from trinetra.values import CameraId, CustomerId, Instant
+from trinetra.telemetry import STATE_REJECTED
+from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId
 
 TILL = CameraId("till")
 PLAN = CameraInsights(
@@ -37,13 +48,15 @@ PLAN = CameraInsights(
 
 @dataclass
 class DictStore:
-    """An insight store in a dict, which may be full."""
+    """An insight store in a dict, which may be full, or away for some calls."""
 
     rows: dict[str, InsightEvent] = field(default_factory=dict)
     is_full: bool = False
+    away: int = 0
     has_rows: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
+        self.answer()
         if self.is_full:
             raise StorageFull("no space left under the data folder")
         self.rows.update({insight.event_id: insight for insight in insights})
@@ -54,8 +67,14 @@ class DictStore:
         return sorted((i for i in found if start <= i.captured_at < end), key=_captured)
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
+        self.answer()
         mine = [v for v in self.of(Visit) if v.customer_id == customer_id]
         return max(mine, key=_captured, default=None)
+
+    def answer(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("postgresql://ann:hunter2@db/shop does not answer")
 
     def of(self, kind: type) -> list:
         return [insight for insight in self.rows.values() if isinstance(insight, kind)]
@@ -86,9 +105,17 @@ def records(events: Sequence[AnyEvent]) -> list[Record]:
     return [Record(IDENTITIES, event.camera_id, encode(event)) for event in events]
 
 
-def engine(log: object, store: DictStore) -> InsightEngine:
-    plans = {CAMERA: PLAN, TILL: PLAN}
-    return InsightEngine(SITE, log, store, plans, clock=SystemClock(), max_records=40, wait_s=0.01)
+def engine(log: object, store: DictStore, *, concludes: bool = True) -> InsightEngine:
+    return InsightEngine(
+        SITE,
+        log,
+        store,
+        {CAMERA: PLAN, TILL: PLAN},
+        clock=SystemClock(),
+        concludes_at_stop=concludes,
+        max_records=40,
+        wait_s=0.01,
+    )
 
 
 async def drain(log: object, store: DictStore) -> InsightEngine:
@@ -296,3 +323,257 @@ async def test_a_lost_partition_does_not_cost_the_insights_of_the_others(
     told = [decode(d.value) for d in await published(log, INSIGHTS)]
     assert {e.camera_id for e in told if isinstance(e, LineCrossing)} == {TILL, CAMERA}
     assert len([e for e in told if isinstance(e, LineCrossing) and e.camera_id == kept]) == 1
+
+
+async def worked_off(log: MemoryEventLog, store: DictStore) -> InsightEngine:
+    """Run an engine that leaves its state to others until the log has no more."""
+    service, stopping = engine(log, store, concludes=False), asyncio.Event()
+    running = asyncio.create_task(service.run(stopping))
+    await until(lambda: unread(log) == 0, running)
+    stopping.set()
+    await running
+    return service
+
+
+async def until(is_so: Callable[[], bool], running: asyncio.Task[None]) -> None:
+    """Give the engine its turns until something is so."""
+    while not is_so():
+        if running.done():
+            running.result()
+        await asyncio.sleep(0.001)
+
+
+def unread(log: MemoryEventLog) -> int:
+    group = log._groups.get(GROUP)
+    places = [(t.name, p) for t in (IDENTITIES, SIGHTINGS) for p in range(t.partitions)]
+    done = group.committed if group else {}
+    return sum(log.partition(place).end - done.get(place, 0) for place in places)
+
+
+async def test_what_goes_on_when_an_engine_stops_is_ended_by_the_next(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    events = guest("t1", "ann", 0)
+    await log.append(records(events[:12]))
+    first = await worked_off(log, store)
+    assert first.status().events == 12
+    assert store.of(ZoneStay) == []
+    await log.append(records([*events[12:], frame(9, {}), frame(20, {})]))
+    await worked_off(log, store)
+    (stay,), (visit,), (crossed,) = store.of(ZoneStay), store.of(Visit), store.of(LineCrossing)
+    assert (stay.track_id, stay.dwell_s, stay.customer_id) == ("t1", 3.8, "ann")
+    assert (visit.started_at, visit.captured_at) == (at(0), at(4.4))
+    assert crossed.customer_id == "ann"
+
+
+async def test_an_engine_that_leaves_its_state_to_others_stops_at_once_however_much_waits(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    await log.append(records([e for n in range(50) for e in guest(f"t{n}", "ann", n * 60)]))
+    service, stopping = engine(log, store, concludes=False), asyncio.Event()
+    stopping.set()
+    await service.run(stopping)
+    assert service.status().events == 0
+    assert unread(log) == 50 * 23
+
+
+async def test_several_engines_share_the_work_and_tell_everything_once(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    events = [
+        event
+        for n in range(6)
+        for event in (
+            *guest(f"t{n}", f"c{n}", n * 60),
+            *guest(f"u{n}", f"c{n}", n * 60 + 20, TILL),
+            *(frame(n * 60 + 50, {}, camera=camera) for camera in (CAMERA, TILL)),
+        )
+    ]
+    services = [engine(log, store, concludes=False) for _ in range(3)]
+    stopping = asyncio.Event()
+    running = [asyncio.create_task(service.run(stopping)) for service in services]
+    await until(lambda: [s.status().partitions for s in services] == [6, 5, 5], running[0])
+    await log.append(records(events))
+    await until(lambda: unread(log) == 0, running[0])
+    stopping.set()
+    await asyncio.gather(*running)
+    alone, alone_store = MemoryEventLog(SystemClock()), DictStore()
+    await alone.append(records(events))
+    await worked_off(alone, alone_store)
+    assert sum(service.status().events for service in services) == len(events)
+    assert store.rows == alone_store.rows
+    assert of_cameras(await published(log, INSIGHTS)) == of_cameras(
+        await published(alone, INSIGHTS)
+    )
+
+
+def of_cameras(told: Sequence[Delivery]) -> Counter[bytes]:
+    return Counter(d.value for d in told if not isinstance(decode(d.value), Visit))
+
+
+@dataclass
+class FlickeringLog(Rival):
+    """A log that is away for the first so many questions of each kind."""
+
+    away: dict[str, int] = field(default_factory=dict)
+
+    def answer(self, question: str) -> None:
+        if self.away.get(question):
+            self.away[question] -= 1
+            raise EventLogUnavailable(f"no broker answers a {question}")
+
+    async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
+        self.answer("latest")
+        return await self.inner.latest(topic, partition)
+
+    async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
+        self.answer("subscribe")
+        member = await self.inner.subscribe(topics, group)
+        return FlickeringSubscription(member, self, topics, group)
+
+
+@dataclass
+class FlickeringSubscription(RivalledSubscription):
+    log: FlickeringLog
+
+    async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
+        self.log.answer("poll")
+        return await self.inner.poll(max_records=max_records, wait_s=wait_s)
+
+    async def commit(self, progress: Sequence[Progress]) -> None:
+        await self.inner.commit(progress)
+
+    async def lag(self) -> int:
+        self.log.answer("lag")
+        return await self.inner.lag()
+
+
+@pytest.mark.parametrize(
+    ("question", "times"), [("subscribe", 2), ("poll", 2), ("latest", 20), ("lag", 2)]
+)
+async def test_an_outage_of_the_log_is_waited_out_and_said(
+    log: MemoryEventLog, store: DictStore, question: str, times: int
+) -> None:
+    await log.append(records(guest("t1", "ann", 0)))
+    flickering = FlickeringLog(log, away={question: times})
+    service, stopping = engine(flickering, store), asyncio.Event()
+    running = asyncio.create_task(service.run(stopping))
+    await until(lambda: service.status().waits_for is not None, running)
+    assert not service.ready()
+    assert service.status().waits_for == f"no broker answers a {question}"
+    await until(lambda: unread(log) == 0 and service.ready(), running)
+    assert service.status().waits_for is None
+    stopping.set()
+    await running
+    assert len(store.of(ZoneStay)) == len(store.of(Visit)) == 1
+
+
+async def test_an_outage_of_the_store_is_waited_out_and_said_without_its_password(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    await log.append(records(guest("t1", "ann", 0)))
+    store.away = 3
+    service, stopping = engine(log, store), asyncio.Event()
+    running = asyncio.create_task(service.run(stopping))
+    await until(lambda: service.status().waits_for is not None, running)
+    assert not service.ready()
+    assert service.status().waits_for == "postgresql://***@db/shop does not answer"
+    stopping.set()
+    await running
+    told = [decode(d.value) for d in await published(log, INSIGHTS)]
+    assert {event.event_id: event for event in told} == store.rows
+    assert len(store.of(ZoneStay)) == len(store.of(LineCrossing)) == len(store.of(Visit)) == 1
+
+
+async def test_told_to_stop_in_an_outage_an_engine_leaves_the_rest_to_the_next(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    await log.append(records(guest("t1", "ann", 0)))
+    store.away = 10**6
+    service, stopping = engine(log, store, concludes=False), asyncio.Event()
+    running = asyncio.create_task(service.run(stopping))
+    await until(lambda: service.status().waits_for is not None, running)
+    stopping.set()
+    await running
+    assert store.rows == {}
+    store.away = 0
+    await drain(log, store)
+    assert len(store.of(ZoneStay)) == len(store.of(LineCrossing)) == len(store.of(Visit)) == 1
+
+
+async def test_after_an_outage_nothing_is_stored_of_what_others_took_over_meanwhile(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    await log.append(records([*guest("u1", "bob", 0, TILL)[:10], *guest("t1", "ann", 0)[:10]]))
+    store.away = 1
+    service, stopping = engine(log, store, concludes=False), asyncio.Event()
+    running = asyncio.create_task(service.run(stopping))
+    await until(lambda: service.status().waits_for is not None, running)
+    rival = await log.subscribe([IDENTITIES, SIGHTINGS], GROUP)
+    await store.has_rows.wait()
+    stopping.set()
+    await running
+    assert len({insight.camera_id for insight in store.rows.values()}) == 1
+    await rival.close()
+
+
+@pytest.mark.parametrize(("topic", "key"), [(INSIGHT_STATE, CAMERA), (VISIT_STATE, "ann")])
+async def test_state_that_cannot_be_read_is_counted_and_begun_anew(
+    log: MemoryEventLog, store: DictStore, topic: Topic, key: str
+) -> None:
+    await log.append(records([*guest("t1", "ann", 0), frame(30, {}), frame(35, {})]))
+    await worked_off(log, store)
+    held = [p for p in range(topic.partitions) if key in await log.latest(topic, p)]
+    await log.append([Record(topic, key, b"\xffnewer", partition) for partition in held])
+    before = STATE_REJECTED.labels(topic.name)._value.get()
+    await log.append(records([*guest("t2", "ann", 60), frame(90, {}), frame(95, {})]))
+    await worked_off(log, store)
+    assert len(held) == 1
+    assert STATE_REJECTED.labels(topic.name)._value.get() == before + 1
+    (visit,) = store.of(Visit)
+    assert (visit.started_at, visit.captured_at, visit.visit_number) == (at(0), at(64.4), 1)
+    assert len(store.of(ZoneStay)) == 2
+
+
+async def test_without_a_log_to_remember_visits_go_on_from_the_store(store: DictStore) -> None:
+    for start in (0, 60, 9000):
+        log = MemoryEventLog(SystemClock())
+        await log.append(records(guest(f"t{start}", "ann", start)))
+        await drain(log, store)
+    visits = sorted(store.of(Visit), key=_captured)
+    assert [v.visit_number for v in visits] == [1, 2]
+    assert (visits[0].captured_at - visits[0].started_at).total_seconds() == pytest.approx(64.4)
+
+
+async def test_a_visit_that_is_over_leaves_no_state_behind(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    names = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal", "ida", "jon")
+    for number, name in enumerate(names):
+        events = guest(f"t{number}", name, number * 7200)
+        await log.append(records([*events, frame(number * 7200 + 60, {})]))
+        await worked_off(log, store)
+    kept = [key for p in range(8) for key in await log.latest(VISIT_STATE, p)]
+    partitions = {d.partition for d in await published(log, SIGHTINGS)}
+    assert len(store.of(Visit)) == len(names)
+    assert len(kept) == len(partitions) < len(names)
+
+
+async def test_sightings_that_cannot_be_read_go_to_the_dead_letters(
+    log: MemoryEventLog, store: DictStore
+) -> None:
+    foreign = Sighting(
+        site_id=SiteId("mall"),
+        camera_id=CAMERA,
+        customer_id=CustomerId("ann"),
+        kind=IdentityKind.ENROLLED,
+        since=at(0),
+        until=at(1),
+    )
+    bad = [Record(SIGHTINGS, "ann", b"{gossip"), Record(SIGHTINGS, "ann", encode_sighting(foreign))]
+    await log.append([bad[0], *records(guest("t1", "ann", 0)), bad[1]])
+    service = await drain(log, store)
+    letters = [_dead_letter(d.value) for d in await published(log, DEAD_LETTERS)]
+    assert [letter.payload for letter in letters] == [record.value for record in bad]
+    assert service.status().rejected == 2
+    assert len(store.of(Visit)) == 1

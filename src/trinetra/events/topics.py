@@ -26,7 +26,7 @@ IDENTITIES = Topic("trinetra.identities", 8)
 ALERTS = Topic("trinetra.alerts", 8)
 """Written by identity resolvers and the insight engine, keyed by camera_id."""
 INSIGHTS = Topic("trinetra.insights", 8)
-"""Written by the insight engine, keyed by camera_id."""
+"""Written by the insight engine, keyed by camera_id, visits by customer_id."""
 DEAD_LETTERS = Topic("trinetra.dead-letters", 1, retention_s=30 * _DAY_S)
 """Records that could not be read, with the reason; written by every consumer."""
 SIGHTINGS = Topic("trinetra.sightings", 8)

@@ -82,7 +82,7 @@ class _Part:
     def add(self, outcome: Outcome) -> None:
         """Add what an event led to."""
         self.insights += outcome.insights
-        self.outputs += [Record(topics.INSIGHTS, i.camera_id, encode(i)) for i in outcome.insights]
+        self.outputs += [Record(topics.INSIGHTS, _key(i), encode(i)) for i in outcome.insights]
         self.outputs += [
             Record(topics.SIGHTINGS, s.customer_id, encode_sighting(s)) for s in outcome.sightings
         ]
@@ -104,8 +104,7 @@ class InsightEngine:
 
     ``concludes_at_stop``: nobody goes on with the state, so that stopping means to work off the
     log and to end what goes on; otherwise it means to leave it to the next owner at once.
-    ``linger_s``: how long a poll that brought little is followed by a rest, so that a commit is
-    worth its price.
+    ``linger_s``: the rest after a poll that brought little, so that a commit is worth its price.
     """
 
     name = "insight-engine"
@@ -221,12 +220,9 @@ class InsightEngine:
 
     async def _restored(self, where: TopicPartition) -> Share:
         topic, partition = where
-        is_of_cameras = topic == topics.IDENTITIES.name
-        share: Share = (
-            CameraShare(self._site_id, self._plans, self._policy)
-            if is_of_cameras
-            else CustomerShare(self._site_id, self._policy)
-        )
+        share: Share = CustomerShare(self._site_id, self._policy)
+        if topic == topics.IDENTITIES.name:
+            share = CameraShare(self._site_id, self._plans, self._policy)
         memories = await self._patiently(lambda: self._log.latest(_STATE_OF[topic], partition))
         for key, fault in share.resume(memories).items():
             STATE_REJECTED.labels(_STATE_OF[topic].name).inc()
@@ -261,7 +257,7 @@ class InsightEngine:
             part = batch.setdefault(where, _Part(delivery.offset, delivery.offset))
             part.next_offset = delivery.offset + 1
             try:
-                step = self._held[where].share.read(delivery.value)
+                step = self._held[where].share.read(delivery.value, delivery.offset)
             except MalformedEvent as cause:
                 self._rejected += 1
                 part.outputs.append(reject(delivery, cause, service=self.name))
@@ -273,16 +269,19 @@ class InsightEngine:
     async def _meet_strangers(self, subscription: Subscription, batch: _Batch) -> None:
         """Look up the last visit of customers who are new, and commit that before anything else.
 
-        Once their next visit is in the store, a repeated look-up would take it for the last one.
+        Once their next visit is in the store, a look-up would take it for the last one.
         """
         notes: _Batch = {}
         for where, part in batch.items():
             share = self._held[where].share
-            if isinstance(share, CustomerShare) and (strangers := share.strangers()):
-                for customer_id in strangers:
+            if isinstance(share, CustomerShare):
+                for customer_id in share.strangers():
                     share.meet(customer_id, await self._last_visit(customer_id))
-                notes[where] = _Part(part.first_offset, part.first_offset)
-                self._remember(where, notes[where])
+                share.expect()
+                note = _Part(part.first_offset, part.first_offset)
+                self._remember(where, note)
+                if note.outputs:
+                    notes[where] = note
         for where in await self._commit(subscription, notes):
             del batch[where]
 
@@ -338,8 +337,9 @@ class InsightEngine:
     async def _conclude(self, subscription: Subscription) -> None:
         """End what goes on at the cameras, then, with what that tells of them, all visits."""
         await self._flush(subscription, topics.IDENTITIES)
-        while await self._patiently(subscription.lag) and await self._cycle(subscription):
-            pass
+        while await self._patiently(subscription.lag):
+            if not await self._cycle(subscription):
+                break
         await self._flush(subscription, topics.SIGHTINGS)
 
     async def _flush(self, subscription: Subscription, topic: Topic) -> None:
@@ -365,24 +365,21 @@ class InsightEngine:
             try:
                 answer = await ask()
             except (EventLogUnavailable, StoreUnavailable) as cause:
-                self._hold_up(cause)
+                self._wait_for(mask_urls(str(cause)))
             else:
-                self._go_on()
+                self._wait_for(None)
                 return answer
             await self._pause(retry_s)
             retry_s = min(2 * retry_s, _RETRY_MAX_S)
             if before_retry is not None:
                 await before_retry()
 
-    def _hold_up(self, cause: EventLogUnavailable | StoreUnavailable) -> None:
-        if self._waits_for is None:
-            self._logger.warning("waits", cause=str(cause))
-        self._waits_for = mask_urls(str(cause))
-
-    def _go_on(self) -> None:
-        if self._waits_for is not None:
+    def _wait_for(self, outage: str | None) -> None:
+        if outage and self._waits_for is None:
+            self._logger.warning("waits", cause=outage)
+        elif outage is None and self._waits_for:
             self._logger.info("goes on", waited_for=self._waits_for)
-        self._waits_for = None
+        self._waits_for = outage
 
     async def _pause(self, seconds: float) -> None:
         """Return after a time or, the first time, when told to stop."""
@@ -396,3 +393,8 @@ class InsightEngine:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _key(insight: InsightEvent) -> str:
+    """Return what keeps the states of one insight in order: a visit's camera may yet change."""
+    return insight.customer_id if isinstance(insight, Visit) else insight.camera_id

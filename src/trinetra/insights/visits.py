@@ -5,8 +5,8 @@ what it says follows from the sightings alone, not from their order. An absence 
 ``gap_s`` starts the next visit. A sighting that lies before the known visit by more than that
 belongs to a visit already on record, as when a log is replayed, and changes nothing.
 
-A customer the book does not know is ``unfamiliar``: look up the last visit on record and ``meet``
-the customer with it before stepping, so that visits keep their numbers and ids over restarts.
+Of a customer who is not among the book's guests, look up the last visit on record and ``meet`` the
+customer with it before stepping, so that visits keep their numbers and ids over restarts.
 """
 
 from dataclasses import dataclass, field
@@ -50,18 +50,18 @@ class Presence(msgspec.Struct, array_like=True):
 class Guest(msgspec.Struct, array_like=True):
     """A customer's last visit and its number; 0 and None for who was never here.
 
-    ``awaited``: looked up for a sighting that is still to be stepped.
+    ``awaited_to`` is the offset of a sighting that is still to be stepped, if beyond the last one.
     """
 
     number: int = 0
     visit: Presence | None = None
-    awaited: bool = False
+    awaited_to: int = -1
 
 
 def guest_on_record(visit: Visit | None) -> Guest:
-    """Return the customer whose last visit on record is this one, about to be sighted."""
+    """Return the customer whose last visit on record is this one."""
     if visit is None:
-        return Guest(awaited=True)
+        return Guest()
     presence = Presence(
         kind=visit.kind,
         kind_at=visit.captured_at,
@@ -71,7 +71,7 @@ def guest_on_record(visit: Visit | None) -> Guest:
         cameras=visit.cameras,
         reported_until=visit.captured_at,
     )
-    return Guest(visit.visit_number, presence, awaited=True)
+    return Guest(visit.visit_number, presence)
 
 
 @dataclass(slots=True)
@@ -89,10 +89,6 @@ class VisitBook:
     _over: set[CustomerId] = field(default_factory=set)
     _next_end: Instant | None = None
 
-    def is_unfamiliar(self, sighting: Sighting) -> bool:
-        """Return whether a last visit must be looked up before this sighting is stepped."""
-        return sighting.kind in COUNTED_KINDS and sighting.customer_id not in self.guests
-
     def meet(self, customer_id: CustomerId, guest: Guest) -> None:
         """Take up a customer; the last visit goes on if the gap allows, else the next follows."""
         self.guests[customer_id] = guest
@@ -106,19 +102,25 @@ class VisitBook:
             return []
         self.now = max(sighting.until, self.now or sighting.until)
         guest = self.guests.setdefault(sighting.customer_id, Guest())
-        guest.awaited = False
         reports = self._take(sighting, guest)
         return reports + self._end_others()
 
-    def forget_ended(self) -> set[CustomerId]:
-        """Forget the customers whose visits are over, and say who they are.
+    def forget_ended(self, offset: int) -> set[CustomerId]:
+        """Forget whose visits are over and who is not awaited beyond ``offset``; say who that was.
 
-        Call it once their visits are on record: there they are looked up when they come again.
+        Their visits must be on record: there they are looked up when they come again.
         """
-        over, self._over = self._over, set()
-        for customer_id in over:
+        gone = {c for c in self._over if self.guests[c].awaited_to <= offset}
+        self._over -= gone
+        for customer_id in gone:
             del self.guests[customer_id]
-        return over
+        return gone
+
+    def may_end(self, customer_id: CustomerId, horizon: Instant) -> bool:
+        """Return whether a customer may be forgotten before everything up to then is stepped."""
+        visit = self.guests[customer_id].visit
+        latest = max(horizon, self.now or horizon)
+        return visit is None or seconds_between(visit.until, latest) > self.gap_s
 
     def flush(self) -> list[Visit]:
         """Return every visit that grew since it was last reported."""
@@ -191,7 +193,7 @@ class VisitBook:
         self._next_end = None
         reports: list[Visit] = []
         for customer_id, guest in self.guests.items():
-            if guest.visit is None or guest.awaited or customer_id in self._over:
+            if guest.visit is None or customer_id in self._over:
                 continue
             if seconds_between(guest.visit.until, self.now) > self.gap_s:
                 self._over.add(customer_id)

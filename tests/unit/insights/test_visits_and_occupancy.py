@@ -74,9 +74,8 @@ def test_a_visit_that_is_over_is_reported_as_it_ended_and_forgotten() -> None:
     someone = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
     _, ended = visits.step(sighting(someone, DOOR, 1806, 1806))
     assert (ended.customer_id, ended.captured_at) == ("ann", at(5))
-    assert visits.forget_ended() == {"ann"}
-    assert visits.is_unfamiliar(sighting(ANN, DOOR, 0, 0))
-    assert not visits.is_unfamiliar(sighting(someone, DOOR, 0, 0))
+    assert visits.forget_ended(0) == {"ann"}
+    assert visits.guests.keys() == {"bob"}
 
 
 def test_a_restored_visit_goes_on_or_is_followed_by_the_next() -> None:
@@ -100,9 +99,9 @@ def test_a_replayed_sighting_of_an_earlier_visit_changes_nothing() -> None:
 def test_staff_and_the_watchlist_make_no_visits() -> None:
     for kind in (IdentityKind.STAFF, IdentityKind.WATCHLIST):
         name = Name(CustomerId("x"), kind)
-        seen = sighting(name, DOOR, 0, 0)
-        assert book().step(seen) == []
-        assert not book().is_unfamiliar(seen)
+        visits = book()
+        assert visits.step(sighting(name, DOOR, 0, 0)) == []
+        assert visits.guests == {}
 
 
 @given(st.permutations([(DOOR, 0.0), (TILL, 3.0), (DOOR, 6.0), (TILL, 9.0)]))

@@ -128,7 +128,7 @@ class Shop:
         return [*outputs, *self.customers.flush().insights]
 
     def _with_visits(self, outcome: Outcome) -> list[object]:
-        visits = [v for s in outcome.sightings for v in self.customers.step(s).insights]
+        visits = [v for s in outcome.sightings for v in self.customers.step(s, 0).insights]
         return [*outcome.insights, *visits]
 
 
