@@ -8,9 +8,10 @@ from typing import Self
 
 from trinetra.adapters.kafka_brokers import Brokers
 from trinetra.adapters.kafka_connection import KafkaConnection
+from trinetra.adapters.kafka_member import Membership
 from trinetra.adapters.kafka_producer import Producer
 from trinetra.adapters.kafka_state import read_latest
-from trinetra.adapters.kafka_subscription import KafkaSubscription, Membership
+from trinetra.adapters.kafka_subscription import KafkaSubscription
 from trinetra.adapters.kafka_topics import Layout, require_topics
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, Topic
@@ -79,7 +80,7 @@ class KafkaEventLog:
     async def check(self) -> str:
         """Return what answers. Raises EventLogUnavailable."""
         await self._brokers.ping()
-        return f"Kafka at {self._connection.servers}, brokers known: {self._brokers.count()}"
+        return f"Kafka at {self._connection.servers}, brokers known: {len(self._brokers.nodes())}"
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records; on return all in-sync replicas have them.

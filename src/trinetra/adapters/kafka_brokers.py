@@ -47,6 +47,8 @@ _REFUSALS = (
     kafka.ClusterAuthorizationFailedError,
     kafka.TransactionalIdAuthorizationFailed,
     kafka.InvalidTransactionTimeout,
+    kafka.InvalidSessionTimeoutError,
+    kafka.InconsistentGroupProtocolError,
     kafka.MessageSizeTooLargeError,
     kafka.RecordListTooLargeError,
 )
@@ -164,9 +166,9 @@ class Brokers:
             raise TryAgain("the cluster has no controller")
         return await self.ask(controller.nodeId, request)
 
-    def count(self) -> int:
-        """Return how many brokers the cluster has."""
-        return len(self._client.cluster.brokers())
+    def nodes(self) -> list[int]:
+        """Return the cluster's brokers."""
+        return [broker.nodeId for broker in self._client.cluster.brokers()]
 
     def leader(self, where: TopicPartition) -> int:
         """Return the broker that leads a partition. Raises TryAgain while there is none."""

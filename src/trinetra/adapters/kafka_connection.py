@@ -1,6 +1,7 @@
 """Where Kafka is and how one logs in there; and whether that works, with the reason if not."""
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,6 +166,8 @@ def _hint(cause: Exception, connection: KafkaConnection) -> str:
 
 
 def _reason(cause: Exception) -> str:
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return os.strerror(cause.errno).lower()  # asyncio's own text repeats the address
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
     return str(cause) or type(cause).__name__

@@ -1,77 +1,34 @@
-"""One member of a Kafka consumer group that commits every partition in a transaction of its own.
+"""A subscription that commits every partition in a transaction of its own.
 
-aiokafka's consumer keeps the membership and fetches. Whether a partition may be worked on is
-decided here: after every rebalance it is first taken over, which fences its earlier owner, then set
-to the offset committed by then, and only then delivered (docs/adr/0007).
+aiokafka's consumer fetches. Whether a partition may be worked on is decided here: after every
+rebalance it is first taken over, which fences its earlier owner, then set to the offset that is
+committed by then, and only then delivered (docs/adr/0007).
 """
 
 import asyncio
-import contextlib
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
-from trinetra.adapters.kafka_brokers import (
-    EARLIEST,
-    GROUP,
-    LATEST,
-    Brokers,
-    stop,
-    together,
-    translated,
-)
+from trinetra.adapters.kafka_brokers import EARLIEST, LATEST, Brokers, together, translated
 from trinetra.adapters.kafka_connection import KafkaConnection
+from trinetra.adapters.kafka_member import Member, Membership
 from trinetra.adapters.kafka_producer import Transactor
-from trinetra.adapters.kafka_protocol import (
-    FENCED_INSTANCE_ID,
-    StaticHeartbeatRequest,
-    StaticLeaveRequest,
-)
-from trinetra.errors import ConfigurationError, EventLogUnavailable, PartitionsLost
-from trinetra.events.topics import Topic
+from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.ports import Delivery, Progress, TopicPartition
 from trinetra.telemetry import get_logger
 
-_SESSION_TIMEOUT_S = 6.0
-_HEARTBEAT_S = 2.0
-_REBALANCE_TIMEOUT_S = 8.0
-_REQUEST_TIMEOUT_S = 12.0  # joining waits for the others, up to the rebalance timeout
-_UNPOLLED_S = 120.0
-_FETCH_WAIT_S = 0.5
-_JOIN_TIMEOUT_S = 30.0
 _PREPARE_TIMEOUT_S = 15.0
 _COMMIT_TIMEOUT_S = 10.0
-_STANDING_TIMEOUT_S = 2.0
-_LEAVE_TIMEOUT_S = 2.0
-_SILENCE_S = 5.0
 
-_NOBODY = (-1, "")
-_NOT_IN_GOOD_ORDER = frozenset(
-    {
-        FENCED_INSTANCE_ID,
-        kafka.UnknownMemberIdError.errno,
-        kafka.IllegalGenerationError.errno,
-        kafka.RebalanceInProgressError.errno,
-    }
-)
 _log = get_logger("event-log")
 _lanes = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """What a member joins, and as whom; ``prefix`` stands before topic names on the cluster."""
-
-    topics: tuple[Topic, ...]
-    prefix: str
-    group: str
-    instance: str
 
 
 @dataclass(slots=True)
@@ -94,7 +51,7 @@ class _Batch:
     records: Sequence[ConsumerRecord]
 
 
-class KafkaSubscription(ConsumerRebalanceListener):
+class KafkaSubscription:
     """A Subscription as a static member of a Kafka consumer group."""
 
     def __init__(
@@ -105,57 +62,30 @@ class KafkaSubscription(ConsumerRebalanceListener):
         on_close: Callable[["KafkaSubscription"], None],
     ) -> None:
         self._brokers = brokers
-        self._membership = membership
+        self._member = Member(brokers, connection, membership, self._deal)
+        self._consumer = self._member.consumer
+        self._group = membership.group
+        self._prefix = membership.prefix
         self._on_close = on_close
         self._numbers = itertools.count(1)
         self._transactors: dict[TopicPartition, Transactor] = {}
         self._owned: dict[TopicPartition, _Owned] = {}
         self._polled: dict[TopicPartition, int] = {}
         self._turn = 0
-        self._assigned = False
-        self._replaced = False
         self._closed = False
-        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fetching: asyncio.Task[list[_Batch]] | None = None
-        self._heard_at_s = asyncio.get_running_loop().time()
-        self._heard = 0
-        self._member = _NOBODY
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=connection.servers,
-            client_id="trinetra",
-            group_id=membership.group,
-            group_instance_id=membership.instance,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=_ms(_SESSION_TIMEOUT_S),
-            heartbeat_interval_ms=_ms(_HEARTBEAT_S),
-            rebalance_timeout_ms=_ms(_REBALANCE_TIMEOUT_S),
-            request_timeout_ms=_ms(_REQUEST_TIMEOUT_S),
-            max_poll_interval_ms=_ms(_UNPOLLED_S),
-            fetch_max_wait_ms=_ms(_FETCH_WAIT_S),
-            **connection.login(),
-        )
 
     @property
     def instance(self) -> str:
         """The name by which the group knows this member, over restarts."""
-        return self._membership.instance
+        return self._member.membership.instance
 
     async def join(self) -> None:
         """Return when the group has given this member its first partitions, or none.
 
-        Raises EventLogUnavailable.
+        Raises EventLogUnavailable, ConfigurationError.
         """
-        group = self._membership.group
-        async with self._brokers.within(_JOIN_TIMEOUT_S, f"joining {group}"):
-            await self._consumer.start()
-            prefix = self._membership.prefix
-            names = [prefix + topic.name for topic in self._membership.topics]
-            self._consumer.subscribe(names, listener=self)
-            while not self._assigned:
-                self._refuse_if_replaced()
-                await self._news
+        await self._member.join()
 
     # --- the port ---------------------------------------------------------------------------
 
@@ -169,7 +99,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         give_up_s = loop.time() + wait_s
         try:
             while True:
-                self._refuse_if_replaced()
+                self._member.refuse_if_replaced()
                 await self._prepare()
                 self._polled = {w: o.number for w, o in self._owned.items() if o.ready}
                 batches = await self._arrived(max_records, give_up_s - loop.time())
@@ -178,12 +108,12 @@ class KafkaSubscription(ConsumerRebalanceListener):
         except kafka.KafkaError as cause:
             raise translated(cause, "polling", self._brokers.servers) from cause
         if not batches:
-            await self._listen_for_life()
+            await self._member.listen_for_life()
         return list(itertools.chain.from_iterable(map(self._deliver, batches)))
 
     def assignment(self) -> Mapping[TopicPartition, int]:
         """Return the partitions owned since the last poll, with the numbers of assignment."""
-        strip = len(self._membership.prefix)
+        strip = len(self._prefix)
         return {(topic[strip:], p): n for (topic, p), n in self._polled.items()}
 
     async def commit(self, progress: Sequence[Progress]) -> None:
@@ -192,8 +122,8 @@ class KafkaSubscription(ConsumerRebalanceListener):
         Raises PartitionsLost with those that another member owns by now, or whose commit did not
         come through; ConfigurationError.
         """
-        self._refuse_if_replaced()
-        prefix = self._membership.prefix
+        self._member.refuse_if_replaced()
+        prefix = self._prefix
         parts = {(prefix + p.where[0], p.where[1]): p for p in progress}
         mine = {w: p for w, p in parts.items() if self._holds(w)}
         done = await together(self._commit_one(where, part) for where, part in mine.items())
@@ -201,7 +131,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         if lost := {part.where for where, part in parts.items() if where not in kept}:
             topic, partition = min(lost)
             raise PartitionsLost(
-                f"{len(lost)} partitions of {self._membership.group} were not committed, among "
+                f"{len(lost)} partitions of {self._group} were not committed, among "
                 f"them {topic}[{partition}]: poll on to learn whose they are",
                 frozenset(lost),
             )
@@ -211,7 +141,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
 
         As known from the last fetch; asks nobody.
         """
-        if not self._assigned:
+        if not self._member.assigned:
             return 0
         return sum([await self._lag(w, o) for w, o in self._owned.items() if o.ready])
 
@@ -221,79 +151,25 @@ class KafkaSubscription(ConsumerRebalanceListener):
             return
         self._closed = True
         self._owned, self._polled = {}, {}
-        self._on_close(self)
-        if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait({self._fetching})
-        await self._leave()
-        await stop(self._consumer)
+        try:
+            if self._fetching is not None:
+                self._fetching.cancel()
+                await asyncio.gather(self._fetching, return_exceptions=True)
+            await self._member.leave()
+        finally:
+            self._on_close(self)
 
-    # --- what aiokafka tells of rebalances ---------------------------------------------------
+    # --- taking over, delivering ------------------------------------------------------------
 
-    async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:  # noqa: ARG002
-        """Stop working on every partition: the group is about to deal them out anew."""
-        self._assigned = False
-        self._owned = {}
-        if self._member != _NOBODY and await self._is_replaced():
-            self._replaced = True
-            self._tell()
-            # Ends aiokafka's membership task here: it would join again, and so throw out the
-            # process that has our name now, which would do the same to us, for ever.
-            raise asyncio.CancelledError
+    def _deal(self, places: Sequence[TopicPartition]) -> None:
+        self._owned = {where: _Owned(self._transactor(where)) for where in places}
 
-    async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
-        """Note what is ours, and hold its records back until the next poll has taken it over."""
-        places = list(assigned)
-        self._consumer.pause(*places)
-        self._owned = {(p.topic, p.partition): _Owned(self._transactor(p)) for p in places}
-        self._member = _member_of(self._consumer)
-        self._assigned = True
-        self._tell()
-
-    def _tell(self) -> None:
-        if not self._news.done():
-            self._news.set_result(None)
-        self._news = asyncio.get_running_loop().create_future()
-
-    def _transactor(self, where: KafkaPartition) -> Transactor:
+    def _transactor(self, where: TopicPartition) -> Transactor:
         if where not in self._transactors:
             self._transactors[where] = Transactor(
-                self._brokers, self._membership.prefix, self._membership.group, where, next(_lanes)
+                self._brokers, self._prefix, self._group, where, next(_lanes)
             )
         return self._transactors[where]
-
-    async def _is_replaced(self) -> bool:
-        """Return whether another process joined under the name of this one."""
-        try:
-            return await self._standing() == FENCED_INSTANCE_ID
-        except EventLogUnavailable:
-            return False  # nobody can have joined either; asked again at the next rebalance
-
-    async def _standing(self) -> int:
-        """Return the code with which the group answers this member; 0 for a member in good order.
-
-        Raises EventLogUnavailable.
-        """
-        group, instance = self._membership.group, self._membership.instance
-
-        async def attempt() -> int:
-            generation, member_id = self._member
-            request = StaticHeartbeatRequest(group, generation, member_id, instance)
-            answer = await self._brokers.ask_coordinator(GROUP, group, request)
-            code: int = answer.error_code
-            if code not in _NOT_IN_GOOD_ORDER:
-                self._brokers.check(code, f"membership of {group}")
-            return code
-
-        async with self._brokers.within(_STANDING_TIMEOUT_S, f"asking {group}"):
-            return await self._brokers.until_done(attempt)
-
-    def _refuse_if_replaced(self) -> None:
-        if self._replaced:
-            raise ConfigurationError(
-                f"another process has joined {self._membership.group} as "
-                f"{self._membership.instance}: give each process a TRINETRA_INSTANCE of its own"
-            )
 
     # --- taking over, delivering ------------------------------------------------------------
 
@@ -302,12 +178,12 @@ class KafkaSubscription(ConsumerRebalanceListener):
         owned_now = self._owned
         fresh = {w: o for w, o in owned_now.items() if not o.ready}
         # One that the group has given up would only fence whoever has its partitions now.
-        if not fresh or await self._standing():
+        if not fresh or not await self._member.in_good_order():
             return
         async with self._brokers.within(_PREPARE_TIMEOUT_S, "taking over partitions"):
             await together(owned.transactor.take_over() for owned in fresh.values())
             places = list(fresh)
-            committed = await self._brokers.committed(self._membership.group, places)
+            committed = await self._brokers.committed(self._group, places)
             starts = await self._brokers.offsets(places, EARLIEST)
             ends = await self._brokers.offsets(places, LATEST)
         if owned_now is not self._owned:  # dealt out anew in the meantime
@@ -331,12 +207,12 @@ class KafkaSubscription(ConsumerRebalanceListener):
 
     async def _arrived(self, max_records: int, wait_s: float) -> list[_Batch]:
         """Return records that are here, or come while waiting; [] also after a rebalance."""
-        if self._fetching is None and self._assigned:
+        if self._fetching is None and self._member.assigned:
             batches = await self._buffered(max_records)
             if batches or wait_s <= 0:
                 return batches
             self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
-        waiting: list[asyncio.Future[Any]] = [self._news]
+        waiting: list[asyncio.Future[Any]] = [self._member.news]
         if self._fetching is not None:
             waiting.append(self._fetching)
         await asyncio.wait(waiting, timeout=max(0.0, wait_s), return_when=asyncio.FIRST_COMPLETED)
@@ -352,7 +228,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
 
         Nothing in here waits, so no rebalance comes in between.
         """
-        ready = list(self._polled) if self._assigned else []
+        ready = list(self._polled) if self._member.assigned else []
         if not ready:
             return []
         self._turn = (self._turn + 1) % len(ready)
@@ -391,7 +267,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
 
     def _deliver(self, batch: _Batch) -> list[Delivery]:
         self._owned[batch.where].undone.extend([record.offset for record in batch.records])
-        topic, partition = batch.where[0][len(self._membership.prefix) :], batch.where[1]
+        topic, partition = batch.where[0][len(self._prefix) :], batch.where[1]
         return [
             Delivery(
                 topic,
@@ -403,19 +279,6 @@ class KafkaSubscription(ConsumerRebalanceListener):
             for record in batch.records
         ]
 
-    async def _listen_for_life(self) -> None:
-        """Raise EventLogUnavailable when no broker has answered a fetch for long, nor does now."""
-        heard = 0
-        if self._assigned:
-            stamps = (self._consumer.last_poll_timestamp(KafkaPartition(*w)) for w in self._owned)
-            heard = max((stamp or 0 for stamp in stamps), default=0)
-        now_s = asyncio.get_running_loop().time()
-        if heard == self._heard and now_s - self._heard_at_s < _SILENCE_S:
-            return
-        if heard == self._heard:
-            await self._brokers.ping()
-        self._heard, self._heard_at_s = heard, now_s
-
     async def _lag(self, where: TopicPartition, owned: _Owned) -> int:
         partition = KafkaPartition(*where)
         end = max(owned.end, self._consumer.last_stable_offset(partition) or 0)
@@ -423,7 +286,7 @@ class KafkaSubscription(ConsumerRebalanceListener):
         position: int = await self._consumer.position(partition)
         return len(owned.undone) + max(0, end - position)
 
-    # --- committing, leaving ----------------------------------------------------------------
+    # --- committing -------------------------------------------------------------------------
 
     def _holds(self, where: TopicPartition) -> bool:
         owned = self._owned.get(where)
@@ -448,25 +311,6 @@ class KafkaSubscription(ConsumerRebalanceListener):
         while owned.undone and owned.undone[0] < part.next_offset:
             owned.undone.popleft()
         return True
-
-    async def _leave(self) -> None:
-        if self._member == _NOBODY or self._replaced:
-            return
-        request = StaticLeaveRequest(
-            self._membership.group, self._member[1], self._membership.instance
-        )
-        # A cluster that is away will miss our heartbeats.
-        with contextlib.suppress(EventLogUnavailable):
-            async with self._brokers.within(_LEAVE_TIMEOUT_S, "leaving the group"):
-                await self._brokers.until_done(
-                    lambda: self._brokers.ask_coordinator(GROUP, self._membership.group, request)
-                )
-
-
-def _member_of(consumer: AIOKafkaConsumer) -> tuple[int, str]:
-    """Return generation and id of the membership, which aiokafka keeps to itself."""
-    coordinator = consumer._coordinator  # noqa: SLF001
-    return coordinator.generation, coordinator.member_id
 
 
 def _ms(seconds: float) -> int:

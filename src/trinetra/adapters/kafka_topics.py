@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import errors as kafka
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
@@ -32,6 +33,10 @@ _COMPACTED = {
     # A reader of state is done in seconds; until then it must see what was deleted.
     "delete.retention.ms": str(_HOUR_MS),
 }
+
+
+# By name, one might create what one asks for.
+_EVERY_TOPIC = MetadataRequest(None, allow_auto_topic_creation=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +163,13 @@ async def _partitions(brokers: Brokers) -> dict[str, int]:
     """Return every topic of the cluster with its number of partitions."""
 
     async def attempt() -> dict[str, int]:
-        # By name, one might create what one asks for.
-        answer = await brokers.ask_any(MetadataRequest(None, allow_auto_topic_creation=False))
-        return {name: len(partitions) for code, name, _, partitions in answer.topics if code == 0}
+        return _counts(await brokers.ask_any(_EVERY_TOPIC))
 
     return await brokers.until_done(attempt)
+
+
+def _counts(metadata: Any) -> dict[str, int]:
+    return {name: len(partitions) for code, name, _, partitions in metadata.topics if code == 0}
 
 
 async def _policies(brokers: Brokers, names: Sequence[str]) -> dict[str, str]:
@@ -181,7 +188,7 @@ async def _policies(brokers: Brokers, names: Sequence[str]) -> dict[str, str]:
 async def _create(
     brokers: Brokers, prefix: str, topics: Sequence[Topic], replication: int | None
 ) -> None:
-    replicas = replication or min(_MOST_REPLICAS, brokers.count())
+    replicas = replication or min(_MOST_REPLICAS, len(brokers.nodes()))
     anywhere: list[int] = []
     wanted = [
         (prefix + t.name, t.partitions, replicas, anywhere, list(_settings(t, replicas).items()))
@@ -202,6 +209,19 @@ async def _create(
 
     if wanted:
         await brokers.until_done(attempt)
+        await _known_everywhere(brokers, [name for name, *_ in wanted])
+
+
+async def _known_everywhere(brokers: Brokers, names: Sequence[str]) -> None:
+    """Return when every broker knows the topics: each learns of them in its own time."""
+
+    async def attempt() -> None:
+        for node in brokers.nodes():
+            unknown = set(names) - _counts(await brokers.ask(node, _EVERY_TOPIC)).keys()
+            if unknown:
+                raise TryAgain(f"broker {node} does not know {min(unknown)} yet")
+
+    await brokers.until_done(attempt)
 
 
 def _settings(topic: Topic, replicas: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,9 +36,7 @@ def create(site: _SiteFile, *, replication: _Replication = None, as_json: _Json 
     layout = _layout(site, settings)
     connection, clock = kafka_connection(settings), SystemClock()
     made = asyncio.run(create_topics(connection, layout, clock, replication=replication))
-    # Of the new ones, not every broker may know yet.
-    old = [topic for topic in layout.topics if layout.prefix + topic.name not in made]
-    faults = asyncio.run(find_faults(connection, replace(layout, topics=old), clock))
+    faults = asyncio.run(find_faults(connection, layout, clock))
     _tell(layout, faults, created=made, as_json=as_json)
 
 

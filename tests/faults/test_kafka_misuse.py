@@ -1,0 +1,143 @@
+"""Clusters that are not as they should be: topics, sites, foreign records."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from tests.faults.kafka_copier import SINK, SOURCE, numbered
+from tests.faults.product import site_file, trinetra
+from tests.servers.kafka_logs import SITE_ID, kafka_log
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka_topics import Layout, create_topics, find_faults
+from trinetra.errors import ConfigurationError
+from trinetra.events.topics import ALL, SITE, Topic
+
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
+CLOCK = SystemClock()
+STATE = Topic("test.state", 2, compacted=True)
+
+
+@asynccontextmanager
+async def opened(servers: str, layout: Layout) -> AsyncIterator[KafkaEventLog]:
+    async with KafkaEventLog.open(
+        KafkaConnection(servers),
+        instance="one",
+        site_id=layout.site_id,
+        clock=CLOCK,
+        namespace=layout.namespace,
+        topics=layout.topics,
+    ) as log:
+        yield log
+
+
+async def fault(servers: str, layout: Layout) -> str:
+    """Return the one thing that is wrong, as both the check and the opening tell it."""
+    (told,) = await find_faults(KafkaConnection(servers), layout, CLOCK)
+    with pytest.raises(ConfigurationError) as refused:
+        async with opened(servers, layout):
+            pass
+    assert told in str(refused.value)
+    return told
+
+
+async def make(servers: str, namespace: str, topic: Topic) -> None:
+    await create_topics(KafkaConnection(servers), Layout(SITE_ID, namespace, (topic,)), CLOCK)
+
+
+async def test_a_missing_topic_is_named_and_how_to_make_it(kafka_servers: str) -> None:
+    namespace = uuid4().hex
+    told = await fault(kafka_servers, Layout(SITE_ID, namespace, (SOURCE,)))
+    assert f"{namespace}.{SOURCE.name} is missing: run trinetra topics create" in told
+
+
+async def test_a_topic_with_the_wrong_number_of_partitions_is_refused(kafka_servers: str) -> None:
+    namespace = uuid4().hex
+    await make(kafka_servers, namespace, replace(SOURCE, partitions=3))
+    layout = Layout(SITE_ID, namespace, (SOURCE,))
+    assert await create_topics(KafkaConnection(kafka_servers), layout, CLOCK) == []
+    assert "has 3 partitions and needs 8" in await fault(kafka_servers, layout)
+
+
+async def test_a_topic_that_forgets_what_it_should_keep_is_refused(kafka_servers: str) -> None:
+    namespace = uuid4().hex
+    await make(kafka_servers, namespace, replace(STATE, compacted=False))
+    told = await fault(kafka_servers, Layout(SITE_ID, namespace, (STATE,)))
+    assert "cleanup.policy=delete and needs compact" in told
+    assert "kafka-configs.sh --alter" in told
+
+
+async def test_a_second_site_on_the_same_topics_is_told_of_the_first_and_of_the_namespace(
+    kafka_servers: str,
+) -> None:
+    connection, namespace = KafkaConnection(kafka_servers), uuid4().hex
+    await create_topics(connection, Layout("north", namespace, (SITE,)), CLOCK)
+    south = Layout("south", namespace, (SITE,))
+    told = await fault(kafka_servers, south)
+    assert "'north'" in told
+    assert "'south'" in told
+    assert "TRINETRA_NAMESPACE" in told
+    with pytest.raises(ConfigurationError, match="'north'"):
+        await create_topics(connection, south, CLOCK)
+    assert await find_faults(connection, Layout("north", namespace, (SITE,)), CLOCK) == []
+
+
+async def test_two_namespaces_on_one_cluster_never_meet(kafka_servers: str) -> None:
+    one, two = uuid4().hex, uuid4().hex
+    async with (
+        kafka_log(kafka_servers, (SOURCE,), namespace=one) as north,
+        kafka_log(kafka_servers, (SOURCE,), namespace=two) as south,
+    ):
+        await north.append(numbered(3))
+        reader = await south.subscribe([SOURCE], "g")
+        await south.append(numbered(1, 7))
+        got = []
+        while not got:
+            got = await reader.poll(max_records=10, wait_s=1)
+        assert [d.value for d in got] == [b"7"]
+        assert len(reader.assignment()) == SOURCE.partitions
+
+
+async def test_records_without_key_or_value_from_elsewhere_are_delivered_as_empty(
+    kafka_servers: str,
+) -> None:
+    namespace = uuid4().hex
+    async with kafka_log(kafka_servers, (SINK,), namespace=namespace) as log:
+        foreign = AIOKafkaProducer(bootstrap_servers=kafka_servers)
+        await foreign.start()
+        topic = f"{namespace}.{SINK.name}"
+        await foreign.send_and_wait(topic, key=None, value=b"\xff not json", partition=0)
+        await foreign.send_and_wait(topic, key=b"\xff", value=None, partition=0)
+        await foreign.stop()
+        reader = await log.subscribe([SINK], "g")
+        got = []
+        while len(got) < 2:
+            got += await reader.poll(max_records=10, wait_s=1)
+    assert [(d.key, d.value) for d in got] == [("", b"\xff not json"), ("\ufffd", b"")]
+
+
+def test_the_command_line_makes_topics_once_and_checks_them(
+    kafka_servers: str, tmp_path: Path
+) -> None:
+    site = site_file(tmp_path, "id: door, role: entrance, source: {file: clip.mp4}")
+    environment = {
+        "TRINETRA_KAFKA_SERVERS": kafka_servers,
+        "TRINETRA_NAMESPACE": uuid4().hex[:8],
+    }
+    before = trinetra("topics", "check", "--site", site, folder=tmp_path, **environment)
+    assert before.returncode == 1
+    assert before.stdout.count("is missing: run trinetra topics create") == len(ALL)
+    made = trinetra("topics", "create", "--site", site, folder=tmp_path, **environment)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.count("made ") == len(ALL)
+    again = trinetra("topics", "create", "--site", site, "--json", folder=tmp_path, **environment)
+    assert json.loads(again.stdout)["created"] == []
+    assert (
+        trinetra("topics", "check", "--site", site, folder=tmp_path, **environment).returncode == 0
+    )
