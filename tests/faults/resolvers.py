@@ -113,7 +113,13 @@ class InterruptibleLog:
         await self.inner.append(records)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
-        return InterruptibleSubscription(await self.inner.subscribe(topics, group))
+        """Join a group; who is killed meanwhile has joined, and leaves again."""
+        joining = asyncio.ensure_future(self.inner.subscribe(topics, group))
+        try:
+            return InterruptibleSubscription(await asyncio.shield(joining))
+        except asyncio.CancelledError:
+            await (await joining).close()
+            raise
 
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
         await asyncio.sleep(0)
@@ -148,7 +154,8 @@ class InterruptibleSubscription:
 class Fleet:
     """The members of a resolver group, with what they share.
 
-    They share a registry too, as if each had mirrored the others' sightings.
+    They share a registry too, as if each had mirrored the others' sightings. ``doors`` are the
+    members' own ways to the log, where they need one each.
     """
 
     site_id: SiteId
@@ -161,9 +168,12 @@ class Fleet:
     registry: ActiveRegistry = field(default_factory=ActiveRegistry)
     policy: ResolverPolicy = POLICY
     model: str = MODEL
+    doors: Sequence[EventLog] = ()
     members: list[asyncio.Task[None]] = field(default_factory=list)
+    killed: int = 0
+    _used: dict[asyncio.Task[None], EventLog] = field(default_factory=dict)
 
-    def resolver(self) -> IdentityResolver:
+    def resolver(self, log: EventLog | None = None) -> IdentityResolver:
         recogniser = Recogniser(
             site_id=self.site_id,
             gallery=self.gallery,
@@ -173,16 +183,22 @@ class Fleet:
             model=self.model,
             dimension=DIMENSION,
         )
-        return IdentityResolver(InterruptibleLog(self.log), recogniser, self.policy)
+        return IdentityResolver(InterruptibleLog(log or self.log), recogniser, self.policy)
 
     def join(self) -> None:
-        self.members.append(asyncio.create_task(self.resolver().run(asyncio.Event())))
+        taken = list(self._used.values())
+        door = next((door for door in self.doors if door not in taken), self.log)
+        member = asyncio.create_task(self.resolver(door).run(asyncio.Event()))
+        self._used[member] = door
+        self.members.append(member)
 
     async def kill(self, index: int) -> None:
         """End a member where it stands: what it has not committed was never done."""
         member = self.members.pop(index)
         member.cancel()
         await asyncio.gather(member, return_exceptions=True)
+        del self._used[member]
+        self.killed += 1
 
     async def kill_all(self) -> None:
         while self.members:
@@ -246,9 +262,9 @@ def twin_stream(seed: int, *, shoppers_per_hour: float, hours: float) -> list[Ar
     return list(Twin(built_in_shop(), scenario).arrivals())
 
 
-def ticks(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+def ticks(arrivals: Iterable[Arrival], tick_us: int = _TICK_US) -> Iterator[list[Arrival]]:
     """Yield events in twinklings of the stream's time."""
-    for _, group in itertools.groupby(arrivals, key=lambda a: a.at_us // _TICK_US):
+    for _, group in itertools.groupby(arrivals, key=lambda a: a.at_us // tick_us):
         yield list(group)
 
 
@@ -271,28 +287,37 @@ class Expectation:
 
 
 async def play(
-    fleet: Fleet, arrivals: Iterable[Arrival], random: Random | None = None, kill_share: float = 0.1
+    fleet: Fleet,
+    arrivals: Iterable[Arrival],
+    random: Random | None = None,
+    *,
+    kill_share: float = 0.1,
+    most_kills: int = 5,
+    tick_us: int = _TICK_US,
+    wait_s: float = 0.0,
 ) -> Reader:
     """Feed the fleet tick by tick until each is resolved; ``random`` says who is killed when.
 
-    A tick is fed when the one before is done, so that cameras keep in step as they do in life.
+    A tick is fed when the one before is done, so that cameras keep in step as they do in life. It
+    takes ``most_kills`` at most: who is killed too often gets nowhere.
     """
     reader, expected = await Reader.on(fleet.log), Expectation()
     fleet.join()
-    for tick in ticks(arrivals):
+    for tick in ticks(arrivals, tick_us):
         await fleet.log.append([Record(DETECTIONS, a.camera_id, a.payload) for a in tick])
         due = expected.add(tick)
-        turns = 0
+        turns = shakes = 0
         while reader.tracks < due:
             await asyncio.sleep(0)
             turns += 1
             assert turns < _MOST_TURNS, f"of {due} frames only {reader.tracks} were resolved"
             fleet.check()
-            if random is not None and random.random() < kill_share:
+            if random is not None and shakes < most_kills and random.random() < kill_share:
+                shakes += 1
                 await _shake(fleet, random)
-            await reader.read()
+            await reader.read(wait_s)
     await fleet.kill_all()
-    await reader.read()
+    await reader.read(wait_s)
     return reader
 
 
