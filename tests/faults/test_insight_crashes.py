@@ -14,17 +14,22 @@ from random import Random
 import pytest
 from tests.faults.resolvers import InterruptibleLog, TurnClock
 from tests.unit.insights.strolls import CAMERAS, LEAST_PAUSE_S, PLAN, stroll
-from tests.unit.insights.walks import SITE
+from tests.unit.insights.walks import SITE, at
 
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.errors import StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import AnyEvent, InsightEvent, Visit
+from trinetra.events.sightings import Sighting, encode_sighting
 from trinetra.events.topics import IDENTITIES, INSIGHTS
 from trinetra.insights.service import GROUP, InsightEngine
 from trinetra.ports import Record
-from trinetra.values import CustomerId, Instant, seconds_between
+from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
+
+
+class KilledError(Exception):
+    """What the store does to a member whose last deed was to write to it."""
 
 
 @dataclass
@@ -33,6 +38,7 @@ class Shelf:
 
     rows: dict[str, InsightEvent] = field(default_factory=dict)
     outage: int = 0
+    is_deadly: bool = False
 
     async def _turn(self) -> None:
         await asyncio.sleep(0)
@@ -44,6 +50,8 @@ class Shelf:
         await self._turn()
         self.rows.update({insight.event_id: insight for insight in insights})
         await asyncio.sleep(0)
+        if self.is_deadly:
+            raise KilledError
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         raise NotImplementedError
@@ -219,3 +227,47 @@ async def test_a_member_killed_after_every_step_in_turn_still_gets_there() -> No
         assert last_of_each(told) == last_of_each(expected) == crew.store.rows
         if is_done:
             return
+
+
+def sighting(customer: str, seconds: float) -> Record:
+    seen = Sighting(
+        site_id=SITE,
+        camera_id=CAMERAS[0],
+        customer_id=CustomerId(customer),
+        kind=IdentityKind.ENROLLED,
+        since=at(seconds),
+        until=at(seconds),
+        left=True,
+    )
+    return Record(topics.SIGHTINGS, customer, encode_sighting(seen), partition=0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+async def test_visits_that_a_dead_member_had_stored_are_told_by_the_next_in_pieces_of_any_size(
+    size: int,
+) -> None:
+    crew = Crew()
+    await crew.log.append([sighting("bob", 0)])
+    crew.hire(max_records=10)
+    await caught_up(crew)
+    await crew.everyone_leaves()
+    # By then bob's visit is over, and he could be looked up anew where his next one is already.
+    await crew.log.append([sighting("cat", 5000), sighting("cat", 5001), sighting("bob", 5002)])
+    crew.store.is_deadly = True
+    crew.hire(max_records=10)
+    ((dying, _),) = crew.members
+    with pytest.raises(KilledError):
+        await dying
+    crew.members.clear()
+    crew.store.is_deadly = False
+    crew.hire(max_records=size)
+    await caught_up(crew)
+    await crew.everyone_leaves()
+    visits = [event for value in await crew.told() if isinstance(event := decode(value), Visit)]
+    assert sorted((v.customer_id, v.visit_number, v.captured_at) for v in visits) == [
+        ("bob", 1, at(0)),
+        ("bob", 2, at(5002)),
+        ("cat", 1, at(5000)),
+        ("cat", 1, at(5001)),
+    ]
+    assert crew.store.rows == {visit.event_id: visit for visit in visits}
