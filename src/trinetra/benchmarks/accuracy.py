@@ -29,6 +29,7 @@ from trinetra.models.manifest import load_manifest
 from trinetra.ports import EventLog
 from trinetra.recording import EventRecorder
 from trinetra.site import Site
+from trinetra.twin.emission import MODELS
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import publish, write
@@ -203,7 +204,7 @@ def _resolver(site: Site, log: EventLog, clock: _ReplayClock) -> IdentityResolve
         registry=plans.registry(site),
         graph=plans.site_graph(site),
         clock=clock,
-        model=face.version,
+        model=MODELS["face_embed"],  # the faces of another model would not be compared
         dimension=face.dimension,
         policy=plans.recognition_policy(site, face.calibration),
     )
