@@ -59,8 +59,7 @@ _STATE_OF = {
     topics.IDENTITIES.name: topics.INSIGHT_STATE,
     topics.SIGHTINGS.name: topics.VISIT_STATE,
 }
-_RETRY_FIRST_S = 0.1
-_RETRY_MAX_S = 2.0
+_RETRY_S = (0.1, 2.0)
 T = TypeVar("T")
 Share = CameraShare | CustomerShare
 
@@ -286,8 +285,8 @@ class InsightEngine:
             del batch[where]
 
     async def _last_visit(self, customer_id: CustomerId) -> Visit | None:
-        visit = await self._patiently(lambda: self._store.last_visit(customer_id))
-        return visit if isinstance(visit, Visit) else None
+        found = await self._patiently(lambda: self._store.last_visit(customer_id))
+        return found if isinstance(found, Visit) else None
 
     def _remember(self, where: TopicPartition, part: _Part) -> None:
         """Add to the outputs what the partition's next owner must know."""
@@ -360,7 +359,7 @@ class InsightEngine:
 
         Raises _StopsWaitingError when told to stop meanwhile, unless the work has to be finished.
         """
-        retry_s = _RETRY_FIRST_S
+        retry_s, longest_s = _RETRY_S
         while True:
             try:
                 answer = await ask()
@@ -370,7 +369,7 @@ class InsightEngine:
                 self._wait_for(None)
                 return answer
             await self._pause(retry_s)
-            retry_s = min(2 * retry_s, _RETRY_MAX_S)
+            retry_s = min(2 * retry_s, longest_s)
             if before_retry is not None:
                 await before_retry()
 
