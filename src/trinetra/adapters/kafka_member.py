@@ -56,7 +56,7 @@ class Membership:
     instance: str
 
 
-class Member(ConsumerRebalanceListener):
+class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not typed
     """A static member; ``deal`` is called with its partitions, or [], whenever they change.
 
     New partitions are paused: nothing of them is delivered before they are resumed.
