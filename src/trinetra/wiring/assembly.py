@@ -110,6 +110,8 @@ def engine(
         plans.insight_policy(site),
         clock=clock,
         concludes_at_stop=ends_with_process(settings),
+        # A transaction for every frame would cost more than the frame.
+        linger_s=0.0 if settings.event_log == "memory" else 0.2,
     )
 
 

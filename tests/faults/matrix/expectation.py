@@ -1,4 +1,4 @@
-"""What a run without any fault makes of the same detections."""
+"""What an undisturbed process makes of the same events."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,17 +12,19 @@ from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
     AnyEvent,
     DetectionEvent,
+    IdentityEvent,
     LineCrossing,
     TracksEvent,
+    Visit,
     ZoneStay,
 )
-from trinetra.events.topics import DETECTIONS, IDENTITIES, INSIGHTS
+from trinetra.events.topics import DETECTIONS, IDENTITIES, INSIGHTS, Topic
 from trinetra.hosting import Service
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Record
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.values import after
+from trinetra.values import Instant, after
 from trinetra.wiring import assembly
 
 PERSON = "person"
@@ -32,28 +34,55 @@ _SETTLED_S = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What does not depend on which camera's detections were resolved first, as ids.
+    """What the resolvers must say whatever happens, as ids of tracks.
 
+    Only what does not depend on which camera's detections were resolved first is compared.
     ``people`` are tracks of persons that are over: each must have a decision.
     """
 
     tracks: frozenset[str]
     people: frozenset[str]
-    crossings: frozenset[str]
-    stays: frozenset[str]
 
 
-async def expected(site: Site, settings: Settings, events: list[DetectionEvent]) -> Expectation:
+async def expected(site: Site, settings: Settings, detections: list[DetectionEvent]) -> Expectation:
     """Resolve detections within this process, undisturbed, and return what came of them."""
-    clock = SystemClock()
-    log = MemoryEventLog(clock, keep_records=_MANY, max_records=_MANY)
+    clock, log = _log()
     face = load_manifest().profile(settings.profile).face_embedder
     gallery = MemoryGallery(face.dimension)
-    await log.append([Record(DETECTIONS, e.camera_id, encode(e)) for e in events])
+    await log.append([Record(DETECTIONS, e.camera_id, encode(e)) for e in detections])
+    await _work_off(assembly.resolver(site, settings, face, gallery, log, clock))
+    frames = [e for e in await _everything(log, IDENTITIES) if isinstance(e, TracksEvent)]
+    seen_at = {t.track_id: f.captured_at for f in frames for t in f.tracks}
+    labels = {t.track_id: t.label for f in frames for t in f.tracks}
+    settled_at = _settled_at(frames)
+    people = {t for t, at in seen_at.items() if at < settled_at and labels[t] == PERSON}
+    return Expectation(tracks=frozenset(seen_at), people=frozenset(people))
+
+
+async def insights_from(
+    site: Site, settings: Settings, identities: list[TracksEvent | IdentityEvent]
+) -> frozenset[str]:
+    """Return the ids of what an undisturbed engine makes of identities: crossings, stays, visits.
+
+    Its end ends the stays that are open, which a process of a cluster leaves to the next: those
+    count that were over some time before.
+    """
+    clock, log = _log()
+    await log.append([Record(IDENTITIES, e.camera_id, encode(e)) for e in identities])
     async with SqlInsightStore.open("sqlite://") as store:
-        await _work_off(assembly.resolver(site, settings, face, gallery, log, clock))
         await _work_off(assembly.engine(site, settings, log, store, clock))
-    return expectation_of(await _everything(log))
+    settled_at = _settled_at(identities)
+    return frozenset(
+        event.event_id
+        for event in await _everything(log, INSIGHTS)
+        if isinstance(event, LineCrossing | Visit)
+        or (isinstance(event, ZoneStay) and event.captured_at < settled_at)
+    )
+
+
+def _log() -> tuple[SystemClock, MemoryEventLog]:
+    clock = SystemClock()
+    return clock, MemoryEventLog(clock, keep_records=_MANY, max_records=_MANY)
 
 
 async def _work_off(service: Service) -> None:
@@ -62,30 +91,13 @@ async def _work_off(service: Service) -> None:
     await service.run(at_once)
 
 
-async def _everything(log: MemoryEventLog) -> list[AnyEvent]:
-    reader = await log.subscribe([IDENTITIES, INSIGHTS], "expectation")
+async def _everything(log: MemoryEventLog, topic: Topic) -> list[AnyEvent]:
+    reader = await log.subscribe([topic], "expectation")
     events = []
     while deliveries := await reader.poll(max_records=_MANY, wait_s=0):
         events += [decode(delivery.value) for delivery in deliveries]
     return events
 
 
-def expectation_of(events: Iterable[AnyEvent]) -> Expectation:
-    """Return what the events of a run say about tracks and insights.
-
-    The end of a run within one process ends what is open, which a process of a cluster leaves to
-    the next: decisions and stays count that were settled before.
-    """
-    events = list(events)
-    frames = [e for e in events if isinstance(e, TracksEvent)]
-    settled_at = after(max(frame.captured_at for frame in frames), -_SETTLED_S)
-    seen_at = {t.track_id: f.captured_at for f in frames for t in f.tracks}
-    labels = {t.track_id: t.label for f in frames for t in f.tracks}
-    return Expectation(
-        tracks=frozenset(seen_at),
-        people=frozenset(t for t, at in seen_at.items() if at < settled_at and labels[t] == PERSON),
-        crossings=frozenset(e.event_id for e in events if isinstance(e, LineCrossing)),
-        stays=frozenset(
-            e.event_id for e in events if isinstance(e, ZoneStay) and e.captured_at < settled_at
-        ),
-    )
+def _settled_at(events: Iterable[AnyEvent]) -> Instant:
+    return after(max(event.captured_at for event in events), -_SETTLED_S)

@@ -69,16 +69,17 @@ class Figures:
         return tuple(f"{name} = {getattr(self, name)}" for name in promises if getattr(self, name))
 
 
-def add_up(bench: Bench, wanted: Expectation, *, stale: int, late: int) -> Figures:
-    """Compare the log with what went in and with an undisturbed run."""
+def add_up(
+    bench: Bench, wanted: Expectation, insights: frozenset[str], *, stale: int, late: int
+) -> Figures:
+    """Compare the log with what went in and with what an undisturbed process makes of it."""
     ledger, cameras = bench.ledger, bench.frame_cameras
     detections, tracked = ledger.ids(DetectionEvent), ledger.ids(TracksEvent)
     of_frames = _frame_ids(ledger, cameras)
     tracks = _tracks(ledger, cameras)
     decided = {seen.event.track_id for seen in ledger.of(IdentityEvent)}
     identities = ledger.ids(IdentityEvent)
-    counted = wanted.crossings | wanted.stays
-    insights = set(ledger.ids(LineCrossing)) | set(ledger.ids(ZoneStay))
+    told = ledger.ids(LineCrossing, ZoneStay, Visit)
     appended, dropped = bench.frames.appended, bench.frames.dropped
     missing = appended - dropped - stale - len(of_frames)
     flushed = min(max(0, missing), bench.buffered)
@@ -101,8 +102,8 @@ def add_up(bench: Bench, wanted: Expectation, *, stale: int, late: int) -> Figur
         identities=len(wanted.people),
         identities_lost=len(wanted.people - decided),
         identities_doubled=identities.total() - len(identities),
-        insights=len(counted),
-        insights_lost=len(counted - insights),
+        insights=len(insights),
+        insights_lost=len(insights - told.keys()),
         insights_doubled=ledger.repeats(LineCrossing, ZoneStay, Occupancy, Visit),
     )
 

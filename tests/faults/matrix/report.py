@@ -34,8 +34,8 @@ _PROMISES = """
 - **lost / doubled** of identities: a frame without its `tracks` event, a person's track without a
   decision, a detection that the log acknowledged and no longer has / an event that is there twice.
 - **tracks broken**: tracks that an undisturbed run has and this one has not, or the reverse.
-- **lost / doubled** of insights: line crossings and stays against the undisturbed run; any insight
-  that is there twice in the same words.
+- **lost / doubled** of insights: line crossings, stays and visits that one undisturbed engine makes
+  of the very identities that are in the log; any insight that is there twice in the same words.
 - **recovery**: from the moment when the process was started again, or the server or network was
   back, to the first new output that depends on it: median and longest of all faults of the row.
 """

@@ -95,7 +95,7 @@ class Process(Program):
                 return dict(json.load(page))
         except urllib.error.HTTPError as answer:
             return dict(json.load(answer))
-        except OSError:
+        except (OSError, ValueError):  # no page, or half of one
             return {}
 
     def metric(self, name: str, **labels: str) -> float:

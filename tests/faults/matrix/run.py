@@ -4,14 +4,14 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis.asyncio
 from tests.faults.matrix.bench import Bench
-from tests.faults.matrix.expectation import Expectation, expected
+from tests.faults.matrix.expectation import Expectation, expected, insights_from
 from tests.faults.matrix.figures import Figures, add_up
 from tests.faults.matrix.ledger import watching
 from tests.faults.matrix.load import DetectionLoad, FrameLoad, frames_of, shuffled, twin_detections
@@ -24,7 +24,7 @@ from trinetra.adapters.kafka import KafkaEventLog
 from trinetra.adapters.kafka_connection import KafkaConnection
 from trinetra.adapters.kafka_topics import Layout, create_topics
 from trinetra.adapters.redis import RedisFrameBuffer
-from trinetra.events.schema import DetectionEvent
+from trinetra.events.schema import DetectionEvent, IdentityEvent, TracksEvent
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import Settings
 from trinetra.site import load_site
@@ -79,7 +79,7 @@ async def run_row(world: World, row: Row, extent: Extent) -> Result:
     with _services(row, environ, shop, clips, folder) as processes:
         async with _bench(world, row, namespace, processes, events) as bench:
             await _work(bench, row, extent)
-            figures = await _settled(bench, wanted)
+            figures = await _settled(bench, wanted, shop, folder)
     took_s = time.monotonic() - began_s
     return Result(row.name, figures, tuple(bench.recoveries), round(took_s, 1))
 
@@ -214,18 +214,28 @@ async def _entries_added(bench: Bench) -> int:
     return sum(int(stream["entries-added"]) for stream in streams)
 
 
-async def _settled(bench: Bench, wanted: Expectation) -> Figures:
-    """Wait until everything came out, or for ``SETTLE_S``, and add up."""
+async def _settled(bench: Bench, wanted: Expectation, shop: Path, folder: Path) -> Figures:
+    """Wait until everything came out, or for ``SETTLE_S`` each, and add up."""
 
     def figures() -> Figures:
         stale = _counted(bench, "infer", "trinetra_frames_dropped_total", reason="stale")
         late = _counted(bench, "resolve", "trinetra_events_late_total", reason="late")
-        return add_up(bench, wanted, stale=stale, late=late)
+        return add_up(bench, wanted, insights, stale=stale, late=late)
 
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE_S):
-            await bench.ledger.until(lambda _: figures().is_complete)
+    insights: frozenset[str] = frozenset()
+    await _within(SETTLE_S, bench.ledger.until(lambda _: figures().is_complete))
+    everything = [seen.event for seen in bench.ledger.of(TracksEvent, IdentityEvent)]
+    # The clips are of today and go on for ever; the twin's day has an end.
+    told = [event for event in everything if event.camera_id not in bench.frame_cameras]
+    insights = await insights_from(load_site(shop), _settings(folder), told)
+    await _within(SETTLE_S, bench.ledger.until(lambda _: figures().is_complete))
     return figures()
+
+
+async def _within(seconds: float, waiting: Awaitable[None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await waiting
 
 
 def _counted(bench: Bench, service: str, metric: str, **labels: str) -> int:
