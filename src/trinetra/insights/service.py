@@ -52,6 +52,7 @@ from trinetra.telemetry import (
     mask_urls,
 )
 from trinetra.values import CameraId, CustomerId, SiteId
+from trinetra.waiting import unless
 
 GROUP = "insight-engine-group"
 _INPUTS = (topics.IDENTITIES, topics.SIGHTINGS)
@@ -384,14 +385,8 @@ class InsightEngine:
         """Return after a time or, the first time, when told to stop."""
         if self._stopping.is_set() and not self._concludes_at_stop:
             raise _StopsWaitingError
-        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._clock.sleep(seconds))]
-        if not self._stopping.is_set():
-            waits.append(asyncio.ensure_future(self._stopping.wait()))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        pause = self._clock.sleep(seconds)
+        await (pause if self._stopping.is_set() else unless(self._stopping, pause))
 
 
 def _key(insight: InsightEvent) -> str:
