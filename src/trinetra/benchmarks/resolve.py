@@ -30,7 +30,15 @@ from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
 from trinetra.adapters.kafka_topics import Layout, create_topics
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.benchmarks.bare import delete_topics
-from trinetra.benchmarks.resolve_member import DIMENSION, MODEL, SITE_ID, Member, resolver, serve
+from trinetra.benchmarks.resolve_member import (
+    DIMENSION,
+    MODEL,
+    SITE_ID,
+    STOP,
+    Member,
+    resolver,
+    serve,
+)
 from trinetra.events.codec import decode, encode
 from trinetra.events.topics import ALL, DETECTIONS, IDENTITIES
 from trinetra.ports import EventLog, Progress, Record, Subscription
@@ -46,6 +54,7 @@ _EVENTS_PER_HOUR = 80_000.0
 _BUILD_CHUNK = 2_000
 _APPEND_CHUNK = 500
 _TICK_S = 0.01
+_STOPS_WITHIN_S = 20.0
 _SPAN = (0.1, 0.9)
 """Of the events; what comes before and after is starting up and running dry."""
 
@@ -215,6 +224,43 @@ def _latencies(name: str, meter: _Meter) -> dict[str, float]:
     return figures
 
 
+Cpu = Callable[[], Awaitable[float]]
+"""Seconds of CPU that the resolvers have used so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Three quarters of a stream at full speed, and the rest at a pace."""
+
+    full: _Meter
+    paced: _Meter
+    cpu_s_per_event: float
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """Return the rate, what an event costs at that rate, and the latencies at the pace."""
+        return {
+            f"{name}_events_per_s": self.full.events_per_s,
+            f"{name}_cpu_us_per_event": round(1e6 * self.cpu_s_per_event),
+            **_latencies(name, self.paced),
+        }
+
+
+async def _run(log: EventLog, stream: Sequence[Record], rate: float, cpu: Cpu) -> _Run:
+    middle = 3 * len(stream) // 4
+    full, paced = _Meter(), _Meter()
+    reader = await log.subscribe([IDENTITIES], "bench")
+    began_s = await cpu()
+    for first in range(0, middle, _APPEND_CHUNK):
+        await log.append(stream[first : min(first + _APPEND_CHUNK, middle)])
+    await full.follow(reader, middle)
+    cpu_s = await cpu() - began_s
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_pace(log, stream[middle:], rate, paced))
+        tasks.create_task(paced.follow(reader, len(stream) - middle))
+    await reader.close()
+    return _Run(full, paced, cpu_s / middle)
+
+
 # --- in memory --------------------------------------------------------------------------------
 
 
@@ -223,31 +269,14 @@ async def _in_memory(gallery: Path, stream: Sequence[Record], rate: float) -> di
     log = MemoryEventLog(clock, keep_records=len(stream) + 1, max_records=len(stream) + 1)
     async with EdgeGallery.open(gallery, model_version=MODEL, dimension=DIMENSION) as edge:
         running = asyncio.create_task(resolver(log, edge, clock).run(stopping))
-        began_s = time.process_time()
-        full, paced = await _both_ways(log, stream, rate)
-        cpu_s = time.process_time() - began_s
+        measured = await _run(log, stream, rate, _own_cpu)
         stopping.set()
         await running
-    return {
-        "memory_events_per_s": full.events_per_s,
-        "memory_cpu_us_per_event": round(1e6 * cpu_s / len(stream)),
-        **_latencies("memory", paced),
-    }
+    return measured.figures("memory")
 
 
-async def _both_ways(log: EventLog, stream: Sequence[Record], rate: float) -> tuple[_Meter, _Meter]:
-    """Have three quarters of the stream resolved at full speed, and the rest at a pace."""
-    middle = 3 * len(stream) // 4
-    full, paced = _Meter(), _Meter()
-    reader = await log.subscribe([IDENTITIES], "bench")
-    for first in range(0, middle, _APPEND_CHUNK):
-        await log.append(stream[first : min(first + _APPEND_CHUNK, middle)])
-    await full.follow(reader, middle)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_pace(log, stream[middle:], rate, paced))
-        tasks.create_task(paced.follow(reader, len(stream) - middle))
-    await reader.close()
-    return full, paced
+async def _own_cpu() -> float:
+    return time.process_time()
 
 
 # --- on Kafka ---------------------------------------------------------------------------------
@@ -257,20 +286,13 @@ async def _on_kafka(
     servers: str, galleries: Sequence[Path], stream: Sequence[Record], rate: float
 ) -> dict[str, Any]:
     namespace = f"bench-{uuid.uuid4().hex[:8]}"
-    async with _topics(servers, namespace) as log:
-        members = [
-            Member(servers, namespace, f"member-{number}", gallery)
-            for number, gallery in enumerate(galleries)
-        ]
-        async with _processes(members) as stop:
-            full, paced = await _both_ways(log, stream, rate)
-            cpu_s = await stop()
-    name = f"kafka_{len(members)}"
-    return {
-        f"{name}_events_per_s": full.events_per_s,
-        f"{name}_cpu_us_per_event": round(1e6 * sum(cpu_s) / len(stream)),
-        **_latencies(name, paced),
-    }
+    members = [
+        Member(servers, namespace, f"member-{number}", gallery)
+        for number, gallery in enumerate(galleries)
+    ]
+    async with _topics(servers, namespace) as log, _processes(members) as cpu:
+        measured = await _run(log, stream, rate, cpu)
+    return measured.figures(f"kafka_{len(members)}")
 
 
 @asynccontextmanager
@@ -287,10 +309,8 @@ async def _topics(servers: str, namespace: str) -> AsyncIterator[KafkaEventLog]:
 
 
 @asynccontextmanager
-async def _processes(
-    members: Sequence[Member],
-) -> AsyncIterator[Callable[[], Awaitable[list[float]]]]:
-    """Run a resolver per process; yields what stops them and tells the CPU each took."""
+async def _processes(members: Sequence[Member]) -> AsyncIterator[Cpu]:
+    """Run a resolver per process; yields what tells the CPU that all of them have used."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in members]
     processes = [
@@ -300,14 +320,17 @@ async def _processes(
     for process in processes:
         process.start()
 
-    async def stop() -> list[float]:
+    async def cpu() -> float:
         for ours, _ in pipes:
-            ours.send("stop")
-        return [await asyncio.to_thread(ours.recv) for ours, _ in pipes]
+            ours.send("cpu")
+        return float(sum([await asyncio.to_thread(ours.recv) for ours, _ in pipes]))
 
     try:
-        yield stop
+        yield cpu
     finally:
+        for ours, _ in pipes:
+            ours.send(STOP)
         for process in processes:
+            await asyncio.to_thread(process.join, _STOPS_WITHIN_S)
             process.kill()
             await asyncio.to_thread(process.join)

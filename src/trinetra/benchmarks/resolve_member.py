@@ -22,6 +22,7 @@ from trinetra.wiring import plans
 from trinetra.wiring.simulation import site_of
 
 SITE_ID = SiteId(built_in_shop().site_id)
+STOP = "stop"
 MODEL, DIMENSION = MODELS["face_embed"], 512
 
 
@@ -53,7 +54,7 @@ def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
 
 
 def serve(member: Member, parent: Connection) -> None:
-    """Resolve until the parent says something; then send the seconds of CPU that took."""
+    """Resolve until the parent says ``STOP``; to anything else, tell the seconds of CPU so far."""
     configure_logging(as_json=False, level="ERROR")
     asyncio.run(_serve(member, parent))
 
@@ -71,8 +72,7 @@ async def _serve(member: Member, parent: Connection) -> None:
     async with edge as gallery, kafka as log:
         service = resolver(log, gallery, clock)
         running = asyncio.create_task(service.run(stopping))
-        began_s = time.process_time()
-        await asyncio.to_thread(parent.recv)
+        while await asyncio.to_thread(parent.recv) != STOP:
+            parent.send(time.process_time())
         stopping.set()
         await running
-        parent.send(time.process_time() - began_s)
