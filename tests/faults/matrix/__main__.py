@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -13,9 +12,12 @@ from tests.faults.matrix.rows import LONG, ROWS, SHORT, Extent, Row
 from tests.faults.matrix.run import CLIP_FPS, SPEED, Result, World, run_row
 from tests.faults.matrix.servers import serving
 
+from trinetra.commands.progress import FetchProgress
 from trinetra.localstack.kafka import find_kafka
+from trinetra.models.samples import ensure_clips
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
+from trinetra.wiring.networks import choose_profile, ensure_models
 
 
 def main() -> None:
@@ -41,10 +43,14 @@ def main() -> None:
 
 def run(rows: list[Row], extent: Extent, folder: Path) -> list[Result]:
     """Run rows one after the other on one set of servers, telling of each."""
-    clips, models = (Path(os.environ[f"TRINETRA_{kind}_DIR"]) for kind in ("SAMPLES", "MODELS"))
+    settings = load_settings()
+    with FetchProgress() as progress:
+        ensure_models(choose_profile(settings), settings, progress)
+        clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
     results = []
-    with serving(folder, find_kafka(load_settings().cache_dir)) as servers:
-        world = World(servers, clips, models, folder)
+    with serving(folder, find_kafka(settings.cache_dir)) as servers:
+        paths = {role: clip.path for role, clip in clips.items()}
+        world = World(servers, paths, settings, folder)
         for row in rows:
             result = asyncio.run(run_row(world, row, extent))
             kept = ", ".join(result.figures.faults) or "all promises kept"

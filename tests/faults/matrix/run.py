@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +29,11 @@ from trinetra.models.manifest import load_manifest
 from trinetra.settings import Settings
 from trinetra.site import load_site
 from trinetra.twin.shop import built_in_shop
-from trinetra.values import CameraId
+from trinetra.values import CameraId, Role
 from trinetra.wiring.simulation import site_document
 
-CLIPS = {
-    CameraId("clip-faces"): "face-demographics-walking-and-pause.mp4",
-    CameraId("clip-aisle"): "store-aisle-detection.mp4",
-}
+CAMERAS = {CameraId("clip-faces"): Role.FACE, CameraId("clip-aisle"): Role.TRACKING}
+"""Cameras that see the sample clips of these roles."""
 CLIP_FPS = 3.0
 SPEED = 8.0
 SETTLE_S = 90.0
@@ -58,8 +56,8 @@ class World:
     """What all rows share."""
 
     servers: Servers
-    clips: Path
-    models: Path
+    clips: Mapping[Role, Path]
+    settings: Settings
     folder: Path
 
 
@@ -90,11 +88,11 @@ def _sites(world: World, folder: Path) -> tuple[Path, Path]:
     cameras = [
         {
             "id": camera_id,
-            "role": "face" if "faces" in camera_id else "tracking",
-            "source": {"file": str(world.clips / name), "loop": True},
+            "role": role,
+            "source": {"file": str(world.clips[role]), "loop": True},
             "fps": CLIP_FPS,
         }
-        for camera_id, name in CLIPS.items()
+        for camera_id, role in CAMERAS.items()
     ]
     whole = {**document, "cameras": [*document["cameras"], *cameras]}
     clips = {"site": document["site"], "timezone": "UTC", "cameras": cameras}
@@ -121,7 +119,8 @@ def _environ(world: World, row: Row, namespace: str, folder: Path) -> dict[str, 
     return {
         "TRINETRA_NAMESPACE": namespace,
         "TRINETRA_DATA_DIR": str(folder / "data"),
-        "TRINETRA_MODELS_DIR": str(world.models),
+        "TRINETRA_CACHE_DIR": str(world.settings.cache_dir),
+        "TRINETRA_MODELS_DIR": str(world.settings.models_dir or ""),
         "TRINETRA_FRAME_BUFFER": "redis",
         "TRINETRA_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "TRINETRA_EVENT_LOG": "kafka",
@@ -164,7 +163,7 @@ async def _bench(
         group="inference-workers",
         consumer="matrix",
         site_id=site_id,
-        cameras=list(CLIPS),
+        cameras=list(CAMERAS),
         clock=clock,
         namespace=namespace,
     )
@@ -175,7 +174,7 @@ async def _bench(
         clock=clock,
         namespace=namespace,
     )
-    frames = {camera: frames_of(world.clips / name, camera, 30) for camera, name in CLIPS.items()}
+    frames = {c: frames_of(world.clips[role], c, 30) for c, role in CAMERAS.items()}
     async with (
         opening_buffer as buffer,
         opening_log as log,

@@ -10,7 +10,7 @@ from tests.servers.qdrant_server import QdrantServer
 
 from trinetra.localstack.kafka import KafkaBroker, KafkaProgram
 from trinetra.localstack.network import free_port
-from trinetra.localstack.redis import RedisServer
+from trinetra.localstack.redis import RedisServer, find_redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ def serving(folder: Path, program: KafkaProgram) -> Iterator[Servers]:
     """Start everything, and stop it at the end."""
     proxy_port = free_port()
     with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer(folder / "redis"))
+        redis = stack.enter_context(
+            RedisServer(folder / "redis", binary=find_redis(require_real=True))
+        )
         broker = KafkaBroker(folder / "kafka", program, proxy_port=proxy_port)
         kafka = stack.enter_context(broker)
         if kafka.proxied_port is None:
