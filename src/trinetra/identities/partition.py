@@ -4,9 +4,12 @@ A partition is owned as a whole: its cameras' tracks, and the entries that the g
 are restored together, committed together and forgotten together.
 """
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from trinetra.events.schema import DetectionEvent
 from trinetra.identities.evidence import Shot
 from trinetra.identities.matching import Decision
 from trinetra.identities.ordering import ReorderWindow
@@ -148,6 +151,28 @@ class PartitionState:
         changes |= {_entry_key(name): None for name in self._entries.keys() - self.outbox.keys()}
         self._entries = dict(self.outbox)
         return changes
+
+
+Home = TypeVar("Home")
+
+
+def released(
+    held: Mapping[Home, PartitionState], gives_up: Callable[[CameraState], bool]
+) -> Iterator[tuple[Home, CameraState, DetectionEvent]]:
+    """Yield what need not wait any longer, over all cameras in the order of capture.
+
+    A camera that ``gives_up`` waits no longer for a frame that is missing.
+    """
+    turns = [
+        [
+            (slot.captured_at, home, camera, slot.item.event)
+            for slot in camera.window.release(everything=gives_up(camera))
+        ]
+        for home, state in held.items()
+        for camera in state.cameras.values()
+    ]
+    for _, home, camera, event in heapq.merge(*turns, key=lambda row: row[0]):
+        yield home, camera, event
 
 
 def _says_anything(identity: TrackIdentity) -> bool:

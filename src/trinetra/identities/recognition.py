@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trinetra.errors import GalleryUnavailable
-from trinetra.events.schema import AlertEvent
+from trinetra.events.schema import AlertEvent, DetectionEvent
+from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.alarm import gallery_unavailable, impossible_transition
 from trinetra.identities.evidence import consistent_shots
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
+from trinetra.identities.intake import other_model, without_embeddings
 from trinetra.identities.lifecycle import RetentionPolicy, customer_of, enrol, renew
 from trinetra.identities.matching import Decision, MatchingPolicy
+from trinetra.identities.partition import PartitionState
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import (
-    CameraState,
     FrameOutcome,
     Judgement,
     TrackIdentity,
@@ -26,9 +28,17 @@ from trinetra.identities.resolver import (
     resolve,
     unrecognised,
 )
+from trinetra.identities.snapshot import restore
 from trinetra.identities.topology import SiteGraph
 from trinetra.ports import Clock, Gallery, TopicPartition
-from trinetra.telemetry import GALLERY_S, GALLERY_UP, GATE_VERDICTS, get_logger
+from trinetra.telemetry import (
+    FACES_IGNORED,
+    GALLERY_S,
+    GALLERY_UP,
+    GATE_VERDICTS,
+    STATE_REJECTED,
+    get_logger,
+)
 from trinetra.values import (
     CameraId,
     CustomerId,
@@ -72,6 +82,7 @@ class Recogniser:
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
     _down_until_s: float = 0.0
     _was_down: bool = False
+    _foreign: set[tuple[CameraId, str]] = field(default_factory=set)
 
     @property
     def may_ask(self) -> bool:
@@ -158,12 +169,37 @@ class Recogniser:
             outbox.clear()
         return True
 
-    def note_again(self, camera: CameraState) -> None:
-        """Note the people of a camera's restored tracks as being where they were seen last."""
-        for track in camera.tracker.tracks:
-            identity = camera.identities[track.track_id]
-            seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at)
-            self._note(camera.camera_id, seen)
+    def take_over(
+        self,
+        where: TopicPartition,
+        number: int,
+        values: Mapping[str, bytes],
+        window: tuple[int, float],
+    ) -> PartitionState:
+        """Return what a partition's last owner left, its people noted as where they were seen."""
+        found = restore(values, model=self.model, dimension=self.dimension, window=window)
+        for fault in found.faults:
+            STATE_REJECTED.labels(RESOLVER_STATE.name).inc()
+            log.warning("state dropped", partition=where[1], fault=fault)
+        for camera in found.cameras.values():
+            for track in camera.tracker.tracks:
+                identity = camera.identities[track.track_id]
+                seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at)
+                self._note(camera.camera_id, seen)
+        return PartitionState.restored(number, values, found)
+
+    def with_our_faces(self, event: DetectionEvent) -> DetectionEvent:
+        """Return the event without what another model read in its faces: it compares to nothing."""
+        foreign = other_model(event, self.model)
+        if foreign is None:
+            return event
+        ours, ignored = without_embeddings(event)
+        FACES_IGNORED.labels(event.camera_id, "other_model").inc(ignored)
+        if ignored and (event.camera_id, foreign) not in self._foreign:
+            self._foreign.add((event.camera_id, foreign))
+            names = {"theirs": foreign, "ours": self.model}
+            log.warning("faces of another model ignored", camera=event.camera_id, **names)
+        return ours
 
     async def expire(self, now: Instant) -> None:
         """Let the registry and the gallery forget what their retention says."""

@@ -8,7 +8,6 @@ log, the state and the gallery as they were when the batch began, and does the v
 """
 
 import asyncio
-import heapq
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +20,9 @@ from trinetra.events.schema import AnyEvent, DetectionEvent, IdentityEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, RESOLVER_STATE, Topic
 from trinetra.identities.announcement import farewell, identity_event, tracks_event
 from trinetra.identities.inquiry import Answers, Inquiry
-from trinetra.identities.intake import other_model, read, without_embeddings
+from trinetra.identities.intake import read
 from trinetra.identities.ordering import Slot
-from trinetra.identities.partition import PartitionState
+from trinetra.identities.partition import PartitionState, released
 from trinetra.identities.recognition import Outbox, Recogniser
 from trinetra.identities.resolver import (
     Arrival,
@@ -33,7 +32,6 @@ from trinetra.identities.resolver import (
     advance,
     end_all,
 )
-from trinetra.identities.snapshot import restore
 from trinetra.identities.tracking import TrackerPolicy
 from trinetra.ports import (
     Delivery,
@@ -51,12 +49,11 @@ from trinetra.telemetry import (
     EVENTS_REJECTED,
     FACES_IGNORED,
     IDENTITY_AGE_S,
-    STATE_REJECTED,
     get_logger,
 )
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
 from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
-from trinetra.values import CameraId, Instant, seconds_between
+from trinetra.values import Instant, seconds_between
 
 GROUP = "identity-resolver-group"
 _FRAMES_PER_TURN = 8
@@ -116,7 +113,6 @@ class IdentityResolver:
         self._outputs: dict[TopicPartition, list[Record]] = defaultdict(list)
         self._announced: list[IdentityEvent] = []
         self._expired_at: Instant | None = None
-        self._foreign_models: set[tuple[CameraId, str]] = set()
         self._waits_for: str | None = "joining the group"
 
     def ready(self) -> bool:
@@ -150,8 +146,6 @@ class IdentityResolver:
         finally:
             self._waits_for = "stopped"
             await subscription.close()
-
-    # --- one batch ----------------------------------------------------------------------------
 
     async def _cycle(self, subscription: Subscription, stopping: asyncio.Event) -> None:
         deliveries = await self._patiently(partial(self._poll, subscription), stopping)
@@ -232,23 +226,12 @@ class IdentityResolver:
         """Return the state that the last owner left, its people noted as being where they were."""
         if self._policy.ends_tracks_at_stop:
             return PartitionState(number)
-        recogniser = self._recogniser
         values = await self._log.latest(RESOLVER_STATE, where[1])
-        found = restore(
-            values,
-            model=recogniser.model,
-            dimension=recogniser.dimension,
-            window=self._policy.window,
-        )
-        for fault in found.faults:
-            STATE_REJECTED.labels(RESOLVER_STATE.name).inc()
-            log.warning("state dropped", partition=where[1], fault=fault)
-        for camera in found.cameras.values():
-            recogniser.note_again(camera)
-        log.info("partition taken over", partition=where[1], cameras=len(found.cameras))
-        return PartitionState.restored(number, values, found)
+        state = self._recogniser.take_over(where, number, values, self._policy.window)
+        log.info("partition taken over", partition=where[1], cameras=len(state.cameras))
+        return state
 
-    # --- into the windows ---------------------------------------------------------------------
+    # --- through the windows ------------------------------------------------------------------
 
     def _admit(self, deliveries: Iterable[Delivery]) -> None:
         """Put readable events into their cameras' windows, and the others to the dead letters."""
@@ -273,13 +256,14 @@ class IdentityResolver:
         if admission != "accepted":
             EVENTS_LATE.labels(event.camera_id, admission).inc()
 
-    # --- out of the windows -------------------------------------------------------------------
-
     async def _resolve(self, *, everything: bool) -> None:
         """Resolve what need not wait any longer, over all cameras in the order of capture."""
         inquiry = Inquiry()
         frames: list[_Frame] = []
-        for home, camera, event in self._released(everything=everything):
+        now_s = self._recogniser.clock.monotonic()
+        for home, camera, event in released(
+            self._held, lambda camera: everything or self._is_idle(camera, now_s)
+        ):
             frames.append(_Frame(home, camera, event, self._advance(home, camera, event)))
             inquiry.note(frames[-1].outcome)
             await self._take_turns(len(frames))
@@ -298,23 +282,6 @@ class IdentityResolver:
         if number % _FRAMES_PER_TURN == 0:
             await asyncio.sleep(0)
 
-    def _released(
-        self, *, everything: bool
-    ) -> Iterable[tuple[TopicPartition, CameraState, DetectionEvent]]:
-        now_s = self._recogniser.clock.monotonic()
-        turns = [
-            [
-                (slot.captured_at, where, camera, slot.item.event)
-                for slot in camera.window.release(
-                    everything=everything or self._is_idle(camera, now_s)
-                )
-            ]
-            for where, state in self._held.items()
-            for camera in state.cameras.values()
-        ]
-        for _, where, camera, event in heapq.merge(*turns, key=lambda row: row[0]):
-            yield where, camera, event
-
     def _is_idle(self, camera: CameraState, now_s: float) -> bool:
         """Return whether nothing came from a camera for so long that a gap will not close."""
         return now_s - camera.heard_s > self._policy.reorder_span_s
@@ -326,7 +293,7 @@ class IdentityResolver:
         self._held[home].changed.add(camera.camera_id)
         outcome = advance(
             camera,
-            self._with_our_faces(event),
+            recogniser.with_our_faces(event),
             site_id=recogniser.site_id,
             dimension=recogniser.dimension,
             policy=self._policy.tracker,
@@ -336,19 +303,6 @@ class IdentityResolver:
             FACES_IGNORED.labels(camera.camera_id, "wrong_dimension").inc()
             log.warning("face ignored", event_id=event.event_id, fault=str(fault))
         return outcome
-
-    def _with_our_faces(self, event: DetectionEvent) -> DetectionEvent:
-        """Return the event without what another model read in its faces: it compares to nothing."""
-        foreign = other_model(event, self._recogniser.model)
-        if foreign is None:
-            return event
-        ours, ignored = without_embeddings(event)
-        FACES_IGNORED.labels(event.camera_id, "other_model").inc(ignored)
-        if ignored and (event.camera_id, foreign) not in self._foreign_models:
-            self._foreign_models.add((event.camera_id, foreign))
-            names = {"theirs": foreign, "ours": self._recogniser.model}
-            log.warning("faces of another model ignored", camera=event.camera_id, **names)
-        return ours
 
     def _decide(
         self, frame: _Frame, answers: Answers | None, outboxes: Mapping[TopicPartition, Outbox]
