@@ -119,10 +119,17 @@ def kafka_broker(kafka_program: KafkaProgram, tmp_path: Path) -> Iterator[KafkaB
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a server, so that ``-m "not kafka"`` leaves it out."""
+    """Mark what asks for a server, so that ``-m "not kafka"`` leaves it out.
+
+    What breaks servers on purpose takes minutes: ``make test`` leaves it to ``make faults``.
+    """
     for item in items:
-        for fixture in _MARKERS.keys() & getattr(item, "fixturenames", ()):
+        asked = _MARKERS.keys() & getattr(item, "fixturenames", ())
+        for fixture in asked:
             item.add_marker(_MARKERS[fixture])
+        breaks_servers = asked or "gallery_server" in item.path.name
+        if breaks_servers and "faults" in item.path.parts:
+            item.add_marker("faults")
 
 
 def pytest_terminal_summary(
