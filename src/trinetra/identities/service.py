@@ -54,6 +54,7 @@ from trinetra.telemetry import (
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
 from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
 from trinetra.values import Instant, seconds_between
+from trinetra.waiting import unless
 
 GROUP = "identity-resolver-group"
 _FRAMES_PER_TURN = 8
@@ -186,19 +187,8 @@ class IdentityResolver:
                 return answer
             if stopping.is_set():
                 return None
-            await self._pause(retry_s, stopping)
+            await unless(stopping, self._recogniser.clock.sleep(retry_s))
             retry_s = min(2 * retry_s, self._policy.retry_max_s)
-
-    async def _pause(self, seconds: float, stopping: asyncio.Event) -> None:
-        waits = [
-            asyncio.ensure_future(self._recogniser.clock.sleep(seconds)),
-            asyncio.ensure_future(stopping.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     # --- whose partitions these are -----------------------------------------------------------
 
