@@ -108,7 +108,25 @@ class PatientService:
         return self._opened.dependencies if self._opened else ()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Open the service as soon as its servers answer, then run it."""
+        """Open the service as soon as its servers answer, then run it.
+
+        While it is being opened there is nothing to finish: a stop ends that at once.
+        """
+        serving = asyncio.ensure_future(self._serve(stopping))
+        told = asyncio.ensure_future(stopping.wait())
+        try:
+            await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+            if self._opened is None:
+                serving.cancel()
+            await asyncio.wait({serving})
+        finally:
+            serving.cancel()
+            told.cancel()
+            await asyncio.gather(serving, told, return_exceptions=True)
+        if not serving.cancelled():
+            serving.result()
+
+    async def _serve(self, stopping: asyncio.Event) -> None:
         async with contextlib.AsyncExitStack() as stack:
             self._opened = await self._open(stack, stopping)
             if self._opened is not None:
@@ -264,7 +282,7 @@ async def _checked(dependency: Dependency) -> tuple[str, dict[str, object]]:
             return dependency.name, {"up": True, "detail": await dependency.check()}
     except TimeoutError:
         return dependency.name, {"up": False, "detail": f"no answer within {_CHECK_S:g} s"}
-    except ServerUnavailable as cause:
+    except TrinetraError as cause:
         return dependency.name, {"up": False, "detail": mask_urls(str(cause))}
 
 

@@ -1,8 +1,26 @@
-"""Waiting that a stop cuts short."""
+"""Waiting that a stop cuts short, and waiting for several at once."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what all of them return; the first failure cancels the others and is raised.
+
+    Not a TaskGroup: before Python 3.13, one that fails leaves its task marked as cancelled, and a
+    time-out around it no longer knows its own cancellation from somebody else's.
+    """
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -22,6 +22,7 @@ from trinetra.events.schema import DeadLetter
 from trinetra.events.topics import DEAD_LETTERS, DETECTIONS, IDENTITIES, Topic
 from trinetra.insights.service import InsightEngine
 from trinetra.ports import Record
+from trinetra.rejection import MOST_PAYLOAD_BYTES
 from trinetra.telemetry import EVENTS_REJECTED
 from trinetra.values import SiteId
 
@@ -82,7 +83,8 @@ async def test_the_resolver_sets_poison_aside_and_knows_everybody_else(name: str
     assert await shop.resolve_records([*records[:middle], poison, *records[middle:]]) == healthy
     assert identities(healthy)
     (letter,) = await shop.dead_letters()
-    assert letter.payload == POISON[name]
+    assert letter.payload == POISON[name][:MOST_PAYLOAD_BYTES]
+    assert (str(len(POISON[name])) in letter.reason) == (len(letter.payload) < len(POISON[name]))
     assert letter.reason
     assert rejected(DETECTIONS) == before + 1
 
@@ -112,5 +114,6 @@ async def test_the_insight_engine_sets_poison_aside_and_ends_in_order(name: str)
             await engine.run(stopping)
     reader = await log.subscribe([DEAD_LETTERS], "test")
     (letter,) = letters(await reader.poll(max_records=10, wait_s=0))
-    assert letter.payload == POISON[name]
+    assert letter.payload == POISON[name][:MOST_PAYLOAD_BYTES]
+    assert (str(len(POISON[name])) in letter.reason) == (len(letter.payload) < len(POISON[name]))
     assert rejected(IDENTITIES) == before + 1

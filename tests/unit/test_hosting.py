@@ -232,3 +232,27 @@ async def test_the_health_page_tells_which_server_is_away_and_no_password() -> N
         "frame buffer": {"up": True, "detail": "version 7"},
         "event log": {"up": False, "detail": "kafka://***@127.0.0.1 is away"},
     }
+
+
+async def test_a_service_that_is_being_opened_can_be_stopped() -> None:
+    opening = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def for_ever() -> AsyncIterator[Opened]:
+        opening.set()
+        await asyncio.Event().wait()
+        yield Opened(Stage("worker", []))
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(PatientService("worker", for_ever, SystemClock()).run(stop))
+    await opening.wait()
+    stop.set()
+    await running
+
+
+async def test_a_server_that_refuses_the_health_page_is_shown_as_down() -> None:
+    refusing = Server("event log", ConfigurationError("no rights"))
+    app = health_app([], dependencies=lambda: [refusing])
+    async with serving(app, address="127.0.0.1", port=0) as port, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/health/ready")
+    assert answer.json()["dependencies"]["event log"] == {"up": False, "detail": "no rights"}

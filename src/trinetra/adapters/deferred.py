@@ -36,14 +36,16 @@ class DeferredEventLog:
     ) -> AsyncIterator[Self]:
         """Begin to open the log. What waiting cannot mend cancels the block and is raised."""
         log = cls()
-        done = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(log._keep_open(opening, clock, done))
+                done = asyncio.Event()
+                opener = group.create_task(log._keep_open(opening, clock, done))
                 try:
                     yield log
                 finally:
                     done.set()
+                    if log._opened is None:
+                        opener.cancel()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
@@ -83,8 +85,8 @@ class DeferredEventLog:
                 async with opening() as self._opened:
                     await done.wait()
             except EventLogUnavailable as cause:
-                if done.is_set():
-                    raise  # it was open, and could not be closed in order
+                if self._opened is not None:
+                    raise  # it could not be closed in order
                 self._reason = str(cause)
                 _logger.warning("the event log is not there yet", cause=str(cause))
                 await unless(done, clock.sleep(retry_s))

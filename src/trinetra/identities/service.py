@@ -4,7 +4,8 @@ A batch is resolved in three passes: every camera's frames are stepped through i
 gallery is asked once about all the faces that may matter; then the frames are decided in the order
 of capture. What came of a partition's records, the changes of its state and its offset are one
 commit; only then does the gallery get the new identities. So after a crash the next owner finds the
-log, the state and the gallery as they were when the batch began, and does the very same again.
+log, the state and the gallery as they were when the batch began, and does the same again. What it
+does not find is the registry of those who were seen lately: that it knows from open tracks alone.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ from trinetra.telemetry import (
     mask_urls,
 )
 from trinetra.values import CameraId, CustomerId, SiteId
-from trinetra.waiting import unless
+from trinetra.waiting import together, unless
 
 GROUP = "insight-engine-group"
 _INPUTS = (topics.IDENTITIES, topics.SIGHTINGS)
@@ -214,7 +214,7 @@ class InsightEngine:
         new = [w for w, n in assignment.items() if w not in self._held or self._held[w].number != n]
         for where in new:
             self._forget(where)
-        shares = await asyncio.gather(*(self._restored(where) for where in new))
+        shares = await together(self._restored(where) for where in new)
         for where, share in zip(new, shares, strict=True):
             self._held[where] = _Held(assignment[where], share)
 

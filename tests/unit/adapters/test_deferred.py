@@ -71,3 +71,17 @@ async def test_what_waiting_cannot_mend_ends_the_block() -> None:
     with pytest.raises(ConfigurationError, match="wrong password"):
         async with DeferredEventLog.open(opening, opening.clock):
             await asyncio.Event().wait()
+
+
+async def test_it_can_be_closed_while_the_log_is_being_opened() -> None:
+    entered = asyncio.Event()
+
+    @asynccontextmanager
+    async def silent() -> AsyncIterator[EventLog]:
+        entered.set()
+        await asyncio.Event().wait()
+        raise EventLogUnavailable("never")
+        yield
+
+    async with DeferredEventLog.open(silent, SystemClock()):
+        await entered.wait()
