@@ -43,6 +43,15 @@ class _Owned:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """What is to be committed of a partition, and the assignment under which it was worked on."""
+
+    where: TopicPartition
+    owned: _Owned
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     """Records of one partition, and the number its assignment had when they came."""
 
@@ -125,10 +134,12 @@ class KafkaSubscription:
         self._member.refuse_if_replaced()
         prefix = self._prefix
         parts = {(prefix + p.where[0], p.where[1]): p for p in progress}
-        mine = {w: p for w, p in parts.items() if self._holds(w)}
-        offsets = {w: p.next_offset for w, p in mine.items() if not p.outputs}
-        commits = [self._commit_outputs(w, p) for w, p in mine.items() if p.outputs]
-        done = await together([self._commit_offsets(offsets), *commits])
+        # Looked up once, here: a rebalance may come before what is begun below runs, and by then
+        # `_owned` is empty, or has an assignment that this progress says nothing about.
+        mine = [_Part(w, self._owned[w], p) for w, p in parts.items() if self._holds(w)]
+        quiet = [part for part in mine if not part.progress.outputs]
+        commits = [self._commit_outputs(part) for part in mine if part.progress.outputs]
+        done = await together([self._commit_offsets(quiet), *commits])
         kept = set(itertools.chain.from_iterable(done))
         if lost := {part.where for where, part in parts.items() if where not in kept}:
             topic, partition = min(lost)
@@ -161,7 +172,7 @@ class KafkaSubscription:
         finally:
             self._on_close(self)
 
-    # --- taking over, delivering ------------------------------------------------------------
+    # --- what the group deals out -----------------------------------------------------------
 
     def _deal(self, places: Sequence[TopicPartition]) -> None:
         self._owned = {where: _Owned(self._transactor(where)) for where in places}
@@ -294,40 +305,40 @@ class KafkaSubscription:
         owned = self._owned.get(where)
         return owned is not None and owned.ready and owned.number == self._polled.get(where)
 
-    async def _commit_outputs(self, where: TopicPartition, part: Progress) -> list[TopicPartition]:
+    async def _commit_outputs(self, part: _Part) -> list[TopicPartition]:
         """Commit a partition with its outputs; return it if that came through."""
-        transaction = self._owned[where].transactor.commit(part.outputs, part.next_offset)
-        return await self._settled({where: part.next_offset}, transaction)
+        outputs, next_offset = part.progress.outputs, part.progress.next_offset
+        return await self._settled([part], part.owned.transactor.commit(outputs, next_offset))
 
-    async def _commit_offsets(self, offsets: Mapping[TopicPartition, int]) -> list[TopicPartition]:
+    async def _commit_offsets(self, parts: Sequence[_Part]) -> list[TopicPartition]:
         """Commit partitions that led to nothing, in one request; return them if that came through.
 
         aiokafka commits one after the other, so that eight requests would take eight times as long.
         """
-        if not offsets:
+        if not parts:
             return []
-        places = {KafkaPartition(*where): offset for where, offset in offsets.items()}
-        return await self._settled(offsets, self._consumer.commit(places))
+        places = {KafkaPartition(*part.where): part.progress.next_offset for part in parts}
+        return await self._settled(parts, self._consumer.commit(places))
 
     async def _settled(
-        self, offsets: Mapping[TopicPartition, int], committing: Coroutine[Any, Any, None]
+        self, parts: Sequence[_Part], committing: Coroutine[Any, Any, None]
     ) -> list[TopicPartition]:
         """Return the partitions if they are committed; if not, they are prepared anew."""
-        owned = {where: self._owned[where] for where in offsets}
-        for one in owned.values():
-            one.ready = False  # unless it is known to have come through
-        topic, partition = min(offsets)
+        for part in parts:
+            part.owned.ready = False  # unless it is known to have come through
+        topic, partition = min(part.where for part in parts)
         try:
             async with self._brokers.within(_COMMIT_TIMEOUT_S, f"committing {topic}[{partition}]"):
                 await committing
         except EventLogUnavailable as failure:
             _log.warning("commit failed", topic=topic, partition=partition, why=str(failure))
             return []
-        for where, one in owned.items():
-            one.ready = True
-            while one.undone and one.undone[0] < offsets[where]:
-                one.undone.popleft()
-        return list(owned)
+        for part in parts:
+            part.owned.ready = True
+            undone = part.owned.undone
+            while undone and undone[0] < part.progress.next_offset:
+                undone.popleft()
+        return [part.where for part in parts]
 
 
 def _ms(seconds: float) -> int:

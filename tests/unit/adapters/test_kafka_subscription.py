@@ -1,0 +1,121 @@
+"""What a subscription on Kafka does when a rebalance comes at a bad moment, without a Kafka."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka import errors as kafka
+
+from trinetra.adapters import kafka_subscription
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.kafka import KafkaConnection
+from trinetra.adapters.kafka_brokers import Brokers
+from trinetra.adapters.kafka_member import Membership
+from trinetra.adapters.kafka_subscription import KafkaSubscription, _Owned
+from trinetra.errors import PartitionsLost
+from trinetra.events.topics import Topic
+from trinetra.ports import Progress, Record, TopicPartition
+
+TOPIC = Topic("t", 8)
+ONE, TWO = ("t", 1), ("t", 2)
+
+
+class Consumer:
+    """Commits and fetches nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.committed: list[dict[KafkaPartition, int]] = []
+        self.asked: list[tuple[KafkaPartition, ...]] = []
+
+    async def commit(self, places: dict[KafkaPartition, int]) -> None:
+        self.committed.append(places)
+
+    async def getmany(self, *places: KafkaPartition, **options: int) -> dict[KafkaPartition, Any]:
+        self.asked.append(places)
+        if options["timeout_ms"]:
+            raise kafka.IllegalStateError
+        return {}
+
+
+class Member:
+    """A member that is replaced by nobody, and about to be dealt anew: nothing is prepared."""
+
+    def __init__(self, *_: object) -> None:
+        self.consumer = Consumer()
+        self.assigned = True
+        self.news = asyncio.get_running_loop().create_future()
+
+    def refuse_if_replaced(self) -> None:
+        pass
+
+    async def in_good_order(self) -> bool:
+        return False
+
+    async def listen_for_life(self) -> None:
+        pass
+
+
+class Transactor:
+    """Commits once it is let."""
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.committed: list[int] = []
+        self._meanwhile = meanwhile
+
+    async def commit(self, outputs: Sequence[Record], next_offset: int) -> None:
+        self._meanwhile()
+        self.committed.append(next_offset)
+
+
+@pytest.fixture
+async def subscription(monkeypatch: pytest.MonkeyPatch) -> KafkaSubscription:
+    monkeypatch.setattr(kafka_subscription, "Member", Member)
+    connection = KafkaConnection("127.0.0.1:1")
+    membership = Membership((TOPIC,), "", "g", "one")
+    brokers = Brokers(connection, SystemClock())
+    return KafkaSubscription(brokers, connection, membership, lambda _: None)
+
+
+def own(subscription: KafkaSubscription, where: TopicPartition, transactor: Transactor) -> _Owned:
+    """Make a partition one that was polled under assignment 5."""
+    owned = _Owned(transactor, ready=True, number=5)  # type: ignore[arg-type]
+    owned.undone.extend([0, 1, 2])
+    subscription._owned[where] = owned
+    subscription._polled[where] = 5
+    return owned
+
+
+async def test_a_rebalance_before_a_commit_has_begun_is_no_failure_of_the_service(
+    subscription: KafkaSubscription,
+) -> None:
+    transactor = Transactor()
+    own(subscription, ONE, transactor)
+    own(subscription, TWO, Transactor())
+    outputs = [Record(TOPIC, "key", b"")]
+    # Runs before what commit has scheduled, and after it has looked at what it holds.
+    asyncio.get_running_loop().call_soon(subscription._deal, [])
+    await subscription.commit([Progress(ONE, 2, outputs), Progress(TWO, 3)])
+    assert transactor.committed == [2]
+    assert subscription._consumer.committed == [{KafkaPartition(*TWO): 3}]
+
+
+async def test_a_late_commit_leaves_the_next_assignment_to_be_taken_over(
+    subscription: KafkaSubscription,
+) -> None:
+    old = own(subscription, ONE, Transactor(lambda: subscription._deal([ONE])))
+    await subscription.commit([Progress(ONE, 2, [Record(TOPIC, "key", b"")])])
+    assert list(old.undone) == [2]
+    assert subscription._owned[ONE] is not old
+    assert not subscription._owned[ONE].ready
+
+
+async def test_what_is_not_held_any_more_is_reported_and_not_committed(
+    subscription: KafkaSubscription,
+) -> None:
+    transactor = Transactor()
+    own(subscription, ONE, transactor).number = 6
+    with pytest.raises(PartitionsLost):
+        await subscription.commit([Progress(ONE, 2, [Record(TOPIC, "key", b"")])])
+    assert transactor.committed == []
