@@ -34,11 +34,7 @@ _TOLD_SCHEMAS = {
     engine.PayloadSchemaType.Keyword: qdrant.PayloadSchemaType.Keyword,
     engine.PayloadSchemaType.Integer: qdrant.PayloadSchemaType.Integer,
 }
-_OPTIONS = [
-    ("grpc.so_reuseport", 0),
-    # Pings of idle clients are welcome, as they are to a Qdrant server.
-    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
-]
+_OPTIONS = [("grpc.so_reuseport", 0)]
 
 
 class Refused(Exception):
