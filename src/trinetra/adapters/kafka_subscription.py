@@ -224,15 +224,16 @@ class KafkaSubscription:
             batches = await self._buffered(max_records)
             if batches or wait_s <= 0:
                 return batches
-            self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
+            if self._polled:  # asked for none, aiokafka waits for records of any
+                self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
         waiting: list[asyncio.Future[Any]] = [self._member.news]
         if self._fetching is not None:
             waiting.append(self._fetching)
         await asyncio.wait(waiting, timeout=max(0.0, wait_s), return_when=asyncio.FIRST_COMPLETED)
         if self._fetching is None or not self._fetching.done():
             return []
-        fetched, self._fetching = self._fetching.result(), None
-        batches = [batch for batch in fetched if batch.number == self._number(batch.where)]
+        done, self._fetching = self._fetching, None  # before it raises, so that it does so once
+        batches = [batch for batch in done.result() if self._is_wanted(batch)]
         room = max_records - sum(len(batch.records) for batch in batches)
         return batches + await self._buffered(room)
 
@@ -241,8 +242,13 @@ class KafkaSubscription:
 
         Nothing in here waits, so no rebalance comes in between.
         """
-        ready = list(self._polled) if self._member.assigned else []
+        if not self._member.assigned:
+            return []
+        ready = [where for where, number in self._polled.items() if self._number(where) == number]
         if not ready:
+            # From one who has nothing to ask for, aiokafka wants to hear all the same: it leaves
+            # the group otherwise. What may come is fetched again once its partition is prepared.
+            await self._consumer.getmany(timeout_ms=0)
             return []
         self._turn = (self._turn + 1) % len(ready)
         share = max(1, max_records // len(ready))
@@ -261,7 +267,7 @@ class KafkaSubscription:
         later one has the result. Cancelling instead would leave aiokafka counting an unfinished
         fetch, and never notice that nobody polls any more.
         """
-        share = max(1, max_records // max(1, len(self._polled)))
+        share = max(1, max_records // len(self._polled))
         return await self._take(list(self._polled), share, wait_s)
 
     async def _take(
@@ -273,6 +279,14 @@ class KafkaSubscription:
             max_records=max_records,
         )
         return [_Batch(where, self._number(where), found) for where, found in batches.items()]
+
+    def _is_wanted(self, batch: _Batch) -> bool:
+        """Return whether its partition is still owned, and ready, as it was when it was fetched.
+
+        One whose commit failed has its number until it is prepared anew, and is not polled.
+        """
+        polled = self._polled.get(batch.where)
+        return polled is not None and polled == batch.number == self._number(batch.where)
 
     def _number(self, where: TopicPartition) -> int:
         owned = self._owned.get(where)

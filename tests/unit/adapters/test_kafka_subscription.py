@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
@@ -13,8 +14,8 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka import KafkaConnection
 from trinetra.adapters.kafka_brokers import Brokers
 from trinetra.adapters.kafka_member import Membership
-from trinetra.adapters.kafka_subscription import KafkaSubscription, _Owned
-from trinetra.errors import PartitionsLost
+from trinetra.adapters.kafka_subscription import KafkaSubscription, _Batch, _Owned
+from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.events.topics import Topic
 from trinetra.ports import Progress, Record, TopicPartition
 
@@ -119,3 +120,47 @@ async def test_what_is_not_held_any_more_is_reported_and_not_committed(
     with pytest.raises(PartitionsLost):
         await subscription.commit([Progress(ONE, 2, [Record(TOPIC, "key", b"")])])
     assert transactor.committed == []
+
+
+async def test_records_of_a_partition_that_is_not_prepared_are_held_back(
+    subscription: KafkaSubscription,
+) -> None:
+    own(subscription, ONE, Transactor()).ready = False  # its commit failed, and its number stayed
+    own(subscription, TWO, Transactor())
+    subscription._fetching = asyncio.create_task(fetched(ONE, TWO))
+    deliveries = await subscription.poll(max_records=9, wait_s=1)
+    assert {(d.topic, d.partition) for d in deliveries} == {TWO} == set(subscription.assignment())
+
+
+async def test_with_no_partition_prepared_nothing_is_waited_for_and_aiokafka_hears_of_us(
+    subscription: KafkaSubscription,
+) -> None:
+    own(subscription, ONE, Transactor()).ready = False
+    assert await subscription.poll(max_records=9, wait_s=0.01) == []
+    assert subscription._fetching is None
+    assert set(subscription._consumer.asked) == {()}
+
+
+async def test_a_fetch_that_fails_is_told_once(subscription: KafkaSubscription) -> None:
+    own(subscription, ONE, Transactor())
+    with pytest.raises(EventLogUnavailable):  # as the consumer here does when it is to wait
+        await subscription.poll(max_records=9, wait_s=1)
+    assert subscription._fetching is None
+    assert await subscription.poll(max_records=9, wait_s=0) == []
+
+
+async def fetched(*places: TopicPartition) -> list[_Batch]:
+    record = ConsumerRecord(
+        topic="t",
+        partition=0,
+        offset=7,
+        timestamp=0,
+        timestamp_type=0,
+        key=b"key",
+        value=b"value",
+        checksum=None,
+        serialized_key_size=3,
+        serialized_value_size=5,
+        headers=(),
+    )
+    return [_Batch(where, 5, [record]) for where in places]
