@@ -114,11 +114,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not
 
     async def leave(self) -> None:
         """Leave the group, so that its other members need not wait for the session to end."""
-        if self._identity != _NOBODY and not self._replaced:
-            # A cluster that is away will miss our heartbeats.
-            with contextlib.suppress(EventLogUnavailable):
-                await self._say_goodbye()
-        await stop(self.consumer)
+        try:
+            if self._identity != _NOBODY and not self._replaced:
+                # A cluster that is away will miss our heartbeats.
+                with contextlib.suppress(EventLogUnavailable):
+                    await self._say_goodbye()
+        finally:
+            await stop(self.consumer)
 
     def refuse_if_replaced(self) -> None:
         """Return if nobody else is in the group by our name. Raises ConfigurationError."""
