@@ -120,9 +120,12 @@ class Brokers:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return await attempt()
+                done = await attempt()
             except TryAgain as cause:
                 self._last_fault = str(cause)
+            else:
+                self._last_fault = ""  # over: no reason for what times out later
+                return done
             await self._clock.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 

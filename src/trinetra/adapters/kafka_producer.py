@@ -139,7 +139,8 @@ class Producer:
             )
             for where, code in chain.from_iterable(outcome.items() for outcome in told):
                 if code != _DUPLICATE:  # acknowledged before, and the answer was lost
-                    self._brokers.check(code, f"append to {where[0]}[{where[1]}]")
+                    about = f"append of {len(waiting[where])} bytes to {where[0]}[{where[1]}]"
+                    self._brokers.check(code, about)
                 del waiting[where]
 
         await self._brokers.until_done(attempt)
