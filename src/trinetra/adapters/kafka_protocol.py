@@ -21,7 +21,6 @@ from aiokafka.protocol.types import (
 
 FENCED_INSTANCE_ID = 82
 UNSTABLE_OFFSET_COMMIT = 88
-PRODUCER_FENCED = 90
 
 _TEXT = String("utf-8")
 _COMPACT_TEXT = CompactString("utf-8")
