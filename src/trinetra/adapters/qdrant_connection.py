@@ -14,7 +14,7 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from trinetra.adapters.resilience import CircuitBreaker, RetryBudget
-from trinetra.errors import ConfigurationError, GalleryUnavailable, StorageFull, TrinetraError
+from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.telemetry import GALLERY_UP, get_logger, mask_urls
 
 # ValueError: the client raises it, or pydantic's child of it, for a reply it cannot read.
@@ -165,7 +165,7 @@ class GuardedCalls:
         self._random = np.random.default_rng()
 
     async def make(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
-        """Make a call that may be made twice. Raises GalleryUnavailable or StorageFull."""
+        """Make a call that may be made twice. Raises GalleryUnavailable."""
         if not self._breaker.admits(self._now()):
             raise GalleryUnavailable(f"the gallery is left alone for a moment: {self._absence}")
         self._budget.note_call()
@@ -193,12 +193,14 @@ class GuardedCalls:
         await asyncio.sleep(self._random.uniform(0.5, 1.5) * self._retry_after_s)
         return await send()
 
-    def _failure(self, what: str, cause: Exception) -> TrinetraError:
+    def _failure(self, what: str, cause: Exception) -> GalleryUnavailable:
         detail = _detail(cause)
         if _is_disk_full(cause):
+            # No StorageFull: that ends the service, and the disk is not this machine's.
             self._breaker.succeeded()
-            return StorageFull(
-                f"the disk of the gallery {self._where} is full: {detail}; free some space there"
+            return GalleryUnavailable(
+                f"the disk of the gallery server {self._where} is full at {what}: {detail}; free "
+                "some space there, and what waits is written"
             )
         if _is_transient(cause):
             return self._away(f"failed at {what}: {detail}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trinetra.adapters.qdrant_connection import Denied, GuardedCalls, Refused, ServerPatience
 from trinetra.adapters.resilience import CircuitBreaker, RetryBudget
-from trinetra.errors import ConfigurationError, GalleryUnavailable, StorageFull
+from trinetra.errors import ConfigurationError, GalleryUnavailable
 
 PATIENCE = ServerPatience(retry_after_s=0.0, failures_to_open=2, first_open_s=3600)
 
@@ -163,11 +163,13 @@ async def test_after_failures_in_a_row_nothing_is_sent() -> None:
     assert had == []
 
 
-async def test_a_full_disk_of_the_server_is_told_as_such() -> None:
-    send, _ = failing(vendor_error(grpc.StatusCode.INTERNAL, "WAL: No space left on device"))
-
-    with pytest.raises(StorageFull, match="No space left"):
-        await GuardedCalls("there", PATIENCE).make("it", 10, send)
+async def test_a_full_disk_of_the_server_is_told_as_such_and_opens_no_circuit() -> None:
+    calls = GuardedCalls("there", PATIENCE)
+    for _ in range(5):
+        send, had = failing(vendor_error(grpc.StatusCode.INTERNAL, "WAL: No space left on device"))
+        with pytest.raises(GalleryUnavailable, match=r"disk of .* there is full.*free some space"):
+            await calls.make("it", 10, send)
+        assert len(had) == 1
 
 
 async def test_a_reply_that_cannot_be_read_is_a_refusal() -> None:
