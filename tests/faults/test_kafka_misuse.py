@@ -1,6 +1,7 @@
 """Clusters that are not as they should be: topics, sites, foreign records."""
 
 import json
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
 from trinetra.adapters.kafka_topics import Layout, create_topics, find_faults
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, SITE, Topic
+from trinetra.ports import Record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 CLOCK = SystemClock()
@@ -120,6 +122,19 @@ async def test_records_without_key_or_value_from_elsewhere_are_delivered_as_empt
         while len(got) < 2:
             got += await reader.poll(max_records=10, wait_s=1)
     assert [(d.key, d.value) for d in got] == [("", b"\xff not json"), ("\ufffd", b"")]
+
+
+async def test_a_record_that_the_cluster_finds_too_large_is_told_by_topic_and_size(
+    kafka_servers: str,
+) -> None:
+    namespace = uuid4().hex
+    async with kafka_log(kafka_servers, (SINK,), namespace=namespace) as log:
+        noise = random.Random(7).randbytes(2 << 20)  # noqa: S311 - a fixed one, that LZ4 cannot shrink
+        large = Record(SINK, "key", noise, partition=1)
+        told = rf"append of 2\d{{6}} bytes to {namespace}\.{SINK.name}\[1\]"
+        with pytest.raises(ConfigurationError, match=told):
+            await log.append([large])
+        await log.append([replace(large, value=b"small")])  # the log goes on
 
 
 def test_the_command_line_makes_topics_once_and_checks_them(
