@@ -67,6 +67,10 @@ class BufferUnavailable(ServerUnavailable):
     """The frame buffer does not answer; drop and count frames, or wait and read again."""
 
 
+class CameraTaken(BufferUnavailable):
+    """Another ingestor puts this camera's frames into the buffer; stand by until it stops."""
+
+
 class EventLogUnavailable(ServerUnavailable):
     """The event log does not acknowledge; spool or retry."""
 

@@ -25,8 +25,8 @@ FRAMES_SAMPLED = Counter(
 )
 FRAMES_DROPPED = Counter(
     "trinetra_frames_dropped",
-    "Frames lost, by reason: buffer_full, buffer_unavailable, late, stale, undecodable, too_small, "
-    "too_large, unknown_camera.",
+    "Frames lost, by reason: buffer_full, buffer_unavailable, taken, late, stale, undecodable, "
+    "too_small, too_large, unknown_camera.",
     ["camera", "reason"],
     registry=REGISTRY,
 )

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from trinetra.adapters import redis_scripts as scripts
 from trinetra.adapters.redis_client import RedisClient
+from trinetra.adapters.redis_lease import CameraLeases
 from trinetra.errors import ConfigurationError, FrameRejected
 from trinetra.events.codec import decode_frame, encode_frame
 from trinetra.events.topics import frames_stream
@@ -69,6 +70,9 @@ class RedisFrameBuffer:
         self._join = self._redis.register_script(scripts.JOIN)
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._finish = self._redis.register_script(scripts.FINISH)
+        self._leases = CameraLeases(
+            self._redis, client.answering, clock, prefix=self._prefix, name=consumer
+        )
         self._delivered: deque[BufferedFrame] = deque()
         self._handed_out: set[str] = set()
         self._unsure = True
@@ -107,7 +111,10 @@ class RedisFrameBuffer:
                 max_frames=max_frames,
             )
             await buffer.join()
-            yield buffer
+            try:
+                yield buffer
+            finally:
+                await buffer._leases.release()
 
     async def check(self) -> str:
         """Return which server answers; raises BufferUnavailable when none does."""
@@ -119,7 +126,11 @@ class RedisFrameBuffer:
             await self._join([self._site_key, *self._streams()], [self._site_id, self._group])
 
     async def append(self, frame: Frame) -> int:
-        """Add a frame; return how many old ones were dropped to stay within the bound."""
+        """Add a frame; return how many old ones were dropped to stay within the bound.
+
+        Raises CameraTaken while another ingestor adds frames of this camera.
+        """
+        await self._leases.hold(frame.camera_id)
         payload = encode_frame(frame)
         stream = self._stream(frame.camera_id)
         is_small = len(payload) < _NODE_BYTES

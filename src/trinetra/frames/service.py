@@ -17,6 +17,7 @@ from typing import Any
 
 from trinetra.errors import (
     BufferUnavailable,
+    CameraTaken,
     FrameRejected,
     SourceRefused,
     SourceStalled,
@@ -237,12 +238,15 @@ class StreamIngestor:
         if may_try and await self._append(camera, frame):
             await self._refresh_lag(camera)
         else:
-            camera.dropped("buffer_unavailable", 1)
+            camera.dropped("taken" if camera.stands_by else "buffer_unavailable", 1)
 
     async def _append(self, camera: "_Camera", frame: Frame) -> bool:
         """Return whether the frame is in the buffer."""
         try:
             camera.dropped("buffer_full", await self._buffer.append(frame))
+        except CameraTaken as error:
+            camera.stand_by(error)
+            return False
         except BufferUnavailable as error:
             self._miss_buffer(error)
             return False
@@ -374,6 +378,7 @@ class _Camera:
         self._rejected_before = False
         self._times = Increasing()
         self._seq: int | None = None
+        self.stands_by = False
         # A replay must not depend on the machine: every frame is decoded.
         idles = plan.idle.enabled and plan.pacing is not Pacing.LOCKSTEP
         self._selection = Selection(plan.sampling, plan.motion, replace(plan.idle, enabled=idles))
@@ -459,8 +464,19 @@ class _Camera:
         if self.connection.state is not CameraState.DISABLED:
             self.enter(CameraState.ENDED)
 
+    def stand_by(self, taken: CameraTaken) -> None:
+        """Leave the camera to another ingestor; what comes after that one is numbered anew."""
+        if not self.stands_by:
+            _log.warning("camera taken", camera=self.camera_id, problem=str(taken))
+        self.stands_by = True
+        self._seq = None
+        self.connection.problem = str(taken)
+
     def sampled(self, frame: Frame) -> None:
         """Count a frame that is in the buffer."""
+        if self.stands_by:
+            _log.info("camera taken over", camera=self.camera_id)
+            self.stands_by, self.connection.problem = False, None
         self.connection.sampled(frame.captured_at)
         FRAMES_SAMPLED.labels(self.camera_id).inc()
 

@@ -1,0 +1,89 @@
+"""Two ingestors and one camera: the second stands by."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+import pytest
+from redis.asyncio import Redis
+from tests.contracts.test_frame_buffer import frame
+
+from trinetra.adapters.clock import ManualClock
+from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.errors import CameraTaken
+from trinetra.values import CameraId, SiteId
+
+DOOR, TILL = CameraId("door"), CameraId("till")
+Opening = Callable[..., AbstractAsyncContextManager[RedisFrameBuffer]]
+
+
+@pytest.fixture
+def namespace() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def ingestor(redis_url: str, namespace: str, clock: ManualClock) -> Opening:
+    return partial(
+        RedisFrameBuffer.open,
+        redis_url,
+        group="inference-workers",
+        site_id=SiteId("shop"),
+        cameras=[DOOR, TILL],
+        clock=clock,
+        namespace=namespace,
+    )
+
+
+@pytest.fixture
+async def server(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+async def test_a_second_ingestor_is_told_who_has_the_camera(ingestor: Opening) -> None:
+    async with ingestor(consumer="first") as first, ingestor(consumer="second") as second:
+        await first.append(frame(DOOR, 1))
+        with pytest.raises(CameraTaken, match=r"camera door .* first.*--camera"):
+            await second.append(frame(DOOR, 100))
+        assert [b.frame.seq for b in await first.read(max_frames=9, wait_s=0)] == [1]
+
+
+async def test_two_ingestors_may_share_the_cameras(ingestor: Opening) -> None:
+    async with ingestor(consumer="first") as first, ingestor(consumer="second") as second:
+        await first.append(frame(DOOR, 1))
+        await second.append(frame(TILL, 2))
+        assert {b.frame.seq for b in await first.read(max_frames=9, wait_s=0)} == {1, 2}
+
+
+async def test_a_stand_by_takes_over_at_once_when_the_first_one_stops(ingestor: Opening) -> None:
+    async with ingestor(consumer="second") as second:
+        async with ingestor(consumer="first") as first:
+            await first.append(frame(DOOR, 1))
+        await second.append(frame(DOOR, 2))
+        assert await second.lag(DOOR) == 2
+
+
+async def test_who_was_away_for_too_long_has_lost_the_camera(
+    ingestor: Opening, server: Redis, namespace: str, clock: ManualClock
+) -> None:
+    async with ingestor(consumer="first") as first, ingestor(consumer="second") as second:
+        await first.append(frame(DOOR, 1))
+        await server.delete(f"{namespace}:trinetra:ingestor:{DOOR}")  # it ran out
+        await second.append(frame(DOOR, 2))
+        clock.advance(2)
+        with pytest.raises(CameraTaken, match="second"):
+            await first.append(frame(DOOR, 3))
+
+
+async def test_one_process_started_twice_under_one_name_stands_by_too(ingestor: Opening) -> None:
+    async with ingestor(consumer="host") as first, ingestor(consumer="host") as second:
+        await first.append(frame(DOOR, 1))
+        with pytest.raises(CameraTaken):
+            await second.append(frame(DOOR, 2))
