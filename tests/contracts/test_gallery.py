@@ -22,6 +22,7 @@ from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.adapters.qdrant_collection import collection_name
 from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect
 from trinetra.adapters.qdrant_server import QdrantGallery
+from trinetra.hosting import Dependency
 from trinetra.ports import Gallery, GalleryArchive
 from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, IdentityKind
 
@@ -434,6 +435,19 @@ async def test_an_archive_holds_every_entry_as_it_was_given(gallery: GalleryArch
         assert kept_face == pytest.approx(faces[int(name)], abs=COSINE_TOLERANCE)
         assert kept[name].quality == pytest.approx(was.quality)  # it travels as text
         assert replace(kept[name], embedding=was.embedding, quality=was.quality) == was
+
+
+async def test_the_health_page_shows_what_answers(gallery: GalleryArchive) -> None:
+    if isinstance(gallery, MemoryGallery):
+        pytest.skip("nothing that could be away")
+    assert isinstance(gallery, Dependency)
+    assert gallery.name == "gallery"
+    said = await gallery.check()
+    if isinstance(gallery, EdgeGallery):
+        assert said == f"gallery process {gallery.process_id} answers, 0 entries"
+    else:
+        assert said.startswith("Qdrant ")
+        assert said.endswith(f", collection {gallery.collection}")
 
 
 async def test_an_archive_of_an_empty_gallery_is_empty(gallery: GalleryArchive) -> None:

@@ -16,6 +16,7 @@ from tests.servers.qdrant_server import QdrantServer
 from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect
 from trinetra.adapters.qdrant_server import QdrantGallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
+from trinetra.hosting import Dependency
 from trinetra.telemetry import GALLERY_UP
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
@@ -254,6 +255,50 @@ async def test_a_key_that_the_server_refuses_is_told_at_once_and_not_repeated(
 
     assert SECRET not in str(failure.value)
     assert key is None or key not in str(failure.value)
+
+
+async def test_a_key_that_may_only_read_is_told_by_the_first_write(tmp_path: Path) -> None:
+    with QdrantServer(tmp_path, api_key=SECRET, reading_key="look") as server:
+        async with opened(server.url, api_key=SECRET) as gallery:
+            await gallery.upsert([entry(1)])
+        async with opened(server.url, api_key="look") as gallery:
+            [[match]] = await gallery.search([face(1)], 1)
+            with pytest.raises(ConfigurationError, match=r"an upsert.*TRINETRA_QDRANT_API_KEY"):
+                await gallery.upsert([entry(2)])
+            with pytest.raises(ConfigurationError, match=r"a delete.*TRINETRA_QDRANT_API_KEY"):
+                await gallery.delete(CustomerId("c1"))
+
+    assert match.entry_id == "e1"
+
+
+async def test_the_health_page_sees_an_outage_and_its_questions_open_no_circuit(
+    server: QdrantServer,
+) -> None:
+    async with opened(server.url, first_open_s=1_000, search_s=1) as gallery:
+        assert isinstance(gallery, Dependency)
+        assert gallery.name == "gallery"
+        where = f"Qdrant 1.17.0 at {server.url}, collection {gallery.collection}"
+        assert await gallery.check() == where
+        server.kill()
+        for _ in range(5):
+            with pytest.raises(GalleryUnavailable, match="a health check"):
+                await gallery.check()
+        server.start()
+        while True:
+            with suppress(GalleryUnavailable):
+                assert await gallery.check() == where
+                break
+            await asyncio.sleep(0.02)
+
+        assert await gallery.count() == 0  # at once: nothing was left alone
+
+
+async def test_the_health_page_does_not_wait_long_for_a_hung_server(server: QdrantServer) -> None:
+    async with opened(server.url, search_s=0.2) as gallery:
+        server.signal(signal.SIGSTOP)
+        with pytest.raises(GalleryUnavailable, match="did not answer a health check"):
+            await gallery.check()
+        server.signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("key", [f"{SECRET}\n", f"{SECRET}\N{SNOWMAN}"])

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -35,6 +36,13 @@ _TOLD_SCHEMAS = {
     engine.PayloadSchemaType.Integer: qdrant.PayloadSchemaType.Integer,
 }
 _OPTIONS = [("grpc.so_reuseport", 0)]
+_CHANGES = (
+    qdrant.CreateCollection,
+    qdrant.DeleteCollection,
+    qdrant.UpsertPoints,
+    qdrant.DeletePoints,
+    qdrant.CreateFieldIndexCollection,
+)
 
 
 class Refused(Exception):
@@ -235,14 +243,31 @@ class Answers:
         return _done()
 
 
+@dataclass(frozen=True)
+class Keys:
+    """The API keys a server takes; None takes whoever comes."""
+
+    full: str | None = None
+    reading: str | None = None
+
+    def admit(self, given: str | None, request: Message) -> bool:
+        if (
+            self.full is None
+            or given == self.full
+            or isinstance(request, qdrant.HealthCheckRequest)
+        ):
+            return True
+        return given is not None and given == self.reading and not isinstance(request, _CHANGES)
+
+
 def _handler(
-    answer: Callable[[Any], Message], request: type[Message], api_key: str | None
+    answer: Callable[[Any], Message], request: type[Message], keys: Keys
 ) -> grpc.RpcMethodHandler:
     """Answer a method, asking for the API key, and turning refusals into codes."""
 
     async def handle(request: Message, context: grpc.aio.ServicerContext) -> Message:
         given = dict(context.invocation_metadata()).get("api-key")
-        if api_key not in {None, given} and not isinstance(request, qdrant.HealthCheckRequest):
+        if not keys.admit(given, request):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "Invalid API key or JWT")
         try:
             return answer(request)
@@ -330,12 +355,12 @@ def _done() -> qdrant.PointsOperationResponse:
     return qdrant.PointsOperationResponse(result=result)
 
 
-async def serve(folder: Path, port: int, api_key: str | None, version: str) -> None:
+async def serve(folder: Path, port: int, keys: Keys, version: str) -> None:
     """Serve until SIGTERM or SIGINT."""
     store = Store(folder)
     server = grpc.aio.server(options=_OPTIONS)
     for service, methods in Answers(store, version).of_services.items():
-        handlers = {name: _handler(*method, api_key) for name, method in methods.items()}
+        handlers = {name: _handler(*method, keys) for name, method in methods.items()}
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
@@ -351,10 +376,19 @@ async def serve(folder: Path, port: int, api_key: str | None, version: str) -> N
 class QdrantServer:
     """The server as a process of its own; a context manager that may be killed and restarted."""
 
-    def __init__(self, folder: Path, *, api_key: str | None = None, version: str = VERSION) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        api_key: str | None = None,
+        reading_key: str | None = None,
+        version: str = VERSION,
+    ) -> None:
         self._arguments = ["--folder", str(folder), "--version", version]
         if api_key:
             self._arguments += ["--api-key", api_key]
+        if reading_key:
+            self._arguments += ["--reading-key", reading_key]
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
 
@@ -396,9 +430,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the points are kept")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
     parser.add_argument("--api-key", help="refuse who does not send this key")
+    parser.add_argument("--reading-key", help="let who sends this key read")
     parser.add_argument("--version", default=VERSION, help="which Qdrant it says it is")
     given = parser.parse_args()
-    asyncio.run(serve(given.folder, given.port, given.api_key, given.version))
+    keys = Keys(given.api_key, given.reading_key)
+    asyncio.run(serve(given.folder, given.port, keys, given.version))
 
 
 if __name__ == "__main__":

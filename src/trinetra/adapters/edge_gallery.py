@@ -80,6 +80,8 @@ def collection_folder(root: Path, model_version: str) -> Path:
 class EdgeGallery:
     """A Gallery on disk, in its own process; make one with ``open``."""
 
+    name = "gallery"
+
     def __init__(
         self, folder: Path, dimension: int, tuning: GalleryTuning, timeouts: GalleryTimeouts
     ) -> None:
@@ -124,6 +126,11 @@ class EdgeGallery:
     def process_id(self) -> int | None:
         """The process id of the child, or None while there is none."""
         return self._child.process_id if self._child else None
+
+    async def check(self) -> str:
+        """Return which process answers and what it holds; raises GalleryUnavailable."""
+        number = await self.count()
+        return f"gallery process {self.process_id} answers, {number} entries"
 
     async def wait_ready(self) -> None:
         """Return once the gallery answers."""

@@ -183,6 +183,23 @@ class GuardedCalls:
         GALLERY_UP.set(1)
         return answer
 
+    async def look(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
+        """Make a call once for whoever watches: no circuit opens or closes by it.
+
+        Raises GalleryUnavailable.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await send()
+        except TimeoutError as cause:
+            raise GalleryUnavailable(
+                f"the gallery {self._where} did not answer {what} within {timeout_s:g} s"
+            ) from cause
+        except VENDOR_ERRORS as cause:
+            raise GalleryUnavailable(
+                f"the gallery {self._where} failed at {what}: {_detail(cause)}"
+            ) from cause
+
     async def _with_a_retry(self, send: Callable[[], Awaitable[T]]) -> T:
         try:
             return await send()

@@ -55,6 +55,8 @@ class QdrantGallery:
     is what errors call the server.
     """
 
+    name = "gallery"
+
     def __init__(
         self,
         client: AsyncQdrantBase,
@@ -110,6 +112,13 @@ class QdrantGallery:
             yield gallery
         finally:
             await client.close()
+
+    async def check(self) -> str:
+        """Return which server answers; raises GalleryUnavailable when none does."""
+        # Sooner than a search gives up, so that the health page tells our reason and not its own.
+        timeout_s = 0.8 * self._patience.search_s
+        info = await self._calls.look("a health check", timeout_s, self._client.info)
+        return f"Qdrant {info.version} at {self._where}, collection {self.collection}"
 
     async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
         """Return for each embedding its ``k`` nearest entries, best first."""
@@ -167,9 +176,8 @@ class QdrantGallery:
         )
 
     async def _upsert(self, points: list[models.PointStruct]) -> None:
-        await self._call(
+        await self._write(
             "an upsert",
-            self._patience.write_s,
             lambda: self._client.upsert(self.collection, points, wait=True),
         )
 
@@ -178,9 +186,8 @@ class QdrantGallery:
         number = await self._count(doomed)
         if number:
             selector = models.FilterSelector(filter=doomed)
-            await self._call(
+            await self._write(
                 "a delete",
-                self._patience.write_s,
                 lambda: self._client.delete(self.collection, selector, wait=True),
             )
         return number
@@ -247,9 +254,15 @@ class QdrantGallery:
                 ),
             )
         except Denied as cause:
-            raise ConfigurationError(
-                f"{cause}; set TRINETRA_QDRANT_API_KEY to a key of that server that may write"
-            ) from cause
+            raise _wrong_key(cause) from cause
+
+    async def _write(self, what: str, send: Callable[[], Awaitable[object]]) -> None:
+        """Change something; a key that may only read is found out here."""
+        try:
+            await self._call(what, self._patience.write_s, send)
+        except Denied as cause:
+            # No outage: it would never end, and what is to be written would pile up unseen.
+            raise _wrong_key(cause) from cause
 
     async def _call(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
         await self._prepare()
@@ -258,6 +271,12 @@ class QdrantGallery:
         except Refused:  # because of the key or the collection? the next call finds out
             self._is_prepared.clear()
             raise
+
+
+def _wrong_key(cause: Denied) -> ConfigurationError:
+    return ConfigurationError(
+        f"{cause}; set TRINETRA_QDRANT_API_KEY to a key of that server that may write"
+    )
 
 
 def _point(point: StoredPoint) -> models.PointStruct:
