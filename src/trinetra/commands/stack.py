@@ -14,7 +14,15 @@ from trinetra.localstack.redis import RedisServer
 from trinetra.localstack.stack import LocalStack, Remembered
 from trinetra.settings import load_settings
 
-_Port = Annotated[int, typer.Option(min=1, max=65_535, help="Where it listens on 127.0.0.1.")]
+_Port = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65_535,
+        help="Where it listens on 127.0.0.1.",
+        show_default="where it did before, else the usual",
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Erase = Annotated[bool, typer.Option("--erase", help="Delete what the servers wrote.")]
 
@@ -27,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 @stack.command()
-def up(*, redis_port: _Port = 6379, kafka_port: _Port = 9092) -> None:
+def up(*, redis_port: _Port = None, kafka_port: _Port = None) -> None:
     """Start the servers that do not run yet, and print the settings that lead to them.
 
     Standard output is for a shell: eval "$(trinetra stack up)".

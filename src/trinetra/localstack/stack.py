@@ -17,6 +17,7 @@ from trinetra.localstack.network import HOST, is_free
 from trinetra.localstack.process import LocalServer, ServerFailed
 from trinetra.localstack.redis import RedisServer, find_redis
 
+DEFAULT_PORTS: Mapping[str, int] = {RedisServer.name: 6379, KafkaBroker.name: 9092}
 _STOPS_WITHIN_S = 30.0
 _START_TIME = 19  # in /proc/PID/stat, counted from behind the name: field 22 of proc(5)
 
@@ -100,26 +101,26 @@ class LocalStack:
                 "delete the file"
             ) from cause
 
-    def up(self, *, redis_port: int, kafka_port: int, cache_dir: Path) -> Sequence[Remembered]:
+    def up(
+        self, *, redis_port: int | None = None, kafka_port: int | None = None, cache_dir: Path
+    ) -> Sequence[Remembered]:
         """Start what does not run yet and return all servers.
 
-        Either both run in the end or none was started. Raises ConfigurationError for a port that
-        is taken or differs from that of a running server, ServerMissing and ServerFailed.
+        A port that is not given is the one the server had before, so that whoever knows it finds
+        it there again. Either both run in the end or none was started. Raises ConfigurationError
+        for a port that is taken or differs from that of a running server, ServerMissing and
+        ServerFailed.
         """
-        running = {server.name: server for server in self.remembered() if server.runs}
-        wanted = {RedisServer.name: redis_port, KafkaBroker.name: kafka_port}
+        remembered = {server.name: server for server in self.remembered()}
+        running = {name: server for name, server in remembered.items() if server.runs}
+        asked = {RedisServer.name: redis_port, KafkaBroker.name: kafka_port}
+        wanted = {name: port or _usual_port(name, remembered) for name, port in asked.items()}
         _check_ports(wanted, running)
+        if running.keys() >= wanted.keys():
+            return list(running.values())
         binary, program = find_redis(), find_kafka(cache_dir)
         servers = [s for s in self._servers(wanted, binary, program) if s.name not in running]
-        started = _start_all(servers)
-        everything = [*running.values(), *started]
-        try:
-            self._remember(everything)
-        except OSError as cause:
-            for server in started:
-                server.stop()
-            raise ConfigurationError(f"cannot write {self._state}: {cause}") from cause
-        return everything
+        return self._start(servers, list(running.values()))
 
     def down(self, *, erase: bool = False) -> Sequence[Remembered]:
         """Stop every server that runs and return these; ``erase`` what they had written."""
@@ -130,6 +131,19 @@ class LocalStack:
         if erase and self._folder.exists():
             shutil.rmtree(self._folder)
         return stopped
+
+    def _start(
+        self, servers: Sequence[LocalServer], running: Sequence[Remembered]
+    ) -> Sequence[Remembered]:
+        started = _start_all(servers)
+        everything = [*running, *started]
+        try:
+            self._remember(everything)
+        except OSError as cause:
+            for server in started:
+                server.stop()
+            raise ConfigurationError(f"cannot write {self._state}: {cause}") from cause
+        return everything
 
     def _servers(
         self, ports: Mapping[str, int], redis: Path, kafka: KafkaProgram
@@ -146,6 +160,11 @@ class LocalStack:
         new = self._state.with_suffix(".new")
         new.write_bytes(msgspec.json.format(msgspec.json.encode(servers)) + b"\n")
         new.replace(self._state)
+
+
+def _usual_port(name: str, remembered: Mapping[str, Remembered]) -> int:
+    server = remembered.get(name)
+    return server.port if server else DEFAULT_PORTS[name]
 
 
 def _check_ports(wanted: Mapping[str, int], running: Mapping[str, Remembered]) -> None:

@@ -76,9 +76,13 @@ def test_servers_outlive_the_command_that_started_them_until_they_are_stopped(
     running = shell.status()
     assert [row["runs"] for row in running.values()] == [True, True]
 
+    unasked = shell.types("up")
+    assert (unasked.returncode, unasked.stdout) == (0, first.stdout)
+    assert shell.status() == running
+
     os.kill(int(str(running["Redis"]["pid"])), signal.SIGKILL)
-    again = shell.up()
-    assert again.stdout == first.stdout
+    again = shell.types("up")
+    assert (again.returncode, again.stdout) == (0, first.stdout)
     assert shell.status()["Redis"]["pid"] != running["Redis"]["pid"]
     assert shell.status()["Kafka"] == running["Kafka"]
 
@@ -114,6 +118,18 @@ def test_another_port_for_a_running_server_is_refused(stack: LocalStack, tmp_pat
     remember(tmp_path, Remembered("Redis", os.getpid(), started, 7001, ""))
     with pytest.raises(ConfigurationError, match=r"Redis runs already, on .*:7001 and not on 7002"):
         stack.up(redis_port=7002, kafka_port=free_port(), cache_dir=tmp_path)
+
+
+def test_servers_that_run_are_found_whatever_their_ports_and_wherever_their_programs(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    servers = [
+        Remembered(name, os.getpid(), started, port, "")
+        for name, port in (("Redis", 7001), ("Kafka", 7002))
+    ]
+    remember(tmp_path, *servers)
+    assert stack.up(cache_dir=tmp_path / "empty") == servers
 
 
 def test_a_process_that_only_has_the_same_id_is_neither_shown_nor_stopped(
