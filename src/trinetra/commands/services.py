@@ -27,6 +27,7 @@ from trinetra.settings import Settings, load_settings
 from trinetra.site import Site, load_site
 from trinetra.telemetry import configure_logging
 from trinetra.wiring import services
+from trinetra.wiring.connections import need_shared
 from trinetra.wiring.networks import choose_profile
 
 _Cameras = Annotated[
@@ -46,7 +47,7 @@ def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
     """Read the cameras into the frame buffer (one process of a cluster)."""
     # Of cameras that another process reads, the passwords need not be known here.
     loaded = only(load_site(site), camera) if camera else load_site(site, os.environ)
-    settings = load_settings()
+    settings = _settings_of("ingest", "frame_buffer")
     begun = datetime.now(UTC)
     _serve(
         "stream-ingestor",
@@ -58,7 +59,7 @@ def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
 
 def infer(site: _SiteFile) -> None:
     """Turn buffered frames into detections (one process of a cluster)."""
-    loaded, settings = load_site(site), load_settings()
+    loaded, settings = load_site(site), _settings_of("infer", "frame_buffer", "event_log")
     networks = prepare_networks(settings)
     _serve(
         "inference-worker",
@@ -70,8 +71,13 @@ def infer(site: _SiteFile) -> None:
 
 def resolve(site: _SiteFile) -> None:
     """Turn detections into identities (one process of a cluster)."""
-    loaded, settings = load_site(site), load_settings()
+    loaded, settings = load_site(site), _settings_of("resolve", "event_log", "gallery")
     model = choose_profile(settings).face_embedder
+    if settings.gallery == "edge":
+        note(
+            f"the gallery in {settings.data_dir / 'gallery'} is this process's own: run one "
+            "resolver, or set TRINETRA_GALLERY=qdrant"
+        )
     _serve(
         "identity-resolver",
         lambda: services.resolve(loaded, settings, model),
@@ -82,7 +88,7 @@ def resolve(site: _SiteFile) -> None:
 
 def insight(site: _SiteFile) -> None:
     """Turn identities into insights (one process of a cluster)."""
-    loaded, settings = load_site(site), load_settings()
+    loaded, settings = load_site(site), _settings_of("insight", "event_log")
     _serve(
         "insight-engine",
         lambda: services.insight(loaded, settings),
@@ -100,6 +106,24 @@ def only(site: Site, camera_ids: Sequence[str]) -> Site:
         )
     cameras = tuple(camera for name, camera in known.items() if name in camera_ids)
     return site.model_copy(update={"cameras": cameras})
+
+
+def named_by_port(settings: Settings, port: int) -> Settings:
+    """Return the settings with a name for this process that no other on this host has.
+
+    A name that was given stays. Otherwise the port makes the difference, which is another for each
+    process on a host anyway; any free one (0) would be another after every restart, too.
+    """
+    if "instance" in settings.model_fields_set or not port:
+        return settings
+    return settings.model_copy(update={"instance": f"{settings.instance}-{port}"})
+
+
+def _settings_of(command: str, *shared: str) -> Settings:
+    """Return the settings of one service, refused before anything says that it runs."""
+    settings = load_settings()
+    need_shared(settings, command, *shared)
+    return named_by_port(settings, getattr(settings, f"{command}_port"))
 
 
 def _serve(
