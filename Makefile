@@ -67,6 +67,7 @@ local-stack-down: $(READY) ## stop them
 docs: $(READY) ## write the generated documents anew
 	$(BIN)/trinetra schema > docs/site.schema.json
 	$(BIN)/trinetra events schema > docs/events.schema.json
+	$(BIN)/trinetra settings > docs/settings.md
 	$(BIN)/python deploy/grafana/dashboards.py > deploy/grafana/dashboards/trinetra.json
 
 lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade takes the newest; then deploy/lock)

@@ -19,7 +19,7 @@ from trinetra.errors import ConfigurationError
 PREFIX = "TRINETRA_"
 TEST_PREFIX = "TRINETRA_TEST_"
 
-Port = Annotated[int, Field(ge=0, le=65535, description="0 takes any free port.")]
+Port = Annotated[int, Field(ge=0, le=65535)]
 Profile = Literal["default", "reference"]
 Backend = Literal["auto", "onnxruntime", "openvino"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -46,19 +46,39 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
         allow_inf_nan=False,
     )
-    data_dir: Path = Field(default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"))
-    cache_dir: Path = Field(default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"))
-    models_dir: Path | None = None
-    samples_dir: Path | None = None
+    data_dir: Path = Field(
+        default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"),
+        description="What has to last: insights, gallery, spool, local servers.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"),
+        description="What can be fetched again: networks, clips, Kafka.",
+    )
+    models_dir: Path | None = Field(
+        default=None, description="Networks you bring yourself, looked for before any is fetched."
+    )
+    samples_dir: Path | None = Field(
+        default=None, description="Clips you bring yourself, looked for before any is fetched."
+    )
 
-    profile: Profile = "default"
-    backend: Backend = "auto"
+    profile: Profile = Field(
+        default="default", description="Which networks run; `trinetra models list` shows them."
+    )
+    backend: Backend = Field(
+        default="auto", description="What runs the networks; auto takes OpenVINO."
+    )
     inference_lanes: int = Field(
         default=0, ge=0, le=64, description="Batches inferred at once; 0 leaves it to us."
     )
-    threads: int = Field(default=0, ge=0, le=256, description="Per network; 0 leaves it to us.")
-    batch_max_frames: int = Field(default=4, ge=1, le=64)
-    batch_window_ms: float = Field(default=20.0, ge=0, le=1000)
+    threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of each network; 0 leaves it to us."
+    )
+    batch_max_frames: int = Field(
+        default=4, ge=1, le=64, description="Frames inferred together at most."
+    )
+    batch_window_ms: float = Field(
+        default=20.0, ge=0, le=1000, description="How long a batch waits for more frames."
+    )
 
     namespace: Name = Field(
         default="", description="Keeps the names of one shop apart from another's on one cluster."
@@ -71,43 +91,75 @@ class Settings(BaseSettings):
         description="Tells processes of one service apart; the same after every restart.",
     )
 
-    frame_buffer: Literal["memory", "redis"] = "memory"
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    frame_buffer: Literal["memory", "redis"] = Field(
+        default="memory", description="Where frames wait; more than one process needs redis."
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Where Redis is; rediss:// for TLS, redis://USER:PASSWORD@HOST for a login.",
+    )
     frame_max_age_s: float = Field(
         default=10.0, gt=0, description="Older frames of live cameras are skipped, and counted."
     )
 
-    event_log: Literal["memory", "kafka"] = "memory"
-    kafka_servers: str = "127.0.0.1:9092"
-    kafka_security: KafkaSecurity = "plaintext"
-    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
-    kafka_user: str | None = None
-    kafka_password: SecretStr | None = None
-    kafka_ca_file: Path | None = None
-    kafka_cert_file: Path | None = None
-    kafka_key_file: Path | None = None
+    event_log: Literal["memory", "kafka"] = Field(
+        default="memory", description="Where events go; more than one process needs kafka."
+    )
+    kafka_servers: str = Field(
+        default="127.0.0.1:9092", description="HOST:PORT of brokers to begin with, by commas."
+    )
+    kafka_security: KafkaSecurity = Field(
+        default="plaintext", description="Encrypted (ssl), with a login (sasl), or both."
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field(
+        default="SCRAM-SHA-512", description="How one logs in to Kafka."
+    )
+    kafka_user: str | None = Field(default=None, description="Needed where security has sasl.")
+    kafka_password: SecretStr | None = Field(
+        default=None, description="Needed where security has sasl."
+    )
+    kafka_ca_file: Path | None = Field(
+        default=None, description="Whom to trust, in PEM; the system's authorities if not given."
+    )
+    kafka_cert_file: Path | None = Field(
+        default=None, description="A certificate of our own, in PEM, where Kafka asks for one."
+    )
+    kafka_key_file: Path | None = Field(default=None, description="The key of that certificate.")
     spool_max_mb: int = Field(
-        default=1024, ge=1, description="Events on disk while the event log is down."
+        default=1024, ge=1, description="Room on disk for events while the event log is down."
     )
 
-    gallery: Literal["edge", "memory", "qdrant"] = "edge"
-    qdrant_url: str = "http://127.0.0.1:6334"
-    qdrant_api_key: SecretStr | None = None
+    gallery: Literal["edge", "memory", "qdrant"] = Field(
+        default="edge",
+        description="Where known faces are; edge: the data folder, for one resolver alone.",
+    )
+    qdrant_url: str = Field(
+        default="http://127.0.0.1:6334", description="Qdrant's gRPC address; https:// for TLS."
+    )
+    qdrant_api_key: SecretStr | None = Field(
+        default=None, description="Needed where Qdrant asks for one; it must allow writing."
+    )
 
     store_url: SecretStr | None = Field(
         default=None, description="Where insights are kept; SQLite in the data folder if not given."
     )
 
-    host: str = "127.0.0.1"
-    embedded_port: Port = 8000
-    ingest_port: Port = 8001
-    infer_port: Port = 8002
-    resolve_port: Port = 8003
-    insight_port: Port = 8004
-    drain_deadline_s: float = Field(default=30.0, gt=0, le=600)
+    host: str = Field(
+        default="127.0.0.1", description="Where health and metrics are served; 0.0.0.0: everywhere."
+    )
+    embedded_port: Port = Field(
+        default=8000, description="Of `trinetra run`; here and below, 0 takes any free port."
+    )
+    ingest_port: Port = Field(default=8001, description="Of `trinetra ingest`.")
+    infer_port: Port = Field(default=8002, description="Of `trinetra infer`.")
+    resolve_port: Port = Field(default=8003, description="Of `trinetra resolve`.")
+    insight_port: Port = Field(default=8004, description="Of `trinetra insight`.")
+    drain_deadline_s: float = Field(
+        default=30.0, gt=0, le=600, description="How long a stopped service may finish its work."
+    )
 
-    log_json: bool = False
-    log_level: LogLevel = "INFO"
+    log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
+    log_level: LogLevel = Field(default="INFO", description="The least that is logged.")
     debug: bool = Field(default=False, description="Show tracebacks of planned failures.")
 
     @field_validator("log_level", mode="before")

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from trinetra.commands.settings import settings_page
 from trinetra.errors import ConfigurationError
-from trinetra.settings import load_settings
+from trinetra.settings import Settings, load_settings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +157,21 @@ def test_any_free_port_may_be_asked_for_more_than_once(monkeypatch: pytest.Monke
 def test_log_levels_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRINETRA_LOG_LEVEL", "debug")
     assert load_settings().log_level == "DEBUG"
+
+
+def test_the_published_page_of_the_settings_is_current() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == settings_page(), "run `make docs`"
+
+
+def test_the_page_of_the_settings_is_the_same_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = settings_page()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(platform, "node", lambda: "elsewhere")
+    monkeypatch.setenv("TRINETRA_KAFKA_PASSWORD", "hunter2")
+    assert settings_page() == before
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [n for n, field in Settings.model_fields.items() if not field.description] == []

@@ -1,0 +1,64 @@
+"""``trinetra settings``: every ``TRINETRA_*`` variable, its default, and what it is for."""
+
+from collections.abc import Iterator
+from typing import Literal, get_args, get_origin
+
+import typer
+
+from trinetra.commands.console import print_text
+from trinetra.settings import PREFIX, Settings
+
+_HEADING = """\
+# Settings
+
+How and where TRINETRA runs, as environment variables. An empty variable counts as not set, an
+unknown one is refused. Written by `make docs`; `trinetra settings` prints the same.
+
+| variable | default | what it is for |
+|---|---|---|
+"""
+
+# Of defaults that another machine has otherwise.
+_TOLD = {
+    "data_dir": "`~/.local/share/trinetra`",
+    "cache_dir": "`~/.cache/trinetra`",
+    "instance": "the host's name and the service's port",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the application."""
+    app.command("settings")(settings)
+
+
+def settings() -> None:
+    """Print every setting with its default and what it is for, as Markdown."""
+    print_text(settings_page())
+
+
+def settings_page() -> str:
+    """Return the text kept in ``docs/settings.md``: the same on every machine."""
+    return _HEADING + "".join(f"| {' | '.join(row)} |\n" for row in _rows())
+
+
+def _rows() -> Iterator[tuple[str, str, str]]:
+    for name, field in Settings.model_fields.items():
+        default = _told(field.default) if field.default_factory is None else _TOLD[name]
+        purpose = " ".join(filter(None, (field.description, _choices(field.annotation))))
+        yield f"`{PREFIX}{name.upper()}`", default, purpose
+
+
+def _told(default: object) -> str:
+    if hasattr(default, "get_secret_value"):  # what everybody can read here is no secret
+        default = default.get_secret_value()
+    if isinstance(default, bool):
+        default = str(default).lower()
+    if isinstance(default, float):
+        default = f"{default:g}"
+    return "none" if default in {None, ""} else f"`{default}`"
+
+
+def _choices(annotation: object) -> str:
+    if get_origin(annotation) is not Literal:
+        return ""
+    return f"One of {', '.join(f'`{choice}`' for choice in get_args(annotation))}."
