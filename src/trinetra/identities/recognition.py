@@ -53,6 +53,7 @@ from trinetra.values import (
 Outbox = dict[str, GalleryEntry]
 """Entries by ``entry_id`` that the gallery does not have yet, or not in this form."""
 _PERSON = "person"
+_UNAVAILABLE = Decision("unknown", ("gallery_unavailable",))
 _SPARE_MATCHES = 6
 """Asked for beyond the best, since the outboxes may hold some of them in a newer form."""
 log = get_logger("identity-resolver")
@@ -60,12 +61,17 @@ log = get_logger("identity-resolver")
 
 @dataclass(frozen=True, slots=True)
 class RecognitionPolicy:
-    """How the gallery is asked, and how long to leave it alone after it failed."""
+    """How the gallery is asked, and how long to leave it alone after it failed.
+
+    While ``most_waiting`` entries of a partition wait for the gallery, nobody new is enrolled
+    there: a gallery that takes nothing for days must not fill memory and the log.
+    """
 
     matching: MatchingPolicy = field(default_factory=MatchingPolicy)
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     top_k: int = 10
     gallery_retry_s: float = 2.0
+    most_waiting: int = 10_000
 
 
 @dataclass(slots=True)
@@ -82,6 +88,8 @@ class Recogniser:
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
     _down_until_s: float = 0.0
     _was_down: bool = False
+    _refuses_entries: bool = False
+    _told_full: bool = False
     _foreign: set[tuple[CameraId, str]] = field(default_factory=set)
 
     @property
@@ -132,6 +140,8 @@ class Recogniser:
                 alerts += self._gate_alert(camera_id, seen.identity, judgement, captured_at)
                 if self._accept(seen, judgement, outboxes[home]):
                     changed.append(seen.identity)
+                if seen.identity.decision == _UNAVAILABLE:  # new, and no room to enrol
+                    alerts += self._gallery_alert(camera_id, captured_at)
         self._note_presence(camera_id, outcome)
         return changed, alerts
 
@@ -156,6 +166,7 @@ class Recogniser:
         """
         entries = {name: entry for outbox in outboxes for name, entry in outbox.items()}
         if not entries:
+            self._refuses_entries = self._told_full = False
             return True
         if not self.may_ask:
             return False
@@ -163,8 +174,10 @@ class Recogniser:
             with GALLERY_S.labels("upsert").time():
                 await self.gallery.upsert(list(entries.values()))
         except GalleryUnavailable as cause:
+            self._refuses_entries = True
             self._mark_down(cause)
             return False
+        self._refuses_entries = self._told_full = False
         for outbox in outboxes:
             outbox.clear()
         return True
@@ -238,7 +251,10 @@ class Recogniser:
     def _accept(self, seen: Visible, judgement: Judgement, outbox: Outbox) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
         identity, decision = seen.identity, judgement.decision
-        if decision.status == "new":
+        if decision.status == "new" and not self._has_room(outbox):
+            # Not as missed, which is asked again at the next face: this batch has no such question.
+            decision = _UNAVAILABLE
+        elif decision.status == "new":
             decision = replace(decision, customer_id=self._enrol(seen, outbox))
         news = decision != identity.decision
         identity.decision, identity.explained = decision, judgement.explained
@@ -258,15 +274,24 @@ class Recogniser:
             return
         if len(shots) >= self.policy.matching.enrol_after_faces:
             entry = renew(decision.customer_id, decision.kind, shots, self.policy.retention)
-            outbox[entry.entry_id] = entry
+            if entry.entry_id in outbox or self._has_room(outbox):
+                outbox[entry.entry_id] = entry
+
+    def _has_room(self, outbox: Outbox) -> bool:
+        """Return whether more may wait for the gallery; says once that it may not."""
+        if len(outbox) < self.policy.most_waiting:
+            return True
+        if not self._told_full:
+            self._told_full = True
+            log.error("nobody is enrolled until the gallery takes entries", waiting=len(outbox))
+        return False
 
     def _fall_back(self, seen: Visible) -> bool:
         """Let a track go out as unknown; it is asked again as soon as the gallery is back."""
         identity = seen.identity
         identity.gallery_missed = True
-        decision = Decision("unknown", ("gallery_unavailable",))
-        news = decision != identity.decision
-        identity.decision = decision
+        news = identity.decision != _UNAVAILABLE
+        identity.decision = _UNAVAILABLE
         identity.explained = explain(seen.evidence, self.model, self.policy.matching)
         return news
 
@@ -308,7 +333,8 @@ class Recogniser:
 
     def _mark_up(self) -> None:
         GALLERY_UP.set(1)
-        self._was_down = False
+        # One that finds but takes nothing is not back: every search would end an outage otherwise.
+        self._was_down = self._was_down and self._refuses_entries
 
 
 def _compare(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:
