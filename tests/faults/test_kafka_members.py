@@ -23,6 +23,7 @@ from tests.faults.kafka_copier import (
 from tests.servers.kafka_logs import kafka_log
 
 from trinetra.errors import ConfigurationError, PartitionsLost
+from trinetra.events.topics import Topic
 from trinetra.ports import Subscription
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
@@ -123,6 +124,23 @@ async def test_of_two_processes_with_one_name_the_first_is_told_and_the_second_w
             with pytest.raises(ConfigurationError, match="TRINETRA_INSTANCE"):
                 await poll_for_ever(mine)
             assert await other.does("commit") == "committed"
+
+
+async def test_a_member_that_has_nothing_to_read_stays_in_the_group_and_takes_over(
+    kafka_servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trinetra.adapters.kafka_member._UNPOLLED_S", 2.0)
+    single = Topic("test.single", 1)
+    async with kafka_log(kafka_servers, (single,), namespace=uuid4().hex) as log:
+        pair = [await log.subscribe([single], "g") for _ in range(2)]
+        for _ in range(25):  # longer than aiokafka waits for one that is silent
+            await asyncio.gather(*(one.poll(max_records=1, wait_s=0.2) for one in pair))
+        owner, heir = sorted(pair, key=lambda one: -len(one.assignment()))
+        assert [len(owner.assignment()), len(heir.assignment())] == [1, 0]
+        await owner.close()
+        async with asyncio.timeout(8):
+            while not heir.assignment():
+                await heir.poll(max_records=1, wait_s=0.2)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -220,18 +220,16 @@ class KafkaSubscription:
 
     async def _arrived(self, max_records: int, wait_s: float) -> list[_Batch]:
         """Return records that are here, or come while waiting; [] also after a rebalance."""
-        if self._fetching is None and self._member.assigned:
+        if self._fetching is None:
             batches = await self._buffered(max_records)
             if batches or wait_s <= 0:
                 return batches
-            if self._polled:  # asked for none, aiokafka waits for records of any
-                self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
-        waiting: list[asyncio.Future[Any]] = [self._member.news]
-        if self._fetching is not None:
-            waiting.append(self._fetching)
+            self._fetching = asyncio.create_task(self._fetch(max_records, wait_s))
+        waiting: list[asyncio.Future[Any]] = [self._member.news, self._fetching]
         await asyncio.wait(waiting, timeout=max(0.0, wait_s), return_when=asyncio.FIRST_COMPLETED)
-        if self._fetching is None or not self._fetching.done():
+        if not self._fetching.done():
             return []
+        self._member.refuse_if_replaced()  # of that, aiokafka only tells that it was cancelled
         done, self._fetching = self._fetching, None  # before it raises, so that it does so once
         batches = [batch for batch in done.result() if self._is_wanted(batch)]
         room = max_records - sum(len(batch.records) for batch in batches)
@@ -246,9 +244,6 @@ class KafkaSubscription:
             return []
         ready = [where for where, number in self._polled.items() if self._number(where) == number]
         if not ready:
-            # From one who has nothing to ask for, aiokafka wants to hear all the same: it leaves
-            # the group otherwise. What may come is fetched again once its partition is prepared.
-            await self._consumer.getmany(timeout_ms=0)
             return []
         self._turn = (self._turn + 1) % len(ready)
         share = max(1, max_records // len(ready))
@@ -261,13 +256,17 @@ class KafkaSubscription:
         return batches
 
     async def _fetch(self, max_records: int, wait_s: float) -> list[_Batch]:
-        """Wait for the first records of the partitions that are ready now.
+        """Wait for the first records of the partitions that are ready now; if none is, of any.
+
+        For aiokafka wants to hear from us even then: it leaves the group, and does not join again,
+        when nobody fetches for `_UNPOLLED_S`. What comes of partitions that are not ready is not
+        wanted, and fetched again once they are.
 
         During a rebalance aiokafka waits on however long it takes: then poll does without, and a
         later one has the result. Cancelling instead would leave aiokafka counting an unfinished
         fetch, and never notice that nobody polls any more.
         """
-        share = max(1, max_records // len(self._polled))
+        share = max(1, max_records // max(1, len(self._polled)))
         return await self._take(list(self._polled), share, wait_s)
 
     async def _take(

@@ -132,13 +132,15 @@ async def test_records_of_a_partition_that_is_not_prepared_are_held_back(
     assert {(d.topic, d.partition) for d in deliveries} == {TWO} == set(subscription.assignment())
 
 
-async def test_with_no_partition_prepared_nothing_is_waited_for_and_aiokafka_hears_of_us(
-    subscription: KafkaSubscription,
+@pytest.mark.parametrize("assigned", [True, False])
+async def test_aiokafka_hears_of_us_even_with_no_partition_prepared(
+    subscription: KafkaSubscription, *, assigned: bool
 ) -> None:
     own(subscription, ONE, Transactor()).ready = False
-    assert await subscription.poll(max_records=9, wait_s=0.01) == []
-    assert subscription._fetching is None
-    assert set(subscription._consumer.asked) == {()}
+    subscription._member.assigned = assigned
+    with pytest.raises(EventLogUnavailable):
+        await subscription.poll(max_records=9, wait_s=1)
+    assert subscription._consumer.asked == [()]
 
 
 async def test_a_fetch_that_fails_is_told_once(subscription: KafkaSubscription) -> None:
