@@ -11,8 +11,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -259,22 +257,6 @@ class Brokers:
             self._client.force_metadata_update()
             raise TryAgain("no broker is known")
         return node
-
-
-async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return what all of them return; the first failure cancels the others and is raised.
-
-    Not a TaskGroup: before Python 3.13, one that fails leaves its task marked as cancelled, and a
-    time-out around it no longer knows its own cancellation from somebody else's.
-    """
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
 
 async def stop(consumer: AIOKafkaConsumer) -> None:

@@ -23,8 +23,9 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from trinetra.adapters.kafka_brokers import GROUP, TRANSACTION, Brokers, by_topic, together
+from trinetra.adapters.kafka_brokers import GROUP, TRANSACTION, Brokers, by_topic
 from trinetra.ports import Record, TopicPartition
+from trinetra.waiting import together
 
 _BATCH_BYTES = 512 * 1024  # before compression: half of what a broker takes by default
 _ACKS_ALL = -1

@@ -16,13 +16,14 @@ from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
-from trinetra.adapters.kafka_brokers import EARLIEST, LATEST, Brokers, together, translated
+from trinetra.adapters.kafka_brokers import EARLIEST, LATEST, Brokers, translated
 from trinetra.adapters.kafka_connection import KafkaConnection
 from trinetra.adapters.kafka_member import Member, Membership
 from trinetra.adapters.kafka_producer import Transactor
 from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.ports import Delivery, Progress, TopicPartition
 from trinetra.telemetry import get_logger
+from trinetra.waiting import together
 
 _PREPARE_TIMEOUT_S = 15.0
 _COMMIT_TIMEOUT_S = 10.0

@@ -1,11 +1,11 @@
-"""Several requests at once."""
+"""Waiting for several at once, and until a stop."""
 
 import asyncio
 from contextlib import suppress
 
 import pytest
 
-from trinetra.adapters.kafka_brokers import together
+from trinetra.waiting import together, unless
 
 
 async def refused() -> int:
@@ -45,3 +45,27 @@ async def test_a_time_out_after_failed_requests_is_still_a_time_out() -> None:
 
     with pytest.raises(TimeoutError):
         await fail_and_wait()
+
+
+async def test_work_is_abandoned_when_the_event_is_set_and_otherwise_done() -> None:
+    event, ended = asyncio.Event(), asyncio.Event()
+
+    async def patient() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(unless(event, patient()))
+    await asyncio.sleep(0)
+    event.set()
+    await waiting
+    assert ended.is_set()
+
+
+async def test_what_goes_wrong_with_the_work_is_raised() -> None:
+    async def fail() -> None:
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await unless(asyncio.Event(), fail())
