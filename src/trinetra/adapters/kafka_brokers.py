@@ -108,7 +108,7 @@ class Brokers:
         except TimeoutError:
             fault = f" ({self._last_fault})" if self._last_fault else ""
             raise EventLogUnavailable(
-                f"{doing}: Kafka at {self.servers} did not within {timeout_s:g} s{fault}"
+                f"Kafka at {self.servers} was not done within {timeout_s:g} s with {doing}{fault}"
             ) from None
         except kafka.KafkaError as cause:
             raise translated(cause, doing, self.servers) from cause

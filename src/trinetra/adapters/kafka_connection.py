@@ -105,7 +105,9 @@ async def knock(connection: KafkaConnection) -> None:
             silent.append(f"{host}:{port}: {_reason(cause)}{_hint(cause, connection)}")
         else:
             return
-    raise EventLogUnavailable(f"Kafka is not reachable: {'; '.join(silent)}")
+    raise EventLogUnavailable(
+        f"Kafka is not reachable: {'; '.join(silent)}; is it running, and TRINETRA_KAFKA_SERVERS right?"
+    )
 
 
 async def _knock_at(host: str, port: int, login: dict[str, Any]) -> None:
