@@ -106,7 +106,7 @@ async def knock(connection: KafkaConnection) -> None:
         else:
             return
     raise EventLogUnavailable(
-        f"Kafka is not reachable: {'; '.join(silent)}; is it running, and TRINETRA_KAFKA_SERVERS right?"
+        f"Kafka is not reachable: {'; '.join(silent)} (see TRINETRA_KAFKA_SERVERS)"
     )
 
 
