@@ -1,9 +1,11 @@
 """What becomes of people while the gallery finds them but takes nobody new."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.flows.shop import Person, record, visit
 from tests.flows.test_identity_resolver import Shop, alerts, customers, identities
 
@@ -33,6 +35,13 @@ class ReadOnlyGallery(MemoryGallery):
         self.has_taken.set()
 
 
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """Keep what is logged; where else it goes is up to the test that ran before."""
+    with capture_logs() as lines:
+        yield lines
+
+
 @pytest.fixture
 def gallery() -> ReadOnlyGallery:
     return ReadOnlyGallery()
@@ -47,7 +56,7 @@ def shop(gallery: ReadOnlyGallery) -> Shop:
 
 
 async def test_who_comes_when_too_many_wait_stays_unknown_with_one_alert_and_one_line(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+    shop: Shop, logged: list[MutableMapping[str, Any]]
 ) -> None:
     out = await shop.resolve(visit("door", 0, [ANNA, BEN], seconds=6))
 
@@ -56,8 +65,7 @@ async def test_who_comes_when_too_many_wait_stays_unknown_with_one_alert_and_one
         ("gallery_unavailable",)
     ]
     assert [alert.rule for alert in alerts(out)] == ["gallery_unavailable"]
-    told = capsys.readouterr()
-    assert (told.out + told.err).count("nobody is enrolled") == 1
+    assert sum(line["event"].startswith("nobody is enrolled") for line in logged) == 1
 
 
 async def test_nothing_that_waited_is_lost_and_who_was_unknown_is_enrolled_once_there_is_room(
