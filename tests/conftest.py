@@ -1,11 +1,13 @@
 """Fixtures every test may use: where real clips and weights are, and real servers on loopback."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from trinetra.localstack.kafka import KafkaBroker, KafkaProgram, find_kafka
@@ -41,6 +43,16 @@ def unavailable(reason: str, promise: str = "TRINETRA_TEST_REQUIRE_SAMPLES") -> 
     if os.environ.get(promise):
         pytest.fail(f"{reason}, and this run must not skip ({promise})")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """Undo what a command has configured: its standard error is closed when its test is over."""
+    yield
+    structlog.reset_defaults()
+    for handler in list(logging.root.handlers):
+        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter):
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
