@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,22 +33,24 @@ def main() -> None:
     configure_logging(as_json=False, level="ERROR")
     extent = SHORT if asked.short else LONG
     rows = [row for row in ROWS if not asked.row or row.fault.__name__ in asked.row]
+    results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="trinetra-faults-") as folder:
-        results = run(rows, extent, asked.keep or Path(folder))
-    if asked.page:
-        asked.page.write_text(page(results, extent, fps=CLIP_FPS, speed=SPEED))
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+        for result in run(rows, extent, asked.keep or Path(folder)):
+            results.append(result)
+            if asked.page:
+                asked.page.write_text(page(results, extent, fps=CLIP_FPS, speed=SPEED))
+            if asked.json:
+                written = msgspec.json.format(msgspec.json.encode(results))
+                asked.json.write_bytes(written + b"\n")
     sys.exit(any(result.figures.faults for result in results))
 
 
-def run(rows: list[Row], extent: Extent, folder: Path) -> list[Result]:
+def run(rows: list[Row], extent: Extent, folder: Path) -> Iterator[Result]:
     """Run rows one after the other on one set of servers, telling of each."""
     settings = load_settings()
     with FetchProgress() as progress:
         ensure_models(choose_profile(settings), settings, progress)
         clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
-    results = []
     with serving(folder, find_kafka(settings.cache_dir)) as servers:
         paths = {role: clip.path for role, clip in clips.items()}
         world = World(servers, paths, settings, folder)
@@ -58,8 +61,7 @@ def run(rows: list[Row], extent: Extent, folder: Path) -> list[Result]:
             line = f"{result.row}: {kept}; recovery {recovery} s; {result.seconds:g} s\n"
             sys.stdout.write(line)
             sys.stdout.flush()
-            results.append(result)
-    return results
+            yield result
 
 
 if __name__ == "__main__":
