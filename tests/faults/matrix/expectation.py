@@ -1,8 +1,9 @@
 """What an undisturbed process makes of the same events."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
@@ -59,25 +60,37 @@ async def expected(site: Site, settings: Settings, detections: list[DetectionEve
     return Expectation(tracks=frozenset(seen_at), people=frozenset(people))
 
 
+@dataclass(frozen=True, slots=True)
+class Insights:
+    """What one undisturbed engine makes of identities.
+
+    ``ids`` are crossings, visits and stays; its end ends the stays that are open, which a process
+    of a cluster leaves to the next, so those count that were over some time before. ``payloads``
+    are all insights in their very words: one whose name is taken back and given again is said
+    twice.
+    """
+
+    ids: frozenset[str] = frozenset()
+    payloads: Counter[bytes] = field(default_factory=Counter)
+
+
 async def insights_from(
     site: Site, settings: Settings, identities: list[TracksEvent | IdentityEvent]
-) -> frozenset[str]:
-    """Return the ids of what an undisturbed engine makes of identities: crossings, stays, visits.
-
-    Its end ends the stays that are open, which a process of a cluster leaves to the next: those
-    count that were over some time before.
-    """
+) -> Insights:
+    """Count within this process, undisturbed, and return what came of it."""
     clock, log = _log()
     await log.append([Record(IDENTITIES, e.camera_id, encode(e)) for e in identities])
     async with SqlInsightStore.open("sqlite://") as store:
         await _work_off(assembly.engine(site, settings, log, store, clock))
     settled_at = _settled_at(identities)
-    return frozenset(
+    events = await _everything(log, INSIGHTS)
+    ids = {
         event.event_id
-        for event in await _everything(log, INSIGHTS)
+        for event in events
         if isinstance(event, LineCrossing | Visit)
         or (isinstance(event, ZoneStay) and event.captured_at < settled_at)
-    )
+    }
+    return Insights(frozenset(ids), Counter(encode(event) for event in events))
 
 
 def _log() -> tuple[SystemClock, MemoryEventLog]:

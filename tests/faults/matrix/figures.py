@@ -1,9 +1,10 @@
 """The sums of one row: what was put in against what came out."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from tests.faults.matrix.bench import Bench
-from tests.faults.matrix.expectation import Expectation
+from tests.faults.matrix.expectation import Expectation, Insights
 from tests.faults.matrix.ledger import Ledger
 
 from trinetra.events.schema import (
@@ -70,7 +71,7 @@ class Figures:
 
 
 def add_up(
-    bench: Bench, wanted: Expectation, insights: frozenset[str], *, stale: int, late: int
+    bench: Bench, wanted: Expectation, insights: Insights, *, stale: int, late: int
 ) -> Figures:
     """Compare the log with what went in and with what an undisturbed process makes of it."""
     ledger, cameras = bench.ledger, bench.frame_cameras
@@ -102,15 +103,22 @@ def add_up(
         identities=len(wanted.people),
         identities_lost=len(wanted.people - decided),
         identities_doubled=identities.total() - len(identities),
-        insights=len(insights),
-        insights_lost=len(insights - told.keys()),
-        insights_doubled=ledger.repeats(LineCrossing, ZoneStay, Occupancy, Visit),
+        insights=len(insights.ids),
+        insights_lost=len(insights.ids - told.keys()),
+        insights_doubled=_said_again(ledger, insights),
     )
 
 
 def _frame_ids(ledger: Ledger, cameras: frozenset[CameraId]) -> set[str]:
     seen = ledger.of(DetectionEvent)
     return {one.event.event_id for one in seen if one.event.camera_id in cameras}
+
+
+def _said_again(ledger: Ledger, insights: Insights) -> int:
+    """Return how many insights there are more often, in the same words, than need be."""
+    seen = ledger.of(LineCrossing, ZoneStay, Occupancy, Visit)
+    said = Counter(one.payload for one in seen)
+    return sum(max(0, n - max(1, insights.payloads[payload])) for payload, n in said.items())
 
 
 def _tracks(ledger: Ledger, cameras: frozenset[CameraId]) -> set[str]:

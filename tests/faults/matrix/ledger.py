@@ -49,11 +49,6 @@ class Ledger:
         """Return how often each event of some kinds is in the log."""
         return Counter(seen.event.event_id for seen in self.of(*kinds))
 
-    def repeats(self, *kinds: type[AnyEvent]) -> int:
-        """Return how many events of some kinds are there again, in the very same words."""
-        payloads = [seen.payload for seen in self.of(*kinds)]
-        return len(payloads) - len(set(payloads))
-
     async def until(self, holds: Callable[["Ledger"], bool]) -> None:
         """Return once something holds."""
         while not holds(self):

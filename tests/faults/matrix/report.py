@@ -35,7 +35,8 @@ _PROMISES = """
   decision, a detection that the log acknowledged and no longer has / an event that is there twice.
 - **tracks broken**: tracks that an undisturbed run has and this one has not, or the reverse.
 - **lost / doubled** of insights: line crossings, stays and visits that one undisturbed engine makes
-  of the very identities that are in the log; any insight that is there twice in the same words.
+  of the very identities that are in the log; any insight, in the same words, that is there more
+  often than that engine says it.
 - **recovery**: from the moment when the process was started again, or the server or network was
   back, to the first new output that depends on it: median and longest of all faults of the row.
 """

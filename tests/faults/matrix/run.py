@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis.asyncio
 from tests.faults.matrix.bench import Bench
-from tests.faults.matrix.expectation import Expectation, expected, insights_from
+from tests.faults.matrix.expectation import Expectation, Insights, expected, insights_from
 from tests.faults.matrix.figures import Figures, add_up
 from tests.faults.matrix.ledger import watching
 from tests.faults.matrix.load import DetectionLoad, FrameLoad, frames_of, shuffled, twin_detections
@@ -221,7 +221,7 @@ async def _settled(bench: Bench, wanted: Expectation, shop: Path, folder: Path) 
         late = _counted(bench, "resolve", "trinetra_events_late_total", reason="late")
         return add_up(bench, wanted, insights, stale=stale, late=late)
 
-    insights: frozenset[str] = frozenset()
+    insights = Insights()
     await _within(SETTLE_S, bench.ledger.until(lambda _: figures().is_complete))
     everything = [seen.event for seen in bench.ledger.of(TracksEvent, IdentityEvent)]
     # The clips are of today and go on for ever; the twin's day has an end.
