@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from trinetra.events import topics
@@ -31,7 +30,6 @@ class Ledger:
     """Every committed event of a run, in the order in which it became visible."""
 
     seen: list[Seen] = field(default_factory=list)
-    dead: list[topics.Topic] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, payloads: Iterable[bytes]) -> None:
@@ -85,8 +83,3 @@ async def _follow(consumer: AIOKafkaConsumer, ledger: Ledger) -> None:
     while True:
         batches = await consumer.getmany(timeout_ms=200)
         ledger.add(record.value for records in batches.values() for record in records)
-
-
-def without_customer(event: AnyEvent) -> AnyEvent:
-    """Return an insight without its name, which may be filled in later under the same id."""
-    return msgspec.structs.replace(event, customer_id=None)
