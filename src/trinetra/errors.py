@@ -51,6 +51,10 @@ class MalformedState(TrinetraError):
     """What a service remembered of a partition cannot be read; count it and begin anew."""
 
 
+class CustomerConflict(TrinetraError):
+    """A change contradicts what is known of a customer; nothing was changed, choose another."""
+
+
 class EngineFailure(TrinetraError):
     """An inference engine could not load a model or run a batch; the worker must stop."""
 

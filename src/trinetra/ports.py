@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.schema import InsightEvent
 from trinetra.events.topics import Topic
 from trinetra.values import (
@@ -179,6 +180,22 @@ class Subscription(Protocol):
         """Leave the group; uncommitted records go to another member."""
 
 
+class Follower(Protocol):
+    """A reader of whole topics, outside of any group: it owns nothing and commits nothing."""
+
+    async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
+        """Return the next records, each partition in order; waits for the first only.
+
+        Raises EventLogUnavailable; poll again later.
+        """
+
+    async def behind(self) -> int:
+        """Return how many committed records are still to be read."""
+
+    async def close(self) -> None:
+        """Stop reading; may be called more than once."""
+
+
 class EventLog(Protocol):
     """A durable, partitioned log."""
 
@@ -192,6 +209,12 @@ class EventLog(Protocol):
         """Return the last value of every key of a compacted topic's partition; deleted ones not.
 
         Sees every commit that returned before. Raises EventLogUnavailable.
+        """
+
+    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+        """Read all partitions of topics from the first record appended at or after ``since``.
+
+        Only what is committed is seen. Raises EventLogUnavailable.
         """
 
 
@@ -222,6 +245,14 @@ class FaceReader(Protocol):
         """Return L2-normalised embeddings ``(n, dimension)`` of aligned ``112 x 112`` faces."""
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One face of an enrolled person, as one model version read it."""
+
+    model: str
+    entry: GalleryEntry
+
+
 class Gallery(Protocol):
     """The embeddings of one model version, searchable by cosine similarity."""
 
@@ -248,6 +279,34 @@ class GalleryArchive(Gallery, Protocol):
         """Yield every entry, in batches; what changes meanwhile may be in it or not.
 
         Raises GalleryUnavailable.
+        """
+
+
+class CustomerBook(Protocol):
+    """Who is whom: people the shop knows, identities that are one person, people to forget.
+
+    A numbered sequence of changes, with the faces of who was enrolled. Every method raises
+    StoreUnavailable when the book does not answer.
+    """
+
+    async def write(
+        self, changes: Sequence[CustomerChange], templates: Sequence[Template] = ()
+    ) -> None:
+        """Add changes in order, and faces, all or none; a ``change_id`` is added but once.
+
+        Raises CustomerConflict for a change that contradicts those before it.
+        """
+
+    async def changes(self, after: int, limit: int) -> list[NumberedChange]:
+        """Return changes with a number above ``after``, in order."""
+
+    async def templates(self, model: str) -> list[GalleryEntry]:
+        """Return the faces of enrolled people that a model version read."""
+
+    async def erase(self, customer_id: CustomerId, change: CustomerChange) -> int:
+        """Delete everything about somebody and put ``change``, which names nobody, in its place.
+
+        Return how many changes and faces that were.
         """
 
 

@@ -54,12 +54,18 @@ class Role(StrEnum):
 
 
 class IdentityKind(StrEnum):
-    """How an identity came into the gallery and how it is treated."""
+    """How an identity came into the gallery and how it is treated.
+
+    Staff are never counted as customers. Who opted out is recognised only to be left out: such a
+    person is neither named nor stored.
+    """
 
     ANONYMOUS = "anonymous"
     ENROLLED = "enrolled"
+    VIP = "vip"
     STAFF = "staff"
     WATCHLIST = "watchlist"
+    OPTED_OUT = "opted_out"
 
 
 def derive_id(prefix: str, *parts: object) -> str:

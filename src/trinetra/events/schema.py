@@ -15,6 +15,9 @@ Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 IdentityStatus = Literal["known", "new", "unknown"]
 Verdict = Literal["plausible", "impossible", "unknown"]
+LifecycleChange = Literal[
+    "created", "seen", "merge_proposed", "merged", "split", "renamed", "expired", "erased"
+]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -26,12 +29,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     captured_at: Instant
 
 
-class ObjectBox(msgspec.Struct, frozen=True):
-    """One detected object: COCO label, score in 0..1 and box."""
+class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One detected object: COCO label, score in 0..1 and box.
+
+    ``appearance`` describes its clothes, to follow a body within one view; it names nobody.
+    """
 
     label: str
     score: float
     box: Box
+    appearance: bytes | None = None
 
 
 class FaceQuality(msgspec.Struct, frozen=True):
@@ -149,6 +156,26 @@ class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
     kind: IdentityKind | None = None
 
 
+class LifecycleEvent(Event, frozen=True, tag="lifecycle", kw_only=True):
+    """An identity came to be, was seen again, changed or ended.
+
+    ``merged``: ``customer_id`` is from now on ``other``; ``split`` takes that back;
+    ``merge_proposed``: the two may be one person. ``by`` tells who did it: ``resolver`` or
+    ``operator``. An operator's change happened at no camera: ``camera_id`` is then empty.
+    ``erased`` carries a digest instead of the person's id.
+    """
+
+    version: Literal[1] = 1
+    change: LifecycleChange
+    customer_id: CustomerId
+    by: Literal["resolver", "operator"] = "resolver"
+    kind: IdentityKind | None = None
+    other: CustomerId | None = None
+    track_id: TrackId | None = None
+    score: float | None = None
+    reason: str = ""
+
+
 class AlertEvent(Event, frozen=True, tag="alert", kw_only=True):
     """Something a person should look at now; ``rule`` names what raised it."""
 
@@ -222,6 +249,7 @@ AnyEvent = (
     DetectionEvent
     | TracksEvent
     | IdentityEvent
+    | LifecycleEvent
     | AlertEvent
     | LineCrossing
     | ZoneStay

@@ -23,6 +23,8 @@ DETECTIONS = Topic("trinetra.detections", 8)
 """Written by inference workers, keyed by camera_id."""
 IDENTITIES = Topic("trinetra.identities", 8)
 """Written by identity resolvers, keyed by camera_id."""
+CUSTOMERS = Topic("trinetra.customers", 8)
+"""What became of identities; written by identity resolvers, keyed by customer_id."""
 ALERTS = Topic("trinetra.alerts", 8)
 """Written by identity resolvers and the insight engine, keyed by camera_id."""
 INSIGHTS = Topic("trinetra.insights", 8)
@@ -47,6 +49,7 @@ SITE = Topic("trinetra.site", 1, compacted=True)
 ALL = (
     DETECTIONS,
     IDENTITIES,
+    CUSTOMERS,
     ALERTS,
     INSIGHTS,
     DEAD_LETTERS,

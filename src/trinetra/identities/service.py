@@ -10,10 +10,10 @@ does not find is the registry of those who were seen lately: that it knows from 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from trinetra.errors import EventLogUnavailable, MalformedEvent, PartitionsLost
 from trinetra.events.codec import encode
@@ -88,6 +88,16 @@ class ResolverPolicy:
         return self.reorder_pending, self.reorder_span_s
 
 
+class Companion(Protocol):
+    """Work of the resolver that goes on between batches; it outlives its servers' outages."""
+
+    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+        """Do what is due, given the partitions held here, without blocking for long."""
+
+    async def close(self) -> None:
+        """Finish; may be called more than once."""
+
+
 class _Frame(NamedTuple):
     """One event on its way through a batch."""
 
@@ -107,9 +117,11 @@ class IdentityResolver:
         event_log: EventLog,
         recogniser: Recogniser,
         policy: ResolverPolicy | None = None,
+        companions: Sequence[Companion] = (),
     ) -> None:
         self._log = event_log
         self._recogniser = recogniser
+        self._companions = companions
         self._policy = policy or ResolverPolicy()
         self._held: dict[TopicPartition, PartitionState] = {}
         self._outputs: dict[TopicPartition, list[Record]] = defaultdict(list)
@@ -148,11 +160,15 @@ class IdentityResolver:
         finally:
             self._waits_for = "stopped"
             await subscription.close()
+            for companion in self._companions:
+                await companion.close()
 
     async def _cycle(self, subscription: Subscription, stopping: asyncio.Event) -> None:
         deliveries = await self._patiently(partial(self._poll, subscription), stopping)
         if deliveries is None or not await self._follow(subscription, stopping):
             return
+        for companion in self._companions:
+            await companion.tend(self._held)
         self._admit(deliveries)
         await self._resolve(everything=False)
         await self._commit(subscription)

@@ -1,0 +1,201 @@
+"""What is known about customers beyond their faces, as a sequence of changes, and its fold.
+
+The sequence is kept in the customer book. Every service folds it for itself, so all agree on who is
+whom as soon as they have read as far. Only what says more than an event of the log belongs here: an
+anonymous identity that was never merged has no change at all.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from trinetra.errors import CustomerConflict, MalformedState
+from trinetra.values import CustomerId, IdentityKind, Instant, derive_id
+
+ChangeKind = Literal[
+    "enrolled", "renamed", "merge_proposed", "merge_dismissed", "merged", "split", "erased"
+]
+
+
+class CustomerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change; ``change_id`` follows from what it says: saying it twice changes nothing.
+
+    ``merged``: ``customer_id`` is from now on ``other``; ``split`` takes that back. ``enrolled``
+    and ``renamed`` carry kind, name, consent and purpose. ``erased`` names its person by digest.
+    ``name`` is personal: it never leaves the book.
+    """
+
+    change_id: str
+    change: ChangeKind
+    customer_id: CustomerId
+    at: Instant
+    by: Literal["resolver", "operator"] = "operator"
+    kind: IdentityKind | None = None
+    name: str | None = None
+    consent: bool = False
+    purpose: str | None = None
+    other: CustomerId | None = None
+    score: float | None = None
+    reason: str = ""
+
+
+class NumberedChange(NamedTuple):
+    """A change and its place in the book; numbers rise and may have gaps."""
+
+    number: int
+    change: CustomerChange
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(CustomerChange)
+
+
+def encode_change(change: CustomerChange) -> bytes:
+    """Return the change as one JSON object."""
+    return _encoder.encode(change)
+
+
+def decode_change(payload: bytes) -> CustomerChange:
+    """Return the change in ``payload``; raises MalformedState, saying what is wrong with it."""
+    try:
+        change = _decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
+        raise MalformedState(f"not a valid change of a customer: {cause}") from cause
+    if change.at.tzinfo is None:
+        raise MalformedState(f"change {change.change_id}: its instant has no UTC offset")
+    return change
+
+
+def erasure_digest(customer_id: CustomerId) -> CustomerId:
+    """Return what stands for somebody who was erased."""
+    return CustomerId(derive_id("erased", customer_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What the book says of one customer."""
+
+    customer_id: CustomerId
+    kind: IdentityKind
+    name: str | None
+    consent: bool
+    purpose: str | None
+    enrolled_at: Instant
+
+
+@dataclass(slots=True)
+class People:
+    """Who is whom after all changes so far; ``number`` is that of the last one."""
+
+    number: int = 0
+    customers: dict[CustomerId, Customer] = field(default_factory=dict)
+    merged: dict[CustomerId, CustomerId] = field(default_factory=dict)
+    proposed: dict[tuple[CustomerId, CustomerId], CustomerChange] = field(default_factory=dict)
+    dismissed: set[tuple[CustomerId, CustomerId]] = field(default_factory=set)
+    erased: set[CustomerId] = field(default_factory=set)
+
+    def canonical(self, customer_id: CustomerId) -> CustomerId:
+        """Return who somebody is after all merges."""
+        while (other := self.merged.get(customer_id)) is not None:
+            customer_id = other
+        return customer_id
+
+    def kind_of(self, customer_id: CustomerId) -> IdentityKind | None:
+        """Return a customer's kind, or None for one whom the book does not know."""
+        known = self.customers.get(self.canonical(customer_id))
+        return known.kind if known else None
+
+    def is_erased(self, customer_id: CustomerId) -> bool:
+        """Return whether somebody asked to be forgotten."""
+        return bool(self.erased) and erasure_digest(customer_id) in self.erased
+
+    def members(self, customer_id: CustomerId) -> set[CustomerId]:
+        """Return every id that stands for this person."""
+        head = self.canonical(customer_id)
+        return {head, *(c for c in self.merged if self.canonical(c) == head)}
+
+    def check(self, change: CustomerChange) -> None:
+        """Raise CustomerConflict when a change contradicts those before it."""
+        if fault := self._fault(change):
+            raise CustomerConflict(fault)
+
+    def apply(self, changes: Iterable[NumberedChange]) -> None:
+        """Take in changes that follow on those so far."""
+        for number, change in changes:
+            self._apply(change)
+            self.number = number
+
+    def _fault(self, change: CustomerChange) -> str | None:
+        who, other = change.customer_id, change.other
+        if change.change != "erased" and (self.is_erased(who) or (other and self.is_erased(other))):
+            return f"{who} was erased: nothing more can be said of that identity"
+        if change.change in {"merged", "merge_proposed", "merge_dismissed", "split"} and not other:
+            return f"a {change.change} change of {who} names no second identity"
+        if change.change == "merged":
+            return self._fault_of_merge(who, other)
+        if change.change == "split" and self.merged.get(who) != other:
+            return f"{who} is not merged into {other}: there is nothing to undo"
+        return None
+
+    def _fault_of_merge(self, who: CustomerId, other: CustomerId | None) -> str | None:
+        if other is None or who == other:
+            return f"{who} cannot be merged with itself"
+        if who in self.merged:
+            return f"{who} is merged into {self.merged[who]} already"
+        if self.canonical(other) == who:
+            return f"{other} is merged into {who} already"
+        return None
+
+    def _apply(self, change: CustomerChange) -> None:
+        who, other = change.customer_id, change.other
+        match change.change:
+            case "enrolled" | "renamed":
+                self._describe(change)
+            case "erased":
+                self.erased.add(who)
+                self._forget_erased()
+            case _ if other is None:
+                return
+            case "merge_proposed" if _pair(who, other) not in self.dismissed:
+                self.proposed[_pair(who, other)] = change
+            case "merge_dismissed":
+                self._settle(who, other)
+            case "merged":
+                self.merged[who] = other
+                self.proposed.pop(_pair(who, other), None)
+                self.dismissed.discard(_pair(who, other))
+            case "split":
+                self.merged.pop(who, None)
+                self._settle(who, other)
+
+    def _describe(self, change: CustomerChange) -> None:
+        before = self.customers.get(change.customer_id)
+        self.customers[change.customer_id] = Customer(
+            customer_id=change.customer_id,
+            kind=change.kind or (before.kind if before else IdentityKind.ENROLLED),
+            name=change.name if change.name is not None else (before.name if before else None),
+            consent=change.consent or bool(before and before.consent),
+            purpose=change.purpose or (before.purpose if before else None),
+            enrolled_at=before.enrolled_at if before else change.at,
+        )
+
+    def _settle(self, who: CustomerId, other: CustomerId) -> None:
+        """Note that somebody said these two are two people."""
+        self.proposed.pop(_pair(who, other), None)
+        self.dismissed.add(_pair(who, other))
+
+    def _forget_erased(self) -> None:
+        self.customers = {c: v for c, v in self.customers.items() if not self.is_erased(c)}
+        self.merged = {
+            c: o for c, o in self.merged.items() if not (self.is_erased(c) or self.is_erased(o))
+        }
+        self.proposed = {
+            pair: v for pair, v in self.proposed.items() if not any(map(self.is_erased, pair))
+        }
+        self.dismissed = {p for p in self.dismissed if not any(map(self.is_erased, p))}
+
+
+def _pair(one: CustomerId, two: CustomerId) -> tuple[CustomerId, CustomerId]:
+    return (one, two) if one < two else (two, one)
