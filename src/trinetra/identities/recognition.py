@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trinetra.errors import GalleryUnavailable
+from trinetra.events.customers import People
 from trinetra.events.schema import AlertEvent, DetectionEvent
 from trinetra.events.topics import RESOLVER_STATE
+from trinetra.identities.acquaintance import as_known
 from trinetra.identities.alarm import gallery_unavailable, impossible_transition
 from trinetra.identities.evidence import consistent_shots
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
@@ -86,6 +88,7 @@ class Recogniser:
     model: str
     dimension: int
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
+    people: People = field(default_factory=People)
     _down_until_s: float = 0.0
     _was_down: bool = False
     _refuses_entries: bool = False
@@ -236,7 +239,7 @@ class Recogniser:
         newer = _compare(answers.probes[question], outboxes)
         judgement = resolve(
             seen,
-            merge(answers.matches[question], newer, self.policy.top_k),
+            as_known(self.people, merge(answers.matches[question], newer, self.policy.top_k)),
             camera_id=camera_id,
             in_view=outcome.in_view(identity.track_id),
             registry=self.registry,
