@@ -20,6 +20,7 @@ from trinetra.values import (
     Detections,
     Embedding,
     Faces,
+    FaceVectors,
     Frame,
     GalleryEntry,
     GalleryMatch,
@@ -241,8 +242,8 @@ class FaceReader(Protocol):
     def find(self, images: Sequence[ImageBgr]) -> list[Faces]:
         """Return the faces of each image, in that image's pixels."""
 
-    def embed(self, aligned: Sequence[ImageBgr]) -> NDArray[np.float32]:
-        """Return L2-normalised embeddings ``(n, dimension)`` of aligned ``112 x 112`` faces."""
+    def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
+        """Return the embeddings of aligned ``112 x 112`` faces."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,16 @@ class Faces:
         return len(self.score)
 
 
+class FaceVectors(NamedTuple):
+    """What an embedder made of some faces: ``unit (n, dimension)`` and ``norm (n,)`` float32.
+
+    Vectors are L2-normalised; ``norm`` is how long they were before, which tells of the picture.
+    """
+
+    unit: NDArray[np.float32]
+    norm: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class GalleryEntry:
     """One embedding of one identity, with what retention and matching need to know about it."""

@@ -179,7 +179,7 @@ def test_no_face_is_found_in_nothing_and_none_is_embedded(faces):
     blank = np.zeros((100, 70, 3), np.uint8)
     assert [len(seen) for seen in faces.find([blank])] == [0]
     assert faces.find([]) == []
-    assert faces.embed([]).shape == (0, 512)
+    assert faces.embed([]).unit.shape == (0, 512)
 
 
 def aligned_photographs(faces, folder):
@@ -197,7 +197,9 @@ def aligned_photographs(faces, folder):
 
 def test_photographs_of_one_person_are_alike_and_those_of_two_are_not(faces, faces_dir):
     crops, names = aligned_photographs(faces, faces_dir)
-    embeddings = faces.embed(crops)
+    embeddings, norms = faces.embed(crops)
+    assert norms.shape == (len(crops),)
+    assert (norms > 0).all()
     cosine = (embeddings @ embeddings.T)[np.triu_indices(len(names), 1)]
     same = (names[:, None] == names[None])[np.triu_indices(len(names), 1)]
     assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
@@ -207,6 +209,6 @@ def test_photographs_of_one_person_are_alike_and_those_of_two_are_not(faces, fac
 
 def test_a_batch_of_faces_has_the_embeddings_of_its_faces(faces, faces_dir):
     crops, _ = aligned_photographs(faces, faces_dir)
-    together = faces.embed(crops[:5])
-    alone = np.concatenate([faces.embed([crop]) for crop in crops[:5]])
+    together = faces.embed(crops[:5]).unit
+    alone = np.concatenate([faces.embed([crop]).unit for crop in crops[:5]])
     assert (together * alone).sum(axis=1) == pytest.approx(1, abs=1e-3)

@@ -19,7 +19,7 @@ from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
 from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
 from trinetra.localstack.redis import RedisServer
-from trinetra.values import SiteId, no_detections, no_faces
+from trinetra.values import FaceVectors, SiteId, no_detections, no_faces
 
 pytestmark = pytest.mark.redis
 
@@ -34,7 +34,7 @@ class Nobody:
         return [no_faces() for _ in images]
 
     def embed(self, aligned):
-        return np.zeros((len(aligned), 512), np.float32)
+        return FaceVectors(np.zeros((len(aligned), 512), np.float32), np.ones(len(aligned)))
 
 
 @dataclass

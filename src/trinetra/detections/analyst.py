@@ -125,15 +125,17 @@ class Analyst:
         """Embed the usable faces of all pictures in one call and hand them back in order."""
         faces = [face for of_one in findings if isinstance(of_one, list) for face in of_one]
         aligned = [face.aligned for face in faces if face.aligned is not None]
-        embeddings: Iterator[Embedding] = iter(())
+        vectors: Iterator[tuple[Embedding, float]] = iter(())
         if aligned:
             with self._timed("face_embed"):
-                embeddings = iter(self._faces.embed(aligned))
+                embedded = self._faces.embed(aligned)
+            vectors = zip(embedded.unit, embedded.norm.tolist(), strict=True)
         return [
             of_one
             if isinstance(of_one, FrameRejected)
             else tuple(
-                face.to_event(None if face.aligned is None else next(embeddings)) for face in of_one
+                face.to_event(*((None, None) if face.aligned is None else next(vectors)))
+                for face in of_one
             )
             for of_one in findings
         ]

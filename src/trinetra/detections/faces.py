@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trinetra.detections import decode
 from trinetra.detections.align import SIDE
 from trinetra.detections.letterbox import BatchBuilder, InputSpec
 from trinetra.errors import EngineFailure
 from trinetra.ports import Engine
-from trinetra.values import Faces, ImageBgr, Letterbox, no_faces
+from trinetra.values import Faces, FaceVectors, ImageBgr, Letterbox, no_faces
 
 _Size = tuple[int, int]
 _CELL = 32
@@ -70,13 +69,13 @@ class NetworkFaceReader:
                 found[row] = of_image
         return found
 
-    def embed(self, aligned: Sequence[ImageBgr]) -> NDArray[np.float32]:
-        """Return L2-normalised embeddings ``(n, dimension)`` of aligned ``112 x 112`` faces.
+    def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
+        """Return the embeddings of aligned ``112 x 112`` faces.
 
         Raises EngineFailure, also when the network yields no usable vector.
         """
         if not aligned:
-            return np.zeros((0, self._dimension), np.float32)
+            return FaceVectors(np.zeros((0, self._dimension), np.float32), np.zeros(0, np.float32))
         raw = self._embedder.run(self._aligned.build(aligned)[0])[0]
         if raw.shape != (len(aligned), self._dimension):
             raise EngineFailure(
@@ -89,8 +88,7 @@ class NetworkFaceReader:
                 "the face embedder returned a vector without direction; "
                 "try the precision f32, or fetch the model again"
             )
-        unit: NDArray[np.float32] = raw / norm
-        return unit
+        return FaceVectors(raw / norm, norm[:, 0])
 
     def _find_alike(self, images: Sequence[ImageBgr], size: _Size) -> list[Faces]:
         tensor, boxes = self._builder(size).build(images)

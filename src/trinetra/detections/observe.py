@@ -44,8 +44,8 @@ class FaceFinding:
     unusable: str | None
     aligned: ImageBgr | None
 
-    def to_event(self, embedding: Embedding | None) -> FaceBox:
-        """Return the face as it goes into the event."""
+    def to_event(self, embedding: Embedding | None, norm: float | None) -> FaceBox:
+        """Return the face as it goes into the event; ``norm`` is that of the raw embedding."""
         return FaceBox(
             score=self.score,
             box=self.box,
@@ -53,6 +53,7 @@ class FaceFinding:
             quality=self.measure.quality,
             embedding=None if embedding is None else pack_embedding(embedding),
             unusable=self.unusable,
+            norm=None if norm is None else round(norm, 2),
         )
 
 

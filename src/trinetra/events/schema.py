@@ -57,6 +57,7 @@ class FaceBox(msgspec.Struct, frozen=True, omit_defaults=True):
     ``embedding`` holds little-endian float16 values of an L2-normalised vector (base64 in JSON). It
     is absent when the face cannot be recognised; ``unusable`` then says why (``too_small``,
     ``blurred``, ``turned_away``, ``too_dark``, ``too_bright``, ``no_native_image``, ``poor``).
+    ``norm`` is the length the embedding had before it was normalised: it falls with the picture.
     """
 
     score: float
@@ -65,6 +66,7 @@ class FaceBox(msgspec.Struct, frozen=True, omit_defaults=True):
     quality: FaceQuality
     embedding: bytes | None = None
     unusable: str | None = None
+    norm: float | None = None
 
 
 class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):

@@ -7,7 +7,8 @@ import pytest
 import simplejpeg
 
 from trinetra.adapters.clock import ManualClock
-from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.detections.observe import CameraPlan
 from trinetra.detections.service import InferenceWorker, Lane, WorkerPolicy
 from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
@@ -19,6 +20,7 @@ from trinetra.values import (
     CameraId,
     Detections,
     Faces,
+    FaceVectors,
     Frame,
     Letterbox,
     SiteId,
@@ -56,7 +58,8 @@ class OneFace:
         return [Faces(box, np.array([0.9], np.float32), marks) for _ in images]
 
     def embed(self, aligned):
-        return np.eye(512, dtype=np.float32)[[int(face.mean()) for face in aligned]]
+        unit = np.eye(512, dtype=np.float32)[[int(face.mean()) for face in aligned]]
+        return FaceVectors(unit, np.full(len(aligned), 21.5, np.float32))
 
 
 class NoFace:
@@ -64,7 +67,7 @@ class NoFace:
         return [no_faces() for _ in images]
 
     def embed(self, aligned):
-        return np.zeros((0, 512), np.float32)
+        return FaceVectors(np.zeros((0, 512), np.float32), np.zeros(0, np.float32))
 
 
 class Broken:
@@ -254,6 +257,7 @@ async def test_a_face_is_read_from_the_native_picture():
     ((face,),) = [event.faces for event in await shop.events()]
     assert face.unusable is None
     assert face.box == (0, 0, 112, 112)
+    assert face.norm == 21.5
     assert 50 < int(np.argmax(unpack_embedding(face.embedding, 512))) < 77
 
 

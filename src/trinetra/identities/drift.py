@@ -1,0 +1,132 @@
+"""Whether what a camera shows still is what the thresholds were calibrated on.
+
+Three quantities are watched per camera: the score of matches, the quality of usable faces, and the
+length of their embeddings before normalisation, which falls when faces get worse in ways that the
+quality does not measure (Meng et al., MagFace, 2021). Each is counted into bins that hold equal
+shares of a reference, and old counts fade. How far the shares have moved is the population
+stability index; 0.1 is commonly taken for a shift to look at and 0.25 for one to act on (Siddiqi,
+Credit Risk Scorecards, 2006).
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from trinetra.values import CameraId
+
+Quantity = Literal["score", "quality", "norm"]
+_BINS = 10
+_LEAST_SHARE = 1e-3
+"""An empty bin counts as this much, or one missing value would be an infinite drift."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPolicy:
+    """How much is needed for a verdict, how fast it fades, and when it is news.
+
+    ``learn_from`` values make the reference of a quantity for which the calibration has none.
+    ``memory`` is how many values count, the latest most: older ones fade exponentially.
+    """
+
+    learn_from: int = 1000
+    memory: int = 1000
+    least: int = 300
+    alarm_at: float = 0.25
+    calm_at: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Inner borders of the bins, rising, and the share of values in each."""
+
+    borders: tuple[float, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Reference":
+        """Return the reference that a sample makes: up to ten bins of about equal shares."""
+        ordered = sorted(values)
+        cuts = [ordered[len(ordered) * i // _BINS] for i in range(1, _BINS)]
+        borders = tuple(sorted(set(cuts) - {ordered[0]}))
+        counts = [0] * (len(borders) + 1)
+        for value in ordered:
+            counts[bisect_right(borders, value)] += 1
+        return cls(borders, tuple(count / len(ordered) for count in counts))
+
+
+class Finding(NamedTuple):
+    """How far a quantity of a camera has moved; ``is_news`` when it crossed the alarm just now."""
+
+    camera_id: CameraId
+    quantity: Quantity
+    psi: float
+    is_news: bool
+
+
+@dataclass(slots=True)
+class _Meter:
+    """One quantity of one camera; without a reference it collects values for its own."""
+
+    reference: Reference | None
+    sample: list[float] = field(default_factory=list)
+    counts: list[float] = field(default_factory=list)
+    seen: int = 0
+    alarmed: bool = False
+
+    def add(self, value: float, policy: DriftPolicy) -> None:
+        if self.reference is None:
+            self.sample.append(value)
+            if len(self.sample) >= policy.learn_from:
+                self.reference = Reference.of(self.sample)
+                self.sample = []
+            return
+        if not self.counts:
+            self.counts = [0.0] * len(self.reference.shares)
+        fade = 1 - 1 / policy.memory
+        self.counts = [count * fade for count in self.counts]
+        self.counts[bisect_right(self.reference.borders, value)] += 1.0
+        self.seen += 1
+
+    def psi(self, policy: DriftPolicy) -> float | None:
+        if self.reference is None or self.seen < policy.least:
+            return None
+        total = sum(self.counts)
+        return stability_index(self.reference.shares, [c / total for c in self.counts])
+
+
+@dataclass(slots=True)
+class DriftWatch:
+    """The running statistics of every camera against its references."""
+
+    references: Mapping[Quantity, Reference] = field(default_factory=dict)
+    policy: DriftPolicy = field(default_factory=DriftPolicy)
+    _meters: dict[tuple[CameraId, Quantity], _Meter] = field(default_factory=dict)
+
+    def add(self, camera_id: CameraId, quantity: Quantity, value: float) -> None:
+        """Count one value; one that is not finite is left out."""
+        if not math.isfinite(value):
+            return
+        key = (camera_id, quantity)
+        if key not in self._meters:
+            self._meters[key] = _Meter(self.references.get(quantity))
+        self._meters[key].add(value, self.policy)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what there is enough of to tell; an alarm is news once, until it has calmed."""
+        for (camera_id, quantity), meter in self._meters.items():
+            psi = meter.psi(self.policy)
+            if psi is None:
+                continue
+            is_news = psi >= self.policy.alarm_at and not meter.alarmed
+            meter.alarmed = is_news or (meter.alarmed and psi > self.policy.calm_at)
+            yield Finding(camera_id, quantity, psi, is_news)
+
+
+def stability_index(expected: Sequence[float], actual: Sequence[float]) -> float:
+    """Return the population stability index of two distributions over the same bins."""
+    pairs = (
+        (max(e, _LEAST_SHARE), max(a, _LEAST_SHARE)) for e, a in zip(expected, actual, strict=True)
+    )
+    return sum((a - e) * math.log(a / e) for e, a in pairs)
