@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from trinetra.adapters import sql
+from trinetra.adapters import sql, sql_database
 from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
 from trinetra.adapters.sql_errors import translated
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
@@ -372,7 +372,7 @@ async def test_a_file_that_is_no_database_is_named(
 async def test_a_locked_database_is_told_from_a_broken_one(
     file_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sql_database, "BUSY_TIMEOUT_S", 0.05)
     async with SqlInsightStore.open(file_url) as store:
         other = sqlite3.connect(tmp_path / "insights.db")
         other.execute("begin immediate")

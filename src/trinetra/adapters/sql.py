@@ -5,22 +5,15 @@ never loses what the event said. Written for SQLite and PostgreSQL; the URL choo
 may write to one database, on one host also to one SQLite file.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    DateTime,
-    Dialect,
-    Engine,
     Float,
     Index,
     Integer,
@@ -28,63 +21,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
-    create_engine,
-    event,
-    func,
-    insert,
-    inspect,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
-from sqlalchemy.pool import StaticPool
 
-from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
-from trinetra.errors import ConfigurationError
+from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
 from trinetra.events.codec import encode
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.values import CustomerId, Instant
 
 SCHEMA_VERSION = 1
-_MEMORY_NAMES = (None, "", ":memory:")
-_SETUP_LOCK = 0x7472696E
-"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
-_PATIENCE = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "options": "-c statement_timeout=10s -c lock_timeout=5s",
-}
-"""libpq's: a server that is gone is an error within seconds instead of a silence."""
-T = TypeVar("T")
-
-
-class Utc(TypeDecorator[datetime]):
-    """An instant, stored in UTC and read back as UTC, also where the database has no time zones."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the instant in UTC; raises ValueError for one without an offset."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"the instant {value} has no UTC offset")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the stored instant as UTC."""
-        del dialect
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
 
 _metadata = MetaData()
 _schema = Table(
@@ -159,15 +104,13 @@ _KIND_OF_TYPE = {type_: kind for kind, type_ in _TYPE_OF_KIND.items()}
 class SqlInsightStore:
     """An InsightStore in a SQL database; make one with ``open``.
 
-    All work is done in one thread of its own, which SQLite's single writer asks for anyway.
     """
 
     name = "insight store"
 
-    def __init__(self, engine: Engine, url: URL) -> None:
-        self._engine = engine
-        self._url = url
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="insight-store")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._run = database.run
 
     @classmethod
     @asynccontextmanager
@@ -179,18 +122,17 @@ class SqlInsightStore:
         its driver is missing, the login is refused, the file is no database, or a newer TRINETRA
         wrote it; StoreUnavailable when the server does not answer or the file is locked.
         """
-        parsed = _parse(url)
-        store = cls(_engine(parsed), parsed)
+        database = Database(url, thread_name="insight-store")
         try:
-            await store._run(lambda connection: _prepare(connection, store.place), writes=True)
-            yield store
+            await database.run(_prepare, writes=True)
+            yield cls(database)
         finally:
-            await store._close()
+            await database.close()
 
     @property
     def place(self) -> str:
         """Where the store is, without its password."""
-        return self._url.render_as_string(hide_password=True)
+        return self._database.place
 
     async def check(self) -> str:
         """Return which database answers; raises StoreUnavailable when none does."""
@@ -233,110 +175,9 @@ class SqlInsightStore:
         text = await self._run(lambda connection: connection.scalar(query))
         return None if text is None else msgspec.json.decode(text, type=Visit)
 
-    async def _run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._transact, work, writes)
 
-    def _transact(self, work: Callable[[Connection], T], writes: bool) -> T:  # noqa: FBT001 -- run_in_executor passes no keywords
-        try:
-            with self._engine.connect() as connection:
-                connection.execution_options(trinetra_writes=writes)
-                with connection.begin():
-                    return work(connection)
-        except (SQLAlchemyError, OSError) as cause:
-            if isinstance(cause, StatementError) and isinstance(cause.orig, ValueError):
-                raise cause.orig from None  # a value of the caller's, not the database's trouble
-            raise translated(cause, self._url) from cause
-
-    async def _close(self) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._engine.dispose)
-        self._thread.shutdown()
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as cause:
-        # The text may hold a password, so it is not repeated.
-        raise ConfigurationError(
-            "the insight store's URL cannot be read; it looks like sqlite:///insights.db or "
-            "postgresql://user:password@host/name"
-        ) from cause
-    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise ConfigurationError(
-            f"the insight store cannot be on {parsed.get_backend_name()!r}; "
-            "use sqlite:///FILE or postgresql://user:password@host/name"
-        )
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    return parsed
-
-
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        given = _PATIENCE if url.drivername == "postgresql+psycopg" else {}
-        patience = {key: value for key, value in given.items() if key not in url.query}
-        return _created(url, pool_pre_ping=True, pool_size=1, connect_args=patience)
-    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
-    if url.database in _MEMORY_NAMES:
-        engine = _created(url, connect_args=arguments, poolclass=StaticPool)
-    else:
-        _make_folder(Path(str(url.database)).parent, url)
-        engine = _created(url, connect_args=arguments)
-        event.listen(engine, "connect", _write_ahead)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _created(url: URL, **options: Any) -> Engine:
-    try:
-        return create_engine(url, **options)
-    except (NoSuchModuleError, ModuleNotFoundError) as cause:
-        raise ConfigurationError(
-            f"the driver of {url.drivername} is not installed: {cause}"
-        ) from cause
-
-
-def _make_folder(folder: Path, url: URL) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as cause:
-        raise translated(cause, url) from cause
-
-
-def _write_ahead(connection: Any, _record: object) -> None:
-    """Let readers go on beside the writer, and lose nothing even when the power fails."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    """Begin a transaction on SQLite, which Python's driver would do too late.
-
-    Who is to write takes its turn now: a reader that turns writer is refused at once when another
-    process wrote meanwhile.
-    """
-    writes = connection.get_execution_options().get("trinetra_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _prepare(connection: Connection, place: str) -> None:
-    """Create what is missing; refuse a schema that this version does not know."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
-    if inspect(connection).has_table(_schema.name):
-        version = connection.scalar(select(_schema.c.version))
-        if version is not None and version > SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"{place} has insight schema {version}, this TRINETRA knows up to "
-                f"{SCHEMA_VERSION}; use the newer TRINETRA or another database"
-            )
-    _metadata.create_all(connection)
-    if connection.scalar(select(_schema.c.version)) is None:
-        connection.execute(insert(_schema).values(id=1, version=SCHEMA_VERSION))
+def _prepare(connection: Connection) -> None:
+    prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
 
 
 def _upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
@@ -356,8 +197,7 @@ def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
 
 
 def _upsert(table: Table, dialect: str) -> Any:
-    dialect_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = dialect_insert(table)
+    statement = upsert_into(table, dialect)
     replaced = {c.name: statement.excluded[c.name] for c in table.columns if c.name != "event_id"}
     is_no_older = None
     if table is _visits:

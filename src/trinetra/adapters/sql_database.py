@@ -1,0 +1,214 @@
+"""A SQL database that several processes share: SQLite or PostgreSQL, the URL chooses.
+
+What is kept there, the insight store and the customer book say for themselves; how one connects,
+takes turns, and what a fault means is the same for both.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    Table,
+    TypeDecorator,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
+from sqlalchemy.pool import StaticPool
+
+from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
+from trinetra.errors import ConfigurationError
+
+_MEMORY_NAMES = (None, "", ":memory:")
+_SETUP_LOCK = 0x7472696E
+"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": "-c statement_timeout=10s -c lock_timeout=5s",
+}
+"""libpq's: a server that is gone is an error within seconds instead of a silence."""
+T = TypeVar("T")
+
+
+class Utc(TypeDecorator[datetime]):
+    """An instant, stored in UTC and read back as UTC, also where the database has no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the instant in UTC; raises ValueError for one without an offset."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"the instant {value} has no UTC offset")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the stored instant as UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """A connection of one's own, with a thread of its own for all work.
+
+    SQLite's single writer asks for one thread anyway.
+    """
+
+    def __init__(self, url: str, *, thread_name: str) -> None:
+        """Connect at the first use.
+
+        Raises ConfigurationError when the URL is none or its driver is missing.
+        """
+        self._url = _parse(url)
+        self._engine = _engine(self._url)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=thread_name)
+
+    @property
+    def place(self) -> str:
+        """Where the database is, without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    async def run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
+        """Return what ``work`` returns, done in one transaction.
+
+        Raises StorageFull, StoreUnavailable or ConfigurationError.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transact, work, writes)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+    def _transact(self, work: Callable[[Connection], T], writes: bool) -> T:  # noqa: FBT001 -- run_in_executor passes no keywords
+        try:
+            with self._engine.connect() as connection:
+                connection.execution_options(trinetra_writes=writes)
+                with connection.begin():
+                    return work(connection)
+        except (SQLAlchemyError, OSError) as cause:
+            if isinstance(cause, StatementError) and isinstance(cause.orig, ValueError):
+                raise cause.orig from None  # a value of the caller's, not the database's trouble
+            raise translated(cause, self._url) from cause
+
+
+def prepare(
+    connection: Connection, metadata: MetaData, schema: Table, version: int, *, what: str
+) -> None:
+    """Create what is missing; refuse a schema that this version does not know.
+
+    ``schema`` is the table of ``metadata`` that holds the version, as ``id`` 1.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
+    if inspect(connection).has_table(schema.name):
+        found = connection.scalar(select(schema.c.version))
+        if found is not None and found > version:
+            place = connection.engine.url.render_as_string(hide_password=True)
+            raise ConfigurationError(
+                f"{place} has {what} schema {found}, this TRINETRA knows up to {version}; "
+                "use the newer TRINETRA or another database"
+            )
+    metadata.create_all(connection)
+    if connection.scalar(select(schema.c.version)) is None:
+        connection.execute(insert(schema).values(id=1, version=version))
+
+
+def upsert_into(table: Table, dialect: str) -> Any:
+    """Return an insert that may say what happens to a row that is there."""
+    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as cause:
+        # The text may hold a password, so it is not repeated.
+        raise ConfigurationError(
+            "the insight store's URL cannot be read; it looks like sqlite:///insights.db or "
+            "postgresql://user:password@host/name"
+        ) from cause
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise ConfigurationError(
+            f"the insight store cannot be on {parsed.get_backend_name()!r}; "
+            "use sqlite:///FILE or postgresql://user:password@host/name"
+        )
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        given = _PATIENCE if url.drivername == "postgresql+psycopg" else {}
+        patience = {key: value for key, value in given.items() if key not in url.query}
+        return _created(url, pool_pre_ping=True, pool_size=1, connect_args=patience)
+    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
+    if url.database in _MEMORY_NAMES:
+        engine = _created(url, connect_args=arguments, poolclass=StaticPool)
+    else:
+        _make_folder(Path(str(url.database)).parent, url)
+        engine = _created(url, connect_args=arguments)
+        event.listen(engine, "connect", _write_ahead)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _created(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(url, **options)
+    except (NoSuchModuleError, ModuleNotFoundError) as cause:
+        raise ConfigurationError(
+            f"the driver of {url.drivername} is not installed: {cause}"
+        ) from cause
+
+
+def _make_folder(folder: Path, url: URL) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as cause:
+        raise translated(cause, url) from cause
+
+
+def _write_ahead(connection: Any, _record: object) -> None:
+    """Let readers go on beside the writer, and lose nothing even when the power fails."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction on SQLite, which Python's driver would do too late.
+
+    Who is to write takes its turn now: a reader that turns writer is refused at once when another
+    process wrote meanwhile.
+    """
+    writes = connection.get_execution_options().get("trinetra_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
