@@ -232,6 +232,16 @@ IDENTITIES = (
         "Time of one operation, with what waiting there was.",
     ),
     Graph(
+        "Drift of faces, by camera",
+        "short",
+        {
+            _legend("camera", "quantity"): (
+                f"max by (camera, quantity) (trinetra_drift_psi{{{CAMERA}}})"
+            )
+        },
+        "How far scores, quality and raw length have left their reference: 0.1 look, 0.25 act.",
+    ),
+    Graph(
         "Share of unknown people",
         "percentunit",
         {
