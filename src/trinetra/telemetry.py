@@ -110,6 +110,13 @@ IDENTITIES = Counter(
 GATE_VERDICTS = Counter(
     "trinetra_gate_verdicts", "Spatiotemporal verdicts.", ["camera", "verdict"], registry=REGISTRY
 )
+DRIFT_PSI = Gauge(
+    "trinetra_drift_psi",
+    "How far what a camera shows has left its reference, by quantity: score, quality, norm; a "
+    "population stability index, 0 for not at all.",
+    ["camera", "quantity"],
+    registry=REGISTRY,
+)
 IDENTITY_AGE_S = Histogram(
     "trinetra_identity_age_seconds",
     "Time from capture to the commit of the identity event.",
@@ -133,6 +140,35 @@ ACTIVE_IDENTITIES = Gauge(
 INSIGHTS = Counter("trinetra_insights", "Insights recorded, by kind.", ["kind"], registry=REGISTRY)
 CONSUMER_LAG = Gauge(
     "trinetra_consumer_lag", "Records not yet committed.", ["service"], registry=REGISTRY
+)
+FOLLOWER_MISSED = Counter(
+    "trinetra_follower_missed",
+    "Records that were freed before a follower of the log in memory had read them, by topic.",
+    ["topic"],
+    registry=REGISTRY,
+)
+JOURNAL_BYTES = Gauge(
+    "trinetra_journal_bytes", "Disk that the journal of the log takes.", registry=REGISTRY
+)
+JOURNALED = Counter(
+    "trinetra_journaled", "Records written to the journal, by topic.", ["topic"], registry=REGISTRY
+)
+JOURNAL_LOST = Counter(
+    "trinetra_journal_lost",
+    "Records that the journal could not write, by topic; the services were given them.",
+    ["topic"],
+    registry=REGISTRY,
+)
+JOURNAL_DELETED = Counter(
+    "trinetra_journal_deleted",
+    "Segments of the journal that were deleted, by reason: age, size.",
+    ["reason"],
+    registry=REGISTRY,
+)
+MIRROR_BEHIND = Gauge(
+    "trinetra_mirror_behind",
+    "Records of other resolvers that the registry of active identities has yet to take in.",
+    registry=REGISTRY,
 )
 SPOOL_MAX_BYTES = Gauge(
     "trinetra_spool_max_bytes", "How much the spool may hold.", ["service"], registry=REGISTRY

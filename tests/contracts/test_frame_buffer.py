@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from trinetra.adapters.clock import ManualClock, SystemClock
-from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.ports import FrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId

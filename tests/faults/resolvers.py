@@ -26,6 +26,7 @@ from trinetra.ports import (
     Clock,
     Delivery,
     EventLog,
+    Follower,
     Gallery,
     Progress,
     Record,
@@ -126,6 +127,10 @@ class InterruptibleLog:
         values = await self.inner.latest(topic, partition)
         await asyncio.sleep(0)
         return values
+
+    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+        await asyncio.sleep(0)
+        return await self.inner.follow(topics, since=since)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from tests.servers.mjpeg_camera import MjpegCamera
 from tests.servers.rtsp_camera import RtspCamera
 
 from trinetra.adapters.clock import ManualClock, SystemClock
-from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceSpec, infer_kind, open_source
 from trinetra.errors import (
     BufferUnavailable,

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.h264 import VideoWriter, write_elementary_stream
-from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
 from trinetra.commands.application import app
 from trinetra.commands.twin_rtsp import named_clips, site_text

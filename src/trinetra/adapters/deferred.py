@@ -7,8 +7,9 @@ from typing import Protocol, Self, runtime_checkable
 
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
-from trinetra.ports import Clock, EventLog, Record, Subscription
+from trinetra.ports import Clock, EventLog, Follower, Record, Subscription
 from trinetra.telemetry import get_logger
+from trinetra.values import Instant
 from trinetra.waiting import unless
 
 _RETRY_FIRST_S = 0.2
@@ -60,6 +61,10 @@ class DeferredEventLog:
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
         """Return what the log keeps of a compacted topic; raises EventLogUnavailable."""
         return await self._log.latest(topic, partition)
+
+    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+        """Read topics outside of any group; raises EventLogUnavailable while the log is away."""
+        return await self._log.follow(topics, since=since)
 
     async def check(self) -> str:
         """Return what the log itself says of its servers; raises EventLogUnavailable."""

@@ -8,6 +8,7 @@ from typing import Self
 
 from trinetra.adapters.kafka_brokers import Brokers
 from trinetra.adapters.kafka_connection import KafkaConnection
+from trinetra.adapters.kafka_follower import KafkaFollower
 from trinetra.adapters.kafka_member import Membership
 from trinetra.adapters.kafka_producer import Producer
 from trinetra.adapters.kafka_state import read_latest
@@ -16,6 +17,7 @@ from trinetra.adapters.kafka_topics import Layout, require_topics
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, Topic
 from trinetra.ports import Clock, Record
+from trinetra.values import Instant
 
 __all__ = ["KafkaConnection", "KafkaEventLog"]
 
@@ -44,6 +46,7 @@ class KafkaEventLog:
         self._producer_started = False
         self._appending = asyncio.Lock()
         self._subscriptions: list[KafkaSubscription] = []
+        self._followers: list[KafkaFollower] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -76,6 +79,8 @@ class KafkaEventLog:
             finally:
                 for subscription in list(log._subscriptions):
                     await subscription.close()
+                for follower in list(log._followers):
+                    await follower.close()
 
     async def check(self) -> str:
         """Return what answers. Raises EventLogUnavailable."""
@@ -123,6 +128,22 @@ class KafkaEventLog:
         where = (self._layout.prefix + topic.name, partition)
         async with self._brokers.within(_STATE_TIMEOUT_S, f"reading {where[0]}[{partition}]"):
             return await read_latest(self._brokers, self._connection, where)
+
+    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> KafkaFollower:
+        """Read all partitions of topics, outside of any group, from an instant on.
+
+        Raises EventLogUnavailable, ConfigurationError.
+        """
+        follower = await KafkaFollower.open(
+            self._brokers,
+            self._connection,
+            topics,
+            prefix=self._layout.prefix,
+            since=since,
+            on_close=self._followers.remove,
+        )
+        self._followers.append(follower)
+        return follower
 
     def _free_instance(self, group: str) -> str:
         """Return a name for one more member of this process; given back, it is used again."""

@@ -1,26 +1,29 @@
-"""The frame buffer and the event log within one process.
+"""The event log within one process.
 
-Real adapters, not doubles: frames and events are held as bytes; groups, pending entries, claims,
-partitions, offsets and redelivery behave as with Redis Streams and Kafka. Only durability is
-missing: what is in memory ends with the process.
+A real adapter, not a double: events are held as bytes; partitions, groups, offsets, redelivery and
+transactions behave as with Kafka. Only durability is missing: what is in memory ends with the
+process.
 """
 
 import asyncio
 import itertools
 import zlib
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from trinetra.errors import EventLogUnavailable, PartitionsLost
-from trinetra.events.codec import decode_frame, encode_frame
 from trinetra.events.topics import Topic
-from trinetra.ports import BufferedFrame, Clock, Delivery, Progress, Record, TopicPartition
-from trinetra.values import CameraId, Frame
+from trinetra.ports import Clock, Delivery, Progress, Record, TopicPartition
+from trinetra.telemetry import FOLLOWER_MISSED, get_logger
+from trinetra.values import Instant
+
+_logger = get_logger("event-log")
 
 
-class _Signal:
+class Signal:
     """Wakes those whose condition a change has made true; a wait may be bounded on any clock.
 
     The conditions are asked at every change, which costs far less than waking a task to ask it.
@@ -65,155 +68,12 @@ class _Signal:
             del self._waiting[woken]
 
 
-# --- frames -----------------------------------------------------------------------------------
+class _Kept(NamedTuple):
+    """A record as it is held, with the instant at which it was appended."""
 
-
-@dataclass(slots=True)
-class _Held:
-    consumer: str
-    since_s: float
-
-
-@dataclass(slots=True)
-class _GroupView:
-    """One group's place in one camera's stream."""
-
-    waiting: deque[int] = field(default_factory=deque)
-    held: OrderedDict[int, _Held] = field(default_factory=OrderedDict)
-
-    def needs(self, number: int) -> bool:
-        return number in self.held or number in self.waiting
-
-
-@dataclass(slots=True)
-class _Stream:
-    entries: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
-    numbers: Iterator[int] = field(default_factory=itertools.count)
-    groups: dict[str, _GroupView] = field(default_factory=dict)
-
-
-class MemoryFrameStreams:
-    """The streams that every ``MemoryFrameBuffer`` of a process shares.
-
-    Each camera keeps its newest ``max_frames``; an older frame gives way even while a consumer
-    holds it, and is counted as dropped unless every group was done with it.
-    """
-
-    def __init__(self, clock: Clock, max_frames: int = 100) -> None:
-        self.clock = clock
-        self.max_frames = max_frames
-        self.arrived = _Signal(clock)
-        self._streams: dict[CameraId, _Stream] = {}
-        self._groups: set[str] = set()
-
-    def join(self, group: str) -> None:
-        """Create a group; it is given every frame from now on and those still buffered."""
-        if group not in self._groups:
-            self._groups.add(group)
-            for stream in self._streams.values():
-                stream.groups[group] = _GroupView(deque(stream.entries))
-
-    def stream(self, camera_id: CameraId) -> _Stream:
-        """Return a camera's stream, made at its first use."""
-        if camera_id not in self._streams:
-            groups = {group: _GroupView() for group in self._groups}
-            self._streams[camera_id] = _Stream(groups=groups)
-        return self._streams[camera_id]
-
-    def views(self, group: str) -> list[tuple[CameraId, _Stream, _GroupView]]:
-        """Return the group's place in every stream."""
-        return [(camera, s, s.groups[group]) for camera, s in self._streams.items()]
-
-    def append(self, frame: Frame) -> int:
-        """Add a frame and return how many unfinished ones had to go."""
-        stream = self.stream(frame.camera_id)
-        number = next(stream.numbers)
-        stream.entries[number] = encode_frame(frame)
-        for view in stream.groups.values():
-            view.waiting.append(number)
-        dropped = 0
-        while len(stream.entries) > self.max_frames:
-            dropped += _drop_oldest(stream)
-        self.arrived.notify()
-        return dropped
-
-    def finish(self, group: str, camera_id: CameraId, number: int) -> None:
-        """Acknowledge an entry for a group and free it when no group needs it any more."""
-        stream = self.stream(camera_id)
-        stream.groups[group].held.pop(number, None)
-        if not any(view.needs(number) for view in stream.groups.values()):
-            stream.entries.pop(number, None)
-        self.arrived.notify()
-
-
-def _drop_oldest(stream: _Stream) -> int:
-    number, _ = stream.entries.popitem(last=False)
-    unfinished = not stream.groups or any(v.needs(number) for v in stream.groups.values())
-    for view in stream.groups.values():
-        view.held.pop(number, None)
-        if view.waiting and view.waiting[0] == number:
-            view.waiting.popleft()
-    return int(unfinished)
-
-
-class MemoryFrameBuffer:
-    """One consumer's (or the ingestor's) view of the shared frame streams."""
-
-    def __init__(self, streams: MemoryFrameStreams, group: str, consumer: str) -> None:
-        self._streams = streams
-        self._group = group
-        self._consumer = consumer
-        self._turn = 0
-        streams.join(group)
-
-    async def append(self, frame: Frame) -> int:
-        """Add a frame; return how many old ones were dropped to stay within the bound."""
-        return self._streams.append(frame)
-
-    async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
-        """Return up to ``max_frames`` new frames, one camera after the other in turn."""
-        await self._streams.arrived.wait_until(self._any_waiting, wait_s)
-        taken: list[BufferedFrame] = []
-        views = self._streams.views(self._group)
-        while len(taken) < max_frames and any(view.waiting for _, _, view in views):
-            camera, stream, view = views[self._turn % len(views)]
-            self._turn += 1
-            if view.waiting:
-                taken.append(self._hold(camera, stream, view, view.waiting.popleft()))
-        return taken
-
-    async def ack(self, frames: Sequence[BufferedFrame]) -> None:
-        """Declare frames done."""
-        for buffered in frames:
-            number = int(buffered.entry_id.rpartition(":")[2])
-            self._streams.finish(self._group, buffered.frame.camera_id, number)
-
-    async def claim(self, *, idle_s: float, max_frames: int) -> list[BufferedFrame]:
-        """Take over frames that some consumer has held for ``idle_s`` without acknowledging."""
-        now_s = self._streams.clock.monotonic()
-        claimed: list[BufferedFrame] = []
-        for camera, stream, view in self._streams.views(self._group):
-            idle = [n for n, held in view.held.items() if now_s - held.since_s >= idle_s]
-            room = max_frames - len(claimed)
-            claimed += [self._hold(camera, stream, view, number) for number in idle[:room]]
-        return claimed
-
-    async def lag(self, camera_id: CameraId) -> int:
-        """Return how many frames of a camera wait or are held unacknowledged."""
-        view = self._streams.stream(camera_id).groups[self._group]
-        return len(view.waiting) + len(view.held)
-
-    def _any_waiting(self) -> bool:
-        return any(view.waiting for _, _, view in self._streams.views(self._group))
-
-    def _hold(
-        self, camera: CameraId, stream: _Stream, view: _GroupView, number: int
-    ) -> BufferedFrame:
-        view.held[number] = _Held(self._consumer, self._streams.clock.monotonic())
-        return BufferedFrame(f"{camera}:{number}", decode_frame(stream.entries[number]))
-
-
-# --- events -----------------------------------------------------------------------------------
+    key: str
+    value: bytes
+    at: Instant
 
 
 @dataclass(slots=True)
@@ -221,17 +81,22 @@ class _Partition:
     """Records from ``base`` on; those before it were finished with and freed."""
 
     base: int = 0
-    records: deque[tuple[str, bytes]] = field(default_factory=deque)
+    records: deque[_Kept] = field(default_factory=deque)
     latest: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
         return self.base + len(self.records)
 
-    def slice(self, start: int, count: int) -> list[tuple[int, str, bytes]]:
+    def slice(self, start: int, count: int) -> list[tuple[int, _Kept]]:
         first = max(start, self.base)
         window = itertools.islice(self.records, first - self.base, first - self.base + count)
-        return [(first + i, key, value) for i, (key, value) in enumerate(window)]
+        return list(enumerate(window, first))
+
+    def first_since(self, since: Instant) -> int:
+        """Return the offset of the first record appended at or after an instant, or the end."""
+        found = (offset for offset, kept in enumerate(self.records, self.base) if kept.at >= since)
+        return next(found, self.end)
 
     def free_until(self, offset: int) -> None:
         while self.records and self.base < offset:
@@ -262,18 +127,20 @@ class MemoryEventLog:
 
     Every partition keeps what some group has yet to commit, and its last ``keep_records`` for
     groups that join later. When a group falls ``max_records`` behind, ``append`` waits for it:
-    backpressure, so that memory is bounded and nothing is lost.
+    backpressure, so that memory is bounded and nothing is lost. Followers hold nobody back: one
+    that falls as far behind misses what is freed meanwhile.
     """
 
     def __init__(
         self, clock: Clock, *, keep_records: int = 1_000, max_records: int = 20_000
     ) -> None:
         self.clock = clock
-        self.changed = _Signal(clock)
+        self.changed = Signal(clock)
         self._keep_records = keep_records
         self._max_records = max_records
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._groups: dict[str, _Group] = {}
+        self._followers: set[MemoryFollower] = set()
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records in order; the partition follows from the key."""
@@ -300,6 +167,29 @@ class MemoryEventLog:
         """Return the last value of every key of a compacted topic's partition."""
         return dict(self.partition((topic.name, partition)).latest)
 
+    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> "MemoryFollower":
+        """Read topics from the first record held that was appended at or after ``since``."""
+        places = [(topic.name, p) for topic in topics for p in range(topic.partitions)]
+        return self.follow_from({tp: self.partition(tp).first_since(since) for tp in places})
+
+    def follow_from(self, positions: Mapping[TopicPartition, int]) -> "MemoryFollower":
+        """Read partitions from offsets on."""
+        follower = MemoryFollower(self, positions)
+        self._followers.add(follower)
+        return follower
+
+    def unfollow(self, follower: "MemoryFollower") -> None:
+        """Keep nothing for a follower any more."""
+        self._followers.discard(follower)
+
+    def read(
+        self, where: TopicPartition, positions: dict[TopicPartition, int], count: int
+    ) -> list[Delivery]:
+        """Return a partition's next records and move the position past them."""
+        rows = self.partition(where).slice(positions[where], count)
+        positions[where] = rows[-1][0] + 1
+        return [Delivery(*where, offset, kept.key, kept.value) for offset, kept in rows]
+
     def commit(self, group: _Group, progress: Progress) -> None:
         """Append the outputs and move the group on, both at once: nothing awaits in between."""
         self._append_now(progress.outputs)
@@ -308,12 +198,13 @@ class MemoryEventLog:
         self.changed.notify()
 
     def _append_now(self, records: Sequence[Record]) -> None:
+        now = self.clock.now()
         for record in records:
             where = _partition_of(record)
             if record.topic.compacted:
                 self._replace(where, record)
             elif record.value is not None:
-                self.partition(where).records.append((record.key, record.value))
+                self.partition(where).records.append(_Kept(record.key, record.value, now))
                 self._free(where)
         self.changed.notify()
 
@@ -337,7 +228,11 @@ class MemoryEventLog:
 
     def _free(self, where: TopicPartition) -> None:
         partition = self.partition(where)
-        partition.free_until(min(self._slowest(where), partition.end - self._keep_records))
+        free = min(self._slowest(where), partition.end - self._keep_records)
+        for follower in self._followers:
+            wanted = follower.positions.get(where, free)
+            free = min(free, max(wanted, partition.end - self._max_records))
+        partition.free_until(free)
 
 
 def _partition_of(record: Record) -> TopicPartition:
@@ -374,9 +269,7 @@ class MemorySubscription:
         waiting = [tp for tp in self._positions if self._waits(tp)]
         share = max(1, max_records // max(1, len(waiting)))
         for where in waiting[:max_records]:
-            rows = self._log.partition(where).slice(self._positions[where], share)
-            deliveries += [Delivery(*where, offset, key, value) for offset, key, value in rows]
-            self._positions[where] = rows[-1][0] + 1
+            deliveries += self._log.read(where, self._positions, share)
         return deliveries
 
     async def commit(self, progress: Sequence[Progress]) -> None:
@@ -412,3 +305,48 @@ class MemorySubscription:
 
     def _waits(self, where: TopicPartition) -> bool:
         return self._log.partition(where).end > self._positions[where]
+
+
+class MemoryFollower:
+    """A reader of the memory log outside of any group."""
+
+    def __init__(self, log: MemoryEventLog, positions: Mapping[TopicPartition, int]) -> None:
+        self._log = log
+        self._turn = 0
+        self.positions = dict(positions)
+
+    async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
+        """Return the next records, in turn over partitions, each partition in order."""
+        await self._log.changed.wait_until(self._any_waiting, wait_s)
+        waiting = [where for where in self.positions if self._waits(where)]
+        share = max(1, max_records // max(1, len(waiting)))
+        self._turn = (self._turn + 1) % max(1, len(waiting))
+        deliveries: list[Delivery] = []
+        for where in (waiting[self._turn :] + waiting[: self._turn])[:max_records]:
+            self._count_missed(where)
+            deliveries += self._log.read(where, self.positions, share)
+        return deliveries
+
+    async def behind(self) -> int:
+        """Return how many records are still to be read."""
+        return sum(
+            self._log.partition(where).end - max(position, self._log.partition(where).base)
+            for where, position in self.positions.items()
+        )
+
+    async def close(self) -> None:
+        """Stop reading; may be called more than once."""
+        self.positions.clear()
+        self._log.unfollow(self)
+
+    def _count_missed(self, where: TopicPartition) -> None:
+        missed = self._log.partition(where).base - self.positions[where]
+        if missed > 0:
+            FOLLOWER_MISSED.labels(where[0]).inc(missed)
+            _logger.warning("a follower was too slow", topic=where[0], missed=missed)
+
+    def _any_waiting(self) -> bool:
+        return any(self._waits(where) for where in self.positions)
+
+    def _waits(self, where: TopicPartition) -> bool:
+        return self._log.partition(where).end > self.positions[where]

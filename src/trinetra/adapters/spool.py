@@ -20,7 +20,7 @@ from trinetra.adapters.spool_file import SpoolFolder, SpoolStatus
 from trinetra.adapters.spool_format import Gap, Stored, pack
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
-from trinetra.ports import Clock, EventLog, Record, Subscription
+from trinetra.ports import Clock, EventLog, Follower, Record, Subscription
 from trinetra.telemetry import (
     SPOOL_BYTES,
     SPOOL_CORRUPT,
@@ -31,7 +31,7 @@ from trinetra.telemetry import (
     SPOOLED,
     get_logger,
 )
-from trinetra.values import seconds_between
+from trinetra.values import Instant, seconds_between
 
 _log = get_logger("spool")
 _Result = TypeVar("_Result")
@@ -111,6 +111,10 @@ class SpoolingEventLog:
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
         """Return what the log itself keeps of a compacted topic."""
         return await self._log.latest(topic, partition)
+
+    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+        """Read topics of the log itself, outside of any group."""
+        return await self._log.follow(topics, since=since)
 
     def status(self) -> SpoolStatus:
         """Return what waits on disk."""

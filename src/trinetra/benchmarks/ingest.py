@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Pacing

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.memory import MemoryEventLog, MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.adapters.spool import SpoolingEventLog
