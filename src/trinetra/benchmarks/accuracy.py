@@ -7,41 +7,33 @@ gives the same scores on every machine.
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_gallery import MemoryGallery
+import msgspec
+
 from trinetra.evaluation.identity import WITH_FACES
-from trinetra.evaluation.reading import read_events, read_truth
+from trinetra.evaluation.reading import Gathered, read_truth
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import Choices, identities_sheet, insights_sheet, tracks_sheet
-from trinetra.events.schema import InsightEvent, Visit
-from trinetra.hosting import Service
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.service import IdentityResolver
-from trinetra.insights.service import InsightEngine
+from trinetra.evaluation.truth import Findings
+from trinetra.events.codec import decode
 from trinetra.models.manifest import load_manifest
-from trinetra.ports import EventLog
-from trinetra.recording import EventRecorder
 from trinetra.site import Site
 from trinetra.twin.emission import MODELS
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
-from trinetra.twin.service import publish, write
+from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
-from trinetra.values import EPOCH, CustomerId, EventId, Instant
-from trinetra.wiring import plans
+from trinetra.values import CameraId
+from trinetra.wiring.replay import Stage, replay
 from trinetra.wiring.simulation import site_of
 
 PROFILE = "default"
-_AHEAD = 64
-"""Frames of one partition that may wait for the resolver: cameras stay within seconds of each
-other, as they do in life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,48 +70,6 @@ ERRORS = frozenset(
 _LEAST_NOISE = 0.01
 
 
-class _ReplayClock:
-    """Real time to sleep by, but no camera ever counts as silent: a replay outruns the clock."""
-
-    def now(self) -> Instant:
-        """Return always the same instant."""
-        return EPOCH
-
-    def monotonic(self) -> float:
-        """Return always the same time."""
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after that many real seconds."""
-        await asyncio.sleep(seconds)
-
-
-class _InsightShelf:
-    """Insights in a dictionary; without the threads of a database everything keeps its order."""
-
-    def __init__(self) -> None:
-        self._kept: dict[EventId, InsightEvent] = {}
-        self._last: dict[CustomerId, Visit] = {}
-
-    async def record(self, insights: Sequence[InsightEvent]) -> None:
-        """Insert or replace by event id."""
-        for insight in insights:
-            self._kept[insight.event_id] = insight
-            if isinstance(insight, Visit):
-                self._last[insight.customer_id] = insight
-
-    async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
-        """Return insights of one type in their order."""
-        found = [i for i in self._kept.values() if str(i.__struct_config__.tag) == kind]
-        return sorted(
-            (i for i in found if start <= i.captured_at < end), key=lambda i: i.captured_at
-        )
-
-    async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return a customer's most recent visit."""
-        return self._last.get(customer_id)
-
-
 def measure(store: Store, seed: int) -> dict[str, float]:
     """Return the scores of one run in the built-in shop."""
     plan = built_in_shop()
@@ -128,8 +78,7 @@ def measure(store: Store, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="trinetra-accuracy-") as name:
         folder = Path(name)
         write(twin, folder)
-        asyncio.run(_resolve(twin, site, folder / "found.jsonl"))
-        truth, findings = read_truth(folder / "truth.jsonl"), read_events(folder / "found.jsonl")
+        truth, findings = read_truth(folder / "truth.jsonl"), _findings(twin, site)
     choices = Choices(min_dwell_s=min(z.min_dwell_s for c in site.cameras for z in c.zones))
     return {
         **_of_tracks(tracks_sheet(truth, findings, choices)),
@@ -167,48 +116,15 @@ def shortfalls(
     return worse
 
 
-async def _resolve(twin: Twin, site: Site, found: Path) -> None:
-    """Let the twin's events run through resolver and insight engine; write what they say."""
-    clock = _ReplayClock()
-    log = MemoryEventLog(clock, max_records=_AHEAD)
-    with EventRecorder(log, found) as recorder:
-        services: tuple[Service, ...] = (
-            _resolver(site, log, clock),
-            InsightEngine(
-                site.site_id,
-                log,
-                _InsightShelf(),
-                plans.insight_plans(site),
-                plans.insight_policy(site),
-                clock=clock,
-            ),
-            recorder,
-        )
-        async with asyncio.TaskGroup() as group:
-            stops = [asyncio.Event() for _ in services]
-            tasks = [
-                group.create_task(service.run(stop))
-                for service, stop in zip(services, stops, strict=True)
-            ]
-            await publish(twin.arrivals(), log, clock)
-            for stop, task in zip(stops, tasks, strict=True):
-                stop.set()
-                await task
-
-
-def _resolver(site: Site, log: EventLog, clock: _ReplayClock) -> IdentityResolver:
+def _findings(twin: Twin, site: Site) -> Findings:
+    """Return what resolver and insight engine make of the twin's events."""
     face = load_manifest().profile(PROFILE).face_embedder
-    recogniser = Recogniser(
-        site_id=site.site_id,
-        gallery=MemoryGallery(face.dimension),
-        registry=plans.registry(site),
-        graph=plans.site_graph(site),
-        clock=clock,
-        model=MODELS["face_embed"],  # the faces of another model would not be compared
-        dimension=face.dimension,
-        policy=plans.recognition_policy(site, face.calibration),
-    )
-    return IdentityResolver(log, recogniser, plans.resolver_policy(site))
+    # Named after what made the twin's faces: those of another model would not be compared.
+    stage = Stage(site, msgspec.structs.replace(face, version=MODELS["face_embed"]))
+    found = Gathered()
+    detections = ((CameraId(arrival.camera_id), arrival.payload) for arrival in twin.arrivals())
+    asyncio.run(replay(stage, detections, lambda payload: found.add(decode(payload))))
+    return found.findings()
 
 
 def _of_tracks(sheet: ScoreSheet) -> dict[str, float]:

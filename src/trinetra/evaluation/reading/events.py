@@ -35,7 +35,7 @@ def read_events(path: Path, *, label: str | None = "person") -> Findings:
     Events that were sent twice count once; of those that were sent again because they grew, the
     last counts. Raises ConfigurationError with file and line.
     """
-    gathered = _Gathered(label)
+    gathered = Gathered(label)
     for number, line in numbered_lines(path):
         try:
             gathered.add(decode(line))
@@ -45,10 +45,10 @@ def read_events(path: Path, *, label: str | None = "person") -> Findings:
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """What the events so far tell."""
+class Gathered:
+    """What the events so far tell about objects of one label, or of any."""
 
-    label: str | None
+    label: str | None = "person"
     _seen: set[EventId] = field(default_factory=set)
     _detections: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
     _tracks: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
