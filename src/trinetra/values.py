@@ -196,12 +196,16 @@ class GalleryEntry:
 
 @dataclass(frozen=True, slots=True)
 class GalleryMatch:
-    """One gallery entry near a searched embedding; ``cosine`` is the raw similarity in [-1, 1]."""
+    """One gallery entry near a searched embedding; ``cosine`` is the raw similarity in [-1, 1].
+
+    ``first_seen`` is the entry's, None where it is not in the gallery yet.
+    """
 
     entry_id: str
     customer_id: CustomerId
     kind: IdentityKind
     cosine: float
+    first_seen: Instant | None = None
 
 
 def no_detections() -> Detections:

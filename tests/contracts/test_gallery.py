@@ -214,15 +214,17 @@ async def test_an_upsert_of_nothing_changes_nothing(gallery: Gallery) -> None:
     assert await gallery.count() == 0
 
 
-async def test_a_match_tells_whose_entry_it_is_and_how_alike(gallery: Gallery) -> None:
+async def test_a_match_tells_whose_entry_it_is_since_when_and_how_alike(gallery: Gallery) -> None:
     face = directions(1)[0]
-    await gallery.upsert([entry("a", face, "bob", kind=IdentityKind.WATCHLIST)])
+    written = entry("a", face, "bob", kind=IdentityKind.WATCHLIST)
+    await gallery.upsert([written])
 
     [[match]] = await gallery.search([face], 1)
 
     assert match.entry_id == "a"
     assert match.customer_id == "bob"
     assert match.kind is IdentityKind.WATCHLIST
+    assert match.first_seen == written.first_seen
     assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 

@@ -143,7 +143,10 @@ class EdgeGallery:
             return [[] for _ in vectors]
         found = await self._ask(Search(k, vectors), Found)
         return [
-            [gallery_match(m.entry_id, m.customer_id, m.kind, m.cosine) for m in matches]
+            [
+                gallery_match(m.entry_id, m.customer_id, m.kind, m.cosine, m.first_seen_us)
+                for m in matches
+            ]
             for matches in found.matches
         ]
 

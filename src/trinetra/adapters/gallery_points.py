@@ -25,7 +25,8 @@ from trinetra.values import (
 )
 
 ENTRY_ID, CUSTOMER_ID, KIND, EXPIRES_AT = "entry_id", "customer_id", "kind", "expires_at_us"
-PAYLOAD_OF_A_MATCH = [ENTRY_ID, CUSTOMER_ID, KIND]
+FIRST_SEEN = "first_seen_us"
+PAYLOAD_OF_A_MATCH = [ENTRY_ID, CUSTOMER_ID, KIND, FIRST_SEEN]
 
 
 class StoredPoint(msgspec.Struct, frozen=True, array_like=True):
@@ -120,10 +121,13 @@ def point_of(payload: Mapping[str, Any] | None, vector: bytes) -> StoredPoint:
     )
 
 
-def gallery_match(entry_id: str, customer_id: str, kind: str, cosine: float) -> GalleryMatch:
+def gallery_match(
+    entry_id: str, customer_id: str, kind: str, cosine: float, first_seen_us: int
+) -> GalleryMatch:
     """Return a match; rounding in the engine may leave [-1, 1] by a little, a match does not."""
     bounded = max(-1.0, min(1.0, cosine))
-    return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), bounded)
+    seen = instant(first_seen_us)
+    return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), bounded, seen)
 
 
 def point_id(entry_id: str) -> UUID:

@@ -110,6 +110,7 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
     customer_id: str
     kind: str
     cosine: float
+    first_seen_us: int
 
 
 class Found(Message, frozen=True):

@@ -87,6 +87,7 @@ def _best(rows: Sequence[_Row], cosines: NDArray[np.float32], k: int) -> list[Ga
             rows[i].entry.customer_id,
             rows[i].entry.kind,
             float(np.clip(cosines[i], -1.0, 1.0)),
+            rows[i].entry.first_seen,
         )
         for i in order
     ]
