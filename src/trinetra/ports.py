@@ -310,6 +310,9 @@ class CustomerBook(Protocol):
         Return how many changes and faces that were.
         """
 
+    async def reached(self, reader: str, number: int = 0) -> int:
+        """Note that a reader has acted on all changes up to a number; return the furthest noted."""
+
 
 class InsightStore(Protocol):
     """What the insight engine has found out, kept for queries."""

@@ -134,6 +134,12 @@ GALLERY_S = Histogram(
 )
 GALLERY_UP = Gauge("trinetra_gallery_up", "1 while the gallery answers.", registry=REGISTRY)
 GALLERY_UP.set(math.nan)  # not known: a service that never asks one must not report it as down
+CUSTOMER_BOOK_UP = Gauge(
+    "trinetra_customer_book_up",
+    "1 while the customer book answers.",
+    ["service"],
+    registry=REGISTRY,
+)
 ACTIVE_IDENTITIES = Gauge(
     "trinetra_active_identities", "Identities in the active registry.", registry=REGISTRY
 )

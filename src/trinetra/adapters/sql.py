@@ -102,9 +102,7 @@ _KIND_OF_TYPE = {type_: kind for kind, type_ in _TYPE_OF_KIND.items()}
 
 
 class SqlInsightStore:
-    """An InsightStore in a SQL database; make one with ``open``.
-
-    """
+    """An InsightStore in a SQL database; make one with ``open``."""
 
     name = "insight store"
 

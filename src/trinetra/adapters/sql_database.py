@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from sqlite3 import DatabaseError
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -32,7 +33,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, St
 from sqlalchemy.pool import StaticPool
 
 from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
-from trinetra.errors import ConfigurationError
+from trinetra.errors import ConfigurationError, StoreUnavailable
 
 _MEMORY_NAMES = (None, "", ":memory:")
 _SETUP_LOCK = 0x7472696E
@@ -100,6 +101,15 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._transact, work, writes)
 
+    async def scrub(self) -> None:
+        """Empty SQLite's write-ahead log, so that no byte of what was deleted is left in it.
+
+        What a reader still needs stays until it is done. A server keeps its log as it is set up to.
+        """
+        if self._url.get_backend_name() == "sqlite":
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._empty_log)
+
     async def close(self) -> None:
         """Disconnect."""
         loop = asyncio.get_running_loop()
@@ -116,6 +126,18 @@ class Database:
             if isinstance(cause, StatementError) and isinstance(cause.orig, ValueError):
                 raise cause.orig from None  # a value of the caller's, not the database's trouble
             raise translated(cause, self._url) from cause
+
+    def _empty_log(self) -> None:
+        try:
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+        except (SQLAlchemyError, DatabaseError) as cause:
+            raise StoreUnavailable(
+                f"the log of {self.place} cannot be emptied now: {cause}"
+            ) from cause
 
 
 def prepare(
@@ -197,10 +219,11 @@ def _make_folder(folder: Path, url: URL) -> None:
 
 
 def _write_ahead(connection: Any, _record: object) -> None:
-    """Let readers go on beside the writer, and lose nothing even when the power fails."""
+    """Let readers go on beside the writer, lose nothing at a power cut, and really delete."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA secure_delete=ON")  # deleted rows are overwritten, not just unlinked
     cursor.close()
 
 

@@ -1,0 +1,79 @@
+"""Following the customer book: every service folds who is whom for itself, through outages too."""
+
+import asyncio
+
+from trinetra.errors import StoreUnavailable
+from trinetra.events.customers import NumberedChange, People
+from trinetra.ports import Clock, CustomerBook
+from trinetra.telemetry import CUSTOMER_BOOK_UP, get_logger
+
+_AT_ONCE = 1000
+_PATIENCE_S = 0.25
+"""How long a caller waits for the book; a slow answer is taken by one of the next calls."""
+
+
+class BookFollower:
+    """Keeps ``people`` in step with the customer book, about once a second.
+
+    While the book does not answer, what it said last holds.
+    """
+
+    def __init__(
+        self,
+        book: CustomerBook,
+        clock: Clock,
+        *,
+        service: str,
+        people: People | None = None,
+        every_s: float = 1.0,
+    ) -> None:
+        """Follow ``book`` into ``people``; ``service`` is who, for metrics and logs."""
+        self.people = people if people is not None else People()
+        self._book = book
+        self._clock = clock
+        self._service = service
+        self._every_s = every_s
+        self._due_s = clock.monotonic()
+        self._reading: asyncio.Future[list[NumberedChange]] | None = None
+        self._is_away = False
+
+    async def catch_up(self) -> list[NumberedChange]:
+        """Fold what is new, if it is time to look; return it.
+
+        Never raises StoreUnavailable, and never waits long for a book that is slow.
+        """
+        if self._reading is None:
+            if self._clock.monotonic() < self._due_s:
+                return []
+            asking = self._book.changes(self.people.number, _AT_ONCE)
+            self._reading = asyncio.ensure_future(asking)
+        done, _ = await asyncio.wait({self._reading}, timeout=_PATIENCE_S)
+        return self._take(done.pop()) if done else []
+
+    async def close(self) -> None:
+        """Stop following; may be called more than once."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+            self._reading = None
+
+    def _take(self, answer: asyncio.Future[list[NumberedChange]]) -> list[NumberedChange]:
+        self._reading = None
+        self._due_s = self._clock.monotonic() + self._every_s
+        try:
+            changes = answer.result()
+        except StoreUnavailable as cause:
+            self._note_outage(cause)
+            return []
+        self._is_away = False
+        CUSTOMER_BOOK_UP.labels(self._service).set(1)
+        if len(changes) == _AT_ONCE:
+            self._due_s = self._clock.monotonic()
+        self.people.apply(changes)
+        return changes
+
+    def _note_outage(self, cause: StoreUnavailable) -> None:
+        CUSTOMER_BOOK_UP.labels(self._service).set(0)
+        if not self._is_away:  # once per outage
+            self._is_away = True
+            get_logger(self._service).warning("customer book unavailable", cause=str(cause))
