@@ -92,6 +92,12 @@ FACES_IGNORED = Counter(
     ["camera", "reason"],
     registry=REGISTRY,
 )
+CONSOLIDATIONS = Counter(
+    "trinetra_consolidations",
+    "Identities with nearly the same face, by what came of it: merged, proposed, or why not.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 STATE_REJECTED = Counter(
     "trinetra_state_rejected",
     "Remembered state that could not be read, and so was lost, by topic.",

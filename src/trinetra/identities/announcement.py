@@ -1,10 +1,16 @@
 """What the resolver says, as events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from trinetra.events.schema import DetectionEvent, IdentityEvent, TrackPosition, TracksEvent
+from trinetra.events.schema import (
+    DetectionEvent,
+    IdentityEvent,
+    LifecycleEvent,
+    TrackPosition,
+    TracksEvent,
+)
 from trinetra.identities.resolver import FrameHeader, FrameOutcome, TrackIdentity
-from trinetra.values import CameraId, EventId, Instant, SiteId, derive_id
+from trinetra.values import CameraId, CustomerId, EventId, Instant, SiteId, derive_id
 
 
 def identity_event(
@@ -42,13 +48,13 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
         frame_height=event.frame_height,
         tracks=tuple(
             TrackPosition(
-                track_id=identity.track_id,
-                label=identity.label,
-                box=box,
-                customer_id=identity.customer_id,
-                kind=identity.decision.kind if identity.decision else None,
+                track_id=seen.identity.track_id,
+                label=seen.identity.label,
+                box=seen.box,
+                customer_id=seen.identity.customer_id,
+                kind=seen.identity.decision.kind if seen.identity.decision else None,
             )
-            for identity, _, box, _ in outcome.visible
+            for seen in outcome.visible
         ),
         ended=tuple(identity.track_id for identity in outcome.ended),
     )
@@ -66,4 +72,51 @@ def farewell(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
         frame_width=last.frame_width,
         frame_height=last.frame_height,
         ended=tracks,
+    )
+
+
+def lives(
+    site_id: SiteId,
+    camera_id: CameraId,
+    captured_at: Instant,
+    changed: Iterable[TrackIdentity],
+    ended: Iterable[TrackIdentity],
+) -> Iterator[LifecycleEvent]:
+    """Yield whom a frame's tracks brought into being, and who was seen until their tracks ended.
+
+    An identity is created once, by the track that its id follows from, and seen once per track.
+    """
+    for change, identities in (("created", changed), ("seen", ended)):
+        for identity in identities:
+            decision = identity.decision
+            if decision is None or decision.customer_id is None:
+                continue
+            if change == "created" and decision.status != "new":
+                continue
+            name = (change, decision.customer_id, identity.track_id)
+            yield LifecycleEvent(
+                event_id=EventId(derive_id("lif", *name)),
+                site_id=site_id,
+                camera_id=camera_id,
+                captured_at=captured_at,
+                change=change,  # type: ignore[arg-type]  # the literals above are changes
+                customer_id=decision.customer_id,
+                kind=decision.kind,
+                track_id=identity.track_id,
+            )
+
+
+def expired(site_id: SiteId, customer_id: CustomerId, now: Instant) -> LifecycleEvent:
+    """Return the event that nothing is left of an identity, because its time was over.
+
+    Its id follows from whose it is alone: resolvers that both notice say it once.
+    """
+    return LifecycleEvent(
+        event_id=EventId(derive_id("lif", "expired", customer_id)),
+        site_id=site_id,
+        camera_id=CameraId(""),
+        captured_at=now,
+        change="expired",
+        customer_id=customer_id,
+        reason="retention",
     )

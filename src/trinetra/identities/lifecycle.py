@@ -1,12 +1,16 @@
 """How identities come into the gallery, and when they leave it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from trinetra.events.customers import People
 from trinetra.identities.evidence import Shot, fuse
+from trinetra.identities.matching import Decision
+from trinetra.identities.resolver import TrackIdentity
 from trinetra.values import (
     CustomerId,
     GalleryEntry,
+    GalleryMatch,
     IdentityKind,
     Instant,
     TrackId,
@@ -39,6 +43,52 @@ class RetentionPolicy:
 def customer_of(track_id: TrackId) -> CustomerId:
     """Return the id of the identity that a track brings into being; the same on every replay."""
     return CustomerId(derive_id("cus", track_id))
+
+
+def summaries_of(customer_id: CustomerId) -> tuple[str, str]:
+    """Return the entries that sum up how somebody looks: as first seen, and as last seen."""
+    return derive_id("emb", customer_id, "fused"), derive_id("emb", customer_id, "latest")
+
+
+def is_summary(entry: GalleryEntry) -> bool:
+    """Return whether an entry is such a fused face."""
+    return entry.entry_id in summaries_of(entry.customer_id)
+
+
+def rename(identity: TrackIdentity, people: People) -> bool:
+    """Give a track the id that holds now for its person; return whether that is news.
+
+    A merge gives it the other's id, and its undoing the own one back: that under which the face is
+    kept which it resembled most.
+    """
+    decision = identity.decision
+    if decision is None or decision.customer_id is None:
+        return False
+    own = decision.own_id or decision.customer_id
+    now = people.canonical(own)
+    if now == decision.customer_id:
+        return False
+    identity.decision = replace(
+        decision,
+        status="known",
+        reasons=("split" if now == own else "merged",),
+        customer_id=now,
+        kind=people.kind_of(now) or decision.kind,
+        own_id=own if now != own else None,
+    )
+    return True
+
+
+def with_own_id(decision: Decision, found: Iterable[GalleryMatch], people: People) -> Decision:
+    """Return the decision with the id under which its person's most similar face is kept.
+
+    ``found`` are the matches as the gallery has them, best first.
+    """
+    who = decision.customer_id
+    if who is None or decision.status != "known":
+        return decision
+    own = next((m.customer_id for m in found if people.canonical(m.customer_id) == who), who)
+    return decision if own == who else replace(decision, own_id=own)
 
 
 def enrol(

@@ -49,12 +49,16 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who a track is, and why."""
+    """Who a track is, and why.
+
+    ``own_id`` is the id under which the face is kept, where a merge has given the person another.
+    """
 
     status: IdentityStatus
     reasons: tuple[str, ...]
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
+    own_id: CustomerId | None = None
 
 
 def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked]:

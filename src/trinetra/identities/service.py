@@ -18,8 +18,15 @@ from typing import NamedTuple, Protocol, TypeVar
 from trinetra.errors import EventLogUnavailable, MalformedEvent, PartitionsLost
 from trinetra.events.codec import encode
 from trinetra.events.schema import AnyEvent, DetectionEvent, IdentityEvent
-from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, RESOLVER_STATE, Topic
-from trinetra.identities.announcement import farewell, identity_event, tracks_event
+from trinetra.events.topics import (
+    ALERTS,
+    CUSTOMERS,
+    DETECTIONS,
+    IDENTITIES,
+    RESOLVER_STATE,
+    Topic,
+)
+from trinetra.identities.announcement import farewell, identity_event, lives, tracks_event
 from trinetra.identities.inquiry import Answers, Inquiry
 from trinetra.identities.intake import read
 from trinetra.identities.ordering import Slot
@@ -323,6 +330,7 @@ class IdentityResolver:
             ALERTS_RAISED.labels(alert.rule).inc()
         outputs = self._outputs[home]
         outputs += self._announce(camera, changed, event.captured_at)
+        outputs += self._lives(camera, changed, outcome.ended, event.captured_at)
         outputs.append(_record(IDENTITIES, tracks_event(event, outcome)))
         outputs += [_record(ALERTS, alert) for alert in alerts]
 
@@ -338,6 +346,17 @@ class IdentityResolver:
             self._announced.append(event)
             records.append(_record(IDENTITIES, event))
         return records
+
+    def _lives(
+        self,
+        camera: CameraState,
+        changed: Iterable[TrackIdentity],
+        ended: Iterable[TrackIdentity],
+        captured_at: Instant,
+    ) -> list[Record]:
+        site_id = self._recogniser.site_id
+        events = lives(site_id, camera.camera_id, captured_at, changed, ended)
+        return [Record(CUSTOMERS, event.customer_id, encode(event)) for event in events]
 
     async def _expire(self, captured_at: Instant) -> None:
         due = self._expired_at is None or (
@@ -357,6 +376,7 @@ class IdentityResolver:
                     changed = self._recogniser.conclude(ended, state.outbox)
                     outputs = self._outputs[where]
                     outputs += self._announce(camera, changed, camera.last.captured_at)
+                    outputs += self._lives(camera, changed, ended, camera.last.captured_at)
                     outputs.append(_record(IDENTITIES, farewell(camera.last, ended)))
         await self._commit(subscription)
         await self._store()
