@@ -1,0 +1,175 @@
+"""Why a track was taken for whom it was taken, and what it would have taken to be otherwise."""
+
+from collections.abc import Callable, Iterator
+
+from trinetra.events.schema import Evidence, GateEvidence, IdentityEvent
+from trinetra.explanation import words
+from trinetra.values import CustomerId
+
+Naming = Callable[[CustomerId], str]
+"""How a customer is called: by id, or by name where that is wanted."""
+_TOLD = 5
+"""Candidates beyond these are not told."""
+
+
+def headline(event: IdentityEvent, name: Naming) -> str:
+    """Return the decision in one sentence."""
+    who = name(event.customer_id) if event.customer_id else ""
+    kind = f" ({words.kind(event.kind)})" if event.kind and event.kind != "anonymous" else ""
+    match event.status:
+        case "known" if who:
+            return f"{event.track_id} was recognised as {who}{kind}."
+        case "known":
+            return f"{event.track_id} was recognised as {words.kind(event.kind or 'opted_out')}."
+        case "new":
+            return f"{event.track_id} was somebody new, from now on {who or 'without a name'}."
+        case _:
+            return f"{event.track_id} stayed unknown."
+
+
+def because(event: IdentityEvent, name: Naming) -> Iterator[str]:
+    """Yield what led to the decision, sentence by sentence."""
+    yield from map(words.decision, event.reasons)
+    evidence = event.evidence
+    yield _faces(evidence)
+    yield from _scores(evidence, name)
+    for gate in evidence.gate:
+        yield gate_sentence(gate, name)
+    if evidence.faces_used:
+        yield f"The faces were read by {evidence.model}."
+
+
+def otherwise(event: IdentityEvent, name: Naming) -> Iterator[str]:
+    """Yield what would have had to be different for another decision."""
+    evidence = event.evidence
+    if not evidence.faces_used:
+        size = evidence.thresholds.min_face_px
+        yield (
+            f"A face of at least {size:g} px, sharp and turned to the camera, would have been "
+            "compared."
+        )
+        return
+    if not evidence.candidates:
+        if event.status == "unknown":
+            yield "More good faces would have been needed."
+        return
+    yield from _otherwise_scored(event, name)
+
+
+def _otherwise_scored(event: IdentityEvent, name: Naming) -> Iterator[str]:
+    evidence, limits = event.evidence, event.evidence.thresholds
+    best = evidence.candidates[0]
+    short = limits.similarity - best.score
+    if short > 0:
+        yield (
+            f"{name(best.customer_id)} came nearest and was {short:.3f} short of the threshold "
+            f"{limits.similarity:.3f} (policies.matching.similarity)."
+        )
+        if event.status == "unknown":
+            yield "More good faces, or better ones, would have settled it."
+        return
+    if event.status == "known":
+        yield (
+            f"With a threshold above {best.score:.3f} (policies.matching.similarity) it would not "
+            "have been a match."
+        )
+    yield from _otherwise_led(evidence, event.status, name)
+    for gate in evidence.gate:
+        yield from _otherwise_walked(gate)
+
+
+def _otherwise_led(evidence: Evidence, status: str, name: Naming) -> Iterator[str]:
+    if evidence.margin is None or len(evidence.candidates) < 2:  # noqa: PLR2004  best and runner-up
+        return
+    needed, rival = evidence.thresholds.margin, name(evidence.candidates[1].customer_id)
+    short = needed - evidence.margin
+    if short > 0:
+        yield (
+            f"The lead over {rival} was {short:.3f} short of the {needed:.3f} needed "
+            "(policies.matching.margin)."
+        )
+    elif status == "known":
+        yield (
+            f"Had {rival} scored {evidence.margin - needed:.3f} more, the two could not have been "
+            "told apart."
+        )
+
+
+def _otherwise_walked(gate: GateEvidence) -> Iterator[str]:
+    if gate.verdict != "impossible" or not (gate.limit_mps and gate.distance_m):
+        return
+    shortest_m = max(0.0, gate.distance_m - (gate.slack_m or 0.0))
+    needed_s = max(0.0, shortest_m / gate.limit_mps - (gate.slack_s or 0.0))
+    yield (
+        f"At {gate.limit_mps:g} m/s (topology.max_walking_speed_mps), with all slack, the way "
+        f"takes {needed_s:.1f} s; {gate.elapsed_s or 0.0:.1f} s had passed."
+    )
+
+
+def _faces(evidence: Evidence) -> str:
+    if not evidence.faces_seen:
+        return "No face was seen."
+    seen = "One face was" if evidence.faces_seen == 1 else f"{evidence.faces_seen} faces were"
+    used = (
+        f"{evidence.faces_used or 'none'} of them used"
+        if evidence.faces_seen > 1
+        else ("and used" if evidence.faces_used else "but not used")
+    )
+    quality = f"; mean quality {evidence.quality:.2f}" if evidence.faces_used else ""
+    return f"{seen} seen, {used}; the largest was {evidence.best_face_px:g} px wide{quality}."
+
+
+def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:
+    limits = evidence.thresholds
+    if not evidence.candidates:
+        if evidence.faces_used:
+            yield "Nobody in the gallery was near enough to be a candidate."
+        return
+    best = evidence.candidates[0]
+    lead = best.score - limits.similarity
+    where = f"{abs(lead):.3f} {'above' if lead >= 0 else 'below'}"
+    yield (
+        f"{name(best.customer_id)} scored {best.score:.3f}, {where} the {limits.similarity:.3f} "
+        "that a match needs."
+    )
+    if evidence.margin is not None and len(evidence.candidates) > 1:
+        rival = evidence.candidates[1]
+        yield (
+            f"The runner-up, {name(rival.customer_id)}, scored {rival.score:.3f}: a lead of "
+            f"{evidence.margin:.3f} where {limits.margin:.3f} is needed."
+        )
+    if others := evidence.candidates[2:_TOLD]:
+        listed = ", ".join(f"{name(c.customer_id)} {c.score:.3f}" for c in others)
+        yield f"Behind them: {listed}."
+
+
+def gate_sentence(gate: GateEvidence, name: Naming) -> str:
+    """Return what the gate found for one candidate, with its numbers."""
+    numbers = "; ".join(_numbers(gate))
+    return f"{name(gate.customer_id)} {words.gate(gate.reason)}{': ' if numbers else ''}{numbers}."
+
+
+def _numbers(gate: GateEvidence) -> Iterator[str]:
+    if gate.from_camera is None:
+        return
+    when = f"{gate.elapsed_s:.1f} s before" if gate.elapsed_s else "at the same time"
+    away = f", {gate.distance_m:g} m away" if gate.distance_m else ""
+    way = f" by way of {', '.join(gate.route[1:-1])}" if gate.route[1:-1] else ""
+    yield f"seen at {gate.from_camera} {when}{away}{way}"
+    if gate.speed_mps is not None and gate.distance_m:
+        yield _speed(gate)
+    if gate.slack_m or gate.slack_s:
+        yield f"give or take {gate.slack_m or 0:g} m and {gate.slack_s or 0:g} s"
+    if gate.usual_s is not None and gate.surprise is not None:
+        usual = f"half of the people take {gate.usual_s:.0f} s"
+        yield f"{usual}, this is {gate.surprise:+.1f} deviations"
+
+
+def _speed(gate: GateEvidence) -> str:
+    limit = f", where at most {gate.limit_mps:g} m/s is walked" if gate.limit_mps else ""
+    if gate.least_speed_mps is None:
+        return f"that is {gate.speed_mps:.2f} m/s{limit}"
+    most = "any speed" if gate.most_speed_mps is None else f"{gate.most_speed_mps:.2f}"
+    return (
+        f"that is {gate.speed_mps:.2f} m/s (between {gate.least_speed_mps:.2f} and {most}){limit}"
+    )
