@@ -8,11 +8,20 @@ from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.frames.service import StreamIngestor
+from trinetra.identities.directory import Directory
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, FrameBuffer, FrameSource, Gallery, InsightStore
+from trinetra.ports import (
+    Clock,
+    CustomerBook,
+    EventLog,
+    FrameBuffer,
+    FrameSource,
+    Gallery,
+    InsightStore,
+)
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import CameraId, Instant
@@ -81,6 +90,7 @@ def resolver(
     model: FaceEmbedderModel,
     gallery: Gallery,
     log: EventLog,
+    book: CustomerBook,
     clock: Clock,
 ) -> IdentityResolver:
     """Return an identity-resolver for faces of the given model."""
@@ -95,7 +105,7 @@ def resolver(
         policy=plans.recognition_policy(site, model.calibration),
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
-    return IdentityResolver(log, recogniser, policy)
+    return IdentityResolver(log, recogniser, policy, [Directory(recogniser, book, log)])
 
 
 def engine(

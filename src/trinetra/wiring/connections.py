@@ -11,9 +11,10 @@ from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.adapters.spool import SpoolingEventLog
 from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.sql_book import SqlCustomerBook
 from trinetra.errors import ConfigurationError
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, FrameBuffer, GalleryArchive, InsightStore
+from trinetra.ports import Clock, CustomerBook, EventLog, FrameBuffer, GalleryArchive, InsightStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 
@@ -99,10 +100,20 @@ async def open_gallery(
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[InsightStore]:
     """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
-    url = settings.store_url
-    default = f"sqlite:///{settings.data_dir / 'insights.db'}"
-    async with SqlInsightStore.open(url.get_secret_value() if url else default) as store:
+    async with SqlInsightStore.open(_store_url(settings)) as store:
         yield store
+
+
+@asynccontextmanager
+async def open_book(settings: Settings) -> AsyncIterator[CustomerBook]:
+    """Open the customer book, which lives beside the insights; raises as ``open_store`` does."""
+    async with SqlCustomerBook.open(_store_url(settings)) as book:
+        yield book
+
+
+def _store_url(settings: Settings) -> str:
+    url = settings.store_url
+    return url.get_secret_value() if url else f"sqlite:///{settings.data_dir / 'insights.db'}"
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:

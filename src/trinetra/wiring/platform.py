@@ -19,6 +19,7 @@ from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.connections import (
+    open_book,
     open_buffer,
     open_gallery,
     open_log,
@@ -99,11 +100,12 @@ async def downstream_of(
     async with AsyncExitStack() as stack:
         gallery = await stack.enter_async_context(open_gallery(settings, face))
         store = await stack.enter_async_context(open_store(settings))
+        book = await stack.enter_async_context(open_book(settings))
         recorder = stack.enter_context(EventRecorder(log, events_path))
         yield Platform(
             upstream=upstream.services,
             cameras=upstream.cameras,
-            resolver=assembly.resolver(site, settings, face, gallery, log, upstream.clock),
+            resolver=assembly.resolver(site, settings, face, gallery, log, book, upstream.clock),
             engine=assembly.engine(site, settings, log, store, upstream.clock),
             recorder=recorder,
         )

@@ -14,6 +14,7 @@ from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.connections import (
     need_shared,
+    open_book,
     open_buffer,
     open_gallery,
     open_log,
@@ -57,14 +58,15 @@ async def infer(site: Site, settings: Settings, networks: Networks) -> AsyncIter
 async def resolve(
     site: Site, settings: Settings, model: FaceEmbedderModel
 ) -> AsyncIterator[Opened]:
-    """Open an identity-resolver. Raises ConfigurationError or ServerUnavailable."""
+    """Open an identity-resolver. Raises ConfigurationError, ServerUnavailable or StorageFull."""
     need_shared(settings, "resolve", "event_log", "gallery")
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         gallery = await stack.enter_async_context(open_gallery(settings, model))
-        service = assembly.resolver(site, settings, model, gallery, log, clock)
-        yield _opened(service, log, gallery)
+        book = await stack.enter_async_context(open_book(settings))
+        service = assembly.resolver(site, settings, model, gallery, log, book, clock)
+        yield _opened(service, log, gallery, book)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory_book import MemoryCustomerBook
 from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.events.codec import decode, encode
@@ -51,7 +52,9 @@ async def expected(site: Site, settings: Settings, detections: list[DetectionEve
     face = load_manifest().profile(settings.profile).face_embedder
     gallery = MemoryGallery(face.dimension)
     await log.append([Record(DETECTIONS, e.camera_id, encode(e)) for e in detections])
-    await _work_off(assembly.resolver(site, settings, face, gallery, log, clock))
+    await _work_off(
+        assembly.resolver(site, settings, face, gallery, log, MemoryCustomerBook(), clock)
+    )
     frames = [e for e in await _everything(log, IDENTITIES) if isinstance(e, TracksEvent)]
     seen_at = {t.track_id: f.captured_at for f in frames for t in f.tracks}
     labels = {t.track_id: t.label for f in frames for t in f.tracks}
