@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.detections.align import align, similarity
+from trinetra.detections.appearance import describe
 from trinetra.detections.picture import Picture, PictureLimits, decode
 from trinetra.detections.quality import FaceMeasure, QualityPolicy, measure, unusable_reason
 from trinetra.events.codec import pack_embedding
@@ -14,6 +15,7 @@ from trinetra.events.schema import Box, FaceBox, ObjectBox, Point
 from trinetra.values import CameraId, Detections, Embedding, Faces, ImageBgr
 
 _Landmarks = tuple[Point, Point, Point, Point, Point]
+_PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,18 @@ class FaceFinding:
 
 
 def object_boxes(picture: Picture, found: Detections, plan: CameraPlan) -> tuple[ObjectBox, ...]:
-    """Return the objects that the plan asks for, in native pixels rounded to 0.1."""
+    """Return the objects that the plan asks for, in native pixels; people with their clothes."""
+    rows = [
+        row
+        for row, (label, score) in enumerate(zip(found.label, found.score, strict=True))
+        if label in plan.labels and score >= plan.min_score
+    ]
+    people = [row for row in rows if found.label[row] == _PERSON]
+    clothes = dict(zip(people, describe(picture.content, found.xyxy[people]), strict=True))
     boxes = _boxes(_corners(picture, found.xyxy))
     return tuple(
-        ObjectBox(label, round(float(score), 3), box)
-        for label, score, box in zip(found.label, found.score, boxes, strict=True)
-        if label in plan.labels and score >= plan.min_score
+        ObjectBox(found.label[row], round(float(found.score[row]), 3), boxes[row], clothes.get(row))
+        for row in rows
     )
 
 

@@ -1,6 +1,7 @@
 """From what a camera sees to the events an inference-worker would publish, a stretch at a time."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from trinetra.events.codec import encode
 from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox, Point
 from trinetra.twin.camera import Camera
+from trinetra.twin.clothes import Wardrobe
 from trinetra.twin.embeddings import FaceBank
 from trinetra.twin.faces import FacesSeen, find_faces, unusable_reasons
 from trinetra.twin.sensing import (
@@ -112,6 +114,10 @@ class Emitter:
         return FaceBank(scenario.seed, self.world.people, scenario.behaviour.look_alike_face)
 
     @cached_property
+    def _wardrobe(self) -> Wardrobe:
+        return Wardrobe(self.world.scenario.seed)
+
+    @cached_property
     def _stays(self) -> "_Calendar[Stay]":
         return _Calendar.of(self.world.stays)
 
@@ -129,7 +135,8 @@ class Emitter:
             return Stretch([], [])
         if self._is_for_vehicles:
             return self._vehicles(frames, rng)
-        return self._people(frames, rng)
+        looks = stream(self.world.scenario.seed, Part.LOOK, self.index, day, number)
+        return self._people(frames, rng, looks)
 
     @property
     def _is_for_vehicles(self) -> bool:
@@ -154,13 +161,17 @@ class Emitter:
 
     # --- people -------------------------------------------------------------------------------
 
-    def _people(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
+    def _people(
+        self, frames: _Frames, rng: np.random.Generator, looks: np.random.Generator
+    ) -> Stretch:
         view, sensing = self.camera.view, self.world.scenario.sensing
         stays = self._stays.during(frames)
         heights = np.array([stay.person.height_m for stay in stays])
         bodies = people_in_view(self.camera, frames.t, stays, heights)
-        found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
-        objects = self._objects(len(frames), found, "person", rng)
+        found, rows = detect(self.camera, bodies, view.fps, sensing, rng)
+        clothes = self._wardrobe.seen(self.index, view.fps, bodies, stays, looks)
+        worn = [clothes[row] for row in rows]
+        objects = self._objects(len(frames), found, "person", rng, worn)
         faces: list[tuple[FaceBox, ...]] = [()] * len(frames)
         if view.reads_faces:
             faces = self._faces(len(frames), bodies, stays, heights, rng)
@@ -203,21 +214,33 @@ class Emitter:
     # --- both ---------------------------------------------------------------------------------
 
     def _objects(
-        self, count: int, found: Found, label: str, rng: np.random.Generator
+        self,
+        count: int,
+        found: Found,
+        label: str,
+        rng: np.random.Generator,
+        worn: Sequence[bytes] | None = None,
     ) -> list[tuple[ObjectBox, ...]]:
         """Return the objects of each frame, best first, false ones among them."""
         false = false_positives(self.camera, count, self.world.scenario.sensing, rng)
         frame = np.concatenate([found.frame, false.frame])
         xyxy = np.concatenate([found.xyxy, false.xyxy]).round(1)
         score = np.concatenate([found.score, false.score]).round(3)
+        looks = self._with_background(worn, len(frame))
         order = np.lexsort((-score, frame))
         boxes = [
-            ObjectBox(label, mark, (x1, y1, x2, y2))
-            for mark, (x1, y1, x2, y2) in zip(
-                score[order].tolist(), xyxy[order].tolist(), strict=True
+            ObjectBox(label, mark, (x1, y1, x2, y2), looks[row])
+            for row, mark, (x1, y1, x2, y2) in zip(
+                order.tolist(), score[order].tolist(), xyxy[order].tolist(), strict=True
             )
         ]
         return _by_frame(count, frame[order], boxes)
+
+    def _with_background(self, worn: Sequence[bytes] | None, count: int) -> Sequence[bytes | None]:
+        """Return the looks of bodies, then of what was taken for bodies; cars wear nothing."""
+        if worn is None:
+            return [None] * count
+        return [*worn, *[self._wardrobe.background(self.index)] * (count - len(worn))]
 
     def _arrivals(
         self,

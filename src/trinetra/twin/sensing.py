@@ -30,8 +30,8 @@ class Bodies:
     """Everything in view over some frames.
 
     ``frame`` and ``who`` index frames and subjects; ``xyxy (n, 4)`` is the true box within the
-    picture, in pixels, ``visible`` the share of it that nobody nearer hides. ``facing`` in radians,
-    ``depth`` in metres.
+    picture, in pixels, ``whole`` the same with what is beyond its edges, ``visible`` the share that
+    nobody nearer hides. ``facing`` in radians, ``depth`` in metres.
     """
 
     frame: Rows
@@ -42,6 +42,7 @@ class Bodies:
     speed: Array
     depth: Array
     xyxy: Array
+    whole: Array
     visible: Array
 
     def __len__(self) -> int:
@@ -134,6 +135,7 @@ def _in_view(
         speed=speed[order],
         depth=depth[order],
         xyxy=boxes,
+        whole=whole[order],
         visible=_visible(frame[order], boxes),
     )
 

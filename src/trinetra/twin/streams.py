@@ -21,6 +21,8 @@ class Part(IntEnum):
     CAMERA = 7
     COMMON_FACE = 8
     CAR = 9
+    CLOTHES = 10
+    LOOK = 11
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:

@@ -1,0 +1,162 @@
+"""What cameras see of people's clothes: the description that the inference-worker puts on a body.
+
+Held to what ``detections/appearance.py`` gave on real clips, see docs/twin.md: how people of one
+scene differ, how far one person's stripes stray, and for how long they do. What a nearer person
+hides shows that person's clothes instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from trinetra.twin.sensing import Bodies, Rows
+from trinetra.twin.streams import Part, stream
+from trinetra.twin.world import Stay
+
+Array = NDArray[np.float64]
+TAG = 1
+STRIPES = 6
+_PARTS = np.array([[148.0, 128.0, 124.0], [120.0, 125.0, 122.0], [108.0, 126.0, 120.0]])
+"""Mean brightness, red-blue and green-magenta of head, upper and lower body."""
+_VARIETY = np.array([[22.0, 17.0, 3.0], [42.0, 20.0, 6.5], [24.0, 13.0, 4.5]])
+"""Standard deviations of these between people of one scene."""
+_SHARES = np.array(
+    [[1, 0, 0], [0.4, 0.6, 0], [0, 1, 0], [0, 0.8, 0.2], [0, 0.25, 0.75], [0, 0, 1]], np.float64
+)
+"""Which part each stripe shows."""
+_STRAYING = np.array(
+    [
+        [12.8, 5.2, 1.3],
+        [14.6, 7.5, 2.4],
+        [14.2, 9.6, 3.1],
+        [11.4, 8.9, 2.5],
+        [14.9, 12.3, 2.4],
+        [21.4, 12.6, 2.6],
+    ]
+)
+"""Standard deviations of each stripe of somebody who walks about, around that person's mean."""
+_STANDING_SHARE = 0.25
+"""Of that remains where people stand or sit."""
+_WALKING_MPS = 1.0
+_MEMORY_S = 0.45
+"""After so long, what strayed is like itself by 1/e."""
+_LIGHT = np.array([8.0, 5.0, 1.5])
+"""How cameras differ in exposure and white balance: an assumption, no clip shows two cameras."""
+_UNIFORM_VARIETY = 0.15
+"""How much of the others' variety is left between uniforms."""
+_MAX_STAYS = 10_000
+_CLOTHES, _UNIFORM, _VIEW = range(3)
+_MIDDLE = 0.5
+
+
+@dataclass(slots=True)
+class Wardrobe:
+    """Everybody's clothes: others on every visit, but for the staff, who wear the shop's."""
+
+    seed: int
+    _worn: dict[int, Array] = field(default_factory=dict)
+
+    def seen(
+        self,
+        camera: int,
+        fps: float,
+        bodies: Bodies,
+        stays: Sequence[Stay],
+        rng: np.random.Generator,
+    ) -> list[bytes]:
+        """Return what a camera, by its index, sees of each body; ``who`` indexes ``stays``."""
+        if not len(bodies):
+            return []
+        worn = np.stack([self.worn(stay) for stay in stays])[bodies.who]
+        light = stream(self.seed, Part.CLOTHES, _VIEW, camera).normal(0, _LIGHT)
+        stripes = _with_neighbours(bodies, worn) + light + _straying(bodies, fps, rng)
+        return packed(stripes)
+
+    def background(self, camera: int) -> bytes:
+        """Return what a camera sees where nobody is."""
+        rng = stream(self.seed, Part.CLOTHES, _VIEW, camera, 0)
+        return packed(rng.normal(_PARTS[1], _VARIETY[1], (1, STRIPES, 3)))[0]
+
+    def worn(self, stay: Stay) -> Array:
+        """Return the stripes ``(6, 3)`` of somebody's clothes on a visit."""
+        if stay.index not in self._worn:
+            if len(self._worn) >= _MAX_STAYS:
+                self._worn.clear()  # they come out the same when drawn again
+            self._worn[stay.index] = _SHARES @ self._parts(stay)
+        return self._worn[stay.index]
+
+    def _parts(self, stay: Stay) -> Array:
+        parts = stream(self.seed, Part.CLOTHES, _CLOTHES, stay.index).normal(_PARTS, _VARIETY)
+        if stay.person.kind == "staff":
+            uniform = stream(self.seed, Part.CLOTHES, _UNIFORM).normal(_PARTS, _VARIETY)
+            parts[1:] = uniform[1:] + _UNIFORM_VARIETY * (parts - _PARTS)[1:]
+        return np.asarray(parts)
+
+
+def packed(stripes: Array) -> list[bytes]:
+    """Return stripes ``(n, 6, 3)`` as the inference-worker writes them."""
+    values = np.clip(np.rint(stripes), 0, 255).astype(np.uint8).reshape(len(stripes), -1)
+    return [bytes([TAG]) + row.tobytes() for row in values]
+
+
+def _with_neighbours(bodies: Bodies, worn: Array) -> Array:
+    """Return what is seen at each body's stripes: its own clothes, or what is before them.
+
+    Rows of a frame go from near to far, so whoever comes later in the loop hides who came earlier.
+    """
+    height = bodies.xyxy[:, 3] - bodies.xyxy[:, 1]
+    middle = (np.arange(STRIPES) + 0.5) / STRIPES
+    y = bodies.xyxy[:, 1, None] + middle * height[:, None]
+    seen = _at(worn, bodies.whole, y)
+    for lag in range(1, len(bodies)):
+        far = np.flatnonzero(bodies.frame[lag:] == bodies.frame[:-lag]) + lag
+        if not len(far):
+            break
+        near = far - lag
+        hidden = _hidden(bodies.xyxy[far], bodies.xyxy[near], y[far], height[far] / STRIPES)
+        rows = np.flatnonzero(hidden.any(axis=1))
+        share = hidden[rows, :, None]
+        over = _at(worn[near[rows]], bodies.whole[near[rows]], y[far[rows]])
+        seen[far[rows]] += share * (over - seen[far[rows]])
+    return seen
+
+
+def _at(worn: Array, whole: Array, y: Array) -> Array:
+    """Return the clothes ``(n, 6, 3)`` at rows ``y (n, 6)`` of the picture."""
+    tall = np.maximum(whole[:, 3] - whole[:, 1], 1e-9)[:, None]
+    place = np.clip((y - whole[:, 1, None]) / tall * STRIPES - 0.5, 0, STRIPES - 1)
+    upper = np.minimum(place.astype(np.intp), STRIPES - 2)
+    below = (place - upper)[:, :, None]
+    row = np.arange(len(worn))[:, None]
+    return np.asarray(worn[row, upper] * (1 - below) + worn[row, upper + 1] * below)
+
+
+def _hidden(far: Array, near: Array, y: Array, stripe_px: Array) -> Array:
+    """Return the share ``(n, 6)`` of the middle of each stripe of a box under a nearer one."""
+    centre, half = (far[:, 0] + far[:, 2]) / 2, (far[:, 2] - far[:, 0]) * _MIDDLE / 2
+    across = np.minimum(near[:, 2], centre + half) - np.maximum(near[:, 0], centre - half)
+    tall = stripe_px[:, None]
+    down = np.minimum(near[:, 3, None], y + tall / 2) - np.maximum(near[:, 1, None], y - tall / 2)
+    wide = np.clip(across / np.maximum(2 * half, 1e-9), 0, 1)[:, None]
+    return np.asarray(wide * np.clip(down / np.maximum(tall, 1e-9), 0, 1))
+
+
+def _straying(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
+    """Return noise that one body shares over some frames: a first-order autoregression."""
+    memory = float(np.exp(-1 / (fps * _MEMORY_S)))
+    fresh = rng.standard_normal((len(bodies), STRIPES, 3)) * np.sqrt(1 - memory * memory)
+    noise = np.empty_like(fresh)
+    for rows in _of_each(bodies.who):
+        begin = memory * rng.standard_normal((1, STRIPES, 3))
+        noise[rows] = lfilter([1.0], [1.0, -memory], fresh[rows], axis=0, zi=begin)[0]
+    walks = np.clip(bodies.speed / _WALKING_MPS, _STANDING_SHARE, 1)
+    return np.asarray(noise * walks[:, None, None] * _STRAYING)
+
+
+def _of_each(who: Rows) -> list[Rows]:
+    """Return the rows of each subject, in their order."""
+    order = np.argsort(who, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(who[order])) + 1)
