@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from itertools import chain, repeat
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.servers.kafka_logs import kafka_log
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.journal import JournalingEventLog
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.errors import PartitionsLost
 from trinetra.events.topics import DETECTIONS, IDENTITIES, Topic
@@ -23,10 +25,18 @@ TOPICS = (SOURCE, SINK, STATE, DETECTIONS, IDENTITIES)
 QUIET_S = 0.3  # long enough for a record that should not be there to arrive on loopback
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+@pytest.fixture(params=["memory", "journal", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventLog]:
     if request.param == "memory":
         yield MemoryEventLog(SystemClock())
+        return
+    if request.param == "journal":
+        kept_s = dict.fromkeys((SOURCE, SINK, DETECTIONS, IDENTITIES), 3600.0)
+        memory, limit = MemoryEventLog(SystemClock()), 1 << 20
+        async with JournalingEventLog.open(
+            memory, tmp_path / "journal", max_bytes=limit, retention_s=kept_s, linger_s=0.01
+        ) as log:
+            yield log
         return
     servers = request.getfixturevalue("kafka_servers")
     async with kafka_log(servers, TOPICS, namespace=uuid4().hex) as log:

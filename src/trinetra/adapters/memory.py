@@ -68,7 +68,7 @@ class Signal:
             del self._waiting[woken]
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
     """A record as it is held, with the instant at which it was appended."""
 
     key: str
@@ -81,14 +81,14 @@ class _Partition:
     """Records from ``base`` on; those before it were finished with and freed."""
 
     base: int = 0
-    records: deque[_Kept] = field(default_factory=deque)
+    records: deque[Kept] = field(default_factory=deque)
     latest: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
         return self.base + len(self.records)
 
-    def slice(self, start: int, count: int) -> list[tuple[int, _Kept]]:
+    def slice(self, start: int, count: int) -> list[tuple[int, Kept]]:
         first = max(start, self.base)
         window = itertools.islice(self.records, first - self.base, first - self.base + count)
         return list(enumerate(window, first))
@@ -141,6 +141,7 @@ class MemoryEventLog:
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._groups: dict[str, _Group] = {}
         self._followers: set[MemoryFollower] = set()
+        self._appended_at = clock.now()  # the latest; it never runs backwards
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records in order; the partition follows from the key."""
@@ -182,14 +183,6 @@ class MemoryEventLog:
         """Keep nothing for a follower any more."""
         self._followers.discard(follower)
 
-    def read(
-        self, where: TopicPartition, positions: dict[TopicPartition, int], count: int
-    ) -> list[Delivery]:
-        """Return a partition's next records and move the position past them."""
-        rows = self.partition(where).slice(positions[where], count)
-        positions[where] = rows[-1][0] + 1
-        return [Delivery(*where, offset, kept.key, kept.value) for offset, kept in rows]
-
     def commit(self, group: _Group, progress: Progress) -> None:
         """Append the outputs and move the group on, both at once: nothing awaits in between."""
         self._append_now(progress.outputs)
@@ -198,13 +191,13 @@ class MemoryEventLog:
         self.changed.notify()
 
     def _append_now(self, records: Sequence[Record]) -> None:
-        now = self.clock.now()
+        now = self._appended_at = max(self._appended_at, self.clock.now())
         for record in records:
             where = _partition_of(record)
             if record.topic.compacted:
                 self._replace(where, record)
             elif record.value is not None:
-                self.partition(where).records.append(_Kept(record.key, record.value, now))
+                self.partition(where).records.append(Kept(record.key, record.value, now))
                 self._free(where)
         self.changed.notify()
 
@@ -269,7 +262,9 @@ class MemorySubscription:
         waiting = [tp for tp in self._positions if self._waits(tp)]
         share = max(1, max_records // max(1, len(waiting)))
         for where in waiting[:max_records]:
-            deliveries += self._log.read(where, self._positions, share)
+            rows = self._log.partition(where).slice(self._positions[where], share)
+            deliveries += [Delivery(*where, offset, kept.key, kept.value) for offset, kept in rows]
+            self._positions[where] = rows[-1][0] + 1
         return deliveries
 
     async def commit(self, progress: Sequence[Progress]) -> None:
@@ -317,15 +312,28 @@ class MemoryFollower:
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
         """Return the next records, in turn over partitions, each partition in order."""
-        await self._log.changed.wait_until(self._any_waiting, wait_s)
+        await self._log.changed.wait_until(self.is_behind, wait_s)
+        return [
+            Delivery(*where, offset, kept.key, kept.value)
+            for where, offset, kept in self.take(max_records)
+        ]
+
+    def take(self, max_records: int) -> list[tuple[TopicPartition, int, Kept]]:
+        """Return what ``poll`` would return at once, with its offsets, as it is held."""
         waiting = [where for where in self.positions if self._waits(where)]
         share = max(1, max_records // max(1, len(waiting)))
         self._turn = (self._turn + 1) % max(1, len(waiting))
-        deliveries: list[Delivery] = []
+        taken: list[tuple[TopicPartition, int, Kept]] = []
         for where in (waiting[self._turn :] + waiting[: self._turn])[:max_records]:
             self._count_missed(where)
-            deliveries += self._log.read(where, self.positions, share)
-        return deliveries
+            rows = self._log.partition(where).slice(self.positions[where], share)
+            self.positions[where] = rows[-1][0] + 1
+            taken += [(where, offset, kept) for offset, kept in rows]
+        return taken
+
+    def is_behind(self) -> bool:
+        """Return whether there is anything to read."""
+        return any(self._waits(where) for where in self.positions)
 
     async def behind(self) -> int:
         """Return how many records are still to be read."""
@@ -344,9 +352,6 @@ class MemoryFollower:
         if missed > 0:
             FOLLOWER_MISSED.labels(where[0]).inc(missed)
             _logger.warning("a follower was too slow", topic=where[0], missed=missed)
-
-    def _any_waiting(self) -> bool:
-        return any(self._waits(where) for where in self.positions)
 
     def _waits(self, where: TopicPartition) -> bool:
         return self._log.partition(where).end > self.positions[where]

@@ -7,20 +7,25 @@ segment that turned out to be damaged is read as far as possible, then kept as `
 """
 
 import errno
-import fcntl
 import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from trinetra.adapters.private_folder import (
+    explained,
+    keep_out_others,
+    make_private,
+    sync_folder,
+    write_all,
+)
 from trinetra.adapters.spool_format import Gap, Parsed, Placed, Stored, parse
-from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.telemetry import get_logger
 from trinetra.values import Instant
 
@@ -126,14 +131,14 @@ class SpoolFolder:
         self._waiting: deque[Placed] = deque()
         self._oldest_at: Instant | None = None
         self._writing: int | None = None
-        with _explained(folder), ExitStack() as stack:
-            _make_private(folder)
-            lock = _lock(folder / "lock")
+        with explained("spool", folder), ExitStack() as stack:
+            make_private(folder)
+            lock = keep_out_others("spool", folder)
             stack.callback(os.close, lock)
             self._cursor = _Cursor(folder / "cursor")
             stack.callback(self._cursor.close)
             stack.callback(self._seal)
-            _sync_folder(folder)
+            sync_folder(folder)
             self._sent = self._cursor.saved
             self._highest = self._sent.number
             self._find_segments()
@@ -147,7 +152,7 @@ class SpoolFolder:
         """
         segment, file = self._writable()
         try:
-            _write_all(file, packed)
+            write_all(file, packed)
             os.fdatasync(file)
         except OSError:
             self._take_back(segment, file)
@@ -195,7 +200,7 @@ class SpoolFolder:
         self._highest += 1
         self._segments.append(segment)
         try:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except OSError:
             self._take_back(segment, file)
             raise
@@ -303,57 +308,3 @@ class SpoolFolder:
             sum(segment.size for segment in self._segments),
             self._oldest_at,
         )
-
-
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder that only its owner may look into, and its name durable."""
-    missing = [part for part in (folder, *folder.parents) if not part.exists()]
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    for part in missing:
-        _sync_folder(part.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as the files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(path: Path) -> int:
-    """Return the lock's file; the system frees it however the process ends."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as cause:
-        os.close(file)
-        raise ConfigurationError(
-            f"another process has the spool in {path.parent}; give each its own TRINETRA_INSTANCE"
-        ) from cause
-    return file
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Translate what the system refuses into what the user can do."""
-    try:
-        yield
-    except OSError as cause:
-        if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull(
-                f"no space left for the spool in {folder}; free some and start again"
-            ) from cause
-        reason = (cause.strerror or str(cause)).lower()
-        raise ConfigurationError(
-            f"the spool in {folder} cannot be used: {reason}; mend that, or choose another "
-            "TRINETRA_DATA_DIR"
-        ) from cause

@@ -1,0 +1,72 @@
+"""A folder that one process writes and only its owner may look into."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trinetra.errors import ConfigurationError, StorageFull
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may look into, and its name durable."""
+    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for part in missing:
+        sync_folder(part.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder as durable as the files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def keep_out_others(what: str, folder: Path) -> int:
+    """Return the open lock of a folder; the system frees it however the process ends.
+
+    Raises ConfigurationError when another process has it.
+    """
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as cause:
+        os.close(file)
+        raise ConfigurationError(
+            f"another process has the {what} in {folder}; give each its own TRINETRA_INSTANCE or "
+            "TRINETRA_DATA_DIR"
+        ) from cause
+    return file
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all of the bytes."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+@contextmanager
+def explained(what: str, folder: Path) -> Iterator[None]:
+    """Translate what the system refuses into what the user can do.
+
+    Raises StorageFull or ConfigurationError.
+    """
+    try:
+        yield
+    except OSError as cause:
+        if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull(
+                f"no space left for the {what} in {folder}; free some and start again"
+            ) from cause
+        reason = (cause.strerror or str(cause)).lower()
+        raise ConfigurationError(
+            f"the {what} in {folder} cannot be used: {reason}; mend that, or choose another "
+            "TRINETRA_DATA_DIR"
+        ) from cause
