@@ -43,6 +43,8 @@ _STANDING_SHARE = 0.25
 _WALKING_MPS = 1.0
 _MEMORY_S = 0.45
 """After so long, what strayed is like itself by 1/e."""
+_UNREST = 0.8
+"""Deviation of the logarithm of how far things stray, from one second to the next: people turn."""
 _LIGHT = np.array([8.0, 5.0, 1.5])
 """How cameras differ in exposure and white balance: an assumption, no clip shows two cameras."""
 _UNIFORM_VARIETY = 0.15
@@ -145,7 +147,10 @@ def _hidden(far: Array, near: Array, y: Array, stripe_px: Array) -> Array:
 
 
 def _straying(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
-    """Return noise that one body shares over some frames: a first-order autoregression."""
+    """Return noise that one body shares over some frames: a first-order autoregression.
+
+    Mostly it is small, and now and then large: as strong on average as was measured.
+    """
     memory = float(np.exp(-1 / (fps * _MEMORY_S)))
     fresh = rng.standard_normal((len(bodies), STRIPES, 3)) * np.sqrt(1 - memory * memory)
     noise = np.empty_like(fresh)
@@ -153,7 +158,16 @@ def _straying(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
         begin = memory * rng.standard_normal((1, STRIPES, 3))
         noise[rows] = lfilter([1.0], [1.0, -memory], fresh[rows], axis=0, zi=begin)[0]
     walks = np.clip(bodies.speed / _WALKING_MPS, _STANDING_SHARE, 1)
-    return np.asarray(noise * walks[:, None, None] * _STRAYING)
+    strength = walks * _unrest(bodies, fps, rng)
+    return np.asarray(noise * strength[:, None, None] * _STRAYING)
+
+
+def _unrest(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
+    """Return a log-normal factor for each body and second, of mean square 1."""
+    second = (bodies.frame / fps).astype(np.intp)
+    _, which = np.unique(bodies.who * 100_000 + second, return_inverse=True)
+    factor = np.exp(rng.normal(-_UNREST * _UNREST, _UNREST, int(which.max()) + 1))
+    return np.asarray(factor[which])
 
 
 def _of_each(who: Rows) -> list[Rows]:
