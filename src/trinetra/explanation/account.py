@@ -21,7 +21,7 @@ from trinetra.events.schema import (
 from trinetra.explanation import decision, words
 from trinetra.explanation.decision import Naming
 from trinetra.explanation.telling import counted, position, told
-from trinetra.values import CustomerId, EventId, Instant
+from trinetra.values import CustomerId, EventId, Instant, TrackId
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Accou
         told(event, name),
         tuple(because),
         tuple(otherwise),
-        _story(event.event_id, found, name),
+        _story(_same_matter(event, found), name),
         event,
     )
 
@@ -106,12 +106,13 @@ def _of_track(
     track: str, decisions: Sequence[IdentityEvent], found: Sequence[AnyEvent], name: Naming
 ) -> Account:
     last = decisions[-1]
+    of_track = [event for event in found if _track(event) == track]
     return Account(
         track,
         decision.headline(last, name),
         tuple(decision.because(last, name)),
         tuple(decision.otherwise(last, name)),
-        _story("", found, name),
+        _story(of_track, name),
     )
 
 
@@ -127,7 +128,7 @@ def _of_customer(customer: CustomerId, found: Sequence[AnyEvent], name: Naming) 
         f"{last.captured_at:%Y-%m-%d %H:%M:%S} UTC, at {', '.join(cameras) or 'no camera'}.",
         tuple(_born(customer, found)),
         (),
-        _story("", found, name),
+        _story(found, name),
     )
 
 
@@ -171,8 +172,8 @@ def _of_visit(visit: Visit, found: Iterable[AnyEvent]) -> Iterator[str]:
         and e.captured_at >= visit.started_at
     }
     for event in named.values():
-        best = event.evidence.candidates[0].score if event.evidence.candidates else None
-        score = f" with a score of {best:.3f}" if best is not None else ""
+        known = event.status == "known" and event.evidence.candidates
+        score = f" with a score of {event.evidence.candidates[0].score:.3f}" if known else ""
         yield f"{event.track_id} at {event.camera_id} was {event.status}{score} ({event.event_id})."
 
 
@@ -215,23 +216,40 @@ def _decision_at(
     return before[-1] if before else (of_track[0] if of_track else None)
 
 
-def _story(but: str, found: Iterable[AnyEvent], name: Naming) -> tuple[Moment, ...]:
+def _same_matter(event: AnyEvent, found: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
+    """Yield the other events of the same track, or else of the same customer."""
+    track, customers = _track(event), _customers(event)
+    for other in found:
+        same = _track(other) == track if track else bool(customers & _customers(other))
+        if same and other.event_id != event.event_id:
+            yield other
+
+
+def _story(found: Iterable[AnyEvent], name: Naming) -> tuple[Moment, ...]:
     return tuple(
         Moment(event.captured_at, event.event_id, event.camera_id, told(event, name))
         for event in found
-        if event.event_id != but
     )
+
+
+def _track(event: AnyEvent) -> TrackId | None:
+    match event:
+        case DetectionEvent() | TracksEvent() | Occupancy() | Visit():
+            return None
+        case _:
+            return event.track_id
 
 
 def _detail(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _customers(event: AnyEvent) -> set[CustomerId | None]:
+def _customers(event: AnyEvent) -> set[CustomerId]:
     match event:
         case LifecycleEvent():
-            return {event.customer_id, event.other}
+            about = {event.customer_id, event.other}
         case DetectionEvent() | TracksEvent() | Occupancy():
-            return set()
+            about = set()
         case _:
-            return {event.customer_id}
+            about = {event.customer_id}
+    return {customer for customer in about if customer}

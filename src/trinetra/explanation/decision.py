@@ -132,7 +132,7 @@ def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:
         f"{name(best.customer_id)} scored {best.score:.3f}, {where} the {limits.similarity:.3f} "
         "that a match needs."
     )
-    if evidence.margin is not None and len(evidence.candidates) > 1:
+    if lead >= 0 and evidence.margin is not None and len(evidence.candidates) > 1:
         rival = evidence.candidates[1]
         yield (
             f"The runner-up, {name(rival.customer_id)}, scored {rival.score:.3f}: a lead of "
