@@ -33,12 +33,23 @@ log = get_logger("identity-resolver")
 class Directory:
     """A companion of the resolver that keeps it acquainted with the customer book."""
 
-    def __init__(self, recogniser: Recogniser, book: CustomerBook, event_log: EventLog) -> None:
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        book: CustomerBook,
+        event_log: EventLog,
+        *,
+        every_s: float = 1.0,
+    ) -> None:
         self._recogniser = recogniser
         self._book = book
         self._log = event_log
         self._follower = BookFollower(
-            book, recogniser.clock, service="identity-resolver", people=recogniser.people
+            book,
+            recogniser.clock,
+            service="identity-resolver",
+            people=recogniser.people,
+            every_s=every_s,
         )
         self._untaught: list[GalleryEntry] | None = None
         self._taught: set[str] = set()

@@ -5,6 +5,7 @@ are committed, and only then goes into the gallery. So a batch that is done agai
 finds the gallery as it was the first time, and no decision is ever founded on one that nobody saw.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,15 @@ from trinetra.identities.alarm import gallery_unavailable, impossible_transition
 from trinetra.identities.evidence import consistent_shots
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
-from trinetra.identities.lifecycle import RetentionPolicy, customer_of, enrol, renew
+from trinetra.identities.lifecycle import (
+    RetentionPolicy,
+    customer_of,
+    enrol,
+    is_summary,
+    rename,
+    renew,
+    with_own_id,
+)
 from trinetra.identities.matching import Decision, MatchingPolicy
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.registry import ActiveRegistry
@@ -56,6 +65,7 @@ Outbox = dict[str, GalleryEntry]
 """Entries by ``entry_id`` that the gallery does not have yet, or not in this form."""
 _PERSON = "person"
 _UNAVAILABLE = Decision("unknown", ("gallery_unavailable",))
+_MOST_FRESH = 10_000
 _SPARE_MATCHES = 6
 """Asked for beyond the best, since the outboxes may hold some of them in a newer form."""
 log = get_logger("identity-resolver")
@@ -78,7 +88,10 @@ class RecognitionPolicy:
 
 @dataclass(slots=True)
 class Recogniser:
-    """Decides who tracks are, with a gallery, a registry and the site's topology."""
+    """Decides who tracks are, with a gallery, a registry and the site's topology.
+
+    ``fresh`` are the fused faces that the gallery took lately and nobody has looked up there yet.
+    """
 
     site_id: SiteId
     gallery: Gallery
@@ -89,6 +102,7 @@ class Recogniser:
     dimension: int
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
     people: People = field(default_factory=People)
+    fresh: deque[GalleryEntry] = field(default_factory=lambda: deque(maxlen=_MOST_FRESH))
     _down_until_s: float = 0.0
     _was_down: bool = False
     _refuses_entries: bool = False
@@ -113,7 +127,7 @@ class Recogniser:
                     list(probes.values()), self.policy.top_k + _SPARE_MATCHES
                 )
         except GalleryUnavailable as cause:
-            self._mark_down(cause)
+            self.mark_down(cause)
             return None
         self._mark_up()
         return Answers(probes, dict(zip(probes, found, strict=True)))
@@ -132,10 +146,10 @@ class Recogniser:
         New identities go into the outbox of ``home``; those in any of the outboxes are known.
         """
         due = [seen for seen in outcome.visible if seen.is_due]
-        changed: list[TrackIdentity] = []
+        changed = [s.identity for s in outcome.visible if rename(s.identity, self.people)]
         alerts: list[AlertEvent] = []
         if due and answers is None:
-            changed = [seen.identity for seen in due if self._fall_back(seen)]
+            changed += [seen.identity for seen in due if self._fall_back(seen)]
             alerts += self._gallery_alert(camera_id, captured_at)
         elif answers is not None:
             for seen in due:
@@ -178,9 +192,10 @@ class Recogniser:
                 await self.gallery.upsert(list(entries.values()))
         except GalleryUnavailable as cause:
             self._refuses_entries = True
-            self._mark_down(cause)
+            self.mark_down(cause)
             return False
         self._refuses_entries = self._told_full = False
+        self.fresh.extend(entry for entry in entries.values() if is_summary(entry))
         for outbox in outboxes:
             outbox.clear()
         return True
@@ -198,9 +213,10 @@ class Recogniser:
             STATE_REJECTED.labels(RESOLVER_STATE.name).inc()
             log.warning("state dropped", partition=where[1], fault=fault)
         for camera in found.cameras.values():
+            size = (camera.last.frame_width, camera.last.frame_height) if camera.last else None
             for track in camera.tracker.tracks:
                 identity = camera.identities[track.track_id]
-                seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at)
+                seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at, size)
                 self._note(camera.camera_id, seen)
         return PartitionState.restored(number, values, found)
 
@@ -223,7 +239,7 @@ class Recogniser:
         try:
             await self.gallery.delete_expired(now)
         except GalleryUnavailable as cause:
-            self._mark_down(cause)
+            self.mark_down(cause)
 
     def _judge(
         self,
@@ -237,9 +253,10 @@ class Recogniser:
         identity.asked_at = seen.evidence.usable
         identity.gallery_missed = False
         newer = _compare(answers.probes[question], outboxes)
+        found = merge(answers.matches[question], newer, self.policy.top_k)
         judgement = resolve(
             seen,
-            as_known(self.people, merge(answers.matches[question], newer, self.policy.top_k)),
+            as_known(self.people, found),
             camera_id=camera_id,
             in_view=outcome.in_view(identity.track_id),
             registry=self.registry,
@@ -249,7 +266,7 @@ class Recogniser:
         )
         if judgement.gate:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
-        return judgement
+        return replace(judgement, decision=with_own_id(judgement.decision, found, self.people))
 
     def _accept(self, seen: Visible, judgement: Judgement, outbox: Outbox) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
@@ -276,7 +293,8 @@ class Recogniser:
         if decision is None or decision.customer_id is None or decision.kind is None:
             return
         if len(shots) >= self.policy.matching.enrol_after_faces:
-            entry = renew(decision.customer_id, decision.kind, shots, self.policy.retention)
+            own_id = decision.own_id or decision.customer_id
+            entry = renew(own_id, decision.kind, shots, self.policy.retention)
             if entry.entry_id in outbox or self._has_room(outbox):
                 outbox[entry.entry_id] = entry
 
@@ -305,7 +323,7 @@ class Recogniser:
     def _note(self, camera_id: CameraId, seen: Visible) -> None:
         decision = seen.identity.decision
         if decision and decision.customer_id and decision.kind:
-            self.registry.see(decision.customer_id, decision.kind, seen.stretch(camera_id))
+            self.registry.see(decision.customer_id, decision.kind, seen.stretch(camera_id, self.graph))
 
     def _gate_alert(
         self,
@@ -329,7 +347,8 @@ class Recogniser:
         self._was_down = True
         return [gallery_unavailable(self.site_id, camera_id, captured_at)]
 
-    def _mark_down(self, cause: GalleryUnavailable) -> None:
+    def mark_down(self, cause: GalleryUnavailable) -> None:
+        """Leave the gallery alone for a while: it does not answer."""
         self._down_until_s = self.clock.monotonic() + self.policy.gallery_retry_s
         GALLERY_UP.set(0)
         log.warning("gallery unavailable", cause=str(cause))

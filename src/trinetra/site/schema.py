@@ -408,6 +408,19 @@ class Matching(_Model):
         return self
 
 
+class Consolidation(_Model):
+    """When two identities are found to be one person; 1 and more never happens by itself."""
+
+    merge_at: Annotated[
+        float,
+        Field(ge=0, le=1.01, description="Two fused faces this alike are merged; undone by split."),
+    ] = 0.84
+    propose_at: Annotated[
+        float,
+        Field(ge=0, le=1.01, description="This alike, a person is asked to say."),
+    ] = 0.78
+
+
 class Registry(_Model):
     """How long and how many identities stay in memory after they were last seen."""
 
@@ -448,12 +461,20 @@ class Retention(_Model):
     watchlist_days: Days | None = None
     insights_days: Days | None = 365
     alerts_days: Days | None = 90
+    detections_days: Annotated[
+        Days,
+        Field(description="How long the event log keeps detections, which carry embeddings."),
+    ] = 1
+    events_days: Annotated[
+        Days, Field(description="How long the event log keeps what was derived from them.")
+    ] = 7
 
 
 class Policies(_Model):
     """The limits by which decisions are made; every one has a default."""
 
     matching: Matching = Matching()
+    consolidation: Consolidation = Consolidation()
     registry: Registry = Registry()
     tracking: Tracking = Tracking()
     stays: Stays = Stays()

@@ -8,6 +8,7 @@ from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.frames.service import StreamIngestor
+from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import IdentityResolver
@@ -105,7 +106,11 @@ def resolver(
         policy=plans.recognition_policy(site, model.calibration),
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
-    return IdentityResolver(log, recogniser, policy, [Directory(recogniser, book, log)])
+    companions = (
+        Consolidator(recogniser, book, plans.consolidation_policy(site)),
+        Directory(recogniser, book, log),
+    )
+    return IdentityResolver(log, recogniser, policy, companions)
 
 
 def engine(

@@ -1,13 +1,26 @@
 """What each stage needs to know of the site file, in the stage's own words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from trinetra.adapters.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.observe import CameraPlan as DetectionPlan
+from trinetra.events.topics import (
+    ALERTS,
+    ALL,
+    CUSTOMERS,
+    DEAD_LETTERS,
+    DETECTIONS,
+    IDENTITIES,
+    INSIGHTS,
+    SIGHTINGS,
+    Topic,
+)
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Pacing
 from trinetra.frames.sampling import SamplingConfig
 from trinetra.frames.service import CameraPlan as IngestPlan
+from trinetra.identities.consolidation import ConsolidationPolicy
 from trinetra.identities.lifecycle import RetentionPolicy
 from trinetra.identities.matching import MatchingPolicy
 from trinetra.identities.recognition import RecognitionPolicy
@@ -19,6 +32,8 @@ from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.manifest import Calibration
 from trinetra.site.schema import Camera, FileSource, FolderSource, Site, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
+
+_DAY_S = 86_400.0
 
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
@@ -145,6 +160,12 @@ def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolic
     )
 
 
+def consolidation_policy(site: Site) -> ConsolidationPolicy:
+    """Return when two identities are one person."""
+    consolidation = site.policies.consolidation
+    return ConsolidationPolicy(consolidation.merge_at, consolidation.propose_at)
+
+
 def resolver_policy(site: Site) -> ResolverPolicy:
     """Return how detections become tracks."""
     tracking = site.policies.tracking
@@ -154,6 +175,23 @@ def resolver_policy(site: Site) -> ResolverPolicy:
         ),
         reorder_span_s=tracking.reorder_window_s,
     )
+
+
+def logged(site: Site) -> dict[Topic, float]:
+    """Return for how many seconds the event log keeps each topic that has a past."""
+    retention = site.policies.retention
+    derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS)
+    return {
+        DETECTIONS: retention.detections_days * _DAY_S,
+        DEAD_LETTERS: retention.detections_days * _DAY_S,  # may be detections, too
+        **dict.fromkeys(derived, retention.events_days * _DAY_S),
+    }
+
+
+def site_topics(site: Site) -> tuple[Topic, ...]:
+    """Return the topics with the retention that the site file says."""
+    kept_s = logged(site)
+    return tuple(replace(t, retention_s=kept_s.get(t, t.retention_s)) for t in ALL)
 
 
 def registry(site: Site) -> ActiveRegistry:

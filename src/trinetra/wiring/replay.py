@@ -8,14 +8,18 @@ and nothing that lasts is read or written.
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
 from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory_book import MemoryCustomerBook
 from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.hosting import Service
+from trinetra.identities.consolidator import Consolidator
+from trinetra.identities.directory import Directory
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
@@ -132,9 +136,14 @@ def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> Id
         model=model.version,
         dimension=model.dimension,
         policy=plans.recognition_policy(site, model.calibration),
-        people=stage.people,
+        people=replace(deepcopy(stage.people), number=0),  # of a book that begins here
     )
-    return IdentityResolver(log, recogniser, plans.resolver_policy(site))
+    book = MemoryCustomerBook()
+    companions = (
+        Consolidator(recogniser, book, plans.consolidation_policy(site)),
+        Directory(recogniser, book, log, every_s=0.0),
+    )
+    return IdentityResolver(log, recogniser, plans.resolver_policy(site), companions)
 
 
 def _engine(site: Site, log: EventLog, clock: Clock) -> InsightEngine:

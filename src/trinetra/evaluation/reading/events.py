@@ -1,7 +1,7 @@
 """What the platform said: the JSON lines that ``--events FILE`` writes."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,14 +14,19 @@ from trinetra.events.schema import (
     AnyEvent,
     DetectionEvent,
     IdentityEvent,
+    LifecycleEvent,
     LineCrossing,
     TracksEvent,
     Visit,
     ZoneStay,
 )
-from trinetra.values import EPOCH, EventId, Instant
+from trinetra.events.visits import unite
+from trinetra.values import EPOCH, CustomerId, EventId, Instant
 
 _MICROSECOND = timedelta(microseconds=1)
+_RENAMED = {("merged",), ("split",)}
+_VISIT_GAP_S = 1800.0
+"""Visits under two ids of one person are one where less lies between them; a site's default."""
 
 
 def microseconds(instant: Instant) -> int:
@@ -55,7 +60,8 @@ class Gathered:
     _decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
     _crossings: dict[EventId, Crossing] = field(default_factory=dict)
     _stays: dict[EventId, Stay] = field(default_factory=dict)
-    _visits: dict[EventId, Presence] = field(default_factory=dict)
+    _visits: dict[EventId, Visit] = field(default_factory=dict)
+    _merged: dict[CustomerId, CustomerId] = field(default_factory=dict)
 
     def add(self, event: AnyEvent) -> None:
         """Take in one event; alerts and occupancy are not scored."""
@@ -78,11 +84,11 @@ class Gathered:
                     microseconds(event.entered_at) + round(event.dwell_s * 1e6),
                 )
             case Visit():
-                self._visits[event.event_id] = Presence(
-                    event.customer_id,
-                    microseconds(event.started_at),
-                    microseconds(event.captured_at),
-                )
+                self._visits[event.event_id] = event
+            case LifecycleEvent(change="merged") if event.other is not None:
+                self._merged[event.customer_id] = event.other
+            case LifecycleEvent(change="split"):
+                self._merged.pop(event.customer_id, None)
             case _:
                 pass
 
@@ -91,13 +97,28 @@ class Gathered:
         return Findings(
             detections=_built(self._detections),
             tracks=_built(self._tracks),
-            decisions=tuple(self._decisions.values()),
+            decisions=tuple(self._as_known(d) for d in self._decisions.values()),
             facts=Facts(
                 crossings=tuple(self._crossings.values()),
                 stays=tuple(self._stays.values()),
-                visits=tuple(self._visits.values()),
+                visits=tuple(
+                    Presence(v.customer_id, microseconds(v.started_at), microseconds(v.captured_at))
+                    for v in unite(self._visits.values(), self._canonical, _VISIT_GAP_S)
+                ),
             ),
         )
+
+    def _as_known(self, decision: Decision) -> Decision:
+        """Return the decision under the id that held in the end."""
+        if decision.customer is None:
+            return decision
+        customer = self._canonical(CustomerId(decision.customer))
+        return replace(decision, customer=customer)
+
+    def _canonical(self, customer_id: CustomerId) -> CustomerId:
+        while (other := self._merged.get(customer_id)) is not None:
+            customer_id = other
+        return customer_id
 
     def _wants(self, label: str) -> bool:
         return self.label in {None, label}
@@ -119,7 +140,8 @@ class Gathered:
     def _decide(self, event: IdentityEvent) -> None:
         key = (event.camera_id, event.track_id)
         before = self._decisions.get(key)
-        is_same = before is not None and before.customer == event.customer_id
+        is_renamed = event.reasons in _RENAMED
+        is_same = before is not None and (is_renamed or before.customer == event.customer_id)
         self._decisions[key] = Decision(
             camera=event.camera_id,
             track=event.track_id,

@@ -1,0 +1,63 @@
+"""Visits as people make them: what was recorded under several ids of one person, read as one.
+
+A visit is stored under the id that held when it was seen and never rewritten. Who is whom is
+applied here, when visits are read: so a merge counts at once for all that was ever recorded, and
+its undoing leaves no trace.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec.structs import replace
+
+from trinetra.events.schema import Visit
+from trinetra.values import CustomerId, Instant, seconds_between
+
+
+def unite(
+    visits: Iterable[Visit], canonical: Callable[[CustomerId], CustomerId], gap_s: float
+) -> list[Visit]:
+    """Return the visits of people, by when they ended; ``canonical`` says who an id is.
+
+    Visits under several ids of one person are one where less than ``gap_s`` lies between them.
+    Such a person's visits are numbered anew, so give all of them; anybody else's stay as they are.
+    """
+    of_person: dict[CustomerId, list[Visit]] = defaultdict(list)
+    for visit in visits:
+        of_person[canonical(visit.customer_id)].append(visit)
+    united = [visit for person, own in of_person.items() for visit in _of_one(person, own, gap_s)]
+    return sorted(united, key=lambda v: (v.captured_at, v.event_id))
+
+
+def _of_one(person: CustomerId, visits: Sequence[Visit], gap_s: float) -> Sequence[Visit]:
+    if {v.customer_id for v in visits} == {person}:
+        return visits
+    first_number: dict[CustomerId, int] = {}
+    parts: list[list[Visit]] = []
+    for visit in sorted(visits, key=lambda v: (v.started_at, v.event_id)):
+        known = first_number.get(visit.customer_id, visit.visit_number)
+        first_number[visit.customer_id] = min(known, visit.visit_number)
+        if parts and seconds_between(_end(parts[-1]), visit.started_at) <= gap_s:
+            parts[-1].append(visit)
+        else:
+            parts.append([visit])
+    # Of visits before the first one that is kept only the number is known.
+    before = sum(number - 1 for number in first_number.values())
+    return [_joined(person, part, before + n) for n, part in enumerate(parts, 1)]
+
+
+def _end(part: Iterable[Visit]) -> Instant:
+    return max(visit.captured_at for visit in part)
+
+
+def _joined(person: CustomerId, part: Sequence[Visit], number: int) -> Visit:
+    """Return one visit of visits in the order of their beginning; it has the id of the first."""
+    last = max(part, key=lambda v: v.captured_at)
+    return replace(
+        part[0],
+        customer_id=person,
+        kind=last.kind,
+        captured_at=last.captured_at,
+        cameras=tuple(dict.fromkeys(camera for visit in part for camera in visit.cameras)),
+        visit_number=number,
+    )
