@@ -273,7 +273,17 @@ class Gallery(Protocol):
         """Return the number of entries."""
 
 
-class GalleryArchive(Gallery, Protocol):
+class PurgeableGallery(Gallery, Protocol):
+    """A gallery that can be asked to keep no trace of what was deleted."""
+
+    async def purge(self) -> bool:
+        """Leave no byte of what was deleted in the files; return whether that is so.
+
+        False where files are a server's own business. Raises GalleryUnavailable.
+        """
+
+
+class GalleryArchive(PurgeableGallery, Protocol):
     """A gallery that can be read as a whole, to move it elsewhere."""
 
     def entries(self, batch_size: int) -> AsyncIterator[list[GalleryEntry]]:

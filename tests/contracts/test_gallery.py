@@ -326,6 +326,18 @@ async def test_a_deleted_customer_is_not_found_again(gallery: Gallery) -> None:
         assert {match.customer_id for match in matches} == {"ann"}
 
 
+async def test_a_purge_leaves_everybody_else_to_be_found(gallery: GalleryArchive) -> None:
+    faces = directions(30)
+    await gallery.upsert([entry(str(i), f, f"c{i}") for i, f in enumerate(faces)])
+    await gallery.delete(CustomerId("c7"))
+
+    await gallery.purge()
+    found = await gallery.search(faces, 1)
+    assert {matches[0].customer_id for matches in found} == {f"c{i}" for i in range(30)} - {"c7"}
+    await gallery.upsert([entry("31", faces[7], "c31")])
+    assert await gallery.count() == 30
+
+
 async def test_an_entry_expires_at_its_instant_and_not_before(gallery: Gallery) -> None:
     early, due, late, never = directions(4)
     tick = timedelta(microseconds=1)

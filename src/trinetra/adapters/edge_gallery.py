@@ -31,6 +31,7 @@ from trinetra.adapters.gallery_protocol import (
     GalleryTuning,
     Open,
     Page,
+    Purge,
     Reply,
     Request,
     Scroll,
@@ -52,14 +53,16 @@ log = get_logger("gallery")
 class GalleryTimeouts:
     """How long the parent waits for its child, in seconds.
 
-    ``request_s`` must exceed one indexing step (about 1 s). A child that has been silent for
-    ``hung_s`` while something was asked of it is killed and started again. Restarts wait from
-    ``backoff_first_s``, doubling up to ``backoff_most_s``.
+    ``request_s`` must exceed one indexing step (about 1 s), and ``purge_s`` the rewriting of all
+    files, during which searches wait. A child that has been silent for ``hung_s`` while something
+    else was asked of it is killed and started again. Restarts wait from ``backoff_first_s``,
+    doubling up to ``backoff_most_s``.
     """
 
     open_s: float = 60.0
     lock_s: float = 5.0
     request_s: float = 10.0
+    purge_s: float = 1800.0
     close_s: float = 30.0
     hung_s: float = 60.0
     backoff_first_s: float = 0.1
@@ -164,6 +167,11 @@ class EdgeGallery:
         """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
         return (await self._ask(DeleteExpired(microseconds(now)), Done)).number
 
+    async def purge(self) -> bool:
+        """Rewrite the files without what was deleted; True: no byte of it is left."""
+        await self._ask(Purge(), Done, self._timeouts.purge_s)
+        return True
+
     async def count(self) -> int:
         """Return the number of entries."""
         return (await self._ask(Count(), Done)).number
@@ -180,11 +188,12 @@ class EdgeGallery:
             if (start := page.next_start) is None:
                 return
 
-    async def _ask(self, request: Request, expected: type[R]) -> R:
+    async def _ask(self, request: Request, expected: type[R], timeout_s: float | None = None) -> R:
         child = self._child
         if child is None:
             raise GalleryUnavailable(f"the gallery {self._folder} is away: {self._absence}")
-        return self._checked(await child.ask(request, self._timeouts.request_s), expected)
+        reply = await child.ask(request, timeout_s or self._timeouts.request_s)
+        return self._checked(reply, expected)
 
     def _checked(self, reply: Reply, expected: type[R]) -> R:
         if isinstance(reply, expected):

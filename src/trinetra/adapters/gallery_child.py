@@ -15,6 +15,7 @@ import msgspec
 from trinetra.adapters.gallery_protocol import (
     HEADER,
     Close,
+    Purge,
     Reply,
     Request,
     framed,
@@ -50,6 +51,7 @@ class GalleryChild:
         self._hung_s = hung_s
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._numbers = itertools.cycle(range(1, 1 << 32))
+        self._purging = 0
         self._silent_since: float | None = None
         self._run_task = asyncio.create_task(self._run(), name="gallery-child")
 
@@ -83,6 +85,7 @@ class GalleryChild:
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
+        self._purging += isinstance(request, Purge)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._send(framed(number, request))
@@ -94,6 +97,7 @@ class GalleryChild:
                 f"within {timeout_s:g} s"
             ) from cause
         finally:
+            self._purging -= isinstance(request, Purge)
             del self._waiting[number]
 
     async def ended(self) -> str:
@@ -160,6 +164,8 @@ class GalleryChild:
             waiting.set_result(reply)
 
     def _kill_if_hung(self) -> None:
+        if self._purging:
+            return  # it is busy with what it was asked for, and answers nothing meanwhile
         now = asyncio.get_running_loop().time()
         if self._silent_since is not None and now - self._silent_since >= self._hung_s:
             log.warning("the gallery process is hung and killed", silent_s=now - self._silent_since)

@@ -30,6 +30,7 @@ from trinetra.adapters.gallery_protocol import (
     Failure,
     GalleryTuning,
     Open,
+    Purge,
     Reply,
     Request,
     Scroll,
@@ -60,6 +61,7 @@ class Server:
         self._reply_fd = reply_fd
         self._last_request_at = time.monotonic()
         self._flush_at: float | None = None
+        self._no_purge_before = 0.0
 
     def run(self) -> None:
         """Serve until the parent says Close or is gone."""
@@ -113,6 +115,8 @@ class Server:
             case DeleteExpired(now_us=now_us):
                 self._flush_soon()
                 return self._shard.delete_expired(now_us)
+            case Purge():
+                return self._shard.purge()
             case Count():
                 return self._shard.count()
             case _:
@@ -129,8 +133,17 @@ class Server:
             return self._last_request_at + self._tuning.idle_s
         return None
 
+    def _purge_at(self) -> float | None:
+        deleted_at = self._shard.deleted_at
+        if deleted_at is None:
+            return None
+        waits_s = self._tuning.purge_after_s - (time.time() - deleted_at)
+        due_at = max(time.monotonic() + waits_s, self._last_request_at + self._tuning.idle_s)
+        return max(due_at, self._no_purge_before)
+
     def _seconds_to_next_duty(self) -> float | None:
-        duties = [at for at in (self._flush_at, self._index_at()) if at is not None]
+        moments = (self._flush_at, self._index_at(), self._purge_at())
+        duties = [at for at in moments if at is not None]
         return max(0.0, min(duties) - time.monotonic()) if duties else None
 
     def _do_duties(self) -> None:
@@ -141,6 +154,18 @@ class Server:
         index_at = self._index_at()
         if index_at is not None and index_at <= now:
             self._shard.index()
+        purge_at = self._purge_at()
+        if purge_at is not None and purge_at <= now:
+            self._purge()
+
+    def _purge(self) -> None:
+        try:
+            self._shard.purge()
+        except Refusal as refusal:
+            if refusal.failure is not Failure.STORAGE_FULL:
+                raise
+            # Upserts are refused for the same reason, and tell of it.
+            self._no_purge_before = time.monotonic() + self._tuning.purge_retry_s
 
 
 class RequestPipe:

@@ -26,6 +26,9 @@ class GalleryTuning(msgspec.Struct, frozen=True, kw_only=True):
     power failure loses at most what came in the last ``flush_interval_s``. Upserts are refused
     below ``reserve_bytes`` of free disk, opening and deletes below an eighth of that, since the
     engine's memory-mapped files cannot report a full disk: the process would die of SIGBUS.
+    What was deleted lies on disk for ``purge_after_s`` at most, and until nothing was asked for
+    ``idle_s``, before the files are rewritten without it; on a full disk that is tried again after
+    ``purge_retry_s``.
     """
 
     m: int = 16
@@ -37,6 +40,8 @@ class GalleryTuning(msgspec.Struct, frozen=True, kw_only=True):
     segment_points: int = 20_000
     idle_s: float = 1.0
     flush_interval_s: float = 1.0
+    purge_after_s: float = 86_400.0
+    purge_retry_s: float = 3_600.0
     reserve_bytes: int = 256 << 20
 
 
@@ -86,6 +91,10 @@ class DeleteExpired(Message, frozen=True):
     """Remove the points that expired at or before an instant; answered by Done."""
 
     now_us: int
+
+
+class Purge(Message, frozen=True):
+    """Leave no byte of deleted points in the files; answered by Done with the points left."""
 
 
 class Count(Message, frozen=True):
@@ -139,7 +148,7 @@ class Failed(Message, frozen=True):
     reason: str
 
 
-Request = Open | Search | Upsert | DeleteCustomer | DeleteExpired | Count | Scroll | Close
+Request = Open | Search | Upsert | DeleteCustomer | DeleteExpired | Purge | Count | Scroll | Close
 Reply = Found | Page | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()

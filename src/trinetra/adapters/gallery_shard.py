@@ -22,7 +22,11 @@ from trinetra.adapters.gallery_points import (
 from trinetra.adapters.gallery_protocol import Failure, Found, GalleryTuning, Match, Page, Search
 
 _SHARD_FOLDER = "shard"
+_LOG_FOLDER, _OLD_LOG_FOLDER = "wal", "wal.old"
+_DELETED_SINCE = "deleted"
 _BYTES_PER_VALUE = 4
+_ANY_DELETED = 1e-9
+"""A share of deleted points that one is more than."""
 _KIB = 1024
 # Opening and deleting write little, and a delete is what helps when the disk is full.
 _SMALL_SHARE_OF_RESERVE = 8
@@ -41,8 +45,13 @@ class Refusal(Exception):
         self.failure = failure
 
 
-def engine_config(dimension: int, tuning: GalleryTuning) -> qdrant.EdgeConfig:
-    """Return a cosine HNSW index over int8 codes, with the float32 vectors kept for rescoring."""
+def engine_config(
+    dimension: int, tuning: GalleryTuning, *, purges: bool = False
+) -> qdrant.EdgeConfig:
+    """Return a cosine HNSW index over int8 codes, with the float32 vectors kept for rescoring.
+
+    With ``purges``, optimizing rewrites every segment that holds anything deleted.
+    """
     kib_per_point = dimension * _BYTES_PER_VALUE / _KIB
     return qdrant.EdgeConfig(
         vectors=qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Cosine),
@@ -57,6 +66,8 @@ def engine_config(dimension: int, tuning: GalleryTuning) -> qdrant.EdgeConfig:
             # Just below the step, so that a step is never left un-indexed by rounding.
             indexing_threshold=max(1, int(0.9 * tuning.index_after * kib_per_point)),
             max_segment_size=max(1, int(tuning.segment_points * kib_per_point)),
+            deleted_threshold=_ANY_DELETED if purges else None,
+            vacuum_min_vector_number=1 if purges else None,
         ),
     )
 
@@ -66,6 +77,7 @@ class Shard:
 
     def __init__(self, folder: Path, dimension: int, tuning: GalleryTuning) -> None:
         self._folder = folder
+        self._dimension = dimension
         self._tuning = tuning
         self._params = qdrant.SearchParams(
             hnsw_ef=tuning.ef_search,
@@ -74,16 +86,26 @@ class Shard:
             ),
         )
         self._require_space(tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
-        self._engine = self._load(dimension)
+        self._engine = self._load()
         self._create_missing_payload_indexes()
         info = self._engine.info()
         self.unindexed = info.points_count - info.indexed_vectors_count
 
-    def _load(self, dimension: int) -> qdrant.EdgeShard:
+    @property
+    def deleted_at(self) -> float | None:
+        """When the first of the points was deleted that may still be in the files, in Unix time."""
+        try:
+            return (self._folder / _DELETED_SINCE).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def _load(self, *, purges: bool = False) -> qdrant.EdgeShard:
         shard_folder = self._folder / _SHARD_FOLDER
         shard_folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(shard_folder / _OLD_LOG_FOLDER, ignore_errors=True)
+        config = engine_config(self._dimension, self._tuning, purges=purges)
         try:
-            return qdrant.EdgeShard.load(str(shard_folder), engine_config(dimension, self._tuning))
+            return qdrant.EdgeShard.load(str(shard_folder), config)
         except Exception as cause:
             failure = Failure.UNREADABLE
             if "incompatible with existing segments" in str(cause):
@@ -137,8 +159,32 @@ class Shard:
         number = self.count(doomed)
         if number:
             self._require_space(self._tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
+            if self.deleted_at is None:
+                (self._folder / _DELETED_SINCE).touch(mode=0o600)
             self._update(qdrant.UpdateOperation.delete_points_by_filter(doomed))
         return number
+
+    def purge(self) -> int:
+        """Leave no byte of deleted points in the files; return how many points are left.
+
+        The engine only marks a deleted point, until a fifth of its segment is, and keeps what it
+        was told in its log. So each such segment is rewritten, and the log begun anew once
+        everything in it is on disk: a crash at any moment loses nothing, and it is done again.
+        """
+        self._require_space(self._tuning.reserve_bytes)
+        self.close()
+        try:
+            engine = self._load(purges=True)
+            engine.optimize()
+            engine.flush()
+            engine.close()
+            log = self._folder / _SHARD_FOLDER / _LOG_FOLDER
+            shutil.rmtree(log.rename(log.with_name(_OLD_LOG_FOLDER)))
+            (self._folder / _DELETED_SINCE).unlink(missing_ok=True)
+        finally:
+            self._engine = self._load()
+        self.unindexed = 0
+        return self.count()
 
     def count(self, condition: qdrant.Filter | None = None) -> int:
         """Return the number of points, of those that meet the condition if there is one."""

@@ -50,6 +50,10 @@ class MemoryGallery:
         """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
         return self._keep({k: r for k, r in self._rows.items() if not _expired(r.entry, now)})
 
+    async def purge(self) -> bool:
+        """Return True: what was deleted is nowhere."""
+        return True
+
     async def count(self) -> int:
         """Return the number of entries."""
         return len(self._rows)

@@ -151,6 +151,10 @@ class QdrantGallery:
             models.FieldCondition(key=EXPIRES_AT, range=models.Range(lte=float(microseconds(now))))
         )
 
+    async def purge(self) -> bool:
+        """Return False: when the server rewrites its files is the server's own business."""
+        return False
+
     async def count(self) -> int:
         """Return the number of entries."""
         return await self._count(None)
