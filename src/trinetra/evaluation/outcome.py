@@ -1,0 +1,110 @@
+"""What a run said in the end, in a form in which two runs can be compared."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from trinetra.events.schema import (
+    AlertEvent,
+    AnyEvent,
+    IdentityEvent,
+    IdentityStatus,
+    LifecycleEvent,
+    LineCrossing,
+    Visit,
+    ZoneStay,
+)
+from trinetra.events.visits import unite
+from trinetra.values import CameraId, CustomerId, EventId, Instant, TrackId
+
+
+class Verdict(NamedTuple):
+    """What was said of a track last; ``customer`` is who that is after all merges."""
+
+    camera: CameraId
+    at: Instant
+    event_id: EventId
+    status: IdentityStatus
+    customer: CustomerId | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run said in the end; ``figures`` are counts by what is counted and of what."""
+
+    verdicts: Mapping[TrackId, Verdict]
+    figures: Mapping[tuple[str, str], float]
+
+
+@dataclass(slots=True)
+class OutcomeGathering:
+    """What a run has said so far; visits less than ``visit_gap_s`` apart are one."""
+
+    visit_gap_s: float
+    _decisions: dict[TrackId, IdentityEvent] = field(default_factory=dict)
+    _merged: dict[CustomerId, CustomerId] = field(default_factory=dict)
+    _visits: dict[EventId, Visit] = field(default_factory=dict)
+    _stays: dict[EventId, ZoneStay] = field(default_factory=dict)
+    _crossings: dict[EventId, LineCrossing] = field(default_factory=dict)
+    _alerts: dict[EventId, str] = field(default_factory=dict)
+
+    def add(self, event: AnyEvent) -> None:
+        """Take in one event; of one that is sent again the last counts."""
+        match event:
+            case IdentityEvent():
+                self._decisions[event.track_id] = event
+            case LifecycleEvent(change="merged") if event.other is not None:
+                self._merged[event.customer_id] = event.other
+            case LifecycleEvent(change="split"):
+                self._merged.pop(event.customer_id, None)
+            case Visit():
+                self._visits[event.event_id] = event
+            case ZoneStay():
+                self._stays[event.event_id] = event
+            case LineCrossing():
+                self._crossings[event.event_id] = event
+            case AlertEvent():
+                self._alerts[event.event_id] = event.rule
+            case _:
+                pass  # of single frames
+
+    def outcome(self) -> Outcome:
+        """Return what was said in the end."""
+        verdicts = {track: self._verdict(event) for track, event in self._decisions.items()}
+        return Outcome(verdicts, self._figures(verdicts))
+
+    def _verdict(self, event: IdentityEvent) -> Verdict:
+        who = event.customer_id and self._canonical(event.customer_id)
+        return Verdict(
+            event.camera_id, event.captured_at, event.event_id, event.status, who, event.reasons
+        )
+
+    def _canonical(self, customer_id: CustomerId) -> CustomerId:
+        while (other := self._merged.get(customer_id)) is not None:
+            customer_id = other
+        return customer_id
+
+    def _figures(self, verdicts: Mapping[TrackId, Verdict]) -> dict[tuple[str, str], float]:
+        visits = unite(self._visits.values(), self._canonical, self.visit_gap_s)
+        statuses = Counter(verdict.status for verdict in verdicts.values())
+        figures: dict[tuple[str, str], float] = {
+            ("tracks", ""): len(verdicts),
+            **{("tracks", status): statuses[status] for status in ("known", "new", "unknown")},
+            ("identities", ""): len({v.customer for v in verdicts.values() if v.customer}),
+            ("visits", ""): len(visits),
+            ("unique visitors", ""): len({visit.customer_id for visit in visits}),
+        }
+        for crossing in self._crossings.values():
+            _count(figures, "crossings", f"{crossing.line_id} {crossing.direction}")
+        for stay in self._stays.values():
+            _count(figures, "stays", stay.zone_id)
+            _count(figures, "seconds of stay", stay.zone_id, stay.dwell_s)
+        for rule in self._alerts.values():
+            _count(figures, "alerts", rule)
+        return figures
+
+
+def _count(figures: dict[tuple[str, str], float], what: str, of: str, by: float = 1.0) -> None:
+    figures[what, of] = figures.get((what, of), 0.0) + by

@@ -1,0 +1,101 @@
+"""A site with some of its policies changed, to try out what that would do."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from trinetra.errors import ConfigurationError
+from trinetra.site.document import Unreadable, read_document
+from trinetra.site.explain import explain
+from trinetra.site.schema import Policies, Site, Topology
+
+ALIASES: Mapping[str, str] = {
+    "matching.threshold": "policies.matching.similarity",
+    "topology.limit": "topology.max_walking_speed_mps",
+}
+"""Short forms beside the full paths; ``policies.`` may be left out as well."""
+_POLICIES = "policies."
+_Path = tuple[str, ...]
+
+
+def settable() -> list[str]:
+    """Return the full path of every value of policies and topology that is a single one."""
+    policies = (("policies", *path) for path in _leaves(Policies()))
+    topology = (("topology", *path) for path in _leaves(Topology()))
+    return [".".join(path) for path in (*policies, *topology)]
+
+
+def with_overrides(site: Site, assignments: Iterable[str]) -> Site:
+    """Return the site with ``key=value`` applied in order, checked as a site file is.
+
+    What was not said stays a default, also where a default follows from another value. Raises
+    ConfigurationError with every fault, and what could be meant.
+    """
+    document = site.model_dump(mode="python", by_alias=True, exclude_unset=True)
+    faults, given = [], {}
+    for assignment in assignments:
+        try:
+            path, value = _parse(assignment)
+        except ConfigurationError as fault:
+            faults.append(str(fault))
+        else:
+            _put(document, path, value)
+            given[path] = assignment
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    try:
+        return Site.model_validate(document)
+    except ValidationError as cause:
+        raise ConfigurationError("\n".join(_told(cause, given))) from None
+
+
+def _parse(assignment: str) -> tuple[_Path, Any]:
+    key, equals, text = (part.strip() for part in assignment.partition("="))
+    if not equals or not text:
+        raise ConfigurationError(f"--set {assignment}: write KEY=VALUE, like matching.margin=0.05")
+    name = ALIASES.get(key, key)
+    names = settable()
+    full = next((each for each in (name, _POLICIES + name) if each in names), None)
+    if full is None:
+        raise ConfigurationError(
+            f"--set {assignment}: no such value can be set{_meant(key, names)}"
+        )
+    try:
+        value = read_document(f"value: {text}").data["value"]
+    except Unreadable as cause:
+        raise ConfigurationError(f"--set {assignment}: {cause.fault.message}") from None
+    return tuple(full.split(".")), value
+
+
+def _meant(key: str, names: list[str]) -> str:
+    known = [*ALIASES, *names, *(name.removeprefix(_POLICIES) for name in names)]
+    if close := get_close_matches(key, known, n=3, cutoff=0.5):
+        return f" (did you mean {' or '.join(close)}?)"
+    return f" (there are {', '.join(name.removeprefix(_POLICIES) for name in names)})"
+
+
+def _put(document: dict[str, Any], path: _Path, value: Any) -> None:
+    for step in path[:-1]:
+        document = document.setdefault(step, {})
+    document[path[-1]] = value
+
+
+def _told(cause: ValidationError, given: Mapping[_Path, str]) -> Iterable[str]:
+    """Yield what is wrong, under the assignments that it is about."""
+    for error in cause.errors(include_url=False):
+        if error["type"] == "default_factory_not_called":
+            continue  # of a value that follows from one that is told
+        loc = tuple(str(step) for step in error["loc"])
+        about = [text for path, text in given.items() if path[: len(loc)] == loc]
+        message, hint = explain(error, error["loc"])
+        yield f"--set {' '.join(about) or ' '.join(given.values())}: {message} ({hint})"
+
+
+def _leaves(model: BaseModel) -> Iterable[_Path]:
+    for name, value in model:
+        if isinstance(value, BaseModel):
+            yield from ((name, *rest) for rest in _leaves(value))
+        elif value is None or isinstance(value, (str, int, float)):
+            yield (name,)
