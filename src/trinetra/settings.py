@@ -129,6 +129,12 @@ class Settings(BaseSettings):
         default=1024, ge=1, description="Room on disk for events while the event log is down."
     )
 
+    journal_max_mb: int = Field(
+        default=4096,
+        ge=0,
+        description="Room on disk for the past of an event log in memory; 0 keeps none.",
+    )
+
     gallery: Literal["edge", "memory", "qdrant"] = Field(
         default="edge",
         description="Where known faces are; edge: the data folder, for one resolver alone.",

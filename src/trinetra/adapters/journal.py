@@ -155,8 +155,10 @@ class JournalingEventLog:
     # --- writing ------------------------------------------------------------------------------
 
     async def _keep_writing(self) -> None:
-        while not self._finishing.is_set():
+        is_last = False
+        while not is_last:
             await unless(self._finishing, self._log.clock.sleep(self._linger_s))
+            is_last = self._finishing.is_set()
             async with self._turn:
                 while self._reading.is_behind():
                     await self._write_some()

@@ -21,8 +21,9 @@ _BROKER_TIMEOUT_MS = 10_000
 _MOST_REPLICAS = 3
 _CLAIM = "site"
 _TOPIC_RESOURCE = 2
-_POLICY = "cleanup.policy"
+_POLICY, _RETENTION = "cleanup.policy", "retention.ms"
 _HOUR_MS = 3_600_000
+_LONGEST_SEGMENT_MS = 6 * _HOUR_MS
 _COMPACTED = {
     _POLICY: "compact",
     # The segment that is written to is never compacted: small ones are closed soon.
@@ -85,10 +86,13 @@ async def create_topics(
 async def find_faults(connection: KafkaConnection, layout: Layout, clock: Clock) -> list[str]:
     """Return what is wrong with the topics, each with what to do about it; [] if nothing is.
 
-    Raises EventLogUnavailable, or ConfigurationError when the cluster does not let us in.
+    How long records are kept is among it; services run with any retention. Raises
+    EventLogUnavailable, or ConfigurationError when the cluster does not let us in.
     """
     async with Brokers.open(connection, clock) as brokers:
-        return await _faults(brokers, connection, layout)
+        faults = await _faults(brokers, connection, layout)
+        async with brokers.within(_DEADLINE_S, "checking how long topics keep records"):
+            return faults + await _faults_of_retention(brokers, layout)
 
 
 async def require_topics(brokers: Brokers, connection: KafkaConnection, layout: Layout) -> None:
@@ -102,7 +106,7 @@ async def _faults(brokers: Brokers, connection: KafkaConnection, layout: Layout)
     async with brokers.within(_DEADLINE_S, "checking topics"):
         existing = await _partitions(brokers)
         present = [name for name in layout.names() if name in existing]
-        policies = await _policies(brokers, present)
+        policies = await _configs(brokers, present, _POLICY)
         faults = list(_faults_of_topics(layout, existing, policies))
         if SITE in layout.topics and layout.prefix + SITE.name in existing:
             owner = await _owner(brokers, connection, layout)
@@ -129,6 +133,23 @@ def _faults_of_topics(
                 f"topic {name} has {_POLICY}={policies[name]} and needs {wanted}: set it with "
                 f"kafka-configs.sh --alter --topic {name} --add-config {_POLICY}={wanted}"
             )
+
+
+async def _faults_of_retention(brokers: Brokers, layout: Layout) -> list[str]:
+    """Return which topics keep records for another time than the site file says."""
+    existing = await _partitions(brokers)
+    wanted = {
+        layout.prefix + topic.name: _retention_ms(topic)
+        for topic in layout.topics
+        if not topic.compacted and layout.prefix + topic.name in existing
+    }
+    kept = await _configs(brokers, list(wanted), _RETENTION)
+    return [
+        f"topic {name} has {_RETENTION}={kept[name]} and the site file says {ms}: set it with "
+        f"kafka-configs.sh --alter --topic {name} --add-config {_RETENTION}={ms}"
+        for name, ms in wanted.items()
+        if kept[name] != ms
+    ]
 
 
 def _faults_of_claim(owner: str | None, layout: Layout) -> Iterator[str]:
@@ -172,15 +193,17 @@ def _counts(metadata: Any) -> dict[str, int]:
     return {name: len(partitions) for code, name, _, partitions in metadata.topics if code == 0}
 
 
-async def _policies(brokers: Brokers, names: Sequence[str]) -> dict[str, str]:
+async def _configs(brokers: Brokers, names: Sequence[str], key: str) -> dict[str, str]:
+    """Return what one of their settings is for each of these topics."""
+
     async def attempt() -> dict[str, str]:
-        wanted = [(_TOPIC_RESOURCE, name, [_POLICY]) for name in names]
+        wanted = [(_TOPIC_RESOURCE, name, [key]) for name in names]
         answer = await brokers.ask_any(DescribeConfigsRequest(wanted, include_synonyms=False))
-        policies = {}
+        values = {}
         for code, _, _, name, entries in answer.resources:
             brokers.check(code, f"settings of {name}")
-            policies[name] = dict(entry[:2] for entry in entries)[_POLICY]
-        return policies
+            values[name] = dict(entry[:2] for entry in entries)[key]
+        return values
 
     return await brokers.until_done(attempt) if names else {}
 
@@ -228,4 +251,14 @@ def _settings(topic: Topic, replicas: int) -> dict[str, str]:
     common = {"compression.type": "producer", "min.insync.replicas": str(max(1, replicas - 1))}
     if topic.compacted:
         return common | _COMPACTED
-    return common | {_POLICY: "delete", "retention.ms": str(int(topic.retention_s * 1000))}
+    # A segment is deleted as a whole, once the last record in it is old enough.
+    rolled_ms = min(_retention_ms(topic), str(_LONGEST_SEGMENT_MS), key=int)
+    return common | {
+        _POLICY: "delete",
+        _RETENTION: _retention_ms(topic),
+        "segment.ms": rolled_ms,
+    }
+
+
+def _retention_ms(topic: Topic) -> str:
+    return str(int(topic.retention_s * 1000))

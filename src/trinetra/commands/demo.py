@@ -85,8 +85,14 @@ def demo(
         run_platform(site, fresh, opening(fresh), options, report=report)
 
 
-_ALONE = {"frame_buffer": "memory", "event_log": "memory", "gallery": "edge", "store_url": None}
-"""A demo leaves the servers of the settings alone."""
+_ALONE = {
+    "frame_buffer": "memory",
+    "event_log": "memory",
+    "journal_max_mb": 0,
+    "gallery": "edge",
+    "store_url": None,
+}
+"""A demo leaves the servers of the settings alone, and no past."""
 _Opening = Callable[[Settings], AbstractAsyncContextManager[Platform]]
 
 

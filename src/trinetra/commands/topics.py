@@ -13,6 +13,7 @@ from trinetra.commands.console import output, print_json
 from trinetra.settings import Settings, load_settings
 from trinetra.site import load_site
 from trinetra.wiring.connections import kafka_connection
+from trinetra.wiring.plans import site_topics
 
 _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
 _Replication = Annotated[
@@ -50,7 +51,8 @@ def check(site: _SiteFile, *, as_json: _Json = False) -> None:
 
 
 def _layout(site: Path, settings: Settings) -> Layout:
-    return Layout(load_site(site, os.environ).site_id, settings.namespace)
+    loaded = load_site(site, os.environ)
+    return Layout(loaded.site_id, settings.namespace, site_topics(loaded))
 
 
 def _tell(layout: Layout, faults: list[str], *, created: list[str], as_json: bool) -> None:

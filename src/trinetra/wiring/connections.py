@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from trinetra.adapters.edge_gallery import EdgeGallery
+from trinetra.adapters.journal import JournalingEventLog
 from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
@@ -13,12 +15,16 @@ from trinetra.adapters.spool import SpoolingEventLog
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.adapters.sql_book import SqlCustomerBook
 from trinetra.errors import ConfigurationError
+from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, CustomerBook, EventLog, FrameBuffer, GalleryArchive, InsightStore
 from trinetra.settings import Settings
 from trinetra.site import Site
+from trinetra.wiring import plans
 
 WORKERS = "inference-workers"
+JOURNALED = (DETECTIONS, IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS)
+"""What can be read again after the end of the one process that holds the log in memory."""
 _MB = 1 << 20
 
 
@@ -44,7 +50,8 @@ async def open_buffer(site: Site, settings: Settings, clock: Clock) -> AsyncIter
 async def open_log(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[EventLog]:
     """Open the event log. Raises EventLogUnavailable or ConfigurationError."""
     if settings.event_log == "memory":
-        yield MemoryEventLog(clock)
+        async with _journaling(MemoryEventLog(clock), site, settings) as log:
+            yield log
         return
     async with KafkaEventLog.open(
         kafka_connection(settings),
@@ -54,6 +61,25 @@ async def open_log(site: Site, settings: Settings, clock: Clock) -> AsyncIterato
         namespace=settings.namespace,
     ) as log:
         yield log
+
+
+@asynccontextmanager
+async def _journaling(
+    log: MemoryEventLog, site: Site, settings: Settings
+) -> AsyncIterator[EventLog]:
+    """Let a log in memory leave its past on disk, unless the settings want none of it."""
+    if not settings.journal_max_mb:
+        yield log
+        return
+    folder, limit = journal_folder(settings), settings.journal_max_mb * _MB
+    kept_s = {topic: s for topic, s in plans.logged(site).items() if topic in JOURNALED}
+    async with JournalingEventLog.open(log, folder, max_bytes=limit, retention_s=kept_s) as journal:
+        yield journal
+
+
+def journal_folder(settings: Settings) -> Path:
+    """Return where one process leaves the past of its event log."""
+    return settings.data_dir / "journal"
 
 
 @asynccontextmanager
