@@ -43,6 +43,10 @@ class FrameRejected(TrinetraError):
         self.reason = reason
 
 
+class PhotoRejected(TrinetraError):
+    """A photo does not show the face of one person well enough; nothing was kept, take another."""
+
+
 class MalformedEvent(TrinetraError):
     """Bytes in the log are not a valid event; send them to the dead-letter topic and go on."""
 

@@ -12,6 +12,14 @@ _PATIENCE_S = 0.25
 """How long a caller waits for the book; a slow answer is taken by one of the next calls."""
 
 
+async def read_people(book: CustomerBook) -> People:
+    """Return who is whom after everything the book says; raises StoreUnavailable."""
+    people = People()
+    while changes := await book.changes(people.number, _AT_ONCE):
+        people.apply(changes)
+    return people
+
+
 class BookFollower:
     """Keeps ``people`` in step with the customer book, about once a second.
 

@@ -9,7 +9,9 @@ import typer
 from trinetra import __version__
 from trinetra.commands import (
     bench,
+    customers,
     demo,
+    enrolment,
     evaluate,
     events,
     explain,
@@ -43,6 +45,8 @@ for group in (
     topics,
     stack,
     gallery,
+    customers,
+    enrolment,
     models,
     events,
     explain,

@@ -97,15 +97,31 @@ def _lane(
         model.task: wrap(model.task, load_engine(model, files[model.name], backend, threads))
         for model in profile.models
     }
-    finder, embedder = profile.face_finder, profile.face_embedder
     return Lane(
         NetworkDetector(engines["detect"], _detector_spec(profile.detector)),
-        NetworkFaceReader(
-            engines["face_find"],
-            FaceFinderSpec(_input(finder.input), finder.score_threshold, finder.nms_iou),
-            engines["face_embed"],
-            FaceEmbedderSpec(_input(embedder.input), embedder.dimension),
-        ),
+        _face_reader(profile, engines),
+    )
+
+
+def load_face_reader(
+    profile: Profile, files: Mapping[str, Path], settings: Settings
+) -> NetworkFaceReader:
+    """Return what reads faces of pictures that come from no camera. Raises EngineFailure."""
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    engines = {
+        model.task: load_engine(model, files[model.name], settings.backend, threads)
+        for model in (profile.face_finder, profile.face_embedder)
+    }
+    return _face_reader(profile, engines)
+
+
+def _face_reader(profile: Profile, engines: Mapping[str, Engine]) -> NetworkFaceReader:
+    finder, embedder = profile.face_finder, profile.face_embedder
+    return NetworkFaceReader(
+        engines["face_find"],
+        FaceFinderSpec(_input(finder.input), finder.score_threshold, finder.nms_iou),
+        engines["face_embed"],
+        FaceEmbedderSpec(_input(embedder.input), embedder.dimension),
     )
 
 

@@ -1,0 +1,318 @@
+"""``trinetra customers``: the people the shop knows, and which identities are one person.
+
+Names are shown here and nowhere else. Other modules add their commands to ``customers``.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.table import Table
+
+from trinetra.commands.console import note, output, print_json
+from trinetra.errors import CustomerConflict
+from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People
+from trinetra.events.schema import Visit
+from trinetra.following import read_people
+from trinetra.identities.enrolment import need_a_basis
+from trinetra.identities.lifecycle import is_summary
+from trinetra.settings import Settings, load_settings
+from trinetra.telemetry import configure_logging
+from trinetra.values import CustomerId, IdentityKind, derive_id
+from trinetra.wiring.connections import open_book, open_store
+from trinetra.wiring.networks import choose_profile
+
+Kind = Literal["enrolled", "vip", "staff", "watchlist", "opted-out"]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
+_Other = Annotated[str, typer.Argument(metavar="OTHER", show_default=False)]
+
+_ID_WIDTH = 28
+
+customers = typer.Typer(no_args_is_help=True, help="The people the shop knows, and who is whom.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(customers, name="customers")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the book says, and of how many photos it has faces that the model in use read."""
+
+    people: People
+    photos: Counter[CustomerId]
+    model: str
+
+
+def kind_named(kind: Kind) -> IdentityKind:
+    """Return the kind as everything but the command line calls it."""
+    return IdentityKind(kind.replace("-", "_"))
+
+
+@customers.command("list")
+def list_customers(*, as_json: Json = False) -> None:
+    """List everybody the shop knows by name."""
+    known = asyncio.run(_read(_settings()))
+    rows = [_row(customer, known) for customer in _heads(known.people)]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("id", no_wrap=True, min_width=_ID_WIDTH)
+    for heading in ("name", "kind", "consent", "since", "photos"):
+        table.add_column(heading)
+    for row in rows:
+        consent = "yes" if row["consent"] else "no"
+        since = row["enrolled_at"][:10]
+        name = row["name"] or "-"
+        table.add_row(row["customer_id"], name, row["kind"], consent, since, str(row["photos"]))
+    output().print(table)
+    if lacking := [row for row in rows if not row["photos"]]:
+        note(f"{len(lacking)} have no face that {known.model} read: enroll them again from photos")
+
+
+@customers.command("show")
+def show(customer_id: _Id, *, as_json: Json = False) -> None:
+    """Show everything that is kept of one person, for the shop or for the person."""
+    settings = _settings()
+    who = CustomerId(customer_id)
+    known = asyncio.run(_read(settings))
+    visit = asyncio.run(_last_visit(settings, known.people, who))
+    _need_known(known.people, who, visit)
+    told = _told_of(known, known.people.canonical(who), visit)
+    if as_json:
+        print_json(told)
+        return
+    for field, value in told.items():
+        output().print(f"{field}: {_shown(value)}", markup=False, soft_wrap=True)
+
+
+@customers.command("rename")
+def rename(
+    customer_id: _Id,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="How you call this person.")] = None,
+    kind: Annotated[Kind | None, typer.Option("--kind", help="How it is treated.")] = None,
+    consent: Annotated[
+        bool, typer.Option("--consent", help="The person has agreed to this kind.")
+    ] = False,
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", metavar="TEXT", help="Why the face is kept.")
+    ] = None,
+) -> None:
+    """Give somebody another name, or have somebody treated differently."""
+    if name is None and kind is None:
+        raise CustomerConflict("nothing is to be changed: add --name or --kind")
+    if name is not None:
+        need_a_name(name)
+
+    def change(people: People) -> CustomerChange:
+        who = people.canonical(CustomerId(customer_id))
+        before = people.customers.get(who)
+        becomes = kind_named(kind) if kind else (before.kind if before else IdentityKind.ENROLLED)
+        agreed = consent or bool(before and before.consent)
+        need_a_basis(
+            becomes, consent=agreed, purpose=purpose or (before.purpose if before else None)
+        )
+        described = {"kind": becomes, "name": name, "consent": agreed, "purpose": purpose}
+        return change_of(people, "renamed", who, **described)
+
+    asyncio.run(_write(_settings(), change, customer_id))
+    output().print(f"{customer_id} was changed.", markup=False)
+
+
+@customers.command("merge")
+def merge(customer_id: _Id, other: _Other) -> None:
+    """Say that ID is the same person as OTHER, and goes by that id from now on."""
+
+    def change(people: People) -> CustomerChange:
+        who, into = CustomerId(customer_id), CustomerId(other)
+        if who in people.customers and into not in people.customers and who != into:
+            raise CustomerConflict(
+                f"{who} is enrolled and {into} is not: merge the other way round, "
+                f"trinetra customers merge {into} {who}"
+            )
+        return change_of(people, "merged", who, other=into)
+
+    asyncio.run(_write(_settings(), change, customer_id, other))
+    output().print(
+        f"{customer_id} is {other} from now on; undo it with: trinetra customers split "
+        f"{customer_id}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@customers.command("split")
+def split(customer_id: _Id) -> None:
+    """Undo a merge: ID is a person of its own again, and not merged again by itself."""
+
+    def change(people: People) -> CustomerChange:
+        who = CustomerId(customer_id)
+        if (into := people.merged.get(who)) is None:
+            raise CustomerConflict(f"{who} is not merged into anybody: there is nothing to undo")
+        return change_of(people, "split", who, other=into)
+
+    asyncio.run(_write(_settings(), change, customer_id))
+    output().print(f"{customer_id} is a person of its own again.", markup=False)
+
+
+@customers.command("proposals")
+def proposals(
+    *,
+    dismiss: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--dismiss", metavar="ID OTHER", help="They are two people."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List identities that may be one person; merge or dismiss them."""
+    if dismiss is not None:
+        _dismiss(*dismiss)
+        return
+    known = asyncio.run(_read(_settings()))
+    rows: list[dict[str, Any]] = [
+        {"customer_id": p.customer_id, "other": p.other, "score": p.score, "at": p.at.isoformat()}
+        for p in sorted(known.people.proposed.values(), key=lambda p: -(p.score or 0.0))
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("id", "may be"):
+        table.add_column(heading, no_wrap=True, min_width=_ID_WIDTH)
+    for heading in ("similarity", "proposed"):
+        table.add_column(heading)
+    for row in rows:
+        score = f"{row['score']:.3f}" if row["score"] else "-"
+        table.add_row(row["customer_id"], row["other"], score, row["at"][:16])
+    output().print(table)
+    note("merge them: trinetra customers merge ID OTHER; or: proposals --dismiss ID OTHER")
+
+
+def need_a_name(name: str) -> None:
+    """Refuse a name that no list could show; raises CustomerConflict."""
+    most = 100
+    if not name.strip() or not name.isprintable() or len(name) > most:
+        raise CustomerConflict(f"a name has 1 to {most} printable characters")
+
+
+def change_of(people: People, change: ChangeKind, who: CustomerId, **fields: Any) -> CustomerChange:
+    """Return a change by the operator, named after what the book said before it.
+
+    So an order that is given twice at once is carried out once, and given again later is another.
+    """
+    return CustomerChange(
+        change_id=derive_id("chg", change, who, fields.get("other"), people.number),
+        change=change,
+        customer_id=who,
+        at=datetime.now(UTC),
+        **fields,
+    )
+
+
+def _dismiss(one: str, two: str) -> None:
+    def change(people: People) -> CustomerChange:
+        who, other = CustomerId(one), CustomerId(two)
+        if not {(who, other), (other, who)} & people.proposed.keys():
+            raise CustomerConflict(f"nobody proposed that {who} and {other} are one person")
+        return change_of(people, "merge_dismissed", who, other=other)
+
+    asyncio.run(_write(_settings(), change))
+    output().print(f"{one} and {two} stay two people.", markup=False, soft_wrap=True)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value) or "-"
+    return "-" if value is None else str(value)
+
+
+def _settings() -> Settings:
+    configure_logging(as_json=False, level="ERROR")
+    return load_settings()
+
+
+async def _read(settings: Settings) -> Known:
+    model = choose_profile(settings).face_embedder.version
+    async with open_book(settings) as book:
+        people, entries = await read_people(book), await book.templates(model)
+    of_photos = (e.customer_id for e in entries if not is_summary(e))
+    return Known(people, Counter(map(people.canonical, of_photos)), model)
+
+
+async def _write(
+    settings: Settings, change: Callable[[People], CustomerChange], *must_exist: str
+) -> None:
+    """Write the change that follows from what the book says, about people who exist."""
+    async with open_book(settings) as book:
+        people = await read_people(book)
+        for customer_id in map(CustomerId, must_exist):
+            visit = await _last_visit(settings, people, customer_id)
+            _need_known(people, customer_id, visit)
+        await book.write([change(people)])
+
+
+async def _last_visit(settings: Settings, people: People, customer_id: CustomerId) -> Visit | None:
+    async with open_store(settings) as store:
+        for each in (customer_id, people.canonical(customer_id)):
+            found = await store.last_visit(each)
+            if isinstance(found, Visit):
+                return found
+    return None
+
+
+def _need_known(people: People, customer_id: CustomerId, visit: Visit | None) -> None:
+    if people.is_erased(customer_id):
+        raise CustomerConflict(f"{customer_id} was erased: nothing is kept of that person")
+    is_in_book = (
+        customer_id in people.customers
+        or customer_id in people.merged
+        or customer_id in people.merged.values()
+        or any(customer_id in pair for pair in people.proposed)
+    )
+    if not is_in_book and visit is None:
+        raise CustomerConflict(
+            f"nobody is called {customer_id}: no such customer was enrolled or has visited; "
+            "see `trinetra customers list`, or the customer_id of an event"
+        )
+
+
+def _heads(people: People) -> list[Customer]:
+    """Return those who are not merged into somebody else, the latest last."""
+    heads = [c for c in people.customers.values() if c.customer_id not in people.merged]
+    return sorted(heads, key=lambda c: (c.enrolled_at, c.customer_id))
+
+
+def _row(customer: Customer, known: Known) -> dict[str, Any]:
+    return {
+        "customer_id": customer.customer_id,
+        "name": customer.name,
+        "kind": customer.kind.value,
+        "consent": customer.consent,
+        "purpose": customer.purpose,
+        "enrolled_at": customer.enrolled_at.isoformat(),
+        "photos": known.photos[customer.customer_id],
+    }
+
+
+def _told_of(known: Known, who: CustomerId, visit: Visit | None) -> dict[str, Any]:
+    people, customer = known.people, known.people.customers.get(who)
+    described = _row(customer, known) if customer else {"customer_id": who, "kind": "anonymous"}
+    may_be = sorted(b if a == who else a for a, b in people.proposed if who in {a, b})
+    return {
+        **described,
+        "also_known_as": sorted(people.members(who) - {who}),
+        "may_be": may_be,
+        "last_seen": visit.captured_at.isoformat() if visit else None,
+        "visits": visit.visit_number if visit else 0,
+    }
