@@ -45,7 +45,7 @@ from trinetra.adapters.gallery_shard import Refusal, Shard
 Numbered = tuple[int, Request]
 """A request with its number, which goes back with the reply."""
 
-_LOCK_FILE = "lock"
+LOCK_FILE = "lock"
 _READ_BYTES = 1 << 20
 
 
@@ -205,7 +205,7 @@ def send(fd: int, replies: Sequence[tuple[int, Reply]]) -> None:
 @contextmanager
 def locked(folder: Path, wait_s: float) -> Iterator[None]:
     """Hold the folder for this process alone; raises Refusal when another keeps it."""
-    with (folder / _LOCK_FILE).open("a+") as lock:
+    with (folder / LOCK_FILE).open("a+") as lock:
         try:
             with _alarm_after(wait_s):
                 fcntl.flock(lock, fcntl.LOCK_EX)
