@@ -110,7 +110,16 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class GateEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the spatiotemporal gate found for one candidate, with the numbers that led to it."""
+    """What the spatiotemporal gate found for one candidate, with the numbers that led to it.
+
+    ``reason``: ``walkable``, ``overlapping_views``, ``seen_later_there`` (this sighting is older
+    than the one there, by the cameras' clocks), ``too_fast``, ``two_places`` (seen at once at
+    places too far apart), ``no_recent_sighting``, ``no_route``, ``against_one_way`` (there is a way
+    in the other direction only) or ``closed_between`` (the shop was closed meanwhile).
+    ``distance_m`` and ``elapsed_s`` are right to within the slack: the speed lies between its least
+    and its most, and too fast is what exceeds ``limit_mps`` even at its least. ``usual_s`` is what
+    half of the people take, ``surprise`` by how many deviations this time is longer or shorter.
+    """
 
     customer_id: CustomerId
     verdict: Verdict
@@ -120,6 +129,13 @@ class GateEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     elapsed_s: float | None = None
     speed_mps: float | None = None
     limit_mps: float | None = None
+    route: tuple[CameraId, ...] = ()
+    slack_m: float | None = None
+    slack_s: float | None = None
+    least_speed_mps: float | None = None
+    most_speed_mps: float | None = None
+    usual_s: float | None = None
+    surprise: float | None = None
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -146,7 +162,12 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
-    """A decision about who a track is; a later event of the same track replaces an earlier one."""
+    """A decision about who a track is.
+
+    A later event of the same track replaces what earlier ones said of the time from ``since`` on;
+    without ``since`` of the whole track. So a track that went over from one person to another is
+    the first one up to ``since``, and the second one from then on.
+    """
 
     version: Literal[1] = 1
     track_id: TrackId
@@ -156,6 +177,7 @@ class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
     track_started_at: Instant
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
+    since: Instant | None = None
 
 
 class LifecycleEvent(Event, frozen=True, tag="lifecycle", kw_only=True):

@@ -27,7 +27,9 @@ def test_forty_metres_in_a_minute_is_a_walk() -> None:
     verdict = judge(pair(40), ANNA, [seen(A, 0, 3)], seen(B, 60, 63))
     assert verdict.verdict == "plausible"
     assert verdict.elapsed_s == 57
-    assert verdict.speed_mps == pytest.approx(40 / 57.5, abs=1e-3)
+    assert verdict.speed_mps == pytest.approx(40 / 57, abs=1e-3)
+    assert verdict.least_speed_mps == pytest.approx(40 / 57.5, abs=1e-3)
+    assert verdict.most_speed_mps == pytest.approx(40 / 56.5, abs=1e-3)
 
 
 def test_four_hundred_metres_in_two_seconds_is_impossible() -> None:
