@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.events.customers import CustomerChange, NumberedChange
-from trinetra.events.schema import InsightEvent
+from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (
     CameraId,
@@ -324,6 +324,31 @@ class CustomerBook(Protocol):
         """Note that a reader has acted on all changes up to a number; return the furthest noted."""
 
 
+class ErasureDesk(Protocol):
+    """Where the forgetting of people is asked for, and where everybody says that it is done.
+
+    Every method raises StoreUnavailable when the desk does not answer.
+    """
+
+    async def ask(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
+        """Forget a person here, in the book and among the insights, and have all others do so.
+
+        From when this returns, nothing brings the ids back. Asked again, it is the same request.
+        """
+
+    async def attend(self, member: str, at: Instant) -> list[Erasure]:
+        """Note that a process is there; return what it has to confirm."""
+
+    async def confirm(self, number: int, share: Share) -> None:
+        """Note that a process did its share; when it was the last one, the ids are forgotten."""
+
+    async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
+        """Return the erasure of somebody, with who is awaited then, if it was ever asked for."""
+
+    async def leave(self, member: str) -> None:
+        """Note that a process ends in order: nobody has to wait for it."""
+
+
 class InsightStore(Protocol):
     """What the insight engine has found out, kept for queries."""
 
@@ -337,4 +362,17 @@ class InsightStore(Protocol):
         """Return insights of one event type with captured_at in ``[start, end)``, in that order."""
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return a customer's most recent visit."""
+        """Return the most recent visit recorded under this very id."""
+
+    async def know(self, people: People) -> None:
+        """Take note of who is whom; what a call knew of more changes said stands.
+
+        Nothing recorded is rewritten: an undone merge leaves no trace.
+        """
+
+    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
+        """Return the visits of people that ended in ``[start, end)``, in that order.
+
+        What was recorded under several ids of one person is told as that person's; visits of them
+        are one where at most ``gap_s`` lies between.
+        """

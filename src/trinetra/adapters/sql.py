@@ -5,14 +5,16 @@ never loses what the event said. Written for SQLite and PostgreSQL; the URL choo
 may write to one database, on one host also to one SQLite file.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Index,
@@ -21,15 +23,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    delete,
+    insert,
     select,
 )
 
+from trinetra.adapters.sql_book import erased_among, prepare_book
 from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
 from trinetra.events.codec import encode
+from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
+from trinetra.events.visits import unite
 from trinetra.values import CustomerId, Instant
 
 SCHEMA_VERSION = 1
+_IDS_AT_ONCE = 500
 
 _metadata = MetaData()
 _schema = Table(
@@ -85,20 +93,34 @@ _visits = _insight_table(
     Column("visit_number", BigInteger, nullable=False),
 )
 Index("visits_by_customer", _visits.c.customer_id, _visits.c.captured_at)
+_aliases = Table(
+    "customer_aliases",
+    _metadata,
+    Column("customer_id", String(64), primary_key=True),
+    Column("person_id", String(64), nullable=False, index=True),
+)
+"""Who is whom. Every other table keeps the id that held when its row was written; to count people,
+join this one and take ``coalesce(person_id, customer_id)``."""
+_aliases_read = Table(
+    "customer_aliases_read",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+)
 
-_TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
+TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
     "occupancy": Occupancy,
     "visit": Visit,
 }
-_TABLE_OF_KIND: Mapping[str, Table] = {
+TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": _line_crossings,
     "zone_stay": _zone_stays,
     "occupancy": _occupancies,
     "visit": _visits,
 }
-_KIND_OF_TYPE = {type_: kind for kind, type_ in _TYPE_OF_KIND.items()}
+_KIND_OF_TYPE = {type_: kind for kind, type_ in TYPE_OF_KIND.items()}
 
 
 class SqlInsightStore:
@@ -122,7 +144,7 @@ class SqlInsightStore:
         """
         database = Database(url, thread_name="insight-store")
         try:
-            await database.run(_prepare, writes=True)
+            await database.run(prepare_store, writes=True)
             yield cls(database)
         finally:
             await database.close()
@@ -141,29 +163,30 @@ class SqlInsightStore:
         """Insert or replace by ``event_id``, all or none.
 
         A visit only ever grows, so an older state of it, which an engine that was taken for dead
-        may still deliver, is ignored. Raises StorageFull or StoreUnavailable.
+        may still deliver, is ignored. Who was erased does not come back: of them crossings and
+        stays are kept without an id, and no visits. Raises StorageFull or StoreUnavailable.
         """
         if insights:
-            await self._run(lambda connection: _upsert_all(connection, insights), writes=True)
+            await self._run(lambda connection: _record(connection, insights), writes=True)
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order.
 
         Raises ValueError for a kind that is no insight.
         """
-        if kind not in _TABLE_OF_KIND:
-            raise ValueError(f"no insight is called {kind!r}; there are {sorted(_TABLE_OF_KIND)}")
-        table = _TABLE_OF_KIND[kind]
+        if kind not in TABLE_OF_KIND:
+            raise ValueError(f"no insight is called {kind!r}; there are {sorted(TABLE_OF_KIND)}")
+        table = TABLE_OF_KIND[kind]
         query = (
             select(table.c.event)
             .where(table.c.captured_at >= start, table.c.captured_at < end)
             .order_by(table.c.captured_at, table.c.event_id)
         )
         texts = await self._run(lambda connection: connection.scalars(query).all())
-        return [msgspec.json.decode(text, type=_TYPE_OF_KIND[kind]) for text in texts]
+        return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return a customer's most recent visit."""
+        """Return the most recent visit recorded under this very id."""
         query = (
             select(_visits.c.event)
             .where(_visits.c.customer_id == customer_id)
@@ -173,23 +196,101 @@ class SqlInsightStore:
         text = await self._run(lambda connection: connection.scalar(query))
         return None if text is None else msgspec.json.decode(text, type=Visit)
 
+    async def know(self, people: People) -> None:
+        """Read what is recorded as done by these people from now on; older news is ignored."""
+        await self._run(lambda connection: _know(connection, people), writes=True)
 
-def _prepare(connection: Connection) -> None:
+    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
+        """Return the visits of people that ended in ``[start, end)``, in that order."""
+        person_of, recorded = await self._run(lambda c: _visits_between(c, start, end))
+        visits = unite(recorded, lambda c: person_of.get(c, c), gap_s)
+        return [visit for visit in visits if start <= visit.captured_at < end]
+
+
+def _know(connection: Connection, people: People) -> None:
+    if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
+        return
+    known = _persons(connection)
+    told = {customer_id: people.canonical(customer_id) for customer_id in people.merged}
+    changed = {c for c in known.keys() | told.keys() if known.get(c) != told.get(c)}
+    rows = [{"customer_id": c, "person_id": told[c]} for c in sorted(changed & told.keys())]
+    for part in _parts(changed):
+        connection.execute(delete(_aliases).where(_aliases.c.customer_id.in_(part)))
+    if rows:
+        connection.execute(insert(_aliases), rows)
+    connection.execute(delete(_aliases_read))
+    connection.execute(insert(_aliases_read).values(id=1, number=people.number))
+
+
+def _persons(connection: Connection) -> dict[CustomerId, CustomerId]:
+    rows = connection.execute(select(_aliases.c.customer_id, _aliases.c.person_id))
+    return {row.customer_id: row.person_id for row in rows}
+
+
+def _visits_between(
+    connection: Connection, start: Instant, end: Instant
+) -> tuple[dict[CustomerId, CustomerId], list[Visit]]:
+    """Return who is whom, and visits of the time with all others of people of several ids."""
+    person_of = _persons(connection)
+    in_time = (_visits.c.captured_at >= start, _visits.c.captured_at < end)
+    found = _read_visits(connection, *in_time)
+    several = {*person_of, *person_of.values()}
+    persons = {person_of.get(c, c) for v in found.values() if (c := v.customer_id) in several}
+    ids = persons | {c for c, person in person_of.items() if person in persons}
+    for part in _parts(ids):
+        found |= _read_visits(connection, _visits.c.customer_id.in_(part))
+    return person_of, list(found.values())
+
+
+def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[str, Visit]:
+    texts = connection.scalars(select(_visits.c.event).where(*where))
+    visits = (msgspec.json.decode(text, type=Visit) for text in texts)
+    return {visit.event_id: visit for visit in visits}
+
+
+def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
+    """Yield ids in numbers that fit into one statement."""
+    remaining = iter(sorted(ids))
+    while part := list(islice(remaining, _IDS_AT_ONCE)):
+        yield part
+
+
+def prepare_store(connection: Connection) -> None:
+    """Create the tables of the store that are missing, and those of the book, which it asks."""
     prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
+    prepare_book(connection)
 
 
-def _upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
+def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:
+    named = {i.customer_id for i in insights if not isinstance(i, Occupancy) and i.customer_id}
+    erased = erased_among(connection, named)
+    upsert_all(connection, without(insights, erased) if erased else insights)
+
+
+def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) -> list[InsightEvent]:
+    """Return what may be kept: of somebody erased crossings and stays, with nobody's id."""
+    kept: list[InsightEvent] = []
+    for insight in insights:
+        if isinstance(insight, Occupancy) or insight.customer_id not in erased:
+            kept.append(insight)
+        elif not isinstance(insight, Visit):
+            kept.append(msgspec.structs.replace(insight, customer_id=None))
+    return kept
+
+
+def upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
+    """Insert or replace by ``event_id``."""
     for type_, kind in _KIND_OF_TYPE.items():
         # The last of one id wins: PostgreSQL refuses to touch a row twice in one statement.
         latest = {i.event_id: _row(i, kind) for i in insights if isinstance(i, type_)}
         if latest:
-            statement = _upsert(_TABLE_OF_KIND[kind], connection.dialect.name)
+            statement = _upsert(TABLE_OF_KIND[kind], connection.dialect.name)
             # In one order everywhere: engines that lock rows crosswise would wait for each other.
             connection.execute(statement, [latest[event_id] for event_id in sorted(latest)])
 
 
 def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
-    fields = {c.name for c in _TABLE_OF_KIND[kind].columns} - {"event"}
+    fields = {c.name for c in TABLE_OF_KIND[kind].columns} - {"event"}
     row: dict[str, Any] = {name: getattr(insight, name) for name in fields}
     return {**row, "event": encode(insight).decode()}
 

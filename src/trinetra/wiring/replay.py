@@ -17,6 +17,7 @@ from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
+from trinetra.events.visits import unite
 from trinetra.hosting import Service
 from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
@@ -62,6 +63,7 @@ class InsightShelf:
     def __init__(self) -> None:
         self._kept: dict[EventId, InsightEvent] = {}
         self._last: dict[CustomerId, Visit] = {}
+        self._people = People()
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         """Insert or replace by event id."""
@@ -78,8 +80,18 @@ class InsightShelf:
         )
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return a customer's most recent visit."""
+        """Return the most recent visit recorded under this very id."""
         return self._last.get(customer_id)
+
+    async def know(self, people: People) -> None:
+        """Take note of who is whom."""
+        self._people = people
+
+    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
+        """Return the visits of people that ended in ``[start, end)``."""
+        recorded = [i for i in self._kept.values() if isinstance(i, Visit)]
+        united = unite(recorded, self._people.canonical, gap_s)
+        return [visit for visit in united if start <= visit.captured_at < end]
 
 
 @dataclass(frozen=True, slots=True)
