@@ -7,7 +7,7 @@ gives the same scores on every machine.
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import nan, sqrt
 from pathlib import Path
@@ -30,7 +30,7 @@ from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId
-from trinetra.wiring.replay import Stage, replay
+from trinetra.wiring.replay import Detected, Stage, replay
 from trinetra.wiring.simulation import site_of
 
 PROFILE = "default"
@@ -122,8 +122,13 @@ def _findings(twin: Twin, site: Site) -> Findings:
     # Named after what made the twin's faces: those of another model would not be compared.
     stage = Stage(site, msgspec.structs.replace(face, version=MODELS["face_embed"]))
     found = Gathered()
-    detections = ((CameraId(arrival.camera_id), arrival.payload) for arrival in twin.arrivals())
-    asyncio.run(replay(stage, detections, lambda payload: found.add(decode(payload))))
+
+    def detections() -> Iterator[Detected]:
+        for arrival in twin.arrivals():
+            found.add(decode(arrival.payload))
+            yield CameraId(arrival.camera_id), arrival.payload
+
+    asyncio.run(replay(stage, detections(), lambda payload: found.add(decode(payload))))
     return found.findings()
 
 

@@ -1,6 +1,6 @@
 """Boxes over time, what both the truth and the events are turned into before they are compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -60,6 +60,16 @@ class Boxes:
         firsts = self.name[order][is_new].tolist()
         names = tuple(f"{self.names[code]}#{i}" for i, code in enumerate(firsts))
         return replace(self, name=name, names=names)
+
+    def cut(self, cuts: Mapping[str, Sequence[tuple[int, str]]]) -> "Boxes":
+        """Return the boxes with new names from given times on; each name's cuts rise in time."""
+        name, names = self.name.copy(), list(self.names)
+        for code, old in enumerate(self.names):
+            rows = np.flatnonzero(self.name == code) if old in cuts else ()
+            for from_us, new in cuts.get(old, ()):
+                name[rows[self.at_us[rows] >= from_us]] = len(names)
+                names.append(new)
+        return replace(self, name=name, names=tuple(names))
 
     def renamed(self, new_names: Mapping[str, str]) -> "Boxes":
         """Return the boxes under new names; who has none becomes nameless."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from trinetra.evaluation.boxes import NAMELESS, Boxes, Floats, Ints, iou
@@ -26,6 +27,11 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def where(self, keep: NDArray[np.bool_]) -> "Side":
+        """Return some of the boxes, under the same names."""
+        columns = (self.frame[keep], self.name[keep], self.xyxy[keep], self.score[keep])
+        return Side(*columns, self.names)
 
     @property
     def boxes_per_name(self) -> Ints:
@@ -65,6 +71,11 @@ class Comparison:
     pairs: Pairs
     unseen_frames: int
     """Frames of the truth that nobody looked at."""
+
+    def where(self, truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> "Comparison":
+        """Return the comparison of some of the boxes, in the same frames."""
+        sides = self.truth.where(truth), self.found.where(found)
+        return Comparison(self.frames, *sides, _pair_up(*sides, self.frames), self.unseen_frames)
 
 
 def compare(

@@ -1,19 +1,22 @@
 """How well people are told apart and known again, over all cameras and in an open set.
 
-A track is of the person whose boxes it covers most. The gallery starts empty and people are
+A track is of the person whose boxes it covers most; one that went over from one person to another,
+and was said to have, is as many tracks as it had people. The gallery starts empty and people are
 enrolled as they come, so for each track there are two ways to be right: a person who has an
 identity by then ("mated", in the words of ISO/IEC 19795-1) must be known, and anybody else must be
 new.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from trinetra.evaluation.boxes import Boxes
+from trinetra.evaluation.boxes import Boxes, Ints
 from trinetra.evaluation.comparison import Comparison, assign, compare
+from trinetra.evaluation.faces import Shown, person_of
 from trinetra.evaluation.intervals import Interval, poisson, wilson
 from trinetra.evaluation.scores import Score, ScoreSheet, share
 from trinetra.evaluation.tracking import identity_f1
@@ -22,6 +25,20 @@ from trinetra.evaluation.truth import Decision
 _EPS = np.finfo(np.float64).eps
 _PER_VISITS = 1000.0
 WITH_FACES = "where faces are read"
+FACE_SHOWN = "where a face was shown"
+LEAST_FACES = 2
+"""Of a walk, to count as one that could be named: of one face nobody can tell whether it is a stray
+of somebody else's. Which is also when the resolver looks a track up first."""
+AT_LEAST_48_PX = "48 px and larger"
+_BANDS_PX = (
+    ("below 40 px", 0.0, 40.0),
+    ("40 to 48 px", 40.0, 48.0),
+    ("48 to 64 px", 48.0, 64.0),
+    ("64 px and larger", 64.0, math.inf),
+    (AT_LEAST_48_PX, 48.0, math.inf),
+)
+
+Placed = dict[str, tuple[Boxes, Boxes]]
 
 
 @dataclass(slots=True)
@@ -94,10 +111,7 @@ def people_of_tracks(comparison: Comparison, min_iou: float = 0.5) -> dict[str, 
 
     The comparison must share its names over cameras. Tracks that cover nobody are left out.
     """
-    pairs = comparison.pairs
-    near = np.where(pairs.iou >= min_iou - _EPS, pairs.iou, 0.0)
-    chosen = assign(pairs, near)
-    chosen = chosen[near[chosen] > 0]
+    pairs, chosen = comparison.pairs, _covered(comparison, min_iou)
     person = comparison.truth.name[pairs.truth[chosen]]
     track = comparison.found.name[pairs.found[chosen]]
     width = len(comparison.truth.names) + 1
@@ -107,12 +121,69 @@ def people_of_tracks(comparison: Comparison, min_iou: float = 0.5) -> dict[str, 
     return {names[1][t]: names[0][p] for t, p in best.items()}
 
 
+def _covered(comparison: Comparison, min_iou: float) -> Ints:
+    """Return the pairs of boxes, one to one in each frame, that overlap enough."""
+    near = np.where(comparison.pairs.iou >= min_iou - _EPS, comparison.pairs.iou, 0.0)
+    chosen = assign(comparison.pairs, near)
+    return chosen[near[chosen] > 0]
+
+
 def open_set(decisions: Iterable[Decision], people: Mapping[str, str]) -> OpenSet:
     """Return how the tracks' searches ended, given whose they are."""
     counts = OpenSet()
     for decision in sorted(decisions, key=lambda d: (d.decided_us, d.track)):
-        counts.add(decision, people.get(decision.track))
+        counts.add(decision, people.get(decision.stretch))
     return counts.close()
+
+
+@dataclass(slots=True)
+class Returns:
+    """How people fared who came into a view and had an identity by then.
+
+    A walk through a view counts once, however many tracks it became: it is recognised if one of
+    them bore the person's own identity and none another's.
+    """
+
+    _owner: dict[str, str] = field(default_factory=dict)
+    _told: dict[str, set[str]] = field(default_factory=dict)
+    _first: set[str] = field(default_factory=set)
+
+    def add(self, decision: Decision, walk: str) -> None:
+        """Take in the end of a track; they must come in the order in which they were decided."""
+        person = person_of(walk)
+        if walk not in self._told and walk not in self._first:
+            if person in self._owner.values():
+                self._told[walk] = set()
+            else:
+                self._first.add(walk)
+        if decision.customer is not None:
+            owner = self._owner.setdefault(decision.customer, person)
+            if walk in self._told:
+                self._told[walk].add(owner)
+
+    def scores(self, shown: Mapping[str, Shown]) -> list[Score]:
+        """Return the share recognised among those who showed enough faces, by their size."""
+        sized = [
+            (shown[walk].largest_px, owners == {person_of(walk)})
+            for walk, owners in self._told.items()
+            if walk in shown and shown[walk].faces >= LEAST_FACES
+        ]
+        return [
+            _recognised(name, [right for px, right in sized if low <= px < high])
+            for name, low, high in _BANDS_PX
+        ]
+
+
+def _recognised(band: str, outcomes: Sequence[bool]) -> Score:
+    right, walks = sum(outcomes), len(outcomes)
+    return Score(
+        name="recognised_again",
+        of=band,
+        value=share(right, walks),
+        interval=wilson(right, walks) if walks else None,
+        n=walks,
+        note="" if walks else "nobody came back so",
+    )
 
 
 def score_identities(
@@ -122,18 +193,25 @@ def score_identities(
     visits: int | None,
     tolerance_us: int,
     min_iou: float = 0.5,
+    walks: Mapping[str, Boxes] | None = None,
+    shown: Mapping[str, Shown] | None = None,
 ) -> ScoreSheet:
     """Return identity scores over all cameras.
 
-    ``cameras`` holds the boxes of people and of tracks, camera by camera. Where the number of
-    ``visits`` is not known, everybody came once. Boxes are scored over all cameras, and over those
-    alone that compared a face: without one, nobody can be named.
+    ``cameras`` holds the boxes of people and of tracks, camera by camera; ``walks`` the boxes of
+    people once more, row by row, named by their walks through the views, of which ``shown`` tells
+    which faces they showed. Where the number of ``visits`` is not known, everybody came once. Boxes
+    are scored over all cameras, over those alone that compared a face, and over the walks alone
+    that showed one: without a face, nobody can be named.
     """
+    cuts = _cuts(decisions)
+    cameras = {camera: (truth, found.cut(cuts)) for camera, (truth, found) in cameras.items()}
     tracks = compare(list(cameras.values()), tolerance_us=tolerance_us, share_names=True)
-    customers = {d.track: d.customer for d in decisions if d.customer}
+    customers = {d.stretch: d.customer for d in decisions if d.customer}
     named = {
         camera: (truth, found.renamed(customers)) for camera, (truth, found) in cameras.items()
     }
+    everything = compare(list(named.values()), tolerance_us=tolerance_us, share_names=True)
     searching = {d.camera for d in decisions if d.was_searched}
     with_faces = [sides for camera, sides in named.items() if camera in searching]
     people = people_of_tracks(tracks, min_iou)
@@ -141,23 +219,59 @@ def score_identities(
     people_there = int(np.count_nonzero(tracks.truth.boxes_per_name))
     known = len(set(customers.values()))
     scores = [
-        *_of_boxes("", list(named.values()), tolerance_us, min_iou),
-        *_of_boxes(WITH_FACES, with_faces, tolerance_us, min_iou),
+        *_of_boxes("", everything, min_iou),
         *_rates(counts),
         *_per_visits(counts, people_there if visits is None else visits),
         Score(
             name="people_error", value=float(known - people_there), truth=people_there, found=known
         ),
     ]
+    if with_faces:
+        sides = compare(with_faces, tolerance_us=tolerance_us, share_names=True)
+        scores += _of_boxes(WITH_FACES, sides, min_iou)
+    if walks and shown:
+        walked = [(walks[camera], found) for camera, (_, found) in cameras.items()]
+        everybody = compare(walked, tolerance_us=tolerance_us, share_names=True)
+        scores += _of_walks(everything, everybody, decisions, shown, min_iou)
     return ScoreSheet("identities", tuple(scores), {"min_iou": min_iou, "tracks": len(decisions)})
 
 
-def _of_boxes(
-    of: str, cameras: list[tuple[Boxes, Boxes]], tolerance_us: int, min_iou: float
+def _cuts(decisions: Sequence[Decision]) -> dict[str, list[tuple[int, str]]]:
+    """Return from when on each track's boxes are of another of its stretches."""
+    cuts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for decision in sorted(decisions, key=lambda d: d.since_us or 0):
+        if decision.since_us is not None:
+            cuts[decision.track].append((decision.since_us, decision.stretch))
+    return dict(cuts)
+
+
+def _of_walks(
+    named: Comparison,
+    everybody: Comparison,
+    decisions: Sequence[Decision],
+    shown: Mapping[str, Shown],
+    min_iou: float,
 ) -> list[Score]:
-    if not cameras:
-        return []
-    sides = compare(cameras, tolerance_us=tolerance_us, share_names=True)
+    """Return the scores of walks that showed enough faces; ``everybody`` has walks and tracks."""
+    walks = everybody.truth.names
+    enough = [w in shown and shown[w].faces >= LEAST_FACES for w in walks]
+    truth = np.array([*enough, False])[everybody.truth.name]
+    found = np.ones(len(everybody.found), np.bool_)
+    # What was found of the others is neither right nor wrong.
+    covered = _covered(everybody, min_iou)
+    found[everybody.pairs.found[covered][~truth[everybody.pairs.truth[covered]]]] = False
+    returns = Returns()
+    owners = people_of_tracks(everybody, min_iou)
+    for decision in sorted(decisions, key=lambda d: (d.decided_us, d.track)):
+        if walk := owners.get(decision.stretch):
+            returns.add(decision, walk)
+    return [
+        *_of_boxes(FACE_SHOWN, named.where(truth, found), min_iou),
+        *returns.scores(shown),
+    ]
+
+
+def _of_boxes(of: str, sides: Comparison, min_iou: float) -> list[Score]:
     counts = identity_f1(sides, min_iou)
     truths, claims = counts.tp + counts.fn, counts.tp + counts.fp
     return [

@@ -9,7 +9,8 @@ from trinetra.errors import ConfigurationError
 from trinetra.evaluation.boxes import Boxes, Ints, no_boxes
 from trinetra.evaluation.comparison import Comparison, compare
 from trinetra.evaluation.detection import score_detections
-from trinetra.evaluation.identity import score_identities
+from trinetra.evaluation.faces import faces_shown, named_by_camera
+from trinetra.evaluation.identity import Placed, score_identities
 from trinetra.evaluation.insights import OF_THE_SITE, score_insights
 from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.evaluation.tracking import score_tracks
@@ -17,8 +18,6 @@ from trinetra.evaluation.truth import ONLY_CAMERA, Facts, Findings, Truth
 
 _EXACT_US = 1000
 """Dated frames are the same frame if they lie no further apart: clocks may round to 1 ms."""
-
-Placed = dict[str, tuple[Boxes, Boxes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,17 @@ def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
     comparison = _compared(placed, truth)
     decisions = [d for d in findings.decisions if d.camera in placed]
     visits = truth.facts.visits if choices.camera is None else None
+    walks = truth if truth.walks is None else replace(truth, boxes=truth.walks)
+    walked = {
+        camera: named_by_camera(camera, boxes)
+        for camera, (boxes, _) in place(walks, findings.tracks, choices).items()
+    }
+    faces = [(boxes, findings.faces[c]) for c, boxes in walked.items() if c in findings.faces]
     sheet = score_identities(
         placed,
         decisions,
+        walks=walked,
+        shown=faces_shown(faces, tolerance_us=_tolerance_us(truth)),
         visits=None if visits is None else len(visits),
         tolerance_us=_tolerance_us(truth),
         min_iou=choices.min_iou,

@@ -68,10 +68,10 @@ Status = Literal["known", "new", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who a track was said to be in the end.
+    """Who a track was said to be in the end, all along or from ``since_us`` on.
 
-    ``decided_us`` is when that was first said; ``was_searched`` tells whether a usable face was
-    compared at all.
+    A track that goes over from one person to another has a decision about each. ``decided_us`` is
+    when that was first said; ``was_searched`` tells whether a usable face was compared at all.
     """
 
     camera: str
@@ -80,6 +80,12 @@ class Decision:
     customer: str | None
     decided_us: int
     was_searched: bool = True
+    since_us: int | None = None
+
+    @property
+    def stretch(self) -> str:
+        """The name of the part of the track that this is about."""
+        return self.track if self.since_us is None else f"{self.track}@{self.since_us}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +109,13 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the events tell: detections without names, tracks named by track, and decisions."""
+    """What the events tell: detections without names, tracks named by track, and decisions.
+
+    ``faces`` are those good enough to be compared, without names.
+    """
 
     detections: Mapping[str, Boxes]
     tracks: Mapping[str, Boxes]
     decisions: tuple[Decision, ...]
     facts: Facts
+    faces: Mapping[str, Boxes] = field(default_factory=dict)

@@ -213,7 +213,10 @@ class AlertEvent(Event, frozen=True, tag="alert", kw_only=True):
 
 
 class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
-    """One track went over a line; ``in`` is from the line's left side to its right side."""
+    """One track went over a line; ``in`` is from the line's left side to its right side.
+
+    ``kind`` is there when the customer is known. Staff are told of, and not to be counted.
+    """
 
     version: Literal[1] = 1
     line_id: str
@@ -221,10 +224,11 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     track_id: TrackId
     label: str
     customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
-    """One finished stay in a zone; ``captured_at`` is the instant it ended."""
+    """One finished stay in a zone; ``captured_at`` is the instant it ended, ``kind`` as above."""
 
     version: Literal[1] = 1
     zone_id: str
@@ -233,10 +237,14 @@ class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
     entered_at: Instant
     dwell_s: float
     customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
 
 
 class Occupancy(Event, frozen=True, tag="occupancy", kw_only=True):
-    """How many people are in a zone (or, with ``zone_id`` None, in view) from this instant on."""
+    """How many people are in a zone (or, with ``zone_id`` None, in view) from this instant on.
+
+    Known staff are not among them.
+    """
 
     version: Literal[1] = 1
     zone_id: str | None

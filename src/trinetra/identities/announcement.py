@@ -33,6 +33,7 @@ def identity_event(
         track_started_at=identity.started_at,
         customer_id=decision.customer_id,
         kind=decision.kind,
+        since=identity.since,
     )
 
 

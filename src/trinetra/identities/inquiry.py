@@ -7,22 +7,17 @@ still has a question. So every question that may come up is asked: a few too man
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trinetra.identities.evidence import TrackEvidence, consistent_shots, fuse
-from trinetra.identities.resolver import FrameOutcome, Visible
+from trinetra.identities.evidence import TrackEvidence
+from trinetra.identities.resolver import FrameOutcome, TrackIdentity, Visible
 from trinetra.values import Embedding, GalleryMatch, TrackId
 
-Question = tuple[TrackId, int]
-"""A track, and how many usable faces it had shown."""
+Question = tuple[TrackId, int, int]
+"""A track, which of its stretches, and how many usable faces its person had shown."""
 
 
 def question_of(seen: Visible) -> Question:
     """Return what the gallery is asked about a track as it was in one frame."""
-    return seen.identity.track_id, seen.evidence.usable
-
-
-def probe(evidence: TrackEvidence) -> Embedding:
-    """Return the face that the gallery is searched for."""
-    return fuse(consistent_shots(evidence.shots))
+    return seen.identity.track_id, seen.evidence.stretch, seen.evidence.usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +32,32 @@ class Answers:
 class Inquiry:
     """The questions of one batch."""
 
-    _asked: dict[TrackId, int] = field(default_factory=dict)
-    _evidence: dict[Question, TrackEvidence] = field(default_factory=dict)
+    _asked: dict[tuple[TrackId, int], int] = field(default_factory=dict)
+    _probes: dict[Question, Embedding] = field(default_factory=dict)
 
     def note(self, outcome: FrameOutcome) -> None:
         """Add what a frame may ask, in the order of its tracks."""
         for seen in outcome.visible:
-            identity = seen.identity
-            asked_at = self._asked.get(identity.track_id)
-            missed = identity.gallery_missed and asked_at is None
-            since = identity.asked_at if asked_at is None else asked_at
-            if identity.is_due(seen.evidence, since, missed=missed):
-                self._asked[identity.track_id] = seen.evidence.usable
-                self._evidence[question_of(seen)] = seen.evidence
+            identity, evidence = seen.identity, seen.evidence
+            stretch = identity.track_id, evidence.stretch
+            asked_at = self._asked.get(stretch)
+            missed = False
+            if asked_at is None:
+                asked_at, missed = _last_look(identity, evidence)
+            if identity.is_due(evidence, asked_at, missed=missed):
+                self._asked[stretch] = evidence.usable
+                self._probes[question_of(seen)] = evidence.groups[0].centre
 
     def probes(self) -> dict[Question, Embedding]:
         """Return the faces to search for."""
-        return {question: probe(evidence) for question, evidence in self._evidence.items()}
+        return self._probes
+
+
+def _last_look(identity: TrackIdentity, evidence: TrackEvidence) -> tuple[int, bool]:
+    """Return at how many faces of this person the gallery was asked, and whether it was away."""
+    if identity.stretch != evidence.stretch:
+        return 0, False
+    return identity.asked_at, identity.gallery_missed
 
 
 def merge(

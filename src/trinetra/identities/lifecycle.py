@@ -40,9 +40,12 @@ class RetentionPolicy:
         return None if days is None else after(last_seen, days * _DAY_S)
 
 
-def customer_of(track_id: TrackId) -> CustomerId:
-    """Return the id of the identity that a track brings into being; the same on every replay."""
-    return CustomerId(derive_id("cus", track_id))
+def customer_of(track_id: TrackId, stretch: int = 0) -> CustomerId:
+    """Return the id of the identity that a track brings into being; the same on every replay.
+
+    A track that went over from one person to another may bring forth one in each ``stretch``.
+    """
+    return CustomerId(derive_id("cus", track_id, *([stretch] if stretch else [])))
 
 
 def summaries_of(customer_id: CustomerId) -> tuple[str, str]:

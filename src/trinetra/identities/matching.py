@@ -120,6 +120,27 @@ def _match(
     return Decision("known", ("similar", verdict), best.customer_id, best.kind)
 
 
+def reconsider(
+    present: Decision, fresh: Decision, ranked: Sequence[Ranked], policy: MatchingPolicy
+) -> Decision:
+    """Return the decision on a track that has one, and now has better faces.
+
+    It changes for another identity that leads the present one by twice the margin, and for a new
+    one when the present one is out of the question: what hovers about a limit does not flicker.
+    That somebody new was known already is for the consolidation to find, which can be undone.
+    """
+    if present.status == "unknown":  # once taken for somebody who is seen elsewhere
+        return present if fresh.status == "unknown" else fresh
+    if present.status == "new" or fresh.status == "unknown":
+        return present
+    if fresh.customer_id == present.customer_id:
+        return present
+    score = next((r.score for r in ranked if r.customer_id == present.customer_id), 0.0)
+    if fresh.status == "new":
+        return fresh if score < policy.new_below else present
+    return fresh if ranked[0].score >= score + 2 * policy.margin else present
+
+
 def without_faces(unusable: Iterable[str], faces_seen: int) -> Decision:
     """Return the decision for a track that showed no face good enough to recognise."""
     reasons = tuple(f"face_{reason}" for reason in sorted(unusable)) if faces_seen else ("no_face",)

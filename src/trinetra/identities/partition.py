@@ -7,6 +7,7 @@ are restored together, committed together and forgotten together.
 import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import is_
 from typing import TypeVar
 
 from trinetra.events.schema import DetectionEvent
@@ -15,16 +16,16 @@ from trinetra.identities.matching import Decision
 from trinetra.identities.ordering import ReorderWindow
 from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity
 from trinetra.identities.snapshot import Restored, encode_camera, encode_entry, encode_track
-from trinetra.values import CameraId, GalleryEntry, TrackId
+from trinetra.values import CameraId, GalleryEntry, Instant, TrackId
 
-_Mark = tuple[Decision | None, int, bool, int]
+_Mark = tuple[Decision | None, int, bool, int, int, Instant | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
     """A track as it was last written down."""
 
-    shots: tuple[Shot, ...]
+    shots: tuple[tuple[Shot, ...], ...]
     mark: _Mark
 
     @classmethod
@@ -34,16 +35,19 @@ class _Written:
             identity.asked_at,
             identity.gallery_missed,
             len(identity.alerted),
+            identity.stretch,
+            identity.since,
         )
-        return cls(identity.evidence.shots, mark)
+        return cls(tuple(group.shots for group in identity.evidence.groups), mark)
 
     def tells(self, identity: TrackIdentity) -> bool:
         """Return whether this is still how the track is; shots change by being replaced."""
         now = _Written.of(identity)
-        return self.shots is now.shots and self.mark == now.mark
+        same_faces = len(self.shots) == len(now.shots) and all(map(is_, self.shots, now.shots))
+        return same_faces and self.mark == now.mark
 
 
-_BLANK: _Mark = (None, 0, False, 0)
+_BLANK: _Mark = (None, 0, False, 0, 0, None)
 
 
 @dataclass(slots=True)

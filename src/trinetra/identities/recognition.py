@@ -15,7 +15,6 @@ from trinetra.events.schema import AlertEvent, DetectionEvent
 from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.acquaintance import as_known
 from trinetra.identities.alarm import gallery_unavailable, impossible_transition
-from trinetra.identities.evidence import consistent_shots
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
 from trinetra.identities.lifecycle import (
@@ -31,6 +30,8 @@ from trinetra.identities.matching import Decision, MatchingPolicy
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import (
+    GONE_OVER,
+    SEEN_ELSEWHERE,
     FrameOutcome,
     Judgement,
     TrackIdentity,
@@ -145,8 +146,9 @@ class Recogniser:
 
         New identities go into the outbox of ``home``; those in any of the outboxes are known.
         """
+        changed = self._follow(outcome)
         due = [seen for seen in outcome.visible if seen.is_due]
-        changed = [s.identity for s in outcome.visible if rename(s.identity, self.people)]
+        changed += [s.identity for s in outcome.visible if rename(s.identity, self.people)]
         alerts: list[AlertEvent] = []
         if due and answers is None:
             changed += [seen.identity for seen in due if self._fall_back(seen)]
@@ -159,8 +161,9 @@ class Recogniser:
                     changed.append(seen.identity)
                 if seen.identity.decision == _UNAVAILABLE:  # new, and no room to enrol
                     alerts += self._gallery_alert(camera_id, captured_at)
+        changed += self._part(outcome)
         self._note_presence(camera_id, outcome)
-        return changed, alerts
+        return list({identity.track_id: identity for identity in changed}.values()), alerts
 
     def conclude(self, ended: Sequence[TrackIdentity], outbox: Outbox) -> list[TrackIdentity]:
         """Settle people's tracks that are over: undecided ones, and faces to remember anew."""
@@ -241,6 +244,25 @@ class Recogniser:
         except GalleryUnavailable as cause:
             self.mark_down(cause)
 
+    def _follow(self, outcome: FrameOutcome) -> list[TrackIdentity]:
+        """Drop decisions about people whose tracks went over to others; return these tracks."""
+        gone = [seen for seen in outcome.visible if seen.identity.follow(seen.evidence)]
+        for seen in gone:
+            self._let_go(seen, GONE_OVER)
+        return [seen.identity for seen in gone]
+
+    def _part(self, outcome: FrameOutcome) -> list[TrackIdentity]:
+        """Drop decisions about people who are seen on another track; return the tracks."""
+        doubles = outcome.doubles()
+        for seen, since in doubles:
+            self._let_go(seen, SEEN_ELSEWHERE)
+            seen.identity.since = since
+        return [seen.identity for seen, _ in doubles]
+
+    def _let_go(self, seen: Visible, why: Decision) -> None:
+        seen.identity.decision = why
+        seen.identity.explained = explain(seen.evidence, self.model, self.policy.matching)
+
     def _judge(
         self,
         camera_id: CameraId,
@@ -258,7 +280,7 @@ class Recogniser:
             seen,
             as_known(self.people, found),
             camera_id=camera_id,
-            in_view=outcome.in_view(identity.track_id),
+            in_view=outcome.in_view(seen),
             registry=self.registry,
             graph=self.graph,
             policy=self.policy.matching,
@@ -266,11 +288,15 @@ class Recogniser:
         )
         if judgement.gate:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
+        if judgement.decision is identity.decision:
+            return judgement
         return replace(judgement, decision=with_own_id(judgement.decision, found, self.people))
 
     def _accept(self, seen: Visible, judgement: Judgement, outbox: Outbox) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
         identity, decision = seen.identity, judgement.decision
+        if decision == identity.decision:
+            return False  # what was announced of it stands
         if decision.status == "new" and not self._has_room(outbox):
             # Not as missed, which is asked again at the next face: this batch has no such question.
             decision = _UNAVAILABLE
@@ -281,15 +307,14 @@ class Recogniser:
         return news
 
     def _enrol(self, seen: Visible, outbox: Outbox) -> CustomerId:
-        customer_id = customer_of(seen.identity.track_id)
-        shots = consistent_shots(seen.evidence.shots)
+        customer_id = customer_of(seen.identity.track_id, seen.identity.stretch)
+        shots = seen.evidence.shots
         for entry in enrol(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention):
             outbox[entry.entry_id] = entry
         return customer_id
 
     def _renew(self, identity: TrackIdentity, outbox: Outbox) -> None:
-        decision = identity.decision
-        shots = consistent_shots(identity.evidence.shots)
+        decision, shots = identity.decision, identity.evidence.shots
         if decision is None or decision.customer_id is None or decision.kind is None:
             return
         if len(shots) >= self.policy.matching.enrol_after_faces:
@@ -323,7 +348,9 @@ class Recogniser:
     def _note(self, camera_id: CameraId, seen: Visible) -> None:
         decision = seen.identity.decision
         if decision and decision.customer_id and decision.kind:
-            self.registry.see(decision.customer_id, decision.kind, seen.stretch(camera_id, self.graph))
+            self.registry.see(
+                decision.customer_id, decision.kind, seen.stretch(camera_id, self.graph)
+            )
 
     def _gate_alert(
         self,

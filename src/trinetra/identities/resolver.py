@@ -18,8 +18,9 @@ from trinetra.events.schema import (
     FaceBox,
     GateEvidence,
 )
-from trinetra.identities.association import observe
-from trinetra.identities.evidence import TrackEvidence, add_face, consistent_shots, mean_quality
+from trinetra.identities.association import Observations, observe
+from trinetra.identities.evidence import TrackEvidence, add_face, mean_quality
+from trinetra.identities.likeness import likeness
 from trinetra.identities.matching import (
     Decision,
     MatchingPolicy,
@@ -27,6 +28,7 @@ from trinetra.identities.matching import (
     decide,
     margin_of,
     rank,
+    reconsider,
     without_faces,
 )
 from trinetra.identities.ordering import ReorderWindow
@@ -43,8 +45,16 @@ from trinetra.values import (
     TrackId,
 )
 
-_DECIDE_AT = frozenset({2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64})
-"""Usable faces at which an undecided track is looked up (again): often at first, then rarely."""
+_FIRST_LOOKS = frozenset({2, 3, 4, 6})
+_LOOK_EVERY = 4
+"""Usable faces at which an undecided track is looked up (again): often at first, then steadily."""
+_REVIEWS = frozenset({8, 16})
+_REVIEW_EVERY = 32
+"""Usable faces at which a decision is looked at again; looks, too, so that none is missed."""
+GONE_OVER = Decision("unknown", ("faces_changed",))
+"""The track's faces have become another person's, of whom nothing is known yet."""
+SEEN_ELSEWHERE = Decision("unknown", ("seen_on_another_track",))
+"""Another track in view showed the face of whom this one was taken for, and later."""
 
 
 class Arrival(NamedTuple):
@@ -81,7 +91,11 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True)
 class TrackIdentity:
-    """What is known about who a track is."""
+    """What is known about who a track is.
+
+    ``decision`` holds from ``since`` on, or all along, and is about the person who speaks for that
+    ``stretch`` of the evidence.
+    """
 
     track_id: TrackId
     label: str
@@ -92,6 +106,8 @@ class TrackIdentity:
     asked_at: int = 0
     gallery_missed: bool = False
     alerted: set[CustomerId] = field(default_factory=set)
+    stretch: int = 0
+    since: Instant | None = None
 
     @property
     def customer_id(self) -> CustomerId | None:
@@ -104,9 +120,34 @@ class TrackIdentity:
         ``asked_at`` is how many usable faces there were when it was asked last, ``missed`` whether
         it did not answer.
         """
-        if self.customer_id is not None or evidence.usable <= asked_at or not evidence.shots:
+        usable = evidence.usable
+        if usable <= asked_at:
             return False
-        return missed or evidence.usable in _DECIDE_AT
+        if missed or usable in _REVIEWS or usable % _REVIEW_EVERY == 0:
+            return True
+        if self.stretch == evidence.stretch and self.is_settled:
+            return False
+        is_first_look = asked_at == 0 and usable > 1
+        return is_first_look or usable in _FIRST_LOOKS or usable % _LOOK_EVERY == 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether more faces are not expected to change much."""
+        return self.customer_id is not None or self.decision == SEEN_ELSEWHERE
+
+    def follow(self, evidence: TrackEvidence) -> bool:
+        """Drop a decision about somebody who does not speak for the track any more.
+
+        Return whether there was one.
+        """
+        if self.stretch == evidence.stretch:
+            return False
+        starts = [self.since] if self.decision == SEEN_ELSEWHERE else []
+        starts.append(evidence.since)
+        self.stretch, self.since = evidence.stretch, min((s for s in starts if s), default=None)
+        self.asked_at, self.gallery_missed = 0, False
+        had_one, self.decision = self.decision is not None, None
+        return had_one
 
 
 @dataclass(slots=True)
@@ -122,12 +163,16 @@ class CameraState:
 
 
 class Visible(NamedTuple):
-    """A confirmed track in one frame, with the evidence there was by then."""
+    """A confirmed track in one frame, with the evidence there was by then.
+
+    ``frame`` is the width and height of the picture that the box lies in.
+    """
 
     identity: TrackIdentity
     evidence: TrackEvidence
     box: Box
     seen_at: Instant
+    frame: tuple[int, int] | None = None
 
     @property
     def is_due(self) -> bool:
@@ -135,10 +180,11 @@ class Visible(NamedTuple):
         identity = self.identity
         return identity.is_due(self.evidence, identity.asked_at, missed=identity.gallery_missed)
 
-    def stretch(self, camera_id: CameraId) -> Sighting:
-        """Return how long this person has certainly been in the camera's view."""
+    def stretch(self, camera_id: CameraId, graph: SiteGraph) -> Sighting:
+        """Return how long this person has certainly been in the camera's view, and where now."""
         since = self.evidence.known_since or self.identity.started_at
-        return Sighting(camera_id, since, self.seen_at)
+        place = graph.place(camera_id, self.box, self.frame)
+        return Sighting(camera_id, since, self.seen_at, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +195,46 @@ class FrameOutcome:
     ended: tuple[TrackIdentity, ...]
     faults: tuple[MalformedEvent, ...]
 
-    def in_view(self, but: TrackId) -> frozenset[CustomerId]:
-        """Return the identities of the other tracks in this frame."""
-        others = (v.identity.customer_id for v in self.visible if v.identity.track_id != but)
-        return frozenset(c for c in others if c is not None)
+    def in_view(self, but: Visible) -> frozenset[CustomerId]:
+        """Return whom other tracks in this frame show.
+
+        Who has not shown their face there since it appeared on this track is not among them.
+        """
+        since = but.evidence.known_since
+        return frozenset(
+            other.identity.customer_id
+            for other in self.visible
+            if other.identity.customer_id is not None
+            and other.identity is not but.identity
+            and not (since and other.evidence.shown_at and other.evidence.shown_at < since)
+        )
+
+    def doubles(self) -> list[tuple[Visible, Instant]]:
+        """Return tracks named after somebody whose face another one showed later, and since when.
+
+        Nobody is in two places of one view. The tracks went over to somebody else unnoticed.
+        """
+        if len(self.visible) < 2:  # noqa: PLR2004  nobody else is there
+            return []
+        latest: dict[CustomerId, Visible] = {}
+        doubles = []
+        for seen in self.visible:
+            customer = seen.identity.customer_id
+            if customer is None or seen.evidence.shown_at is None:
+                continue
+            other = latest.get(customer)
+            if other is None:
+                latest[customer] = seen
+                continue
+            stale, fresh = sorted((seen, other), key=_shown_at)
+            latest[customer] = fresh
+            since = fresh.evidence.known_since or fresh.seen_at
+            doubles.append((stale, max(since, _shown_at(stale))))
+        return doubles
+
+
+def _shown_at(seen: Visible) -> Instant:
+    return seen.evidence.shown_at or seen.identity.started_at
 
 
 def advance(
@@ -167,7 +249,9 @@ def advance(
     seen = observe(event)
     stepped = step(
         camera.tracker,
-        Sightings(seen.boxes, seen.scores, seen.labels),
+        Sightings(
+            seen.boxes, seen.scores, seen.labels, seen.looks, _likeness(camera, seen, dimension)
+        ),
         event.captured_at,
         where=(site_id, camera.camera_id),
         policy=policy,
@@ -183,8 +267,23 @@ def advance(
             faults.append(fault)
         if track.confirmed:
             box = _rounded(seen.boxes[detection])
-            visible.append(Visible(identity, identity.evidence, box, track.seen_at))
+            size = event.frame_width, event.frame_height
+            visible.append(Visible(identity, identity.evidence, box, track.seen_at, size))
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
+
+
+def _likeness(
+    camera: CameraState, seen: Observations, dimension: int
+) -> dict[tuple[TrackId, int], float]:
+    """Return how much the faces in a frame are like those of the camera's tracks."""
+    if not any(face is not None and face.embedding is not None for face in seen.face):
+        return {}
+    known = {
+        track_id: identity.evidence.groups[0].centre
+        for track_id, identity in camera.identities.items()
+        if identity.evidence.groups
+    }
+    return likeness(seen.face, known, dimension)
 
 
 def _identity(camera: CameraState, track: Track) -> TrackIdentity:
@@ -248,15 +347,21 @@ def resolve(
     policy: MatchingPolicy,
     model: str,
 ) -> Judgement:
-    """Return who a track is, given its gallery matches and where those identities were seen."""
+    """Return who a track is, given its gallery matches and where those identities were seen.
+
+    A track that has a decision keeps it unless there is good reason for another.
+    """
     ranked = rank(matches, policy)
+    present = seen.identity.decision
     gate = None
     if ranked and ranked[0].score >= policy.similarity:
         best = ranked[0].customer_id
         elsewhere = registry.elsewhere(best, camera_id)
-        gate = judge(graph, best, elsewhere, seen.stretch(camera_id))
-    good = len(consistent_shots(seen.evidence.shots))
+        gate = judge(graph, best, elsewhere, seen.stretch(camera_id, graph), registry.times)
+    good = len(seen.evidence.shots)
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
+    if present is not None and seen.identity.is_settled:
+        decision = reconsider(present, decision, ranked, policy)
     explained = explain(seen.evidence, model, policy)
     margin = margin_of(ranked)
     return Judgement(
@@ -273,7 +378,7 @@ def resolve(
 
 def explain(evidence: TrackEvidence, model: str, policy: MatchingPolicy) -> Evidence:
     """Return what an identity event says of a track's faces."""
-    shots = consistent_shots(evidence.shots)
+    shots = evidence.shots
     return Evidence(
         faces_seen=evidence.faces_seen,
         faces_used=len(shots),

@@ -16,14 +16,14 @@ import numpy as np
 
 from trinetra.errors import MalformedEvent, MalformedState
 from trinetra.events.codec import unpack_embedding
-from trinetra.identities.evidence import Shot, TrackEvidence
+from trinetra.identities.evidence import FaceGroup, Shot, TrackEvidence, fuse
 from trinetra.identities.matching import Decision
 from trinetra.identities.ordering import ReorderWindow
 from trinetra.identities.resolver import Arrival, CameraState, FrameHeader, TrackIdentity
 from trinetra.identities.tracking import Track, TrackerState
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant, TrackId
 
-VERSION = 1
+VERSION = 2
 """The first byte of every value; a value of another version is not read."""
 
 
@@ -31,12 +31,22 @@ class _Piece(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """One value; MessagePack, by position."""
 
 
+class _GroupRow(msgspec.Struct, frozen=True, array_like=True):
+    usable: int
+    first_at: Instant
+    last_at: Instant
+    lead: int
+    lead_since: Instant | None
+
+
 class _TrackRow(msgspec.Struct, frozen=True, array_like=True):
     track: Track
     faces_seen: int
-    usable: int
     best_face_px: float
     unusable: dict[str, int]
+    groups: list[_GroupRow]
+    stretch: int
+    since: Instant | None
 
 
 class _Camera(_Piece, frozen=True):
@@ -57,12 +67,13 @@ class _Shot(msgspec.Struct, frozen=True, array_like=True):
 class _Track(_Piece, frozen=True):
     track_id: TrackId
     model: str
-    shots: list[_Shot]
-    known_since: Instant | None
+    groups: list[list[_Shot]]
     decision: Decision | None
     asked_at: int
     gallery_missed: bool
     alerted: list[CustomerId]
+    stretch: int
+    since: Instant | None
 
 
 class _Entry(_Piece, frozen=True):
@@ -90,8 +101,11 @@ def encode_camera(camera: CameraState) -> bytes:
     for track in camera.tracker.tracks:
         identity = camera.identities.get(track.track_id)
         seen = identity.evidence if identity else TrackEvidence()
-        counts = (seen.faces_seen, seen.usable, seen.best_face_px, dict(seen.unusable))
-        rows.append(_TrackRow(track, *counts))
+        groups = [
+            _GroupRow(g.usable, g.first_at, g.last_at, g.lead, g.lead_since) for g in seen.groups
+        ]
+        counts = (seen.faces_seen, seen.best_face_px, dict(seen.unusable), groups)
+        rows.append(_TrackRow(track, *counts, seen.stretch, seen.since))
     state = _Camera(
         camera.camera_id,
         camera.window.last_seq,
@@ -108,12 +122,16 @@ def encode_track(identity: TrackIdentity, model: str) -> bytes:
         _Track(
             identity.track_id,
             model,
-            [_Shot(s.packed, s.quality, s.size_px, s.captured_at) for s in identity.evidence.shots],
-            identity.evidence.known_since,
+            [
+                [_Shot(s.packed, s.quality, s.size_px, s.captured_at) for s in group.shots]
+                for group in identity.evidence.groups
+            ],
             identity.decision,
             identity.asked_at,
             identity.gallery_missed,
             sorted(identity.alerted),
+            identity.stretch,
+            identity.since,
         )
     )
 
@@ -166,7 +184,7 @@ def restore(
             if isinstance(piece, _Camera):
                 cameras.append(piece)
             elif isinstance(piece, _Track):
-                faces[piece.track_id] = _Faces(piece, _shots(piece, model, dimension))
+                faces[piece.track_id] = _Faces(piece, _groups(piece, model, dimension))
             else:
                 restored.entries[piece.entry_id] = _entry(piece, model, dimension)
         except (MalformedState, MalformedEvent) as fault:
@@ -178,7 +196,7 @@ def restore(
 @dataclass(frozen=True, slots=True)
 class _Faces:
     track: _Track
-    shots: tuple[Shot, ...]
+    groups: list[tuple[Shot, ...]]
 
 
 def _decode(value: bytes) -> _Camera | _Track | _Entry:
@@ -190,18 +208,16 @@ def _decode(value: bytes) -> _Camera | _Track | _Entry:
         raise MalformedState(f"it cannot be read: {cause}") from cause
 
 
-def _shots(piece: _Track, model: str, dimension: int) -> tuple[Shot, ...]:
+def _groups(piece: _Track, model: str, dimension: int) -> list[tuple[Shot, ...]]:
     _check_model(piece.model, model)
-    return tuple(
-        Shot(
-            unpack_embedding(shot.packed, dimension),
-            shot.quality,
-            shot.size_px,
-            shot.captured_at,
-            shot.packed,
-        )
-        for shot in piece.shots
-    )
+    if not all(piece.groups):
+        raise MalformedState("a group of faces without a face")
+    return [tuple(_shot(shot, dimension) for shot in group) for group in piece.groups]
+
+
+def _shot(shot: _Shot, dimension: int) -> Shot:
+    embedding = unpack_embedding(shot.packed, dimension)
+    return Shot(embedding, shot.quality, shot.size_px, shot.captured_at, shot.packed)
 
 
 def _entry(piece: _Entry, model: str, dimension: int) -> GalleryEntry:
@@ -243,18 +259,25 @@ def _camera(
 
 def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
     identity = TrackIdentity(row.track.track_id, row.track.label, row.track.started_at)
-    if faces is None and row.usable:
+    shots = faces.groups if faces else []
+    if len(shots) != len(row.groups):
         return identity  # its faces are lost: they are counted anew
     identity.evidence = TrackEvidence(
         faces_seen=row.faces_seen,
-        usable=row.usable,
         best_face_px=row.best_face_px,
-        shots=faces.shots if faces else (),
-        known_since=faces.track.known_since if faces else None,
+        groups=tuple(map(_group, row.groups, shots)),
         unusable=row.unusable,
+        stretch=row.stretch,
+        since=row.since,
     )
     if faces:
+        identity.stretch, identity.since = faces.track.stretch, faces.track.since
         identity.decision, identity.asked_at = faces.track.decision, faces.track.asked_at
         identity.gallery_missed = faces.track.gallery_missed
         identity.alerted = set(faces.track.alerted)
     return identity
+
+
+def _group(row: _GroupRow, shots: tuple[Shot, ...]) -> FaceGroup:
+    centre = fuse(shots) if len(shots) > 1 else shots[0].embedding
+    return FaceGroup(shots, centre, row.usable, row.first_at, row.last_at, row.lead, row.lead_since)

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.events.samples import detection, face
 
 from trinetra.errors import MalformedEvent
@@ -15,11 +17,10 @@ from trinetra.identities.evidence import (
     Shot,
     TrackEvidence,
     add_face,
-    consistent_shots,
     fuse,
 )
 from trinetra.identities.lifecycle import RetentionPolicy, customer_of, enrol, renew
-from trinetra.values import IdentityKind, TrackId
+from trinetra.values import IdentityKind, TrackId, after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 random = np.random.default_rng(3)
@@ -63,12 +64,66 @@ def test_an_embedding_of_another_model_is_refused() -> None:
         add_face(TrackEvidence(), other, NOON, 512)
 
 
+def shown(*people: np.ndarray) -> TrackEvidence:
+    """Return the evidence of a track that showed these people's faces, one a second."""
+    evidence = TrackEvidence()
+    for second, person in enumerate(people):
+        photo = pack_embedding(photo_of(person, noise=0.6).embedding)
+        seen = msgspec.structs.replace(face(), embedding=photo)
+        evidence = add_face(evidence, seen, after(NOON, second), 512)
+    return evidence
+
+
 def test_a_face_of_somebody_passing_behind_is_left_out() -> None:
     anna, ben = somebody(), somebody()
-    shots = (*(photo_of(anna) for _ in range(4)), photo_of(ben, quality=0.9))
-    kept = consistent_shots(shots)
-    assert len(kept) == 4
-    assert float(fuse(kept) @ anna) > float(fuse(shots) @ anna)
+    evidence = shown(anna, anna, ben, anna, ben, anna, anna)
+    assert evidence.usable == 5
+    assert all(float(shot.embedding @ anna) > 0.5 for shot in evidence.shots)
+    assert (evidence.stretch, evidence.since) == (0, None)
+
+
+def test_a_track_that_goes_over_to_somebody_else_speaks_for_them_from_their_first_face_on() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(anna, anna, anna, anna, ben, ben, ben)
+    assert evidence.usable == 3
+    assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
+    assert (evidence.stretch, evidence.since) == (1, after(NOON, 4))
+    assert evidence.known_since == after(NOON, 4)
+
+
+def test_two_faces_of_somebody_else_do_not_take_a_track_over() -> None:
+    anna, ben = somebody(), somebody()
+    assert shown(anna, anna, ben, ben).stretch == 0
+    assert shown(anna, anna, ben, ben, anna, ben, ben).stretch == 1
+
+
+def test_a_stray_first_face_does_not_count_as_the_tracks_person() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(anna, ben, ben)
+    assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
+    assert evidence.since is None
+    assert evidence.known_since == after(NOON, 1)
+
+
+def test_who_was_on_the_track_before_is_known_again_with_all_their_faces() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(*[anna] * 4, *[ben] * 3, *[anna] * 3)
+    assert (evidence.stretch, evidence.usable) == (2, 7)
+    assert evidence.since == evidence.known_since == after(NOON, 7)
+
+
+@given(st.lists(st.integers(0, 4), max_size=60))
+def test_no_group_ever_mixes_people_and_every_face_is_counted(order: list[int]) -> None:
+    people = [np.eye(512, dtype=np.float32)[i] for i in range(5)]
+    evidence = shown(*(people[i] for i in order))
+    assert evidence.faces_seen == len(order)
+    assert len(evidence.groups) <= 3
+    for group in evidence.groups:
+        whom = {int(np.argmax(shot.embedding)) for shot in group.shots}
+        assert len(whom) == 1
+        assert group.first_at <= group.last_at
+        assert np.allclose(group.centre, fuse(group.shots), atol=1e-6)
+    assert not evidence.groups or evidence.groups[0].lead == 0
 
 
 def test_fusing_faces_comes_nearer_to_the_person_than_any_one_face() -> None:

@@ -128,10 +128,11 @@ def walked() -> CameraState:
     state = camera()
     for number in range(4):
         here = ("person", 0.9, 100.0, 100.0)
-        feed(state, event(number, [here], [(110.0, 110.0, 0.8, number, True)]))
+        feed(state, event(number, [here], [(110.0, 110.0, 0.8, 1, True)]))
     [identity] = state.identities.values()
     identity.decision = Decision("known", ("similar",), CustomerId("anna"), IdentityKind.STAFF)
     identity.asked_at, identity.gallery_missed, identity.alerted = 3, True, {CustomerId("ben")}
+    identity.stretch, identity.since = 2, NOON
     return state
 
 
@@ -140,6 +141,7 @@ def test_decisions_alerts_and_what_the_gallery_missed_are_remembered() -> None:
     [after] = rebuilt(walked()).identities.values()
     assert after.decision == before.decision
     assert (after.asked_at, after.gallery_missed, after.alerted) == (3, True, {"ben"})
+    assert (after.stretch, after.since) == (2, NOON)
 
 
 def entry() -> GalleryEntry:
@@ -209,7 +211,7 @@ def partition() -> tuple[PartitionState, CameraState]:
 
 def stand(held: PartitionState, state: CameraState, number: int, quality: float = 0.8) -> None:
     here = ("person", 0.9, 100.0, 100.0)
-    feed(state, event(number, [here], [(110.0, 110.0, quality, number, True)]))
+    feed(state, event(number, [here], [(110.0, 110.0, quality, 1, True)]))
     held.changed.add(DOOR)
 
 

@@ -57,7 +57,8 @@ class Gathered:
     _seen: set[EventId] = field(default_factory=set)
     _detections: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
     _tracks: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
-    _decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
+    _faces: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
+    _decisions: dict[tuple[str, str], list[Decision]] = field(default_factory=dict)
     _crossings: dict[EventId, Crossing] = field(default_factory=dict)
     _stays: dict[EventId, Stay] = field(default_factory=dict)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class Gathered:
         return Findings(
             detections=_built(self._detections),
             tracks=_built(self._tracks),
-            decisions=tuple(self._as_known(d) for d in self._decisions.values()),
+            decisions=tuple(self._as_known(d) for told in self._decisions.values() for d in told),
             facts=Facts(
                 crossings=tuple(self._crossings.values()),
                 stays=tuple(self._stays.values()),
@@ -106,6 +107,7 @@ class Gathered:
                     for v in unite(self._visits.values(), self._canonical, _VISIT_GAP_S)
                 ),
             ),
+            faces=_built(self._faces),
         )
 
     def _as_known(self, decision: Decision) -> Decision:
@@ -130,6 +132,10 @@ class Gathered:
             for found in event.objects:
                 if self._wants(found.label):
                     boxes.add(at_us, None, found.box, found.score)
+            self._faces[event.camera_id].frame(at_us)
+            for face in event.faces:
+                if face.embedding is not None:
+                    self._faces[event.camera_id].add(at_us, None, face.box, face.quality.size_px)
         else:
             boxes = self._tracks[event.camera_id]
             for track in event.tracks:
@@ -138,17 +144,25 @@ class Gathered:
         boxes.frame(at_us)
 
     def _decide(self, event: IdentityEvent) -> None:
-        key = (event.camera_id, event.track_id)
-        before = self._decisions.get(key)
-        is_renamed = event.reasons in _RENAMED
-        is_same = before is not None and (is_renamed or before.customer == event.customer_id)
-        self._decisions[key] = Decision(
-            camera=event.camera_id,
-            track=event.track_id,
-            status=event.status,
-            customer=event.customer_id,
-            decided_us=before.decided_us if before and is_same else microseconds(event.captured_at),
-            was_searched=event.evidence.faces_used > 0,
+        told = self._decisions.setdefault((event.camera_id, event.track_id), [])
+        since_us = None if event.since is None else microseconds(event.since)
+        decided_us, is_renamed = microseconds(event.captured_at), event.reasons in _RENAMED
+        # It replaces what was said of the time from then on; without a time, all of it.
+        while told and (since_us is None or (told[-1].since_us or 0) >= since_us):
+            before = told.pop()
+            is_same = is_renamed or before.customer == event.customer_id
+            if before.since_us == since_us and is_same:
+                decided_us = before.decided_us
+        told.append(
+            Decision(
+                camera=event.camera_id,
+                track=event.track_id,
+                status=event.status,
+                customer=event.customer_id,
+                decided_us=decided_us,
+                was_searched=event.evidence.faces_used > 0,
+                since_us=since_us,
+            )
         )
 
 
