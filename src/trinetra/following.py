@@ -4,7 +4,7 @@ import asyncio
 
 from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import NumberedChange, People
-from trinetra.ports import Clock, CustomerBook
+from trinetra.ports import Clock, CustomerBook, InsightStore
 from trinetra.telemetry import CUSTOMER_BOOK_UP, get_logger
 
 _AT_ONCE = 1000
@@ -85,3 +85,26 @@ class BookFollower:
         if not self._is_away:  # once per outage
             self._is_away = True
             get_logger(self._service).warning("customer book unavailable", cause=str(cause))
+
+
+class StoreAcquaintance:
+    """Lets the insight store know who is whom, in step with the customer book."""
+
+    def __init__(
+        self, book: CustomerBook, store: InsightStore, clock: Clock, *, service: str
+    ) -> None:
+        self._follower = BookFollower(book, clock, service=service)
+        self._store = store
+        self._told_to = 0
+
+    async def renew(self) -> None:
+        """Tell the store what is new in the book; raises StoreUnavailable, then call it again."""
+        await self._follower.catch_up()
+        people = self._follower.people
+        if people.number > self._told_to:
+            await self._store.know(people)
+            self._told_to = people.number
+
+    async def close(self) -> None:
+        """Stop following; may be called more than once."""
+        await self._follower.close()

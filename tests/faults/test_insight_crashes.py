@@ -20,6 +20,7 @@ from trinetra.adapters.memory import MemoryEventLog
 from trinetra.errors import StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
+from trinetra.events.customers import People
 from trinetra.events.schema import AnyEvent, InsightEvent, Visit
 from trinetra.events.sightings import Sighting, encode_sighting
 from trinetra.events.topics import IDENTITIES, INSIGHTS
@@ -54,6 +55,12 @@ class Shelf:
             raise KilledError
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
+        raise NotImplementedError
+
+    async def know(self, people: People) -> None:
+        raise NotImplementedError
+
+    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
         raise NotImplementedError
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:

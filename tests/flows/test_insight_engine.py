@@ -14,6 +14,7 @@ from trinetra.adapters.memory import MemoryEventLog
 from trinetra.errors import EventLogUnavailable, StorageFull, StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
+from trinetra.events.customers import People
 from trinetra.events.schema import (
     AnyEvent,
     DeadLetter,
@@ -33,6 +34,7 @@ from trinetra.events.topics import (
     VISIT_STATE,
     Topic,
 )
+from trinetra.events.visits import unite
 from trinetra.insights.plan import CameraInsights, Line, Zone
 from trinetra.insights.service import GROUP, InsightEngine
 from trinetra.ports import Delivery, Progress, Record, Subscription, TopicPartition
@@ -54,6 +56,7 @@ class DictStore:
     is_full: bool = False
     away: int = 0
     has_rows: asyncio.Event = field(default_factory=asyncio.Event)
+    people: People = field(default_factory=People)
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         self.answer()
@@ -70,6 +73,14 @@ class DictStore:
         self.answer()
         mine = [v for v in self.of(Visit) if v.customer_id == customer_id]
         return max(mine, key=_captured, default=None)
+
+    async def know(self, people: People) -> None:
+        self.answer()
+        self.people = people
+
+    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
+        united = unite(self.of(Visit), self.people.canonical, gap_s)
+        return [visit for visit in united if start <= visit.captured_at < end]
 
     def answer(self) -> None:
         if self.away:

@@ -28,6 +28,7 @@ from trinetra.events.codec import encode
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.sightings import encode_sighting
 from trinetra.events.topics import Topic
+from trinetra.following import StoreAcquaintance
 from trinetra.insights.machine import Outcome
 from trinetra.insights.plan import CameraInsights, InsightPolicy
 from trinetra.insights.shares import CameraShare, CustomerShare, Step
@@ -117,6 +118,7 @@ class InsightEngine:
         plans: Mapping[CameraId, CameraInsights],
         policy: InsightPolicy | None = None,
         *,
+        acquaintance: StoreAcquaintance | None = None,
         clock: Clock,
         concludes_at_stop: bool = True,
         max_records: int = 500,
@@ -128,6 +130,7 @@ class InsightEngine:
         self._store = store
         self._plans = plans
         self._policy = policy or InsightPolicy()
+        self._acquaintance = acquaintance
         self._clock = clock
         self._concludes_at_stop = concludes_at_stop
         self._max_records = max_records
@@ -181,8 +184,9 @@ class InsightEngine:
             raise
         finally:
             self._is_reading = False
-            if subscription is not None:
-                await subscription.close()
+            for reader in (self._acquaintance, subscription):
+                if reader is not None:
+                    await reader.close()
 
     async def _work(self, subscription: Subscription) -> None:
         while True:
@@ -201,6 +205,8 @@ class InsightEngine:
         deliveries = await self._patiently(
             lambda: subscription.poll(max_records=self._max_records, wait_s=self._wait_s)
         )
+        if self._acquaintance is not None:
+            await self._patiently(self._acquaintance.renew)
         await self._take_over(subscription.assignment())
         if deliveries:
             await self._handle(subscription, deliveries)

@@ -7,6 +7,7 @@ from trinetra.adapters.sources import open_source
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
+from trinetra.following import StoreAcquaintance
 from trinetra.frames.service import StreamIngestor
 from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
@@ -114,7 +115,12 @@ def resolver(
 
 
 def engine(
-    site: Site, settings: Settings, log: EventLog, store: InsightStore, clock: Clock
+    site: Site,
+    settings: Settings,
+    log: EventLog,
+    store: InsightStore,
+    book: CustomerBook,
+    clock: Clock,
 ) -> InsightEngine:
     """Return an insight-engine."""
     return InsightEngine(
@@ -123,6 +129,7 @@ def engine(
         store,
         plans.insight_plans(site),
         plans.insight_policy(site),
+        acquaintance=StoreAcquaintance(book, store, clock, service=InsightEngine.name),
         clock=clock,
         concludes_at_stop=ends_with_process(settings),
         # A transaction for every frame would cost more than the frame.

@@ -106,6 +106,6 @@ async def downstream_of(
             upstream=upstream.services,
             cameras=upstream.cameras,
             resolver=assembly.resolver(site, settings, face, gallery, log, book, upstream.clock),
-            engine=assembly.engine(site, settings, log, store, upstream.clock),
+            engine=assembly.engine(site, settings, log, store, book, upstream.clock),
             recorder=recorder,
         )

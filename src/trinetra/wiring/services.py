@@ -77,8 +77,9 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         store = await stack.enter_async_context(open_store(settings))
-        service = assembly.engine(site, settings, log, store, clock)
-        yield _opened(service, log, store)
+        book = await stack.enter_async_context(open_book(settings))
+        service = assembly.engine(site, settings, log, store, book, clock)
+        yield _opened(service, log, store, book)
 
 
 def _opened(service: Service, *adapters: object) -> Opened:
