@@ -63,6 +63,49 @@ def test_a_forgotten_identity_is_gone() -> None:
     assert registry.get(ANNA) is None
 
 
+def test_a_clock_that_ran_ahead_and_was_set_right_leaves_nobody_for_ever() -> None:
+    registry = ActiveRegistry(ttl_s=60)
+    see(registry, "anna", DOOR, 1_000_000, 1_000_000)
+    see(registry, "ben", DOOR, 0, 0)
+    assert registry.evict(at(1)) == 1
+    assert registry.get(ANNA) is None
+
+
+SEEN = st.lists(st.tuples(st.integers(0, 8), st.floats(0, 300)), max_size=60)
+
+
+@given(seen=SEEN, now=st.floats(0, 400))
+def test_however_late_and_unordered_reports_come_only_what_is_old_is_evicted(
+    seen: list[tuple[int, float]], now: float
+) -> None:
+    registry = ActiveRegistry(ttl_s=100)
+    for number, second in seen:
+        see(registry, str(number), DOOR, second, second)
+    last: dict[int, float] = {}
+    for number, second in seen:
+        last[number] = max(second, last.get(number, second))
+    gone = {n for n, second in last.items() if not at(now - 100) <= at(second) <= at(now + 100)}
+    assert registry.evict(at(now)) == len(gone)
+    assert {n for n in last if registry.get(CustomerId(str(n))) is None} == gone
+
+
+@given(seen=SEEN, bound=st.integers(1, 4))
+def test_of_too_many_the_one_seen_longest_ago_gives_way(
+    seen: list[tuple[int, float]], bound: int
+) -> None:
+    registry = ActiveRegistry(max_identities=bound)
+    last: dict[int, float] = {}
+    for number, second in seen:
+        known = registry.get(CustomerId(str(number)))
+        see(registry, str(number), DOOR, second, second)
+        last[number] = max(second, last[number]) if known else second
+        kept = {n for n in last if registry.get(CustomerId(str(n)))}
+        went = last.keys() - kept
+        assert len(kept) == min(bound, len(last))
+        assert all(int(last[n]) <= min(map(int, map(last.__getitem__, kept))) for n in went)
+        last = {n: last[n] for n in kept}
+
+
 @given(who=st.lists(st.integers(0, 30), max_size=120), bound=st.integers(1, 10))
 def test_the_registry_keeps_the_most_recent_and_never_more_than_its_bound(
     who: list[int], bound: int
