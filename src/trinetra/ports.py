@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.events.erasure import Erasure, ErasureStatus, Share
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (

@@ -5,7 +5,7 @@ never loses what the event said. Written for SQLite and PostgreSQL; the URL choo
 may write to one database, on one host also to one SQLite file.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     delete,
     insert,
+    or_,
     select,
 )
 
@@ -70,6 +71,7 @@ _line_crossings = _insight_table(
     Column("track_id", String(64), nullable=False),
     Column("label", String(64), nullable=False),
     Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
 )
 _zone_stays = _insight_table(
     "zone_stays",
@@ -79,6 +81,7 @@ _zone_stays = _insight_table(
     Column("entered_at", Utc, nullable=False),
     Column("dwell_s", Float(53), nullable=False),
     Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
 )
 _occupancies = _insight_table(
     "occupancies",
@@ -255,6 +258,12 @@ def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
         yield part
 
 
+def forget_aliases(connection: Connection, ids: Sequence[CustomerId]) -> None:
+    """Delete what the store knows of who these are."""
+    about = or_(_aliases.c.customer_id.in_(ids), _aliases.c.person_id.in_(ids))
+    connection.execute(delete(_aliases).where(about))
+
+
 def prepare_store(connection: Connection) -> None:
     """Create the tables of the store that are missing, and those of the book, which it asks."""
     prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
@@ -291,7 +300,8 @@ def upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None
 
 def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
     fields = {c.name for c in TABLE_OF_KIND[kind].columns} - {"event"}
-    row: dict[str, Any] = {name: getattr(insight, name) for name in fields}
+    said = ((name, getattr(insight, name)) for name in fields)
+    row: dict[str, Any] = {n: None if v is msgspec.UNSET else v for n, v in said}
     return {**row, "event": encode(insight).decode()}
 
 

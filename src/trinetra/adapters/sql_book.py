@@ -4,7 +4,7 @@ Writers take turns, so that each is checked against everything before it, and a 
 what is above a number never misses one that was given earlier and committed later. See ADR 12.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,6 +37,7 @@ from trinetra.events.customers import (
     People,
     decode_change,
     encode_change,
+    erasure_digest,
 )
 from trinetra.ports import Template
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
@@ -104,7 +105,7 @@ class SqlCustomerBook:
         """
         database = Database(url, thread_name="customer-book")
         try:
-            await database.run(_prepare, writes=True)
+            await database.run(prepare_book, writes=True)
             yield cls(database)
         finally:
             await database.close()
@@ -144,7 +145,7 @@ class SqlCustomerBook:
         In SQLite no byte of it is left, neither in free pages nor in the write-ahead log.
         """
         gone = await self._run(
-            lambda connection: _erase(connection, customer_id, change), writes=True
+            lambda connection: erase_from_book(connection, customer_id, change), writes=True
         )
         await self._database.scrub()
         return gone
@@ -157,7 +158,8 @@ class SqlCustomerBook:
         return await self._run(lambda connection: connection.scalar(query)) or 0
 
 
-def _prepare(connection: Connection) -> None:
+def prepare_book(connection: Connection) -> None:
+    """Create the tables of the book that are missing."""
     prepare(connection, _metadata, _schema, BOOK_VERSION, what="customer book")
 
 
@@ -165,6 +167,17 @@ def _take_turn(connection: Connection) -> None:
     """Wait until no other transaction writes; SQLite saw to that when this one began."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_TURN_LOCK)))
+
+
+def erased_among(connection: Connection, ids: Iterable[CustomerId]) -> set[CustomerId]:
+    """Return those ids whose person was erased; nobody is until this transaction has ended."""
+    digests = {erasure_digest(each): each for each in ids}
+    if not digests:
+        return set()
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_TURN_LOCK)))
+    query = select(_changes.c.customer_id).where(_changes.c.customer_id.in_(digests))
+    return {digests[digest] for digest in connection.scalars(query)}
 
 
 def _read(connection: Connection, after: int, limit: int | None) -> list[NumberedChange]:
@@ -195,7 +208,8 @@ def _write(
         connection.execute(statement, list(rows.values()))
 
 
-def _erase(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:
+def erase_from_book(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:
+    """Delete everything about somebody, faces too, and put ``change`` there; return how much."""
     _take_turn(connection)
     about = or_(_changes.c.customer_id == customer_id, _changes.c.other == customer_id)
     said = connection.execute(delete(_changes).where(about)).rowcount

@@ -1,0 +1,278 @@
+"""The erasure desk on SQL, beside the insight store and the customer book.
+
+What these two hold of a person goes in the transaction that takes the request; from then on neither
+takes that person in again. The rest of the platform confirms, process by process.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from trinetra.adapters.sql import (
+    TABLE_OF_KIND,
+    TYPE_OF_KIND,
+    forget_aliases,
+    prepare_store,
+    upsert_all,
+    without,
+)
+from trinetra.adapters.sql_book import erase_from_book
+from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
+from trinetra.events.customers import erasure_digest
+from trinetra.events.erasure import (
+    GALLERY,
+    Erasure,
+    ErasureStatus,
+    Share,
+    digests_of,
+    erased_change,
+)
+from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.visits import unite
+from trinetra.values import CustomerId, EventId, Instant, after
+
+DESK_VERSION = 1
+GONE_AFTER_S = 30.0
+"""A process not heard of for so long is not waited for; it forgets before it does anything else."""
+_VISIT_GAP_S = 1800.0
+_HERE = "database"
+
+_metadata = MetaData()
+_schema = Table(
+    "erasure_schema",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+)
+_erasures = Table(
+    "erasures",
+    _metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("asked_at", Utc, nullable=False),
+    Column("settled_at", Utc),
+    Column("ids", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+_digests = Table(
+    "erasure_digests",
+    _metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False, index=True),
+)
+_shares = Table(
+    "erasure_shares",
+    _metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("member", String(200), primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("removed", Text, nullable=False),
+)
+_members = Table(
+    "erasure_members",
+    _metadata,
+    Column("member", String(200), primary_key=True),
+    Column("seen_at", Utc, nullable=False),
+)
+
+
+class SqlErasureDesk:
+    """An ErasureDesk in a SQL database; make one with ``open``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._run = database.run
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str) -> AsyncIterator["SqlErasureDesk"]:
+        """Open or create the desk in the database of an SQLAlchemy URL.
+
+        Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
+        """
+        database = Database(url, thread_name="erasure-desk")
+        try:
+            await database.run(_prepare, writes=True)
+            yield cls(database)
+        finally:
+            await database.close()
+
+    async def ask(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
+        """Forget a person here, in the book and among the insights, and have all others do so."""
+        number = await self._run(lambda c: _ask(c, sorted(set(ids)), at), writes=True)
+        await self._database.scrub()
+        return await self._run(lambda connection: _status(connection, number, at))
+
+    async def attend(self, member: str, at: Instant) -> list[Erasure]:
+        """Note that a process is there; return what it has to confirm."""
+        return await self._run(lambda connection: _attend(connection, member, at), writes=True)
+
+    async def confirm(self, number: int, share: Share) -> None:
+        """Note that a process did its share; when it was the last one, the ids are forgotten."""
+        is_settled = await self._run(lambda c: _confirm(c, number, share), writes=True)
+        if is_settled:
+            await self._database.scrub()
+
+    async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
+        """Return the erasure of somebody, with who is awaited then, if it was ever asked for."""
+        return await self._run(lambda connection: _find(connection, customer_id, at))
+
+    async def leave(self, member: str) -> None:
+        """Note that a process ends in order: nobody has to wait for it."""
+        gone = delete(_members).where(_members.c.member == member)
+        await self._run(lambda connection: connection.execute(gone), writes=True)
+
+
+def _prepare(connection: Connection) -> None:
+    prepare_store(connection)
+    prepare(connection, _metadata, _schema, DESK_VERSION, what="erasure")
+
+
+def _ask(connection: Connection, ids: Sequence[CustomerId], at: Instant) -> int:
+    number = connection.scalar(_numbers_of(ids))
+    if number is None:
+        number = 1 + (connection.scalar(select(func.max(_erasures.c.number))) or 0)
+        row = {"number": number, "asked_at": at, "ids": _packed(ids)}
+        connection.execute(insert(_erasures).values(row))
+        digests = [{"digest": digest, "number": number} for digest in digests_of(ids)]
+        connection.execute(insert(_digests), digests)
+    removed = {
+        "book_entries": sum(erase_from_book(connection, i, erased_change(i, at)) for i in ids)
+    }
+    removed |= _forget_insights(connection, ids)
+    known = select(_shares.c.member).where(_shares.c.number == number, _shares.c.member == _HERE)
+    if connection.scalar(known) is None:
+        _note_share(connection, number, Share(member=_HERE, at=at, removed=removed))
+    return int(number)
+
+
+def _numbers_of(ids: Iterable[CustomerId]) -> Any:
+    return select(_digests.c.number).where(_digests.c.digest.in_(digests_of(ids))).limit(1)
+
+
+def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[str, int]:
+    """Take a person out of the insights without changing what they add up to; return how many."""
+    forget_aliases(connection, ids)
+    counts = {}
+    for kind in ("line_crossing", "zone_stay"):
+        insights = _insights_of(connection, kind, ids)
+        upsert_all(connection, without(insights, ids))
+        counts[f"{kind}s_without_id"] = len(insights)
+    visits = [v for v in _insights_of(connection, "visit", ids) if isinstance(v, Visit)]
+    table = TABLE_OF_KIND["visit"]
+    connection.execute(delete(table).where(table.c.customer_id.in_(ids)))
+    upsert_all(connection, [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)])
+    counts["visits_made_anonymous"] = len(visits)
+    return counts
+
+
+def _insights_of(
+    connection: Connection, kind: str, ids: Sequence[CustomerId]
+) -> list[InsightEvent]:
+    table = TABLE_OF_KIND[kind]
+    texts = connection.scalars(select(table.c.event).where(table.c.customer_id.in_(ids)))
+    return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
+
+
+def _unlinked(visit: Visit) -> Visit:
+    """Return a visit of nobody: its ids are drawn by lot, so that none leads to another visit."""
+    return msgspec.structs.replace(
+        visit,
+        event_id=EventId(f"visit_{secrets.token_hex(12)}"),
+        customer_id=CustomerId(f"gone_{secrets.token_hex(12)}"),
+    )
+
+
+def _attend(connection: Connection, member: str, at: Instant) -> list[Erasure]:
+    statement = upsert_into(_members, connection.dialect.name).values(member=member, seen_at=at)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["member"], set_={"seen_at": statement.excluded.seen_at}
+        )
+    )
+    done = select(_shares.c.number).where(_shares.c.member == member)
+    due = select(_erasures.c.number).where(
+        _erasures.c.settled_at.is_(None), _erasures.c.number.not_in(done)
+    )
+    numbers = connection.scalars(due.order_by(_erasures.c.number)).all()
+    return [_erasure(connection, number) for number in numbers]
+
+
+def _confirm(connection: Connection, number: int, share: Share) -> bool:
+    """Note a share; return whether the erasure is done by it."""
+    _note_share(connection, number, share)
+    status = _status(connection, number, share.at)
+    if status.awaited or GALLERY not in status.removed() or status.settled_at:
+        return False
+    connection.execute(
+        update(_erasures)
+        .where(_erasures.c.number == number)
+        .values(settled_at=share.at, ids=_packed(()))
+    )
+    return True
+
+
+def _note_share(connection: Connection, number: int, share: Share) -> None:
+    statement = upsert_into(_shares, connection.dialect.name).values(
+        number=number,
+        member=share.member,
+        at=share.at,
+        removed=msgspec.json.encode(share.removed).decode(),
+    )
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def _find(connection: Connection, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
+    query = select(_digests.c.number).where(_digests.c.digest == erasure_digest(customer_id))
+    number = connection.scalar(query)
+    return None if number is None else _status(connection, number, at)
+
+
+def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
+    rows = connection.execute(
+        select(_shares).where(_shares.c.number == number).order_by(_shares.c.at, _shares.c.member)
+    )
+    shares = [Share(member=r.member, at=r.at, removed=msgspec.json.decode(r.removed)) for r in rows]
+    present = select(_members.c.member).where(_members.c.seen_at > after(at, -GONE_AFTER_S))
+    awaited = set(connection.scalars(present)) - {share.member for share in shares}
+    settled = select(_erasures.c.settled_at).where(_erasures.c.number == number)
+    settled_at = connection.scalar(settled)
+    return ErasureStatus(
+        erasure=_erasure(connection, number),
+        shares=tuple(shares),
+        awaited=() if settled_at else tuple(sorted(awaited)),
+        settled_at=settled_at,
+    )
+
+
+def _erasure(connection: Connection, number: int) -> Erasure:
+    row = connection.execute(select(_erasures).where(_erasures.c.number == number)).one()
+    of_number = select(_digests.c.digest).where(_digests.c.number == number)
+    digests = connection.scalars(of_number.order_by(_digests.c.digest)).all()
+    return Erasure(
+        number=number,
+        asked_at=row.asked_at,
+        ids=msgspec.json.decode(row.ids, type=tuple[CustomerId, ...]),
+        digests=tuple(map(CustomerId, digests)),
+    )
+
+
+def _packed(ids: Iterable[CustomerId]) -> str:
+    return msgspec.json.encode(list(ids)).decode()

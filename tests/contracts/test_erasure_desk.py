@@ -1,0 +1,220 @@
+"""What an erasure desk promises, in a file and on a server.
+
+The last where TRINETRA_TEST_POSTGRES_URL names one, as postgresql://USER:PASSWORD@HOST/NAME; its
+tables are dropped.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import create_engine
+from tests.servers.traces import traces
+
+from trinetra.adapters import sql, sql_book, sql_erasure
+from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.sql_book import SqlCustomerBook
+from trinetra.adapters.sql_erasure import GONE_AFTER_S, SqlErasureDesk
+from trinetra.errors import CustomerConflict
+from trinetra.events.customers import CustomerChange, erasure_digest
+from trinetra.events.erasure import GALLERY, Share
+from trinetra.events.schema import LineCrossing, Visit, ZoneStay
+from trinetra.following import read_people
+from trinetra.ports import Template
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    EventId,
+    GalleryEntry,
+    IdentityKind,
+    SiteId,
+    TrackId,
+)
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(days=1)
+ANN, ALSO_ANN, BOB = map(CustomerId, ("cus_ann_0123456789", "cus_ann_too_456789", "cus_bob"))
+FACE = np.random.default_rng(0).standard_normal(128).astype(np.float32)
+
+
+@dataclass
+class Shop:
+    """The three that share a database."""
+
+    desk: SqlErasureDesk
+    store: SqlInsightStore
+    book: SqlCustomerBook
+    folder: Path
+
+
+@pytest.fixture(params=["file", "postgres"])
+async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
+    url = f"sqlite:///{tmp_path}/insights.db"
+    if request.param == "postgres":
+        if (url := os.environ.get("TRINETRA_TEST_POSTGRES_URL", "")) == "":
+            pytest.skip("TRINETRA_TEST_POSTGRES_URL names no PostgreSQL")
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        for module in (sql, sql_book, sql_erasure):
+            module._metadata.drop_all(engine)
+        engine.dispose()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlInsightStore.open(url))
+        book = await stack.enter_async_context(SqlCustomerBook.open(url))
+        desk = await stack.enter_async_context(SqlErasureDesk.open(url))
+        yield Shop(desk, store, book, tmp_path)
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def common(name: str, minutes: float) -> dict:
+    return {
+        "event_id": EventId(name),
+        "site_id": SiteId("shop"),
+        "camera_id": CameraId("door"),
+        "captured_at": at(minutes),
+    }
+
+
+def crossing(name: str, customer: CustomerId | None) -> LineCrossing:
+    track = {"track_id": TrackId(f"t-{name}"), "label": "person", "customer_id": customer}
+    return LineCrossing(**common(name, 1), line_id="door", direction="in", **track)
+
+
+def stay(name: str, customer: CustomerId) -> ZoneStay:
+    track = {"track_id": TrackId(f"t-{name}"), "label": "person", "customer_id": customer}
+    return ZoneStay(**common(name, 2), zone_id="till", entered_at=NOON, dwell_s=9.0, **track)
+
+
+def visit(name: str, customer: CustomerId, minutes: float, number: int) -> Visit:
+    return Visit(
+        **common(name, minutes + 5),
+        customer_id=customer,
+        kind=IdentityKind.ENROLLED,
+        started_at=at(minutes),
+        cameras=(CameraId("door"),),
+        visit_number=number,
+    )
+
+
+async def fill(shop: Shop) -> None:
+    described = {"kind": IdentityKind.ENROLLED, "name": "Ann Example", "purpose": "loyalty"}
+    entry = GalleryEntry("emb", ANN, IdentityKind.ENROLLED, FACE, 0.9, NOON, NOON, None, True)
+    changes = [
+        CustomerChange(change_id="1", change="enrolled", customer_id=ANN, at=NOON, **described),
+        CustomerChange(change_id="2", change="merged", customer_id=ALSO_ANN, other=ANN, at=NOON),
+    ]
+    await shop.book.write(changes, [Template("model/1", entry)])
+    await shop.store.know(await read_people(shop.book))
+    await shop.store.record(
+        [
+            *(crossing("x1", ANN), crossing("x2", BOB), crossing("x3", None), stay("s1", ALSO_ANN)),
+            *(visit("v1", ANN, 0, 1), visit("v2", ALSO_ANN, 3, 1), visit("v3", ANN, 600, 2)),
+            visit("v4", BOB, 0, 1),
+        ]
+    )
+
+
+async def totals(shop: Shop) -> dict[str, object]:
+    visits = await shop.store.visits(NOON, LATER, 1800)
+    return {
+        "crossings": len(await shop.store.fetch("line_crossing", NOON, LATER)),
+        "stays_s": sum(s.dwell_s for s in await shop.store.fetch("zone_stay", NOON, LATER)),
+        "visits": [(v.started_at, v.captured_at, v.visit_number) for v in visits],
+    }
+
+
+async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(shop: Shop) -> None:
+    await fill(shop)
+    before = await totals(shop)
+    names = [ANN, ALSO_ANN, "Ann Example", "loyalty"]
+
+    status = await shop.desk.ask([ANN, ALSO_ANN], NOON)
+    assert await totals(shop) == before
+    assert status.removed() == {
+        "book_entries": 3,
+        "line_crossings_without_id": 1,
+        "visits_made_anonymous": 3,
+        "zone_stays_without_id": 1,
+    }
+    assert status.erasure.ids == (ANN, ALSO_ANN)
+    assert (await read_people(shop.book)).is_erased(ALSO_ANN)
+
+    await shop.desk.confirm(1, Share(member="m", at=NOON, removed={GALLERY: 4}))
+    assert traces(shop.folder, [FACE], names) == {}
+    found = await shop.store.visits(NOON, LATER, 1800)
+    assert {v.customer_id for v in found if v.event_id != "v4"}.isdisjoint({ANN, ALSO_ANN})
+    assert len({v.customer_id for v in found}) == len(found)  # none leads to another
+
+
+async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
+    await fill(shop)
+    await shop.desk.ask([ANN, ALSO_ANN], NOON)
+    before = await totals(shop)
+
+    late = [crossing("x1", ANN), stay("s1", ALSO_ANN), visit("v3", ANN, 600, 2)]
+    await shop.store.record([*late, crossing("x9", ANN)])
+    assert await totals(shop) == {**before, "crossings": 4}
+    assert traces(shop.folder, [], [ANN, ALSO_ANN, "Ann Example"]).keys() <= {
+        "insights.db",  # the request itself, until it is confirmed
+        "insights.db-wal",
+    }
+    again = CustomerChange(change_id="9", change="enrolled", customer_id=ANN, at=LATER)
+    with pytest.raises(CustomerConflict, match="erased"):
+        await shop.book.write([again])
+
+
+async def test_a_request_stands_until_everybody_present_confirmed(shop: Shop) -> None:
+    await fill(shop)
+    assert await shop.desk.attend("resolver", NOON) == []
+    assert await shop.desk.attend("engine", NOON) == []
+    await shop.desk.attend("dead", NOON - timedelta(seconds=GONE_AFTER_S + 1))
+    await shop.desk.attend("stopped", NOON)
+    await shop.desk.leave("stopped")
+
+    status = await shop.desk.ask([ANN], NOON)
+    assert status.awaited == ("engine", "resolver")
+    [due] = await shop.desk.attend("resolver", NOON)
+    assert due.ids == (ANN,)
+    await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 2}))
+    await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 99}))
+    assert await shop.desk.attend("resolver", NOON) == []
+
+    status = await shop.desk.find(ANN, NOON)
+    assert status is not None
+    assert (status.settled_at, status.awaited) == (None, ("engine",))
+    await shop.desk.confirm(due.number, Share(member="engine", at=at(1), removed={}))
+    status = await shop.desk.find(ANN, LATER)
+    assert status is not None
+    assert status.settled_at == at(1)
+    assert status.removed()[GALLERY] == 2
+    assert status.erasure.ids == ()
+    assert status.erasure.digests == (erasure_digest(ANN),)
+    assert await shop.desk.attend("newcomer", LATER) == []
+
+
+async def test_an_erasure_is_not_done_before_a_gallery_was_cleared(shop: Shop) -> None:
+    await fill(shop)
+    await shop.desk.ask([ANN], NOON)
+    await shop.desk.confirm(1, Share(member="engine", at=NOON, removed={}))
+    status = await shop.desk.find(ANN, NOON)
+    assert status is not None
+    assert status.settled_at is None
+
+
+async def test_asking_twice_is_one_request(shop: Shop) -> None:
+    await fill(shop)
+    first = await shop.desk.ask([ANN], NOON)
+    again = await shop.desk.ask([ANN], LATER)
+    assert again.erasure == first.erasure
+    assert again.removed() == first.removed()
+
+
+async def test_nobody_asked_for_a_stranger(shop: Shop) -> None:
+    assert await shop.desk.find(BOB, NOON) is None
