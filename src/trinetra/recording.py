@@ -24,13 +24,14 @@ from trinetra.events.schema import (
     DetectionEvent,
     IdentityEvent,
     InsightEvent,
+    LifecycleEvent,
     LineCrossing,
     Occupancy,
     TracksEvent,
     Visit,
     ZoneStay,
 )
-from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, INSIGHTS
+from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.ports import Delivery, EventLog, Progress
 from trinetra.values import CameraId, CustomerId, EventId, TrackId
 
@@ -50,6 +51,10 @@ class Distinct(Generic[Key, Value]):
         self.total = 0
         self._keep = keep
         self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def __contains__(self, key: Key) -> bool:
+        """Return whether a key is remembered."""
+        return key in self._values
 
     def put(self, key: Key, value: Value) -> Value | None:
         """Note a key; return the value it had, None when it is new."""
@@ -105,9 +110,18 @@ class Tally:
     visits: int = 0
     peak_occupancy: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
+    merged: set[CustomerId] = field(default_factory=set)
+
+    @property
+    def people(self) -> int:
+        """How many customers were seen, those found to be one person counted once."""
+        return self.customers.total - len(self.merged)
 
     def add(self, event: AnyEvent) -> None:
         """Count one event."""
+        if isinstance(event, LifecycleEvent):
+            self._follow(event)
+            return
         camera = self.cameras[event.camera_id]
         match event:
             case DetectionEvent():
@@ -123,6 +137,13 @@ class Tally:
                 self.alerts[event.rule] += 1
             case _:
                 self._add_insight(event)
+
+    def _follow(self, event: LifecycleEvent) -> None:
+        """Take note of merges of customers who were counted; others change no count."""
+        if event.change == "merged" and event.customer_id in self.customers:
+            self.merged.add(event.customer_id)
+        elif event.change == "split":
+            self.merged.discard(event.customer_id)
 
     def _add_insight(self, event: InsightEvent) -> None:
         match event:
@@ -231,11 +252,11 @@ class EventRecorder:
 
     def status(self) -> dict[str, object]:
         """Return what the health page shows."""
-        return {"customers": self.tally.customers.total, "file": str(self._path or "")}
+        return {"customers": self.tally.people, "file": str(self._path or "")}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Record until told to stop, then what is still in the log."""
-        topics = [DETECTIONS, IDENTITIES, ALERTS, INSIGHTS]
+        topics = [DETECTIONS, IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS]
         subscription = await self._log.subscribe(topics, "recorder")
         self._ready = True
         try:

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from tests.unit.events.samples import ANNA, NOON, detection, face, one_of_each
@@ -11,11 +11,11 @@ from tests.unit.events.samples import ANNA, NOON, detection, face, one_of_each
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.events.codec import decode, encode
-from trinetra.events.schema import IdentityEvent, LineCrossing, Visit, ZoneStay
+from trinetra.events.schema import IdentityEvent, LifecycleEvent, LineCrossing, Visit, ZoneStay
 from trinetra.events.topics import DETECTIONS, INSIGHTS
 from trinetra.ports import Record
 from trinetra.recording import Distinct, EventRecorder, RecentEvents, Tally
-from trinetra.values import CustomerId, EventId
+from trinetra.values import CameraId, CustomerId, EventId, SiteId
 
 T = TypeVar("T")
 
@@ -101,6 +101,31 @@ async def test_a_watcher_that_is_slow_misses_events_and_goes_on() -> None:
         recent.add(msgspec.structs.replace(detection(), event_id=EventId(str(number))))
     got = [decode(await first).event_id, decode(await anext(watching)).event_id]
     assert got == ["8", "9"]
+
+
+def test_customers_found_to_be_one_person_count_once_until_that_is_undone() -> None:
+    tally = Tally()
+    for name in ("ann", "ben"):
+        tally.customers.put(CustomerId(name), value=True)
+    tally.add(lifecycle("merged", "ben", "ann"))
+    tally.add(lifecycle("merged", "ben", "ann"))
+    tally.add(lifecycle("merged", "stranger", "ann"))
+    assert tally.people == 1
+    tally.add(lifecycle("split", "ben", "ann"))
+    assert tally.people == 2
+    assert not tally.cameras
+
+
+def lifecycle(change: Literal["merged", "split"], who: str, other: str) -> LifecycleEvent:
+    return LifecycleEvent(
+        event_id=EventId(f"{change}-{who}"),
+        site_id=SiteId("shop"),
+        camera_id=CameraId(""),
+        captured_at=NOON,
+        change=change,
+        customer_id=CustomerId(who),
+        other=CustomerId(other),
+    )
 
 
 def test_customers_are_people_not_events() -> None:

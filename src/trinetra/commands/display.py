@@ -73,7 +73,7 @@ def summarise(site: Site, platform: Platform, seconds: float) -> dict[str, objec
     }
     return {
         "cameras": cameras,
-        "customers": tally.customers.total,
+        "customers": tally.people,
         "insights": tally.insights(),
         "seconds": round(seconds, 2),
     }
@@ -110,7 +110,7 @@ def _tell(console: Console, camera_id: str, what: str, style: str) -> None:
 
 
 def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:
-    yield "customers", str(tally.customers.total)
+    yield "customers", str(tally.people)
     for camera_id, camera in tally.cameras.items():
         if said := _listed({status: n for status, n in camera.statuses.items() if n}):
             yield f"people at {camera_id}", said
@@ -130,7 +130,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _headline(tally: Tally) -> str:
     parts = [
-        f"customers {tally.customers.total}",
+        f"customers {tally.people}",
         f"in {tally.footfall['in']} out {tally.footfall['out']}",
         f"stays {tally.stays.total()}",
         f"visits {tally.visits}",
