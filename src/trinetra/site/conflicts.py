@@ -58,17 +58,18 @@ def _repeated_ids(
 
 
 def _edge_conflicts(topology: object, known: Sequence[str]) -> Iterator[Conflict]:
-    seen: set[frozenset[object]] = set()
+    seen: set[object] = set()
     for index, edge in _mappings(topology, "edges"):
         loc: Loc = ("topology", "edges", index)
         ends = [edge.get("from"), edge.get("to")]
         for key, end in zip(("from", "to"), ends, strict=True):
             yield from _unknown_camera(end, known, (*loc, key))
-        yield from _pair_conflicts(ends, seen, loc, "edge")
+        one_way = edge.get("one_way") is True
+        yield from _pair_conflicts(ends, seen, loc, "edge", ordered=one_way)
 
 
 def _overlap_conflicts(topology: object, known: Sequence[str]) -> Iterator[Conflict]:
-    seen: set[frozenset[object]] = set()
+    seen: set[object] = set()
     for index, pair in enumerate(_items(topology, "overlaps")):
         loc: Loc = ("topology", "overlaps", index)
         ends = list(pair) if isinstance(pair, list | tuple) else []
@@ -85,15 +86,17 @@ def _unknown_camera(name: object, known: Sequence[str], loc: Loc) -> Iterator[Co
 
 
 def _pair_conflicts(
-    ends: Sequence[object], seen: set[frozenset[object]], loc: Loc, word: str
+    ends: Sequence[object], seen: set[object], loc: Loc, word: str, *, ordered: bool = False
 ) -> Iterator[Conflict]:
     names = [end for end in ends if isinstance(end, str)]
     if len(names) != 2:  # noqa: PLR2004 - a pair
         return
-    pair: frozenset[object] = frozenset(names)
-    if len(pair) == 1:
+    first, second = names
+    pair: object = (first, second) if ordered else frozenset(names)
+    if first == second:
         yield Conflict(loc, f"an {word} from a camera to itself", "name two different cameras")
     elif pair in seen:
-        hint = "an edge counts in both directions" if word == "edge" else "leave one out"
+        both = "an edge counts in both directions unless it is one_way"
+        hint = both if word == "edge" else "leave one out"
         yield Conflict(loc, f"these two cameras have an {word} already", hint)
     seen.add(pair)

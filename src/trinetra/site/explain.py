@@ -41,6 +41,7 @@ _HINTS: Mapping[str, str] = {
     "timezone": "a name like Europe/Berlin or Asia/Kolkata",
     "credentials": "name both variables, or neither",
     "line": "move one of the two points",
+    "floor": "spread the points over the floor in view, no three on one line, and measure them",
     "doubt": "new_below <= similarity",
     "rates": "fps_floor <= fps <= fps_ceiling",
     "source": "like `source: {url: rtsp://192.168.1.20:554/stream1}`",

@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from trinetra.errors import ConfigurationError
+from trinetra.homography import Pair, fit
 from trinetra.site.conflicts import find_conflicts
 from trinetra.site.shapes import MAX_POLYGON_POINTS, Point, polygon_fault
 from trinetra.values import CameraId, Role, SiteId
@@ -87,6 +88,9 @@ Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Days = Annotated[int, Field(strict=True, ge=1, le=3650)]
 Pixels = Annotated[int, Field(strict=True, ge=16, le=7680)]
 Metres = Annotated[float, Field(strict=True, ge=-10_000, le=10_000)]
+FloorPlanPoint = tuple[Metres, Metres]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+TimeOfDay = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", examples=["09:00"])]
 Timezone = Annotated[str, AfterValidator(_known_timezone), Field(examples=["Europe/Berlin"])]
 PicturePoint = tuple[Unit, Unit]
 
@@ -305,6 +309,16 @@ class FloorPosition(_Model):
     y_m: Metres
 
 
+class OpeningSpan(_Model):
+    """From when to when the shop is open on some days of the week, by its own clock."""
+
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)]
+    opens: Annotated[TimeOfDay, Field(description="Like 09:00, in quotes.")]
+    closes: Annotated[
+        TimeOfDay, Field(description="Like 20:00; not after opens means: on the next day.")
+    ]
+
+
 class Camera(_Model):
     """One camera. What is left out follows from the role."""
 
@@ -341,6 +355,29 @@ class Camera(_Model):
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
     position: FloorPosition | None = None
+    floor: Annotated[
+        tuple[tuple[PicturePoint, FloorPlanPoint], ...],
+        Field(
+            max_length=100,
+            description=(
+                "Four or more spots on the floor, each as [[x, y] in the picture, 0..1, "
+                "[x, y] on the floor plan, metres]: then it is known where people stand."
+            ),
+        ),
+    ] = ()
+
+    @field_validator("floor")
+    @classmethod
+    def _settles_the_floor(cls, floor: tuple[Pair, ...], info: ValidationInfo) -> tuple[Pair, ...]:
+        try:
+            if floor:
+                fit(floor)
+        except ConfigurationError as cause:
+            camera = info.data.get("id", "?")
+            raise PydanticCustomError(
+                "floor", "camera {id}: {why}", {"id": camera, "why": str(cause)}
+            ) from cause
+        return floor
 
     @model_validator(mode="after")
     def _rates_in_order(self) -> Self:
@@ -355,13 +392,16 @@ class Camera(_Model):
 
 
 class Edge(_Model):
-    """A way on foot between what two cameras see; it can be walked in both directions."""
+    """A way on foot between what two cameras see."""
 
     from_camera: Annotated[str, Field(alias="from", description="Camera id.")]
     to_camera: Annotated[str, Field(alias="to", description="Camera id.")]
     distance_m: Annotated[
         float, Field(strict=True, gt=0, le=10_000, description="Shortest way on foot, in metres.")
     ]
+    one_way: Annotated[
+        Flag, Field(description="It can be walked from `from` to `to` only, like an escalator.")
+    ] = False
 
 
 class Topology(_Model):
@@ -488,6 +528,10 @@ class Site(_Model):
 
     site: Annotated[Slug, Field(description="Id of the site; it is part of every event.")]
     timezone: Annotated[Timezone, Field(description="IANA time zone of the shop's clock.")]
+    opening_hours: Annotated[
+        tuple[OpeningSpan, ...],
+        Field(max_length=100, description="Left out: not known, and never closed."),
+    ] = ()
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=1000)]
     topology: Topology = Topology()
     policies: Policies = Policies()

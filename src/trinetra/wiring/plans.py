@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
 from trinetra.adapters.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.observe import CameraPlan as DetectionPlan
@@ -20,7 +21,9 @@ from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Pacing
 from trinetra.frames.sampling import SamplingConfig
 from trinetra.frames.service import CameraPlan as IngestPlan
+from trinetra.homography import fit
 from trinetra.identities.consolidation import ConsolidationPolicy
+from trinetra.identities.hours import OpeningHours, OpenSpan
 from trinetra.identities.lifecycle import RetentionPolicy
 from trinetra.identities.matching import MatchingPolicy
 from trinetra.identities.recognition import RecognitionPolicy
@@ -30,10 +33,13 @@ from trinetra.identities.topology import SiteGraph, build_graph
 from trinetra.identities.tracking import TrackerPolicy
 from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.manifest import Calibration
-from trinetra.site.schema import Camera, FileSource, FolderSource, Site, StreamSource
+from trinetra.site.schema import Camera, FileSource, FolderSource, Site, StreamSource, Weekday
 from trinetra.values import CameraId, IdentityKind, Instant
 
 _DAY_S = 86_400.0
+
+_WEEKDAYS = get_args(Weekday)
+_DAY_MIN = 24 * 60
 
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
@@ -116,21 +122,41 @@ def insight_policy(site: Site) -> InsightPolicy:
 def site_graph(site: Site) -> SiteGraph:
     """Return the graph that the spatiotemporal gate walks on."""
     topology = site.topology
+    edges = [
+        (edge.one_way, (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m))
+        for edge in topology.edges
+    ]
     return build_graph(
         [camera.camera_id for camera in site.cameras],
-        [
-            (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m)
-            for edge in topology.edges
-        ],
+        [edge for one_way, edge in edges if not one_way],
+        one_way=[edge for one_way, edge in edges if one_way],
         positions_m={
             camera.camera_id: (camera.position.x_m, camera.position.y_m)
             for camera in site.cameras
             if camera.position
         },
         overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
+        floors={camera.camera_id: fit(camera.floor) for camera in site.cameras if camera.floor},
+        hours=opening_hours(site),
         limit_mps=topology.max_walking_speed_mps,
         clock_skew_s=topology.clock_skew_s,
     )
+
+
+def opening_hours(site: Site) -> OpeningHours | None:
+    """Return when the shop is open, None where the site file does not say."""
+    spans = tuple(
+        OpenSpan(_WEEKDAYS.index(day), opens_min, closes_min + (closes_min <= opens_min) * _DAY_MIN)
+        for span in site.opening_hours
+        for opens_min, closes_min in [(_minutes(span.opens), _minutes(span.closes))]
+        for day in span.days
+    )
+    return OpeningHours(spans, site.timezone) if spans else None
+
+
+def _minutes(time_of_day: str) -> int:
+    hours, minutes = time_of_day.split(":")
+    return 60 * int(hours) + int(minutes)
 
 
 def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolicy:
