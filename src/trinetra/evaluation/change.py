@@ -10,16 +10,12 @@ from trinetra.evaluation.scores import ScoreSheet
 from trinetra.values import CustomerId, TrackId
 
 ChangeKind = Literal["named", "unnamed", "recognised", "made new", "somebody else", "gone", "come"]
-Better = Literal["better", "worse", "same", ""]
+Better = Literal["better", "worse", "same"]
 _SMALLER_IS_BETTER = (
-    "_error",
-    "_rate",
-    "_switches",
-    "_percent",
-    "splits",
-    "merges",
-    "fragmentations",
+    *("_error", "_rate", "_switches", "_percent"),
+    *("splits", "merges", "ghosts", "missed", "false"),
 )
+"""Endings of the names of scores that count what is wrong."""
 _SAME = 5e-7
 
 

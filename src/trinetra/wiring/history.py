@@ -11,7 +11,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.journal_file import read_journal
 from trinetra.adapters.kafka import KafkaEventLog
 from trinetra.errors import ConfigurationError
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerChange, People
 from trinetra.events.topics import Topic
 from trinetra.ports import EventLog
 from trinetra.settings import Settings
@@ -52,10 +52,12 @@ class FilePast:
                 while batch := list(itertools.islice(lines, _BATCH)):
                     yield [line for each in batch if (line := each.strip())]
         except OSError as cause:
-            reason = (cause.strerror or "unreadable").lower()
-            raise ConfigurationError(
-                f"{self.path} cannot be read: {reason}; check the path"
-            ) from cause
+            raise self.unreadable(cause) from cause
+
+    def unreadable(self, cause: OSError) -> ConfigurationError:
+        """Return the error for a file that cannot be opened or read."""
+        reason = (cause.strerror or "unreadable").lower()
+        return ConfigurationError(f"{self.path} cannot be read: {reason}; check the path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,10 @@ def past_of(settings: Settings, *, file: Path | None, site: Path | None) -> Past
     return ClusterPast(settings, site_id_of(site))
 
 
-async def read_people(settings: Settings) -> People:
+async def read_people(settings: Settings, *, before: Instant | None = None) -> People:
     """Return who is whom by the customer book; nobody where there is none yet.
 
+    With ``before``, what resolvers found out by themselves from then on is left out.
     Raises StoreUnavailable or ConfigurationError.
     """
     people = People()
@@ -135,8 +138,13 @@ async def read_people(settings: Settings) -> People:
         return people  # opening the book would make it
     async with open_book(settings) as book:
         while changes := await book.changes(people.number, _BATCH):
-            people.apply(changes)
+            people.apply(c for c in changes if _was_known(c.change, before))
+            people.number = changes[-1].number
     return people
+
+
+def _was_known(change: CustomerChange, before: Instant | None) -> bool:
+    return before is None or change.by == "operator" or change.at < before
 
 
 def site_id_of(site: Path | None) -> SiteId:

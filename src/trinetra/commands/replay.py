@@ -1,0 +1,155 @@
+"""``trinetra replay``: what other settings would have made of recorded detections."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.console import note, print_json
+from trinetra.commands.moments import instant_of
+from trinetra.commands.replay_report import Report, print_report
+from trinetra.evaluation.change import differences, scores_beside
+from trinetra.settings import load_settings
+from trinetra.site.overrides import with_overrides
+from trinetra.telemetry import configure_logging
+from trinetra.values import Instant
+from trinetra.wiring.history import Past, past_of
+from trinetra.wiring.recorded import Recording, Window, record
+from trinetra.wiring.rehearsal import rehearse
+from trinetra.wiring.sides import Side, SideResult, run_sides
+
+_From = Annotated[
+    str | None,
+    typer.Option("--from", help="Captured from here on, like 2h or 2026-11-22T09:00Z."),
+]
+_To = Annotated[str | None, typer.Option("--to", help="Captured before this.")]
+_Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A policy or topology value of the site file, like matching.threshold=0.68.",
+    ),
+]
+_File = Annotated[
+    Path | None,
+    typer.Option("--file", help="Events that --events or a twin wrote; else the log's history."),
+]
+_SiteFile = Annotated[
+    Path | None, typer.Option("--site", metavar="SITE", help="The site file; site.yaml if here.")
+]
+_Truth = Annotated[
+    Path | None, typer.Option("--truth", help="Score both; by default truth.jsonl beside --file.")
+]
+_Gallery = Annotated[
+    Path | None,
+    typer.Option("--gallery", help="Who was known: a file of `trinetra gallery export`."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_AT_DETECTION = ("matching.min_quality", "matching.min_face_px")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.command("replay")(replay)
+
+
+def replay(
+    settings_to_try: _Set,
+    *,
+    begin: _From = None,
+    end: _To = None,
+    file: _File = None,
+    site: _SiteFile = None,
+    truth: _Truth = None,
+    gallery: _Gallery = None,
+    as_json: _Json = False,
+) -> None:
+    """Replay recorded detections as settings are and as they could be; nothing live is changed."""
+    configure_logging(as_json=False, level="ERROR")
+    settings, now = load_settings(), SystemClock().now()
+    window = Window(_instant("--from", begin, now), _instant("--to", end, now))
+    past = past_of(settings, file=file, site=site)
+    truth = truth or _truth_beside(file)
+    with tempfile.TemporaryDirectory(prefix="trinetra-replay-") as folder:
+        recording = _recorded(past, window, Path(folder))
+        rehearsal = asyncio.run(rehearse(past, recording, settings, site, gallery))
+        stage = rehearsal.stage
+        other = replace(stage, site=with_overrides(stage.site, settings_to_try))
+        whole = window == Window()
+        sides = [Side(each, recording, truth, whole) for each in (stage, other)]
+        for told in (*rehearsal.notes, *_notes(settings_to_try, recording)):
+            note(told)
+        begun_s = time.perf_counter()
+        before, after = _run(sides)
+        seconds = time.perf_counter() - begun_s
+    report = Report(
+        tried=tuple(settings_to_try),
+        recording=recording,
+        differences=differences(before.outcome, after.outcome),
+        scores=scores_beside(before.sheets, after.sheets),
+        seconds=seconds,
+    )
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_report(report)
+
+
+def _instant(option: str, text: str | None, now: Instant) -> Instant | None:
+    return instant_of(option, text, now) if text else None
+
+
+def _truth_beside(file: Path | None) -> Path | None:
+    """Return the truth that a twin wrote beside its events."""
+    if file is None or not (beside := file.with_name("truth.jsonl")).exists():
+        return None
+    note(f"scored against {beside}")
+    return beside
+
+
+def _recorded(past: Past, window: Window, folder: Path) -> Recording:
+    console = Console(stderr=True)
+    with console.status(f"reading {past}") as status:
+
+        def progress(done: int) -> None:
+            status.update(f"reading {past}: {done:,} events")
+
+        return asyncio.run(record(past, window, folder, progress))
+
+
+def _notes(tried: list[str], recording: Recording) -> Iterator[str]:
+    if recording.unreadable:
+        yield f"{recording.unreadable} records could not be read and are left out"
+    for assignment in tried:
+        if assignment.partition("=")[0].strip().removeprefix("policies.") in _AT_DETECTION:
+            yield (
+                f"{assignment}: this is applied where faces are read; faces that were left out "
+                "when this was recorded do not come back"
+            )
+
+
+def _run(sides: list[Side]) -> list[SideResult]:
+    with _bars() as bars:
+        tasks = [bars.add_task(name, total=len(sides[0].recording)) for name in ("now", "then")]
+        return run_sides(sides, lambda side, done: bars.update(tasks[side], completed=done))
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """Draw how far both sides are, where somebody watches."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bars:
+        yield bars

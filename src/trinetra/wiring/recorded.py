@@ -1,0 +1,192 @@
+"""Detections that were recorded, put into the order of capture over all cameras."""
+
+import mmap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.events.topics import DETECTIONS
+from trinetra.values import EPOCH, CameraId, Instant, SiteId, seconds_between
+from trinetra.wiring.history import FilePast, Past
+from trinetra.wiring.replay import Detected
+
+_FACES = "face_embed"
+_DETECTION = b'"type":"detection"'
+_PROGRESS_EVERY = 5000
+
+
+class _Head(msgspec.Struct):
+    """What is needed of an event to put it into its place."""
+
+    type: str
+    camera_id: CameraId
+    site_id: SiteId
+    captured_at: Instant
+    models: dict[str, str] = {}
+
+
+_decoder = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which instants of capture are wanted: from the first on, before the second."""
+
+    begin: Instant | None = None
+    end: Instant | None = None
+
+    def holds(self, instant: Instant) -> bool:
+        """Return whether an instant is wanted."""
+        return (self.begin is None or self.begin <= instant) and (
+            self.end is None or instant < self.end
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Detection events in a file: where each begins, how long it is, whose it is.
+
+    ``begin (n,)``, ``length (n,)`` and ``camera (n,)`` are in the order of capture. ``model`` is
+    the version that read the faces, None where there are none; ``unreadable`` counts lines that
+    are no event.
+    """
+
+    path: Path
+    site_id: SiteId
+    model: str | None
+    first_at: Instant
+    last_at: Instant
+    unreadable: int
+    cameras: tuple[CameraId, ...]
+    begin: NDArray[np.int64]
+    length: NDArray[np.int32]
+    camera: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def detections(self) -> Iterator[Detected]:
+        """Yield the events in the order of capture."""
+        with (
+            self.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            rows = zip(self.begin.tolist(), self.length.tolist(), self.camera.tolist(), strict=True)
+            for begin, length, camera in rows:
+                yield self.cameras[camera], data[begin : begin + length]
+
+
+@dataclass(slots=True)
+class _Index:
+    """Where the detections of a file are, as it is read from its beginning."""
+
+    window: Window
+    unreadable: int = 0
+    position: int = 0
+    _rows: list[tuple[float, int, int, int]] = field(default_factory=list)
+    _cameras: dict[CameraId, int] = field(default_factory=dict)
+    _sites: dict[SiteId, int] = field(default_factory=dict)
+    _models: dict[str, int] = field(default_factory=dict)
+
+    def add(self, line: bytes) -> bool:
+        """Take in the next line of the file; return whether it is wanted."""
+        begin, self.position = self.position, self.position + len(line)
+        head = self._head(line)
+        if head is None or not self.window.holds(head.captured_at):
+            return False
+        camera = self._cameras.setdefault(head.camera_id, len(self._cameras))
+        at_s = seconds_between(EPOCH, head.captured_at)
+        self._rows.append((at_s, begin, len(line.rstrip()), camera))
+        self._sites[head.site_id] = self._sites.get(head.site_id, 0) + 1
+        if model := head.models.get(_FACES):
+            self._models[model] = self._models.get(model, 0) + 1
+        return True
+
+    def recording(self, path: Path, past: Past) -> Recording:
+        """Return what was indexed. Raises ConfigurationError where that is nothing."""
+        if not self._rows:
+            raise ConfigurationError(
+                f"{past} holds no detections of the time asked for: choose other --from and --to, "
+                "or a file that `--events` wrote"
+            )
+        if len(self._sites) > 1:
+            raise ConfigurationError(
+                f"{past} holds events of several sites ({', '.join(sorted(self._sites))}): a "
+                "replay needs those of one"
+            )
+        table = np.array(self._rows)
+        order = np.lexsort((table[:, 1], table[:, 0]))
+        return Recording(
+            path=path,
+            site_id=next(iter(self._sites)),
+            model=max(self._models, key=lambda m: self._models[m], default=None),
+            first_at=_instant(table[order[0], 0]),
+            last_at=_instant(table[order[-1], 0]),
+            unreadable=self.unreadable,
+            cameras=tuple(self._cameras),
+            begin=table[order, 1].astype(np.int64),
+            length=table[order, 2].astype(np.int32),
+            camera=table[order, 3].astype(np.int32),
+        )
+
+    def _head(self, line: bytes) -> _Head | None:
+        if not line.strip() or _DETECTION not in line[:200]:
+            return None
+        try:
+            head = _decoder.decode(line)
+        except (msgspec.MsgspecError, ValueError):
+            self.unreadable += 1
+            return None
+        if head.captured_at.tzinfo is None:
+            self.unreadable += 1
+            return None
+        return head
+
+
+async def record(
+    past: Past, window: Window, folder: Path, progress: Callable[[int], None]
+) -> Recording:
+    """Return the detections of the past in a window; ``folder`` takes a copy of what is in a log.
+
+    Raises ConfigurationError, EventLogUnavailable or StorageFull.
+    """
+    index = _Index(window)
+    if isinstance(past, FilePast):
+        _index_file(past, index, progress)
+        return index.recording(past.path, past)
+    path = folder / "detections.jsonl"
+    read = 0
+    try:
+        with path.open("wb") as copy:
+            async for batch in past.read([DETECTIONS], since=window.begin or EPOCH):
+                lines = [payload + b"\n" for payload in batch]
+                for line in lines:
+                    before = index.position
+                    if index.add(line):
+                        copy.write(line)
+                    else:
+                        index.position = before
+                progress(read := read + len(lines))
+    except OSError as cause:
+        raise StorageFull(f"{path} cannot be written: {cause.strerror}; free space") from cause
+    return index.recording(path, past)
+
+
+def _index_file(past: FilePast, index: _Index, progress: Callable[[int], None]) -> None:
+    try:
+        with past.path.open("rb") as lines:
+            for number, line in enumerate(lines):
+                index.add(line)
+                if number % _PROGRESS_EVERY == 0:
+                    progress(number)
+    except OSError as cause:
+        raise past.unreadable(cause) from cause
+
+
+def _instant(seconds: float) -> Instant:
+    return Instant.fromtimestamp(float(seconds), EPOCH.tzinfo)

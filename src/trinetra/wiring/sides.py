@@ -1,0 +1,153 @@
+"""Replays in processes of their own, side by side: one per choice of settings."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from trinetra.errors import TrinetraError
+from trinetra.evaluation.outcome import Outcome, OutcomeGathering
+from trinetra.evaluation.reading import Gathered, read_truth
+from trinetra.evaluation.scores import ScoreSheet
+from trinetra.evaluation.scoring import Choices, identities_sheet, insights_sheet, tracks_sheet
+from trinetra.evaluation.truth import Facts
+from trinetra.events.codec import decode
+from trinetra.telemetry import configure_logging
+from trinetra.wiring.recorded import Recording
+from trinetra.wiring.replay import Detected, Stage, replay
+
+_TELL_EVERY = 500
+_FRAMES = (b'{"type":"tracks"', b'{"type":"occupancy"')
+
+Progress = Callable[[int, int], None]
+"""Is told the number of a side and how many of its events are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One replay: on what, of what, and the truth to score it against, if there is one.
+
+    ``whole`` tells that the recording is all of what the truth is about: only then are counts of
+    the site compared with it.
+    """
+
+    stage: Stage
+    recording: Recording
+    truth: Path | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SideResult:
+    """What a replay said in the end, and its scores where there is a truth."""
+
+    outcome: Outcome
+    sheets: tuple[ScoreSheet, ...] = ()
+
+
+def run_sides(sides: Sequence[Side], progress: Progress) -> list[SideResult]:
+    """Run every side in its own process and return what came of them, in order.
+
+    Call it from the main thread. An exception, also that of Ctrl-C, ends the processes at once.
+    Raises TrinetraError for what a side could not do.
+    """
+    context = get_context("spawn")
+    pipes = [context.Pipe(duplex=False) for _ in sides]
+    processes: list[BaseProcess] = [
+        context.Process(target=_serve, args=(side, theirs), daemon=True)
+        for side, (_, theirs) in zip(sides, pipes, strict=True)
+    ]
+    try:
+        with _deaf_to_ctrl_c():
+            for process, (_, theirs) in zip(processes, pipes, strict=True):
+                process.start()
+                theirs.close()  # so that its end is seen here when the process ends
+        return _results([ours for ours, _ in pipes], progress)
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+
+
+def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
+    """Run one side here; ``done`` is told every now and then how many events are through."""
+    gathering = OutcomeGathering(side.stage.site.policies.stays.visit_gap_s)
+    found = Gathered() if side.truth else None
+
+    def listen(payload: bytes) -> None:
+        if found is None and payload.startswith(_FRAMES):
+            return  # most of what is said, and of no use without a truth
+        event = decode(payload)
+        gathering.add(event)
+        if found is not None:
+            found.add(event)
+
+    asyncio.run(replay(side.stage, _counted(side.recording, done), listen))
+    return SideResult(gathering.outcome(), tuple(_sheets(side, found)) if found else ())
+
+
+def _serve(side: Side, parent: Connection) -> None:
+    configure_logging(as_json=False, level="ERROR")
+    try:
+        parent.send(run_side(side, parent.send))
+    except TrinetraError as failure:
+        parent.send(str(failure))
+
+
+def _results(pipes: Sequence[Connection], progress: Progress) -> list[SideResult]:
+    results: dict[int, SideResult] = {}
+    while waiting := [pipe for n, pipe in enumerate(pipes) if n not in results]:
+        for pipe in wait(waiting):
+            number = next(n for n, ours in enumerate(pipes) if ours is pipe)
+            match _received(pipes[number]):
+                case SideResult() as result:
+                    results[number] = result
+                case int(done):
+                    progress(number, done)
+                case str(failure):
+                    raise TrinetraError(failure)
+    return [results[n] for n in range(len(pipes))]
+
+
+def _received(pipe: Connection) -> SideResult | int | str:
+    try:
+        message: SideResult | int | str = pipe.recv()
+    except EOFError as cause:
+        raise TrinetraError("a replay ended before its time; what it said is above") from cause
+    return message
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Let processes that start here leave Ctrl-C to this one, which then ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _counted(recording: Recording, done: Callable[[int], None]) -> Iterator[Detected]:
+    for number, detected in enumerate(recording.detections(), start=1):
+        yield detected
+        if number % _TELL_EVERY == 0 or number == len(recording):
+            done(number)
+
+
+def _sheets(side: Side, found: Gathered) -> Iterator[ScoreSheet]:
+    """Yield the scores, of what the truth tells at all."""
+    if side.truth is None:
+        return
+    truth, findings = read_truth(side.truth), found.findings()
+    zones = [zone.min_dwell_s for camera in side.stage.site.cameras for zone in camera.zones]
+    choices = Choices(min_dwell_s=min(zones, default=0.0))
+    yield tracks_sheet(truth, findings, choices)
+    yield identities_sheet(truth, findings, choices)
+    if side.whole and truth.facts != Facts():
+        yield insights_sheet(truth, findings, choices)
