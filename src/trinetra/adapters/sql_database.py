@@ -31,6 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateColumn
 
 from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
 from trinetra.errors import ConfigurationError, StoreUnavailable
@@ -158,8 +159,19 @@ def prepare(
                 "use the newer TRINETRA or another database"
             )
     metadata.create_all(connection)
+    _add_columns(connection, metadata)
     if connection.scalar(select(schema.c.version)) is None:
         connection.execute(insert(schema).values(id=1, version=version))
+
+
+def _add_columns(connection: Connection, metadata: MetaData) -> None:
+    """Add columns that a table of an earlier TRINETRA lacks; what they would say is not known."""
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def upsert_into(table: Table, dialect: str) -> Any:

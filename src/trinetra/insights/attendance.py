@@ -16,7 +16,7 @@ from trinetra.insights.continuity import Name
 from trinetra.insights.reports import Place
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
-COUNTED_KINDS = frozenset({IdentityKind.ANONYMOUS, IdentityKind.ENROLLED})
+COUNTED_KINDS = frozenset({IdentityKind.ANONYMOUS, IdentityKind.ENROLLED, IdentityKind.VIP})
 """Staff are at work and a watchlist is the alerts' business: neither visits."""
 
 

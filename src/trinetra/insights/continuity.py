@@ -119,10 +119,16 @@ class Continuity:
         body = self._of_track.get(track_id)
         return body.span(track_id).name if body else self.early.get(track_id, (None,))[0]
 
-    def present(self, label: str, now: Instant) -> int:
+    def staff(self) -> frozenset[TrackId]:
+        """Return the bodies that are known to be at work here."""
+        named = ((body_id, body.name) for body_id, body in self.bodies.items())
+        return frozenset(b for b, name in named if name and name.kind is IdentityKind.STAFF)
+
+    def present(self, label: str, now: Instant, but: frozenset[TrackId] = frozenset()) -> int:
         """Return how many bodies of a label are in view, unseen ones for a moment included."""
         return sum(
             body.label == label
+            and body.body_id not in but
             and seconds_between(body.last_at, now) <= self.policy.occupancy_hold_s
             for body in self.bodies.values()
         )

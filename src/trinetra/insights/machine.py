@@ -27,7 +27,7 @@ from trinetra.insights.reports import Place, line_crossing, occupancy, zone_stay
 from trinetra.insights.scene import Scene, scene_of
 from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
 from trinetra.insights.zones import Stay, ZoneWatch
-from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
+from trinetra.values import IdentityKind, Instant, TrackId
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class CameraMachine:
         """Take note of who a track is; return earlier insights corrected by it."""
         outputs = self._revise(self._continuity.identify(track_id, name, at))
         if body := self._continuity.body_of(track_id):
-            outputs += self._recall.rename(body.body_id, _customer(body))
+            outputs += self._recall.rename(body.body_id, body.name)
         return outputs
 
     def name_at(self, position: TrackPosition) -> Name | None:
@@ -156,13 +156,13 @@ class CameraMachine:
                 self._lines.copy(body_id, new_id)
                 self._zones.split(body_id, new_id, revision.left_at, revision.joined_at)
                 self._recall.split(body_id, new_id)
-                outputs += self._recall.rename(new_id, _customer(revision.new_body))
+                outputs += self._recall.rename(new_id, revision.new_body.name)
             else:
                 gone_id = revision.gone.body_id
                 self._lines.rename(gone_id, body_id)
                 outputs += self._stays(self._zones.merge(body_id, gone_id))
                 self._recall.merge(body_id, gone_id)
-            outputs += self._recall.rename(body_id, _customer(revision.body))
+            outputs += self._recall.rename(body_id, revision.body.name)
         return outputs
 
     def _crossing(self, crossed: Crossed, scene: Scene, body: Body) -> LineCrossing:
@@ -173,7 +173,7 @@ class CameraMachine:
             track_id=scene.track_ids[crossed.row],
             label=scene.labels[crossed.row],
             at=crossed.at,
-            customer_id=_customer(body),
+            name=body.name,
         )
         self._recall.remember(body.body_id, event)
         return event
@@ -190,15 +190,16 @@ class CameraMachine:
             label=stay.label,
             entered_at=stay.entered_at,
             inside_at=stay.inside_at,
-            customer_id=_customer(body) if body else None,
+            name=body.name if body else None,
         )
         self._recall.remember(stay.body_id, event)
         return event
 
     def _occupancy(self, now: Instant) -> list[Occupancy]:
-        persons: dict[str | None, int] = {None: self._continuity.present(PERSON, now)}
+        staff = self._continuity.staff()
+        persons: dict[str | None, int] = {None: self._continuity.present(PERSON, now, staff)}
         for zone in self._plan.zones:
-            persons[zone.zone_id] = self._zones.present(zone.zone_id, PERSON, now)
+            persons[zone.zone_id] = self._zones.present(zone.zone_id, PERSON, now, staff)
         due = self._meter.step(now, persons)
         return [occupancy(self._place, zone_id, count, now) for zone_id, count in due]
 
@@ -208,7 +209,3 @@ def name_in(told: TrackPosition | IdentityEvent) -> Name | None:
     if told.customer_id is None:
         return None
     return Name(told.customer_id, told.kind or IdentityKind.ANONYMOUS)
-
-
-def _customer(body: Body) -> CustomerId | None:
-    return body.name.customer_id if body.name else None

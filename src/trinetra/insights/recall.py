@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from trinetra.events.schema import LineCrossing, ZoneStay
-from trinetra.values import CustomerId, TrackId
+from trinetra.insights.continuity import Name
+from trinetra.values import TrackId
 
 Nameable = LineCrossing | ZoneStay
 
@@ -31,12 +32,14 @@ class Recall:
             events.remove(known)
         events.append(event)
 
-    def rename(self, body_id: TrackId, customer_id: CustomerId | None) -> list[Nameable]:
-        """Return a body's events that bear another customer, corrected."""
+    def rename(self, body_id: TrackId, name: Name | None) -> list[Nameable]:
+        """Return a body's events that bear another customer or kind, corrected."""
+        customer_id = name.customer_id if name else None
+        kind = name.kind if name else msgspec.UNSET
         corrected = []
         for event in tuple(self.events.get(body_id, ())):
-            if event.customer_id != customer_id:
-                named = msgspec.structs.replace(event, customer_id=customer_id)
+            if (event.customer_id, event.kind) != (customer_id, kind):
+                named = msgspec.structs.replace(event, customer_id=customer_id, kind=kind)
                 self.remember(body_id, named)
                 corrected.append(named)
         return corrected

@@ -2,10 +2,12 @@
 
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from trinetra.events.schema import LineCrossing, Occupancy, ZoneStay
+from trinetra.insights.continuity import Name
 from trinetra.values import (
     CameraId,
-    CustomerId,
     EventId,
     Instant,
     SiteId,
@@ -32,7 +34,7 @@ def line_crossing(
     track_id: TrackId,
     label: str,
     at: Instant,
-    customer_id: CustomerId | None,
+    name: Name | None,
 ) -> LineCrossing:
     """Return the report of a line crossed at an instant."""
     return LineCrossing(
@@ -44,7 +46,8 @@ def line_crossing(
         direction=direction,
         track_id=track_id,
         label=label,
-        customer_id=customer_id,
+        customer_id=name.customer_id if name else None,
+        kind=name.kind if name else msgspec.UNSET,
     )
 
 
@@ -56,7 +59,7 @@ def zone_stay(
     label: str,
     entered_at: Instant,
     inside_at: Instant,
-    customer_id: CustomerId | None,
+    name: Name | None,
 ) -> ZoneStay:
     """Return the report of a stay that lasted until the foot was last seen inside."""
     return ZoneStay(
@@ -69,7 +72,8 @@ def zone_stay(
         label=label,
         entered_at=entered_at,
         dwell_s=round(seconds_between(entered_at, inside_at), 3),
-        customer_id=customer_id,
+        customer_id=name.customer_id if name else None,
+        kind=name.kind if name else msgspec.UNSET,
     )
 
 

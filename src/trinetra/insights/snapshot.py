@@ -18,7 +18,7 @@ from trinetra.insights.recall import Nameable
 from trinetra.insights.reports import Direction, Place, line_crossing, zone_stay
 from trinetra.insights.visits import Guest
 from trinetra.insights.zones import Stay
-from trinetra.values import CustomerId, Instant, TrackId
+from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
 CAMERA_VERSION = 1
 CUSTOMER_VERSION = 1
@@ -34,6 +34,12 @@ class ReportedCrossing(msgspec.Struct, frozen=True, array_like=True, tag=0):
     label: str
     at: Instant
     customer_id: CustomerId | None
+    kind: IdentityKind = IdentityKind.ANONYMOUS
+
+    @property
+    def name(self) -> Name | None:
+        """Who it was, if that is known."""
+        return Name(self.customer_id, self.kind) if self.customer_id else None
 
 
 class ReportedStay(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -45,6 +51,12 @@ class ReportedStay(msgspec.Struct, frozen=True, array_like=True, tag=1):
     entered_at: Instant
     inside_at: Instant
     customer_id: CustomerId | None
+    kind: IdentityKind = IdentityKind.ANONYMOUS
+
+    @property
+    def name(self) -> Name | None:
+        """Who it was, if that is known."""
+        return Name(self.customer_id, self.kind) if self.customer_id else None
 
 
 Reported = ReportedCrossing | ReportedStay
@@ -109,6 +121,7 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
             event.label,
             event.captured_at,
             event.customer_id,
+            event.kind or IdentityKind.ANONYMOUS,
         )
         if isinstance(event, LineCrossing)
         else ReportedStay(
@@ -118,6 +131,7 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
             event.entered_at,
             event.captured_at,
             event.customer_id,
+            event.kind or IdentityKind.ANONYMOUS,
         )
         for event in events
     ]
@@ -133,7 +147,7 @@ def events_of(place: Place, facts: Iterable[Reported]) -> list[Nameable]:
             track_id=fact.track_id,
             label=fact.label,
             at=fact.at,
-            customer_id=fact.customer_id,
+            name=fact.name,
         )
         if isinstance(fact, ReportedCrossing)
         else zone_stay(
@@ -143,7 +157,7 @@ def events_of(place: Place, facts: Iterable[Reported]) -> list[Nameable]:
             label=fact.label,
             entered_at=fact.entered_at,
             inside_at=fact.inside_at,
-            customer_id=fact.customer_id,
+            name=fact.name,
         )
         for fact in facts
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from trinetra.events.schema import InsightEvent, LineCrossing, Visit, ZoneStay
-from trinetra.values import EventId
+from trinetra.values import EventId, IdentityKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +27,34 @@ class InsightStatus:
 
 @dataclass(slots=True)
 class Tally:
-    """Distinct insights so far; corrections and growth of one already counted do not add."""
+    """Distinct insights so far; corrections and growth of one already counted do not add.
+
+    Staff are not counted, and who turns out to be staff is counted no more.
+    """
 
     crossings_in: int = 0
     crossings_out: int = 0
     stays: int = 0
     visits: int = 0
-    _recent: dict[EventId, None] = field(default_factory=dict)
+    _recent: dict[EventId, bool] = field(default_factory=dict)
 
     def count(self, event: InsightEvent, max_recent: int = 20_000) -> None:
         """Count an event unless one of its id was counted lately."""
-        if event.event_id in self._recent or not isinstance(event, LineCrossing | ZoneStay | Visit):
+        if not isinstance(event, LineCrossing | ZoneStay | Visit):
             return
-        self._recent[event.event_id] = None
+        counts = event.kind is not IdentityKind.STAFF
+        was_counted = self._recent.get(event.event_id, False)
+        self._recent[event.event_id] = counts
         if len(self._recent) > max_recent:
             del self._recent[next(iter(self._recent))]
+        self._add(event, counts - was_counted)
+
+    def _add(self, event: LineCrossing | ZoneStay | Visit, by: int) -> None:
         if isinstance(event, ZoneStay):
-            self.stays += 1
+            self.stays += by
         elif isinstance(event, Visit):
-            self.visits += 1
+            self.visits += by
         elif event.direction == "in":
-            self.crossings_in += 1
+            self.crossings_in += by
         else:
-            self.crossings_out += 1
+            self.crossings_out += by

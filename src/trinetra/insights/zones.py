@@ -74,10 +74,13 @@ class ZoneWatch:
         """End every stay at the last instant its foot was seen inside."""
         return self._counted(self._close(list(self.open)))
 
-    def present(self, zone_id: str, label: str, now: Instant) -> int:
+    def present(
+        self, zone_id: str, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
+    ) -> int:
         """Return how many bodies of a label are in a zone, unseen ones for a moment included."""
         return sum(
             stay.zone_id == zone_id
+            and stay.body_id not in but
             and stay.label == label
             and stay.out_since is None
             and seconds_between(stay.inside_at, now) <= self.policy.occupancy_hold_s
