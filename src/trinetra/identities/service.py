@@ -4,8 +4,8 @@ A batch is resolved in three passes: every camera's frames are stepped through i
 gallery is asked once about all the faces that may matter; then the frames are decided in the order
 of capture. What came of a partition's records, the changes of its state and its offset are one
 commit; only then does the gallery get the new identities. So after a crash the next owner finds the
-log, the state and the gallery as they were when the batch began, and does the same again. What it
-does not find is the registry of those who were seen lately: that it knows from open tracks alone.
+log, the state and the gallery as they were when the batch began, and does the same again; who was
+seen lately, here and by others, a companion reads in the log.
 """
 
 import asyncio
@@ -134,6 +134,7 @@ class IdentityResolver:
         self._outputs: dict[TopicPartition, list[Record]] = defaultdict(list)
         self._announced: list[IdentityEvent] = []
         self._expired_at: Instant | None = None
+        self._tended = False
         self._waits_for: str | None = "joining the group"
 
     def ready(self) -> bool:
@@ -174,12 +175,18 @@ class IdentityResolver:
         deliveries = await self._patiently(partial(self._poll, subscription), stopping)
         if deliveries is None or not await self._follow(subscription, stopping):
             return
-        for companion in self._companions:
-            await companion.tend(self._held)
+        await self._tend()
         self._admit(deliveries)
         await self._resolve(everything=False)
         await self._commit(subscription)
         await self._store()
+
+    async def _tend(self) -> None:
+        if not self._tended:  # the first time may take a while
+            self._waits_for = "taking up who is whom and who was seen lately"
+        for companion in self._companions:
+            await companion.tend(self._held)
+        self._tended, self._waits_for = True, None
 
     async def _poll(self, subscription: Subscription) -> list[Delivery]:
         CONSUMER_LAG.labels(self.name).set(await subscription.lag())

@@ -11,6 +11,7 @@ from trinetra.following import StoreAcquaintance
 from trinetra.frames.service import StreamIngestor
 from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
+from trinetra.identities.mirror import Mirror
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
@@ -110,6 +111,7 @@ def resolver(
     companions = (
         Consolidator(recogniser, book, plans.consolidation_policy(site)),
         Directory(recogniser, book, log),
+        Mirror(recogniser, log),
     )
     return IdentityResolver(log, recogniser, policy, companions)
 
