@@ -1,8 +1,11 @@
-"""``trinetra events tail``: watch what a running platform says, or read a file of events."""
+"""``trinetra events tail``: watch what a platform or a cluster says, or read it again."""
 
+import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,24 +14,46 @@ import msgspec
 import typer
 from rich.text import Text
 
-from trinetra.commands.console import output, print_text
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.console import note, output, print_text
+from trinetra.commands.moments import instant_of
 from trinetra.errors import ConfigurationError, EventLogUnavailable, MalformedEvent
+from trinetra.events import topics
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
     DetectionEvent,
     IdentityEvent,
+    LifecycleEvent,
     LineCrossing,
     Occupancy,
     TracksEvent,
     Visit,
     ZoneStay,
 )
+from trinetra.events.topics import Topic
+from trinetra.explanation.telling import told
+from trinetra.ports import Delivery, Follower
 from trinetra.recording import without_embeddings
-from trinetra.settings import load_settings
+from trinetra.settings import Settings, load_settings
+from trinetra.telemetry import configure_logging
+from trinetra.values import Instant, SiteId
+from trinetra.wiring.history import Past, open_cluster, past_of, site_id_of
 
 _KINDS = {str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__}
+_TOPICS = {
+    "detection": topics.DETECTIONS,
+    "tracks": topics.IDENTITIES,
+    "identity": topics.IDENTITIES,
+    "lifecycle": topics.CUSTOMERS,
+    "alert": topics.ALERTS,
+}
+"""Where events of a type are; all others are insights."""
+_AT_ONCE = 1000
+_WAIT_S = 1.0
+_MOST = 1000
+_REMEMBERED = 2 * _MOST
 _STYLES = {"alert": "bold red", "identity": "cyan", "visit": "green", "line_crossing": "green"}
 
 _File = Annotated[
@@ -37,7 +62,16 @@ _File = Annotated[
 _Url = Annotated[
     str | None, typer.Option("--url", help="A running platform; by default the one here.")
 ]
-_Last = Annotated[int, typer.Option("--last", min=0, max=1000, help="Begin with so many.")]
+_Last = Annotated[
+    int, typer.Option("--last", min=0, max=1000, help="Begin with so many (not on a cluster).")
+]
+_Since = Annotated[
+    str | None, typer.Option("--since", help="Begin so long ago, like 10m, with what was kept.")
+]
+_SiteFile = Annotated[
+    Path | None,
+    typer.Option("--site", metavar="SITE", help="On a cluster: the site file; site.yaml if here."),
+]
 _Type = Annotated[
     list[str] | None, typer.Option("--type", help=f"Only these: {', '.join(sorted(_KINDS))}.")
 ]
@@ -57,25 +91,32 @@ def tail(
     *,
     url: _Url = None,
     last: _Last = 20,
+    since: _Since = None,
+    site: _SiteFile = None,
     kinds: _Type = None,
     as_json: _Json = False,
 ) -> None:
     """Show events as they come, without embeddings; Ctrl-C ends it."""
+    configure_logging(as_json=False, level="ERROR")
     if unknown := set(kinds or ()) - _KINDS.keys():
         raise typer.BadParameter(
             f"no event type {', '.join(sorted(unknown))}; there are {', '.join(sorted(_KINDS))}"
         )
-    wanted = tuple(_KINDS[kind] for kind in kinds or _KINDS)
-    lines = _from_file(file) if file else _from_platform(url or _own_url(), last)
-    console = output()
-    for number, line in enumerate(lines, start=1):
-        event = _decoded(line, file, number)
-        if not isinstance(event, wanted):
-            continue
-        if as_json:
-            sys.stdout.write(encode(without_embeddings(event)).decode() + "\n")
-        else:
-            console.print(_line(event), soft_wrap=True)
+    settings, now = load_settings(), SystemClock().now()
+    begin = instant_of("--since", since, now) if since else None
+    wanted = list(kinds or _KINDS)
+    shown = _Shown(tuple(_KINDS[kind] for kind in wanted), as_json=as_json)
+    if file:
+        for number, line in enumerate(_from_file(file), start=1):
+            shown.show(_decoded(line, str(file), number))
+    elif url or settings.event_log == "memory":
+        if begin:
+            past = past_of(settings, file=None, site=None)
+            asyncio.run(_show_past(past, _topics(wanted), begin, shown))
+        _show_live(url or _own_url(settings), _MOST if begin else last, shown)
+    else:
+        follow = _follow(settings, site_id_of(site), _topics(wanted), begin or now, shown)
+        asyncio.run(follow)
 
 
 @events.command("schema")
@@ -94,8 +135,83 @@ def events_schema_text() -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _own_url() -> str:
-    settings = load_settings()
+@dataclass(slots=True)
+class _Shown:
+    """Prints events of the wanted types, without embeddings."""
+
+    wanted: tuple[type, ...]
+    as_json: bool
+    _last: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    def show(self, event: AnyEvent, *, but_last: bool = False) -> None:
+        """Print an event; ``but_last`` leaves out what is among those shown last."""
+        if not isinstance(event, self.wanted):
+            return
+        line = encode(without_embeddings(event))
+        if but_last and line in self._last:
+            return
+        self._last.append(line)
+        if self.as_json:
+            sys.stdout.write(line.decode() + "\n")
+            sys.stdout.flush()
+        else:
+            output().print(_line(event), soft_wrap=True)
+
+
+async def _show_past(past: Past, wanted: Sequence[Topic], since: Instant, shown: _Shown) -> None:
+    async for batch in past.read(wanted, since=since):
+        for payload in batch:
+            shown.show(_decoded(payload, str(past), 0))
+
+
+def _show_live(url: str, last: int, shown: _Shown) -> None:
+    for number, line in enumerate(_from_platform(url, last), start=1):
+        shown.show(_decoded(line, url, number), but_last=True)
+
+
+async def _follow(
+    settings: Settings, site_id: SiteId, wanted: Sequence[Topic], since: Instant, shown: _Shown
+) -> None:
+    """Show what comes onto a cluster's topics, through its outages, until interrupted."""
+    async with open_cluster(settings, site_id) as log:
+        follower = await log.follow(wanted, since=since)
+        try:
+            while True:
+                for delivery in await _patiently(follower):
+                    _show_delivery(delivery, shown)
+        finally:
+            await follower.close()
+
+
+def _show_delivery(delivery: Delivery, shown: _Shown) -> None:
+    try:
+        shown.show(decode(delivery.value))
+    except MalformedEvent as fault:
+        note(f"{delivery.topic}, partition {delivery.partition}, {delivery.offset}: {fault}")
+
+
+async def _patiently(follower: Follower) -> list[Delivery]:
+    """Return the next records; says once when the cluster does not answer, and waits for it."""
+    away = False
+    while True:
+        try:
+            if found := await follower.poll(max_records=_AT_ONCE, wait_s=_WAIT_S):
+                return found
+            await follower.behind()  # an outage shows here alone
+        except EventLogUnavailable as cause:
+            if not away:
+                note(f"{cause}; waiting for it")
+            away = True
+            await asyncio.sleep(_WAIT_S)
+        else:
+            away = False
+
+
+def _topics(kinds: Iterable[str]) -> list[Topic]:
+    return list(dict.fromkeys(_TOPICS.get(kind, topics.INSIGHTS) for kind in kinds))
+
+
+def _own_url(settings: Settings) -> str:
     return f"http://{settings.host}:{settings.embedded_port}"
 
 
@@ -124,11 +240,11 @@ def _from_platform(url: str, last: int) -> Iterator[bytes]:
         ) from cause
 
 
-def _decoded(line: bytes, file: Path | None, number: int) -> AnyEvent:
+def _decoded(line: bytes, where: str, number: int) -> AnyEvent:
     try:
         return decode(line)
     except MalformedEvent as cause:
-        raise MalformedEvent(f"{file or 'the platform'}:{number}: {cause}") from cause
+        raise MalformedEvent(f"{where}:{number}: {cause}") from cause
 
 
 def _line(event: AnyEvent) -> Text:
@@ -166,6 +282,8 @@ def _insight_told(event: AnyEvent) -> str:
             return f"{event.persons} people in {event.zone_id or 'view'}"
         case Visit():
             return f"{event.customer_id}, visit {event.visit_number}, at {', '.join(event.cameras)}"
+        case LifecycleEvent():
+            return told(event)
         case ZoneStay():
             return f"{event.label} stayed {event.dwell_s:.1f} s in {event.zone_id}"
         case _:
