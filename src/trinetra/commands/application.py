@@ -24,6 +24,7 @@ from trinetra.commands import (
     site,
     stack,
     topics,
+    topology,
     twin,
 )
 from trinetra.commands.console import complain, print_text
@@ -44,6 +45,7 @@ for group in (
     services,
     settings,
     topics,
+    topology,
     stack,
     gallery,
     customers,

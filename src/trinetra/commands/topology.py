@@ -1,0 +1,193 @@
+"""``trinetra topology``: how the cameras lie to each other, as written and as people walk."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.commands.moments import instant_of
+from trinetra.errors import ConfigurationError, MalformedEvent
+from trinetra.events.codec import decode
+from trinetra.events.schema import IdentityEvent, TracksEvent
+from trinetra.events.topics import IDENTITIES
+from trinetra.identities.suggestion import Passages, Suggestion, suggest
+from trinetra.identities.topology import SiteGraph
+from trinetra.settings import load_settings
+from trinetra.site import load_site
+from trinetra.telemetry import configure_logging
+from trinetra.values import EPOCH, CameraId, Instant
+from trinetra.wiring.history import Past, past_of
+from trinetra.wiring.plans import site_graph
+from trinetra.wiring.survey import doubts
+
+_SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
+_ClusterSite = Annotated[
+    Path | None,
+    typer.Option("--site", metavar="SITE", help="On a cluster: the site file; site.yaml if here."),
+]
+_File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="A file that --events wrote; else the log's history."),
+]
+_From = Annotated[
+    str | None, typer.Option("--from", help="Where to begin, like 2h; a day ago if left out.")
+]
+_To = Annotated[str | None, typer.Option("--to", help="Where to end; now if left out.")]
+_Least = Annotated[int, typer.Option("--least", min=1, help="Walks that a proposal must rest on.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_DAY = "1d"
+
+topology = typer.Typer(no_args_is_help=True, help="How the cameras lie to each other.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(topology, name="topology")
+
+
+@topology.command("show")
+def show(site: _SiteFile, *, as_json: _Json = False) -> None:
+    """Show the shortest way between every two cameras, and where none is known."""
+    loaded = load_site(site)
+    graph, cameras = site_graph(loaded), [camera.camera_id for camera in loaded.cameras]
+    ways = [_way(graph, a, b) for a in cameras for b in cameras if a != b]
+    notes = list(doubts(loaded))
+    if as_json:
+        print_json({"ways": ways, "notes": notes})
+        return
+    _print_ways(ways)
+    for text in notes:
+        note(text)
+
+
+def _way(graph: SiteGraph, a: CameraId, b: CameraId) -> dict[str, object]:
+    metres = graph.distance(a, b)
+    return {
+        "from": a,
+        "to": b,
+        "distance_m": None if metres is None else round(metres, 2),
+        "least_s": None if metres is None else round(metres / graph.limit_mps, 1),
+        "overlap": graph.overlap(a, b),
+        "route": list(graph.route(a, b)),
+    }
+
+
+def _print_ways(ways: Sequence[dict[str, object]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("from", "to", "metres", "no sooner than", "route"):
+        table.add_column(heading)
+    for way in ways:
+        known = way["distance_m"] is not None
+        route = way["route"] if isinstance(way["route"], list) else []
+        through = "views overlap" if way["overlap"] else " > ".join(route[1:-1]) or "direct"
+        cells = (
+            str(way["from"]),
+            str(way["to"]),
+            f"{way['distance_m']:.1f}" if known else "-",
+            f"{way['least_s']:.1f} s" if known else "-",
+            through if known else "no way is known",
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    output().print(table)
+
+
+@topology.command("suggest")
+def suggest_ways(
+    file: _File = None,
+    *,
+    begin: _From = None,
+    end: _To = None,
+    site: _ClusterSite = None,
+    least: _Least = 5,
+    as_json: _Json = False,
+) -> None:
+    """Propose ways, distances and overlaps from where recognised people were seen."""
+    configure_logging(as_json=False, level="ERROR")
+    now = SystemClock().now()
+    if begin is None and file is None:
+        begin = _DAY
+    window = (
+        instant_of("--from", begin, now) if begin else None,
+        instant_of("--to", end, now) if end else None,
+    )
+    past = past_of(load_settings(), file=file, site=site)
+    passages = asyncio.run(_read(past, *window))
+    found = suggest(passages.people(), least=least)
+    if as_json:
+        rows = [{**asdict(s), "overlap": s.overlap, "distance_m": s.distance_m} for s in found]
+        print_json({"suggestions": rows, "recognised_at": sorted(passages.recognised_at)})
+        return
+    if not found:
+        raise ConfigurationError(
+            f"nothing to propose: in {past} no {least} walks of recognised people lead from one "
+            "camera to another; take a longer time, or a smaller --least"
+        )
+    _print_suggestions(found)
+    print_text(as_yaml(found))
+
+
+async def _read(past: Past, begin: Instant | None, end: Instant | None) -> Passages:
+    passages = Passages()
+    async for batch in past.read([IDENTITIES], since=begin or EPOCH):
+        for payload in batch:
+            if b'"identity"' not in payload and b'"tracks"' not in payload:
+                continue
+            try:
+                event = decode(payload)
+            except MalformedEvent as cause:
+                raise MalformedEvent(f"{past}: {cause}") from cause
+            if isinstance(event, IdentityEvent | TracksEvent) and _within(event, begin, end):
+                passages.add(event)
+    return passages
+
+
+def _within(event: IdentityEvent | TracksEvent, begin: Instant | None, end: Instant | None) -> bool:
+    return (begin is None or begin <= event.captured_at) and (
+        end is None or event.captured_at < end
+    )
+
+
+def _print_suggestions(found: Sequence[Suggestion]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("between", "and", "metres", "walks", "back", "at once", "half in", "tenth in"):
+        table.add_column(heading)
+    for each in found:
+        cells = (
+            each.a,
+            each.b,
+            "overlap" if each.overlap else f"{each.distance_m:.1f}",
+            str(each.there),
+            str(each.back),
+            str(each.together),
+            f"{each.median_s:.1f} s",
+            f"{each.quick_s:.1f} s",
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    output().print(table)
+
+
+def as_yaml(found: Sequence[Suggestion]) -> str:
+    """Return the proposals as the part of a site file that they would be."""
+    edges = [s for s in found if not s.overlap]
+    overlaps = [s for s in found if s.overlap]
+    lines = ["topology:"]
+    lines += ["  edges:"] * bool(edges) + [_edge_line(s) for s in edges]
+    lines += ["  overlaps:"] * bool(overlaps)
+    lines += [f"    - [{s.a}, {s.b}]  # {s.together} times at once" for s in overlaps]
+    return "\n".join(lines) + "\n"
+
+
+def _edge_line(each: Suggestion) -> str:
+    told = f"{each.there} walks there, {each.back} back, half in {each.median_s:.1f} s"
+    if each.one_way:
+        told += "; nobody came back: one_way?"
+    way = f"from: {each.a}, to: {each.b}, distance_m: {each.distance_m}"
+    return f"    - {{{way}}}  # {told}"
