@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.dialects import postgresql
@@ -26,6 +27,7 @@ from trinetra.adapters import sql, sql_database
 from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
 from trinetra.adapters.sql_errors import translated
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
+from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.ports import InsightStore
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
@@ -202,6 +204,80 @@ async def test_the_last_visit_is_the_latest_of_that_customer(store: InsightStore
 
     assert await store.last_visit(CustomerId("ann")) == visit(2, 90)
     assert await store.last_visit(CustomerId("eve")) is None
+
+
+GAP_S = 1800.0
+
+
+def who_is_whom(number: int, **merged: str) -> People:
+    return People(number, merged={CustomerId(c): CustomerId(o) for c, o in merged.items()})
+
+
+async def test_a_merge_counts_for_all_that_was_recorded_and_undone_leaves_no_trace(
+    store: InsightStore,
+) -> None:
+    recorded = [visit(1, 50), visit(2, 90, customer="bob"), visit(3, 95, customer="eve")]
+    await store.record(recorded)
+    assert await store.visits(*ALWAYS, GAP_S) == recorded
+
+    await store.know(who_is_whom(1, bob="ann"))
+    [of_ann, of_eve] = await store.visits(*ALWAYS, GAP_S)
+    assert (of_ann.customer_id, of_ann.captured_at) == ("ann", NOON + timedelta(seconds=90))
+    assert of_eve == recorded[2]
+    assert await store.fetch("visit", *ALWAYS) == recorded
+
+    await store.know(who_is_whom(2))
+    assert await store.visits(*ALWAYS, GAP_S) == recorded
+
+
+async def test_visits_are_numbered_by_all_of_a_person_not_only_by_what_is_asked_for(
+    store: InsightStore,
+) -> None:
+    def on_day(day: int, customer: str, number: int) -> Visit:
+        at = NOON + timedelta(days=day)
+        return msgspec.structs.replace(
+            visit(day, 86_400.0 * day, customer), started_at=at, visit_number=number
+        )
+
+    await store.record([on_day(0, "ann", 1), on_day(1, "bob", 1), on_day(2, "ann", 2)])
+    await store.record([on_day(4, "bob", 2), on_day(5, "eve", 1)])
+    await store.know(who_is_whom(1, bob="ann"))
+
+    found = await store.visits(NOON + timedelta(days=3), NOON + timedelta(days=9), GAP_S)
+
+    assert [(v.customer_id, v.visit_number) for v in found] == [("ann", 4), ("eve", 1)]
+
+
+async def test_of_a_chain_of_merges_the_last_id_is_told(store: InsightStore) -> None:
+    await store.record([visit(1, 50, customer="eve")])
+    await store.know(who_is_whom(2, eve="bob", bob="ann"))
+    assert [v.customer_id for v in await store.visits(*ALWAYS, GAP_S)] == ["ann"]
+
+
+async def test_older_news_of_who_is_whom_is_ignored(store: InsightStore) -> None:
+    await store.record([visit(1, 50, customer="bob")])
+    await store.know(who_is_whom(2, bob="ann"))
+    await store.know(who_is_whom(1))
+    assert [v.customer_id for v in await store.visits(*ALWAYS, GAP_S)] == ["ann"]
+
+
+async def test_thousands_of_merges_are_no_trouble(store: InsightStore) -> None:
+    several = {f"twin_{n}": f"ann_{n}" for n in range(2500)}
+    await store.record([visit(n, 50, customer=f"twin_{n}") for n in range(0, 2500, 100)])
+    await store.know(who_is_whom(1, **several))
+    await store.know(who_is_whom(2, **several, bob="ann"))
+
+    found = await store.visits(*ALWAYS, GAP_S)
+
+    assert {v.customer_id for v in found} == {f"ann_{n}" for n in range(0, 2500, 100)}
+
+
+async def test_who_is_whom_is_there_after_opening_again(file_url: str) -> None:
+    async with SqlInsightStore.open(file_url) as store:
+        await store.record([visit(1, 50, customer="bob")])
+        await store.know(who_is_whom(2, bob="ann"))
+    async with SqlInsightStore.open(file_url) as store:
+        assert [v.customer_id for v in await store.visits(*ALWAYS, GAP_S)] == ["ann"]
 
 
 async def test_an_unknown_kind_is_refused(store: InsightStore) -> None:

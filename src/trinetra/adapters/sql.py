@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -39,6 +40,8 @@ from trinetra.values import CustomerId, Instant
 
 SCHEMA_VERSION = 1
 _IDS_AT_ONCE = 500
+_ALIASES_LOCK = 0x74726970
+"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
 
 _metadata = MetaData()
 _schema = Table(
@@ -211,6 +214,8 @@ class SqlInsightStore:
 
 
 def _know(connection: Connection, people: People) -> None:
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
     if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
         return
     known = _persons(connection)
