@@ -36,7 +36,7 @@ class DriftMonitor:
         self.watch.add(camera_id, "score", score)
 
     def alerts(self, now: Instant) -> list[AlertEvent]:
-        """Set the metric and return an alert for every new drift, at most every ``look_every_s``."""
+        """Set the metric; return the alerts for new drifts, at most every ``look_every_s``."""
         if self._looked_at and abs(seconds_between(self._looked_at, now)) < self.look_every_s:
             return []
         self._looked_at = now
