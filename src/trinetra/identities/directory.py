@@ -66,6 +66,7 @@ class Directory:
         if self._recogniser.clock.monotonic() < self._retry_at_s:
             return
         try:
+            await self._withdraw()
             await self._teach()
             if _ANNOUNCER in held:
                 await self._tell()
@@ -74,8 +75,20 @@ class Directory:
             log.info("the customer book has to wait", cause=str(cause))
 
     async def close(self) -> None:
-        """Stop following the book."""
+        """Delete what must not stay, if the gallery answers, and stop following the book."""
+        try:
+            await self._withdraw()
+        except GalleryUnavailable as cause:
+            log.warning("faces of people who opted out stay for now", cause=str(cause))
         await self._follower.close()
+
+    async def _withdraw(self) -> None:
+        """Delete the faces of people of whom it turned out too late that they opted out."""
+        for customer_id in list(self._recogniser.withdrawn):
+            if not self._recogniser.may_ask:
+                return
+            await self._recogniser.gallery.delete(customer_id)
+            self._recogniser.withdrawn.discard(customer_id)
 
     async def _teach(self) -> None:
         """Put enrolled faces into the gallery that it has not been given by this process."""

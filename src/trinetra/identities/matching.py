@@ -61,6 +61,10 @@ class Decision:
     own_id: CustomerId | None = None
 
 
+LEFT_OUT = Decision("unknown", ("opted_out",))
+"""The track is somebody who does not want to be recognised, or may be; nothing is kept of it."""
+
+
 def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked]:
     """Return one row per identity, best first, ties by id so that replays agree."""
     best: dict[CustomerId, Ranked] = {}
@@ -77,8 +81,19 @@ def margin_of(ranked: Sequence[Ranked]) -> float | None:
 
 
 def candidates_of(ranked: Sequence[Ranked]) -> tuple[Candidate, ...]:
-    """Return the ranking as it goes onto the event."""
-    return tuple(Candidate(r.customer_id, round(r.score, 4)) for r in ranked)
+    """Return the ranking as it goes onto the event; who opted out is not named there."""
+    named = (r for r in ranked if r.kind is not IdentityKind.OPTED_OUT)
+    return tuple(Candidate(r.customer_id, round(r.score, 4)) for r in named)
+
+
+def wants_to_be_left_out(ranked: Sequence[Ranked], policy: MatchingPolicy) -> bool:
+    """Return whether the track is somebody who opted out, or one cannot tell it from the best."""
+    return any(
+        row.kind is IdentityKind.OPTED_OUT
+        and row.score >= policy.similarity
+        and ranked[0].score - row.score < policy.margin
+        for row in ranked
+    )
 
 
 def decide(
@@ -97,6 +112,8 @@ def decide(
     if ranked and ranked[0].score >= policy.similarity:
         return _match(ranked, gate, in_view, policy)
     doubtful = bool(ranked) and ranked[0].score >= policy.new_below
+    if doubtful and ranked[0].kind is IdentityKind.OPTED_OUT:
+        return Decision("unknown", ("resembles_somebody",))  # however many faces: never enrolled
     needed = policy.enrol_in_doubt_after_faces if doubtful else policy.enrol_after_faces
     if good_faces < needed:
         return Decision("unknown", ("resembles_somebody" if doubtful else "collecting_faces",))

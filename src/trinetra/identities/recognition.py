@@ -14,7 +14,7 @@ from trinetra.events.customers import People
 from trinetra.events.schema import AlertEvent, DetectionEvent
 from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.acquaintance import as_known
-from trinetra.identities.alarm import gallery_unavailable, impossible_transition
+from trinetra.identities.alarm import Arrivals, gallery_unavailable, impossible_transition
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
 from trinetra.identities.lifecycle import (
@@ -26,7 +26,7 @@ from trinetra.identities.lifecycle import (
     renew,
     with_own_id,
 )
-from trinetra.identities.matching import Decision, MatchingPolicy
+from trinetra.identities.matching import LEFT_OUT, Decision, MatchingPolicy
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import (
@@ -76,6 +76,7 @@ log = get_logger("identity-resolver")
 class RecognitionPolicy:
     """How the gallery is asked, and how long to leave it alone after it failed.
 
+    Somebody who is announced is announced again only after ``alert_cooldown_s``.
     While ``most_waiting`` entries of a partition wait for the gallery, nobody new is enrolled
     there: a gallery that takes nothing for days must not fill memory and the log.
     """
@@ -85,13 +86,15 @@ class RecognitionPolicy:
     top_k: int = 10
     gallery_retry_s: float = 2.0
     most_waiting: int = 10_000
+    alert_cooldown_s: float = 300.0
 
 
 @dataclass(slots=True)
 class Recogniser:
     """Decides who tracks are, with a gallery, a registry and the site's topology.
 
-    ``fresh`` are the fused faces that the gallery took lately and nobody has looked up there yet.
+    ``fresh`` are the fused faces that the gallery took lately and nobody has looked up there yet;
+    ``withdrawn`` were enrolled and are to be deleted: their people turned out to have opted out.
     """
 
     site_id: SiteId
@@ -104,11 +107,16 @@ class Recogniser:
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
     people: People = field(default_factory=People)
     fresh: deque[GalleryEntry] = field(default_factory=lambda: deque(maxlen=_MOST_FRESH))
+    withdrawn: set[CustomerId] = field(default_factory=set)
+    _arrivals: Arrivals = field(init=False)
     _down_until_s: float = 0.0
     _was_down: bool = False
     _refuses_entries: bool = False
     _told_full: bool = False
     _foreign: set[tuple[CameraId, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._arrivals = Arrivals(self.site_id, self.policy.alert_cooldown_s)
 
     @property
     def may_ask(self) -> bool:
@@ -148,7 +156,7 @@ class Recogniser:
         """
         changed = self._follow(outcome)
         due = [seen for seen in outcome.visible if seen.is_due]
-        changed += [s.identity for s in outcome.visible if rename(s.identity, self.people)]
+        changed += [s.identity for s in outcome.visible if self._heed_book(s.identity)]
         alerts: list[AlertEvent] = []
         if due and answers is None:
             changed += [seen.identity for seen in due if self._fall_back(seen)]
@@ -162,8 +170,9 @@ class Recogniser:
                 if seen.identity.decision == _UNAVAILABLE:  # new, and no room to enrol
                     alerts += self._gallery_alert(camera_id, captured_at)
         changed += self._part(outcome)
+        changed = list({identity.track_id: identity for identity in changed}.values())
         self._note_presence(camera_id, outcome)
-        return list({identity.track_id: identity for identity in changed}.values()), alerts
+        return changed, alerts + self._arrivals_of(changed, camera_id, captured_at)
 
     def conclude(self, ended: Sequence[TrackIdentity], outbox: Outbox) -> list[TrackIdentity]:
         """Settle people's tracks that are over: undecided ones, and faces to remember anew."""
@@ -259,6 +268,40 @@ class Recogniser:
             seen.identity.since = since
         return [seen.identity for seen, _ in doubles]
 
+    def _heed_book(self, identity: TrackIdentity) -> bool:
+        """Let a track follow what the book says of its person; return whether that is news."""
+        is_news = rename(identity, self.people)
+        decision = identity.decision
+        if decision is None or decision.customer_id is None:
+            return is_news
+        kind = self.people.kind_of(decision.customer_id) or decision.kind
+        if kind is IdentityKind.OPTED_OUT:
+            self._leave_out(identity)
+        elif kind != decision.kind:
+            identity.decision = replace(decision, kind=kind)
+        return is_news or identity.decision != decision
+
+    def _leave_out(self, identity: TrackIdentity) -> None:
+        """Keep nothing of a track whose person opted out, and have what it enrolled deleted."""
+        decision = identity.decision
+        if decision is not None and decision.status == "new" and decision.customer_id is not None:
+            self.withdrawn.add(decision.customer_id)
+            self.registry.forget(decision.customer_id)
+        identity.leave_out()
+
+    def _arrivals_of(
+        self, changed: Sequence[TrackIdentity], camera_id: CameraId, captured_at: Instant
+    ) -> list[AlertEvent]:
+        """Return the alerts for those who were recognised just now and whom somebody waits for."""
+        return [
+            alert
+            for identity in changed
+            if (decision := identity.decision) and decision.customer_id and decision.kind
+            for alert in self._arrivals.announce(
+                camera_id, captured_at, identity.track_id, decision.customer_id, decision.kind
+            )
+        ]
+
     def _let_go(self, seen: Visible, why: Decision) -> None:
         seen.identity.decision = why
         seen.identity.explained = explain(seen.evidence, self.model, self.policy.matching)
@@ -297,6 +340,10 @@ class Recogniser:
         identity, decision = seen.identity, judgement.decision
         if decision == identity.decision:
             return False  # what was announced of it stands
+        if decision == LEFT_OUT:
+            identity.explained = judgement.explained
+            self._leave_out(identity)
+            return True
         if decision.status == "new" and not self._has_room(outbox):
             # Not as missed, which is asked again at the next face: this batch has no such question.
             decision = _UNAVAILABLE

@@ -22,6 +22,7 @@ from trinetra.identities.association import Observations, observe
 from trinetra.identities.evidence import TrackEvidence, add_face, mean_quality
 from trinetra.identities.likeness import likeness
 from trinetra.identities.matching import (
+    LEFT_OUT,
     Decision,
     MatchingPolicy,
     candidates_of,
@@ -29,6 +30,7 @@ from trinetra.identities.matching import (
     margin_of,
     rank,
     reconsider,
+    wants_to_be_left_out,
     without_faces,
 )
 from trinetra.identities.ordering import ReorderWindow
@@ -121,7 +123,7 @@ class TrackIdentity:
         it did not answer.
         """
         usable = evidence.usable
-        if usable <= asked_at:
+        if usable <= asked_at or self.is_left_out:
             return False
         if missed or usable in _REVIEWS or usable % _REVIEW_EVERY == 0:
             return True
@@ -135,12 +137,26 @@ class TrackIdentity:
         """Whether more faces are not expected to change much."""
         return self.customer_id is not None or self.decision == SEEN_ELSEWHERE
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether its person opted out; whoever else the track goes over to stays unknown, too."""
+        return self.decision == LEFT_OUT
+
+    def leave_out(self) -> None:
+        """Drop everything that is known of a person who opted out."""
+        if self.explained is not None:
+            self.explained = msgspec.structs.replace(
+                self.explained, candidates=(), margin=None, gate=()
+            )
+        self.decision, self.evidence, self.since = LEFT_OUT, TrackEvidence(), None
+        self.alerted.clear()
+
     def follow(self, evidence: TrackEvidence) -> bool:
         """Drop a decision about somebody who does not speak for the track any more.
 
         Return whether there was one.
         """
-        if self.stretch == evidence.stretch:
+        if self.stretch == evidence.stretch or self.is_left_out:
             return False
         starts = [self.since] if self.decision == SEEN_ELSEWHERE else []
         starts.append(evidence.since)
@@ -313,7 +329,7 @@ def _add_face(
     identity: TrackIdentity, face: FaceBox | None, captured_at: Instant, dimension: int
 ) -> MalformedEvent | None:
     """Add a face to the evidence; return what is wrong with its embedding, if anything is."""
-    if face is None:
+    if face is None or identity.is_left_out:
         return None
     try:
         identity.evidence = add_face(identity.evidence, face, captured_at, dimension)
@@ -352,6 +368,8 @@ def resolve(
     A track that has a decision keeps it unless there is good reason for another.
     """
     ranked = rank(matches, policy)
+    if wants_to_be_left_out(ranked, policy):
+        return Judgement(LEFT_OUT, None, explain(seen.evidence, model, policy))
     present = seen.identity.decision
     gate = None
     if ranked and ranked[0].score >= policy.similarity:

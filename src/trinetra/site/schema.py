@@ -510,6 +510,14 @@ class Retention(_Model):
     ] = 7
 
 
+class Alerts(_Model):
+    """How often somebody is told."""
+
+    cooldown_s: Annotated[
+        Seconds, Field(gt=0, description="Before the same VIP or watched person is told of again.")
+    ] = 300.0
+
+
 class Policies(_Model):
     """The limits by which decisions are made; every one has a default."""
 
@@ -519,6 +527,7 @@ class Policies(_Model):
     tracking: Tracking = Tracking()
     stays: Stays = Stays()
     retention: Retention = Retention()
+    alerts: Alerts = Alerts()
 
 
 class Site(_Model):

@@ -183,6 +183,7 @@ def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolic
             }
         ),
         top_k=matching.top_k,
+        alert_cooldown_s=site.policies.alerts.cooldown_s,
     )
 
 
