@@ -7,7 +7,7 @@ interleaving.
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -17,6 +17,7 @@ from trinetra.errors import GalleryUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.schema import AnyEvent, DetectionEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
+from trinetra.identities.mirror import Mirror
 from trinetra.identities.ordering import ReorderWindow, Slot
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.registry import ActiveRegistry
@@ -159,8 +160,9 @@ class InterruptibleSubscription:
 class Fleet:
     """The members of a resolver group, with what they share.
 
-    They share a registry too, as if each had mirrored the others' sightings. ``doors`` are the
-    members' own ways to the log, where they need one each.
+    They share a registry too, as if each had mirrored the others' sightings at once; if they are
+    ``mirrored``, each has its own and mirrors. ``doors`` are the members' own ways to the log,
+    where they need one each.
     """
 
     site_id: SiteId
@@ -174,21 +176,27 @@ class Fleet:
     policy: ResolverPolicy = POLICY
     model: str = MODEL
     doors: Sequence[EventLog] = ()
+    mirrored: bool = False
+    registries: list[ActiveRegistry] = field(default_factory=list)
     members: list[asyncio.Task[None]] = field(default_factory=list)
     killed: int = 0
     _used: dict[asyncio.Task[None], EventLog] = field(default_factory=dict)
 
     def resolver(self, log: EventLog | None = None) -> IdentityResolver:
+        door = InterruptibleLog(log or self.log)
+        registry = ActiveRegistry() if self.mirrored else self.registry
+        self.registries.append(registry)
         recogniser = Recogniser(
             site_id=self.site_id,
             gallery=self.gallery,
-            registry=self.registry,
+            registry=registry,
             graph=self.graph,
             clock=self.clock,
             model=self.model,
             dimension=DIMENSION,
         )
-        return IdentityResolver(InterruptibleLog(log or self.log), recogniser, self.policy)
+        companions = [Mirror(recogniser, door)] if self.mirrored else []
+        return IdentityResolver(door, recogniser, self.policy, companions)
 
     def join(self) -> None:
         taken = list(self._used.values())
@@ -200,6 +208,7 @@ class Fleet:
     async def kill(self, index: int) -> None:
         """End a member where it stands: what it has not committed was never done."""
         member = self.members.pop(index)
+        self.registries.pop(index)
         member.cancel()
         await asyncio.gather(member, return_exceptions=True)
         del self._used[member]
@@ -300,6 +309,7 @@ async def play(
     most_kills: int = 5,
     tick_us: int = _TICK_US,
     wait_s: float = 0.0,
+    at_the_end: Callable[[Reader], Awaitable[None]] | None = None,
 ) -> Reader:
     """Feed the fleet tick by tick until each is resolved; ``random`` says who is killed when.
 
@@ -321,6 +331,8 @@ async def play(
                 shakes += 1
                 await _shake(fleet, random)
             await reader.read(wait_s)
+    if at_the_end is not None:
+        await at_the_end(reader)
     await fleet.kill_all()
     await reader.read(wait_s)
     return reader

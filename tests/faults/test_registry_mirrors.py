@@ -1,0 +1,152 @@
+"""Several resolvers, each with a registry of its own, and all of them know the same."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from random import Random
+from uuid import uuid4
+
+import pytest
+from tests.faults.resolvers import POLICY, Fleet, Reader, eventually, play, twin_stream
+from tests.faults.test_resolver_on_kafka import StillClock
+from tests.flows.shop import SITE, Person, record, visit
+from tests.servers.kafka_logs import kafka_log
+
+from trinetra.events.schema import AlertEvent
+from trinetra.events.topics import ALL, DETECTIONS, IDENTITIES
+from trinetra.identities.hearsay import heard
+from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.topology import SiteGraph, build_graph
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import CameraId, CustomerId, SiteId
+from trinetra.wiring import plans
+from trinetra.wiring.simulation import site_of
+
+pytestmark = pytest.mark.faults
+TWIN_SITE = site_of(built_in_shop())
+GRAPH = plans.site_graph(TWIN_SITE)
+DOOR, TILL = CameraId("door"), CameraId("till")
+FAR_APART = build_graph([DOOR, TILL], [(DOOR, TILL, 400.0)])
+
+
+def from_the_log(reader: Reader, graph: SiteGraph) -> ActiveRegistry:
+    """Return the registry that nothing but the log makes."""
+    registry = ActiveRegistry()
+    for place, values in reader.said.items():
+        if place.startswith(IDENTITIES.name):
+            for value in values:
+                for who, kind, sighting in heard(value, graph):
+                    registry.see(who, kind, sighting)
+    return registry
+
+
+def known(registry: ActiveRegistry, who: set[CustomerId]) -> dict[CustomerId, object]:
+    """Return when each of these people was seen where, without where they stood."""
+    presences = {customer: registry.get(customer) for customer in sorted(who)}
+    return {
+        customer: {s.camera_id: (s.first_at, s.last_at) for s in presence.sightings.values()}
+        for customer, presence in presences.items()
+        if presence is not None
+    }
+
+
+def people_of(reader: Reader) -> set[CustomerId]:
+    return {
+        who
+        for values in reader.said.values()
+        for value in values
+        for who, _, _ in heard(value, SiteGraph())
+        if b'"type":"alert"' not in value
+    }
+
+
+async def agree(fleet: Fleet, reader: Reader, graph: SiteGraph) -> None:
+    """Return when all members know what the log says; the runner's own limit ends a hang."""
+    who = people_of(reader)
+    told = known(from_the_log(reader, graph), who)
+    assert len(told) == len(who)
+    while any(known(registry, who) != told for registry in fleet.registries):
+        fleet.check()
+        await asyncio.sleep(0)
+        await reader.read(0)
+    assert all(len(registry) == len(told) for registry in fleet.registries)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_whoever_was_killed_when_all_registries_are_what_the_log_says(seed: int) -> None:
+    fleet = Fleet(SiteId(TWIN_SITE.site_id), graph=GRAPH, mirrored=True)
+    stream = twin_stream(seed, shoppers_per_hour=240.0, hours=0.015)
+
+    async def at_the_end(reader: Reader) -> None:
+        while len(fleet.members) < 3:
+            fleet.join()
+        await agree(fleet, reader, GRAPH)
+
+    await play(fleet, stream, Random(seed), at_the_end=at_the_end)  # noqa: S311  not a secret
+    assert fleet.killed >= 5
+
+
+@pytest.mark.kafka
+async def test_on_kafka_too_three_resolvers_that_die_at_random_agree_in_the_end(
+    kafka_servers: str,
+) -> None:
+    namespace = uuid4().hex[:12]
+    async with AsyncExitStack() as stack:
+        doors = [
+            await stack.enter_async_context(
+                kafka_log(kafka_servers, ALL, namespace=namespace, instance=f"member-{number}")
+            )
+            for number in range(4)
+        ]
+        fleet = Fleet(
+            SiteId(TWIN_SITE.site_id),
+            log=doors[0],
+            doors=doors[1:],
+            graph=GRAPH,
+            clock=StillClock(),
+            policy=POLICY,
+            mirrored=True,
+        )
+
+        async def at_the_end(reader: Reader) -> None:
+            while len(fleet.members) < 3:
+                fleet.join()
+            await agree(fleet, reader, GRAPH)
+
+        reader = await play(
+            fleet,
+            twin_stream(3, shoppers_per_hour=240.0, hours=0.02),
+            Random(7),  # noqa: S311  not a secret
+            kill_share=0.15,
+            most_kills=1,
+            tick_us=3_000_000,
+            wait_s=0.05,
+            at_the_end=at_the_end,
+        )
+        await reader.subscription.close()
+    assert fleet.killed >= 5
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_an_impossible_way_between_cameras_of_two_resolvers_is_noticed(
+    *, restarted: bool
+) -> None:
+    anna = Person(1)
+    shop = Fleet(SITE, model="test@1", graph=FAR_APART, mirrored=True)
+    reader = await Reader.on(shop.log)
+    shop.join()
+    shop.join()
+    at_door, at_till = list(visit(DOOR, 0, [anna])), list(visit(TILL, 2, [anna]))
+    assert record(at_door[0]).topic == DETECTIONS
+    await shop.log.append([record(event) for event in at_door])
+    await reader.until(lambda r: r.tracks == len(at_door))
+    if restarted:  # nobody is left who saw her
+        await shop.kill_all()
+        shop.join()
+        shop.join()
+    (who,) = people_of(reader)
+    await eventually(lambda: all(registry.get(who) for registry in shop.registries))
+    await shop.log.append([record(event) for event in at_till])
+    await reader.until(lambda r: r.tracks == len(at_door) + len(at_till))
+    await shop.kill_all()
+    (alert,) = [event for event in reader.events() if isinstance(event, AlertEvent)]
+    assert (alert.rule, alert.camera_id, alert.customer_id) == ("impossible_transition", TILL, who)
