@@ -1,26 +1,50 @@
 """Multi-object tracking within one camera, as a pure step from state to state.
 
-Boxes move by a constant-velocity Kalman filter on centre, width and height (Bewley et al., SORT,
-2016). Detections are associated in the order of ByteTrack (Zhang et al., 2022): strong ones first,
-weak ones only to keep a track alive. Similarity is the IoU of boxes widened by a buffer (Yang et
-al., C-BIoU, 2023), since at a few frames a second people move by more than their own width.
-
-All is done in plain numbers: a view shows a handful of objects, and NumPy's overhead per call would
-be several times what the arithmetic takes.
+Detections are associated in the order of ByteTrack (Zhang et al., 2022): strong ones first, weak
+ones only to keep a track alive. Similarity is the IoU of boxes widened by a buffer (Yang et al.,
+C-BIoU, 2023), since at a few frames a second people move by more than their own width. What they
+wear, and their faces where one sees them, are further cues (Aharon et al., BoT-SORT, 2022;
+Maggiolino et al., Deep OC-SORT, 2023): a track that would have to go over to somebody who looks
+different pauses instead, and the other one gets a track of their own. Two tracks of one person can
+be joined by their identity later; one track of two people cannot be taken apart.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from trinetra.events.schema import Box
+from trinetra.identities.appearance import Look, blended, difference
 from trinetra.identities.assignment import best_pairs
+from trinetra.identities.motion import Motion, MotionNoise, begun, box_of, corrected, moved
 from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, seconds_between
 
-_SIZE_MOBILITY = 0.2
-"""Sizes change slower than places: ratio of the standard deviations of their velocities."""
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
+_NEVER = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """What clothes and faces count for beside the place.
+
+    Similarity gains up to ``weight`` where looks agree, nothing at a difference of ``neutral``, and
+    loses beyond that in proportion. A face with a cosine below ``stranger_cosine`` to all faces of
+    a track is somebody else's, whatever the place; one above ``same_cosine`` outweighs clothes.
+    A track that paused is taken up again within ``max_pause_s`` where a new person differs from it
+    by no more than ``found_again``, from all others by ``lead`` times that, and is near.
+    """
+
+    weight: float = 0.3
+    neutral: float = 1.5
+    share: float = 0.25
+    stranger_cosine: float = 0.3
+    same_cosine: float = 0.5
+    max_pause_s: float = 10.0
+    found_again: float = 0.7
+    lead: float = 2.0
+    reach_heights: float = 1.0
+    reach_heights_per_s: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +62,8 @@ class TrackerPolicy:
     tentative_gap_s: float = 0.7
     min_similarity: float = 0.15
     buffers: tuple[float, float] = (0.2, 0.6)
-    position_noise: float = 0.05
-    velocity_noise: float = 0.35
-
-
-class Axis(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One coordinate as the filter knows it: value, velocity per second, and their covariances."""
-
-    value: float
-    velocity: float
-    value_var: float
-    covariance: float
-    velocity_var: float
-
-
-Motion = tuple[Axis, Axis, Axis, Axis]
-"""Centre x, centre y, width and height, taken as independent of each other."""
+    noise: MotionNoise = field(default_factory=MotionNoise)
+    looks: LookPolicy = field(default_factory=LookPolicy)
 
 
 class Track(msgspec.Struct, frozen=True, array_like=True):
@@ -66,13 +76,12 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     seen_at: Instant
     hits: int
     confirmed: bool
+    look: Look | None = None
 
     @property
     def xyxy(self) -> Box:
         """The box as last estimated."""
-        x, y, w, h = self.motion
-        half_w, half_h = w.value / 2, h.value / 2
-        return x.value - half_w, y.value - half_h, x.value + half_w, y.value + half_h
+        return box_of(self.motion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +103,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """The detections of one frame, struct-of-arrays."""
+    """The detections of one frame, struct-of-arrays.
+
+    ``likeness`` is the cosine of a track's best-fitting face to that of a detection, where both
+    have one.
+    """
 
     boxes: Sequence[Box]
     scores: Sequence[float]
     labels: Sequence[str]
+    looks: Sequence[Look | None] = ()
+    likeness: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
 
     def strong(self, policy: TrackerPolicy) -> set[int]:
         """Return which of them may begin a track."""
@@ -107,6 +122,10 @@ class Sightings:
             for d, (score, label) in enumerate(zip(self.scores, self.labels, strict=True))
             if score >= _birth_score(label, policy)
         }
+
+    def look(self, detection: int) -> Look | None:
+        """Return what a detection wears, if that is known."""
+        return self.looks[detection] if self.looks else None
 
 
 def group_of(label: str) -> str:
@@ -125,8 +144,9 @@ def step(
     """Return the tracks after one frame."""
     elapsed_s = _elapsed(state, captured_at)
     strong = seen.strong(policy)
-    tracks = [_predict(track, elapsed_s, policy) for track in state.tracks]
-    pairs = _associate(tracks, seen, strong, policy)
+    tracks = [_predict(track, elapsed_s, captured_at, policy) for track in state.tracks]
+    pairs = _associate(tracks, seen, strong, captured_at, policy)
+    pairs |= _found_again(tracks, pairs, seen, strong, captured_at, policy)
     matched: dict[TrackId, int] = {}
     alive: list[Track] = []
     ended: list[Track] = []
@@ -134,13 +154,13 @@ def step(
         track = predicted
         if i in pairs:
             matched[track.track_id] = pairs[i]
-            track = _update(track, seen.boxes[pairs[i]], captured_at, policy)
+            track = _update(track, seen, pairs[i], captured_at, policy)
         if not _is_over(track, captured_at, policy):
             alive.append(track)
         elif track.confirmed:
             ended.append(track)
     for d in sorted(strong.difference(pairs.values())):
-        born = _begin(seen.boxes[d], seen.labels[d], captured_at, where, d, policy)
+        born = _begin(seen, d, captured_at, where, policy)
         matched[born.track_id] = d
         alive.append(born)
     return Step(TrackerState(tuple(alive), captured_at), matched, tuple(ended))
@@ -179,19 +199,22 @@ def _elapsed(state: TrackerState, captured_at: Instant) -> float:
 
 
 def _associate(
-    tracks: Sequence[Track], seen: Sightings, strong: set[int], policy: TrackerPolicy
+    tracks: Sequence[Track],
+    seen: Sightings,
+    strong: set[int],
+    captured_at: Instant,
+    policy: TrackerPolicy,
 ) -> dict[int, int]:
     """Return track index -> detection index, strong detections first, near ones before far ones."""
     near, far = policy.buffers
     weak = set(range(len(seen.boxes))) - strong
+    running = [i for i, t in enumerate(tracks) if not _is_paused(t, captured_at, policy)]
     pairs: dict[int, int] = {}
     for buffer, eligible in ((near, strong), (near, weak), (far, strong)):
-        left = [i for i in range(len(tracks)) if i not in pairs]
+        left = [i for i in running if i not in pairs]
         free = eligible.difference(pairs.values())
         if left and free:
-            similarity = _similarity(tracks, left, seen, free, buffer)
-            best = best_pairs(similarity).items()
-            pairs |= {i: d for i, d in best if similarity[i, d] >= policy.min_similarity}
+            pairs |= best_pairs(_similarity(tracks, left, seen, free, buffer, policy))
     return pairs
 
 
@@ -201,16 +224,80 @@ def _similarity(
     seen: Sightings,
     columns: Collection[int],
     buffer: float,
+    policy: TrackerPolicy,
 ) -> dict[tuple[int, int], float]:
-    """Return the similarity of every pair of a kind that is not wholly apart."""
+    """Return the similarity of every pair of a kind that is similar enough to be one object."""
     detections = [(d, group_of(seen.labels[d]), widened(seen.boxes[d], buffer)) for d in columns]
     found = {}
     for i in rows:
         group, box = group_of(tracks[i].label), widened(tracks[i].xyxy, buffer)
         for d, its_group, its_box in detections:
             if group == its_group and not _apart(box, its_box):
-                found[i, d] = iou(box, its_box)
+                near = iou(box, its_box)
+                if near < policy.min_similarity:
+                    continue
+                similarity = near + _agreement(tracks[i], seen, d, policy.looks)
+                if similarity >= policy.min_similarity:
+                    found[i, d] = similarity
     return found
+
+
+def _agreement(track: Track, seen: Sightings, detection: int, policy: LookPolicy) -> float:
+    """Return what face and clothes add to the similarity of a pair, or take from it."""
+    cosine = seen.likeness.get((track.track_id, detection))
+    if cosine is not None and cosine < policy.stranger_cosine:
+        return _NEVER - 1.0
+    if cosine is not None and cosine >= policy.same_cosine:
+        return policy.weight
+    differs = difference(track.look, seen.look(detection))
+    if differs is None:
+        return 0.0
+    return policy.weight * (1.0 - differs / policy.neutral)
+
+
+def _found_again(
+    tracks: Sequence[Track],
+    pairs: Mapping[int, int],
+    seen: Sightings,
+    strong: set[int],
+    captured_at: Instant,
+    policy: TrackerPolicy,
+) -> dict[int, int]:
+    """Return which new people are who was lost sight of: they look alike, and nobody else does."""
+    left = [i for i, t in enumerate(tracks) if i not in pairs and t.confirmed and t.look]
+    new = sorted(strong.difference(pairs.values()))
+    if not left or not new:
+        return {}
+    looks = policy.looks
+    close = {
+        (i, d): differs
+        for i in left
+        for d in new
+        if _in_reach(tracks[i], seen, d, captured_at, looks)
+        and (differs := difference(tracks[i].look, seen.look(d))) is not None
+    }
+    sure = {}
+    for (i, d), differs in close.items():
+        others = [v for (j, e), v in close.items() if (j == i) != (e == d)]
+        if differs <= looks.found_again and all(v >= looks.lead * differs for v in others):
+            sure[i, d] = 1.0
+    return best_pairs(sure) if sure else {}
+
+
+def _in_reach(
+    track: Track, seen: Sightings, detection: int, captured_at: Instant, policy: LookPolicy
+) -> bool:
+    """Return whether somebody can have got from where a track paused to where a detection is."""
+    if group_of(track.label) != group_of(seen.labels[detection]):
+        return False
+    cosine = seen.likeness.get((track.track_id, detection), policy.stranger_cosine)
+    if cosine < policy.stranger_cosine:
+        return False
+    x, y, _, h = track.motion
+    x1, y1, x2, y2 = seen.boxes[detection]
+    gap_s = seconds_between(track.seen_at, captured_at)
+    reach = (policy.reach_heights + policy.reach_heights_per_s * gap_s) * h.value
+    return abs((x1 + x2) / 2 - x.value) <= reach and abs((y1 + y2) / 2 - y.value) <= reach
 
 
 def _birth_score(label: str, policy: TrackerPolicy) -> float:
@@ -218,122 +305,64 @@ def _birth_score(label: str, policy: TrackerPolicy) -> float:
 
 
 def _begin(
-    box: Box,
-    label: str,
+    seen: Sightings,
+    detection: int,
     captured_at: Instant,
     where: tuple[SiteId, CameraId],
-    index: int,
     policy: TrackerPolicy,
 ) -> Track:
-    x, y, w, h = _measured(box)
-    scale = max(h, 1.0)
-    position_var = _square(policy.position_noise * scale)
-    place_var = _square(policy.velocity_noise * scale)
-    size_var = _square(policy.velocity_noise * scale * _SIZE_MOBILITY)
     return Track(
-        track_id=TrackId(derive_id("trk", *where, captured_at, index)),
-        label=label,
-        motion=(
-            Axis(x, 0.0, position_var, 0.0, place_var),
-            Axis(y, 0.0, position_var, 0.0, place_var),
-            Axis(w, 0.0, position_var, 0.0, size_var),
-            Axis(h, 0.0, position_var, 0.0, size_var),
-        ),
+        track_id=TrackId(derive_id("trk", *where, captured_at, detection)),
+        label=seen.labels[detection],
+        motion=begun(seen.boxes[detection], policy.noise),
         started_at=captured_at,
         seen_at=captured_at,
         hits=1,
         confirmed=policy.confirm_hits <= 1,
+        look=seen.look(detection),
     )
 
 
-def _measured(box: Box) -> tuple[float, float, float, float]:
-    """Return a box as centre, width and height."""
-    x1, y1, x2, y2 = box
-    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-
-
-def _predict(track: Track, elapsed_s: float, policy: TrackerPolicy) -> Track:
-    """Move a track on by its velocity; process noise is white acceleration."""
-    x, y, w, h = track.motion
-    drift = policy.velocity_noise * max(h.value, 1.0)
-    place_noise = _square(drift) * elapsed_s
-    size_noise = _square(drift * _SIZE_MOBILITY) * elapsed_s
-    motion = (
-        _moved(x, elapsed_s, place_noise),
-        _moved(y, elapsed_s, place_noise),
-        _at_least_one(_moved(w, elapsed_s, size_noise)),
-        _at_least_one(_moved(h, elapsed_s, size_noise)),
-    )
-    return _with_motion(track, motion)
-
-
-def _square(value: float) -> float:
-    return value * value
-
-
-def _moved(axis: Axis, elapsed_s: float, noise: float) -> Axis:
-    covariance = axis.covariance + elapsed_s * axis.velocity_var
-    spread = axis.value_var + elapsed_s * axis.covariance + elapsed_s * covariance
-    return Axis(
-        axis.value + axis.velocity * elapsed_s,
-        axis.velocity,
-        spread + noise * elapsed_s * elapsed_s / 3,
-        covariance,
-        axis.velocity_var + noise,
-    )
-
-
-def _at_least_one(size: Axis) -> Axis:
-    """Return a size of one pixel or more."""
-    return size if size.value >= 1.0 else msgspec.structs.replace(size, value=1.0)
-
-
-def _with_motion(track: Track, motion: Motion) -> Track:
+def _predict(track: Track, elapsed_s: float, captured_at: Instant, policy: TrackerPolicy) -> Track:
+    """Move a track on by its velocity; one that paused stays where it was last thought to be."""
+    if _is_paused(track, captured_at, policy):
+        return track
     return Track(
         track.track_id,
         track.label,
-        motion,
+        moved(track.motion, elapsed_s, policy.noise),
         track.started_at,
         track.seen_at,
         track.hits,
         track.confirmed,
+        track.look,
     )
 
 
-def _update(track: Track, box: Box, captured_at: Instant, policy: TrackerPolicy) -> Track:
-    measured = _measured(box)
-    noise = _square(policy.position_noise * max(measured[3], 1.0))
-    x, y, w, h = track.motion
-    hits = track.hits + 1
+def _update(
+    track: Track, seen: Sightings, detection: int, captured_at: Instant, policy: TrackerPolicy
+) -> Track:
+    hits, box = track.hits + 1, seen.boxes[detection]
+    paused = _is_paused(track, captured_at, policy)
     return Track(
         track.track_id,
         track.label,
-        (
-            _corrected(x, measured[0], noise),
-            _corrected(y, measured[1], noise),
-            _corrected(w, measured[2], noise),
-            _corrected(h, measured[3], noise),
-        ),
+        begun(box, policy.noise) if paused else corrected(track.motion, box, policy.noise),
         track.started_at,
         captured_at,
         hits,
         track.confirmed or hits >= policy.confirm_hits,
+        blended(track.look, seen.look(detection), policy.looks.share),
     )
 
 
-def _corrected(axis: Axis, measured: float, noise: float) -> Axis:
-    total = axis.value_var + noise
-    gain, velocity_gain = axis.value_var / total, axis.covariance / total
-    surprise = measured - axis.value
-    return Axis(
-        axis.value + gain * surprise,
-        axis.velocity + velocity_gain * surprise,
-        axis.value_var - gain * axis.value_var,
-        axis.covariance - gain * axis.covariance,
-        axis.velocity_var - velocity_gain * axis.covariance,
-    )
+def _is_paused(track: Track, captured_at: Instant, policy: TrackerPolicy) -> bool:
+    """Return whether a track was lost sight of for longer than its motion can be relied on."""
+    return seconds_between(track.seen_at, captured_at) > policy.max_gap_s
 
 
 def _is_over(track: Track, captured_at: Instant, policy: TrackerPolicy) -> bool:
     allowed_s = policy.max_gap_s if track.confirmed else policy.tentative_gap_s
+    if track.confirmed and track.look is not None:
+        allowed_s = max(allowed_s, policy.looks.max_pause_s)
     return seconds_between(track.seen_at, captured_at) > allowed_s

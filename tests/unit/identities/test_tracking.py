@@ -132,12 +132,12 @@ def test_similarity_is_symmetric_bounded_and_one_for_the_same_box(
 def kalman(frames: list[list[Box]], elapsed_s: float) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and covariance of centre x after the frames, by the equations in matrix form."""
     height = frames[0][0][3] - frames[0][0][1]
-    place = POLICY.position_noise * height
+    place = POLICY.noise.position * height
     mean = np.array([(frames[0][0][0] + frames[0][0][2]) / 2, 0.0])
-    spread = np.diag([place**2, (POLICY.velocity_noise * height) ** 2])
+    spread = np.diag([place**2, (POLICY.noise.velocity * height) ** 2])
     move, see = np.array([[1.0, elapsed_s], [0.0, 1.0]]), np.array([[1.0, 0.0]])
     for [box] in frames[1:]:
-        drift = (POLICY.velocity_noise * height) ** 2 * elapsed_s
+        drift = (POLICY.noise.velocity * height) ** 2 * elapsed_s
         mean, spread = move @ mean, move @ spread @ move.T
         spread += np.diag([drift * elapsed_s**2 / 3, drift])
         gain = spread @ see.T / (see @ spread @ see.T + place**2)
