@@ -195,6 +195,29 @@ EVENTS = (
         "Too late for their order, or seen before; repeats are normal after a crash.",
     ),
     Graph(
+        "Journal",
+        "bytes",
+        {"on disk": "max(trinetra_journal_bytes)"},
+        "The past of an event log that has no Kafka.",
+    ),
+    Graph(
+        "Records into the journal",
+        "ops",
+        _rates("trinetra_journaled_total", "topic")
+        | {
+            "not written": "sum(rate(trinetra_journal_lost_total[$__rate_interval]))",
+            "segments deleted": "sum(rate(trinetra_journal_deleted_total[$__rate_interval]))",
+        },
+        "What is not written nobody can explain, replay or rebuild from: is the disk full?",
+    ),
+    Graph(
+        "Followers of the log",
+        "short",
+        _gauges("trinetra_mirror_behind", "instance")
+        | _increases("trinetra_follower_missed_total", "topic", "missed "),
+        "What each resolver has yet to hear of the others, and what a slow reader never saw.",
+    ),
+    Graph(
         "Dead letters and unreadable state",
         "short",
         _increases("trinetra_events_rejected_total", "topic")
