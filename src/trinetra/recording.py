@@ -14,10 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-import msgspec
-
 from trinetra.errors import ConfigurationError, MalformedEvent, StorageFull, TrinetraError
-from trinetra.events.codec import decode, encode
+from trinetra.events.codec import decode, encode, without_embeddings
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -202,14 +200,6 @@ class RecentEvents:
                 yield encode(without_embeddings(event)) + b"\n"
             if sent == self._seen:
                 await self._changed.wait()
-
-
-def without_embeddings(event: AnyEvent) -> AnyEvent:
-    """Return the event as it may be shown: nobody can be recognised by it."""
-    if not isinstance(event, DetectionEvent):
-        return event
-    faces = tuple(msgspec.structs.replace(face, embedding=None) for face in event.faces)
-    return msgspec.structs.replace(event, faces=faces)
 
 
 class EventRecorder:

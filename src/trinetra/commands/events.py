@@ -19,7 +19,7 @@ from trinetra.commands.console import note, output, print_text
 from trinetra.commands.moments import instant_of
 from trinetra.errors import ConfigurationError, EventLogUnavailable, MalformedEvent
 from trinetra.events import topics
-from trinetra.events.codec import decode, encode
+from trinetra.events.codec import decode, encode, without_embeddings
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -35,7 +35,6 @@ from trinetra.events.schema import (
 from trinetra.events.topics import Topic
 from trinetra.explanation.telling import told
 from trinetra.ports import Delivery, Follower
-from trinetra.recording import without_embeddings
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant, SiteId

@@ -80,6 +80,14 @@ def unpack_embedding(packed: bytes, dimension: int | None = None) -> Embedding:
     return vector / np.float32(norm)
 
 
+def without_embeddings(event: AnyEvent) -> AnyEvent:
+    """Return the event as it may be shown: nobody can be recognised by it."""
+    if not isinstance(event, DetectionEvent):
+        return event
+    faces = tuple(msgspec.structs.replace(face, embedding=None) for face in event.faces)
+    return msgspec.structs.replace(event, faces=faces)
+
+
 def encode_frame(frame: Frame) -> bytes:
     """Return a frame as MessagePack, as it waits in the frame buffer."""
     return _frame_encoder.encode(frame)

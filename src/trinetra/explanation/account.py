@@ -181,7 +181,7 @@ def _of_change(event: LifecycleEvent, name: Naming) -> Iterator[str]:
     did = "the resolver, by its rules" if event.by == "resolver" else "a person, by command"
     yield f"This was done by {did}."
     if event.reason:
-        yield f"The reason given is: {words.plain(event.reason)}."
+        yield words.cause(event.reason)
     if event.score is not None:
         yield f"Their faces resemble each other with a score of {event.score:.3f}."
     if event.track_id:

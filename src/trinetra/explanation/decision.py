@@ -8,6 +8,8 @@ from trinetra.values import CustomerId
 
 Naming = Callable[[CustomerId], str]
 """How a customer is called: by id, or by name where that is wanted."""
+_PRIVATE = frozenset({"opted_out", "erased"})
+"""Reasons of decisions that nothing in the pictures could have changed."""
 _TOLD = 5
 """Candidates beyond these are not told."""
 
@@ -42,6 +44,8 @@ def because(event: IdentityEvent, name: Naming) -> Iterator[str]:
 def otherwise(event: IdentityEvent, name: Naming) -> Iterator[str]:
     """Yield what would have had to be different for another decision."""
     evidence = event.evidence
+    if _PRIVATE.intersection(event.reasons):
+        return
     if not evidence.faces_used:
         size = evidence.thresholds.min_face_px
         yield (

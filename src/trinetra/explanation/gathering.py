@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from trinetra.errors import MalformedEvent
-from trinetra.events.codec import decode
+from trinetra.events.codec import decode, without_embeddings
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -47,7 +47,7 @@ class Gathering:
         self.oldest = self.oldest or event.captured_at
         if self._concerns(payload):
             self.events.pop(event.event_id, None)
-            self.events[event.event_id] = event
+            self.events[event.event_id] = without_embeddings(event)
 
     @property
     def found(self) -> tuple[AnyEvent, ...]:

@@ -23,6 +23,12 @@ DECISIONS: Mapping[str, str] = {
     "gate_plausible": "That person can have come here in the time.",
     "gate_unknown": "Nothing speaks against it: where that person was before is not known.",
     "gallery_unavailable": "The gallery of known faces did not answer, or took no new ones.",
+    "faces_changed": "The faces of the track became another person's, of whom nothing is known "
+    "yet.",
+    "seen_on_another_track": "Another track showed the face of whom this one was taken for, and "
+    "later: this one was somebody else.",
+    "opted_out": "This is somebody who asked to be left out: nothing of it is kept or counted.",
+    "erased": "This is somebody who asked to be forgotten meanwhile: nothing of it is kept.",
     "no_face": "The track never showed a face.",
     "face_too_small": "Faces were seen, but all too small to be compared.",
     "face_blurred": "Faces were seen, but blurred.",
@@ -41,8 +47,7 @@ GATE: Mapping[str, str] = {
     "walkable": "can have walked here",
     "too_fast": "cannot have walked here",
     "two_places": "was at another place at the same time, too far away to be the same person",
-    "seen_later_there": "was seen there later than here by the cameras' clocks, so there is no "
-    "way to check",
+    "seen_later_there": "was seen at the other place later than here, and can have walked there",
     "against_one_way": "was at a camera from which one cannot come this way, only go there",
     "closed_between": "was seen before the shop was closed, so the way here tells nothing",
 }
@@ -65,6 +70,10 @@ CHANGES: Mapping[str, str] = {
     "expired": "was deleted, for its time was over",
     "erased": "was erased on request",
 }
+CAUSES: Mapping[str, str] = {
+    "same_face": "Both show the same face.",
+    "retention": "It was not seen for as long as the site file keeps it.",
+}
 KINDS: Mapping[str, str] = {
     "anonymous": "an anonymous visitor",
     "enrolled": "enrolled",
@@ -83,6 +92,11 @@ def decision(reason: str) -> str:
 def gate(reason: str) -> str:
     """Return what the gate found, as the rest of a sentence about somebody."""
     return GATE.get(reason, f"is judged by the gate as: {plain(reason)}")
+
+
+def cause(reason: str) -> str:
+    """Return why an identity changed, as a sentence."""
+    return CAUSES.get(reason, f"The reason given is: {plain(reason)}.")
 
 
 def face(reason: str) -> str:
