@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from trinetra.evaluation.identity import WITH_FACES
+from trinetra.evaluation.identity import AT_LEAST_48_PX, FACE_SHOWN, WITH_FACES
 from trinetra.evaluation.reading import Gathered, read_truth
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import Choices, identities_sheet, insights_sheet, tracks_sheet
@@ -78,7 +78,7 @@ def measure(store: Store, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="trinetra-accuracy-") as name:
         folder = Path(name)
         write(twin, folder)
-        truth, findings = read_truth(folder / "truth.jsonl"), _findings(twin, site)
+        truth, findings = read_truth(folder / "truth.jsonl"), resolve(twin, site)
     choices = Choices(min_dwell_s=min(z.min_dwell_s for c in site.cameras for z in c.zones))
     return {
         **_of_tracks(tracks_sheet(truth, findings, choices)),
@@ -116,7 +116,7 @@ def shortfalls(
     return worse
 
 
-def _findings(twin: Twin, site: Site) -> Findings:
+def resolve(twin: Twin, site: Site) -> Findings:
     """Return what resolver and insight engine make of the twin's events."""
     face = load_manifest().profile(PROFILE).face_embedder
     # Named after what made the twin's faces: those of another model would not be compared.
@@ -156,8 +156,16 @@ def _of_identities(sheet: ScoreSheet) -> dict[str, float]:
     return {
         **_values(sheet, *names),
         "identity_f1_where_faces_are_read": sheet.value("identity_f1", WITH_FACES) or 0.0,
+        "identity_f1_where_a_face_was_shown": sheet.value("identity_f1", FACE_SHOWN) or 0.0,
+        **_recognised(sheet),
         "people_error_percent": 100.0 * abs(people.value or 0.0) / max(1.0, people.truth or 0.0),
     }
+
+
+def _recognised(sheet: ScoreSheet) -> dict[str, float]:
+    """Return the share of people known again; none where nobody came back with such a face."""
+    share = sheet.value("recognised_again", AT_LEAST_48_PX)
+    return {} if share is None else {"recognised_again_from_48_px": share}
 
 
 def _of_insights(sheet: ScoreSheet) -> dict[str, float]:

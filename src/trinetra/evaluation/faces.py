@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trinetra.evaluation.boxes import Boxes
-from trinetra.evaluation.comparison import compare
+from trinetra.evaluation.boxes import Boxes, Floats
+from trinetra.evaluation.comparison import assign, compare
 
 _HEAD_SHARE = 0.45
 """A face's centre lies in the upper part of its body's box."""
+_BODY_WIDTHS = 3.0
+"""Width of a standing body in units of its face (Drillis & Contini, 1966)."""
+_FAR = 100.0
+"""More than any distance of a face from the head it may belong to."""
 
 
 class Shown(NamedTuple):
@@ -38,7 +42,7 @@ def faces_shown(cameras: Iterable[tuple[Boxes, Boxes]], *, tolerance_us: int) ->
     """Return what walks showed; those without a usable face are left out.
 
     Each of ``cameras`` has true boxes named by walk, and the boxes of usable faces, scored by their
-    size. A face is of the body whose head it is nearest to.
+    size. In each frame a body has one face, that which fits its head best in place and size.
     """
     shown: dict[str, Shown] = {}
     for walks, faces in cameras:
@@ -49,18 +53,23 @@ def faces_shown(cameras: Iterable[tuple[Boxes, Boxes]], *, tolerance_us: int) ->
 def _shown(walks: Boxes, faces: Boxes, tolerance_us: int) -> dict[str, Shown]:
     sides = compare([(walks, faces)], tolerance_us=tolerance_us)
     body, face = sides.pairs.truth, sides.pairs.found
-    box, head = sides.truth.xyxy[body], sides.found.xyxy[face]
-    size = np.maximum(box[:, 2:] - box[:, :2], 1e-6)
-    centre = (head[:, :2] + head[:, 2:]) / 2
-    across, down = ((centre - box[:, :2]) / size).T
-    inside = np.flatnonzero((across > 0) & (across < 1) & (np.abs(down) < _HEAD_SHARE))
-    distance = np.abs(across - 0.5) + np.maximum(down, 0)
-    order = inside[np.lexsort((distance[inside], face[inside]))]
-    nearest = order[np.unique(face[order], return_index=True)[1]]
-    walk, pixels = sides.truth.name[body[nearest]], sides.found.score[face[nearest]]
+    near = _nearness(sides.truth.xyxy[body], sides.found.xyxy[face])
+    chosen = assign(sides.pairs, near)
+    chosen = chosen[near[chosen] > 0]
+    walk, pixels = sides.truth.name[body[chosen]], sides.found.score[face[chosen]]
     return {
         sides.truth.names[code]: Shown(
             int(np.count_nonzero(walk == code)), float(pixels[walk == code].max())
         )
         for code in np.unique(walk).tolist()
     }
+
+
+def _nearness(body: Floats, face: Floats) -> Floats:
+    """Return how well faces ``(n, 4)`` fit the heads of bodies ``(n, 4)``, row by row; 0: not."""
+    size = np.maximum(body[:, 2:] - body[:, :2], 1e-6)
+    across, down = (((face[:, :2] + face[:, 2:]) / 2 - body[:, :2]) / size).T
+    ratio = _BODY_WIDTHS * np.maximum(face[:, 2] - face[:, 0], 1e-6) / size[:, 0]
+    distance = np.abs(across - 0.5) + np.maximum(down, 0) + np.abs(np.log(ratio))
+    inside = (across > 0) & (across < 1) & (np.abs(down) < _HEAD_SHARE)
+    return np.where(inside, np.maximum(_FAR - distance, 1e-6), 0.0)

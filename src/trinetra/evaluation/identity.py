@@ -26,9 +26,8 @@ _EPS = np.finfo(np.float64).eps
 _PER_VISITS = 1000.0
 WITH_FACES = "where faces are read"
 FACE_SHOWN = "where a face was shown"
-LEAST_FACES = 2
-"""Of a walk, to count as one that could be named: of one face nobody can tell whether it is a stray
-of somebody else's. Which is also when the resolver looks a track up first."""
+LEAST_FACES = 3
+"""Of a walk, to count as one that could be named: so many it takes to make a new identity."""
 AT_LEAST_48_PX = "48 px and larger"
 _BANDS_PX = (
     ("below 40 px", 0.0, 40.0),
