@@ -1,0 +1,359 @@
+"""People the shop knows: enrolled in the book, recognised by the cameras, treated by their kind."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+from tests.flows.shop import NOON, SITE, Person, record, visit
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory_book import MemoryCustomerBook
+from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.sql import SqlInsightStore
+from trinetra.errors import StoreUnavailable
+from trinetra.events.codec import decode
+from trinetra.events.customers import CustomerChange, NumberedChange
+from trinetra.events.schema import (
+    AlertEvent,
+    AnyEvent,
+    DetectionEvent,
+    IdentityEvent,
+    LifecycleEvent,
+    LineCrossing,
+    TracksEvent,
+    Visit,
+)
+from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES
+from trinetra.identities.consolidation import ConsolidationPolicy
+from trinetra.identities.consolidator import Consolidator
+from trinetra.identities.directory import Directory
+from trinetra.identities.enrolment import enrolled, faces_of
+from trinetra.identities.evidence import Shot
+from trinetra.identities.partition import PartitionState
+from trinetra.identities.recognition import Recogniser
+from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.service import IdentityResolver
+from trinetra.identities.topology import build_graph
+from trinetra.insights.plan import CameraInsights, Line
+from trinetra.insights.service import InsightEngine
+from trinetra.ports import Template
+from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind
+
+DOOR, TILL = CameraId("door"), CameraId("till")
+ANNA, BEN, CLEO = CustomerId("cus_anna"), CustomerId("cus_ben"), CustomerId("cus_cleo")
+ALL_OF_IT = (NOON - timedelta(days=1), NOON + timedelta(days=1))
+
+
+class Book(MemoryCustomerBook):
+    """A book that can be away."""
+
+    is_away = False
+
+    async def changes(self, after: int, limit: int) -> list[NumberedChange]:
+        if self.is_away:
+            raise StoreUnavailable("the store is away")
+        return await super().changes(after, limit)
+
+
+class Shop:
+    """A resolver with its log, gallery and customer book; several runs are one process's."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.log = MemoryEventLog(self.clock)
+        self.gallery = MemoryGallery(512)
+        self.book = Book()
+        self.people: dict[CustomerId, Person] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Start the resolver's process (again): nothing of the last one is left in memory."""
+        self.recogniser = Recogniser(
+            site_id=SITE,
+            gallery=self.gallery,
+            registry=ActiveRegistry(),
+            graph=build_graph([DOOR, TILL], [(DOOR, TILL, 20.0)]),
+            clock=self.clock,
+            model="test@1",
+            dimension=512,
+        )
+
+    async def know(
+        self, who: CustomerId, person: Person, kind: IdentityKind, *, model: str = "test@1"
+    ) -> None:
+        shots = [Shot(person.photo(), 0.9, 100.0, NOON) for _ in range(3)]
+        change = enrolled(who, f"Name of {who}", kind, NOON, consent=True, purpose="test")
+        faces = [Template(model, entry) for entry in faces_of(who, kind, shots)]
+        await self.book.write([change], faces)
+
+    async def change(self, what: str, who: CustomerId, **fields: object) -> None:
+        change_id = f"{what}-{who}-{len(await self.book.changes(0, 99))}"
+        change = CustomerChange(
+            change_id=change_id, change=what, customer_id=who, at=NOON, **fields
+        )
+        await self.book.write([change])
+
+    async def resolve(self, *visits: Iterable[DetectionEvent]) -> list[AnyEvent]:
+        """Return everything the resolver wrote about these detections."""
+        known = Counter(event.event_id for event in await self.told())
+        ordered = sorted((e for v in visits for e in v), key=lambda e: e.captured_at)
+        await self.log.append([record(event) for event in ordered])
+        stopping = asyncio.Event()
+        stopping.set()  # drain what is there, then end
+        consolidator = Consolidator(self.recogniser, self.book, ConsolidationPolicy())
+        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0)
+        resolver = IdentityResolver(self.log, self.recogniser, companions=[directory, consolidator])
+        await resolver.run(stopping)
+        events = await self.told()
+        known.subtract(event.event_id for event in events)
+        return [event for event in events if known[event.event_id] < 0]
+
+    async def told(self) -> list[AnyEvent]:
+        follower = await self.log.follow(
+            [IDENTITIES, ALERTS, CUSTOMERS], since=NOON - timedelta(days=9999)
+        )
+        got = []
+        while batch := await follower.poll(max_records=1000, wait_s=0):
+            got += [decode(delivery.value) for delivery in batch]
+        await follower.close()
+        return got
+
+    async def until(self, found: Callable[[IdentityEvent], bool]) -> None:
+        """Let the resolver go on until it has said something of that kind."""
+        while not any(found(event) for event in identities(await self.told())):  # noqa: ASYNC110 -- of the log
+            await asyncio.sleep(0)
+
+    async def entries(self) -> list[GalleryEntry]:
+        return [entry async for batch in self.gallery.entries(1000) for entry in batch]
+
+
+def identities(events: Sequence[AnyEvent]) -> list[IdentityEvent]:
+    return [e for e in events if isinstance(e, IdentityEvent)]
+
+
+def alerts(events: Sequence[AnyEvent]) -> list[AlertEvent]:
+    return [e for e in events if isinstance(e, AlertEvent)]
+
+
+def lives(events: Sequence[AnyEvent]) -> list[LifecycleEvent]:
+    return [e for e in events if isinstance(e, LifecycleEvent) and e.by == "operator"]
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.mark.parametrize("kind", [IdentityKind.ENROLLED, IdentityKind.VIP, IdentityKind.STAFF])
+async def test_who_was_enrolled_from_photos_is_known_at_first_sight(
+    shop: Shop, kind: IdentityKind
+) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, kind)
+
+    told = await shop.resolve(visit("door", 0, [anna, Person(2)]))
+
+    known = [e for e in identities(told) if e.status == "known"]
+    assert {(e.customer_id, e.kind) for e in known} == {(ANNA, kind)}
+    positions = [t for e in told if isinstance(e, TracksEvent) for t in e.tracks]
+    assert (ANNA, kind) in {(t.customer_id, t.kind) for t in positions}
+
+
+async def test_no_name_ever_leaves_the_book(shop: Shop) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, IdentityKind.VIP)
+    await shop.resolve(visit("door", 0, [anna]))
+
+    assert not any(b"Name of" in repr(event).encode() for event in await shop.told())
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity"), [(IdentityKind.VIP, "info"), (IdentityKind.WATCHLIST, "critical")]
+)
+async def test_somebody_awaited_is_announced_once_in_a_while(
+    shop: Shop, kind: IdentityKind, severity: str
+) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, kind)
+
+    told = await shop.resolve(
+        visit("door", 0, [anna]), visit("till", 60, [anna]), visit("door", 400, [anna])
+    )
+
+    raised = alerts(told)
+    assert [(a.rule, a.severity, a.customer_id) for a in raised] == [
+        (kind.value, severity, ANNA)
+    ] * 2
+    assert [a.camera_id for a in raised] == [DOOR, DOOR]
+    assert len({a.event_id for a in raised}) == 2
+
+
+async def test_two_resolvers_announce_somebody_under_one_id(shop: Shop) -> None:
+    anna, other = Person(1), Shop()
+    for each in (shop, other):
+        await each.know(ANNA, anna, IdentityKind.WATCHLIST)
+
+    one = alerts(await shop.resolve(visit("door", 0, [anna])))
+    two = alerts(await other.resolve(visit("till", 30, [anna])))
+
+    assert [a.event_id for a in one] == [a.event_id for a in two]
+
+
+async def test_nothing_is_kept_of_who_opted_out(shop: Shop) -> None:
+    anna, ben = Person(1), Person(2)
+    await shop.know(ANNA, anna, IdentityKind.OPTED_OUT)
+
+    told = await shop.resolve(visit("door", 0, [anna, ben]), visit("door", 60, [anna]))
+
+    assert ANNA not in repr(told)
+    of_anna = [e for e in identities(told) if e.reasons == ("opted_out",)]
+    assert {(e.status, e.customer_id, e.kind) for e in of_anna} == {("unknown", None, None)}
+    assert not any(e.evidence.candidates or e.evidence.gate for e in of_anna)
+    kept = [e for e in await shop.entries() if float(e.embedding @ anna.face) > 0.3]
+    assert {e.customer_id for e in kept} == {ANNA}
+    assert shop.recogniser.registry.get(ANNA) is None
+
+
+async def test_a_track_that_is_left_out_remembers_no_face(shop: Shop) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, IdentityKind.OPTED_OUT)
+    held: list[PartitionState] = []
+
+    class Watch:
+        async def tend(self, states: dict[object, PartitionState]) -> None:
+            held[:] = states.values()
+
+        async def close(self) -> None:
+            pass
+
+    await shop.log.append([record(e) for e in list(visit("door", 0, [anna]))[:14]])
+    stopping = asyncio.Event()
+    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
+    resolver = IdentityResolver(shop.log, shop.recogniser, companions=[directory, Watch()])
+    running = asyncio.create_task(resolver.run(stopping))
+    await shop.until(lambda event: event.reasons == ("opted_out",))
+
+    [camera] = [camera for state in held for camera in state.cameras.values()]
+    assert all(identity.evidence.shots == () for identity in camera.identities.values())
+    stopping.set()
+    await running
+
+
+async def test_who_opts_out_later_is_forgotten_by_the_gallery_as_well(shop: Shop) -> None:
+    anna = Person(1)
+    before = await shop.resolve(visit("door", 0, [anna]))
+    [anonymous] = {e.customer_id for e in identities(before) if e.customer_id}
+    await shop.know(ANNA, anna, IdentityKind.OPTED_OUT)
+
+    told = await shop.resolve(visit("door", 300, [anna]))
+
+    assert {e.customer_id for e in identities(told)} == {None}
+    assert anonymous not in {e.customer_id for e in await shop.entries()}
+
+
+async def test_a_change_of_kind_holds_for_tracks_that_are_open(shop: Shop) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, IdentityKind.ENROLLED)
+    first, second = list(visit("door", 0, [anna]))[:7], list(visit("door", 0, [anna]))[7:]
+    await shop.log.append([record(event) for event in first])
+    stopping = asyncio.Event()
+    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
+    resolver = IdentityResolver(shop.log, shop.recogniser, companions=[directory])
+    running = asyncio.create_task(resolver.run(stopping))
+    await shop.until(lambda event: event.customer_id is not None)
+    await shop.change("renamed", ANNA, kind=IdentityKind.STAFF)
+    await shop.log.append([record(event) for event in second])
+    stopping.set()
+    await running
+
+    assert [e.kind for e in identities(await shop.told()) if e.customer_id] == [
+        IdentityKind.ENROLLED,
+        IdentityKind.STAFF,
+    ]
+
+
+async def test_an_anonymous_visitor_who_enrolls_is_one_person_with_the_past(shop: Shop) -> None:
+    anna = Person(1)
+    before = await shop.resolve(visit("door", 0, [anna]))
+    [anonymous] = {e.customer_id for e in identities(before) if e.customer_id}
+    await shop.know(ANNA, anna, IdentityKind.ENROLLED)
+    await shop.resolve(visit("door", 300, [Person(9)]))
+
+    told = await shop.resolve(visit("door", 600, [anna]))
+
+    assert shop.recogniser.people.canonical(CustomerId(anonymous)) == ANNA
+    assert {e.customer_id for e in identities(told) if e.customer_id} == {ANNA}
+
+
+async def test_what_the_book_says_is_told_on_once_by_whoever_starts(shop: Shop) -> None:
+    await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
+    await shop.know(BEN, Person(2), IdentityKind.OPTED_OUT)
+    first = lives(await shop.resolve(visit("door", 0, [Person(9)])))
+    shop.start()
+    await shop.change("merged", CLEO, other=ANNA)
+    second = lives(await shop.resolve(visit("door", 300, [Person(8)])))
+
+    assert [(e.change, e.customer_id, e.kind) for e in first] == [
+        ("created", ANNA, IdentityKind.ENROLLED)
+    ]
+    assert [(e.change, e.customer_id, e.other) for e in second] == [("merged", CLEO, ANNA)]
+
+
+async def test_a_new_gallery_learns_enrolled_faces_anew(shop: Shop) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, IdentityKind.ENROLLED)
+    await shop.resolve(visit("door", 0, [Person(9)]))
+    shop.gallery = MemoryGallery(512)
+    shop.start()
+
+    told = await shop.resolve(visit("door", 300, [anna]))
+
+    assert ANNA in {e.customer_id for e in identities(told)}
+
+
+async def test_faces_of_another_model_are_not_taught(shop: Shop) -> None:
+    await shop.know(ANNA, Person(1), IdentityKind.ENROLLED, model="other@1")
+
+    await shop.resolve(visit("door", 0, [Person(9)]))
+
+    assert ANNA not in {e.customer_id for e in await shop.entries()}
+
+
+async def test_while_the_store_is_away_who_was_known_is_known(shop: Shop) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, IdentityKind.VIP)
+    await shop.resolve(visit("door", 0, [Person(9)]))
+    shop.book.is_away = True
+    await shop.know(BEN, Person(2), IdentityKind.VIP)
+
+    told = await shop.resolve(visit("door", 300, [anna]))
+    assert ANNA in {e.customer_id for e in identities(told)}
+    shop.book.is_away = False
+    told = await shop.resolve(visit("door", 600, [Person(2)]))
+    assert BEN in {e.customer_id for e in identities(told)}
+
+
+async def test_staff_are_in_no_visit_and_no_footfall_and_customers_are(shop: Shop) -> None:
+    anna, ben = Person(1), Person(2)
+    await shop.know(ANNA, anna, IdentityKind.STAFF)
+    await shop.know(BEN, ben, IdentityKind.VIP)
+    await shop.resolve(visit("door", 0, [anna]), visit("door", 60, [ben]))
+    stopping = asyncio.Event()
+    stopping.set()
+    across = CameraInsights(lines=(Line("door", (0.16, 1.0), (0.16, 0.0)),))
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlInsightStore.open("sqlite://"))
+        engine = InsightEngine(SITE, shop.log, store, {DOOR: across}, clock=shop.clock)
+        await engine.run(stopping)
+        crossings = await store.fetch("line_crossing", *ALL_OF_IT)
+        visits = await store.fetch("visit", *ALL_OF_IT)
+
+    kinds = {c.customer_id: c.kind for c in crossings if isinstance(c, LineCrossing)}
+    assert kinds == {ANNA: IdentityKind.STAFF, BEN: IdentityKind.VIP}
+    assert {v.customer_id for v in visits if isinstance(v, Visit)} == {BEN}
+    status = engine.status()
+    assert (status.crossings_in + status.crossings_out, status.visits) == (1, 1)
