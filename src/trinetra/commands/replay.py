@@ -18,6 +18,7 @@ from trinetra.commands.console import note, print_json
 from trinetra.commands.moments import instant_of
 from trinetra.commands.replay_report import Report, print_report
 from trinetra.evaluation.change import differences, scores_beside
+from trinetra.evaluation.reading.lines import require_file
 from trinetra.settings import load_settings
 from trinetra.site.overrides import with_overrides
 from trinetra.telemetry import configure_logging
@@ -80,6 +81,8 @@ def replay(
     window = Window(_instant("--from", begin, now), _instant("--to", end, now))
     past = past_of(settings, file=file, site=site)
     truth = truth or _truth_beside(file)
+    if truth is not None:
+        require_file(truth)
     with tempfile.TemporaryDirectory(prefix="trinetra-replay-") as folder:
         recording = _recorded(past, window, Path(folder))
         rehearsal = asyncio.run(rehearse(past, recording, settings, site, gallery))

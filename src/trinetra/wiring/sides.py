@@ -15,7 +15,7 @@ from trinetra.evaluation.outcome import Outcome, OutcomeGathering
 from trinetra.evaluation.reading import Gathered, read_truth
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import Choices, identities_sheet, insights_sheet, tracks_sheet
-from trinetra.evaluation.truth import Facts
+from trinetra.evaluation.truth import Facts, Findings, Truth
 from trinetra.events.codec import decode
 from trinetra.telemetry import configure_logging
 from trinetra.wiring.recorded import Recording
@@ -78,7 +78,8 @@ def run_sides(sides: Sequence[Side], progress: Progress) -> list[SideResult]:
 def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
     """Run one side here; ``done`` is told every now and then how many events are through."""
     gathering = OutcomeGathering(side.stage.site.policies.stays.visit_gap_s)
-    found = Gathered() if side.truth else None
+    truth = read_truth(side.truth) if side.truth else None
+    found = Gathered() if truth else None
 
     def listen(payload: bytes) -> None:
         if found is None and payload.startswith(_FRAMES):
@@ -89,7 +90,8 @@ def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
             found.add(event)
 
     asyncio.run(replay(side.stage, _counted(side.recording, done), listen))
-    return SideResult(gathering.outcome(), tuple(_sheets(side, found)) if found else ())
+    sheets = _sheets(side, truth, found.findings()) if truth and found else ()
+    return SideResult(gathering.outcome(), tuple(sheets))
 
 
 def _serve(side: Side, parent: Connection) -> None:
@@ -140,11 +142,8 @@ def _counted(recording: Recording, done: Callable[[int], None]) -> Iterator[Dete
             done(number)
 
 
-def _sheets(side: Side, found: Gathered) -> Iterator[ScoreSheet]:
+def _sheets(side: Side, truth: Truth, findings: Findings) -> Iterator[ScoreSheet]:
     """Yield the scores, of what the truth tells at all."""
-    if side.truth is None:
-        return
-    truth, findings = read_truth(side.truth), found.findings()
     zones = [zone.min_dwell_s for camera in side.stage.site.cameras for zone in camera.zones]
     choices = Choices(min_dwell_s=min(zones, default=0.0))
     yield tracks_sheet(truth, findings, choices)

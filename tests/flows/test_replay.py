@@ -1,0 +1,227 @@
+"""Recorded detections under other settings: what would change, and that nothing live does."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from trinetra.adapters import gallery_file
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.application import app
+from trinetra.errors import TrinetraError
+from trinetra.evaluation.change import differences
+from trinetra.events.codec import decode
+from trinetra.events.topics import DETECTIONS
+from trinetra.ports import Record
+from trinetra.settings import Settings
+from trinetra.site.overrides import with_overrides
+from trinetra.twin.run import Twin
+from trinetra.twin.scenario import Scenario
+from trinetra.twin.service import write
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import CustomerId, GalleryEntry, IdentityKind
+from trinetra.wiring.connections import open_log
+from trinetra.wiring.history import FilePast, JournalPast
+from trinetra.wiring.recorded import Recording, Window, record
+from trinetra.wiring.rehearsal import rehearse
+from trinetra.wiring.replay import Stage
+from trinetra.wiring.sides import Side, run_side, run_sides
+from trinetra.wiring.simulation import site_of
+
+STRICT = "matching.threshold=0.99"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a minute of a twin: its events and its truth."""
+    folder = tmp_path_factory.mktemp("shop")
+    write(Twin(built_in_shop(), Scenario(1, 300.0, 1 / 60)), folder)
+    return folder
+
+
+def recorded(path: Path, window: Window | None = None) -> Recording:
+    reading = record(FilePast(path), window or Window(), path.parent, lambda _: None)
+    return asyncio.run(reading)
+
+
+def stage_of(recording: Recording, tmp_path: Path, gallery: Path | None = None) -> Stage:
+    settings = Settings(data_dir=tmp_path)
+    rehearsing = rehearse(FilePast(recording.path), recording, settings, None, gallery)
+    return asyncio.run(rehearsing).stage
+
+
+def invoke(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["replay", *arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def test_the_same_settings_change_nothing_and_other_settings_do(shop: Path, tmp_path: Path) -> None:
+    recording = recorded(shop / "events.jsonl")
+    stage = stage_of(recording, tmp_path)
+    strict = Stage(with_overrides(stage.site, [STRICT]), stage.model)
+    done: list[int] = []
+    now, again, then = (
+        run_side(Side(each, recording), done.append) for each in (stage, stage, strict)
+    )
+    assert done[-1] == len(recording)
+    assert differences(now.outcome, again.outcome).changes == ()
+    found = differences(now.outcome, then.outcome)
+    assert found.changes
+    assert now.outcome.figures["tracks", "known"] > then.outcome.figures["tracks", "known"]
+
+
+def test_the_command_scores_both_sides_and_writes_nothing_live(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRINETRA_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = contents(shop)
+    told = invoke("--file", str(shop / "events.jsonl"), "--set", STRICT)
+    assert told["set"] == [STRICT]
+    assert told["detections"] == len((shop / "events.jsonl").read_bytes().splitlines())
+    assert {score["better"] for score in told["scores"]} <= {"better", "worse", "same"}
+    assert {"tracks", "identities", "insights"} == {score["kind"] for score in told["scores"]}
+    assert told["tracks"][0]["before"]["event_id"].startswith("idn_")
+    assert contents(shop) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_what_is_recorded_is_put_into_the_order_of_capture_and_cut_to_the_window(
+    shop: Path, tmp_path: Path
+) -> None:
+    lines = (shop / "events.jsonl").read_bytes().splitlines()
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_bytes(b"\n".join([*reversed(lines), b'{"type":"detection"', b"", b"{}"]))
+    whole = recorded(mixed)
+    events = [decode(payload) for _, payload in whole.detections()]
+    assert [e.captured_at for e in events] == sorted(e.captured_at for e in events)
+    assert len(events) == len(lines)
+    assert whole.unreadable == 1
+    middle = whole.first_at + (whole.last_at - whole.first_at) / 2
+    part = recorded(mixed, Window(middle, middle + timedelta(seconds=10)))
+    assert 0 < len(part) < len(whole)
+    assert part.first_at >= middle
+    assert part.last_at < middle + timedelta(seconds=10)
+
+
+def test_who_was_in_the_gallery_before_is_known_and_who_came_later_is_not(
+    shop: Path, tmp_path: Path
+) -> None:
+    recording = recorded(shop / "events.jsonl")
+    stage = stage_of(recording, tmp_path)
+    day = timedelta(days=1)
+    entries = [
+        GalleryEntry(
+            entry_id=f"emb_{number}",
+            customer_id=CustomerId(f"cus_{number}"),
+            kind=IdentityKind.ANONYMOUS,
+            embedding=np.eye(stage.model.dimension, dtype=np.float32)[number],
+            quality=0.7,
+            first_seen=first_seen,
+            last_seen=recording.last_at,
+            expires_at=None,
+            consent=False,
+        )
+        for number, first_seen in enumerate((recording.first_at - day, recording.first_at))
+    ]
+    export = tmp_path / "gallery"
+    with gallery_file.writing(export, stage.model.version, stage.model.dimension) as writer:
+        writer.add(entries)
+    known = stage_of(recording, tmp_path, export).entries
+    assert [entry.customer_id for entry in known] == ["cus_0"]
+
+
+def test_a_log_of_one_process_is_replayed_from_its_journal(shop: Path, tmp_path: Path) -> None:
+    payloads = (shop / "events.jsonl").read_bytes().splitlines()[:200]
+    settings = Settings(data_dir=tmp_path / "data")
+
+    async def run() -> Recording:
+        async with open_log(site_of(built_in_shop()), settings, SystemClock()) as log:
+            events = [decode(payload) for payload in payloads]
+            await log.append(
+                [
+                    Record(DETECTIONS, event.camera_id, payload)
+                    for event, payload in zip(events, payloads, strict=True)
+                ]
+            )
+        past = JournalPast(settings.data_dir / "journal")
+        return await record(past, Window(), tmp_path, lambda _: None)
+
+    recording = asyncio.run(run())
+    assert sorted(payload for _, payload in recording.detections()) == sorted(payloads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--set", "matching.treshold=0.7"], "did you mean matching.threshold"),
+        (["--set", STRICT, "--from", "yesterday"], "write how long ago"),
+        (["--set", STRICT, "--from", "2036-01-01T00:00Z"], "no detections of the time asked for"),
+        (["--set", STRICT, "--gallery", "missing"], "missing"),
+        (["--set", STRICT, "--site", "other.yaml"], "say with --site which site file"),
+        (["--set", STRICT, "--truth", "nowhere.jsonl"], "nowhere.jsonl"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told(
+    shop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.yaml").write_text(
+        "site: another\ntimezone: UTC\ncameras:\n"
+        "  - {id: door, role: entrance, source: {url: 'rtsp://127.0.0.1:8554/door'}}\n"
+    )
+    command = ["replay", "--file", str(shop / "events.jsonl"), *arguments]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, TrinetraError)
+    assert told in str(result.exception)
+
+
+def test_a_side_that_fails_tells_why(shop: Path, tmp_path: Path) -> None:
+    recording = recorded(shop / "events.jsonl")
+    side = Side(stage_of(recording, tmp_path), recording, truth=tmp_path / "nowhere.jsonl")
+    with pytest.raises(TrinetraError, match=r"nowhere\.jsonl"):
+        run_sides([side], lambda _side, _done: None)
+
+
+def test_ctrl_c_ends_both_sides_and_leaves_nothing_behind(shop: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many.jsonl"
+    many.write_bytes((shop / "events.jsonl").read_bytes())
+    work = tmp_path / "work"
+    work.mkdir()
+    program = "from trinetra.cli import main; main()"
+    command = [sys.executable, "-c", program, "replay", "--file", str(many), "--set", STRICT]
+    environ = {**os.environ, "TMPDIR": str(work), "TRINETRA_DATA_DIR": str(tmp_path / "data")}
+    with subprocess.Popen(
+        command, env=environ, stderr=subprocess.PIPE, start_new_session=True, text=True
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()  # the note comes right before the sides begin
+        assert "nobody is known" in first
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert "Traceback" not in rest
+    assert list(work.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
