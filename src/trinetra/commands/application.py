@@ -9,6 +9,7 @@ import typer
 from trinetra import __version__
 from trinetra.commands import (
     bench,
+    calibrate,
     customers,
     demo,
     enrolment,
@@ -51,6 +52,7 @@ for group in (
     customers,
     enrolment,
     models,
+    calibrate,
     events,
     explain,
     replay,

@@ -64,7 +64,7 @@ def read_portrait(
     Raises PhotoRejected when there is none, there are several, or it cannot be recognised; and
     EngineFailure.
     """
-    found = _found(image, faces)
+    found = faces_in(image, faces)
     if not len(found):
         raise PhotoRejected(f"{photo}: no face was found in it")
     if len(found) > 1 and not largest:
@@ -80,7 +80,7 @@ def read_portrait(
     return Portrait(photo, vector, quality, float(sizes_px[row]))
 
 
-def _found(image: ImageBgr, faces: FaceReader) -> Faces:
+def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:
     """Return the faces of a photo, in its pixels."""
     longest = max(image.shape[:2])
     for side in _SIDES_PX:

@@ -5,7 +5,7 @@ insights with the same ids at any speed and however often it is delivered. A cam
 in the order of captured_at; a frame not newer than the last one of its camera was seen before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from trinetra.events.schema import (
@@ -27,7 +27,7 @@ from trinetra.insights.reports import Place, line_crossing, occupancy, zone_stay
 from trinetra.insights.scene import Scene, scene_of
 from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
 from trinetra.insights.zones import Stay, ZoneWatch
-from trinetra.values import IdentityKind, Instant, TrackId
+from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
 
 @dataclass(slots=True)
@@ -57,6 +57,11 @@ class CameraMachine:
         """How many stays go on."""
         return self._zones.open_stays
 
+    def forget(self, ids: Collection[CustomerId]) -> None:
+        """Tell no more of who was erased; their bodies are named anew by the resolver."""
+        for customer_id in ids:
+            self._attendance.present.pop(customer_id, None)
+
     def is_news(self, event: TracksEvent | IdentityEvent) -> bool:
         """Return whether an event must be stepped: a frame that was seen before must not."""
         if isinstance(event, IdentityEvent) or self._last_at is None:
@@ -70,7 +75,9 @@ class CameraMachine:
             insights = self._look(event)
             names, since = [self.name_at(track) for track in event.tracks], event.captured_at
         else:
-            name, since = name_in(event), event.track_started_at
+            name, since = name_in(event), event.since or event.track_started_at
+            if event.since is not None:
+                self._settle(event.track_id, event.since)
             insights, names = self.identify(event.track_id, name, event.captured_at), [name]
         until = max(since, event.captured_at)
         seen = [s for name in names if name for s in self._attendance.see(name, since, until)]
@@ -82,6 +89,11 @@ class CameraMachine:
         if body := self._continuity.body_of(track_id):
             outputs += self._recall.rename(body.body_id, body.name)
         return outputs
+
+    def _settle(self, track_id: TrackId, before: Instant) -> None:
+        """Leave as it is what a track did before it went over to somebody else."""
+        if body := self._continuity.body_of(track_id):
+            self._recall.settle(body.body_id, before)
 
     def name_at(self, position: TrackPosition) -> Name | None:
         """Return who stands there: as the position says, as its track is known, or its body."""

@@ -12,7 +12,7 @@ import msgspec
 
 from trinetra.events.schema import LineCrossing, ZoneStay
 from trinetra.insights.continuity import Name
-from trinetra.values import TrackId
+from trinetra.values import Instant, TrackId
 
 Nameable = LineCrossing | ZoneStay
 
@@ -43,6 +43,12 @@ class Recall:
                 self.remember(body_id, named)
                 corrected.append(named)
         return corrected
+
+    def settle(self, body_id: TrackId, before: Instant) -> None:
+        """Forget a body's events of before an instant: its name changes from then on only."""
+        if events := self.events.get(body_id):
+            later = [event for event in events if event.captured_at >= before]
+            self.events[body_id] = deque(later, maxlen=self.max_remembered)
 
     def split(self, body_id: TrackId, new_body_id: TrackId) -> None:
         """Move the events of a track that is a body of its own."""

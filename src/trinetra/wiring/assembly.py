@@ -15,6 +15,7 @@ from trinetra.identities.mirror import Mirror
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
+from trinetra.models.calibration import calibrated
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
@@ -105,7 +106,7 @@ def resolver(
         clock=clock,
         model=model.version,
         dimension=model.dimension,
-        policy=plans.recognition_policy(site, model.calibration),
+        policy=plans.recognition_policy(site, calibrated(model, settings.data_dir).calibration),
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
     companions = (

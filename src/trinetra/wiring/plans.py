@@ -160,12 +160,18 @@ def _minutes(time_of_day: str) -> int:
 
 
 def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolicy:
-    """Return when a face counts as somebody's, on the scale of the model in use."""
+    """Return when a face counts as somebody's, on the scale of the model in use.
+
+    Limits that the site file does not set follow from the model's calibration.
+    """
     matching, retention = site.policies.matching, site.policies.retention
+    given = matching.model_fields_set
+    similarity = matching.similarity if "similarity" in given else calibration.min_similarity
+    gap = matching.similarity - matching.new_below
     return RecognitionPolicy(
         matching=MatchingPolicy(
-            similarity=matching.similarity,
-            new_below=matching.new_below,
+            similarity=similarity,
+            new_below=matching.new_below if "new_below" in given else similarity - gap,
             margin=matching.margin,
             min_quality=matching.min_quality,
             min_face_px=float(matching.min_face_px),

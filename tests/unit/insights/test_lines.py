@@ -72,6 +72,14 @@ def test_a_customer_known_after_the_crossing_is_filled_in_under_the_same_id() ->
     assert sent[0].event_id == sent[1].event_id
 
 
+def test_a_track_that_went_over_to_somebody_else_leaves_the_crossing_to_who_made_it() -> None:
+    engine = machine(DOOR)
+    play(engine, walk((0.5, 0.3), (0.5, 0.7)))
+    play(engine, [identity(0.3, "t", "anna", started=0.0)])
+    told = play(engine, [identity(5.0, "t", "ben", started=0.0, since=4.0)])
+    assert latest(told, LineCrossing) == []
+
+
 def test_a_revised_decision_corrects_the_crossing_again() -> None:
     events = [*walk((0.5, 0.3), (0.5, 0.7)), identity(0.5, "t", "c1"), identity(0.6, "t", None)]
     (crossed,) = latest(play(machine(DOOR), events), LineCrossing)

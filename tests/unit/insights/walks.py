@@ -89,6 +89,7 @@ def identity(
     started: float | None = None,
     kind: IdentityKind = IdentityKind.ANONYMOUS,
     camera: CameraId = CAMERA,
+    since: float | None = None,
 ) -> IdentityEvent:
     """Return a decision; customer None is an unknown."""
     return IdentityEvent(
@@ -110,6 +111,7 @@ def identity(
         track_started_at=at(seconds if started is None else started),
         customer_id=CustomerId(customer) if customer else None,
         kind=kind if customer else None,
+        since=None if since is None else at(since),
     )
 
 

@@ -1,0 +1,292 @@
+"""``trinetra models calibrate``: what a face embedder's scores mean, on labelled pictures."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from trinetra.commands.console import note, output, print_json
+from trinetra.commands.models import models
+from trinetra.commands.progress import FetchProgress
+from trinetra.detections.portrait import decode_photo
+from trinetra.detections.specimen import Specimen, read_specimen
+from trinetra.errors import ConfigurationError
+from trinetra.evaluation.verification import Rate, Trial
+from trinetra.models.calibration import (
+    CalibrationFile,
+    MeasuredRate,
+    ReferenceStatistics,
+    SizeRow,
+    Threshold,
+    calibration_path,
+    write_calibration,
+)
+from trinetra.models.manifest import FaceEmbedderModel
+from trinetra.settings import Settings, load_settings
+from trinetra.telemetry import configure_logging
+from trinetra.wiring.networks import choose_profile, ensure_models, load_face_reader
+
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+_MOST_PICTURES = 8000
+_TARGETS = (1e-2, 1e-3, 1e-4)
+_LEAST_PEOPLE = 2
+_SHARES = 10
+_RULE_OF_THREE = 3
+
+
+@dataclass(slots=True)
+class _Album:
+    """The faces of a folder of people, picture by picture."""
+
+    people: int
+    person: list[int] = field(default_factory=list)
+    faces: list[Specimen] = field(default_factory=list)
+    without_face: list[Path] = field(default_factory=list)
+
+    def vectors(self, size: int = 0) -> NDArray[np.float32]:
+        """Return the embeddings of the pictures as they are, or of one of their sizes."""
+        return np.stack([face.vectors.unit[size] for face in self.faces])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the group of models."""
+    del app
+    models.command("calibrate")(calibrate)
+
+
+def calibrate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="One folder of pictures per person.")
+    ],
+    *,
+    target: Annotated[
+        float, typer.Option("--fmr", min=1e-8, max=0.5, help="False match rate to aim at.")
+    ] = 1e-4,
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Face sizes to try as well, such as 24,32,48.")
+    ] = "",
+    profile: Annotated[str | None, typer.Option("--profile", help="Which set of networks.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure only; resolvers keep their threshold.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure false matches and misses on labelled pictures, and set the threshold by them."""
+    configure_logging(as_json=False, level="ERROR")
+    sizes_px, pictures = _sizes(sizes), _pictures(folder)
+    settings = load_settings()
+    if profile is not None:
+        settings = settings.model_copy(update={"profile": profile})
+    model = choose_profile(settings).face_embedder
+    album, digest = _read(pictures, sizes_px, settings)
+    found = _measured(album, model, digest, target, sizes_px)
+    path = calibration_path(settings.data_dir, model)
+    if not dry_run:
+        write_calibration(path, found)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
+    _show(found, album, target)
+    if not dry_run:
+        note(f"written to {path}; resolvers read it when they start")
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as cause:
+        raise ConfigurationError(f"--sizes {text}: give whole pixels, such as 24,32,48") from cause
+    if any(size < 8 or size > 512 for size in sizes):  # noqa: PLR2004  what a face can have
+        raise ConfigurationError(f"--sizes {text}: a face has between 8 and 512 pixels")
+    return sizes
+
+
+def _pictures(folder: Path) -> dict[str, list[Path]]:
+    """Return the pictures of every person; raises ConfigurationError for too few people."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder} is no folder; give one with a folder for each person")
+    people = {
+        person.name: sorted(p for p in person.iterdir() if p.suffix.lower() in _PICTURES)
+        for person in sorted(folder.iterdir())
+        if person.is_dir()
+    }
+    empty = [name for name, pictures in people.items() if not pictures]
+    if empty:
+        raise ConfigurationError(f"{folder / empty[0]} has no pictures; remove it or add some")
+    if len(people) < _LEAST_PEOPLE:
+        raise ConfigurationError(
+            f"{folder} has pictures of {len(people)} people; to tell strangers apart takes at "
+            "least two, each in a folder of their own, and better a hundred"
+        )
+    if not any(len(pictures) > 1 for pictures in people.values()):
+        raise ConfigurationError(f"{folder} has nobody with two pictures: nobody to know again")
+    if (count := sum(map(len, people.values()))) > _MOST_PICTURES:
+        raise ConfigurationError(f"{folder} has {count} pictures; {_MOST_PICTURES} are the most")
+    return people
+
+
+def _read(
+    pictures: dict[str, list[Path]], sizes_px: Sequence[int], settings: Settings
+) -> tuple[_Album, str]:
+    """Return the faces in the pictures, and the digest of the network that read them."""
+    profile = choose_profile(settings)
+    with FetchProgress() as progress:
+        files = ensure_models(profile, settings, progress)
+    reader, album = load_face_reader(profile, files, settings), _Album(len(pictures))
+    every = [(number, path) for number, paths in enumerate(pictures.values()) for path in paths]
+    for number, path in track(every, "reading faces", console=Console(stderr=True)):
+        face = read_specimen(decode_photo(str(path), _content(path)), reader, sizes_px)
+        if face is None:
+            album.without_face.append(path)
+        else:
+            album.faces.append(face)
+            album.person.append(number)
+    faceless = set(range(len(pictures))) - set(album.person)
+    if faceless:
+        name = list(pictures)[min(faceless)]
+        raise ConfigurationError(
+            f"{pictures[name][0].parent}: no face was found in any of its pictures; remove it, or "
+            "add pictures that show one"
+        )
+    network = files[profile.face_embedder.name]
+    return album, hashlib.sha256(network.read_bytes()).hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as cause:
+        reason = (cause.strerror or "unreadable").lower()
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from cause
+
+
+def _measured(
+    album: _Album, model: FaceEmbedderModel, digest: str, target: float, sizes_px: Sequence[int]
+) -> CalibrationFile:
+    random = np.random.default_rng(0)
+    whole = album.vectors()
+    trial = Trial.of(whole, whole, album.person)
+    if not trial.genuine.any():
+        raise ConfigurationError("nobody has two pictures with a face: nobody to know again")
+    scale = model.calibration
+    chosen = trial.threshold_at(target)
+    wanted = [(t, trial.threshold_at(t)) for t in sorted({*_TARGETS, target}, reverse=True)]
+    rows = [*wanted, (None, scale.to_cosine(scale.min_similarity))]
+    similarity = scale.to_similarity(chosen)
+    if not _shows(target, int(trial.impostor.sum()) // 2):
+        similarity = max(similarity, scale.min_similarity)
+    return CalibrationFile(
+        model=model.version,
+        sha256=digest,
+        declared=model.sha256,
+        measured_at=datetime.now(UTC),
+        people=album.people,
+        pictures=len(album.faces),
+        similarity=round(similarity, 4),
+        thresholds=tuple(
+            Threshold(
+                round(scale.to_similarity(cosine), 4),
+                aim,
+                _told(trial.false_matches(cosine, random)),
+                _told(trial.false_non_matches(cosine, random)),
+            )
+            for aim, cosine in rows
+        ),
+        curve=tuple(
+            (round(scale.to_similarity(cosine), 4), round(fmr, 8), round(fnmr, 8))
+            for cosine, fmr, fnmr in trial.curve()
+        ),
+        sizes=tuple(_by_size(album, sizes_px, scale.to_cosine(similarity), random)),
+        reference=_reference(album, trial, model),
+    )
+
+
+def _shows(target: float, impostor_pairs: int) -> bool:
+    """Return whether so many pairs without an error would show a rate as low as the target.
+
+    E. Jovanovic and P. Levy, A look at the rule of three, The American Statistician 51, 1997.
+    """
+    return impostor_pairs * target >= _RULE_OF_THREE
+
+
+def _by_size(
+    album: _Album, sizes_px: Sequence[int], cosine: float, random: np.random.Generator
+) -> Iterator[SizeRow]:
+    """Yield the errors at a threshold when shrunk faces are compared to the pictures as they are.
+
+    A picture whose face is smaller than a size already stays as it is.
+    """
+    whole = album.vectors()
+    for row, size_px in enumerate(sizes_px, start=1):
+        trial = Trial.of(album.vectors(row), whole, album.person)
+        matches, misses = (
+            _told(rate(cosine, random)) for rate in (trial.false_matches, trial.false_non_matches)
+        )
+        yield SizeRow(size_px, matches, misses)
+
+
+def _told(rate: Rate) -> MeasuredRate:
+    low, high = rate.interval
+    return MeasuredRate(round(rate.value, 8), round(low, 8), round(high, 8), rate.pairs)
+
+
+def _reference(album: _Album, trial: Trial, model: FaceEmbedderModel) -> ReferenceStatistics:
+    scores = [model.calibration.to_similarity(c) for c in trial.similarity[trial.genuine].tolist()]
+    norms = [float(face.vectors.norm[0]) for face in album.faces]
+    return ReferenceStatistics(
+        *(_borders(sample) for sample in (scores, [f.quality for f in album.faces], norms))
+    )
+
+
+def _borders(sample: Sequence[float]) -> tuple[float, ...]:
+    """Return the inner borders of shares of equal size."""
+    cuts = np.quantile(np.asarray(sample), np.arange(1, _SHARES) / _SHARES)
+    return tuple(round(float(cut), 5) for cut in cuts)
+
+
+def _show(found: CalibrationFile, album: _Album, target: float) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("similarity", no_wrap=True)
+    for heading in ("FMR", "95 %", "FNMR", "95 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in found.thresholds:
+        why = "(manifest)" if row.target is None else f"for {row.target:g}"
+        table.add_row(f"{row.similarity:.3f} {why}", *_cells(row))
+    for size in found.sizes:
+        table.add_row(f"{found.similarity:.3f} at {size.size_px} px", *_cells(size))
+    output().print(table)
+    pairs = found.thresholds[0]
+    note(
+        f"{found.model}: {found.people} people, {found.pictures} pictures, "
+        f"{pairs.false_non_matches.pairs} genuine and {pairs.false_matches.pairs} impostor pairs; "
+        "intervals by drawing people anew, and Wilson's where no error was seen"
+    )
+    if album.without_face:
+        note(f"{len(album.without_face)} pictures without a face were left out")
+    if not _shows(target, pairs.false_matches.pairs):
+        note(
+            f"to show a rate of {target:g} takes {_RULE_OF_THREE / target:,.0f} impostor pairs: "
+            "with fewer, the threshold is not set below the manifest's"
+        )
+    output().print(f"threshold: {found.similarity:.3f}")
+
+
+def _cells(row: Threshold | SizeRow) -> tuple[str, ...]:
+    matches, misses = row.false_matches, row.false_non_matches
+    return (
+        f"{matches.value:.2g}",
+        f"{matches.low:.2g} to {matches.high:.2g}",
+        f"{misses.value:.1%}",
+        f"{misses.low:.1%} to {misses.high:.1%}",
+    )

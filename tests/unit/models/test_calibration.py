@@ -1,0 +1,80 @@
+"""Calibration files: found for their model, refused for any other, and followed by resolvers."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from trinetra.errors import ConfigurationError
+from trinetra.models.calibration import (
+    CalibrationFile,
+    ReferenceStatistics,
+    calibrated,
+    calibration_path,
+    write_calibration,
+)
+from trinetra.models.manifest import FaceEmbedderModel, load_manifest
+from trinetra.site import Site
+from trinetra.wiring.plans import recognition_policy
+
+
+def embedder() -> FaceEmbedderModel:
+    return load_manifest().profile("default").face_embedder
+
+
+def measured(**changes: object) -> CalibrationFile:
+    found = CalibrationFile(
+        model=embedder().version,
+        sha256="0" * 64,
+        declared=embedder().sha256,
+        measured_at=datetime(2026, 11, 22, tzinfo=UTC),
+        people=40,
+        pictures=200,
+        similarity=0.8,
+        thresholds=(),
+        curve=(),
+        reference=ReferenceStatistics((), (), ()),
+    )
+    return msgspec.structs.replace(found, **changes)
+
+
+def site(**matching: float) -> Site:
+    camera = {"id": "door", "role": "entrance", "source": {"url": "rtsp://127.0.0.1:8554/door"}}
+    policies = {"matching": matching} if matching else {}
+    return Site.model_validate(
+        {"site": "shop", "timezone": "UTC", "cameras": [camera], "policies": policies}
+    )
+
+
+def test_resolvers_take_the_measured_threshold_and_keep_the_gap_for_doubt(tmp_path: Path) -> None:
+    write_calibration(calibration_path(tmp_path, embedder()), measured())
+    policy = recognition_policy(site(), calibrated(embedder(), tmp_path).calibration).matching
+    assert policy.similarity == 0.8
+    assert policy.new_below == pytest.approx(0.74)
+
+
+def test_what_the_site_file_says_goes_before_what_was_measured(tmp_path: Path) -> None:
+    write_calibration(calibration_path(tmp_path, embedder()), measured())
+    model = calibrated(embedder(), tmp_path)
+    policy = recognition_policy(site(similarity=0.75), model.calibration).matching
+    assert policy.similarity == 0.75
+
+
+def test_without_a_calibration_the_manifest_holds(tmp_path: Path) -> None:
+    assert calibrated(embedder(), tmp_path) == embedder()
+
+
+@pytest.mark.parametrize("other", [{"model": "other@1"}, {"declared": ("1" * 64,)}])
+def test_a_calibration_of_another_network_is_refused(tmp_path: Path, other: dict) -> None:
+    write_calibration(calibration_path(tmp_path, embedder()), measured(**other))
+    with pytest.raises(ConfigurationError, match="trinetra models calibrate again"):
+        calibrated(embedder(), tmp_path)
+
+
+def test_a_file_that_is_no_calibration_is_named(tmp_path: Path) -> None:
+    path = calibration_path(tmp_path, embedder())
+    path.parent.mkdir()
+    path.write_bytes(b"{}")
+    with pytest.raises(ConfigurationError, match="no calibration"):
+        calibrated(embedder(), tmp_path)
