@@ -79,6 +79,15 @@ def gallery(*, size: _Size = 10_000, server: _Server = False, as_json: _Json = F
     _print("gallery on a server", figures, as_json=as_json)
 
 
+@bench.command("decide")
+def decide(*, as_json: _Json = False) -> None:
+    """Measure what a track costs the resolver in each frame, but for the gallery's search."""
+    from trinetra.benchmarks import decide as decide_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    _print("decide", decide_bench.run(), as_json=as_json)
+
+
 @bench.command("twin")
 def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
     """Measure how many detection events a second the digital twin makes."""
