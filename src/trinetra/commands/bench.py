@@ -35,6 +35,12 @@ _KafkaServers = Annotated[
 _Rounds = Annotated[int, typer.Option("--rounds", min=6, help="Rounds of each comparison.")]
 _Events = Annotated[int, typer.Option("--events", min=1000, help="How many detections.")]
 _Rate = Annotated[float, typer.Option("--rate", min=1, help="Events a second, for latencies.")]
+_Identities = Annotated[int, typer.Option("--identities", min=1000, help="How many are active.")]
+_Seeds = Annotated[int, typer.Option("--seeds", min=1, max=50, help="How many runs.")]
+_Hours = Annotated[float, typer.Option("--hours", min=0.05, help="Opening hours of a run.")]
+_LookAlikes = Annotated[
+    float, typer.Option("--look-alikes", min=0, max=1, help="Share of people with another's face.")
+]
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 
@@ -77,6 +83,30 @@ def gallery(*, size: _Size = 10_000, server: _Server = False, as_json: _Json = F
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     figures = gallery_bench.run_server(size, settings.qdrant_url, api_key=key)
     _print("gallery on a server", figures, as_json=as_json)
+
+
+@bench.command("registry")
+def registry(*, identities: _Identities = 50_000, as_json: _Json = False) -> None:
+    """Measure the registry of active identities when it is full."""
+    from trinetra.benchmarks import registry as registry_bench
+
+    _print("registry", registry_bench.run(identities), as_json=as_json)
+
+
+@bench.command("gate")
+def gate(
+    *,
+    seeds: _Seeds = 4,
+    hours: _Hours = 0.25,
+    look_alikes: _LookAlikes = 0.3,
+    as_json: _Json = False,
+) -> None:
+    """Measure what the spatiotemporal gate prevents, on a twin with look-alikes."""
+    from trinetra.benchmarks import gate as gate_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    figures = gate_bench.run(range(1, seeds + 1), hours=hours, look_alikes=look_alikes)
+    _print("gate", figures, as_json=as_json)
 
 
 @bench.command("decide")

@@ -1,13 +1,19 @@
 """The gate: physics, whatever the order in which cameras report."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trinetra.homography import fit
+from trinetra.identities.hours import OpeningHours, OpenSpan
 from trinetra.identities.topology import Sighting, SiteGraph, build_graph, gap_s, judge
+from trinetra.identities.transitions import SURPRISING, TransitionTimes
 from trinetra.values import CameraId, CustomerId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -105,3 +111,154 @@ def test_distances_are_symmetric_and_obey_the_triangle_inequality(
     np.fill_diagonal(table, 0)
     np.testing.assert_array_equal(table, table.T)
     assert (table[:, None, :] <= table[:, :, None] + table[None, :, :] + 1e-6).all()
+
+
+# --- routes and directions --------------------------------------------------------------------
+
+
+def test_the_verdict_tells_the_way() -> None:
+    graph = build_graph([A, B, C, D], [(A, B, 5), (B, C, 5), (C, D, 5), (A, D, 100)])
+    assert graph.route(A, D) == (A, B, C, D)
+    assert graph.route(D, B) == (D, C, B)
+    verdict = judge(graph, ANNA, [seen(A, 0, 1)], seen(D, 60, 61))
+    assert (verdict.route, verdict.distance_m) == ((A, B, C, D), 15)
+
+
+def test_a_straight_line_is_a_route_of_two() -> None:
+    graph = build_graph([A, B], [], positions_m={A: (0, 0), B: (3, 4)})
+    assert graph.route(A, B) == (A, B)
+    assert graph.route(A, C) == ()
+
+
+def test_views_that_overlap_join_the_ways_of_both() -> None:
+    graph = build_graph([A, B, C], [(B, C, 7)], overlaps=[(A, B)])
+    assert graph.distance(A, C) == 7
+    assert graph.route(A, C) == (A, B, C)
+
+
+def test_against_an_escalator_one_has_to_go_the_long_way_round() -> None:
+    graph = build_graph([A, B, C], [(B, C, 50), (C, A, 50)], one_way=[(A, B, 10)])
+    assert (graph.distance(A, B), graph.distance(B, A)) == (10, 100)
+    up, down = [seen(A, 0, 1)], [seen(B, 0, 1)]
+    assert judge(graph, ANNA, up, seen(B, 11, 12)).verdict == "plausible"
+    assert judge(graph, ANNA, down, seen(A, 11, 12)).reason == "too_fast"
+
+
+def test_where_no_way_leads_back_nothing_is_said_of_who_came_back() -> None:
+    graph = build_graph([A, B], [], one_way=[(A, B, 10)])
+    verdict = judge(graph, ANNA, [seen(B, 0, 1)], seen(A, 11, 12))
+    assert (verdict.verdict, verdict.reason) == ("unknown", "against_one_way")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"), st.floats(1, 99)), max_size=9
+    )
+)
+def test_one_way_loops_end_and_a_route_is_as_long_as_it_says(
+    edges: list[tuple[str, str, float]],
+) -> None:
+    ways = [(CameraId(a), CameraId(b), metres) for a, b, metres in edges if a != b]
+    graph = build_graph([A, B, C, D], [], one_way=ways)
+    direct: dict[tuple[CameraId, CameraId], float] = {}
+    for a, b, metres in ways:
+        direct[a, b] = min(metres, direct.get((a, b), metres))
+    for a in (A, B, C, D):
+        for b in {A, B, C, D} - {a}:
+            route = graph.route(a, b)
+            assert bool(route) == (graph.distance(a, b) is not None)
+            walked = sum(direct[step] for step in pairwise(route))
+            assert walked == pytest.approx(graph.distance(a, b) or 0)
+
+
+# --- places on the floor ----------------------------------------------------------------------
+
+FLAT = fit([((0, 0), (0, 20)), ((1, 0), (20, 20)), ((1, 1), (20, 0)), ((0, 1), (0, 0))])
+"""A camera straight above a floor of 20 by 20 metres."""
+FRAME = (1000, 1000)
+
+
+def standing(graph: SiteGraph, camera: CameraId, x_m: float, y_m: float, at_s: float) -> Sighting:
+    foot_x, foot_y = 50 * x_m, 1000 - 50 * y_m
+    place = graph.place(camera, (foot_x - 10, foot_y - 60, foot_x + 10, foot_y), FRAME)
+    return replace(seen(camera, at_s, at_s), place=place)
+
+
+def calibrated(**options: Any) -> SiteGraph:
+    return build_graph([A, B], [], floors={A: FLAT, B: FLAT}, **options)
+
+
+def test_a_box_stands_where_its_foot_is_give_or_take() -> None:
+    place = calibrated().place(A, (490, 340, 510, 400), FRAME)
+    assert place is not None
+    assert place[:2] == pytest.approx((10, 12))
+    assert 0.05 < place.error_m < 0.3
+
+
+def test_feet_out_of_the_picture_and_cameras_without_floor_have_no_place() -> None:
+    assert calibrated().place(A, (490, 600, 510, 1000), FRAME) is None
+    assert calibrated().place(C, (490, 340, 510, 400), FRAME) is None
+    assert calibrated().place(A, (490, 340, 510, 400), None) is None
+
+
+def test_two_people_at_once_at_two_places_of_overlapping_views_are_two() -> None:
+    graph = calibrated(overlaps=[(A, B)])
+    there = standing(graph, A, 4, 10, 0)
+    verdict = judge(graph, ANNA, [there], standing(graph, B, 10, 10, 0.2))
+    assert (verdict.verdict, verdict.reason, verdict.distance_m) == ("impossible", "two_places", 6)
+    same = judge(graph, ANNA, [there], standing(graph, B, 4.3, 10, 0.2))
+    assert (same.verdict, same.reason) == ("plausible", "overlapping_views")
+
+
+def test_how_far_somebody_walked_counts_from_where_they_stood() -> None:
+    graph = calibrated()
+    there = standing(graph, A, 0, 10, 0)
+    assert judge(graph, ANNA, [there], standing(graph, B, 18, 10, 5)).reason == "too_fast"
+    assert judge(graph, ANNA, [there], standing(graph, B, 8, 10, 5)).reason == "walkable"
+
+
+@given(x_m=st.floats(0, 20), elapsed_s=st.floats(0, 20), skew_s=st.floats(0, 3))
+def test_only_what_is_too_fast_on_the_kindest_reading_is_impossible(
+    x_m: float, elapsed_s: float, skew_s: float
+) -> None:
+    graph = calibrated(clock_skew_s=skew_s)
+    there, here = standing(graph, A, 0, 10, 0), standing(graph, B, x_m, 10, elapsed_s)
+    verdict = judge(graph, ANNA, [there], here)
+    assert verdict.slack_m is not None
+    assert verdict.distance_m is not None
+    if verdict.verdict == "impossible":
+        assert x_m + 0.02 > verdict.slack_m + 2.5 * (elapsed_s + skew_s)
+    if verdict.speed_mps is not None and verdict.least_speed_mps is not None:
+        assert verdict.least_speed_mps <= verdict.speed_mps + 1e-3
+        assert verdict.speed_mps <= (verdict.most_speed_mps or np.inf) + 1e-3
+
+
+# --- clocks, hours and habits -----------------------------------------------------------------
+
+
+def test_a_clock_that_ran_back_makes_no_negative_time_and_says_so() -> None:
+    verdict = judge(pair(40), ANNA, [seen(A, 100, 103)], seen(B, 40, 43))
+    assert (verdict.verdict, verdict.reason) == ("plausible", "seen_later_there")
+    assert verdict.elapsed_s == 57
+
+
+def test_who_was_inside_while_the_shop_was_closed_is_not_vouched_for() -> None:
+    hours = OpeningHours((OpenSpan(NOON.weekday(), 0, 12 * 60 + 5),), "UTC")
+    graph = build_graph([A, B], [(A, B, 5)], hours=hours)
+    assert judge(graph, ANNA, [seen(A, 0, 1)], seen(B, 60, 61)).reason == "walkable"
+    night = judge(graph, ANNA, [seen(A, 0, 1)], seen(B, 900, 901))
+    assert (night.verdict, night.reason) == ("unknown", "closed_between")
+
+
+def test_a_surprising_time_is_told_and_changes_no_verdict() -> None:
+    times = TransitionTimes()
+    for number in range(100):
+        times.learn(A, B, 30.0 + number % 5)
+    usual = judge(pair(20), ANNA, [seen(A, 0, 1)], seen(B, 33, 34), times)
+    quick = judge(pair(20), ANNA, [seen(A, 0, 1)], seen(B, 9, 10), times)
+    assert (usual.verdict, quick.verdict) == ("plausible", "plausible")
+    assert usual.usual_s == pytest.approx(32, abs=1)
+    assert usual.surprise is not None
+    assert quick.surprise is not None
+    assert abs(usual.surprise) < 1
+    assert quick.surprise < -SURPRISING
