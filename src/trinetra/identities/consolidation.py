@@ -2,13 +2,14 @@
 
 Two identities of one person come about when two cameras, or two resolvers, enrol somebody at once,
 and when a face was too poor to be recognised on a return. Such twins are found where an identity's
-fused face is looked up after it was stored, and its like is the fused face of another.
+fused face is looked up after it was stored, and its like is the fused face of another; or where a
+track resembles two people too much to be named after either.
 
 The verdict depends on what the two are, never on which of them was looked up, and so does the name
 of the change that says it. So resolvers that find the same twins at the same time say the same.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from trinetra.identities.registry import Presence
 from trinetra.identities.topology import Sighting, SiteGraph, judge
 from trinetra.values import (
     CustomerId,
+    Embedding,
     GalleryEntry,
     GalleryMatch,
     IdentityKind,
@@ -64,9 +66,16 @@ class Finding(NamedTuple):
     reason: str
 
 
+class Doubt(NamedTuple):
+    """A track's fused face that resembled two people too much to be either's."""
+
+    embedding: Embedding
+    at: Instant
+
+
 def twins_of(
     entry: GalleryEntry,
-    matches: Iterable[GalleryMatch],
+    matches: Sequence[GalleryMatch],
     people: People,
     score: Callable[[float], float],
 ) -> list[Twins]:
@@ -75,24 +84,54 @@ def twins_of(
     Only fused faces of others count, or the photos of those whom the shop enrolled: a single shot
     resembles strangers more often. Who opted out is left out of this, as of everything.
     """
+    if people.is_erased(entry.customer_id):
+        return []
     own = people.canonical(entry.customer_id)
-    since, best = {own: entry.first_seen}, dict[CustomerId, GalleryMatch]()
-    for match in matches:
-        if people.is_erased(match.customer_id):
-            continue
-        who = people.canonical(match.customer_id)
-        if match.first_seen is not None:
-            since[who] = min(match.first_seen, since.get(who, match.first_seen))
-        if who != own and _is_telling(match, people):
-            best[who] = max(match, best.get(who, match), key=lambda m: m.cosine)
-    one = Fellow(own, people.kind_of(own) or entry.kind, since[own])
-    found = [
-        Twins(one, Fellow(who, people.kind_of(who) or match.kind, since[who]), score(match.cosine))
-        for who, match in best.items()
-        if who in since
+    since = min([entry.first_seen, *_first_seen(matches, people, own)])
+    one = Fellow(own, people.kind_of(own) or entry.kind, since)
+    if one.kind is IdentityKind.OPTED_OUT:
+        return []
+    return [
+        Twins(one, two, score(cosine))
+        for two, cosine in _resembling(matches, people)
+        if two.customer_id != own
     ]
-    named = [t for t in found if IdentityKind.OPTED_OUT not in {t.one.kind, t.two.kind}]
-    return sorted(named, key=lambda t: (-t.score, t.two.customer_id))
+
+
+def twins_in_doubt(
+    matches: Sequence[GalleryMatch], people: People, score: Callable[[float], float]
+) -> list[Twins]:
+    """Return the two people whom a face resembles most, as alike as it is to the second.
+
+    So twins are found whom nobody looked up when they came to be; while there are two of them, who
+    comes back is neither, and no new face of either is stored.
+    """
+    found = _resembling(matches, people)[:2]
+    return [Twins(found[0][0], found[1][0], score(found[1][1]))] if len(found) > 1 else []
+
+
+def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[Fellow, float]]:
+    """Return people with the cosine of their most similar telling entry, best first."""
+    best: dict[CustomerId, GalleryMatch] = {}
+    for match in matches:
+        who = people.canonical(match.customer_id)
+        if _is_telling(match, people) and not people.is_erased(match.customer_id):
+            best[who] = max(match, best.get(who, match), key=lambda m: m.cosine)
+    found = [
+        (Fellow(who, people.kind_of(who) or match.kind, since), match.cosine)
+        for who, match in best.items()
+        if (since := min(_first_seen(matches, people, who), default=None)) is not None
+    ]
+    named = [(who, cosine) for who, cosine in found if who.kind is not IdentityKind.OPTED_OUT]
+    return sorted(named, key=lambda row: (-row[1], row[0].customer_id))
+
+
+def _first_seen(
+    matches: Iterable[GalleryMatch], people: People, who: CustomerId
+) -> Iterator[Instant]:
+    for match in matches:
+        if match.first_seen is not None and people.canonical(match.customer_id) == who:
+            yield match.first_seen
 
 
 def _is_telling(match: GalleryMatch, people: People) -> bool:

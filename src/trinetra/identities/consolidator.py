@@ -8,22 +8,27 @@ waits, within a bound; a process that ends forgets it, and the next visit of the
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from trinetra.errors import CustomerConflict, GalleryUnavailable, StoreUnavailable
 from trinetra.events.customers import CustomerChange
 from trinetra.identities.consolidation import (
     ConsolidationPolicy,
+    Doubt,
     Finding,
+    Twins,
     changes_of,
     judge_twins,
+    twins_in_doubt,
     twins_of,
 )
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.recognition import Recogniser
 from trinetra.ports import CustomerBook, TopicPartition
 from trinetra.telemetry import CONSOLIDATIONS, get_logger
-from trinetra.values import CustomerId, GalleryEntry, GalleryMatch
+from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
 
 _FACES_PER_TURN = 32
 _MATCHES = 24
@@ -34,14 +39,25 @@ log = get_logger("identity-resolver")
 
 
 class Consolidator:
-    """A companion of the resolver that merges twins, or proposes to."""
+    """A companion of the resolver that merges twins, or proposes to.
+
+    A face is looked up ``settle_s`` after it was stored: by then the registry has heard from other
+    resolvers where its like was seen, which may speak against a merge.
+    """
 
     def __init__(
-        self, recogniser: Recogniser, book: CustomerBook, policy: ConsolidationPolicy
+        self,
+        recogniser: Recogniser,
+        book: CustomerBook,
+        policy: ConsolidationPolicy,
+        *,
+        settle_s: float = 0.0,
     ) -> None:
         self._recogniser = recogniser
         self._book = book
         self._policy = policy
+        self._settle_s = settle_s
+        self._settling: deque[tuple[float, GalleryEntry | Doubt]] = deque()
         self._unwritten: list[CustomerChange] = []
         self._turn: asyncio.Task[None] | None = None
         self._joined: dict[CustomerId, CustomerId] = {}
@@ -55,8 +71,7 @@ class Consolidator:
         if self._turn is not None and self._turn.done():
             self._turn.result()
             self._turn = None
-        is_due = self._unwritten or self._recogniser.fresh
-        if self._turn is None and is_due and self._may_work:
+        if self._turn is None and self._is_due:
             self._turn = asyncio.create_task(self._take_turn())
 
     async def close(self) -> None:
@@ -64,13 +79,17 @@ class Consolidator:
         if self._turn is not None:
             await self._turn
             self._turn = None
-        while (self._unwritten or self._recogniser.fresh) and self._may_work:
+        while self._is_due:
             await self._take_turn()
 
     @property
-    def _may_work(self) -> bool:
-        is_later = self._recogniser.clock.monotonic() >= self._retry_at_s
-        return is_later and self._recogniser.may_ask
+    def _is_due(self) -> bool:
+        now_s = self._recogniser.clock.monotonic()
+        for new in (self._recogniser.fresh, self._recogniser.doubts):
+            self._settling.extend((now_s + self._settle_s, face) for face in new)
+            new.clear()
+        has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
+        return bool(has_work) and now_s >= self._retry_at_s and self._recogniser.may_ask
 
     def _join_merged(self) -> None:
         people = self._recogniser.people
@@ -82,8 +101,11 @@ class Consolidator:
 
     async def _take_turn(self) -> None:
         """Look up some faces and write what that tells; what fails is for a later turn."""
-        fresh = self._recogniser.fresh
-        faces = [fresh.popleft() for _ in range(min(_FACES_PER_TURN, len(fresh)))]
+        now_s = self._recogniser.clock.monotonic()
+        due = [part for part in islice(self._settling, _FACES_PER_TURN) if part[0] <= now_s]
+        for _ in due:
+            self._settling.popleft()
+        faces = [face for _, face in due]
         try:
             if faces:
                 await self._look_up(faces)
@@ -92,30 +114,35 @@ class Consolidator:
                 del self._unwritten[0]
         except GalleryUnavailable as cause:
             self._recogniser.mark_down(cause)
-            fresh.extendleft(reversed(faces))
+            self._settling.extendleft(reversed(due))
         except StoreUnavailable as cause:
             log.info("identities wait to be merged", cause=str(cause))
             self._retry_at_s = self._recogniser.clock.monotonic() + _RETRY_S
 
-    async def _look_up(self, faces: Sequence[GalleryEntry]) -> None:
-        probes = [entry.embedding for entry in faces]
+    async def _look_up(self, faces: Sequence[GalleryEntry | Doubt]) -> None:
+        probes = [face.embedding for face in faces]
         found = await self._recogniser.gallery.search(probes, _MATCHES)
         findings = [f for e, m in zip(faces, found, strict=True) for f in self._judge(e, m)]
         for finding in findings:
             CONSOLIDATIONS.labels(finding.reason).inc()
         self._unwritten = (self._unwritten + changes_of(findings))[-_MOST_UNWRITTEN:]
 
-    def _judge(self, entry: GalleryEntry, matches: Sequence[GalleryMatch]) -> list[Finding]:
-        people, registry = self._recogniser.people, self._recogniser.registry
-        findings = []
-        for twins in twins_of(entry, matches, people, self._recogniser.policy.matching.score):
-            one, two = twins.one.customer_id, twins.two.customer_id
-            presences = registry.get(one), registry.get(two)
-            graph, at = self._recogniser.graph, entry.last_seen
-            finding = judge_twins(twins, people, presences, graph, self._policy, at)
-            if finding is not None:
-                findings.append(finding)
-        return findings
+    def _judge(self, face: GalleryEntry | Doubt, matches: Sequence[GalleryMatch]) -> list[Finding]:
+        people, score = self._recogniser.people, self._recogniser.policy.matching.score
+        if isinstance(face, Doubt):
+            found, at = twins_in_doubt(matches, people, score), face.at
+        else:
+            found, at = twins_of(face, matches, people, score), face.last_seen
+        judged = (self._judge_twins(twins, at) for twins in found)
+        return [finding for finding in judged if finding is not None]
+
+    def _judge_twins(self, twins: Twins, at: Instant) -> Finding | None:
+        recogniser = self._recogniser
+        presences = (
+            recogniser.registry.get(twins.one.customer_id),
+            recogniser.registry.get(twins.two.customer_id),
+        )
+        return judge_twins(twins, recogniser.people, presences, recogniser.graph, self._policy, at)
 
     async def _write(self, change: CustomerChange) -> None:
         """Write a change for itself: others may have said by now who one of the two is."""

@@ -61,6 +61,8 @@ class Decision:
     own_id: CustomerId | None = None
 
 
+AMBIGUOUS = Decision("unknown", ("ambiguous",))
+"""The track resembles two people, and neither clearly more: they may be one."""
 LEFT_OUT = Decision("unknown", ("opted_out",))
 """The track is somebody who does not want to be recognised, or may be; nothing is kept of it."""
 
@@ -128,7 +130,7 @@ def _match(
 ) -> Decision:
     best, margin = ranked[0], margin_of(ranked)
     if margin is not None and margin < policy.margin:
-        return Decision("unknown", ("ambiguous",))
+        return AMBIGUOUS
     if best.customer_id in in_view:
         return Decision("unknown", ("already_in_view",))
     if gate is not None and gate.verdict == "impossible":

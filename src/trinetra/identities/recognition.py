@@ -15,6 +15,7 @@ from trinetra.events.schema import AlertEvent, DetectionEvent
 from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.acquaintance import as_known
 from trinetra.identities.alarm import Arrivals, gallery_unavailable, impossible_transition
+from trinetra.identities.consolidation import Doubt
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
 from trinetra.identities.lifecycle import (
@@ -26,7 +27,7 @@ from trinetra.identities.lifecycle import (
     renew,
     with_own_id,
 )
-from trinetra.identities.matching import LEFT_OUT, Decision, MatchingPolicy
+from trinetra.identities.matching import AMBIGUOUS, LEFT_OUT, Decision, MatchingPolicy
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import (
@@ -94,6 +95,7 @@ class Recogniser:
     """Decides who tracks are, with a gallery, a registry and the site's topology.
 
     ``fresh`` are the fused faces that the gallery took lately and nobody has looked up there yet;
+    ``doubts`` those of tracks that resembled two people;
     ``withdrawn`` were enrolled and are to be deleted: their people turned out to have opted out.
     """
 
@@ -107,6 +109,7 @@ class Recogniser:
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
     people: People = field(default_factory=People)
     fresh: deque[GalleryEntry] = field(default_factory=lambda: deque(maxlen=_MOST_FRESH))
+    doubts: deque[Doubt] = field(default_factory=lambda: deque(maxlen=_MOST_FRESH))
     withdrawn: set[CustomerId] = field(default_factory=set)
     _arrivals: Arrivals = field(init=False)
     _down_until_s: float = 0.0
@@ -331,6 +334,8 @@ class Recogniser:
         )
         if judgement.gate:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
+        if judgement.decision == AMBIGUOUS:
+            self.doubts.append(Doubt(answers.probes[question], seen.seen_at))
         if judgement.decision is identity.decision:
             return judgement
         return replace(judgement, decision=with_own_id(judgement.decision, found, self.people))

@@ -32,6 +32,9 @@ from trinetra.values import CameraId, Instant
 from trinetra.wiring import plans
 from trinetra.wiring.networks import Networks
 
+_SETTLE_S = 5.0
+"""By then what one resolver has seen is in the registries of the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Playback:
@@ -110,7 +113,12 @@ def resolver(
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
     companions = (
-        Consolidator(recogniser, book, plans.consolidation_policy(site)),
+        Consolidator(
+            recogniser,
+            book,
+            plans.consolidation_policy(site),
+            settle_s=0.0 if ends_with_process(settings) else _SETTLE_S,
+        ),
         Directory(recogniser, book, log),
         Mirror(recogniser, log),
     )
