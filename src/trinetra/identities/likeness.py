@@ -35,6 +35,19 @@ def likeness(
     }
 
 
+def owners(alike: Mapping[tuple[TrackId, int], float], same_cosine: float) -> dict[int, TrackId]:
+    """Return which faces are clearly those of a track, by the detection that they were given to.
+
+    In a pair walking side by side, the one behind may show nothing but the face: it then lies where
+    the other one's would, and only whose it was before tells them apart.
+    """
+    best: dict[int, tuple[float, TrackId]] = {}
+    for (track_id, detection), cosine in alike.items():
+        if cosine >= same_cosine and cosine > best.get(detection, (0.0, track_id))[0]:
+            best[detection] = cosine, track_id
+    return {detection: track_id for detection, (_, track_id) in best.items()}
+
+
 def _vector(face: FaceBox | None, dimension: int) -> Embedding | None:
     if face is None or face.embedding is None:
         return None

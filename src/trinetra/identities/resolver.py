@@ -20,7 +20,7 @@ from trinetra.events.schema import (
 )
 from trinetra.identities.association import Observations, observe
 from trinetra.identities.evidence import TrackEvidence, add_face, mean_quality
-from trinetra.identities.likeness import likeness
+from trinetra.identities.likeness import likeness, owners
 from trinetra.identities.matching import (
     LEFT_OUT,
     Decision,
@@ -263,23 +263,26 @@ def advance(
 ) -> FrameOutcome:
     """Step the tracker by one frame and add its faces to the tracks' evidence."""
     seen = observe(event)
+    alike = _likeness(camera, seen, dimension)
     stepped = step(
         camera.tracker,
-        Sightings(
-            seen.boxes, seen.scores, seen.labels, seen.looks, _likeness(camera, seen, dimension)
-        ),
+        Sightings(seen.boxes, seen.scores, seen.labels, seen.looks, alike),
         event.captured_at,
         where=(site_id, camera.camera_id),
         policy=policy,
     )
     camera.tracker, camera.last = stepped.state, FrameHeader.of(event)
     visible, faults = [], []
+    owner = owners(alike, policy.looks.same_cosine)
     for track in stepped.state.tracks:
         detection = stepped.matched.get(track.track_id)
         if detection is None:
             continue
         identity = _identity(camera, track)
-        if fault := _add_face(identity, seen.face[detection], event.captured_at, dimension):
+        face = (
+            seen.face[detection] if owner.get(detection, track.track_id) == track.track_id else None
+        )
+        if fault := _add_face(identity, face, event.captured_at, dimension):
             faults.append(fault)
         if track.confirmed:
             box = _rounded(seen.boxes[detection])
