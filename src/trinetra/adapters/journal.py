@@ -163,6 +163,7 @@ class JournalingEventLog:
                 while self._reading.is_behind():
                     await self._write_some()
                 await self._prune()
+            JOURNAL_BYTES.set(self._files.bytes)
 
     async def _write_some(self) -> None:
         topics: defaultdict[str, list[Entry]] = defaultdict(list)
@@ -204,7 +205,6 @@ class JournalingEventLog:
             return
         for reason, segments in deleted.items():
             JOURNAL_DELETED.labels(reason).inc(segments)
-        JOURNAL_BYTES.set(self._files.bytes)
 
     async def _run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         loop = asyncio.get_running_loop()
