@@ -55,6 +55,9 @@ _Gallery = Annotated[
     Path | None,
     typer.Option("--gallery", help="Who was known: a file of `trinetra gallery export`."),
 ]
+_Said = Annotated[
+    Path | None, typer.Option("--said", help="Write what the changed settings would say, as JSONL.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _AT_DETECTION = ("matching.min_quality", "matching.min_face_px")
 
@@ -73,6 +76,7 @@ def replay(
     site: _SiteFile = None,
     truth: _Truth = None,
     gallery: _Gallery = None,
+    said: _Said = None,
     as_json: _Json = False,
 ) -> None:
     """Replay recorded detections as settings are and as they could be; nothing live is changed."""
@@ -89,7 +93,10 @@ def replay(
         stage = rehearsal.stage
         other = replace(stage, site=with_overrides(stage.site, settings_to_try))
         whole = window == Window()
-        sides = [Side(each, recording, truth, whole) for each in (stage, other)]
+        sides = [
+            Side(stage, recording, truth, whole),
+            Side(other, recording, truth, whole, said),
+        ]
         for told in (*rehearsal.notes, *_notes(settings_to_try, recording)):
             note(told)
         begun_s = time.perf_counter()

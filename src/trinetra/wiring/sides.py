@@ -9,8 +9,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import BinaryIO
 
-from trinetra.errors import TrinetraError
+from trinetra.errors import StorageFull, TrinetraError
 from trinetra.evaluation.outcome import Outcome, OutcomeGathering
 from trinetra.evaluation.reading import Gathered, read_truth
 from trinetra.evaluation.scores import ScoreSheet
@@ -33,13 +34,14 @@ class Side:
     """One replay: on what, of what, and the truth to score it against, if there is one.
 
     ``whole`` tells that the recording is all of what the truth is about: only then are counts of
-    the site compared with it.
+    the site compared with it. ``said`` is a file for all events that come of it.
     """
 
     stage: Stage
     recording: Recording
     truth: Path | None = None
     whole: bool = True
+    said: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
     found = Gathered() if truth else None
 
     def listen(payload: bytes) -> None:
+        if said is not None:
+            said.write(payload + b"\n")
         if found is None and payload.startswith(_FRAMES):
             return  # most of what is said, and of no use without a truth
         event = decode(payload)
@@ -89,9 +93,26 @@ def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
         if found is not None:
             found.add(event)
 
-    asyncio.run(replay(side.stage, _counted(side.recording, done), listen))
+    with _written(side.said) as said:
+        asyncio.run(replay(side.stage, _counted(side.recording, done), listen))
     sheets = _sheets(side, truth, found.findings()) if truth and found else ()
     return SideResult(gathering.outcome(), tuple(sheets))
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[BinaryIO | None]:
+    """Open a file for what is said, if it is wanted. Raises StorageFull or ConfigurationError."""
+    if path is None:
+        yield None
+        return
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as cause:
+        reason = (cause.strerror or str(cause)).lower()
+        raise StorageFull(f"{path} cannot be written: {reason}; free space, or name another") from (
+            cause
+        )
 
 
 def _serve(side: Side, parent: Connection) -> None:
