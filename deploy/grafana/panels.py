@@ -255,6 +255,12 @@ IDENTITIES = (
         "Time of one operation, with what waiting there was.",
     ),
     Graph(
+        "Identities with one face",
+        "short",
+        _increases("trinetra_consolidations_total", "outcome"),
+        "What came of two that look alike: merged, proposed to a person, or why neither.",
+    ),
+    Graph(
         "Drift of faces, by camera",
         "short",
         {
