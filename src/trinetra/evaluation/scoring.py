@@ -71,12 +71,15 @@ def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
         camera: named_by_camera(camera, boxes)
         for camera, (boxes, _) in place(walks, findings.tracks, choices).items()
     }
-    faces = [(boxes, findings.faces[c]) for c, boxes in walked.items() if c in findings.faces]
+    shown = truth.shown
+    if shown is None:
+        faces = [(boxes, findings.faces[c]) for c, boxes in walked.items() if c in findings.faces]
+        shown = faces_shown(faces, tolerance_us=_tolerance_us(truth))
     sheet = score_identities(
         placed,
         decisions,
         walks=walked,
-        shown=faces_shown(faces, tolerance_us=_tolerance_us(truth)),
+        shown=shown,
         visits=None if visits is None else len(visits),
         tolerance_us=_tolerance_us(truth),
         min_iou=choices.min_iou,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from trinetra.evaluation.boxes import Boxes
+from trinetra.evaluation.faces import Shown
 
 ONLY_CAMERA = ""
 """The camera of a truth that does not tell which camera it is about."""
@@ -96,7 +97,8 @@ class Truth:
     tracker can know; where it is None, ``boxes`` are named so. Where ``is_dated`` is false, times
     count from the beginning of the recording. ``frame_us`` is the time between two frames, None
     where every frame is dated exactly. With ``windows_us``, from and to, every frame in them is
-    annotated, also those that the truth leaves out because nobody is in them.
+    annotated, also those that the truth leaves out because nobody is in them. ``shown`` tells which
+    faces the walks showed, each named after its camera as well; None where that is not known.
     """
 
     boxes: Mapping[str, Boxes]
@@ -105,6 +107,7 @@ class Truth:
     is_dated: bool = True
     frame_us: int | None = None
     windows_us: tuple[tuple[int, int], ...] = ()
+    shown: Mapping[str, Shown] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,7 @@ class Recogniser:
         doubles = outcome.doubles()
         for seen, since in doubles:
             self._let_go(seen, SEEN_ELSEWHERE)
-            seen.identity.since = since
+            seen.identity.since, seen.identity.asked_at = since, seen.evidence.usable
         return [seen.identity for seen, _ in doubles]
 
     def _heed_book(self, identity: TrackIdentity) -> bool:

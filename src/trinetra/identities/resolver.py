@@ -53,6 +53,7 @@ _LOOK_EVERY = 4
 _REVIEWS = frozenset({8, 16})
 _REVIEW_EVERY = 32
 """Usable faces at which a decision is looked at again; looks, too, so that none is missed."""
+_FACES_TO_RETURN = 3
 GONE_OVER = Decision("unknown", ("faces_changed",))
 """The track's faces have become another person's, of whom nothing is known yet."""
 SEEN_ELSEWHERE = Decision("unknown", ("seen_on_another_track",))
@@ -125,6 +126,10 @@ class TrackIdentity:
         usable = evidence.usable
         if usable <= asked_at or self.is_left_out:
             return False
+        if self.stretch == evidence.stretch and self.decision == SEEN_ELSEWHERE:
+            # To be taken for that person again takes more than a stray face of theirs.
+            asked_at = self.asked_at + _FACES_TO_RETURN
+            return usable >= asked_at and (usable in _REVIEWS or usable % _REVIEW_EVERY == 0)
         if missed or usable in _REVIEWS or usable % _REVIEW_EVERY == 0:
             return True
         if self.stretch == evidence.stretch and self.is_settled:

@@ -173,10 +173,11 @@ class Emitter:
         worn = [clothes[row] for row in rows]
         objects = self._objects(len(frames), found, "person", rng, worn)
         faces: list[tuple[FaceBox, ...]] = [()] * len(frames)
+        shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
         if view.reads_faces:
-            faces = self._faces(len(frames), bodies, stays, heights, rng)
+            faces, shown = self._faces(len(frames), bodies, stays, heights, rng)
         names = [stay.person.person_id for stay in stays]
-        truth = self._truth(frames, bodies, names, "persons") if self.with_truth else []
+        truth = self._truth(frames, bodies, names, "persons", shown) if self.with_truth else []
         return Stretch(self._arrivals(frames, objects, faces, rng), truth)
 
     def _faces(
@@ -186,7 +187,8 @@ class Emitter:
         stays: list[Stay],
         heights: Array,
         rng: np.random.Generator,
-    ) -> list[tuple[FaceBox, ...]]:
+    ) -> tuple[list[tuple[FaceBox, ...]], list[tuple[tuple[str, float], ...]]]:
+        """Return the faces of each frame, and whose the usable ones are, with their sizes."""
         seen = find_faces(self.camera, bodies, heights[bodies.who], rng)
         reasons = unusable_reasons(seen, self.camera.view.min_face_px)
         usable = [i for i, reason in enumerate(reasons) if reason is None]
@@ -196,7 +198,12 @@ class Emitter:
         for i, photo in zip(usable, photos, strict=True):
             packed[i] = photo.tobytes()
         boxes = _face_boxes(seen, reasons, packed)
-        return _by_frame(count, bodies.frame[seen.row], boxes)
+        told = [
+            (stay.person.person_id, round(float(seen.size_px[i]), 1))
+            for i, (stay, _) in zip(usable, shown, strict=True)
+        ]
+        frame = bodies.frame[seen.row]
+        return _by_frame(count, frame, boxes), _by_frame(count, frame[usable], told)
 
     # --- vehicles -----------------------------------------------------------------------------
 
@@ -207,8 +214,9 @@ class Emitter:
         found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
         objects = self._objects(len(frames), found, "car", rng)
         names = [drive.vehicle_id for drive in drives]
-        truth = self._truth(frames, bodies, names, "vehicles") if self.with_truth else []
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)
+        shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
+        truth = self._truth(frames, bodies, names, "vehicles", shown) if self.with_truth else []
         return Stretch(self._arrivals(frames, objects, none, rng), truth)
 
     # --- both ---------------------------------------------------------------------------------
@@ -281,7 +289,12 @@ class Emitter:
         return np.asarray(np.minimum(usual + late * extra, sensing.max_delay_s))
 
     def _truth(
-        self, frames: _Frames, bodies: Bodies, names: list[str], kind: str
+        self,
+        frames: _Frames,
+        bodies: Bodies,
+        names: list[str],
+        kind: str,
+        faces: list[tuple[tuple[str, float], ...]],
     ) -> list[tuple[int, int, bytes]]:
         boxes = bodies.xyxy.round(1).tolist()
         visible = bodies.visible.round(2).tolist()
@@ -296,7 +309,13 @@ class Emitter:
         for number, rows in enumerate(_by_frame(len(frames), bodies.frame, seen)):
             if rows:
                 at, seq = frames.captured_at[number], frames.seq[number]
-                line = FrameTruth(camera_id=camera_id, seq=seq, captured_at=at, **{kind: rows})
+                line = FrameTruth(
+                    camera_id=camera_id,
+                    seq=seq,
+                    captured_at=at,
+                    faces=faces[number],
+                    **{kind: rows},
+                )
                 lines.append((microseconds(at), self.index, _truth_encoder.encode(line)))
         return lines
 

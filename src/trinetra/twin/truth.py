@@ -151,13 +151,17 @@ Seen = tuple[str, float, float, float, float, float]
 
 
 class FrameTruth(Truth, frozen=True, kw_only=True, tag="frame"):
-    """Who is in one frame, hidden ones too; frames without anybody are left out."""
+    """Who is in one frame, hidden ones too; frames without anybody are left out.
+
+    ``faces`` tells whose face the frame shows well enough to compare it, and its size in pixels.
+    """
 
     camera_id: CameraId
     seq: int
     captured_at: Instant
     persons: tuple[Seen, ...] = ()
     vehicles: tuple[Seen, ...] = ()
+    faces: tuple[tuple[str, float], ...] = ()
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transaction"):

@@ -5,6 +5,7 @@ twin and the scores share.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.boxes import Boxes, BoxesBuilder
+from trinetra.evaluation.faces import Shown, person_of
 from trinetra.evaluation.reading.events import microseconds
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
 from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Truth, Wait
@@ -79,6 +81,7 @@ class _Frame(_Line, frozen=True, tag="frame"):
     captured_at: datetime
     persons: tuple[tuple[str, float, float, float, float, float], ...] = ()
     vehicles: tuple[tuple[str, float, float, float, float, float], ...] = ()
+    faces: tuple[tuple[str, float], ...] = ()
 
 
 class _Path(_Line, frozen=True, tag="path"):
@@ -140,6 +143,7 @@ class _Gathered:
     label: str | None
     windows_us: list[tuple[int, int]] = field(default_factory=list)
     _boxes: dict[str, BoxesBuilder] = field(default_factory=lambda: defaultdict(BoxesBuilder))
+    _faces: list[tuple[str, int, str, float]] = field(default_factory=list)
     _staff: set[str] = field(default_factory=set)
     _visits: list[Presence] = field(default_factory=list)
     _crossings: list[Crossing] = field(default_factory=list)
@@ -179,7 +183,22 @@ class _Gathered:
                 waits=tuple(self._waits),
             ),
             windows_us=tuple(self.windows_us),
+            shown=self._shown(walks),
         )
+
+    def _shown(self, walks: Mapping[str, Boxes]) -> dict[str, Shown] | None:
+        """Return what each walk showed, or None for a truth that tells of no face at all."""
+        if not self._faces:
+            return None
+        walk_of = {
+            (camera, at_us, person_of(boxes.names[code])): f"{camera}/{boxes.names[code]}"
+            for camera, boxes in walks.items()
+            for at_us, code in zip(boxes.at_us.tolist(), boxes.name.tolist(), strict=True)
+        }
+        sizes: dict[str, list[float]] = defaultdict(list)
+        for camera, at_us, who, size_px in self._faces:
+            sizes[walk_of[camera, at_us, who]].append(size_px)
+        return {walk: Shown(len(told), max(told)) for walk, told in sizes.items()}
 
     def _add_frame(self, frame: _Frame) -> None:
         at_us, boxes = _micros(frame.captured_at), self._boxes[frame.camera_id]
@@ -187,6 +206,7 @@ class _Gathered:
         if self.label in {None, _PERSON}:
             for who, *box, visible in frame.persons:
                 boxes.add(at_us, who, (box[0], box[1], box[2], box[3]), visible)
+            self._faces += [(frame.camera_id, at_us, who, size) for who, size in frame.faces]
         if self.label != _PERSON:
             for what, *box, visible in frame.vehicles:
                 boxes.add(at_us, what, (box[0], box[1], box[2], box[3]), visible)
