@@ -255,7 +255,16 @@ async def test_who_opts_out_later_is_forgotten_by_the_gallery_as_well(shop: Shop
     assert anonymous not in {e.customer_id for e in await shop.entries()}
 
 
-async def test_a_change_of_kind_holds_for_tracks_that_are_open(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("kind", "then"),
+    [
+        (IdentityKind.STAFF, ("known", ANNA, IdentityKind.STAFF)),
+        (IdentityKind.OPTED_OUT, ("unknown", None, None)),
+    ],
+)
+async def test_a_change_of_kind_holds_for_tracks_that_are_open(
+    shop: Shop, kind: IdentityKind, then: tuple[str, str | None, IdentityKind | None]
+) -> None:
     anna = Person(1)
     await shop.know(ANNA, anna, IdentityKind.ENROLLED)
     first, second = list(visit("door", 0, [anna]))[:7], list(visit("door", 0, [anna]))[7:]
@@ -265,15 +274,13 @@ async def test_a_change_of_kind_holds_for_tracks_that_are_open(shop: Shop) -> No
     resolver = IdentityResolver(shop.log, shop.recogniser, companions=[directory])
     running = asyncio.create_task(resolver.run(stopping))
     await shop.until(lambda event: event.customer_id is not None)
-    await shop.change("renamed", ANNA, kind=IdentityKind.STAFF)
+    await shop.change("renamed", ANNA, kind=kind)
     await shop.log.append([record(event) for event in second])
     stopping.set()
     await running
 
-    assert [e.kind for e in identities(await shop.told()) if e.customer_id] == [
-        IdentityKind.ENROLLED,
-        IdentityKind.STAFF,
-    ]
+    decided = [(e.status, e.customer_id, e.kind) for e in identities(await shop.told())]
+    assert decided[-2:] == [("known", ANNA, IdentityKind.ENROLLED), then]
 
 
 async def test_an_anonymous_visitor_who_enrolls_is_one_person_with_the_past(shop: Shop) -> None:

@@ -188,11 +188,11 @@ def proposals(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("id", "may be"):
         table.add_column(heading, no_wrap=True, min_width=_ID_WIDTH)
-    for heading in ("similarity", "proposed"):
+    for heading in ("score", "proposed"):
         table.add_column(heading)
     for row in rows:
         score = f"{row['score']:.3f}" if row["score"] else "-"
-        table.add_row(row["customer_id"], row["other"], score, row["at"][:16])
+        table.add_row(row["customer_id"], row["other"], score, row["at"][:10])
     output().print(table)
     note("merge them: trinetra customers merge ID OTHER; or: proposals --dismiss ID OTHER")
 
