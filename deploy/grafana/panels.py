@@ -238,8 +238,12 @@ IDENTITIES = (
     Graph(
         "Verdicts of the spatiotemporal gate",
         "ops",
-        _rates("trinetra_gate_verdicts_total", "verdict", labels=CAMERA),
-        "impossible: a strong match that nobody could have walked.",
+        _rates("trinetra_gate_verdicts_total", "verdict", labels=CAMERA)
+        | {
+            "surprising": f"sum (rate(trinetra_gate_surprises_total{{{CAMERA}}}[$__rate_interval]))"
+        },
+        "impossible: a strong match that nobody could have walked; surprising: unusually quick "
+        "or slow.",
         stacked=True,
     ),
     Graph(

@@ -123,6 +123,12 @@ DRIFT_PSI = Gauge(
     ["camera", "quantity"],
     registry=REGISTRY,
 )
+GATE_SURPRISES = Counter(
+    "trinetra_gate_surprises",
+    "Strong matches after a walk far quicker or slower than usual.",
+    ["camera"],
+    registry=REGISTRY,
+)
 IDENTITY_AGE_S = Histogram(
     "trinetra_identity_age_seconds",
     "Time from capture to the commit of the identity event.",

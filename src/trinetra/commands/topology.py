@@ -122,7 +122,10 @@ def suggest_ways(
     passages = asyncio.run(_read(past, *window))
     found = suggest(passages.people(), least=least)
     if as_json:
-        rows = [{**asdict(s), "overlap": s.overlap, "distance_m": s.distance_m} for s in found]
+        rows = [
+            {**asdict(s), "overlap": s.overlap, "distance_m": s.distance_m, "sure": s.sure}
+            for s in found
+        ]
         print_json({"suggestions": rows, "recognised_at": sorted(passages.recognised_at)})
         return
     if not found:
@@ -163,7 +166,7 @@ def _print_suggestions(found: Sequence[Suggestion]) -> None:
         cells = (
             each.a,
             each.b,
-            "overlap" if each.overlap else f"{each.distance_m:.1f}",
+            _metres(each),
             str(each.there),
             str(each.back),
             str(each.together),
@@ -174,12 +177,18 @@ def _print_suggestions(found: Sequence[Suggestion]) -> None:
     output().print(table)
 
 
+def _metres(each: Suggestion) -> str:
+    if each.overlap:
+        return "overlap"
+    return f"{each.distance_m:.1f}" if each.sure else f"< {each.distance_m:.1f}"
+
+
 def as_yaml(found: Sequence[Suggestion]) -> str:
     """Return the proposals as the part of a site file that they would be."""
     edges = [s for s in found if not s.overlap]
     overlaps = [s for s in found if s.overlap]
-    lines = ["topology:"]
-    lines += ["  edges:"] * bool(edges) + [_edge_line(s) for s in edges]
+    lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (nothing is sure)"]
+    lines += ["  edges:"] * any(s.sure for s in edges) + [_edge_line(s) for s in edges]
     lines += ["  overlaps:"] * bool(overlaps)
     lines += [f"    - [{s.a}, {s.b}]  # {s.together} times at once" for s in overlaps]
     return "\n".join(lines) + "\n"
@@ -190,4 +199,6 @@ def _edge_line(each: Suggestion) -> str:
     if each.one_way:
         told += "; nobody came back: one_way?"
     way = f"from: {each.a}, to: {each.b}, distance_m: {each.distance_m}"
-    return f"    - {{{way}}}  # {told}"
+    if each.sure:
+        return f"    - {{{way}}}  # {told}"
+    return f"    # people stop on the way, measure it: {{{way}}} at most; {told}"

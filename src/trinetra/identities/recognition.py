@@ -43,11 +43,13 @@ from trinetra.identities.resolver import (
 )
 from trinetra.identities.snapshot import restore
 from trinetra.identities.topology import SiteGraph
+from trinetra.identities.transitions import SURPRISING
 from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import (
     FACES_IGNORED,
     GALLERY_S,
     GALLERY_UP,
+    GATE_SURPRISES,
     GATE_VERDICTS,
     STATE_REJECTED,
     get_logger,
@@ -334,6 +336,8 @@ class Recogniser:
         )
         if judgement.gate:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
+            if abs(judgement.gate.surprise or 0.0) > SURPRISING:
+                GATE_SURPRISES.labels(camera_id).inc()
         if judgement.decision == AMBIGUOUS:
             self.doubts.append(Doubt(answers.probes[question], seen.seen_at))
         if judgement.decision is identity.decision:

@@ -21,6 +21,8 @@ _TOGETHER_S = 1.0
 _LEAST_TOGETHER_SHARE = 0.2
 _ONE_WAY_FROM = 20
 _ROUNDABOUT = 0.95
+_STRAIGHT_ON = 2.0
+"""Of the quickest tenth's time: half of those who do not stop take no longer than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,15 @@ class Suggestion:
     def one_way(self) -> bool:
         """Whether so many went there and none back that the way may lead one way only."""
         return self.there >= _ONE_WAY_FROM and not self.back
+
+    @property
+    def sure(self) -> bool:
+        """Whether most walk straight on, so that their times speak for a distance.
+
+        Where they stop on the way, even the quickest may have: the distance is then one at most,
+        and the gate would refuse those who do not stop.
+        """
+        return self.overlap or self.median_s <= _STRAIGHT_ON * max(self.quick_s, 1.0)
 
     @property
     def distance_m(self) -> float:
