@@ -9,34 +9,27 @@ seen lately, here and by others, a companion reads in the log.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 from trinetra.errors import EventLogUnavailable, MalformedEvent, PartitionsLost
-from trinetra.events.codec import encode
-from trinetra.events.schema import AnyEvent, DetectionEvent, IdentityEvent
+from trinetra.events.schema import DetectionEvent
 from trinetra.events.topics import (
-    ALERTS,
-    CUSTOMERS,
     DETECTIONS,
-    IDENTITIES,
     RESOLVER_STATE,
-    Topic,
 )
-from trinetra.identities.announcement import farewell, identity_event, lives, tracks_event
 from trinetra.identities.inquiry import Answers, Inquiry
 from trinetra.identities.intake import read
 from trinetra.identities.ordering import Slot
+from trinetra.identities.outputs import Outputs
 from trinetra.identities.partition import PartitionState, released
 from trinetra.identities.recognition import Outbox, Recogniser
 from trinetra.identities.resolver import (
     Arrival,
     CameraState,
     FrameOutcome,
-    TrackIdentity,
     advance,
     end_all,
 )
@@ -56,12 +49,9 @@ from trinetra.telemetry import (
     EVENTS_LATE,
     EVENTS_REJECTED,
     FACES_IGNORED,
-    IDENTITY_AGE_S,
     get_logger,
 )
-from trinetra.telemetry import ALERTS as ALERTS_RAISED
-from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
-from trinetra.values import Instant, seconds_between
+from trinetra.values import EPOCH, Instant, seconds_between
 from trinetra.waiting import unless
 
 GROUP = "identity-resolver-group"
@@ -131,8 +121,7 @@ class IdentityResolver:
         self._companions = companions
         self._policy = policy or ResolverPolicy()
         self._held: dict[TopicPartition, PartitionState] = {}
-        self._outputs: dict[TopicPartition, list[Record]] = defaultdict(list)
-        self._announced: list[IdentityEvent] = []
+        self._outputs = Outputs(recogniser.site_id)
         self._expired_at: Instant | None = None
         self._tended = False
         self._waits_for: str | None = "joining the group"
@@ -241,7 +230,7 @@ class IdentityResolver:
 
     def _forget(self, where: TopicPartition) -> None:
         self._held.pop(where, None)
-        self._outputs.pop(where, None)
+        self._outputs.forget(where)
 
     async def _restore(self, where: TopicPartition, number: int) -> PartitionState:
         """Return the state that the last owner left, its people noted as being where they were."""
@@ -265,7 +254,7 @@ class IdentityResolver:
             try:
                 event = read(delivery.value, self._recogniser.site_id)
             except MalformedEvent as fault:
-                self._outputs[where].append(reject(delivery, fault, service=self.name))
+                self._outputs.add(where, reject(delivery, fault, service=self.name))
             else:
                 self._admit_event(state, Arrival(event, delivery.offset))
 
@@ -333,43 +322,11 @@ class IdentityResolver:
             camera.camera_id, outcome, event.captured_at, answers, outboxes, home
         )
         changed += self._recogniser.conclude(outcome.ended, outboxes[home])
-        for alert in alerts:
-            ALERTS_RAISED.labels(alert.rule).inc()
-        outputs = self._outputs[home]
-        outputs += self._announce(camera, changed, event.captured_at)
-        outputs += self._lives(camera, changed, outcome.ended, event.captured_at)
-        outputs.append(_record(IDENTITIES, tracks_event(event, outcome)))
-        outputs += [_record(ALERTS, alert) for alert in alerts]
-
-    def _announce(
-        self, camera: CameraState, changed: Iterable[TrackIdentity], captured_at: Instant
-    ) -> list[Record]:
-        records = []
-        for identity in changed:
-            event = identity_event(
-                identity, self._recogniser.site_id, camera.camera_id, captured_at
-            )
-            IDENTITIES_DECIDED.labels(camera.camera_id, event.status).inc()
-            self._announced.append(event)
-            records.append(_record(IDENTITIES, event))
-        return records
-
-    def _lives(
-        self,
-        camera: CameraState,
-        changed: Iterable[TrackIdentity],
-        ended: Iterable[TrackIdentity],
-        captured_at: Instant,
-    ) -> list[Record]:
-        site_id = self._recogniser.site_id
-        events = lives(site_id, camera.camera_id, captured_at, changed, ended)
-        return [Record(CUSTOMERS, event.customer_id, encode(event)) for event in events]
+        self._outputs.add_frame(home, event, outcome, changed, alerts)
 
     async def _expire(self, captured_at: Instant) -> None:
-        due = self._expired_at is None or (
-            seconds_between(self._expired_at, captured_at) >= self._policy.expire_every_s
-        )
-        if due:
+        since_s = seconds_between(self._expired_at or EPOCH, captured_at)
+        if abs(since_s) >= self._policy.expire_every_s:  # also where a clock was set back
             self._expired_at = captured_at
             await self._recogniser.expire(captured_at)
 
@@ -381,10 +338,7 @@ class IdentityResolver:
                 ended = end_all(camera)
                 if ended and camera.last is not None:
                     changed = self._recogniser.conclude(ended, state.outbox)
-                    outputs = self._outputs[where]
-                    outputs += self._announce(camera, changed, camera.last.captured_at)
-                    outputs += self._lives(camera, changed, ended, camera.last.captured_at)
-                    outputs.append(_record(IDENTITIES, farewell(camera.last, ended)))
+                    self._outputs.add_end(where, camera.last, changed, ended)
         await self._commit(subscription)
         await self._store()
         if unstored := sum(len(state.outbox) for state in self._held.values()):
@@ -394,9 +348,12 @@ class IdentityResolver:
 
     async def _commit(self, subscription: Subscription) -> None:
         """Commit each partition up to the first event that is held back; forget what was lost."""
-        progress = [p for where, state in self._held.items() if (p := self._progress(where, state))]
-        self._outputs.clear()
-        announced, self._announced = self._announced, []
+        outputs = self._outputs.take()
+        progress = [
+            part
+            for where, state in self._held.items()
+            if (part := self._progress(where, state, outputs.get(where, [])))
+        ]
         if not progress:
             return
         lost: frozenset[TopicPartition] = frozenset()
@@ -410,13 +367,12 @@ class IdentityResolver:
         for part in progress:
             if part.where not in lost:
                 self._held[part.where].committed = part.next_offset
-        now = self._recogniser.clock.now()
-        for event in announced:
-            IDENTITY_AGE_S.labels(event.camera_id).observe(seconds_between(event.captured_at, now))
+        self._outputs.note_committed(self._recogniser.clock.now())
 
-    def _progress(self, where: TopicPartition, state: PartitionState) -> Progress | None:
+    def _progress(
+        self, where: TopicPartition, state: PartitionState, outputs: list[Record]
+    ) -> Progress | None:
         """Return what is to be committed of a partition, or None when nothing happened in it."""
-        outputs = self._outputs.get(where, [])
         if state.read_to is None or not (outputs or state.has_news):
             return None
         if not self._policy.ends_tracks_at_stop:
@@ -427,7 +383,3 @@ class IdentityResolver:
     async def _store(self) -> None:
         """Give the gallery what was committed; what it does not take now waits in the outboxes."""
         await self._recogniser.store([state.outbox for state in self._held.values()])
-
-
-def _record(topic: Topic, event: AnyEvent) -> Record:
-    return Record(topic, event.camera_id, encode(event))
