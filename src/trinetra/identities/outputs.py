@@ -1,0 +1,91 @@
+"""What a batch of detections led to, as records by the partition it came from."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from trinetra.events.codec import encode
+from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent, IdentityEvent
+from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES, Topic
+from trinetra.identities.announcement import farewell, identity_event, lives, tracks_event
+from trinetra.identities.resolver import FrameHeader, FrameOutcome, TrackIdentity
+from trinetra.ports import Record, TopicPartition
+from trinetra.telemetry import ALERTS as ALERTS_RAISED
+from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
+from trinetra.telemetry import IDENTITY_AGE_S
+from trinetra.values import Instant, SiteId, seconds_between
+
+
+class Outputs:
+    """Collects what is to be committed; ``take`` and ``forget`` hand it over, or drop it."""
+
+    def __init__(self, site_id: SiteId) -> None:
+        self._site_id = site_id
+        self._records: defaultdict[TopicPartition, list[Record]] = defaultdict(list)
+        self._announced: list[IdentityEvent] = []
+
+    def add(self, home: TopicPartition, record: Record) -> None:
+        """Add a record that is no event of ours."""
+        self._records[home].append(record)
+
+    def add_frame(
+        self,
+        home: TopicPartition,
+        event: DetectionEvent,
+        outcome: FrameOutcome,
+        changed: Iterable[TrackIdentity],
+        alerts: Iterable[AlertEvent],
+    ) -> None:
+        """Tell who is where in a frame, what was decided about them, and what is alarming."""
+        self._decide(home, FrameHeader.of(event), changed, outcome.ended)
+        records = self._records[home]
+        records.append(_record(IDENTITIES, tracks_event(event, outcome)))
+        for alert in alerts:
+            ALERTS_RAISED.labels(alert.rule).inc()
+            records.append(_record(ALERTS, alert))
+
+    def add_end(
+        self,
+        home: TopicPartition,
+        last: FrameHeader,
+        changed: Iterable[TrackIdentity],
+        ended: tuple[TrackIdentity, ...],
+    ) -> None:
+        """Tell that tracks ended with a camera's last frame."""
+        self._decide(home, last, changed, ended)
+        self._records[home].append(_record(IDENTITIES, farewell(last, ended)))
+
+    def take(self) -> dict[TopicPartition, list[Record]]:
+        """Return everything, by partition, and begin anew."""
+        records, self._records = self._records, defaultdict(list)
+        return records
+
+    def forget(self, home: TopicPartition) -> None:
+        """Drop what came of a partition that belongs to another by now."""
+        self._records.pop(home, None)
+
+    def note_committed(self, now: Instant) -> None:
+        """Measure how old the decisions were that have been committed."""
+        for event in self._announced:
+            IDENTITY_AGE_S.labels(event.camera_id).observe(seconds_between(event.captured_at, now))
+        self._announced.clear()
+
+    def _decide(
+        self,
+        home: TopicPartition,
+        frame: FrameHeader,
+        changed: Iterable[TrackIdentity],
+        ended: Iterable[TrackIdentity],
+    ) -> None:
+        changed, where = tuple(changed), (self._site_id, frame.camera_id, frame.captured_at)
+        records = self._records[home]
+        for identity in changed:
+            event = identity_event(identity, *where)
+            IDENTITIES_DECIDED.labels(event.camera_id, event.status).inc()
+            self._announced.append(event)
+            records.append(_record(IDENTITIES, event))
+        for life in lives(*where, changed, ended):
+            records.append(Record(CUSTOMERS, life.customer_id, encode(life)))
+
+
+def _record(topic: Topic, event: AnyEvent) -> Record:
+    return Record(topic, event.camera_id, encode(event))
