@@ -10,7 +10,7 @@ from trinetra.events.schema import (
     TracksEvent,
 )
 from trinetra.identities.resolver import FrameHeader, FrameOutcome, TrackIdentity
-from trinetra.values import CameraId, CustomerId, EventId, Instant, SiteId, derive_id
+from trinetra.values import CameraId, EventId, Instant, SiteId, derive_id
 
 
 def identity_event(
@@ -105,19 +105,3 @@ def lives(
                 kind=decision.kind,
                 track_id=identity.track_id,
             )
-
-
-def expired(site_id: SiteId, customer_id: CustomerId, now: Instant) -> LifecycleEvent:
-    """Return the event that nothing is left of an identity, because its time was over.
-
-    Its id follows from whose it is alone: resolvers that both notice say it once.
-    """
-    return LifecycleEvent(
-        event_id=EventId(derive_id("lif", "expired", customer_id)),
-        site_id=site_id,
-        camera_id=CameraId(""),
-        captured_at=now,
-        change="expired",
-        customer_id=customer_id,
-        reason="retention",
-    )

@@ -18,6 +18,7 @@ from trinetra.events.schema import (
     DetectionEvent,
     Evidence,
     IdentityEvent,
+    LifecycleEvent,
     LineCrossing,
     ObjectBox,
     Thresholds,
@@ -299,6 +300,30 @@ def test_insights_that_grow_count_as_they_were_last_sent(write: Write) -> None:
     assert [(v.ended_us - v.started_us) / 1e6 for v in facts.visits] == [40.0]
     assert [s.dwell_s for s in facts.stays] == [5.0]
     assert [c.line for c in facts.crossings] == ["step"]
+
+
+def test_decisions_and_visits_are_of_the_person_whom_a_merge_left(write: Write) -> None:
+    def told(change: str, name: str) -> LifecycleEvent:
+        return LifecycleEvent(**common(name, 20), change=change, customer_id="c2", other="c1")
+
+    visits = [
+        Visit(
+            **common(f"v{customer}", seconds),
+            customer_id=customer,
+            kind=IdentityKind.ANONYMOUS,
+            started_at=at(seconds - 5),
+            cameras=("door",),
+            visit_number=1,
+        )
+        for customer, seconds in (("c1", 10), ("c2", 30))
+    ]
+    said = [identity("i2", 2, "c2"), *visits, told("merged", "l1")]
+    merged = read_events(write_events(write, *said))
+    undone = read_events(write_events(write, *said, told("split", "l2")))
+    assert [d.customer for d in merged.decisions] == ["c1"]
+    assert [(v.who, v.ended_us - v.started_us) for v in merged.facts.visits] == [("c1", 25_000_000)]
+    assert [d.customer for d in undone.decisions] == ["c2"]
+    assert [v.who for v in undone.facts.visits] == ["c1", "c2"]
 
 
 def test_a_malformed_event_is_told_with_file_and_line(write: Write) -> None:
