@@ -255,6 +255,20 @@ async def test_who_opts_out_later_is_forgotten_by_the_gallery_as_well(shop: Shop
     assert anonymous not in {e.customer_id for e in await shop.entries()}
 
 
+async def test_of_a_customer_who_opts_out_only_the_photos_are_kept(shop: Shop) -> None:
+    anna = Person(1)
+    await shop.know(ANNA, anna, IdentityKind.ENROLLED)
+    await shop.resolve(visit("door", 0, [anna], seconds=6))
+    enrolled_only = {e.entry_id for e in await shop.book.templates("test@1")}
+    assert {e.entry_id for e in await shop.entries()} > enrolled_only  # and as last seen
+
+    await shop.change("renamed", ANNA, kind=IdentityKind.OPTED_OUT)
+    told = await shop.resolve(visit("door", 300, [anna]))
+
+    assert {e.entry_id for e in await shop.entries()} == enrolled_only
+    assert {e.customer_id for e in identities(told)} == {None}
+
+
 @pytest.mark.parametrize(
     ("kind", "then"),
     [

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from trinetra.errors import EventLogUnavailable, GalleryUnavailable, StoreUnavailable
 from trinetra.events.codec import encode
-from trinetra.events.customers import NumberedChange
+from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.topics import CUSTOMERS, DETECTIONS
 from trinetra.following import BookFollower
 from trinetra.identities.acquaintance import event_of, resembling
@@ -59,8 +59,8 @@ class Directory:
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Fold what is new in the book, teach the gallery faces, and tell changes on."""
         changes = await self._follower.catch_up()
-        if any(change.change == "enrolled" for _, change in changes):
-            self._untaught = None
+        for _, change in changes:
+            self._note(change)
         if _ANNOUNCER not in held:
             self._told_to = None
         if self._recogniser.clock.monotonic() < self._retry_at_s:
@@ -82,6 +82,13 @@ class Directory:
             log.warning("faces of people who opted out stay for now", cause=str(cause))
         await self._follower.close()
 
+    def _note(self, change: CustomerChange) -> None:
+        """Have the book's faces looked through again when some are new, or are treated anew."""
+        if change.change == "enrolled":
+            self._untaught = None
+        elif change.kind is IdentityKind.OPTED_OUT:
+            self._untaught, self._taught = None, set()
+
     async def _withdraw(self) -> None:
         """Delete the faces of people of whom it turned out too late that they opted out."""
         for customer_id in list(self._recogniser.withdrawn):
@@ -93,13 +100,16 @@ class Directory:
     async def _teach(self) -> None:
         """Put enrolled faces into the gallery that it has not been given by this process."""
         if self._untaught is None:
-            self._untaught = await self._new_faces()
+            if not self._recogniser.may_ask:
+                return
+            entries = await self._new_faces()
+            await self._clear_opted_out(entries)
+            self._untaught = entries
         while self._untaught:
             if not self._recogniser.may_ask:
                 return
             batch = self._untaught[:_FACES_AT_ONCE]
             await self._recogniser.gallery.upsert(batch)
-            await self._clear_opted_out(batch)
             self._recogniser.fresh.extend(entry for entry in batch if is_summary(entry))
             self._taught |= {entry.entry_id for entry in batch}
             self._untaught = self._untaught[_FACES_AT_ONCE:]
@@ -124,19 +134,19 @@ class Directory:
         ]
 
     async def _clear_opted_out(self, entries: Sequence[GalleryEntry]) -> None:
-        """Delete the anonymous identities that people had before they opted out."""
+        """Delete what cameras have shown of people before they opted out, before they are taught.
+
+        That is every face under an id of theirs, and of anonymous identities with the same face.
+        """
         recogniser = self._recogniser
-        out = [
-            entry
-            for entry in entries
-            if recogniser.people.kind_of(entry.customer_id) is IdentityKind.OPTED_OUT
-        ]
+        people = recogniser.people
+        out = [e for e in entries if people.kind_of(e.customer_id) is IdentityKind.OPTED_OUT]
         if not out:
             return
-        found = await recogniser.gallery.search(
-            [entry.embedding for entry in out], recogniser.policy.top_k
-        )
-        for customer_id in resembling(found, recogniser.people, recogniser.policy.matching):
+        probes = [entry.embedding for entry in out]
+        found = await recogniser.gallery.search(probes, recogniser.policy.top_k)
+        seen = resembling(found, people, recogniser.policy.matching)
+        for customer_id in seen.union(*(people.members(entry.customer_id) for entry in out)):
             await recogniser.gallery.delete(customer_id)
             recogniser.registry.forget(customer_id)
 
