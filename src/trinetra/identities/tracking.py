@@ -31,8 +31,9 @@ class LookPolicy:
     Similarity gains up to ``weight`` where looks agree, nothing at a difference of ``neutral``, and
     loses beyond that in proportion. A face with a cosine below ``stranger_cosine`` to all faces of
     a track is somebody else's, whatever the place; one above ``same_cosine`` outweighs clothes.
-    A track that paused is taken up again within ``max_pause_s`` where a new person differs from it
-    by no more than ``found_again``, from all others by ``lead`` times that, and is near.
+    A track that paused is taken up again within ``max_pause_s`` where a new person is near, differs
+    from it by no more than ``found_again``, and nobody else concerned could be meant: all others
+    differ by more than ``neutral``.
     """
 
     weight: float = 0.3
@@ -42,7 +43,6 @@ class LookPolicy:
     same_cosine: float = 0.5
     max_pause_s: float = 10.0
     found_again: float = 0.7
-    lead: float = 2.0
     reach_heights: float = 1.0
     reach_heights_per_s: float = 0.3
 
@@ -279,7 +279,7 @@ def _found_again(
     sure = {}
     for (i, d), differs in close.items():
         others = [v for (j, e), v in close.items() if (j == i) != (e == d)]
-        if differs <= looks.found_again and all(v >= looks.lead * differs for v in others):
+        if differs <= looks.found_again and all(v > looks.neutral for v in others):
             sure[i, d] = 1.0
     return best_pairs(sure) if sure else {}
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trinetra.events.schema import Box
+from trinetra.identities.appearance import read_look
 from trinetra.identities.tracking import (
     Sightings,
     Step,
@@ -17,7 +18,7 @@ from trinetra.identities.tracking import (
     step,
     widened,
 )
-from trinetra.values import CameraId, SiteId
+from trinetra.values import CameraId, SiteId, TrackId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WHERE = (SiteId("shop"), CameraId("door"))
@@ -155,3 +156,80 @@ def test_a_track_moves_as_the_kalman_filter_says(places: list[float]) -> None:
     np.testing.assert_allclose([x.value, x.velocity], mean, atol=1e-6)
     found = [[x.value_var, x.covariance], [x.covariance, x.velocity_var]]
     np.testing.assert_allclose(found, spread, rtol=1e-6, atol=1e-9)
+
+
+# --- clothes and faces -----------------------------------------------------------------------
+
+RED, BLUE = bytes([1]) + bytes([200, 90, 120]) * 6, bytes([1]) + bytes([90, 200, 120]) * 6
+Worn = list[tuple[Box, bytes]]
+
+
+def run_worn(
+    frames: list[Worn], alike: dict[int, dict[tuple[str, int], float]] | None = None
+) -> list[Step]:
+    """Return the steps over frames of boxes with clothes; ``alike`` has faces' cosines by frame."""
+    state, steps = TrackerState(), []
+    for number, objects in enumerate(frames):
+        xyxy = [box for box, _ in objects]
+        seen = Sightings(
+            xyxy,
+            [0.9] * len(xyxy),
+            ["person"] * len(xyxy),
+            [read_look(packed, box, xyxy) for box, packed in objects],
+            {(TrackId(t), d): c for (t, d), c in (alike or {}).get(number, {}).items()},
+        )
+        at = NOON + timedelta(seconds=number / 5)
+        steps.append(step(state, seen, at, where=WHERE, policy=POLICY))
+        state = steps[-1].state
+    return steps
+
+
+def worn(x: float, clothes: bytes) -> Worn:
+    return [(box, clothes) for box in person_at(x)]
+
+
+def test_a_track_does_not_go_over_to_who_steps_into_its_place_in_other_clothes() -> None:
+    steps = run_worn([*[worn(100, RED)] * 5, *[worn(110, BLUE)] * 5])
+    before, after = steps[4].matched.keys(), steps[-1].matched.keys()
+    assert not before & after
+
+
+def test_who_comes_out_from_behind_something_goes_on_as_the_same_track() -> None:
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[worn(150, RED)] * 3])
+    assert steps[4].matched.keys() == steps[-1].matched.keys()
+    assert not any(s.ended for s in steps)
+
+
+def test_a_track_is_not_taken_up_by_who_looks_different_or_is_far_away() -> None:
+    for later in (worn(150, BLUE), worn(900, RED)):
+        steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[later] * 3])
+        assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_of_two_who_look_alike_nobody_is_taken_up_again() -> None:
+    twins = [*worn(60, RED), *worn(150, RED)]
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[twins] * 3])
+    assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_a_paused_track_ends_after_its_time() -> None:
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 60])
+    assert sum(len(s.ended) for s in steps) == 1
+    assert steps[-1].state.tracks == ()
+
+
+def test_a_strangers_face_ends_a_match_whatever_the_clothes() -> None:
+    [track_id] = run_worn([worn(100, RED)] * 5)[-1].matched
+    frames = [worn(100, RED)] * 6
+    for cosine, goes_on in ((0.05, False), (0.7, True)):
+        last = run_worn(frames, {5: {(track_id, 0): cosine}})[-1]
+        assert (track_id in last.matched) is goes_on
+
+
+def test_those_who_cross_keep_their_tracks_where_only_clothes_tell() -> None:
+    """Both turn back where they meet, which by their motion looks like passing by."""
+    there = [20.0 * n for n in range(10)]
+    left, right = [*there, *there[::-1]], [400 - x for x in [*there, *there[::-1]]]
+    steps = run_worn([[*worn(a, RED), *worn(b, BLUE)] for a, b in zip(left, right, strict=True)])
+    assert dict(steps[1].matched) == steps[-1].matched
+    assert len(ids(steps)) == 2
