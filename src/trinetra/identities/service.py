@@ -51,7 +51,7 @@ from trinetra.telemetry import (
     FACES_IGNORED,
     get_logger,
 )
-from trinetra.values import EPOCH, Instant, seconds_between
+from trinetra.values import Instant, seconds_between
 from trinetra.waiting import unless
 
 GROUP = "identity-resolver-group"
@@ -325,8 +325,10 @@ class IdentityResolver:
         self._outputs.add_frame(home, event, outcome, changed, alerts)
 
     async def _expire(self, captured_at: Instant) -> None:
-        since_s = seconds_between(self._expired_at or EPOCH, captured_at)
-        if abs(since_s) >= self._policy.expire_every_s:  # also where a clock was set back
+        due = self._expired_at is None or (
+            seconds_between(self._expired_at, captured_at) >= self._policy.expire_every_s
+        )
+        if due:
             self._expired_at = captured_at
             await self._recogniser.expire(captured_at)
 
