@@ -97,6 +97,11 @@ class StoreAcquaintance:
         self._store = store
         self._told_to = 0
 
+    @property
+    def people(self) -> People:
+        """Who is whom, as last read."""
+        return self._follower.people
+
     async def renew(self) -> None:
         """Tell the store what is new in the book; raises StoreUnavailable, then call it again."""
         await self._follower.catch_up()

@@ -325,6 +325,13 @@ class CustomerBook(Protocol):
         """Note that a reader has acted on all changes up to a number; return the furthest noted."""
 
 
+class Keeper(Protocol):
+    """Keeps records of people that name them by id, beside the gallery and the database."""
+
+    async def forget(self, ids: Sequence[CustomerId]) -> Mapping[str, int]:
+        """Delete what is kept of a person; return how many of what. May be called again."""
+
+
 class ErasureDesk(Protocol):
     """Where the forgetting of people is asked for, and where everybody says that it is done.
 

@@ -188,6 +188,12 @@ MIRROR_BEHIND = Gauge(
     "Records of other resolvers that the registry of active identities has yet to take in.",
     registry=REGISTRY,
 )
+ERASURES_WAITING = Gauge(
+    "trinetra_erasures_waiting",
+    "People to be forgotten of whom this process still holds something.",
+    ["service"],
+    registry=REGISTRY,
+)
 SPOOL_MAX_BYTES = Gauge(
     "trinetra_spool_max_bytes", "How much the spool may hold.", ["service"], registry=REGISTRY
 )

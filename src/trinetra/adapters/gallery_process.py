@@ -270,6 +270,7 @@ def main() -> None:
     # Ctrl-C and a service manager signal the whole group; only the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.umask(0o077)  # what the engine writes is nobody else's to read
     reply_fd = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may write among the replies
     try:

@@ -226,6 +226,8 @@ def _created(url: URL, **options: Any) -> Engine:
 def _make_folder(folder: Path, url: URL) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its logs the permissions of the file.
+        Path(str(url.database)).touch(mode=0o600)
     except OSError as cause:
         raise translated(cause, url) from cause
 

@@ -84,8 +84,8 @@ def show(customer_id: _Id, *, as_json: Json = False) -> None:
     settings = _settings()
     who = CustomerId(customer_id)
     known = asyncio.run(_read(settings))
-    visit = asyncio.run(_last_visit(settings, known.people, who))
-    _need_known(known.people, who, visit)
+    visit = asyncio.run(last_visit(settings, known.people, who))
+    need_known(known.people, who, visit)
     told = _told_of(known, known.people.canonical(who), visit)
     if as_json:
         print_json(told)
@@ -257,12 +257,13 @@ async def _write(
     async with open_book(settings) as book:
         people = await read_people(book)
         for customer_id in map(CustomerId, must_exist):
-            visit = await _last_visit(settings, people, customer_id)
-            _need_known(people, customer_id, visit)
+            visit = await last_visit(settings, people, customer_id)
+            need_known(people, customer_id, visit)
         await book.write([change(people)])
 
 
-async def _last_visit(settings: Settings, people: People, customer_id: CustomerId) -> Visit | None:
+async def last_visit(settings: Settings, people: People, customer_id: CustomerId) -> Visit | None:
+    """Return a person's most recent visit."""
     async with open_store(settings) as store:
         for each in (customer_id, people.canonical(customer_id)):
             found = await store.last_visit(each)
@@ -271,7 +272,8 @@ async def _last_visit(settings: Settings, people: People, customer_id: CustomerI
     return None
 
 
-def _need_known(people: People, customer_id: CustomerId, visit: Visit | None) -> None:
+def need_known(people: People, customer_id: CustomerId, visit: Visit | None) -> None:
+    """Raise CustomerConflict for an id that is nobody's, or that of somebody erased."""
     if people.is_erased(customer_id):
         raise CustomerConflict(f"{customer_id} was erased: nothing is kept of that person")
     is_in_book = (

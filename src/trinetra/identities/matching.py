@@ -65,6 +65,8 @@ AMBIGUOUS = Decision("unknown", ("ambiguous",))
 """The track resembles two people, and neither clearly more: they may be one."""
 LEFT_OUT = Decision("unknown", ("opted_out",))
 """The track is somebody who does not want to be recognised, or may be; nothing is kept of it."""
+ERASED = Decision("unknown", ("erased",))
+"""The track is somebody who asked to be forgotten, while in view; nothing is kept of it."""
 
 
 def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked]:

@@ -11,12 +11,12 @@ from operator import is_
 from typing import TypeVar
 
 from trinetra.events.schema import DetectionEvent
-from trinetra.identities.evidence import Shot
+from trinetra.identities.evidence import Shot, TrackEvidence
 from trinetra.identities.matching import Decision
 from trinetra.identities.ordering import ReorderWindow
 from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity
 from trinetra.identities.snapshot import Restored, encode_camera, encode_entry, encode_track
-from trinetra.values import CameraId, GalleryEntry, Instant, TrackId
+from trinetra.values import CameraId, CustomerId, GalleryEntry, Instant, TrackId
 
 _Mark = tuple[Decision | None, int, bool, int, int, Instant | None]
 
@@ -67,6 +67,7 @@ class PartitionState:
     _tracks: dict[CameraId, dict[TrackId, _Written]] = field(default_factory=dict)
     _entries: dict[str, GalleryEntry] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
+    _forgot: bool = False
 
     @classmethod
     def restored(cls, number: int, values: Mapping[str, bytes], what: Restored) -> "PartitionState":
@@ -110,6 +111,7 @@ class PartitionState:
         return (
             self.next_offset != self.committed
             or bool(self._stale)
+            or self._forgot
             or self.outbox.keys() != self._entries.keys()
         )
 
@@ -127,8 +129,23 @@ class PartitionState:
             changes[_camera_key(camera_id)] = encode_camera(camera)
             changes |= self._changed_tracks(camera, model)
         changes |= self._changed_entries(model)
-        self._stale, self.changed = set(), set()
+        self._stale, self.changed, self._forgot = set(), set(), False
         return changes
+
+    def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
+        """Drop faces of people who were erased; return of how many tracks and waiting entries."""
+        waiting = [name for name, entry in self.outbox.items() if is_erased(entry.customer_id)]
+        for name in waiting:
+            del self.outbox[name]
+        tracks = 0
+        for camera in self.cameras.values():
+            for identity in camera.identities.values():
+                if identity.is_of(is_erased):
+                    identity.evidence = TrackEvidence(stretch=identity.evidence.stretch)
+                    self.changed.add(camera.camera_id)
+                    tracks += 1
+        self._forgot |= bool(tracks)
+        return tracks, len(waiting)
 
     def _changed_tracks(self, camera: CameraState, model: str) -> dict[str, bytes | None]:
         before = self._tracks.get(camera.camera_id, {})

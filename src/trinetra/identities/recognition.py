@@ -16,6 +16,7 @@ from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.acquaintance import as_known
 from trinetra.identities.alarm import Arrivals, gallery_unavailable, impossible_transition
 from trinetra.identities.consolidation import Doubt
+from trinetra.identities.evidence import TrackEvidence
 from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
 from trinetra.identities.lifecycle import (
@@ -27,7 +28,7 @@ from trinetra.identities.lifecycle import (
     renew,
     with_own_id,
 )
-from trinetra.identities.matching import AMBIGUOUS, LEFT_OUT, Decision, MatchingPolicy
+from trinetra.identities.matching import AMBIGUOUS, ERASED, LEFT_OUT, Decision, MatchingPolicy
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import (
@@ -233,6 +234,7 @@ class Recogniser:
             size = (camera.last.frame_width, camera.last.frame_height) if camera.last else None
             for track in camera.tracker.tracks:
                 identity = camera.identities[track.track_id]
+                identity.explained = explain(identity.evidence, self.model, self.policy.matching)
                 seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at, size)
                 self._note(camera.camera_id, seen)
         return PartitionState.restored(number, values, found)
@@ -275,6 +277,10 @@ class Recogniser:
 
     def _heed_book(self, identity: TrackIdentity) -> bool:
         """Let a track follow what the book says of its person; return whether that is news."""
+        if self.people.erased and identity.is_of(self.people.is_erased):
+            identity.explained = explain(TrackEvidence(), self.model, self.policy.matching)
+            identity.leave_out(ERASED)
+            return True
         is_news = rename(identity, self.people)
         decision = identity.decision
         if decision is None or decision.customer_id is None:
@@ -356,6 +362,8 @@ class Recogniser:
         if decision.status == "new" and not self._has_room(outbox):
             # Not as missed, which is asked again at the next face: this batch has no such question.
             decision = _UNAVAILABLE
+        elif decision.status == "new" and self.people.is_erased(_own_id(identity)):
+            decision = ERASED  # the frames that this person came from are delivered again
         elif decision.status == "new":
             decision = replace(decision, customer_id=self._enrol(seen, outbox))
         news = decision != identity.decision
@@ -363,7 +371,7 @@ class Recogniser:
         return news
 
     def _enrol(self, seen: Visible, outbox: Outbox) -> CustomerId:
-        customer_id = customer_of(seen.identity.track_id, seen.identity.stretch)
+        customer_id = _own_id(seen.identity)
         shots = seen.evidence.shots
         for entry in enrol(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention):
             outbox[entry.entry_id] = entry
@@ -375,6 +383,8 @@ class Recogniser:
             return
         if len(shots) >= self.policy.matching.enrol_after_faces:
             own_id = decision.own_id or decision.customer_id
+            if self.people.is_erased(own_id):
+                return
             entry = renew(own_id, decision.kind, shots, self.policy.retention)
             if entry.entry_id in outbox or self._has_room(outbox):
                 outbox[entry.entry_id] = entry
@@ -440,6 +450,11 @@ class Recogniser:
         GALLERY_UP.set(1)
         # One that finds but takes nothing is not back: every search would end an outage otherwise.
         self._was_down = self._was_down and self._refuses_entries
+
+
+def _own_id(identity: TrackIdentity) -> CustomerId:
+    """Return the identity that a track would bring into being."""
+    return customer_of(identity.track_id, identity.stretch)
 
 
 def _compare(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:

@@ -6,7 +6,7 @@ throughout; it may run backwards, and what was seen may be told late and in any 
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from trinetra.identities.topology import Sighting
@@ -134,6 +134,13 @@ class ActiveRegistry:
         presence = self._active.pop(customer_id, None)
         if presence is not None:
             self._ages.take(customer_id, presence.seen_at)
+
+    def forget_all(self, is_erased: Callable[[CustomerId], bool]) -> int:
+        """Remove everybody who was erased; return how many that were."""
+        gone = [customer_id for customer_id in self._active if is_erased(customer_id)]
+        for customer_id in gone:
+            self.forget(customer_id)
+        return len(gone)
 
     def evict(self, now: Instant) -> int:
         """Remove what was not seen within ``ttl_s`` of captured time; return how many.

@@ -4,7 +4,7 @@ The service asks ``advance`` what a frame changed, fetches gallery matches for t
 due, and asks ``resolve`` what they mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from trinetra.identities.association import Observations, observe
 from trinetra.identities.evidence import TrackEvidence, add_face, mean_quality
 from trinetra.identities.likeness import likeness, owners
 from trinetra.identities.matching import (
+    ERASED,
     LEFT_OUT,
     Decision,
     MatchingPolicy,
@@ -144,16 +145,21 @@ class TrackIdentity:
 
     @property
     def is_left_out(self) -> bool:
-        """Whether its person opted out; whoever else the track goes over to stays unknown, too."""
-        return self.decision == LEFT_OUT
+        """Whether its person opted out or was erased, and so all it goes over to stays unknown."""
+        return self.decision in {LEFT_OUT, ERASED}
 
-    def leave_out(self) -> None:
-        """Drop everything that is known of a person who opted out."""
+    def is_of(self, is_erased: Callable[[CustomerId], bool]) -> bool:
+        """Return whether the track was named after somebody who was erased."""
+        ids = (self.decision.customer_id, self.decision.own_id) if self.decision else ()
+        return any(is_erased(customer_id) for customer_id in ids if customer_id)
+
+    def leave_out(self, why: Decision = LEFT_OUT) -> None:
+        """Drop everything that is known of a person who opted out, or was erased."""
         if self.explained is not None:
             self.explained = msgspec.structs.replace(
                 self.explained, candidates=(), margin=None, gate=()
             )
-        self.decision, self.evidence, self.since = LEFT_OUT, TrackEvidence(), None
+        self.decision, self.evidence, self.since = why, TrackEvidence(), None
         self.alerted.clear()
 
     def follow(self, evidence: TrackEvidence) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from trinetra.erasing import ErasureDuty
 from trinetra.errors import (
     EventLogUnavailable,
     MalformedEvent,
@@ -119,6 +120,7 @@ class InsightEngine:
         policy: InsightPolicy | None = None,
         *,
         acquaintance: StoreAcquaintance | None = None,
+        erasures: ErasureDuty | None = None,
         clock: Clock,
         concludes_at_stop: bool = True,
         max_records: int = 500,
@@ -131,6 +133,7 @@ class InsightEngine:
         self._plans = plans
         self._policy = policy or InsightPolicy()
         self._acquaintance = acquaintance
+        self._erasures = erasures
         self._clock = clock
         self._concludes_at_stop = concludes_at_stop
         self._max_records = max_records
@@ -184,7 +187,7 @@ class InsightEngine:
             raise
         finally:
             self._is_reading = False
-            for reader in (self._acquaintance, subscription):
+            for reader in (self._acquaintance, self._erasures, subscription):
                 if reader is not None:
                     await reader.close()
 
@@ -208,6 +211,7 @@ class InsightEngine:
         if self._acquaintance is not None:
             await self._patiently(self._acquaintance.renew)
         await self._take_over(subscription.assignment())
+        await self._forget_people()
         if deliveries:
             await self._handle(subscription, deliveries)
             CONSUMER_LAG.labels(self.name).set(await self._patiently(subscription.lag))
@@ -226,7 +230,7 @@ class InsightEngine:
 
     async def _restored(self, where: TopicPartition) -> Share:
         topic, partition = where
-        share: Share = CustomerShare(self._site_id, self._policy)
+        share: Share = CustomerShare(self._site_id, self._policy, self._is_erased)
         if topic == topics.IDENTITIES.name:
             share = CameraShare(self._site_id, self._plans, self._policy)
         memories = await self._patiently(lambda: self._log.latest(_STATE_OF[topic], partition))
@@ -236,6 +240,18 @@ class InsightEngine:
                 "begins anew", topic=topic, partition=partition, key=key, fault=fault
             )
         return share
+
+    async def _forget_people(self) -> None:
+        """Forget who asked for it; with the next commit it is gone from the state, too."""
+        if self._erasures is None:
+            return
+        for erasure in await self._erasures.due():
+            if all(map(self._is_erased, erasure.ids)):  # or the book is behind
+                visits = sum(held.share.forget(erasure.ids) for held in self._held.values())
+                await self._erasures.confirm(erasure, {"open_visits": visits})
+
+    def _is_erased(self, customer_id: CustomerId) -> bool:
+        return self._acquaintance is not None and self._acquaintance.people.is_erased(customer_id)
 
     def _forget(self, where: TopicPartition) -> None:
         self._held.pop(where, None)

@@ -4,7 +4,7 @@ Whoever owns a partition goes on from what its last owner remembered. ``changes`
 remembered anew, by key; None means that a key can be forgotten.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from trinetra.errors import MalformedEvent
@@ -70,6 +70,13 @@ class CameraShare:
             self._changed.add(camera_id)
         return outcome
 
+    def forget(self, ids: Collection[CustomerId]) -> int:
+        """Tell no more of who was erased; no visits are kept here."""
+        for camera_id, camera in self._cameras.items():
+            camera.forget(ids)
+            self._changed.add(camera_id)
+        return 0
+
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call."""
         changed, self._changed = self._changed, set()
@@ -97,9 +104,15 @@ class CameraShare:
 
 
 class CustomerShare:
-    """The customers of one partition of sightings."""
+    """The customers of one partition of sightings, but for those who were erased."""
 
-    def __init__(self, site_id: SiteId, policy: InsightPolicy) -> None:
+    def __init__(
+        self,
+        site_id: SiteId,
+        policy: InsightPolicy,
+        is_erased: Callable[[CustomerId], bool] = lambda _: False,
+    ) -> None:
+        self._is_erased = is_erased
         self._site_id = site_id
         self._book = VisitBook(site_id, policy.visit_gap_s, policy.visit_resend_s)
         self._changed: set[CustomerId] = set()
@@ -116,6 +129,8 @@ class CustomerShare:
         """Return what a record makes to do; raises MalformedEvent when it is not for here."""
         sighting = decode_sighting(payload)
         _check_site(sighting.site_id, self._site_id, f"sighting of {sighting.customer_id}")
+        if self._is_erased(sighting.customer_id):
+            return Outcome  # which is empty: it comes too late
         if sighting.kind in COUNTED_KINDS:
             self._awaited[sighting.customer_id] = offset
             self._horizon = max(sighting.until, self._horizon or sighting.until)
@@ -156,6 +171,12 @@ class CustomerShare:
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
+    def forget(self, ids: Collection[CustomerId]) -> int:
+        """Forget who was erased; return how many visits were going on."""
+        gone = [customer_id for customer_id in ids if self._book.forget(customer_id)]
+        self._changed |= set(gone)
+        return len(gone)
+
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call, and forget whose visit is over."""
         over = self._book.forget_ended(self._offset)
@@ -167,6 +188,9 @@ class CustomerShare:
         """Go on from what was remembered; return, by key, what could not be read and why."""
         faults: dict[str, str] = {}
         for key, payload in memories.items():
+            if self._is_erased(CustomerId(key)):
+                self._changed.add(CustomerId(key))  # so that it is deleted
+                continue
             try:
                 self._book.meet(CustomerId(key), decode_guest(payload))
             except ValueError as fault:

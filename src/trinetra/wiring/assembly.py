@@ -3,28 +3,33 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from trinetra.adapters.journal import JournalingEventLog
+from trinetra.adapters.journal_erasure import JournalKeeper
 from trinetra.adapters.sources import open_source
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
+from trinetra.erasing import ErasureDuty
 from trinetra.following import StoreAcquaintance
 from trinetra.frames.service import StreamIngestor
 from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
 from trinetra.identities.mirror import Mirror
+from trinetra.identities.oblivion import Oblivion
 from trinetra.identities.recognition import Recogniser
-from trinetra.identities.service import IdentityResolver
+from trinetra.identities.service import Companion, IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.calibration import calibrated
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
     CustomerBook,
+    ErasureDesk,
     EventLog,
     FrameBuffer,
     FrameSource,
-    Gallery,
     InsightStore,
+    PurgeableGallery,
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -95,10 +100,11 @@ def resolver(
     site: Site,
     settings: Settings,
     model: FaceEmbedderModel,
-    gallery: Gallery,
+    gallery: PurgeableGallery,
     log: EventLog,
     book: CustomerBook,
     clock: Clock,
+    desk: ErasureDesk | None = None,
 ) -> IdentityResolver:
     """Return an identity-resolver for faces of the given model."""
     recogniser = Recogniser(
@@ -112,7 +118,7 @@ def resolver(
         policy=plans.recognition_policy(site, calibrated(model, settings.data_dir).calibration),
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
-    companions = (
+    companions: list[Companion] = [
         Consolidator(
             recogniser,
             book,
@@ -121,7 +127,11 @@ def resolver(
         ),
         Directory(recogniser, book, log),
         Mirror(recogniser, log),
-    )
+    ]
+    if desk is not None:
+        duty = ErasureDuty(desk, clock, member=f"{IdentityResolver.name}@{settings.instance}")
+        keepers = [JournalKeeper(log)] if isinstance(log, JournalingEventLog) else []
+        companions.append(Oblivion(recogniser, gallery, duty, keepers))
     return IdentityResolver(log, recogniser, policy, companions)
 
 
@@ -132,8 +142,10 @@ def engine(
     store: InsightStore,
     book: CustomerBook,
     clock: Clock,
+    desk: ErasureDesk | None = None,
 ) -> InsightEngine:
     """Return an insight-engine."""
+    member = f"{InsightEngine.name}@{settings.instance}"
     return InsightEngine(
         site.site_id,
         log,
@@ -141,6 +153,7 @@ def engine(
         plans.insight_plans(site),
         plans.insight_policy(site),
         acquaintance=StoreAcquaintance(book, store, clock, service=InsightEngine.name),
+        erasures=ErasureDuty(desk, clock, member=member) if desk else None,
         clock=clock,
         concludes_at_stop=ends_with_process(settings),
         # A transaction for every frame would cost more than the frame.

@@ -14,10 +14,19 @@ from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.adapters.spool import SpoolingEventLog
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.adapters.sql_book import SqlCustomerBook
+from trinetra.adapters.sql_erasure import SqlErasureDesk
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, CustomerBook, EventLog, FrameBuffer, GalleryArchive, InsightStore
+from trinetra.ports import (
+    Clock,
+    CustomerBook,
+    ErasureDesk,
+    EventLog,
+    FrameBuffer,
+    GalleryArchive,
+    InsightStore,
+)
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring import plans
@@ -135,6 +144,13 @@ async def open_book(settings: Settings) -> AsyncIterator[CustomerBook]:
     """Open the customer book, which lives beside the insights; raises as ``open_store`` does."""
     async with SqlCustomerBook.open(_store_url(settings)) as book:
         yield book
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings) -> AsyncIterator[ErasureDesk]:
+    """Open the erasure desk, which is there, too; raises as ``open_store`` does."""
+    async with SqlErasureDesk.open(_store_url(settings)) as desk:
+        yield desk
 
 
 def _store_url(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from trinetra.wiring.assembly import Playback
 from trinetra.wiring.connections import (
     open_book,
     open_buffer,
+    open_desk,
     open_gallery,
     open_log,
     open_store,
@@ -96,16 +97,17 @@ async def downstream_of(
     events_path: Path | None,
 ) -> AsyncIterator[Platform]:
     """Build what turns detections into identities and insights, whoever made the detections."""
-    log = upstream.log
+    log, clock = upstream.log, upstream.clock
     async with AsyncExitStack() as stack:
         gallery = await stack.enter_async_context(open_gallery(settings, face))
         store = await stack.enter_async_context(open_store(settings))
         book = await stack.enter_async_context(open_book(settings))
+        desk = await stack.enter_async_context(open_desk(settings))
         recorder = stack.enter_context(EventRecorder(log, events_path))
         yield Platform(
             upstream=upstream.services,
             cameras=upstream.cameras,
-            resolver=assembly.resolver(site, settings, face, gallery, log, book, upstream.clock),
-            engine=assembly.engine(site, settings, log, store, book, upstream.clock),
+            resolver=assembly.resolver(site, settings, face, gallery, log, book, clock, desk),
+            engine=assembly.engine(site, settings, log, store, book, clock, desk),
             recorder=recorder,
         )

@@ -16,6 +16,7 @@ from trinetra.wiring.connections import (
     need_shared,
     open_book,
     open_buffer,
+    open_desk,
     open_gallery,
     open_log,
     open_store,
@@ -65,7 +66,8 @@ async def resolve(
         log = await stack.enter_async_context(open_log(site, settings, clock))
         gallery = await stack.enter_async_context(open_gallery(settings, model))
         book = await stack.enter_async_context(open_book(settings))
-        service = assembly.resolver(site, settings, model, gallery, log, book, clock)
+        desk = await stack.enter_async_context(open_desk(settings))
+        service = assembly.resolver(site, settings, model, gallery, log, book, clock, desk)
         yield _opened(service, log, gallery, book)
 
 
@@ -78,7 +80,8 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         store = await stack.enter_async_context(open_store(settings))
         book = await stack.enter_async_context(open_book(settings))
-        service = assembly.engine(site, settings, log, store, book, clock)
+        desk = await stack.enter_async_context(open_desk(settings))
+        service = assembly.engine(site, settings, log, store, book, clock, desk)
         yield _opened(service, log, store, book)
 
 

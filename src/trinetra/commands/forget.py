@@ -1,0 +1,217 @@
+"""``trinetra customers forget`` and ``verify-receipt``, and ``trinetra audit``."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from trinetra.adapters.audit import AuditLog
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.receipts import Signed, check, sign, signing_key
+from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.commands.customers import Json, customers, last_visit, need_known
+from trinetra.errors import CustomerConflict, ServerUnavailable
+from trinetra.events.customers import erasure_digest
+from trinetra.events.erasure import Erasure, ErasureStatus
+from trinetra.following import read_people
+from trinetra.models.manifest import load_manifest
+from trinetra.ports import ErasureDesk
+from trinetra.settings import Settings, load_settings
+from trinetra.telemetry import configure_logging
+from trinetra.values import CustomerId, Instant
+from trinetra.wiring.connections import open_book, open_desk
+from trinetra.wiring.forgetting import forget_here
+
+_LOOK_S = 0.5
+_Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
+_File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+
+audit = typer.Typer(no_args_is_help=True, help="Who did what to people's data.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(audit, name="audit")
+
+
+@customers.command("forget")
+def forget(
+    customer_id: _Id,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0, help="Wait so many seconds for what runs.")
+    ] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Erase a person for good, under all ids, and print a signed receipt."""
+    configure_logging(as_json=False, level="ERROR")
+    settings, who = load_settings(), CustomerId(customer_id)
+    if not yes:
+        typer.confirm(
+            f"Erase {customer_id} for good? Nothing brings this back", abort=True, err=True
+        )
+    status = asyncio.run(_forget(settings, who, timeout_s))
+    signed = _receipt(settings, status)
+    print_text(msgspec.json.format(msgspec.json.encode(signed), indent=2).decode() + "\n")
+    if status.settled_at is None:
+        waits = ", ".join(status.awaited) or "a process that has the gallery open"
+        note(f"the request stands; not yet confirmed by: {waits}. Ask again for the final receipt")
+        raise typer.Exit(1)
+    if not as_json:
+        note("the person is erased; the receipt above holds no personal data: keep it")
+
+
+@customers.command("verify-receipt")
+def verify_receipt(file: _File) -> None:
+    """Tell whether a receipt is as it was signed, and whether it was signed here."""
+    signed = check(file)
+    own = signing_key(load_settings().data_dir / "keys").public_key().public_bytes_raw().hex()
+    whose = "by this installation" if own == signed.public_key else "by another installation"
+    output().print(
+        f"{file} is as it was signed, {whose} (key {signed.public_key[:16]})",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@audit.command("show")
+def show(*, as_json: Json = False) -> None:
+    """List what was done, the latest last."""
+    lines = _audit_log(load_settings()).lines()
+    if as_json:
+        print_json(msgspec.to_builtins(lines))
+        return
+    for line in lines:
+        told = f"{line.number} {line.at:%Y-%m-%d %H:%M:%S} {line.by} {line.action} {line.subject}"
+        output().print(f"{told} {line.detail}".rstrip(), markup=False, soft_wrap=True)
+
+
+@audit.command("verify")
+def verify() -> None:
+    """Tell whether anybody changed the audit log; exit code 1 if so."""
+    log = _audit_log(load_settings())
+    faults = list(log.faults())
+    for fault in faults:
+        output().print(f"{log.path}: {fault}", markup=False, soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)
+    lines = log.lines()
+    last = lines[-1].hash if lines else "none"
+    output().print(f"{len(lines)} lines, unbroken; the last hash is {last}", markup=False)
+
+
+async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> ErasureStatus:
+    clock, log = SystemClock(), _audit_log(settings)
+    async with open_desk(settings) as desk:
+        before = await desk.find(who, clock.now())
+        if before is not None and before.settled_at is not None:
+            note(f"this person was erased at {before.settled_at:%Y-%m-%d %H:%M} UTC already")
+            return before
+        try:
+            ids = before.erasure.ids if before else await _ids_of(settings, who)
+        except CustomerConflict:
+            log.append(clock.now(), "refused", erasure_digest(who), "forget: nobody has this id")
+            raise
+        status = before
+        if status is None:
+            log.append(clock.now(), "forget", erasure_digest(who), f"{len(ids)} ids")
+            status = await desk.ask(ids, clock.now())
+        await _here(settings, status.erasure, desk, clock)
+        status = await _settled(desk, who, clock, timeout_s)
+        if status.settled_at is not None:
+            log.append(
+                clock.now(), "forgotten", erasure_digest(who), f"erasure {status.erasure.number}"
+            )
+        return status
+
+
+async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
+    """Return every id of a person; raises CustomerConflict for nobody's."""
+    async with open_book(settings) as book:
+        people = await read_people(book)
+    need_known(people, who, await last_visit(settings, people, who))
+    return sorted(people.members(who))
+
+
+async def _here(
+    settings: Settings, erasure: Erasure, desk: ErasureDesk, clock: SystemClock
+) -> None:
+    manifest = load_manifest()
+    # A server's collections are made when they are opened; files of models of old are there or not.
+    profiles = manifest.profiles if settings.gallery == "edge" else [settings.profile]
+    models = {m.version: m for p in profiles if (m := manifest.profile(p).face_embedder)}
+    try:
+        await forget_here(settings, list(models.values()), erasure, desk, clock)
+    except ServerUnavailable as cause:
+        note(f"{cause}; the request stands")
+
+
+async def _settled(
+    desk: ErasureDesk, who: CustomerId, clock: SystemClock, timeout_s: float
+) -> ErasureStatus:
+    """Return the erasure once everybody confirmed, or as it is when the time is over."""
+    give_up_s, told = clock.monotonic() + timeout_s, ""
+    while True:
+        status = await desk.find(who, clock.now())
+        if status is None:
+            raise CustomerConflict("the request to forget this person is gone from the database")
+        waits = ", ".join(status.awaited)
+        if status.settled_at is not None or clock.monotonic() >= give_up_s:
+            return status
+        if waits != told:
+            note(f"waiting for {waits or 'the gallery'}")
+            told = waits
+        await clock.sleep(_LOOK_S)
+
+
+def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
+    """Return what was erased, and what remains where until when, signed."""
+    erasure = status.erasure
+    lines = _audit_log(settings).lines()
+    receipt: dict[str, Any] = {
+        "erasure": erasure.number,
+        "person": list(erasure.digests),
+        "asked_at": erasure.asked_at.isoformat(),
+        "done_at": status.settled_at.isoformat() if status.settled_at else None,
+        "erased": status.removed(),
+        "confirmed_by": [share.member for share in status.shares],
+        "awaited": list(status.awaited),
+        "remains": _remains(settings, status.settled_at or erasure.asked_at),
+        "audit_log_hash": lines[-1].hash if lines else None,
+    }
+    return sign(receipt, signing_key(settings.data_dir / "keys"))
+
+
+def _remains(settings: Settings, since: Instant) -> list[str]:
+    """Return what still holds something of the person after that, and until when."""
+    told = [
+        "digests of the ids, so that nobody brings them back: for good",
+        "copies that you or your backups made: until you delete them",
+    ]
+    if settings.event_log == "kafka":
+        told += [
+            (
+                "trinetra.detections: embeddings of unnamed faces, for the site's detections_days "
+                f"(by default until {since + timedelta(days=1):%Y-%m-%d %H:%M} UTC), and until the "
+                "segment is deleted"
+            ),
+            (
+                "other topics: ids that lead to nobody any more, for the site's events_days (by "
+                f"default until {since + timedelta(days=7):%Y-%m-%d %H:%M} UTC)"
+            ),
+            "state topics: until compacted, 6 hours after the partition is next written to",
+        ]
+    if settings.gallery == "qdrant":
+        told.append("files of the Qdrant server: until it rewrites or you recreate the collection")
+    if settings.store_url is not None:
+        told.append("the database server's own log, free pages and backups: see its vacuum")
+    return told
+
+
+def _audit_log(settings: Settings) -> AuditLog:
+    return AuditLog(settings.data_dir / "audit")
