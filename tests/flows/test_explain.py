@@ -157,13 +157,18 @@ def test_an_empty_or_missing_history_is_told(site: Site, tmp_path: Path) -> None
     assert "write how long ago" in str(failure("explain", "idn_1", "--since", "ages"))
 
 
-def test_a_platform_in_one_process_is_explained_from_its_journal(site: Site) -> None:
+def test_a_platform_in_one_process_is_explained_from_its_journal(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         async with open_log(site, Settings(), SystemClock()) as log:
             await say(log)
 
     asyncio.run(run())
     assert "trk_1 stayed unknown." in trinetra("explain", "idn_1")
+    monkeypatch.setenv("TRINETRA_EMBEDDED_PORT", "9")  # where nothing runs by now
+    shown = trinetra("events", "tail", "--since", "10m", "--json").splitlines()
+    assert [json.loads(line)["event_id"] for line in shown] == ["det_1", "idn_1"]
     assert "goes back to" in str(failure("explain", "idn_404", "--since", "1h"))
 
 

@@ -112,7 +112,9 @@ def tail(
         if begin:
             past = past_of(settings, file=None, site=None)
             asyncio.run(_show_past(past, _topics(wanted), begin, shown))
-        _show_live(url or _own_url(settings), _MOST if begin else last, shown)
+        _show_live(
+            url or _own_url(settings), _MOST if begin else last, shown, may_be_away=bool(begin)
+        )
     else:
         follow = _follow(settings, site_id_of(site), _topics(wanted), begin or now, shown)
         asyncio.run(follow)
@@ -163,9 +165,14 @@ async def _show_past(past: Past, wanted: Sequence[Topic], since: Instant, shown:
             shown.show(_decoded(payload, str(past), 0))
 
 
-def _show_live(url: str, last: int, shown: _Shown) -> None:
-    for number, line in enumerate(_from_platform(url, last), start=1):
-        shown.show(_decoded(line, url, number), but_last=True)
+def _show_live(url: str, last: int, shown: _Shown, *, may_be_away: bool) -> None:
+    try:
+        for number, line in enumerate(_from_platform(url, last), start=1):
+            shown.show(_decoded(line, url, number), but_last=True)
+    except EventLogUnavailable as cause:
+        if not may_be_away:
+            raise
+        note(f"that was all: {cause}")
 
 
 async def _follow(
