@@ -16,6 +16,9 @@ The twin's cameras miss, jitter, confuse and delay as the default networks were 
 it is a model: where you have labelled video, `trinetra eval` on that says more. No network runs
 here, so no figure is about finding people or faces in pixels.
 
+Identity F1 comes three times: over all boxes, over those of cameras that read faces, and over those
+of walks that showed a face, which are all that a system that names people by face can name.
+
 Every figure is the mean of {seeds} seeds, plus or minus twice its standard error. A run of one
 seed gives the same scores each time.
 """
