@@ -104,7 +104,7 @@ def seen(who: int, camera: str, begin_s: float, end_s: float) -> Iterator[bytes]
     """Yield what the resolver says of somebody in view from then to then."""
     track, customer = TrackId(f"trk-{who}-{camera}"), CustomerId(f"cus_{who}")
     begin, end = (NOON + timedelta(seconds=s) for s in (begin_s, end_s))
-    head = {"site_id": SiteId("shop"), "camera_id": CameraId(camera)}
+    site_id, camera_id = SiteId("shop"), CameraId(camera)
     yield encode(
         IdentityEvent(
             event_id=EventId(f"idn-{track}"),
@@ -116,7 +116,8 @@ def seen(who: int, camera: str, begin_s: float, end_s: float) -> Iterator[bytes]
             track_started_at=begin,
             customer_id=customer,
             kind=IdentityKind.ANONYMOUS,
-            **head,
+            site_id=site_id,
+            camera_id=camera_id,
         )
     )
     position = TrackPosition(track, "person", (0, 0, 9, 9), customer, IdentityKind.ANONYMOUS)
@@ -128,7 +129,8 @@ def seen(who: int, camera: str, begin_s: float, end_s: float) -> Iterator[bytes]
             frame_width=100,
             frame_height=100,
             tracks=(position,),
-            **head,
+            site_id=site_id,
+            camera_id=camera_id,
         )
     )
 
