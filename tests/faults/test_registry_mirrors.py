@@ -2,16 +2,30 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 from random import Random
 from uuid import uuid4
 
 import pytest
-from tests.faults.resolvers import POLICY, Fleet, Reader, eventually, play, twin_stream
+from tests.faults.resolvers import (
+    DIMENSION,
+    POLICY,
+    Fleet,
+    InterruptibleGallery,
+    Reader,
+    eventually,
+    memory_log,
+    play,
+    twin_stream,
+)
 from tests.faults.test_resolver_on_kafka import StillClock
 from tests.flows.shop import SITE, Person, record, visit
 from tests.servers.kafka_logs import kafka_log
 
-from trinetra.events.schema import AlertEvent
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.journal import JournalingEventLog
+from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent
 from trinetra.events.topics import ALL, DETECTIONS, IDENTITIES
 from trinetra.identities.hearsay import heard
 from trinetra.identities.registry import ActiveRegistry
@@ -150,3 +164,39 @@ async def test_an_impossible_way_between_cameras_of_two_resolvers_is_noticed(
     await shop.kill_all()
     (alert,) = [event for event in reader.events() if isinstance(event, AlertEvent)]
     assert (alert.rule, alert.camera_id, alert.customer_id) == ("impossible_transition", TILL, who)
+
+
+async def test_one_process_too_knows_after_a_restart_who_was_seen_before(tmp_path: Path) -> None:
+    anna, clock = Person(1), SystemClock()
+
+    async def run(events: list[DetectionEvent], gallery: InterruptibleGallery) -> list[AnyEvent]:
+        opening = JournalingEventLog.open(
+            memory_log(clock),
+            tmp_path / "journal",
+            max_bytes=1 << 20,
+            retention_s={IDENTITIES: 3600.0},
+            linger_s=0.001,
+        )
+        async with opening as log:
+            shop = Fleet(
+                SITE,
+                log=log,
+                gallery=gallery,
+                clock=clock,
+                model="test@1",
+                graph=FAR_APART,
+                mirrored=True,
+            )
+            reader = await Reader.on(log)
+            shop.join()
+            await log.append([record(event) for event in events])
+            await reader.until(lambda r: r.tracks == len(events))
+            while not await gallery.count():
+                shop.check()
+            await shop.kill_all()
+        return reader.events()
+
+    gallery = InterruptibleGallery(MemoryGallery(DIMENSION))
+    await run(list(visit(DOOR, 0, [anna])), gallery)
+    said = await run(list(visit(TILL, 2, [anna])), gallery)
+    assert [e.rule for e in said if isinstance(e, AlertEvent)] == ["impossible_transition"]
