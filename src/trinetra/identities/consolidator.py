@@ -34,6 +34,7 @@ _FACES_PER_TURN = 32
 _MATCHES = 24
 """Nearest entries of a face: its own four, and those of a few others who look like it."""
 _MOST_UNWRITTEN = 1_000
+_MOST_SETTLING = 10_000
 _RETRY_S = 2.0
 log = get_logger("identity-resolver")
 
@@ -57,7 +58,7 @@ class Consolidator:
         self._book = book
         self._policy = policy
         self._settle_s = settle_s
-        self._settling: deque[tuple[float, GalleryEntry | Doubt]] = deque()
+        self._settling: deque[tuple[float, GalleryEntry | Doubt]] = deque(maxlen=_MOST_SETTLING)
         self._unwritten: list[CustomerChange] = []
         self._turn: asyncio.Task[None] | None = None
         self._joined: dict[CustomerId, CustomerId] = {}
@@ -71,6 +72,7 @@ class Consolidator:
         if self._turn is not None and self._turn.done():
             self._turn.result()
             self._turn = None
+        self._admit()
         if self._turn is None and self._is_due:
             self._turn = asyncio.create_task(self._take_turn())
 
@@ -79,15 +81,20 @@ class Consolidator:
         if self._turn is not None:
             await self._turn
             self._turn = None
+        self._admit()
         while self._is_due:
             await self._take_turn()
+
+    def _admit(self) -> None:
+        """Note until when each new face has to wait."""
+        due_s = self._recogniser.clock.monotonic() + self._settle_s
+        for new in (self._recogniser.fresh, self._recogniser.doubts):
+            self._settling.extend((due_s, face) for face in new)
+            new.clear()
 
     @property
     def _is_due(self) -> bool:
         now_s = self._recogniser.clock.monotonic()
-        for new in (self._recogniser.fresh, self._recogniser.doubts):
-            self._settling.extend((now_s + self._settle_s, face) for face in new)
-            new.clear()
         has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
         return bool(has_work) and now_s >= self._retry_at_s and self._recogniser.may_ask
 
