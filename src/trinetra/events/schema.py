@@ -177,7 +177,7 @@ class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
     track_started_at: Instant
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
-    since: Instant | None = None
+    since: Instant | msgspec.UnsetType = msgspec.UNSET
 
 
 class LifecycleEvent(Event, frozen=True, tag="lifecycle", kw_only=True):

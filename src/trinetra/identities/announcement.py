@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from trinetra.events.schema import (
     DetectionEvent,
     IdentityEvent,
@@ -33,7 +35,7 @@ def identity_event(
         track_started_at=identity.started_at,
         customer_id=decision.customer_id,
         kind=decision.kind,
-        since=identity.since,
+        since=identity.since or msgspec.UNSET,
     )
 
 

@@ -96,7 +96,7 @@ class Passages:
 
     def _decide(self, event: IdentityEvent) -> None:
         track = self._tracks.setdefault(event.track_id, _Track(event.camera_id))
-        if event.since is None:
+        if not event.since:
             track.stretches.clear()
         if event.customer_id is not None:
             since = event.since or event.track_started_at

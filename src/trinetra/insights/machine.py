@@ -76,7 +76,7 @@ class CameraMachine:
             names, since = [self.name_at(track) for track in event.tracks], event.captured_at
         else:
             name, since = name_in(event), event.since or event.track_started_at
-            if event.since is not None:
+            if event.since:
                 self._settle(event.track_id, event.since)
             insights, names = self.identify(event.track_id, name, event.captured_at), [name]
         until = max(since, event.captured_at)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from trinetra.events.schema import (
     Evidence,
     IdentityEvent,
@@ -111,7 +113,7 @@ def identity(
         track_started_at=at(seconds if started is None else started),
         customer_id=CustomerId(customer) if customer else None,
         kind=kind if customer else None,
-        since=None if since is None else at(since),
+        since=msgspec.UNSET if since is None else at(since),
     )
 
 

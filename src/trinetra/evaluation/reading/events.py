@@ -145,7 +145,7 @@ class Gathered:
 
     def _decide(self, event: IdentityEvent) -> None:
         told = self._decisions.setdefault((event.camera_id, event.track_id), [])
-        since_us = None if event.since is None else microseconds(event.since)
+        since_us = microseconds(event.since) if event.since else None
         decided_us, is_renamed = microseconds(event.captured_at), event.reasons in _RENAMED
         # It replaces what was said of the time from then on; without a time, all of it.
         while told and (since_us is None or (told[-1].since_us or 0) >= since_us):
