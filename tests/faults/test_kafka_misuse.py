@@ -90,6 +90,23 @@ async def test_a_second_site_on_the_same_topics_is_told_of_the_first_and_of_the_
     assert await find_faults(connection, Layout("north", namespace, (SITE,)), CLOCK) == []
 
 
+async def test_how_long_records_are_kept_is_told_and_set_and_nothing_else_of_a_topic(
+    kafka_servers: str,
+) -> None:
+    connection, namespace, day_s = KafkaConnection(kafka_servers), uuid4().hex, 86_400.0
+    week, day = (
+        Layout(SITE_ID, namespace, (STATE, replace(SOURCE, retention_s=days * day_s)))
+        for days in (7, 1)
+    )
+    await create_topics(connection, week, CLOCK)
+    (told,) = await find_faults(connection, day, CLOCK)
+    assert "retention.ms=604800000 and the site file says 86400000" in told
+    async with opened(kafka_servers, day) as log:  # nobody stops for that
+        await log.append(numbered(1))
+    assert await create_topics(connection, day, CLOCK) == []
+    assert await find_faults(connection, day, CLOCK) == []
+
+
 async def test_two_namespaces_on_one_cluster_never_meet(kafka_servers: str) -> None:
     one, two = uuid4().hex, uuid4().hex
     async with (

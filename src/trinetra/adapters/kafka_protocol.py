@@ -1,9 +1,9 @@
-"""The three requests of Kafka's protocol that aiokafka does not have in the version we need.
+"""The four requests of Kafka's protocol that aiokafka does not have in the version we need.
 
 Field by field as in Kafka's protocol guide (kafka.apache.org/protocol).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -11,6 +11,7 @@ from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
     CompactString,
+    Int8,
     Int16,
     Int32,
     Int64,
@@ -152,3 +153,50 @@ class StaticLeaveRequest(Request[_LeaveGroupStruct]):
     def build(self, request_struct_class: type[_LeaveGroupStruct]) -> _LeaveGroupStruct:
         """Return the request as it goes over the wire."""
         return request_struct_class(self._group, [self._member])
+
+
+class _AlterConfigsResponse(Response):
+    API_KEY = 44
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "resources",
+            Array(("error_code", Int16), ("told", _TEXT), ("kind", Int8), ("name", _TEXT)),
+        ),
+    )
+
+
+class _AlterConfigsStruct(RequestStruct):
+    API_KEY = 44
+    API_VERSION = 0
+    RESPONSE_TYPE = _AlterConfigsResponse
+    SCHEMA = Schema(
+        (
+            "resources",
+            Array(
+                ("kind", Int8),
+                ("name", _TEXT),
+                ("configs", Array(("name", _TEXT), ("operation", Int8), ("value", _TEXT))),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class AlterTopicsRequest(Request[_AlterConfigsStruct]):
+    """Sets some settings of topics and leaves their others alone (KIP-339); aiokafka's cannot."""
+
+    API_KEY = 44
+    _TOPIC, _SET = 2, 0
+
+    def __init__(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        self._settings = settings
+
+    def build(self, request_struct_class: type[_AlterConfigsStruct]) -> _AlterConfigsStruct:
+        """Return the request as it goes over the wire."""
+        rows = [
+            (self._TOPIC, name, [(key, self._SET, value) for key, value in wanted.items()])
+            for name, wanted in self._settings.items()
+        ]
+        return request_struct_class(rows, False)

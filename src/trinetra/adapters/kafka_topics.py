@@ -11,6 +11,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from trinetra.adapters.kafka_brokers import Brokers, TryAgain
 from trinetra.adapters.kafka_connection import KafkaConnection
 from trinetra.adapters.kafka_producer import Producer
+from trinetra.adapters.kafka_protocol import AlterTopicsRequest
 from trinetra.adapters.kafka_state import read_latest
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, SITE, Topic
@@ -21,7 +22,7 @@ _BROKER_TIMEOUT_MS = 10_000
 _MOST_REPLICAS = 3
 _CLAIM = "site"
 _TOPIC_RESOURCE = 2
-_POLICY, _RETENTION = "cleanup.policy", "retention.ms"
+_POLICY, _RETENTION, _SEGMENT_AGE = "cleanup.policy", "retention.ms", "segment.ms"
 _HOUR_MS = 3_600_000
 _LONGEST_SEGMENT_MS = 6 * _HOUR_MS
 _COMPACTED = {
@@ -63,9 +64,9 @@ async def create_topics(
 ) -> list[str]:
     """Make the topics that are missing and claim them for the site; return the names of the new.
 
-    Topics that are there stay as they are. ``replication`` is that of the new ones: 3 if not given,
-    or as many as there are brokers. Raises ConfigurationError when another site has claimed them,
-    or the cluster refuses; EventLogUnavailable.
+    Topics that are there stay as they are, but for how long they keep records. ``replication`` is
+    that of the new ones: 3 if not given, or as many as there are brokers. Raises ConfigurationError
+    when another site has claimed them, or the cluster refuses; EventLogUnavailable.
     """
     async with (
         Brokers.open(connection, clock) as brokers,
@@ -76,6 +77,7 @@ async def create_topics(
             await _refuse_other_site(brokers, connection, layout, existing)
         missing = [t for t in layout.topics if layout.prefix + t.name not in existing]
         await _create(brokers, layout.prefix, missing, replication)
+        await _keep_as_long(brokers, layout)
         if SITE in layout.topics:
             producer = Producer(brokers, layout.prefix)
             await producer.start()
@@ -135,8 +137,24 @@ def _faults_of_topics(
             )
 
 
-async def _faults_of_retention(brokers: Brokers, layout: Layout) -> list[str]:
-    """Return which topics keep records for another time than the site file says."""
+async def _keep_as_long(brokers: Brokers, layout: Layout) -> None:
+    """Let topics keep their records for as long as the layout says."""
+    wrong = {
+        name: {_RETENTION: ms, _SEGMENT_AGE: _segment_ms(ms)}
+        for name, (_, ms) in (await _other_retention(brokers, layout)).items()
+    }
+
+    async def attempt() -> None:
+        answer = await brokers.ask_controller(AlterTopicsRequest(wrong))
+        for code, told, _, name in answer.resources:
+            brokers.check(code, f"retention of {name}: {told}")
+
+    if wrong:
+        await brokers.until_done(attempt)
+
+
+async def _other_retention(brokers: Brokers, layout: Layout) -> dict[str, tuple[str, str]]:
+    """Return topics with another retention than the layout's: theirs, and what it should be."""
     existing = await _partitions(brokers)
     wanted = {
         layout.prefix + topic.name: _retention_ms(topic)
@@ -144,11 +162,14 @@ async def _faults_of_retention(brokers: Brokers, layout: Layout) -> list[str]:
         if not topic.compacted and layout.prefix + topic.name in existing
     }
     kept = await _configs(brokers, list(wanted), _RETENTION)
+    return {name: (kept[name], ms) for name, ms in wanted.items() if kept[name] != ms}
+
+
+async def _faults_of_retention(brokers: Brokers, layout: Layout) -> list[str]:
     return [
-        f"topic {name} has {_RETENTION}={kept[name]} and the site file says {ms}: set it with "
-        f"kafka-configs.sh --alter --topic {name} --add-config {_RETENTION}={ms}"
-        for name, ms in wanted.items()
-        if kept[name] != ms
+        f"topic {name} has {_RETENTION}={kept_ms} and the site file says {ms}: run "
+        "trinetra topics create --site SITE"
+        for name, (kept_ms, ms) in (await _other_retention(brokers, layout)).items()
     ]
 
 
@@ -252,12 +273,16 @@ def _settings(topic: Topic, replicas: int) -> dict[str, str]:
     if topic.compacted:
         return common | _COMPACTED
     # A segment is deleted as a whole, once the last record in it is old enough.
-    rolled_ms = min(_retention_ms(topic), str(_LONGEST_SEGMENT_MS), key=int)
+    kept_ms = _retention_ms(topic)
     return common | {
         _POLICY: "delete",
-        _RETENTION: _retention_ms(topic),
-        "segment.ms": rolled_ms,
+        _RETENTION: kept_ms,
+        _SEGMENT_AGE: _segment_ms(kept_ms),
     }
+
+
+def _segment_ms(kept_ms: str) -> str:
+    return str(min(int(kept_ms), _LONGEST_SEGMENT_MS))
 
 
 def _retention_ms(topic: Topic) -> str:

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 @topics.command()
 def create(site: _SiteFile, *, replication: _Replication = None, as_json: _Json = False) -> None:
-    """Make the topics that are missing; those that are there stay as they are."""
+    """Make the topics that are missing; of those there, set how long they keep records."""
     settings = load_settings()
     layout = _layout(site, settings)
     connection, clock = kafka_connection(settings), SystemClock()
