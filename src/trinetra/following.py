@@ -4,10 +4,12 @@ import asyncio
 
 from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import NumberedChange, People
-from trinetra.ports import Clock, CustomerBook, InsightStore
+from trinetra.ports import Clock, CustomerBook, ExpiringStore, InsightStore
 from trinetra.telemetry import CUSTOMER_BOOK_UP, get_logger
+from trinetra.values import after
 
 _AT_ONCE = 1000
+_EXPIRED_AT_ONCE = 1000
 _PATIENCE_S = 0.25
 """How long a caller waits for the book; a slow answer is taken by one of the next calls."""
 
@@ -113,3 +115,27 @@ class StoreAcquaintance:
     async def close(self) -> None:
         """Stop following; may be called more than once."""
         await self._follower.close()
+
+
+class StoreRetention:
+    """Lets the insight store forget what is older than ``keeps_s``, a part of it at once."""
+
+    def __init__(
+        self, store: ExpiringStore, clock: Clock, keeps_s: float, *, every_s: float = 600.0
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._keeps_s = keeps_s
+        self._every_s = every_s
+        self._due_s = clock.monotonic()
+
+    async def renew(self) -> None:
+        """Delete some of what is too old, if it is time; raises StoreUnavailable."""
+        if self._clock.monotonic() < self._due_s:
+            return
+        before = after(self._clock.now(), -self._keeps_s)
+        gone = await self._store.expire(before, _EXPIRED_AT_ONCE)
+        if gone < _EXPIRED_AT_ONCE:
+            self._due_s = self._clock.monotonic() + self._every_s
+        if gone:
+            get_logger("retention").info("insights deleted", number=gone, before=str(before))

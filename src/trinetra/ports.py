@@ -384,3 +384,13 @@ class InsightStore(Protocol):
         What was recorded under several ids of one person is told as that person's; visits of them
         are one where at most ``gap_s`` lies between.
         """
+
+
+class ExpiringStore(InsightStore, Protocol):
+    """An insight store that forgets what is too old."""
+
+    async def expire(self, before: Instant, most: int) -> int:
+        """Delete insights older than that, ``most`` of each kind at once; return how many.
+
+        Raises StoreUnavailable.
+        """

@@ -566,3 +566,14 @@ def test_tables_and_upserts_are_valid_for_postgresql() -> None:
             assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
     upsert = str(sql._upsert(sql._visits, "postgresql").compile(dialect=dialect))
     assert "ON CONFLICT (event_id) DO UPDATE" in upsert
+
+
+async def test_what_is_too_old_is_deleted_some_at_once_and_the_oldest_first(
+    store: SqlInsightStore,
+) -> None:
+    await store.record([*(crossing(i, 60.0 * i) for i in range(5)), visit(9, 30.0)])
+    assert await store.expire(NOON + timedelta(seconds=150), 2) == 3
+    left = await store.fetch("line_crossing", NOON, NOON + timedelta(hours=1))
+    assert [c.event_id for c in left] == [crossing(i).event_id for i in (2, 3, 4)]
+    assert await store.expire(NOON + timedelta(seconds=150), 2) == 1
+    assert await store.expire(NOON + timedelta(seconds=150), 2) == 0

@@ -202,6 +202,13 @@ class SqlInsightStore:
         text = await self._run(lambda connection: connection.scalar(query))
         return None if text is None else msgspec.json.decode(text, type=Visit)
 
+    async def expire(self, before: Instant, most: int) -> int:
+        """Delete insights older than that, ``most`` of each kind at once; return how many."""
+        gone = await self._run(lambda connection: _expire(connection, before, most), writes=True)
+        if gone:
+            await self._database.scrub()
+        return gone
+
     async def know(self, people: People) -> None:
         """Read what is recorded as done by these people from now on; older news is ignored."""
         await self._run(lambda connection: _know(connection, people), writes=True)
@@ -211,6 +218,15 @@ class SqlInsightStore:
         person_of, recorded = await self._run(lambda c: _visits_between(c, start, end))
         visits = unite(recorded, lambda c: person_of.get(c, c), gap_s)
         return [visit for visit in visits if start <= visit.captured_at < end]
+
+
+def _expire(connection: Connection, before: Instant, most: int) -> int:
+    gone = 0
+    for table in TABLE_OF_KIND.values():
+        old = select(table.c.event_id).where(table.c.captured_at < before)
+        oldest = old.order_by(table.c.captured_at).limit(most)
+        gone += connection.execute(delete(table).where(table.c.event_id.in_(oldest))).rowcount
+    return gone
 
 
 def _know(connection: Connection, people: People) -> None:

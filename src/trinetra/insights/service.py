@@ -29,7 +29,7 @@ from trinetra.events.codec import encode
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.sightings import encode_sighting
 from trinetra.events.topics import Topic
-from trinetra.following import StoreAcquaintance
+from trinetra.following import StoreAcquaintance, StoreRetention
 from trinetra.insights.machine import Outcome
 from trinetra.insights.plan import CameraInsights, InsightPolicy
 from trinetra.insights.shares import CameraShare, CustomerShare, Step
@@ -121,6 +121,7 @@ class InsightEngine:
         *,
         acquaintance: StoreAcquaintance | None = None,
         erasures: ErasureDuty | None = None,
+        retention: StoreRetention | None = None,
         clock: Clock,
         concludes_at_stop: bool = True,
         max_records: int = 500,
@@ -134,6 +135,7 @@ class InsightEngine:
         self._policy = policy or InsightPolicy()
         self._acquaintance = acquaintance
         self._erasures = erasures
+        self._retention = retention
         self._clock = clock
         self._concludes_at_stop = concludes_at_stop
         self._max_records = max_records
@@ -210,6 +212,8 @@ class InsightEngine:
         )
         if self._acquaintance is not None:
             await self._patiently(self._acquaintance.renew)
+        if self._retention is not None:
+            await self._patiently(self._retention.renew)
         await self._take_over(subscription.assignment())
         await self._forget_people()
         if deliveries:

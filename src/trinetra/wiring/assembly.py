@@ -10,7 +10,7 @@ from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.erasing import ErasureDuty
-from trinetra.following import StoreAcquaintance
+from trinetra.following import StoreAcquaintance, StoreRetention
 from trinetra.frames.service import StreamIngestor
 from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
@@ -26,9 +26,9 @@ from trinetra.ports import (
     CustomerBook,
     ErasureDesk,
     EventLog,
+    ExpiringStore,
     FrameBuffer,
     FrameSource,
-    InsightStore,
     PurgeableGallery,
 )
 from trinetra.settings import Settings
@@ -39,6 +39,8 @@ from trinetra.wiring.networks import Networks
 
 _SETTLE_S = 5.0
 """By then what one resolver has seen is in the registries of the others."""
+
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,14 @@ def engine(
     site: Site,
     settings: Settings,
     log: EventLog,
-    store: InsightStore,
+    store: ExpiringStore,
     book: CustomerBook,
     clock: Clock,
     desk: ErasureDesk | None = None,
 ) -> InsightEngine:
     """Return an insight-engine."""
     member = f"{InsightEngine.name}@{settings.instance}"
+    days = site.policies.retention.insights_days
     return InsightEngine(
         site.site_id,
         log,
@@ -154,6 +157,7 @@ def engine(
         plans.insight_policy(site),
         acquaintance=StoreAcquaintance(book, store, clock, service=InsightEngine.name),
         erasures=ErasureDuty(desk, clock, member=member) if desk else None,
+        retention=StoreRetention(store, clock, days * _DAY_S) if days else None,
         clock=clock,
         concludes_at_stop=ends_with_process(settings),
         # A transaction for every frame would cost more than the frame.

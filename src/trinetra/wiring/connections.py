@@ -23,9 +23,9 @@ from trinetra.ports import (
     CustomerBook,
     ErasureDesk,
     EventLog,
+    ExpiringStore,
     FrameBuffer,
     GalleryArchive,
-    InsightStore,
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -133,7 +133,7 @@ async def open_gallery(
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[InsightStore]:
+async def open_store(settings: Settings) -> AsyncIterator[ExpiringStore]:
     """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
     async with SqlInsightStore.open(_store_url(settings)) as store:
         yield store
