@@ -478,7 +478,14 @@ class Tracking(_Model):
         int, Field(strict=True, ge=1, le=50, description="Sightings before a track counts.")
     ] = 2
     lost_after_s: Annotated[
-        float, Field(strict=True, gt=0, le=60, description="A track unseen for longer has ended.")
+        float,
+        Field(
+            strict=True,
+            gt=0,
+            le=60,
+            description="A track unseen for longer has ended; a person's, whose clothes tell who "
+            "comes back, waits for 10 s if that is longer.",
+        ),
     ] = 2.0
 
 

@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from trinetra.identities.appearance import read_look
 from trinetra.identities.tracking import (
     Sightings,
     Step,
+    Track,
     TrackerPolicy,
     TrackerState,
     iou,
@@ -233,3 +235,9 @@ def test_those_who_cross_keep_their_tracks_where_only_clothes_tell() -> None:
     steps = run_worn([[*worn(a, RED), *worn(b, BLUE)] for a, b in zip(left, right, strict=True)])
     assert dict(steps[1].matched) == steps[-1].matched
     assert len(ids(steps)) == 2
+
+
+def test_a_track_with_clothes_goes_through_its_bytes_unchanged() -> None:
+    [track] = run_worn([worn(100, RED)] * 3)[-1].state.tracks
+    assert track.look is not None
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(track), type=Track) == track
