@@ -9,7 +9,7 @@ import asyncio
 import time
 import tracemalloc
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from trinetra.identities.inquiry import Inquiry
 from trinetra.identities.ordering import ReorderWindow
 from trinetra.identities.recognition import Outbox, Recogniser
 from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.resolver import Arrival, CameraState, advance
+from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity, advance
 from trinetra.identities.snapshot import encode_track
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import TopicPartition
@@ -47,13 +47,13 @@ def run(hours: float = 0.1) -> dict[str, Any]:
     plan = built_in_shop()
     site = site_of(plan)
     twin = Twin(plan, Scenario(1, _SHOPPERS_PER_HOUR, hours))
-    events = list(_detections(twin))
-    bench = _Bench(site)
+    events = list(detections(twin))
+    bench = Bench(site)
     costs = asyncio.run(bench.measure(events))
     warm = costs[int(len(costs) * _WARM_SHARE) :]
     updates = np.repeat(warm[:, 0] / warm[:, 2], warm[:, 2].astype(np.int64))
     tracemalloc.start()
-    again = _Bench(site)
+    again = Bench(site)
     asyncio.run(again.measure(events))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
@@ -74,14 +74,24 @@ def run(hours: float = 0.1) -> dict[str, Any]:
     }
 
 
-def _detections(twin: Twin) -> Iterator[DetectionEvent]:
+def detections(twin: Twin) -> Iterator[DetectionEvent]:
+    """Yield what a twin's cameras see, in the order in which it arrives."""
     for arrival in twin.arrivals():
         event = decode(arrival.payload)
         if isinstance(event, DetectionEvent):
             yield event
 
 
-class _Bench:
+class Cost(NamedTuple):
+    """What one frame took, but for the search, and the tracks that were in it or ended with it."""
+
+    total_s: float
+    tracking_s: float
+    tracks: int
+    ended: tuple[TrackIdentity, ...]
+
+
+class Bench:
     """A resolver without its log: cameras, a recogniser, and a gallery in memory."""
 
     def __init__(self, site: Site) -> None:
@@ -102,10 +112,11 @@ class _Bench:
 
     async def measure(self, events: list[DetectionEvent]) -> NDArray[np.float64]:
         """Return for each frame with tracks: seconds in all, in tracking, and how many tracks."""
-        rows = [await self._frame(event) for event in events]
-        return np.array([row for row in rows if row[2]])
+        rows = [await self.frame(event) for event in events]
+        return np.array([(r.total_s, r.tracking_s, r.tracks) for r in rows if r.tracks])
 
-    async def _frame(self, event: DetectionEvent) -> tuple[float, float, int]:
+    async def frame(self, event: DetectionEvent) -> Cost:
+        """Resolve one frame."""
         recogniser = self.recogniser
         camera = self.cameras.get(event.camera_id)
         if camera is None:
@@ -133,4 +144,4 @@ class _Bench:
         ended = time.perf_counter()
         await recogniser.store([self._outbox])
         total = (asked - started) + (ended - answered)
-        return total, tracked - started, len(outcome.visible)
+        return Cost(total, tracked - started, len(outcome.visible), outcome.ended)

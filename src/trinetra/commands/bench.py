@@ -118,6 +118,15 @@ def decide(*, as_json: _Json = False) -> None:
     _print("decide", decide_bench.run(), as_json=as_json)
 
 
+@bench.command("impostors")
+def impostors(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
+    """Measure how often two people's tracks are taken for one person's, over all pairs."""
+    from trinetra.benchmarks import impostors as impostors_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    _print("impostors", impostors_bench.run(range(1, seeds + 1)), as_json=as_json)
+
+
 @bench.command("twin")
 def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
     """Measure how many detection events a second the digital twin makes."""
