@@ -53,5 +53,5 @@ def _samples(image: ImageBgr, xyxy: Floats) -> Floats:
     down = (np.arange(STRIPES * _ROWS, dtype=np.float32) + 0.5) / (STRIPES * _ROWS)
     column = np.clip((x1 + x2) / 2 + across * _MIDDLE * (x2 - x1), 0, width - 1).astype(np.intp)
     row = np.clip(y1 + down * (y2 - y1), 0, height - 1).astype(np.intp)
-    pixels = image[row[:, :, None], column[:, None, :]]
-    return pixels.reshape(len(xyxy), STRIPES, _ROWS * _COLUMNS, 3).astype(np.float32)
+    pixels = image[row[:, :, None], column[:, None, :]].astype(np.float32)
+    return np.asarray(pixels.reshape(len(xyxy), STRIPES, _ROWS * _COLUMNS, 3))
