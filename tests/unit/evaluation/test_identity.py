@@ -1,12 +1,23 @@
 """Identities over cameras: perfect on the truth, and exact on planted merges, splits and misses."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.evaluation.worlds import against, changed, decision, walk
 
+from trinetra.evaluation.boxes import BoxesBuilder
 from trinetra.evaluation.comparison import compare
-from trinetra.evaluation.identity import WITH_FACES, open_set, people_of_tracks, score_identities
+from trinetra.evaluation.faces import Shown, faces_shown, named_by_camera
+from trinetra.evaluation.identity import (
+    AT_LEAST_48_PX,
+    FACE_SHOWN,
+    WITH_FACES,
+    open_set,
+    people_of_tracks,
+    score_identities,
+)
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.truth import Decision
 
@@ -141,3 +152,46 @@ def test_nameless_boxes_claim_nothing() -> None:
     nameless = truth.renamed({"p0": "c0"})
     both = compare([(truth, nameless)], tolerance_us=1000, share_names=True)
     assert int((both.found.name >= 0).sum()) == 5
+
+
+def test_a_track_that_went_over_is_two_people_s_from_the_instant_it_said() -> None:
+    truth = walk(2, 10)
+    half_us = int(truth.frames_us[5])
+    first, second = truth.names
+    swapped = truth.renamed({first: "t", second: "u"}).cut({"t": [(half_us, "x")]})
+    swapped = swapped.cut({"u": [(half_us, "t")]}).renamed({"t": "t", "u": "u", "x": "u"})
+    said = []
+    for track, before, after in (("t", "c1", "c2"), ("u", "c2", "c1")):
+        said.append(decision(track, before))
+        said.append(replace(decision(track, after, at_s=1), since_us=half_us))
+    cameras = {"a": (truth, swapped)}
+    scores = score_identities(cameras, said, visits=None, tolerance_us=1000)
+    assert scores.value("identity_f1") == 1.0
+    assert scores.value("merges") == 0.0
+
+
+def test_walks_that_showed_no_face_are_not_asked_for() -> None:
+    truth = walk(2, 10)
+    seen, _ = truth.names
+    walks = {"a": named_by_camera("a", truth)}
+    tracks = truth.renamed({name: f"t-{name}" for name in truth.names})
+    scores = score_identities(
+        {"a": (truth, tracks)},
+        [decision(f"t-{seen}", "c1")],
+        visits=None,
+        tolerance_us=1000,
+        walks=walks,
+        shown={f"a/{seen}": Shown(3, 50.0)},
+    )
+    assert scores.value("identity_f1") < 1.0
+    assert scores.value("identity_f1", FACE_SHOWN) == 1.0
+    assert scores.value("recognised_again", AT_LEAST_48_PX) is None  # nobody came back
+
+
+def test_a_face_is_of_the_body_whose_head_it_fits() -> None:
+    builder, faces = BoxesBuilder(), BoxesBuilder()
+    builder.add(0, "near", (100, 100, 220, 500))
+    builder.add(0, "far", (150, 120, 210, 320))
+    faces.add(0, None, (170, 130, 190, 155), 20.0)
+    found = faces_shown([(builder.build(), faces.build())], tolerance_us=1000)
+    assert found == {"far": Shown(1, 20.0)}

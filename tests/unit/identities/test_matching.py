@@ -4,11 +4,13 @@ import pytest
 
 from trinetra.events.schema import GateEvidence
 from trinetra.identities.matching import (
+    Decision,
     MatchingPolicy,
     Ranked,
     decide,
     margin_of,
     rank,
+    reconsider,
     without_faces,
 )
 from trinetra.values import CustomerId, GalleryMatch, IdentityKind
@@ -87,3 +89,42 @@ def test_a_track_without_usable_faces_says_why() -> None:
         "face_too_small",
     )
     assert without_faces({}, 0).reasons == ("no_face",)
+
+
+# --- a track that has a decision already -------------------------------------------------------
+
+
+def known(customer: CustomerId) -> Decision:
+    return Decision("known", ("similar", "gate_unknown"), customer, IdentityKind.ANONYMOUS)
+
+
+NEW = Decision("new", ("no_match",), kind=IdentityKind.ANONYMOUS)
+UNKNOWN = Decision("unknown", ("ambiguous",))
+
+
+@pytest.mark.parametrize(
+    ("fresh", "scores", "expected"),
+    [
+        (known(BEN), ((BEN, 0.90), (ANNA, 0.80)), known(BEN)),
+        (known(BEN), ((BEN, 0.82), (ANNA, 0.78)), known(ANNA)),
+        (known(ANNA), ((ANNA, 0.80),), known(ANNA)),
+        (NEW, ((ANNA, 0.70),), known(ANNA)),
+        (NEW, ((ANNA, 0.60),), NEW),
+        (UNKNOWN, ((BEN, 0.80), (ANNA, 0.79)), known(ANNA)),
+    ],
+)
+def test_a_decision_gives_way_to_a_clear_lead_and_to_nothing_less(
+    fresh: Decision, scores: tuple, expected: Decision
+) -> None:
+    assert reconsider(known(ANNA), fresh, ranked(*scores), POLICY) == expected
+
+
+def test_somebody_new_stays_so_until_the_consolidation_says_otherwise() -> None:
+    new = Decision("new", ("no_match",), ANNA, IdentityKind.ANONYMOUS)
+    assert reconsider(new, known(BEN), ranked((BEN, 0.99), (ANNA, 0.9)), POLICY) is new
+
+
+def test_a_track_whose_person_is_seen_elsewhere_takes_any_name_but_no_other_doubt() -> None:
+    elsewhere = Decision("unknown", ("seen_on_another_track",))
+    assert reconsider(elsewhere, known(BEN), ranked((BEN, 0.8)), POLICY) == known(BEN)
+    assert reconsider(elsewhere, UNKNOWN, ranked((BEN, 0.8)), POLICY) is elsewhere
