@@ -10,6 +10,7 @@ from trinetra.adapters import gallery_file
 from trinetra.adapters.gallery_copy import copy_gallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.events.customers import People
+from trinetra.models.calibration import calibrated
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.settings import Settings
 from trinetra.site import Site, load_site
@@ -72,10 +73,10 @@ def _site(site_id: SiteId, path: Path | None) -> Site:
 
 
 def _model(recording: Recording, settings: Settings) -> FaceEmbedderModel:
-    """Return the model that read the recorded faces; one that is not declared has our scale."""
+    """Return the model that read the faces, as calibrated; one not declared has our scale."""
     for declared in load_manifest().model:
         if isinstance(declared, FaceEmbedderModel) and declared.version == recording.model:
-            return declared
+            return calibrated(declared, settings.data_dir)
     ours = load_manifest().profile(settings.profile).face_embedder
     return msgspec.structs.replace(ours, version=recording.model or ours.version)
 
