@@ -14,6 +14,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from trinetra.commands.auditing import record_change, record_deed
 from trinetra.commands.console import note, output, print_json
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People
@@ -86,6 +87,7 @@ def show(customer_id: _Id, *, as_json: Json = False) -> None:
     known = asyncio.run(_read(settings))
     visit = asyncio.run(last_visit(settings, known.people, who))
     need_known(known.people, who, visit)
+    record_deed(settings, "show", who)
     told = _told_of(known, known.people.canonical(who), visit)
     if as_json:
         print_json(told)
@@ -259,7 +261,9 @@ async def _write(
         for customer_id in map(CustomerId, must_exist):
             visit = await last_visit(settings, people, customer_id)
             need_known(people, customer_id, visit)
-        await book.write([change(people)])
+        written = change(people)
+        await book.write([written])
+    record_change(settings, written)
 
 
 async def last_visit(settings: Settings, people: People, customer_id: CustomerId) -> Visit | None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import typer
 
+from trinetra.commands.auditing import record_change
 from trinetra.commands.console import note, output, print_json
 from trinetra.commands.customers import Json, Kind, customers, kind_named, need_a_name
 from trinetra.commands.progress import FetchProgress
@@ -87,6 +88,7 @@ def enroll(
             if alike and not anyway:
                 raise CustomerConflict(_told(alike))
             await book.write([change], templates)
+        record_change(settings, change)
 
     asyncio.run(keep())
     _report(customer_id, name.strip(), wanted, len(shots), as_json=as_json)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.receipts import Signed, check, sign, signing_key
+from trinetra.commands.auditing import audit_log
 from trinetra.commands.console import note, output, print_json, print_text
 from trinetra.commands.customers import Json, customers, last_visit, need_known
 from trinetra.errors import CustomerConflict, ServerUnavailable
@@ -82,7 +82,7 @@ def verify_receipt(file: _File) -> None:
 @audit.command("show")
 def show(*, as_json: Json = False) -> None:
     """List what was done, the latest last."""
-    lines = _audit_log(load_settings()).lines()
+    lines = audit_log(load_settings()).lines()
     if as_json:
         print_json(msgspec.to_builtins(lines))
         return
@@ -94,7 +94,7 @@ def show(*, as_json: Json = False) -> None:
 @audit.command("verify")
 def verify() -> None:
     """Tell whether anybody changed the audit log; exit code 1 if so."""
-    log = _audit_log(load_settings())
+    log = audit_log(load_settings())
     faults = list(log.faults())
     for fault in faults:
         output().print(f"{log.path}: {fault}", markup=False, soft_wrap=True)
@@ -106,7 +106,7 @@ def verify() -> None:
 
 
 async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> ErasureStatus:
-    clock, log = SystemClock(), _audit_log(settings)
+    clock, log = SystemClock(), audit_log(settings)
     async with open_desk(settings) as desk:
         before = await desk.find(who, clock.now())
         if before is not None and before.settled_at is not None:
@@ -172,7 +172,7 @@ async def _settled(
 def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
     """Return what was erased, and what remains where until when, signed."""
     erasure = status.erasure
-    lines = _audit_log(settings).lines()
+    lines = audit_log(settings).lines()
     receipt: dict[str, Any] = {
         "erasure": erasure.number,
         "person": list(erasure.digests),
@@ -211,7 +211,3 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
     if settings.store_url is not None:
         told.append("the database server's own log, free pages and backups: see its vacuum")
     return told
-
-
-def _audit_log(settings: Settings) -> AuditLog:
-    return AuditLog(settings.data_dir / "audit")

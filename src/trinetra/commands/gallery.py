@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from trinetra.adapters import gallery_file
 from trinetra.adapters.clock import SystemClock
+from trinetra.commands.auditing import record_deed
 from trinetra.commands.console import note, output, print_json
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
@@ -69,6 +70,7 @@ def export(file: _File, *, source: _From = None, force: _Force = False) -> None:
         raise ConfigurationError(f"{file} exists; name another file, or add --force")
     settings, model = _prepared(source)
     written = asyncio.run(_export(settings, model, file))
+    record_deed(settings, "export", None, f"{written} faces")
     output().print(
         f"{written} entries of {model.version} are in {file}", markup=False, soft_wrap=True
     )

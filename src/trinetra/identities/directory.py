@@ -84,7 +84,7 @@ class Directory:
 
     def _note(self, change: CustomerChange) -> None:
         """Have the book's faces looked through again when some are new, or are treated anew."""
-        if change.change == "enrolled":
+        if change.change in {"enrolled", "erased"}:
             self._untaught = None
         elif change.kind is IdentityKind.OPTED_OUT:
             self._untaught, self._taught = None, set()

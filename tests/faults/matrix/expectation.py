@@ -84,7 +84,7 @@ async def insights_from(
     clock, log = _log()
     await log.append([Record(IDENTITIES, e.camera_id, encode(e)) for e in identities])
     async with SqlInsightStore.open("sqlite://") as store:
-        await _work_off(assembly.engine(site, settings, log, store, clock))
+        await _work_off(assembly.engine(site, settings, log, store, MemoryCustomerBook(), clock))
     settled_at = _settled_at(identities)
     events = await _everything(log, INSIGHTS)
     ids = {
