@@ -31,9 +31,9 @@ class LookPolicy:
     Similarity gains up to ``weight`` where looks agree, nothing at a difference of ``neutral``, and
     loses beyond that in proportion. A face with a cosine below ``stranger_cosine`` to all faces of
     a track is somebody else's, whatever the place; one above ``same_cosine`` outweighs clothes.
-    A track that paused is taken up again within ``max_pause_s`` where a new person is near, differs
-    from it by no more than ``found_again``, and nobody else concerned could be meant: all others
-    differ by more than ``neutral``.
+    A track seen ``least_hits`` times that paused is taken up again within ``max_pause_s`` where a
+    new person is near, differs from it by no more than ``found_again``, and nobody else concerned
+    could be meant: all others differ by more than ``neutral``.
     """
 
     weight: float = 0.3
@@ -42,6 +42,7 @@ class LookPolicy:
     stranger_cosine: float = 0.3
     same_cosine: float = 0.5
     max_pause_s: float = 10.0
+    least_hits: int = 5
     found_again: float = 0.7
     reach_heights: float = 1.0
     reach_heights_per_s: float = 0.3
@@ -264,7 +265,7 @@ def _found_again(
     policy: TrackerPolicy,
 ) -> dict[int, int]:
     """Return which new people are who was lost sight of: they look alike, and nobody else does."""
-    left = [i for i, t in enumerate(tracks) if i not in pairs and t.confirmed and t.look]
+    left = [i for i, t in enumerate(tracks) if i not in pairs and _can_pause(t, policy)]
     new = sorted(strong.difference(pairs.values()))
     if not left or not new:
         return {}
@@ -361,8 +362,13 @@ def _is_paused(track: Track, captured_at: Instant, policy: TrackerPolicy) -> boo
     return seconds_between(track.seen_at, captured_at) > policy.max_gap_s
 
 
+def _can_pause(track: Track, policy: TrackerPolicy) -> bool:
+    """Return whether a track is known well enough to be told from others when it comes back."""
+    return track.look is not None and track.hits >= policy.looks.least_hits and track.confirmed
+
+
 def _is_over(track: Track, captured_at: Instant, policy: TrackerPolicy) -> bool:
     allowed_s = policy.max_gap_s if track.confirmed else policy.tentative_gap_s
-    if track.confirmed and track.look is not None:
+    if _can_pause(track, policy):
         allowed_s = max(allowed_s, policy.looks.max_pause_s)
     return seconds_between(track.seen_at, captured_at) > allowed_s
