@@ -26,7 +26,7 @@ from trinetra.ports import EventLog, InsightStore
 from trinetra.settings import Settings
 from trinetra.site.schema import Site
 from trinetra.values import CustomerId, Embedding
-from trinetra.wiring.connections import JOURNALED, open_log, open_store
+from trinetra.wiring.connections import JOURNALED, open_desk, open_log, open_store
 from trinetra.wiring.platform import Upstream, downstream_of
 
 EVER = (NOON - timedelta(days=1), NOON + timedelta(days=1))
@@ -118,6 +118,25 @@ async def test_no_byte_of_a_forgotten_person_is_left_in_any_file(running: Runnin
     await come(running, "b", 300, ann)
     await until(lambda: _count(running, 3))
     assert gone not in {v.customer_id for v in await visits(running)}
+
+
+async def test_a_request_is_carried_out_though_the_command_that_wrote_it_was_killed(
+    running: Running,
+) -> None:
+    faces = await come(running, "a", 0, Person(1))
+    await until(lambda: _count(running, 1))
+    [gone] = {v.customer_id for v in await visits(running)}
+    async with open_desk(running.settings) as desk:
+        await desk.ask([gone], NOON)
+
+        async def is_settled() -> bool:
+            status = await desk.find(gone, NOON)
+            return status is not None and status.settled_at is not None
+
+        await until(is_settled)
+    folder = running.settings.data_dir
+    assert traces(folder, faces, [gone]) == {}
+    assert [p for p in folder.rglob("*") if p.exists() and p.stat().st_mode & 0o077] == []
 
 
 async def test_a_stranger_is_refused_and_only_the_audit_log_tells(running: Running) -> None:
