@@ -504,10 +504,11 @@ class Retention(_Model):
 
     anonymous_days: Days | None = 30
     enrolled_days: Days | None = None
+    vip_days: Days | None = None
     staff_days: Days | None = None
     watchlist_days: Days | None = None
+    opted_out_days: Days | None = None
     insights_days: Days | None = 365
-    alerts_days: Days | None = 90
     detections_days: Annotated[
         Days,
         Field(description="How long the event log keeps detections, which carry embeddings."),

@@ -186,6 +186,8 @@ def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolic
                 IdentityKind.ENROLLED: retention.enrolled_days,
                 IdentityKind.STAFF: retention.staff_days,
                 IdentityKind.WATCHLIST: retention.watchlist_days,
+                IdentityKind.VIP: retention.vip_days,
+                IdentityKind.OPTED_OUT: retention.opted_out_days,
             }
         ),
         top_k=matching.top_k,
