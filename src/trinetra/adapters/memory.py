@@ -109,10 +109,17 @@ class _Group:
     """A consumer group: its members, who owns what, and how far it has committed."""
 
     topics: tuple[Topic, ...]
+    _names: frozenset[str] = field(init=False)
     members: list["MemorySubscription"] = field(default_factory=list)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
 
     assigned: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self._names = frozenset(topic.name for topic in self.topics)
+
+    def reads(self, topic: str) -> bool:
+        return bool(self.members) and topic in self._names
 
     def rebalance(self) -> None:
         number = next(self.assigned)
@@ -145,8 +152,8 @@ class MemoryEventLog:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records in order; the partition follows from the key."""
-        for record in records:
-            await self.changed.wait(partial(self._has_room, _partition_of(record)))
+        for where in dict.fromkeys(_partition_of(record) for record in records):
+            await self.changed.wait(partial(self._has_room, where))
         self._append_now(records)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> "MemorySubscription":
@@ -162,7 +169,8 @@ class MemoryEventLog:
 
     def partition(self, where: TopicPartition) -> _Partition:
         """Return a partition, made at its first use."""
-        return self._partitions.setdefault(where, _Partition())
+        found = self._partitions.get(where)
+        return self._partitions.setdefault(where, _Partition()) if found is None else found
 
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
         """Return the last value of every key of a compacted topic's partition."""
@@ -192,13 +200,16 @@ class MemoryEventLog:
 
     def _append_now(self, records: Sequence[Record]) -> None:
         now = self._appended_at = max(self._appended_at, self.clock.now())
+        grown = set()
         for record in records:
             where = _partition_of(record)
             if record.topic.compacted:
                 self._replace(where, record)
             elif record.value is not None:
                 self.partition(where).records.append(Kept(record.key, record.value, now))
-                self._free(where)
+                grown.add(where)
+        for where in grown:
+            self._free(where)
         self.changed.notify()
 
     def _replace(self, where: TopicPartition, record: Record) -> None:
@@ -215,7 +226,7 @@ class MemoryEventLog:
         readers = [
             group.committed.get(where, 0)
             for group in self._groups.values()
-            if group.members and any(topic.name == where[0] for topic in group.topics)
+            if group.reads(where[0])
         ]
         return min(readers, default=self.partition(where).end)
 

@@ -50,12 +50,17 @@ class Body(msgspec.Struct, array_like=True):
     @property
     def last_at(self) -> Instant:
         """When the body was last seen, by whichever of its tracks."""
+        if len(self.spans) == 1:
+            return self.spans[0].last_at  # so it is with most, and this is asked in every frame
         return max(span.last_at for span in self.spans)
 
     @property
     def name(self) -> Name | None:
         """Who the body is, by its most recent track that is known."""
-        return next((span.name for span in reversed(self.spans) if span.name), None)
+        for span in reversed(self.spans):
+            if span.name:
+                return span.name
+        return None
 
     def span(self, track_id: TrackId) -> Span:
         """Return one track's part."""
@@ -153,7 +158,7 @@ class Continuity:
         """Split off tracks that are seen in one frame with an earlier track of their body."""
         splits = []
         present = set(scene.track_ids)
-        for body in list(self.bodies.values()):
+        for body in [body for body in self.bodies.values() if len(body.spans) > 1]:
             together = [span for span in body.spans if span.track_id in present]
             splits += [self._split_off(body, span) for span in together[1:]]
         return splits

@@ -5,7 +5,9 @@ Points are normalised image coordinates, ``(..., 2)`` float64; y grows DOWNWARDS
 displayed.
 """
 
-from collections.abc import Sequence
+import math
+import sys
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,34 +20,37 @@ _BOUNDARY = 1e-9
 
 def foot_points(xyxy: Points, width: float, height: float) -> Points:
     """Return where boxes ``(n, 4)`` in pixels stand: bottom centre, normalised, clipped to 0..1."""
-    feet = np.column_stack(((xyxy[:, 0] + xyxy[:, 2]) / (2 * width), xyxy[:, 3] / height))
-    return feet.clip(0.0, 1.0)
+    feet = np.empty((len(xyxy), 2))
+    feet[:, 0] = (xyxy[:, 0] + xyxy[:, 2]) / (2 * width)
+    feet[:, 1] = xyxy[:, 3] / height
+    bounded: Points = np.minimum(np.maximum(feet, 0.0), 1.0)
+    return bounded
 
 
 def inside_polygon(points: Points, polygon: Sequence[Point] | Points) -> NDArray[np.bool_]:
     """Return for each of ``points (n, 2)`` whether it lies in the polygon; its boundary belongs.
 
     Even-odd ray casting with half-open edges (W. R. Franklin, PNPOLY), so that a ray through a
-    corner is counted once; points within 1e-9 of an edge are taken as inside beforehand.
+    corner is counted once; points within 1e-9 of an edge are taken as inside beforehand. All is
+    done in plain numbers: a view shows a handful of feet, for which NumPy is slower than Python.
     """
-    start = np.asarray(polygon, np.float64)
-    edge = np.roll(start, -1, axis=0) - start
-    offset = points[:, None, :] - start[None, :, :]
-    cross = edge[:, 0] * offset[..., 1] - edge[:, 1] * offset[..., 0]
-    spans = (offset[..., 1] < 0) != (offset[..., 1] < edge[:, 1])
-    to_the_right = np.where(edge[:, 1] > 0, cross > 0, cross < 0)
-    odd = np.logical_xor.reduce(spans & to_the_right, axis=1)
-    near = np.logical_or.reduce(_distance_to_edges(offset, edge) <= _BOUNDARY, axis=1)
-    inside: NDArray[np.bool_] = odd | near
-    return inside
+    corners = [(float(x), float(y)) for x, y in polygon]
+    edges = list(zip(corners, (*corners[1:], *corners[:1]), strict=True))
+    return np.array([_is_inside(x, y, edges) for x, y in points.tolist()], np.bool_)
 
 
-def _distance_to_edges(offset: Points, edge: Points) -> Points:
-    """Return distances ``(n, m)`` of points to edges; ``offset (n, m, 2)`` is from edge starts."""
-    length_squared = np.maximum((edge**2).sum(axis=1), np.finfo(np.float64).tiny)
-    along = ((offset * edge).sum(axis=2) / length_squared).clip(0.0, 1.0)
-    distance: Points = np.linalg.norm(offset - along[..., None] * edge, axis=2)
-    return distance
+def _is_inside(x: float, y: float, edges: Iterable[tuple[Point, Point]]) -> bool:
+    odd = False
+    for (ax, ay), (bx, by) in edges:
+        edge_x, edge_y, off_x, off_y = bx - ax, by - ay, x - ax, y - ay
+        length_squared = max(edge_x * edge_x + edge_y * edge_y, sys.float_info.min)
+        along = min(max((off_x * edge_x + off_y * edge_y) / length_squared, 0.0), 1.0)
+        if math.hypot(off_x - along * edge_x, off_y - along * edge_y) <= _BOUNDARY:
+            return True
+        if (off_y < 0) != (off_y < edge_y):
+            cross = edge_x * off_y - edge_y * off_x
+            odd ^= cross > 0 if edge_y > 0 else cross < 0
+    return odd
 
 
 def signed_distance(points: Points, a: Point, b: Point, aspect: float = 1.0) -> Points:
