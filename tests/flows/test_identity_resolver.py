@@ -285,7 +285,7 @@ async def test_an_open_track_is_resolved_as_soon_as_the_gallery_is_back() -> Non
     gallery = FlakyGallery()
     gallery.broken = True
     shop = Shop(gallery=gallery)
-    shop.recogniser.clock = clock = ManualClock()
+    shop.recogniser.clock = shop.recogniser.faces.clock = clock = ManualClock()
     resolver = IdentityResolver(shop.log, shop.recogniser)
     stopping = asyncio.Event()
     running = asyncio.create_task(resolver.run(stopping))

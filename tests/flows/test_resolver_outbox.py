@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,7 +52,8 @@ def gallery() -> ReadOnlyGallery:
 def shop(gallery: ReadOnlyGallery) -> Shop:
     """Return a shop where one person fills the outbox; the gallery is never left alone."""
     shop = Shop(gallery=gallery)
-    shop.recogniser.policy = RecognitionPolicy(gallery_retry_s=0, most_waiting=ENTRIES_OF_ONE)
+    policy = RecognitionPolicy(gallery_retry_s=0, most_waiting=ENTRIES_OF_ONE)
+    shop.recogniser = replace(shop.recogniser, policy=policy)
     return shop
 
 

@@ -20,8 +20,9 @@ from trinetra.events.codec import decode
 from trinetra.events.schema import DetectionEvent
 from trinetra.identities.announcement import tracks_event
 from trinetra.identities.inquiry import Inquiry
+from trinetra.identities.known_faces import Outbox
 from trinetra.identities.ordering import ReorderWindow
-from trinetra.identities.recognition import Outbox, Recogniser
+from trinetra.identities.recognition import Recogniser
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity, advance
 from trinetra.identities.snapshot import encode_track
@@ -134,7 +135,7 @@ class Bench:
         inquiry = Inquiry()
         inquiry.note(outcome)
         asked = time.perf_counter()
-        answers = await recogniser.ask(inquiry)
+        answers = await recogniser.faces.ask(inquiry)
         answered = time.perf_counter()
         recogniser.recognise(
             event.camera_id, outcome, event.captured_at, answers, {_HOME: self._outbox}, _HOME
@@ -142,6 +143,6 @@ class Bench:
         recogniser.conclude(outcome.ended, self._outbox)
         tracks_event(event, outcome)
         ended = time.perf_counter()
-        await recogniser.store([self._outbox])
+        await recogniser.faces.store([self._outbox])
         total = (asked - started) + (ended - answered)
         return Cost(total, tracked - started, len(outcome.visible), outcome.ended)

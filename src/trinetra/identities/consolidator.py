@@ -88,7 +88,7 @@ class Consolidator:
     def _admit(self) -> None:
         """Note until when each new face has to wait."""
         due_s = self._recogniser.clock.monotonic() + self._settle_s
-        for new in (self._recogniser.fresh, self._recogniser.doubts):
+        for new in (self._recogniser.faces.fresh, self._recogniser.doubts):
             self._settling.extend((due_s, face) for face in new)
             new.clear()
 
@@ -96,7 +96,7 @@ class Consolidator:
     def _is_due(self) -> bool:
         now_s = self._recogniser.clock.monotonic()
         has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
-        return bool(has_work) and now_s >= self._retry_at_s and self._recogniser.may_ask
+        return bool(has_work) and now_s >= self._retry_at_s and self._recogniser.faces.may_ask
 
     def _join_merged(self) -> None:
         people = self._recogniser.people
@@ -120,7 +120,7 @@ class Consolidator:
                 await self._write(self._unwritten[0])
                 del self._unwritten[0]
         except GalleryUnavailable as cause:
-            self._recogniser.mark_down(cause)
+            self._recogniser.faces.mark_down(cause)
             self._settling.extendleft(reversed(due))
         except StoreUnavailable as cause:
             log.info("identities wait to be merged", cause=str(cause))

@@ -92,7 +92,7 @@ class Directory:
     async def _withdraw(self) -> None:
         """Delete the faces of people of whom it turned out too late that they opted out."""
         for customer_id in list(self._recogniser.withdrawn):
-            if not self._recogniser.may_ask:
+            if not self._recogniser.faces.may_ask:
                 return
             await self._recogniser.gallery.delete(customer_id)
             self._recogniser.withdrawn.discard(customer_id)
@@ -100,17 +100,17 @@ class Directory:
     async def _teach(self) -> None:
         """Put enrolled faces into the gallery that it has not been given by this process."""
         if self._untaught is None:
-            if not self._recogniser.may_ask:
+            if not self._recogniser.faces.may_ask:
                 return
             entries = await self._new_faces()
             await self._clear_opted_out(entries)
             self._untaught = entries
         while self._untaught:
-            if not self._recogniser.may_ask:
+            if not self._recogniser.faces.may_ask:
                 return
             batch = self._untaught[:_FACES_AT_ONCE]
             await self._recogniser.gallery.upsert(batch)
-            self._recogniser.fresh.extend(entry for entry in batch if is_summary(entry))
+            self._recogniser.faces.fresh.extend(entry for entry in batch if is_summary(entry))
             self._taught |= {entry.entry_id for entry in batch}
             self._untaught = self._untaught[_FACES_AT_ONCE:]
 

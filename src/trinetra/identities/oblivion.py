@@ -86,9 +86,9 @@ class Oblivion:
         for state in held.values():
             tracks, faces = state.forget(people.is_erased)
             self._from_memory.update({"open_tracks": tracks, "faces_on_their_way": faces})
-        recogniser.fresh = deque(
-            (e for e in recogniser.fresh if not people.is_erased(e.customer_id)),
-            recogniser.fresh.maxlen,
+        recogniser.faces.fresh = deque(
+            (e for e in recogniser.faces.fresh if not people.is_erased(e.customer_id)),
+            recogniser.faces.fresh.maxlen,
         )
         left = recogniser.registry.forget_all(people.is_erased)
         self._from_memory.update({"active_identities": left})

@@ -1,29 +1,26 @@
-"""The part of the resolver that asks the gallery, and lives on when the gallery does not answer.
-
-What is enrolled waits in an outbox of the partition it came from until that partition's decisions
-are committed, and only then goes into the gallery. So a batch that is done again after a crash
-finds the gallery as it was the first time, and no decision is ever founded on one that nobody saw.
-"""
+"""The part of the resolver that decides who tracks are, from what the gallery and the book say."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from trinetra.errors import GalleryUnavailable
 from trinetra.events.customers import People
 from trinetra.events.schema import AlertEvent, DetectionEvent
 from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.acquaintance import as_known
 from trinetra.identities.alarm import Arrivals, gallery_unavailable, impossible_transition
 from trinetra.identities.consolidation import Doubt
+from trinetra.identities.drift import DriftWatch, Quantity, Reference
+from trinetra.identities.drift_monitor import DriftMonitor
 from trinetra.identities.evidence import TrackEvidence
-from trinetra.identities.inquiry import Answers, Inquiry, merge, question_of
+from trinetra.identities.inquiry import Answers, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
+from trinetra.identities.judgement import Judgement, explain, resolve, unrecognised
+from trinetra.identities.known_faces import MOST_FRESH, KnownFaces, Outbox
 from trinetra.identities.lifecycle import (
     RetentionPolicy,
     customer_of,
     enrol,
-    is_summary,
     rename,
     renew,
     with_own_id,
@@ -35,12 +32,8 @@ from trinetra.identities.resolver import (
     GONE_OVER,
     SEEN_ELSEWHERE,
     FrameOutcome,
-    Judgement,
     TrackIdentity,
     Visible,
-    explain,
-    resolve,
-    unrecognised,
 )
 from trinetra.identities.snapshot import restore
 from trinetra.identities.topology import SiteGraph
@@ -48,8 +41,6 @@ from trinetra.identities.transitions import SURPRISING
 from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import (
     FACES_IGNORED,
-    GALLERY_S,
-    GALLERY_UP,
     GATE_SURPRISES,
     GATE_VERDICTS,
     STATE_REJECTED,
@@ -66,13 +57,8 @@ from trinetra.values import (
     SiteId,
 )
 
-Outbox = dict[str, GalleryEntry]
-"""Entries by ``entry_id`` that the gallery does not have yet, or not in this form."""
 _PERSON = "person"
 _UNAVAILABLE = Decision("unknown", ("gallery_unavailable",))
-_MOST_FRESH = 10_000
-_SPARE_MATCHES = 6
-"""Asked for beyond the best, since the outboxes may hold some of them in a newer form."""
 log = get_logger("identity-resolver")
 
 
@@ -97,9 +83,9 @@ class RecognitionPolicy:
 class Recogniser:
     """Decides who tracks are, with a gallery, a registry and the site's topology.
 
-    ``fresh`` are the fused faces that the gallery took lately and nobody has looked up there yet;
-    ``doubts`` those of tracks that resembled two people;
-    ``withdrawn`` were enrolled and are to be deleted: their people turned out to have opted out.
+    ``doubts`` are the fused faces of tracks that resembled two people; ``withdrawn`` were enrolled
+    and are to be deleted: their people turned out to have opted out. ``references`` are what the
+    cameras' faces are held against.
     """
 
     site_id: SiteId
@@ -111,41 +97,21 @@ class Recogniser:
     dimension: int
     policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
     people: People = field(default_factory=People)
-    fresh: deque[GalleryEntry] = field(default_factory=lambda: deque(maxlen=_MOST_FRESH))
-    doubts: deque[Doubt] = field(default_factory=lambda: deque(maxlen=_MOST_FRESH))
+    doubts: deque[Doubt] = field(default_factory=lambda: deque(maxlen=MOST_FRESH))
     withdrawn: set[CustomerId] = field(default_factory=set)
+    references: Mapping[Quantity, Reference] = field(default_factory=dict)
+    faces: KnownFaces = field(init=False)
     _arrivals: Arrivals = field(init=False)
-    _down_until_s: float = 0.0
-    _was_down: bool = False
-    _refuses_entries: bool = False
-    _told_full: bool = False
+    _drift: DriftMonitor = field(init=False)
     _foreign: set[tuple[CameraId, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._arrivals = Arrivals(self.site_id, self.policy.alert_cooldown_s)
-
-    @property
-    def may_ask(self) -> bool:
-        """Whether the gallery has not failed just now."""
-        return self.clock.monotonic() >= self._down_until_s
-
-    async def ask(self, inquiry: Inquiry) -> Answers | None:
-        """Return what the gallery knows of the faces, or None when it does not answer."""
-        probes = inquiry.probes()
-        if not probes:
-            return Answers({}, {})
-        if not self.may_ask:
-            return None
-        try:
-            with GALLERY_S.labels("search").time():
-                found = await self.gallery.search(
-                    list(probes.values()), self.policy.top_k + _SPARE_MATCHES
-                )
-        except GalleryUnavailable as cause:
-            self.mark_down(cause)
-            return None
-        self._mark_up()
-        return Answers(probes, dict(zip(probes, found, strict=True)))
+        policy = self.policy
+        self.faces = KnownFaces(
+            self.gallery, self.clock, policy.top_k, policy.gallery_retry_s, policy.most_waiting
+        )
+        self._arrivals = Arrivals(self.site_id, policy.alert_cooldown_s)
+        self._drift = DriftMonitor(self.site_id, DriftWatch(self.references))
 
     def recognise(
         self,
@@ -178,7 +144,8 @@ class Recogniser:
         changed += self._part(outcome)
         changed = list({identity.track_id: identity for identity in changed}.values())
         self._note_presence(camera_id, outcome)
-        return changed, alerts + self._arrivals_of(changed, camera_id, captured_at)
+        alerts += self._arrivals_of(changed, camera_id, captured_at)
+        return changed, alerts + self._drift.alerts(captured_at)
 
     def conclude(self, ended: Sequence[TrackIdentity], outbox: Outbox) -> list[TrackIdentity]:
         """Settle people's tracks that are over: undecided ones, and faces to remember anew."""
@@ -193,30 +160,6 @@ class Recogniser:
             elif identity.decision.status == "known":
                 self._renew(identity, outbox)
         return changed
-
-    async def store(self, outboxes: Sequence[Outbox]) -> bool:
-        """Put what the outboxes hold into the gallery and empty them; return whether that worked.
-
-        Call it once what led to these entries is committed.
-        """
-        entries = {name: entry for outbox in outboxes for name, entry in outbox.items()}
-        if not entries:
-            self._refuses_entries = self._told_full = False
-            return True
-        if not self.may_ask:
-            return False
-        try:
-            with GALLERY_S.labels("upsert").time():
-                await self.gallery.upsert(list(entries.values()))
-        except GalleryUnavailable as cause:
-            self._refuses_entries = True
-            self.mark_down(cause)
-            return False
-        self._refuses_entries = self._told_full = False
-        self.fresh.extend(entry for entry in entries.values() if is_summary(entry))
-        for outbox in outboxes:
-            outbox.clear()
-        return True
 
     def take_over(
         self,
@@ -243,6 +186,7 @@ class Recogniser:
         """Return the event without what another model read in its faces: it compares to nothing."""
         foreign = other_model(event, self.model)
         if foreign is None:
+            self._drift.see(event)
             return event
         ours, ignored = without_embeddings(event)
         FACES_IGNORED.labels(event.camera_id, "other_model").inc(ignored)
@@ -255,10 +199,7 @@ class Recogniser:
     async def expire(self, now: Instant) -> None:
         """Let the registry and the gallery forget what their retention says."""
         self.registry.evict(now)
-        try:
-            await self.gallery.delete_expired(now)
-        except GalleryUnavailable as cause:
-            self.mark_down(cause)
+        await self.faces.forget_expired(now)
 
     def _follow(self, outcome: FrameOutcome) -> list[TrackIdentity]:
         """Drop decisions about people whose tracks went over to others; return these tracks."""
@@ -344,11 +285,19 @@ class Recogniser:
             GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
             if abs(judgement.gate.surprise or 0.0) > SURPRISING:
                 GATE_SURPRISES.labels(camera_id).inc()
+        self._watch_score(camera_id, judgement)
         if judgement.decision == AMBIGUOUS:
             self.doubts.append(Doubt(answers.probes[question], seen.seen_at))
         if judgement.decision is identity.decision:
             return judgement
         return replace(judgement, decision=with_own_id(judgement.decision, found, self.people))
+
+    def _watch_score(self, camera_id: CameraId, judgement: Judgement) -> None:
+        """Let drift know how much a recognised person looked like the faces on file."""
+        who = judgement.decision.customer_id
+        for candidate in judgement.explained.candidates:
+            if judgement.decision.status == "known" and candidate.customer_id == who:
+                self._drift.match(camera_id, candidate.score)
 
     def _accept(self, seen: Visible, judgement: Judgement, outbox: Outbox) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
@@ -359,7 +308,7 @@ class Recogniser:
             identity.explained = judgement.explained
             self._leave_out(identity)
             return True
-        if decision.status == "new" and not self._has_room(outbox):
+        if decision.status == "new" and not self.faces.has_room(outbox):
             # Not as missed, which is asked again at the next face: this batch has no such question.
             decision = _UNAVAILABLE
         elif decision.status == "new" and self.people.is_erased(_own_id(identity)):
@@ -386,17 +335,8 @@ class Recogniser:
             if self.people.is_erased(own_id):
                 return
             entry = renew(own_id, decision.kind, shots, self.policy.retention)
-            if entry.entry_id in outbox or self._has_room(outbox):
+            if entry.entry_id in outbox or self.faces.has_room(outbox):
                 outbox[entry.entry_id] = entry
-
-    def _has_room(self, outbox: Outbox) -> bool:
-        """Return whether more may wait for the gallery; says once that it may not."""
-        if len(outbox) < self.policy.most_waiting:
-            return True
-        if not self._told_full:
-            self._told_full = True
-            log.error("nobody is enrolled until the gallery takes entries", waiting=len(outbox))
-        return False
 
     def _fall_back(self, seen: Visible) -> bool:
         """Let a track go out as unknown; it is asked again as soon as the gallery is back."""
@@ -435,21 +375,9 @@ class Recogniser:
 
     def _gallery_alert(self, camera_id: CameraId, captured_at: Instant) -> list[AlertEvent]:
         """Return the alert that identities go out as unknown, once per outage."""
-        if self._was_down:
+        if not self.faces.is_first_of_outage():
             return []
-        self._was_down = True
         return [gallery_unavailable(self.site_id, camera_id, captured_at)]
-
-    def mark_down(self, cause: GalleryUnavailable) -> None:
-        """Leave the gallery alone for a while: it does not answer."""
-        self._down_until_s = self.clock.monotonic() + self.policy.gallery_retry_s
-        GALLERY_UP.set(0)
-        log.warning("gallery unavailable", cause=str(cause))
-
-    def _mark_up(self) -> None:
-        GALLERY_UP.set(1)
-        # One that finds but takes nothing is not back: every search would end an outage otherwise.
-        self._was_down = self._was_down and self._refuses_entries
 
 
 def _own_id(identity: TrackIdentity) -> CustomerId:

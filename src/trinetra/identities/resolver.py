@@ -4,7 +4,7 @@ The service asks ``advance`` what a frame changed, fetches gallery matches for t
 due, and asks ``resolve`` what they mean.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,33 +16,22 @@ from trinetra.events.schema import (
     DetectionEvent,
     Evidence,
     FaceBox,
-    GateEvidence,
 )
 from trinetra.identities.association import Observations, observe
-from trinetra.identities.evidence import TrackEvidence, add_face, mean_quality
+from trinetra.identities.evidence import TrackEvidence, add_face
 from trinetra.identities.likeness import likeness, owners
 from trinetra.identities.matching import (
     ERASED,
     LEFT_OUT,
     Decision,
-    MatchingPolicy,
-    candidates_of,
-    decide,
-    margin_of,
-    rank,
-    reconsider,
-    wants_to_be_left_out,
-    without_faces,
 )
 from trinetra.identities.ordering import ReorderWindow
-from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.topology import Sighting, SiteGraph, judge
+from trinetra.identities.topology import Sighting, SiteGraph
 from trinetra.identities.tracking import Sightings, Track, TrackerPolicy, TrackerState, step
 from trinetra.values import (
     CameraId,
     CustomerId,
     EventId,
-    GalleryMatch,
     Instant,
     SiteId,
     TrackId,
@@ -355,77 +344,3 @@ def _add_face(
 def _rounded(box: Box) -> Box:
     x1, y1, x2, y2 = box
     return round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A decision with everything that led to it; ``gate`` is set when a match was strong."""
-
-    decision: Decision
-    gate: GateEvidence | None
-    explained: Evidence
-
-
-def resolve(
-    seen: Visible,
-    matches: Sequence[GalleryMatch],
-    *,
-    camera_id: CameraId,
-    in_view: frozenset[CustomerId],
-    registry: ActiveRegistry,
-    graph: SiteGraph,
-    policy: MatchingPolicy,
-    model: str,
-) -> Judgement:
-    """Return who a track is, given its gallery matches and where those identities were seen.
-
-    A track that has a decision keeps it unless there is good reason for another.
-    """
-    ranked = rank(matches, policy)
-    if wants_to_be_left_out(ranked, policy):
-        return Judgement(LEFT_OUT, None, explain(seen.evidence, model, policy))
-    present = seen.identity.decision
-    gate = None
-    if ranked and ranked[0].score >= policy.similarity:
-        best = ranked[0].customer_id
-        elsewhere = registry.elsewhere(best, camera_id)
-        gate = judge(graph, best, elsewhere, seen.stretch(camera_id, graph), registry.times)
-    good = len(seen.evidence.shots)
-    decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
-    if present is not None and seen.identity.is_settled:
-        decision = reconsider(present, decision, ranked, policy)
-    explained = explain(seen.evidence, model, policy)
-    margin = margin_of(ranked)
-    return Judgement(
-        decision,
-        gate,
-        msgspec.structs.replace(
-            explained,
-            candidates=candidates_of(ranked),
-            margin=None if margin is None else round(margin, 4),
-            gate=(gate,) if gate else (),
-        ),
-    )
-
-
-def explain(evidence: TrackEvidence, model: str, policy: MatchingPolicy) -> Evidence:
-    """Return what an identity event says of a track's faces."""
-    shots = evidence.shots
-    return Evidence(
-        faces_seen=evidence.faces_seen,
-        faces_used=len(shots),
-        best_face_px=round(evidence.best_face_px, 1),
-        quality=round(mean_quality(shots), 3),
-        model=model,
-        thresholds=policy.thresholds(),
-    )
-
-
-def unrecognised(identity: TrackIdentity, model: str, policy: MatchingPolicy) -> Judgement:
-    """Return the judgement on a track that ends without a decision."""
-    evidence = identity.evidence
-    if evidence.shots:
-        decision = Decision("unknown", ("too_few_good_faces",))
-    else:
-        decision = without_faces(evidence.unusable, evidence.faces_seen)
-    return Judgement(decision, None, explain(evidence, model, policy))

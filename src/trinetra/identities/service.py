@@ -22,10 +22,11 @@ from trinetra.events.topics import (
 )
 from trinetra.identities.inquiry import Answers, Inquiry
 from trinetra.identities.intake import read
+from trinetra.identities.known_faces import Outbox
 from trinetra.identities.ordering import Slot
 from trinetra.identities.outputs import Outputs
 from trinetra.identities.partition import PartitionState, released
-from trinetra.identities.recognition import Outbox, Recogniser
+from trinetra.identities.recognition import Recogniser
 from trinetra.identities.resolver import (
     Arrival,
     CameraState,
@@ -279,7 +280,7 @@ class IdentityResolver:
             await self._take_turns(len(frames))
         if not frames:
             return
-        answers = await self._recogniser.ask(inquiry)
+        answers = await self._recogniser.faces.ask(inquiry)
         outboxes = {where: state.outbox for where, state in self._held.items()}
         for number, frame in enumerate(frames):
             self._decide(frame, answers, outboxes)
@@ -384,4 +385,4 @@ class IdentityResolver:
 
     async def _store(self) -> None:
         """Give the gallery what was committed; what it does not take now waits in the outboxes."""
-        await self._recogniser.store([state.outbox for state in self._held.values()])
+        await self._recogniser.faces.store([state.outbox for state in self._held.values()])
