@@ -1,6 +1,7 @@
 """Replays in processes of their own, side by side: one per choice of settings."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from trinetra.wiring.recorded import Recording
 from trinetra.wiring.replay import Detected, Stage, replay
 
 _TELL_EVERY = 500
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _FRAMES = (b'{"type":"tracks"', b'{"type":"occupancy"')
 
 Progress = Callable[[int, int], None]
@@ -65,7 +67,7 @@ def run_sides(sides: Sequence[Side], progress: Progress) -> list[SideResult]:
         for side, (_, theirs) in zip(sides, pipes, strict=True)
     ]
     try:
-        with _deaf_to_ctrl_c():
+        with _deaf_to_ctrl_c(), _single_threaded():
             for process, (_, theirs) in zip(processes, pipes, strict=True):
                 process.start()
                 theirs.close()  # so that its end is seen here when the process ends
@@ -154,6 +156,25 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Let processes that start here multiply matrices in one thread.
+
+    The sides take the cores between them; and the last digits of a sum, which depend on how many
+    threads share the work, do not depend on how many cores there are.
+    """
+    before = {name: os.environ.get(name) for name in _BLAS_THREADS}
+    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _counted(recording: Recording, done: Callable[[int], None]) -> Iterator[Detected]:
