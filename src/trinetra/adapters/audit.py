@@ -25,6 +25,7 @@ Action = Literal[
     "merge",
     "split",
     "dismiss",
+    "list",
     "show",
     "export",
     "forget",
@@ -62,48 +63,77 @@ class AuditLog:
         self.path = folder / "audit.jsonl"
 
     def append(self, at: Instant, action: Action, subject: str, detail: str = "") -> AuditLine:
-        """Write a line and bring it to the disk. Raises StorageFull or ConfigurationError."""
+        """Write a line and bring it to the disk. Raises StorageFull or ConfigurationError.
+
+        What a crash broke off is left as it is, for ``faults`` to tell: the line follows on the
+        last whole one.
+        """
         with explained(_WHAT, self._folder):
             make_private(self._folder)
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                lines = self.path.read_bytes().splitlines()
-                last = msgspec.json.decode(lines[-1], type=AuditLine) if lines else None
+                content = self.path.read_bytes()
+                last = next(filter(None, map(_line, reversed(content.splitlines()))), None)
                 line = AuditLine(
                     number=last.number + 1 if last else 1,
                     at=at,
-                    by=getpass.getuser(),
+                    by=_operator(),
                     action=action,
                     subject=subject,
                     detail=detail,
                     previous=last.hash if last else _FIRST,
                 ).sealed()
-                write_all(file, msgspec.json.encode(line) + b"\n")
-                os.fsync(file)
+                broken_off = content and not content.endswith(b"\n")
+                text = b"\n" * bool(broken_off) + msgspec.json.encode(line) + b"\n"
+                _write_or_nothing(file, text, len(content))
             finally:
                 os.close(file)
         return line
 
     def lines(self) -> list[AuditLine]:
-        """Return what was done; raises msgspec.DecodeError for what is no line of this log."""
-        if not self.path.exists():
-            return []
-        text = self.path.read_bytes().splitlines()
-        return [msgspec.json.decode(line, type=AuditLine) for line in text]
+        """Return what was done, without what is no line of this log: see ``faults``."""
+        return [line for line in map(_line, self._texts()) if line is not None]
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the log, line by line; nothing where nobody touched it."""
-        previous = _FIRST
-        content = self.path.read_bytes().splitlines() if self.path.exists() else []
-        for number, text in enumerate(content, 1):
-            try:
-                line = msgspec.json.decode(text, type=AuditLine)
-            except msgspec.DecodeError as cause:
-                yield f"line {number}: it is no line of an audit log ({cause})"
-                return
-            if line.number != number or line.previous != previous:
-                yield f"line {number}: it does not follow on the line before it"
+        before, previous = 0, _FIRST
+        for place, text in enumerate(self._texts(), 1):
+            line = _line(text)
+            if line is None:
+                yield f"line {place}: it is no line of an audit log; a write may have broken off"
+                continue
+            if line.number != before + 1 or line.previous != previous:
+                yield f"line {place}: it does not follow on the line before it"
             if line != line.sealed():
-                yield f"line {number}: it was changed"
-            previous = line.hash
+                yield f"line {place}: it was changed"
+            before, previous = line.number, line.hash
+
+    def _texts(self) -> list[bytes]:
+        with explained(_WHAT, self._folder):
+            return self.path.read_bytes().splitlines() if self.path.exists() else []
+
+
+def _line(text: bytes) -> AuditLine | None:
+    try:
+        return msgspec.json.decode(text, type=AuditLine)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _operator() -> str:
+    """Return who gives the order; a container's user may have a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _write_or_nothing(file: int, text: bytes, size: int) -> None:
+    """Write behind the ``size`` bytes there are and bring it to the disk, or leave those alone."""
+    try:
+        write_all(file, text)
+        os.fsync(file)
+    except OSError:
+        os.ftruncate(file, size)
+        raise

@@ -11,10 +11,14 @@ from trinetra.errors import ConfigurationError, StorageFull
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner may look into, and its name durable."""
+    """Make a folder that only its owner may look into, and its name durable.
+
+    One that is somebody else's stays as it is: a mounted volume may belong to another user.
+    """
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    if folder.stat().st_uid == os.geteuid():
+        folder.chmod(0o700)
     for part in missing:
         sync_folder(part.parent)
 
