@@ -49,6 +49,20 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
                 pass
             finally:
                 part.unlink()
+    return _read(path)
+
+
+def known_key(folder: Path) -> str | None:
+    """Return the installation's public key in hexadecimal digits, if it ever signed anything.
+
+    Raises ConfigurationError when the file holds something else.
+    """
+    path = folder / _KEY_FILE
+    return _public(_read(path)) if path.exists() else None
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    with explained(_WHAT, path.parent):
         secret = path.read_bytes()
     try:
         return Ed25519PrivateKey.from_private_bytes(secret)
@@ -62,7 +76,7 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
 def sign(receipt: dict[str, Any], key: Ed25519PrivateKey) -> Signed:
     """Return the receipt with its signature."""
     signature = key.sign(_bytes_of(receipt)).hex()
-    return Signed(receipt, key.public_key().public_bytes_raw().hex(), signature)
+    return Signed(receipt, _public(key), signature)
 
 
 def check(path: Path) -> Signed:
@@ -78,6 +92,10 @@ def check(path: Path) -> Signed:
     except (msgspec.DecodeError, ValueError) as cause:
         raise ConfigurationError(f"{path} is no receipt: {cause}") from cause
     return signed
+
+
+def _public(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes_raw().hex()
 
 
 def _bytes_of(receipt: dict[str, Any]) -> bytes:

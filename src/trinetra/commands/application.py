@@ -8,6 +8,7 @@ import typer
 
 from trinetra import __version__
 from trinetra.commands import (
+    audit,
     bench,
     calibrate,
     customers,
@@ -56,6 +57,7 @@ for group in (
     calibrate,
     events,
     explain,
+    audit,
     forget,
     replay,
     twin,

@@ -1,18 +1,18 @@
-"""``trinetra customers forget`` and ``verify-receipt``, and ``trinetra audit``."""
+"""``trinetra customers forget``: a person is erased, and a receipt says so."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.receipts import Signed, check, sign, signing_key
+from trinetra.adapters.receipts import Signed, sign, signing_key
 from trinetra.commands.auditing import audit_log
-from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.commands.console import note, print_text
 from trinetra.commands.customers import Json, customers, last_visit, need_known
 from trinetra.errors import CustomerConflict, ServerUnavailable
 from trinetra.events.customers import erasure_digest
@@ -28,17 +28,14 @@ from trinetra.wiring.forgetting import forget_here
 
 _LOOK_S = 0.5
 _Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
-_File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
-
-audit = typer.Typer(no_args_is_help=True, help="Who did what to people's data.")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module to the application."""
-    app.add_typer(audit, name="audit")
+    """Add the command of this module to the group of customers."""
+    del app
+    customers.command("forget")(forget)
 
 
-@customers.command("forget")
 def forget(
     customer_id: _Id,
     *,
@@ -66,50 +63,12 @@ def forget(
         note("the person is erased; the receipt above holds no personal data: keep it")
 
 
-@customers.command("verify-receipt")
-def verify_receipt(file: _File) -> None:
-    """Tell whether a receipt is as it was signed, and whether it was signed here."""
-    signed = check(file)
-    own = signing_key(load_settings().data_dir / "keys").public_key().public_bytes_raw().hex()
-    whose = "by this installation" if own == signed.public_key else "by another installation"
-    output().print(
-        f"{file} is as it was signed, {whose} (key {signed.public_key[:16]})",
-        markup=False,
-        soft_wrap=True,
-    )
-
-
-@audit.command("show")
-def show(*, as_json: Json = False) -> None:
-    """List what was done, the latest last."""
-    lines = audit_log(load_settings()).lines()
-    if as_json:
-        print_json(msgspec.to_builtins(lines))
-        return
-    for line in lines:
-        told = f"{line.number} {line.at:%Y-%m-%d %H:%M:%S} {line.by} {line.action} {line.subject}"
-        output().print(f"{told} {line.detail}".rstrip(), markup=False, soft_wrap=True)
-
-
-@audit.command("verify")
-def verify() -> None:
-    """Tell whether anybody changed the audit log; exit code 1 if so."""
-    log = audit_log(load_settings())
-    faults = list(log.faults())
-    for fault in faults:
-        output().print(f"{log.path}: {fault}", markup=False, soft_wrap=True)
-    if faults:
-        raise typer.Exit(1)
-    lines = log.lines()
-    last = lines[-1].hash if lines else "none"
-    output().print(f"{len(lines)} lines, unbroken; the last hash is {last}", markup=False)
-
-
 async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> ErasureStatus:
     clock, log = SystemClock(), audit_log(settings)
     async with open_desk(settings) as desk:
         before = await desk.find(who, clock.now())
         if before is not None and before.settled_at is not None:
+            _note_forgotten(log, who, before, clock.now())
             note(f"this person was erased at {before.settled_at:%Y-%m-%d %H:%M} UTC already")
             return before
         try:
@@ -124,10 +83,16 @@ async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> Eras
         await _here(settings, status.erasure, desk, clock)
         status = await _settled(desk, who, clock, timeout_s)
         if status.settled_at is not None:
-            log.append(
-                clock.now(), "forgotten", erasure_digest(who), f"erasure {status.erasure.number}"
-            )
+            _note_forgotten(log, who, status, clock.now())
         return status
+
+
+def _note_forgotten(log: AuditLog, who: CustomerId, status: ErasureStatus, at: Instant) -> None:
+    """Put on record that an erasure is done, once, though it was done after nobody waited."""
+    number, digests = f"erasure {status.erasure.number}", status.erasure.digests
+    noted = (line for line in log.lines() if line.action == "forgotten" and line.detail == number)
+    if not any(line.subject in digests for line in noted):
+        log.append(at, "forgotten", erasure_digest(who), number)
 
 
 async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
@@ -204,6 +169,11 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
                 "other topics: ids that lead to nobody any more, for the site's events_days (by "
                 f"default until {since + timedelta(days=7):%Y-%m-%d %H:%M} UTC)"
             ),
+            (
+                "trinetra.dead-letters: detections that could not be read, for as long as "
+                "trinetra.detections"
+            ),
+            "spool/ of workers that could not reach Kafka: embeddings, until they are sent",
             "state topics: until compacted, 6 hours after the partition is next written to",
         ]
     if settings.gallery == "qdrant":
