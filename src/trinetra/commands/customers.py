@@ -60,7 +60,9 @@ def kind_named(kind: Kind) -> IdentityKind:
 @customers.command("list")
 def list_customers(*, as_json: Json = False) -> None:
     """List everybody the shop knows by name."""
-    known = asyncio.run(_read(_settings()))
+    settings = _settings()
+    known = asyncio.run(_read(settings))
+    record_deed(settings, "list", None)
     rows = [_row(customer, known) for customer in _heads(known.people)]
     if as_json:
         print_json(rows)
