@@ -4,9 +4,11 @@ The last where TRINETRA_TEST_POSTGRES_URL names one, as postgresql://USER:PASSWO
 tables are dropped.
 """
 
+import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +41,7 @@ from trinetra.values import (
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)
 ANN, ALSO_ANN, BOB = map(CustomerId, ("cus_ann_0123456789", "cus_ann_too_456789", "cus_bob"))
+MEMBERS = ("resolver", "engine")
 FACE = np.random.default_rng(0).standard_normal(128).astype(np.float32)
 
 
@@ -50,6 +53,7 @@ class Shop:
     store: SqlInsightStore
     book: SqlCustomerBook
     folder: Path
+    url: str
 
 
 @pytest.fixture(params=["file", "postgres"])
@@ -66,7 +70,7 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         store = await stack.enter_async_context(SqlInsightStore.open(url))
         book = await stack.enter_async_context(SqlCustomerBook.open(url))
         desk = await stack.enter_async_context(SqlErasureDesk.open(url))
-        yield Shop(desk, store, book, tmp_path)
+        yield Shop(desk, store, book, tmp_path, url)
 
 
 def at(minutes: float) -> datetime:
@@ -181,7 +185,7 @@ async def test_a_request_stands_until_everybody_present_confirmed(shop: Shop) ->
     status = await shop.desk.ask([ANN], NOON)
     assert status.awaited == ("engine", "resolver")
     [due] = await shop.desk.attend("resolver", NOON)
-    assert due.ids == (ANN,)
+    assert due.ids == (ANN, ALSO_ANN)
     await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 2}))
     await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 99}))
     assert await shop.desk.attend("resolver", NOON) == []
@@ -195,7 +199,7 @@ async def test_a_request_stands_until_everybody_present_confirmed(shop: Shop) ->
     assert status.settled_at == at(1)
     assert status.removed()[GALLERY] == 2
     assert status.erasure.ids == ()
-    assert status.erasure.digests == (erasure_digest(ANN),)
+    assert set(status.erasure.digests) == {erasure_digest(ANN), erasure_digest(ALSO_ANN)}
     assert await shop.desk.attend("newcomer", LATER) == []
 
 
@@ -216,5 +220,88 @@ async def test_asking_twice_is_one_request(shop: Shop) -> None:
     assert again.removed() == first.removed()
 
 
+async def test_an_id_that_joined_unseen_is_erased_too_and_one_that_comes_later_is_told_to_all(
+    shop: Shop,
+) -> None:
+    await shop.desk.attend("resolver", NOON)
+    merge = CustomerChange(change_id="2", change="merged", customer_id=ALSO_ANN, other=ANN, at=NOON)
+    await shop.book.write([merge])
+    first = await shop.desk.ask([ANN], NOON)
+    assert first.erasure.ids == (ANN, ALSO_ANN)
+
+    await shop.desk.confirm(1, Share(member="resolver", at=NOON, removed={GALLERY: 1}))
+    second = await shop.desk.ask([ANN, BOB], NOON)
+    assert (second.erasure.number, second.erasure.ids) == (2, (BOB,))
+    assert await shop.desk.attend("resolver", NOON) == [second.erasure]
+
+
+async def settled(shop: Shop, when: datetime) -> bool:
+    status = await shop.desk.find(ANN, when)
+    assert status is not None
+    return status.settled_at is not None and status.erasure.ids == ()
+
+
+@pytest.mark.parametrize("ends", ["in order", "without a word"])
+async def test_nobody_waits_for_a_process_that_ended_after_all_others_confirmed(
+    shop: Shop, ends: str
+) -> None:
+    await shop.desk.attend("resolver", NOON)
+    await shop.desk.attend("engine", NOON)
+    await shop.desk.ask([ANN], NOON)
+    await shop.desk.confirm(1, Share(member="resolver", at=NOON, removed={GALLERY: 3}))
+    assert not await settled(shop, NOON)
+    if ends == "in order":
+        await shop.desk.leave("engine")
+    assert await settled(shop, NOON if ends == "in order" else at(1))
+
+
+async def test_a_process_may_add_what_it_could_not_do_at_first(shop: Shop) -> None:
+    await shop.desk.ask([ANN], NOON)
+    await shop.desk.confirm(1, Share(member="command", at=NOON, removed={"journal_records": 2}))
+    assert not await settled(shop, NOON)
+    await shop.desk.confirm(1, Share(member="command", at=at(5), removed={GALLERY: 4}))
+    assert await settled(shop, at(5))
+
+
+async def test_processes_that_act_at_the_same_time_leave_nothing_open(shop: Shop) -> None:
+    people = [CustomerId(f"cus_{n}") for n in range(10)]
+    for member in MEMBERS:
+        await shop.desk.attend(member, NOON)
+    async with AsyncExitStack() as stack:
+        desks = [await stack.enter_async_context(SqlErasureDesk.open(shop.url)) for _ in range(2)]
+        for one, two in zip(people[::2], people[1::2], strict=True):
+            requests = await asyncio.gather(desks[0].ask([one], NOON), desks[1].ask([two], NOON))
+            assert len({r.erasure.number for r in requests}) == len(requests)
+            for number in (r.erasure.number for r in requests):
+                shares = [Share(member=m, at=NOON, removed={GALLERY: 1}) for m in MEMBERS]
+                confirmed = map(SqlErasureDesk.confirm, desks, (number, number), shares)
+                await asyncio.gather(*confirmed)
+    found = [await shop.desk.find(who, NOON) for who in people]
+    assert [who.settled_at for who in found if who] == [NOON] * len(people)
+
+
 async def test_nobody_asked_for_a_stranger(shop: Shop) -> None:
     assert await shop.desk.find(BOB, NOON) is None
+
+
+async def test_it_is_not_done_while_a_reader_keeps_what_was_deleted(tmp_path: Path) -> None:
+    file = tmp_path / "insights.db"
+    everybody = [CustomerId(f"cus_{n:060}") for n in range(400)]
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlInsightStore.open(f"sqlite:///{file}"))
+        desk = await stack.enter_async_context(SqlErasureDesk.open(f"sqlite:///{file}"))
+        await store.record([visit(f"v{n}", who, n, 1) for n, who in enumerate(everybody)])
+        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM visits").fetchone()
+            for who in everybody[::20]:
+                status = await desk.ask([who], NOON)
+                share = Share(member="all", at=NOON, removed={GALLERY: 1})
+                await desk.confirm(status.erasure.number, share)
+            status = await desk.find(everybody[0], NOON)
+            assert status is not None
+            assert (status.settled_at, status.erasure.ids) == (None, ())
+        status = await desk.find(everybody[0], LATER)
+        assert status is not None
+        assert status.settled_at == LATER
+        assert traces(tmp_path, [], everybody[::20]) == {}

@@ -206,7 +206,7 @@ class SqlInsightStore:
         """Delete insights older than that, ``most`` of each kind at once; return how many."""
         gone = await self._run(lambda connection: _expire(connection, before, most), writes=True)
         if gone:
-            await self._database.scrub()
+            await self._database.empty_log()
         return gone
 
     async def know(self, people: People) -> None:

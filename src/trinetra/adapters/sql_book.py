@@ -163,10 +163,17 @@ def prepare_book(connection: Connection) -> None:
     prepare(connection, _metadata, _schema, BOOK_VERSION, what="customer book")
 
 
-def _take_turn(connection: Connection) -> None:
+def take_turn(connection: Connection) -> None:
     """Wait until no other transaction writes; SQLite saw to that when this one began."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_TURN_LOCK)))
+
+
+def everybody_of(connection: Connection, ids: Iterable[CustomerId]) -> list[CustomerId]:
+    """Return every id of these people as the book has them now, in order."""
+    people = People()
+    people.apply(_read(connection, 0, None))
+    return sorted({member for each in ids for member in people.members(each)})
 
 
 def erased_among(connection: Connection, ids: Iterable[CustomerId]) -> set[CustomerId]:
@@ -189,7 +196,7 @@ def _read(connection: Connection, after: int, limit: int | None) -> list[Numbere
 def _write(
     connection: Connection, changes: Sequence[CustomerChange], templates: Sequence[Template]
 ) -> None:
-    _take_turn(connection)
+    take_turn(connection)
     ids = [change.change_id for change in changes]
     written = connection.scalars(select(_changes.c.change_id).where(_changes.c.change_id.in_(ids)))
     known = set(written)
@@ -210,7 +217,7 @@ def _write(
 
 def erase_from_book(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:
     """Delete everything about somebody, faces too, and put ``change`` there; return how much."""
-    _take_turn(connection)
+    take_turn(connection)
     about = or_(_changes.c.customer_id == customer_id, _changes.c.other == customer_id)
     said = connection.execute(delete(_changes).where(about)).rowcount
     faces = delete(_templates).where(_templates.c.customer_id == customer_id)

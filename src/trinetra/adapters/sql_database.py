@@ -5,11 +5,13 @@ takes turns, and what a fault means is the same for both.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import DatabaseError
+from sqlite3 import SQLITE_BUSY, SQLITE_LOCKED, OperationalError
+from sqlite3 import Error as SqliteError
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -37,6 +39,7 @@ from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
 from trinetra.errors import ConfigurationError, StoreUnavailable
 
 _MEMORY_NAMES = (None, "", ":memory:")
+_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 _SETUP_LOCK = 0x7472696E
 """Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
 _PATIENCE = {
@@ -102,14 +105,23 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._transact, work, writes)
 
-    async def scrub(self) -> None:
-        """Empty SQLite's write-ahead log, so that no byte of what was deleted is left in it.
+    async def scrub(self) -> bool:
+        """Rewrite an SQLite file without what was deleted; return whether no byte of it is left.
 
-        What a reader still needs stays until it is done. A server keeps its log as it is set up to.
+        False while somebody else reads or writes: ask again later, for nobody is kept waiting. A
+        server vacuums, and keeps its log, as it is set up to.
         """
-        if self._url.get_backend_name() == "sqlite":
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._empty_log)
+        return await self._tidy(_EMPTY_LOG, "VACUUM", _EMPTY_LOG)
+
+    async def empty_log(self) -> bool:
+        """Empty SQLite's write-ahead log; False while somebody else reads or writes."""
+        return await self._tidy(_EMPTY_LOG)
+
+    async def _tidy(self, *statements: str) -> bool:
+        if self._url.get_backend_name() != "sqlite":
+            return True
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._do_without_waiting, statements)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -128,17 +140,31 @@ class Database:
                 raise cause.orig from None  # a value of the caller's, not the database's trouble
             raise translated(cause, self._url) from cause
 
-    def _empty_log(self) -> None:
+    def _do_without_waiting(self, statements: Sequence[str]) -> bool:
+        """Do these in order until one finds the file in use; return whether none did."""
         try:
-            connection = self._engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
-        except (SQLAlchemyError, DatabaseError) as cause:
-            raise StoreUnavailable(
-                f"the log of {self.place} cannot be emptied now: {cause}"
-            ) from cause
+            with closing(self._engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA busy_timeout=0")
+                try:
+                    return all(_is_done(cursor, statement) for statement in statements)
+                finally:
+                    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
+        except SQLAlchemyError as cause:
+            raise translated(cause, self._url) from cause
+        except SqliteError as cause:
+            raise StoreUnavailable(f"{self.place} cannot be rewritten now: {cause}") from cause
+
+
+def _is_done(cursor: Any, statement: str) -> bool:
+    """Do it; return whether it could be done, which what empties the log says in its answer."""
+    try:
+        answer = cursor.execute(statement).fetchone()
+    except OperationalError as cause:
+        if cause.sqlite_errorcode & 0xFF in {SQLITE_BUSY, SQLITE_LOCKED}:
+            return False
+        raise
+    return answer is None or answer[0] == 0
 
 
 def prepare(

@@ -34,7 +34,7 @@ from trinetra.adapters.sql import (
     upsert_all,
     without,
 )
-from trinetra.adapters.sql_book import erase_from_book
+from trinetra.adapters.sql_book import erase_from_book, everybody_of, take_turn
 from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import (
@@ -116,28 +116,38 @@ class SqlErasureDesk:
 
     async def ask(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
         """Forget a person here, in the book and among the insights, and have all others do so."""
-        number = await self._run(lambda c: _ask(c, sorted(set(ids)), at), writes=True)
-        await self._database.scrub()
+        number = await self._run(lambda connection: _ask(connection, ids, at), writes=True)
         return await self._run(lambda connection: _status(connection, number, at))
 
     async def attend(self, member: str, at: Instant) -> list[Erasure]:
         """Note that a process is there; return what it has to confirm."""
-        return await self._run(lambda connection: _attend(connection, member, at), writes=True)
+        due = await self._run(lambda connection: _attend(connection, member, at), writes=True)
+        await self._settle(at)
+        return due
 
     async def confirm(self, number: int, share: Share) -> None:
         """Note that a process did its share; when it was the last one, the ids are forgotten."""
-        is_settled = await self._run(lambda c: _confirm(c, number, share), writes=True)
-        if is_settled:
-            await self._database.scrub()
+        await self._run(lambda connection: _note_share(connection, number, share), writes=True)
+        await self._settle(share.at)
 
     async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
         """Return the erasure of somebody, with who is awaited then, if it was ever asked for."""
+        await self._settle(at)
         return await self._run(lambda connection: _find(connection, customer_id, at))
 
     async def leave(self, member: str) -> None:
         """Note that a process ends in order: nobody has to wait for it."""
-        gone = delete(_members).where(_members.c.member == member)
-        await self._run(lambda connection: connection.execute(gone), writes=True)
+        at = await self._run(lambda connection: _leave(connection, member), writes=True)
+        if at is not None:
+            await self._settle(at)
+
+    async def _settle(self, at: Instant) -> None:
+        """Forget the ids that everybody confirmed; done is what no byte of the file tells of."""
+        if not await self._run(_open_numbers):
+            return
+        numbers = await self._run(lambda connection: _drop_ids(connection, at), writes=True)
+        if numbers and await self._database.scrub():
+            await self._run(lambda connection: _note_settled(connection, numbers, at), writes=True)
 
 
 def _prepare(connection: Connection) -> None:
@@ -145,26 +155,35 @@ def _prepare(connection: Connection) -> None:
     prepare(connection, _metadata, _schema, DESK_VERSION, what="erasure")
 
 
-def _ask(connection: Connection, ids: Sequence[CustomerId], at: Instant) -> int:
-    number = connection.scalar(_numbers_of(ids))
-    if number is None:
-        number = 1 + (connection.scalar(select(func.max(_erasures.c.number))) or 0)
-        row = {"number": number, "asked_at": at, "ids": _packed(ids)}
-        connection.execute(insert(_erasures).values(row))
-        digests = [{"digest": digest, "number": number} for digest in digests_of(ids)]
-        connection.execute(insert(_digests), digests)
-    removed = {
-        "book_entries": sum(erase_from_book(connection, i, erased_change(i, at)) for i in ids)
-    }
-    removed |= _forget_insights(connection, ids)
-    known = select(_shares.c.member).where(_shares.c.number == number, _shares.c.member == _HERE)
-    if connection.scalar(known) is None:
-        _note_share(connection, number, Share(member=_HERE, at=at, removed=removed))
-    return int(number)
+def _ask(connection: Connection, asked: Sequence[CustomerId], at: Instant) -> int:
+    """Erase who the book says these are now; return the number of what all others have to do.
+
+    Ids that were not asked for before are a request of their own: the others know the old one.
+    """
+    take_turn(connection)
+    ids = everybody_of(connection, asked)
+    numbers = _numbers_of(connection, ids)
+    new = [each for each in ids if erasure_digest(each) not in numbers]
+    number = _new_request(connection, new, at) if new else max(numbers.values())
+    erased = sum(erase_from_book(connection, each, erased_change(each, at)) for each in ids)
+    removed = {"book_entries": erased} | _forget_insights(connection, ids)
+    _note_share(connection, number, Share(member=_HERE, at=at, removed=removed))
+    return number
 
 
-def _numbers_of(ids: Iterable[CustomerId]) -> Any:
-    return select(_digests.c.number).where(_digests.c.digest.in_(digests_of(ids))).limit(1)
+def _numbers_of(connection: Connection, ids: Iterable[CustomerId]) -> dict[str, int]:
+    known = select(_digests.c.digest, _digests.c.number)
+    rows = connection.execute(known.where(_digests.c.digest.in_(digests_of(ids))))
+    return {row.digest: row.number for row in rows}
+
+
+def _new_request(connection: Connection, ids: Sequence[CustomerId], at: Instant) -> int:
+    number = 1 + int(connection.scalar(select(func.max(_erasures.c.number))) or 0)
+    row = {"number": number, "asked_at": at, "ids": _packed(ids)}
+    connection.execute(insert(_erasures).values(row))
+    digests = [{"digest": digest, "number": number} for digest in digests_of(ids)]
+    connection.execute(insert(_digests), digests)
+    return number
 
 
 def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[str, int]:
@@ -209,34 +228,56 @@ def _attend(connection: Connection, member: str, at: Instant) -> list[Erasure]:
     )
     done = select(_shares.c.number).where(_shares.c.member == member)
     due = select(_erasures.c.number).where(
-        _erasures.c.settled_at.is_(None), _erasures.c.number.not_in(done)
+        _erasures.c.settled_at.is_(None),
+        _erasures.c.ids != _packed(()),
+        _erasures.c.number.not_in(done),
     )
     numbers = connection.scalars(due.order_by(_erasures.c.number)).all()
     return [_erasure(connection, number) for number in numbers]
 
 
-def _confirm(connection: Connection, number: int, share: Share) -> bool:
-    """Note a share; return whether the erasure is done by it."""
-    _note_share(connection, number, share)
-    status = _status(connection, number, share.at)
-    if status.awaited or GALLERY not in status.removed() or status.settled_at:
-        return False
-    connection.execute(
-        update(_erasures)
-        .where(_erasures.c.number == number)
-        .values(settled_at=share.at, ids=_packed(()))
-    )
-    return True
+def _leave(connection: Connection, member: str) -> Instant | None:
+    """Strike a process off; return when it was last seen."""
+    own = _members.c.member == member
+    seen_at = connection.scalar(select(_members.c.seen_at).where(own))
+    connection.execute(delete(_members).where(own))
+    return seen_at
 
 
 def _note_share(connection: Connection, number: int, share: Share) -> None:
-    statement = upsert_into(_shares, connection.dialect.name).values(
-        number=number,
-        member=share.member,
-        at=share.at,
-        removed=msgspec.json.encode(share.removed).decode(),
-    )
-    connection.execute(statement.on_conflict_do_nothing())
+    """Note what a process deleted; of what it told before, the first word stands."""
+    take_turn(connection)
+    own = (_shares.c.number == number, _shares.c.member == share.member)
+    told = connection.scalar(select(_shares.c.removed).where(*own))
+    removed = share.removed | (msgspec.json.decode(told) if told else {})
+    row = {"at": share.at, "removed": msgspec.json.encode(removed).decode()}
+    if told is None:
+        connection.execute(insert(_shares).values(number=number, member=share.member, **row))
+    else:
+        connection.execute(update(_shares).where(*own).values(row))
+
+
+def _open_numbers(connection: Connection) -> Sequence[int]:
+    is_open = select(_erasures.c.number).where(_erasures.c.settled_at.is_(None))
+    return connection.scalars(is_open.order_by(_erasures.c.number)).all()
+
+
+def _drop_ids(connection: Connection, at: Instant) -> list[int]:
+    """Delete the ids of what everybody confirmed; return the numbers of it."""
+    take_turn(connection)  # whoever confirmed meanwhile is seen
+    statuses = [_status(connection, number, at) for number in _open_numbers(connection)]
+    done = [s.erasure.number for s in statuses if not s.awaited and GALLERY in s.removed()]
+    _update(connection, done, {"ids": _packed(())})
+    return done
+
+
+def _note_settled(connection: Connection, numbers: Sequence[int], at: Instant) -> None:
+    _update(connection, numbers, {"settled_at": at})
+
+
+def _update(connection: Connection, numbers: Sequence[int], values: dict[str, Any]) -> None:
+    mine = _erasures.c.number.in_(numbers) & _erasures.c.settled_at.is_(None)
+    connection.execute(update(_erasures).where(mine).values(values))
 
 
 def _find(connection: Connection, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
@@ -254,10 +295,11 @@ def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
     awaited = set(connection.scalars(present)) - {share.member for share in shares}
     settled = select(_erasures.c.settled_at).where(_erasures.c.number == number)
     settled_at = connection.scalar(settled)
+    erasure = _erasure(connection, number)
     return ErasureStatus(
-        erasure=_erasure(connection, number),
+        erasure=erasure,
         shares=tuple(shares),
-        awaited=() if settled_at else tuple(sorted(awaited)),
+        awaited=tuple(sorted(awaited)) if erasure.ids else (),
         settled_at=settled_at,
     )
 
