@@ -145,11 +145,21 @@ def test_an_anonymous_visitor_can_be_shown_and_named(url: str) -> None:
 def test_a_new_kind_keeps_the_name_and_needs_its_own_basis(url: str) -> None:
     know(url, ANN, "Ann Lee")
 
-    assert "--purpose" in str(failed("rename", ANN, "--kind", "watchlist"))
-    ran("rename", ANN, "--kind", "opted-out")
-
+    ran("rename", ANN, "--kind", "vip", "--purpose", "valued guest")
+    assert "--purpose" in str(failed("rename", ANN, "--kind", "watchlist", "--consent"))
+    assert "--consent" in str(failed("rename", ANN, "--kind", "opted-out"))
+    ran("rename", ANN, "--kind", "watchlist", "--purpose", "a theft")
     customer = people(url).customers[ANN]
-    assert (customer.name, customer.kind) == ("Ann Lee", IdentityKind.OPTED_OUT)
+    assert (customer.name, customer.kind) == ("Ann Lee", IdentityKind.WATCHLIST)
+    assert (customer.consent, customer.purpose) == (False, "a theft")
+
+    ran("rename", ANN, "--kind", "opted-out", "--consent")
+    customer = people(url).customers[ANN]
+    assert (customer.kind, customer.consent, customer.purpose) == (
+        IdentityKind.OPTED_OUT,
+        True,
+        None,
+    )
 
 
 def test_a_merge_holds_until_it_is_undone_and_can_be_said_again(url: str) -> None:
@@ -274,11 +284,17 @@ def test_a_person_is_enrolled_once_from_real_photos(
     )
     far = failed("enroll", "Far", tmp_path / "far.png", "--consent")
 
+    cv2.imwrite(
+        str(tmp_path / "headstand.png"), cv2.rotate(cv2.imread(str(ben[0])), cv2.ROTATE_180)
+    )
+    headstand = failed("enroll", "Headstand", tmp_path / "headstand.png", "--consent")
+
     assert isinstance(again, CustomerConflict)
     assert told["customer_id"] in str(again)
     assert "somebody else" in str(mixed)
     assert "shows 2 faces" in str(several)
     assert "48 px are needed" in str(far)
+    assert "not upright" in str(headstand)
     [customer] = people(url).customers.values()
     assert (customer.name, customer.kind) == ("Ana", IdentityKind.VIP)
     assert json.loads(ran("list", "--json"))[0]["photos"] == 3

@@ -17,7 +17,7 @@ from rich.table import Table
 from trinetra.commands.auditing import record_change, record_deed
 from trinetra.commands.console import note, output, print_json
 from trinetra.errors import CustomerConflict
-from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People
+from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People, described
 from trinetra.events.schema import Visit
 from trinetra.following import read_people
 from trinetra.identities.enrolment import need_a_basis
@@ -121,12 +121,11 @@ def rename(
         who = people.canonical(CustomerId(customer_id))
         before = people.customers.get(who)
         becomes = kind_named(kind) if kind else (before.kind if before else IdentityKind.ENROLLED)
-        agreed = consent or bool(before and before.consent)
-        need_a_basis(
-            becomes, consent=agreed, purpose=purpose or (before.purpose if before else None)
-        )
-        described = {"kind": becomes, "name": name, "consent": agreed, "purpose": purpose}
-        return change_of(people, "renamed", who, **described)
+        given = {"kind": becomes, "name": name, "consent": consent, "purpose": purpose}
+        changed = change_of(people, "renamed", who, **given)
+        after = described(who, changed, before)
+        need_a_basis(after.kind, consent=after.consent, purpose=after.purpose)
+        return changed
 
     asyncio.run(_write(_settings(), change, customer_id))
     output().print(f"{customer_id} was changed.", markup=False)

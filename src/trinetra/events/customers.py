@@ -85,6 +85,27 @@ class Customer:
     enrolled_at: Instant
 
 
+def described(who: CustomerId, change: CustomerChange, before: Customer | None) -> Customer:
+    """Return what the book says of somebody after an ``enrolled`` or ``renamed`` change.
+
+    Who agreed to one kind has not agreed to another, and its purpose is not the other's: with the
+    kind, consent and purpose begin anew.
+    """
+    if before is None:
+        kind = change.kind or IdentityKind.ENROLLED
+        return Customer(who, kind, change.name, change.consent, change.purpose, change.at)
+    kind = change.kind or before.kind
+    is_same = kind is before.kind
+    return Customer(
+        customer_id=who,
+        kind=kind,
+        name=before.name if change.name is None else change.name,
+        consent=change.consent or (is_same and before.consent),
+        purpose=change.purpose or (before.purpose if is_same else None),
+        enrolled_at=before.enrolled_at,
+    )
+
+
 @dataclass(slots=True)
 class People:
     """Who is whom after all changes so far; ``number`` is that of the last one."""
@@ -171,15 +192,8 @@ class People:
                 self._settle(who, other)
 
     def _describe(self, change: CustomerChange) -> None:
-        before = self.customers.get(change.customer_id)
-        self.customers[change.customer_id] = Customer(
-            customer_id=change.customer_id,
-            kind=change.kind or (before.kind if before else IdentityKind.ENROLLED),
-            name=change.name if change.name is not None else (before.name if before else None),
-            consent=change.consent or bool(before and before.consent),
-            purpose=change.purpose or (before.purpose if before else None),
-            enrolled_at=before.enrolled_at if before else change.at,
-        )
+        who = change.customer_id
+        self.customers[who] = described(who, change, self.customers.get(who))
 
     def _settle(self, who: CustomerId, other: CustomerId) -> None:
         """Note that somebody said these two are two people."""
