@@ -17,6 +17,7 @@ from trinetra.values import Embedding, Faces, ImageBgr
 
 _SIDES_PX = (1280, 480)
 """Longest sides in which faces are looked for; in the second those that fill the photo."""
+_TURNS = (1, 2, 3)
 _LEAST_SIDE_PX = 16
 _ADVICE = {
     "too_dark": "it is too dark",
@@ -46,10 +47,12 @@ class Portrait:
 
 def decode_photo(photo: str, content: bytes) -> ImageBgr:
     """Return the pixels of a JPEG, PNG or WebP, upright; raises PhotoRejected."""
+    if not content:
+        raise PhotoRejected(f"{photo} is empty: copy the photo again")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as cause:
-        raise PhotoRejected(f"{photo} cannot be read as a picture: {cause.err}") from cause
+        raise PhotoRejected(f"{photo} cannot be read as a picture; use a JPEG or PNG") from cause
     if image is None or min(image.shape[:2]) < _LEAST_SIDE_PX:
         raise PhotoRejected(f"{photo} is no picture that can be read; use a JPEG or PNG")
     pixels: ImageBgr = image
@@ -65,6 +68,7 @@ def read_portrait(
     EngineFailure.
     """
     found = faces_in(image, faces)
+    _need_upright(photo, image, found, faces)
     if not len(found):
         raise PhotoRejected(f"{photo}: no face was found in it")
     if len(found) > 1 and not largest:
@@ -93,6 +97,19 @@ def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:
     return Faces(found.xyxy * grown, found.score, found.landmarks * grown)
 
 
+def _need_upright(photo: str, image: ImageBgr, found: Faces, faces: FaceReader) -> None:
+    """Refuse a photo whose faces are surer when it is turned.
+
+    The finder sees a face that stands on its head, too, but puts the eyes where they are in an
+    upright one. So the landmarks do not tell, and what is read of it is somebody else's face.
+    """
+    sure = found.score.max(initial=0.0)
+    for turns in _TURNS:
+        turned = faces_in(np.ascontiguousarray(np.rot90(image, turns)), faces)
+        if turned.score.max(initial=0.0) > sure:
+            raise PhotoRejected(f"{photo} is not upright: turn it so that the eyes are level")
+
+
 def _quality(photo: str, image: ImageBgr, found: Faces, row: int, policy: PortraitPolicy) -> float:
     box = found.xyxy[row]
     size_px = float((box[2:] - box[:2]).min())
@@ -104,9 +121,10 @@ def _quality(photo: str, image: ImageBgr, found: Faces, row: int, policy: Portra
             "needed; take a closer or larger photo"
         )
     if reason is not None:
-        why = _ADVICE.get(reason, "too little of it can be made out")
-        raise PhotoRejected(
-            f"{photo}: the face cannot be recognised well: {why} (quality "
-            f"{face.quality.total:.2f} of at least {policy.quality.min_total:.2f})"
+        of_all = (
+            f"too little of it can be made out (quality {face.quality.total:.2f} of at least "
+            f"{policy.quality.min_total:.2f})"
         )
+        why = _ADVICE.get(reason, of_all)
+        raise PhotoRejected(f"{photo}: the face cannot be recognised well: {why}")
     return face.quality.total

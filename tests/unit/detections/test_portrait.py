@@ -8,6 +8,7 @@ import pytest
 
 from trinetra.detections.align import TEMPLATE
 from trinetra.detections.portrait import PortraitPolicy, decode_photo, read_portrait
+from trinetra.detections.quality import QualityPolicy
 from trinetra.errors import PhotoRejected
 from trinetra.values import Faces, FaceVectors, ImageBgr, no_faces
 
@@ -109,7 +110,53 @@ def test_a_poor_face_is_refused_with_the_reason() -> None:
         read_portrait("d.jpg", photo() // 30, reader, PortraitPolicy(), largest=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"%PDF-1.7 no picture", b"\xff\xd8\xff\xe0broken"])
+def test_only_a_face_that_is_poor_as_a_whole_is_told_its_quality() -> None:
+    reader = Reader(400, (100, 50, 120))
+    strict = PortraitPolicy(quality=QualityPolicy(min_total=0.99))
+    with pytest.raises(PhotoRejected, match=r"quality 0\.\d\d of at least 0\.99"):
+        read_portrait("a.jpg", photo(), reader, strict, largest=False)
+    with pytest.raises(PhotoRejected, match=r"blurred$"):
+        read_portrait("b.jpg", photo(blur=True), reader, strict, largest=False)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photo_that_is_not_upright_is_refused(turns: int) -> None:
+    class Sure(Reader):
+        """Is surer of a face the brighter the top of the photo is, as if that were its brow."""
+
+        def _found(self, scale: float) -> Faces:
+            found = super()._found(scale)
+            return Faces(found.xyxy, found.score * self.sure, found.landmarks)
+
+        def find(self, images: Sequence[ImageBgr]) -> list[Faces]:
+            self.sure = np.float32(images[0][:20].mean() / 255)
+            return super().find(images)
+
+    upright = photo(300, 300)
+    upright[:20] = 200
+    reader = Sure(300, (100, 50, 120))
+
+    assert read_portrait("a.jpg", upright, reader, PortraitPolicy(), largest=False)
+    image = np.ascontiguousarray(np.rot90(upright, turns))
+    with pytest.raises(PhotoRejected, match=r"b\.jpg is not upright: turn it"):
+        read_portrait("b.jpg", image, reader, PortraitPolicy(), largest=False)
+
+
+def test_a_photo_is_turned_as_the_phone_noted() -> None:
+    _, content = cv2.imencode(".jpg", photo(64, 48))
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    noted = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    plain = content.tobytes()
+
+    assert decode_photo("a.jpg", plain[:2] + noted + plain[2:]).shape == (64, 48, 3)
+
+
+def test_an_empty_photo_is_told() -> None:
+    with pytest.raises(PhotoRejected, match=r"a\.jpg is empty"):
+        decode_photo("a.jpg", b"")
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7 no picture", b"\xff\xd8\xff\xe0broken"])
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
     with pytest.raises(PhotoRejected, match=r"cv\.pdf"):
         decode_photo("cv.pdf", content)
