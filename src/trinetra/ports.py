@@ -143,10 +143,13 @@ TopicPartition = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one partition has been read, and what came of it."""
+    """How far one partition has been read, and what came of it.
+
+    ``next_offset`` is None for what came of no record: the group stays where it is.
+    """
 
     where: TopicPartition
-    next_offset: int
+    next_offset: int | None
     outputs: Sequence[Record] = ()
 
 

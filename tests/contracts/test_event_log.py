@@ -178,6 +178,19 @@ async def test_state_goes_where_its_input_came_from_and_keeps_the_last_value(log
     assert await log.latest(STATE, 7) == {}
 
 
+async def test_what_came_of_no_record_is_committed_and_the_group_stays_where_it_is(
+    log: EventLog,
+) -> None:
+    await log.append(records(SOURCE, ("a", 1)))
+    first = await log.subscribe([SOURCE], "g")
+    where = after(await take(first, 1))[0].where
+    await first.commit([Progress(where, None, [Record(STATE, "a", b"1", where[1])])])
+    assert await log.latest(STATE, where[1]) == {"a": b"1"}
+    assert await first.lag() == 1
+    await first.close()
+    assert len(await take(await log.subscribe([SOURCE], "g"), 1)) == 1
+
+
 async def test_one_subscription_may_read_several_topics(log: EventLog) -> None:
     both = await log.subscribe([DETECTIONS, IDENTITIES], "g")
     await log.append(records(DETECTIONS, ("a", 1)) + records(IDENTITIES, ("a", 2)))

@@ -175,17 +175,18 @@ class Transactor:
         """Fence every earlier owner; what one left open is rolled back, or done, on return."""
         await self._producer.start()
 
-    async def commit(self, outputs: Sequence[Record], next_offset: int) -> None:
-        """Append the outputs and move the group on, both or neither.
+    async def commit(self, outputs: Sequence[Record], next_offset: int | None) -> None:
+        """Append the outputs and, unless it is None, move the group on, both or neither.
 
         Raises KafkaError; ``take_over`` then tells which of the two it was.
         """
         places = list(dict.fromkeys(self._producer.place(record) for record in outputs))
-        await self._begin(places)
-        await together([self._producer.send(outputs), self._commit_offset(next_offset)])
+        await self._begin(places, moves_on=next_offset is not None)
+        moving = [] if next_offset is None else [self._commit_offset(next_offset)]
+        await together([self._producer.send(outputs), *moving])
         await self._end()
 
-    async def _begin(self, places: Sequence[TopicPartition]) -> None:
+    async def _begin(self, places: Sequence[TopicPartition], *, moves_on: bool) -> None:
         """Tell the coordinator what the transaction writes to, so that it can end it alone."""
         topics = list(by_topic(places).items())
 
@@ -196,8 +197,9 @@ class Transactor:
                     if code == kafka.OperationNotAttempted.errno:
                         continue  # another partition's code says why
                     self._brokers.check(code, f"transaction on {topic}[{partition}]")
-            answer = await self._ask_transaction(AddOffsetsToTxnRequest, self._group)
-            self._brokers.check(answer.error_code, f"transaction on offsets of {self._group}")
+            if moves_on:
+                answer = await self._ask_transaction(AddOffsetsToTxnRequest, self._group)
+                self._brokers.check(answer.error_code, f"transaction on offsets of {self._group}")
 
         await self._brokers.until_done(attempt)
 

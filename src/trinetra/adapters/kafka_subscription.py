@@ -331,7 +331,11 @@ class KafkaSubscription:
         """
         if not parts:
             return []
-        places = {KafkaPartition(*part.where): part.progress.next_offset for part in parts}
+        places = {
+            KafkaPartition(*part.where): part.progress.next_offset
+            for part in parts
+            if part.progress.next_offset is not None
+        }
         return await self._settled(parts, self._consumer.commit(places))
 
     async def _settled(
@@ -349,8 +353,8 @@ class KafkaSubscription:
             return []
         for part in parts:
             part.owned.ready = True
-            undone = part.owned.undone
-            while undone and undone[0] < part.progress.next_offset:
+            undone, read_to = part.owned.undone, part.progress.next_offset or 0
+            while undone and undone[0] < read_to:
                 undone.popleft()
         return [part.where for part in parts]
 

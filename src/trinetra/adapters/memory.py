@@ -194,7 +194,8 @@ class MemoryEventLog:
     def commit(self, group: _Group, progress: Progress) -> None:
         """Append the outputs and move the group on, both at once: nothing awaits in between."""
         self._append_now(progress.outputs)
-        group.committed[progress.where] = progress.next_offset
+        if progress.next_offset is not None:
+            group.committed[progress.where] = progress.next_offset
         self._free(progress.where)
         self.changed.notify()
 

@@ -95,10 +95,15 @@ class PartitionState:
         return known
 
     @property
-    def next_offset(self) -> int:
-        """The first record that must come again after a crash: it is held back, or not read."""
+    def next_offset(self) -> int | None:
+        """The first record that must come again after a crash: it is held back, or not read.
+
+        None before the first record was read.
+        """
+        if self.read_to is None:
+            return None
         held = [a.offset for camera in self.cameras.values() for a in camera.window.pending()]
-        return min([*held, self.read_to or 0])
+        return min([*held, self.read_to])
 
     @property
     def uncommitted(self) -> int:
@@ -115,6 +120,15 @@ class PartitionState:
             or self.outbox.keys() != self._entries.keys()
         )
 
+    @property
+    def forgets(self) -> bool:
+        """Whether somebody was forgotten here who may still be in what was written down."""
+        return self._forgot
+
+    def note_committed(self, next_offset: int | None) -> None:
+        """Note that everything up to an offset, and how it stands now, is written down."""
+        self.committed, self._forgot = next_offset, False
+
     def advance_to(self, offset: int) -> None:
         """Note that the record at this offset was read."""
         if self.committed is None:
@@ -129,7 +143,7 @@ class PartitionState:
             changes[_camera_key(camera_id)] = encode_camera(camera)
             changes |= self._changed_tracks(camera, model)
         changes |= self._changed_entries(model)
-        self._stale, self.changed, self._forgot = set(), set(), False
+        self._stale, self.changed = set(), set()
         return changes
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
@@ -144,7 +158,7 @@ class PartitionState:
                     identity.evidence = TrackEvidence(stretch=identity.evidence.stretch)
                     self.changed.add(camera.camera_id)
                     tracks += 1
-        self._forgot |= bool(tracks)
+        self._forgot |= bool(tracks or waiting)
         return tracks, len(waiting)
 
     def _changed_tracks(self, camera: CameraState, model: str) -> dict[str, bytes | None]:
