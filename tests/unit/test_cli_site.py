@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,21 @@ def test_what_init_writes_passes_check(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stderr
     assert all(name in checked.stdout for name in ("door", "welcome", "aisle", "till", "parking"))
     assert "DOOR_CAMERA_PASSWORD is not set here" in checked.stderr
+
+
+def test_in_a_narrow_window_check_shows_ids_and_roles_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "site.yaml"
+    camera = "{id: entrance-north-upper-level, role: entrance, source: {url: 'rtsp://%s'}}"
+    path.write_text(f"site: shop\ntimezone: UTC\ncameras: [{camera % '127.0.0.1:8554/a/b/c'}]\n")
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert run(monkeypatch, "check", str(path)) == 0
+
+    shown = capsys.readouterr().out
+    assert re.search(r"^ *entrance-north-upper-level +entrance ", shown, re.MULTILINE), shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_init_does_not_replace_a_file_unless_told_to(

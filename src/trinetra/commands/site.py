@@ -135,10 +135,12 @@ def _table(site: Site) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for heading in ("camera", "role", "source"):
+    for heading in ("camera", "role"):
+        table.add_column(heading, no_wrap=True, overflow="ignore")
+    table.add_column("source", overflow="fold")
+    for heading in ("frames/s", "faces"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("frames/s", "faces", "zones and lines"):
-        table.add_column(heading)
+    table.add_column("zones and lines", overflow="fold")
     for camera in site.cameras:
         table.add_row(*(Text(cell) for cell in _row(camera)))
     return table
