@@ -27,7 +27,7 @@ from trinetra.identities.enrolment import enrolled, faces_of
 from trinetra.identities.evidence import Shot
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Template
-from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId
+from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, derive_id
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODEL = load_manifest().profile("default").face_embedder
@@ -116,6 +116,26 @@ def test_everybody_is_listed_with_name_kind_and_photos(url: str) -> None:
         ("Bob Ray", "vip", 0),
     ]
     assert "Ann Lee" in ran("list")
+
+
+def test_in_a_narrow_window_only_the_name_is_broken(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    who = CustomerId(derive_id("cus", "somebody"))
+    know(url, who, "Ann Lee of the house at the end of the long road")
+    ran("rename", who, "--kind", "watchlist", "--purpose", "a theft")
+
+    shown = ran("list")
+
+    assert re.search(rf"{who} +\S.* watchlist +no +2026-11-22 +1\b", shown), shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "Ann" in shown
+
+
+def test_an_empty_book_says_so() -> None:
+    assert ran("list") == "Nobody is enrolled.\n"
+    assert ran("proposals") == "There are no proposals.\n"
 
 
 def test_all_that_is_kept_of_a_person_is_shown(url: str) -> None:
@@ -246,6 +266,13 @@ def test_what_is_no_photo_is_refused_before_any_network_is_loaded(
     assert isinstance(failure, PhotoRejected)
     assert complaint in str(failure)
     assert people(url) == People()
+
+
+def test_too_many_photos_are_refused_before_any_is_read() -> None:
+    failure = failed("enroll", "Ann", *["none.jpg"] * 6, "--consent")
+
+    assert isinstance(failure, PhotoRejected)
+    assert "6 photos were given, and 5 are the most" in str(failure)
 
 
 def test_nobody_is_enrolled_without_a_basis(tmp_path: Path) -> None:

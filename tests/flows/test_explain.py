@@ -142,6 +142,11 @@ def test_a_detection_is_explained_without_what_one_could_be_recognised_by(file: 
     assert json.loads(told)["event"]["faces"][0].get("embedding") is None
 
 
+@pytest.mark.usefixtures("site")
+def test_an_empty_id_is_refused() -> None:
+    assert "the id is empty" in str(failure("explain", " "))
+
+
 def test_an_unknown_id_tells_how_far_back_the_history_goes(file: Path) -> None:
     fault = failure("explain", "idn_404", "--file", str(file))
     assert isinstance(fault, ConfigurationError)

@@ -167,6 +167,13 @@ def test_a_problem_reads_like_a_compiler_message() -> None:
         (site_with(camera(), policies={"matching": {"similarity": 72}}), "at least 0, at most 1"),
         (site_with({"id": "till", "role": "face"}), "add source"),
         (
+            site_with(
+                camera(),
+                opening_hours=[{"days": ["mon"], "opens": "09:00", "closes": "25:00"}],
+            ),
+            "write HH:MM",
+        ),
+        (
             site_with(camera(), topology={"edges": [{"from": "til", "to": "x", "distance_m": 1}]}),
             "did you mean till?",
         ),

@@ -67,10 +67,13 @@ def list_customers(*, as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", no_wrap=True, min_width=_ID_WIDTH)
-    for heading in ("name", "kind", "consent", "since", "photos"):
-        table.add_column(heading)
+    if not rows:
+        output().print("Nobody is enrolled.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    for heading in ("id", "name", "kind", "consent", "since", "photos"):
+        is_name = heading == "name"
+        table.add_column(heading, no_wrap=not is_name, overflow="fold" if is_name else "ignore")
     for row in rows:
         consent = "yes" if row["consent"] else "no"
         since = row["enrolled_at"][:10]
@@ -187,6 +190,9 @@ def proposals(
     ]
     if as_json:
         print_json(rows)
+        return
+    if not rows:
+        output().print("There are no proposals.")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("id", "may be"):

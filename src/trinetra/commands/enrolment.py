@@ -34,6 +34,8 @@ from trinetra.values import CustomerId, IdentityKind, derive_id
 from trinetra.wiring.connections import open_book
 from trinetra.wiring.networks import choose_profile, ensure_models, load_face_reader
 
+_MOST_PHOTOS = 5
+
 
 def register(app: typer.Typer) -> None:
     """Add the command of this module to the group of customers."""
@@ -63,6 +65,10 @@ def enroll(
     as_json: Json = False,
 ) -> None:
     """Make somebody known from photos; the photos themselves are not kept."""
+    if len(photos) > _MOST_PHOTOS:
+        raise PhotoRejected(
+            f"{len(photos)} photos were given, and {_MOST_PHOTOS} are the most: choose the sharpest"
+        )
     configure_logging(as_json=False, level="ERROR")
     settings, wanted = load_settings(), kind_named(kind)
     need_a_name(name)
@@ -145,4 +151,4 @@ def _report(
         markup=False,
         soft_wrap=True,
     )
-    note("a resolver that runs has heard of it within some seconds")
+    note("resolvers that run hear of it within some seconds")

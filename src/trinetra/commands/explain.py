@@ -55,6 +55,8 @@ def explain(
     as_json: _Json = False,
 ) -> None:
     """Tell why: scores, margin, gate, thresholds, and what would have made a difference."""
+    if not subject.strip():
+        raise ConfigurationError("the id is empty: give that of an event, a track or a customer")
     configure_logging(as_json=False, level="ERROR")
     now = SystemClock().now()
     begin = instant_of("--since", since, now) if since else EPOCH

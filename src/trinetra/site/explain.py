@@ -16,6 +16,7 @@ from trinetra.site.schema import URL_SCHEMES, timezones
 
 Explanation = tuple[str, str]
 _SECRET_KEYS = ("password", "passwd", "pass", "pwd", "user", "username", "credentials", "token")
+_TIMES_OF_DAY = ("opens", "closes")
 _ENV_HINT = "put it into an environment variable and give that variable's name"
 _MESSAGES: Mapping[str, str] = {
     "missing": "this key is missing",
@@ -70,6 +71,8 @@ def explain(error: ErrorDetails, loc: Loc) -> Explanation:
         return "an entry is missing", _expected(loc[:-1])
     if error["input"] is None:
         return "this key has no value", _missing_hint(loc)
+    if kind == "string_pattern_mismatch" and loc[-1] in _TIMES_OF_DAY:
+        return "not a time of day", "write HH:MM in quotes, 00:00 to 23:59, or 24:00"
     message = _MESSAGES.get(kind) or error["msg"].removeprefix("Input ")
     return message, _hint(error, loc)
 
