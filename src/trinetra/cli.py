@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -15,8 +15,9 @@ _CTRL_C = 128 + signal.SIGINT
 def main() -> None:
     """Run the command line.
 
-    The exit code is 1 for a failure, 2 for wrong usage, 130 for Ctrl-C and 143 for SIGTERM. A
-    platform that a signal asks to stop, and that drains in order, ends with 0.
+    The exit code is 1 for a failure, 2 for wrong usage, 129 when the terminal is gone, 130 for
+    Ctrl-C and 143 for SIGTERM. A platform that a signal asks to stop, and that drains in order,
+    ends with 0.
     """
     _die_of_signals()
     _open_closed_streams()
@@ -34,7 +35,7 @@ def main() -> None:
 def _signals_unwind() -> Iterator[None]:
     """Let a signal end the block by an exception, so that it tidies up behind itself."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _exit)
+    _answer_ends(_exit)
     try:
         yield
     finally:
@@ -43,7 +44,13 @@ def _signals_unwind() -> Iterator[None]:
 
 def _die_of_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _answer_ends(signal.SIG_DFL)
+
+
+def _answer_ends(answer: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    signal.signal(signal.SIGTERM, answer)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, answer)
 
 
 def _open_closed_streams() -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from trinetra.adapters.receipts import sign, signing_key
 from trinetra.commands import audit, customers, forget
 from trinetra.commands.auditing import audit_log, record_deed
-from trinetra.events.erasure import Share
+from trinetra.events.erasure import ErasureStatus, Share
 from trinetra.settings import Settings, load_settings
 from trinetra.values import CustomerId
 from trinetra.wiring.connections import open_desk
@@ -92,10 +92,15 @@ def test_a_log_that_was_taken_away_is_missed_where_receipts_were_signed(
     assert ran("audit", "verify").exit_code == 1
 
 
-async def _erase(settings: Settings) -> None:
+async def _ask(settings: Settings) -> ErasureStatus:
     settings.data_dir.mkdir()
     async with open_desk(settings) as desk:
-        status = await desk.ask([GONE], NOON)
+        return await desk.ask([GONE], NOON)
+
+
+async def _erase(settings: Settings) -> None:
+    status = await _ask(settings)
+    async with open_desk(settings) as desk:
         share = Share(member="test", at=NOON, removed={"gallery_faces": 1})
         await desk.confirm(status.erasure.number, share)
 
@@ -114,6 +119,14 @@ def test_an_erasure_done_after_nobody_waited_is_put_on_record_once(settings: Set
     for _ in range(2):
         asyncio.run(forget._forget(settings, GONE, 0.0))
     assert [line.action for line in audit_log(settings).lines()] == ["forgotten"]
+
+
+def test_forgetting_clears_what_a_killed_replay_left(settings: Settings) -> None:
+    asyncio.run(_ask(settings))
+    left = settings.data_dir / "tmp" / "left"
+    left.mkdir(parents=True)
+    assert asyncio.run(forget._forget(settings, GONE, 0.0)).settled_at is not None
+    assert not left.exists()
 
 
 def test_who_looked_at_the_names_is_on_record(settings: Settings) -> None:

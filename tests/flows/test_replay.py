@@ -95,7 +95,7 @@ def test_the_command_scores_both_sides_and_writes_nothing_live(
     assert {"tracks", "identities", "insights"} == {score["kind"] for score in told["scores"]}
     assert told["tracks"][0]["before"]["event_id"].startswith("idn_")
     assert contents(shop) == before
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -204,7 +204,10 @@ def test_a_side_that_fails_tells_why(shop: Path, tmp_path: Path) -> None:
         run_sides([side], lambda _side, _done: None)
 
 
-def test_ctrl_c_ends_both_sides_and_leaves_nothing_behind(shop: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_both_sides_and_leaves_nothing_behind(
+    shop: Path, tmp_path: Path, ends: signal.Signals
+) -> None:
     many = tmp_path / "many.jsonl"
     many.write_bytes((shop / "events.jsonl").read_bytes())
     work = tmp_path / "work"
@@ -218,10 +221,11 @@ def test_ctrl_c_ends_both_sides_and_leaves_nothing_behind(shop: Path, tmp_path: 
         assert process.stderr is not None
         first = process.stderr.readline()  # the note comes right before the sides begin
         assert "nobody is known" in first
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, ends)
         rest = process.stderr.read()
-        assert process.wait() == 130
+        assert process.wait() == 128 + ends
     assert "Traceback" not in rest
     assert list(work.iterdir()) == []
+    assert list((tmp_path / "data" / "tmp").iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)

@@ -1,7 +1,6 @@
 """``trinetra replay``: what other settings would have made of recorded detections."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.scratch import scratch_folder
 from trinetra.commands.console import note, print_json
 from trinetra.commands.moments import instant_of
 from trinetra.commands.replay_report import Report, print_report
@@ -87,8 +87,8 @@ def replay(
     truth = truth or _truth_beside(file)
     if truth is not None:
         require_file(truth)
-    with tempfile.TemporaryDirectory(prefix="trinetra-replay-") as folder:
-        recording = _recorded(past, window, Path(folder))
+    with scratch_folder(settings.data_dir) as folder:
+        recording = _recorded(past, window, folder)
         rehearsal = asyncio.run(rehearse(past, recording, settings, site, gallery))
         stage = rehearsal.stage
         other = replace(stage, site=with_overrides(stage.site, settings_to_try))

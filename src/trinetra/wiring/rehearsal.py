@@ -1,6 +1,5 @@
 """On what a recording is replayed: the site, the model and the people as they were then."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import msgspec
 
 from trinetra.adapters import gallery_file
 from trinetra.adapters.gallery_copy import copy_gallery
+from trinetra.adapters.scratch import scratch_folder
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.events.customers import People
 from trinetra.models.calibration import calibrated
@@ -95,18 +95,18 @@ async def _copied(
     settings: Settings, model: FaceEmbedderModel
 ) -> tuple[list[GalleryEntry], list[str]]:
     """Return what the gallery holds, and what to know about that."""
-    with tempfile.TemporaryDirectory(prefix="trinetra-gallery-") as name:
+    with scratch_folder(settings.data_dir) as folder:
         if settings.gallery == "edge":
             try:
                 there = copy_gallery(
                     settings.data_dir / "gallery",
-                    Path(name) / "gallery",
+                    folder / "gallery",
                     model_version=model.version,
                 )
             except GalleryUnavailable as cause:
                 return [], [f"{cause}: give --gallery FILE of `trinetra gallery export` instead"]
             if not there:
                 return [], []
-            settings = settings.model_copy(update={"data_dir": Path(name)})
+            settings = settings.model_copy(update={"data_dir": folder})
         async with open_gallery(settings, model) as opened:
             return [e async for batch in opened.entries(_BATCH) for e in batch], []
