@@ -11,6 +11,7 @@ import typer
 from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.receipts import Signed, sign, signing_key
+from trinetra.adapters.scratch import clear_scratch
 from trinetra.commands.auditing import audit_log
 from trinetra.commands.console import note, print_text
 from trinetra.commands.customers import Json, customers, last_visit, need_known
@@ -106,6 +107,7 @@ async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
 async def _here(
     settings: Settings, erasure: Erasure, desk: ErasureDesk, clock: SystemClock
 ) -> None:
+    clear_scratch(settings.data_dir)
     manifest = load_manifest()
     # A server's collections are made when they are opened; files of models of old are there or not.
     profiles = manifest.profiles if settings.gallery == "edge" else [settings.profile]
