@@ -54,6 +54,10 @@ class Outputs:
         self._decide(home, last, changed, ended)
         self._records[home].append(_record(IDENTITIES, farewell(last, ended)))
 
+    def add_change(self, home: TopicPartition, last: FrameHeader, changed: TrackIdentity) -> None:
+        """Tell who a track is when no frame of its camera led to that."""
+        self._decide(home, last, [changed], ())
+
     def take(self) -> dict[TopicPartition, list[Record]]:
         """Return everything, by partition, and begin anew."""
         records, self._records = self._records, defaultdict(list)

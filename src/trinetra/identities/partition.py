@@ -11,8 +11,8 @@ from operator import is_
 from typing import TypeVar
 
 from trinetra.events.schema import DetectionEvent
-from trinetra.identities.evidence import Shot, TrackEvidence
-from trinetra.identities.matching import Decision
+from trinetra.identities.evidence import Shot
+from trinetra.identities.matching import ERASED, Decision
 from trinetra.identities.ordering import ReorderWindow
 from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity
 from trinetra.identities.snapshot import Restored, encode_camera, encode_entry, encode_track
@@ -68,6 +68,7 @@ class PartitionState:
     _entries: dict[str, GalleryEntry] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
     _forgot: bool = False
+    _left_out: list[tuple[CameraState, TrackIdentity]] = field(default_factory=list)
 
     @classmethod
     def restored(cls, number: int, values: Mapping[str, bytes], what: Restored) -> "PartitionState":
@@ -155,11 +156,17 @@ class PartitionState:
         for camera in self.cameras.values():
             for identity in camera.identities.values():
                 if identity.is_of(is_erased):
-                    identity.evidence = TrackEvidence(stretch=identity.evidence.stretch)
+                    identity.leave_out(ERASED)
                     self.changed.add(camera.camera_id)
+                    self._left_out.append((camera, identity))
                     tracks += 1
         self._forgot |= bool(tracks or waiting)
         return tracks, len(waiting)
+
+    def take_left_out(self) -> list[tuple[CameraState, TrackIdentity]]:
+        """Return the tracks that were of people erased since the last call."""
+        left_out, self._left_out = self._left_out, []
+        return left_out
 
     def _changed_tracks(self, camera: CameraState, model: str) -> dict[str, bytes | None]:
         before = self._tracks.get(camera.camera_id, {})
