@@ -13,11 +13,14 @@ from tests.servers.qdrant_server import QdrantServer
 from typer.testing import CliRunner, Result
 
 from trinetra.adapters import gallery_file
+from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.commands import gallery as gallery_commands
 from trinetra.errors import ConfigurationError, GalleryUnavailable, TrinetraError
 from trinetra.models.manifest import load_manifest
+from trinetra.settings import load_settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
+from trinetra.wiring.connections import open_desk
 
 NOW = datetime.now(UTC)
 MODEL = load_manifest().profile("default").face_embedder
@@ -107,6 +110,24 @@ def test_a_gallery_goes_to_a_server_and_back_without_loss(
     ]
     for name, vector in vectors[0].items():
         assert vectors[1][name] == pytest.approx(vector, abs=1e-6)
+
+
+async def _erase(*ids: str) -> None:
+    async with open_desk(load_settings()) as desk:
+        await desk.ask(list(map(CustomerId, ids)), NOW)
+
+
+def test_who_was_erased_does_not_come_back_from_a_file(tmp_path: Path) -> None:
+    fill(tmp_path / "data", 60)
+    ran("export", tmp_path / "faces")
+    asyncio.run(_erase("c1", "c2"))
+    told = ran("import", tmp_path / "faces")
+
+    assert "56 entries" in told
+    assert "4 were of people who are erased" in told
+    assert "delete it" in told
+    log = AuditLog(tmp_path / "data" / "audit").lines()
+    assert [line.action for line in log] == ["export", "import"]
 
 
 def test_expired_entries_stay_out_of_the_gallery(tmp_path: Path) -> None:

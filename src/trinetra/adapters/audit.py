@@ -28,6 +28,7 @@ Action = Literal[
     "list",
     "show",
     "export",
+    "import",
     "forget",
     "forgotten",
     "refused",

@@ -1,12 +1,14 @@
 """``trinetra customers forget``: a person is erased, and a receipt says so."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec.structs import replace
 
 from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.clock import SystemClock
@@ -19,15 +21,16 @@ from trinetra.errors import CustomerConflict, ServerUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import Erasure, ErasureStatus
 from trinetra.following import read_people
-from trinetra.models.manifest import load_manifest
+from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import ErasureDesk
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, Instant
 from trinetra.wiring.connections import open_book, open_desk
-from trinetra.wiring.forgetting import forget_here
+from trinetra.wiring.forgetting import forget_here, galleries_of_unknown_models
 
 _LOOK_S = 0.5
+_GIVEN_ID = re.compile(r"cus_[0-9a-f]{24}")
 _Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 
 
@@ -57,7 +60,10 @@ def forget(
     signed = _receipt(settings, status)
     print_text(msgspec.json.format(msgspec.json.encode(signed), indent=2).decode() + "\n")
     if status.settled_at is None:
-        waits = ", ".join(status.awaited) or "a process that has the gallery open"
+        waits = (
+            ", ".join(status.awaited)
+            or "a process that has the gallery open, or reads the database"
+        )
         note(f"the request stands; not yet confirmed by: {waits}. Ask again for the final receipt")
         raise typer.Exit(1)
     if not as_json:
@@ -71,6 +77,8 @@ async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> Eras
         if before is not None and before.settled_at is not None:
             _note_forgotten(log, who, before, clock.now())
             note(f"this person was erased at {before.settled_at:%Y-%m-%d %H:%M} UTC already")
+            # A copy of the gallery may have brought the face back, under this id at least.
+            await _here(settings, replace(before.erasure, ids=(who,)), desk, clock)
             return before
         try:
             ids = before.erasure.ids if before else await _ids_of(settings, who)
@@ -100,7 +108,12 @@ async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
     """Return every id of a person; raises CustomerConflict for nobody's."""
     async with open_book(settings) as book:
         people = await read_people(book)
-    need_known(people, who, await last_visit(settings, people, who))
+    try:
+        need_known(people, who, await last_visit(settings, people, who))
+    except CustomerConflict:
+        if not _GIVEN_ID.fullmatch(who) or people.is_erased(who):
+            raise
+        note(f"neither the book nor a visit tells of {who}: erasing what the gallery may have")
     return sorted(people.members(who))
 
 
@@ -108,14 +121,22 @@ async def _here(
     settings: Settings, erasure: Erasure, desk: ErasureDesk, clock: SystemClock
 ) -> None:
     clear_scratch(settings.data_dir)
+    try:
+        removed = await forget_here(settings, _models(settings), erasure, desk, clock)
+    except ServerUnavailable as cause:
+        note(f"{cause}; the request stands")
+    else:
+        deleted = [f"{number} {what}" for what, number in removed.items() if number]
+        note(f"deleted here: {', '.join(deleted) or 'nothing'}")
+
+
+def _models(settings: Settings) -> list[FaceEmbedderModel]:
+    """Return the networks whose faces may be here."""
     manifest = load_manifest()
     # A server's collections are made when they are opened; files of models of old are there or not.
     profiles = manifest.profiles if settings.gallery == "edge" else [settings.profile]
     models = {m.version: m for p in profiles if (m := manifest.profile(p).face_embedder)}
-    try:
-        await forget_here(settings, list(models.values()), erasure, desk, clock)
-    except ServerUnavailable as cause:
-        note(f"{cause}; the request stands")
+    return list(models.values())
 
 
 async def _settled(
@@ -131,7 +152,7 @@ async def _settled(
         if status.settled_at is not None or clock.monotonic() >= give_up_s:
             return status
         if waits != told:
-            note(f"waiting for {waits or 'the gallery'}")
+            note(f"waiting for {waits or 'the gallery or a reader of the database'}")
             told = waits
         await clock.sleep(_LOOK_S)
 
@@ -159,6 +180,10 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
     told = [
         "digests of the ids, so that nobody brings them back: for good",
         "copies that you or your backups made: until you delete them",
+    ]
+    told += [
+        f"{folder}: faces by a network that this TRINETRA does not know; delete the folder"
+        for folder in galleries_of_unknown_models(settings, _models(settings))
     ]
     if settings.event_log == "kafka":
         told += [

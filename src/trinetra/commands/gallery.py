@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,12 +15,13 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.commands.auditing import record_deed
 from trinetra.commands.console import note, output, print_json
 from trinetra.errors import ConfigurationError, GalleryUnavailable
+from trinetra.following import read_people
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import GalleryArchive
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import GalleryEntry
-from trinetra.wiring.connections import open_gallery
+from trinetra.wiring.connections import open_book, open_gallery
 
 Place = Literal["edge", "qdrant"]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -34,6 +35,15 @@ _To = Annotated[
 ]
 _BATCH = 256
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+class Imported(NamedTuple):
+    """How many entries went in, how many were of people erased, and how many there are then."""
+
+    imported: int
+    erased: int
+    held: int
+
 
 gallery = typer.Typer(
     no_args_is_help=True, help="The faces that are known: how many, and move them."
@@ -79,18 +89,21 @@ def export(file: _File, *, source: _From = None, force: _Force = False) -> None:
 
 @gallery.command("import")
 def import_(file: _File, *, target: _To = None) -> None:
-    """Put every entry of FILE that has not expired into the gallery; repeat it as you like."""
+    """Put FILE into the gallery but for who expired or was erased; repeat it as you like."""
     settings, model = _prepared(target)
     contents = gallery_file.check(file)
     _require_same_model(file, contents, model)
-    imported, count = asyncio.run(_import(settings, model, file, contents.entries))
-    expired = contents.entries - imported
+    done = asyncio.run(_import(settings, model, file, contents.entries))
+    record_deed(settings, "import", None, f"{done.imported} faces")
+    expired = contents.entries - done.imported - done.erased
     output().print(
-        f"{imported} entries of {model.version} are in the gallery, which holds {count} now; "
-        f"{expired} had expired and were left out",
+        f"{done.imported} entries of {model.version} are in the gallery, which holds {done.held} "
+        f"now; {expired} had expired and {done.erased} were of people who are erased: left out",
         markup=False,
         soft_wrap=True,
     )
+    if done.erased:
+        note(f"{file} still holds faces of people who asked to be forgotten: delete it")
 
 
 def _prepared(place: Place | None) -> tuple[Settings, FaceEmbedderModel]:
@@ -142,21 +155,22 @@ async def _export(settings: Settings, model: FaceEmbedderModel, file: Path) -> i
             return writer.entries
 
 
-async def _import(
-    settings: Settings, model: FaceEmbedderModel, file: Path, total: int
-) -> tuple[int, int]:
-    """Return how many entries were put in, and how many there are then."""
-    imported = 0
-    async with open_gallery(settings, model) as opened:
+async def _import(settings: Settings, model: FaceEmbedderModel, file: Path, total: int) -> Imported:
+    """Put in what may be kept."""
+    imported = erased = 0
+    async with open_gallery(settings, model) as opened, open_book(settings) as book:
         with _bar("importing", total) as (bars, task):
             for batch in gallery_file.read(file):
-                imported += await _put_patiently(opened, batch)
+                people = await read_people(book)  # each time: somebody may be erased meanwhile
+                kept = [entry for entry in batch if not people.is_erased(entry.customer_id)]
+                erased += len(batch) - len(kept)
+                imported += await _put_patiently(opened, kept)
                 bars.advance(task, len(batch))
-        return imported, await opened.count()
+        return Imported(imported, erased, await opened.count())
 
 
 async def _put_patiently(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
-    """Put a batch in, waiting for a gallery that is busy indexing, or away for a moment."""
+    """Put in what has not expired, waiting for a gallery that is busy, or away for a moment."""
     for wait_s in _WAITS_S:
         try:
             return await _put(opened, batch)

@@ -5,8 +5,10 @@ journal in the data folder, or the collections of a server, is seen to here.
 """
 
 import platform
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from trinetra.adapters.edge_gallery import EdgeGallery, GalleryTimeouts, collection_folder
 from trinetra.adapters.journal import JournalingEventLog
@@ -20,7 +22,6 @@ from trinetra.settings import Settings
 from trinetra.values import CustomerId
 from trinetra.wiring.connections import JOURNALED, journal_folder, open_gallery
 
-_MB = 1 << 20
 _LOCK_S = 0.5
 
 
@@ -30,18 +31,39 @@ async def forget_here(
     erasure: Erasure,
     desk: ErasureDesk,
     clock: Clock,
-) -> None:
-    """Delete what no running process holds open, and confirm that.
+) -> dict[str, int]:
+    """Delete what no running process holds open, and confirm that; return what it was.
 
     Raises GalleryUnavailable, StorageFull or StoreUnavailable; the request then stands.
     """
-    removed: dict[str, int] = {}
+    removed = await _clear_galleries(settings, models, erasure.ids)
     with suppress(ConfigurationError):  # a process that runs has it open, and confirms itself
-        removed[GALLERY] = sum([await _clear(settings, m, erasure.ids) for m in models])
-    with suppress(ConfigurationError):
         removed |= await _clear_journal(settings, erasure.ids, clock)
     member = f"trinetra customers forget@{platform.node()}"
     await desk.confirm(erasure.number, Share(member=member, at=clock.now(), removed=removed))
+    return removed
+
+
+def galleries_of_unknown_models(
+    settings: Settings, models: Sequence[FaceEmbedderModel]
+) -> list[Path]:
+    """Return folders of faces that no model of these made, so that nobody can look into them."""
+    root = settings.data_dir / "gallery"
+    known = {collection_folder(root, model.version) for model in models}
+    return sorted(f for f in root.glob("*/") if f not in known)
+
+
+async def _clear_galleries(
+    settings: Settings, models: Sequence[FaceEmbedderModel], ids: Sequence[CustomerId]
+) -> dict[str, int]:
+    """Clear what is free; if a gallery is in use, the process that has it tells of GALLERY."""
+    faces, name = 0, GALLERY
+    for model in models:
+        try:
+            faces += await _clear(settings, model, ids)
+        except ConfigurationError:
+            name = "faces_of_other_galleries"
+    return {name: faces} if faces or name == GALLERY else {}
 
 
 async def _clear(settings: Settings, model: FaceEmbedderModel, ids: Sequence[CustomerId]) -> int:
@@ -76,9 +98,8 @@ async def _clear_journal(
     if not folder.exists():
         return {}
     forever = dict.fromkeys(JOURNALED, float("inf"))
-    limit = settings.journal_max_mb * _MB
     log = MemoryEventLog(clock)
-    async with JournalingEventLog.open(
-        log, folder, max_bytes=limit, retention_s=forever
-    ) as journal:
+    # How much of it is kept is for the platform to say, whose settings need not be this shell's.
+    opening = JournalingEventLog.open(log, folder, max_bytes=sys.maxsize, retention_s=forever)
+    async with opening as journal:
         return await JournalKeeper(journal).forget(ids)
