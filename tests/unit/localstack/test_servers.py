@@ -43,6 +43,7 @@ def test_a_redis_answers_when_its_start_returns_and_is_gone_after_its_stop(
     assert not server.answers()
 
 
+@pytest.mark.faults
 def test_a_killed_redis_comes_back_on_the_same_port_without_its_pictures(
     redis_server: RedisServer,
 ) -> None:
@@ -108,6 +109,7 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(not Path("/usr/bin/setpriv").exists(), reason="util-linux has no setpriv here")
+@pytest.mark.faults
 def test_a_server_outlives_the_thread_that_started_it_but_dies_with_a_killed_process(
     redis_binary: Path, tmp_path: Path
 ) -> None:
@@ -197,6 +199,7 @@ async def create(broker: KafkaBroker, topic: str) -> None:
         await admin.close()
 
 
+@pytest.mark.faults
 async def test_a_killed_kafka_comes_back_with_what_it_had_acknowledged(
     kafka_broker: KafkaBroker, kafka_program: KafkaProgram
 ) -> None:
@@ -221,6 +224,7 @@ async def test_topics_are_not_made_by_asking_for_them(kafka_servers: str) -> Non
         await admin.close()
 
 
+@pytest.mark.faults
 async def test_a_kafka_behind_a_proxy_sends_its_clients_back_to_the_proxy(
     kafka_program: KafkaProgram, tmp_path: Path
 ) -> None:

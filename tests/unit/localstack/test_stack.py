@@ -66,6 +66,7 @@ def remember(folder: Path, *servers: Remembered) -> None:
     (folder / "servers.json").write_text(json.dumps(rows))
 
 
+@pytest.mark.faults
 def test_servers_outlive_the_command_that_started_them_until_they_are_stopped(
     redis_binary: Path, kafka_program: KafkaProgram, shell: Shell
 ) -> None:
