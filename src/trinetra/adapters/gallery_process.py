@@ -137,9 +137,10 @@ class Server:
         deleted_at = self._shard.deleted_at
         if deleted_at is None:
             return None
-        waits_s = self._tuning.purge_after_s - (time.time() - deleted_at)
-        due_at = max(time.monotonic() + waits_s, self._last_request_at + self._tuning.idle_s)
-        return max(due_at, self._no_purge_before)
+        wanted_at = time.monotonic() + self._tuning.purge_after_s - (time.time() - deleted_at)
+        due_at = max(wanted_at, self._last_request_at + self._tuning.idle_s)
+        at_latest = wanted_at + self._tuning.purge_after_s  # in a shop that is never idle
+        return max(min(due_at, at_latest), self._no_purge_before)
 
     def _seconds_to_next_duty(self) -> float | None:
         moments = (self._flush_at, self._index_at(), self._purge_at())
