@@ -8,7 +8,7 @@ bodies, and so are two tracks known as different customers: where that shows onl
 later track is split off, and where two bodies turn out to be one customer, they are joined.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -153,6 +153,17 @@ class Continuity:
         while stranger := _stranger(body):
             splits.append(self._split_off(body, stranger))
         return splits or self._merge_with_earlier(self._of_track[track_id])
+
+    def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
+        """Know nothing any more of who was erased; return whether anything was known."""
+        spans = [span for body in self.bodies.values() for span in body.spans]
+        named = [s for s in spans if s.name and is_erased(s.name.customer_id)]
+        for span in named:
+            span.name = None
+        early = [t for t, (name, _) in self.early.items() if name and is_erased(name.customer_id)]
+        for track_id in early:
+            del self.early[track_id]
+        return bool(named or early)
 
     def _separate(self, scene: Scene) -> list[Split]:
         """Split off tracks that are seen in one frame with an earlier track of their body."""

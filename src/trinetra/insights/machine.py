@@ -5,7 +5,7 @@ insights with the same ids at any speed and however often it is delivered. A cam
 in the order of captured_at; a frame not newer than the last one of its camera was seen before.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from trinetra.events.schema import (
@@ -57,10 +57,14 @@ class CameraMachine:
         """How many stays go on."""
         return self._zones.open_stays
 
-    def forget(self, ids: Collection[CustomerId]) -> None:
-        """Tell no more of who was erased; their bodies are named anew by the resolver."""
-        for customer_id in ids:
-            self._attendance.present.pop(customer_id, None)
+    def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
+        """Forget who was erased: their bodies are nobody's; return whether somebody was known."""
+        present = self._attendance.present
+        erased = [customer_id for customer_id in present if is_erased(customer_id)]
+        for customer_id in erased:
+            del present[customer_id]
+        nameless = self._continuity.forget(is_erased)
+        return any((erased, nameless, self._recall.forget(is_erased)))
 
     def is_news(self, event: TracksEvent | IdentityEvent) -> bool:
         """Return whether an event must be stepped: a frame that was seen before must not."""

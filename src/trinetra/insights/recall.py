@@ -6,13 +6,14 @@ again under the same event id with the customer filled in, which stores take as 
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from trinetra.events.schema import LineCrossing, ZoneStay
 from trinetra.insights.continuity import Name
-from trinetra.values import Instant, TrackId
+from trinetra.values import CustomerId, Instant, TrackId
 
 Nameable = LineCrossing | ZoneStay
 
@@ -43,6 +44,17 @@ class Recall:
                 self.remember(body_id, named)
                 corrected.append(named)
         return corrected
+
+    def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
+        """Leave nameless what people did who were erased; return whether there was anything."""
+        bodies = [
+            body_id
+            for body_id, events in self.events.items()
+            if any(e.customer_id and is_erased(e.customer_id) for e in events)
+        ]
+        for body_id in bodies:
+            self.rename(body_id, None)
+        return bool(bodies)
 
     def settle(self, body_id: TrackId, before: Instant) -> None:
         """Forget a body's events of before an instant: its name changes from then on only."""

@@ -12,7 +12,6 @@ and events again, and what was never committed was never told.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -25,14 +24,12 @@ from trinetra.errors import (
     StoreUnavailable,
 )
 from trinetra.events import topics
-from trinetra.events.codec import encode
-from trinetra.events.schema import InsightEvent, Visit
-from trinetra.events.sightings import encode_sighting
+from trinetra.events.schema import Visit
 from trinetra.events.topics import Topic
 from trinetra.following import StoreAcquaintance, StoreRetention
-from trinetra.insights.machine import Outcome
+from trinetra.insights.batch import Batch, Part
 from trinetra.insights.plan import CameraInsights, InsightPolicy
-from trinetra.insights.shares import CameraShare, CustomerShare, Step
+from trinetra.insights.shares import CameraShare, CustomerShare, Held, Share
 from trinetra.insights.tally import InsightStatus, Tally
 from trinetra.ports import (
     Clock,
@@ -64,41 +61,10 @@ _STATE_OF = {
 }
 _RETRY_S = (0.1, 2.0)
 T = TypeVar("T")
-Share = CameraShare | CustomerShare
 
 
 class _StopsWaitingError(Exception):
     """The engine was told to stop while it waited for a server; nothing was committed."""
-
-
-@dataclass(slots=True)
-class _Part:
-    """What one poll brought of one partition, and what came of it."""
-
-    first_offset: int
-    next_offset: int
-    steps: list[tuple[str, Step]] = field(default_factory=list)
-    insights: list[InsightEvent] = field(default_factory=list)
-    outputs: list[Record] = field(default_factory=list)
-
-    def add(self, outcome: Outcome) -> None:
-        """Add what an event led to."""
-        self.insights += outcome.insights
-        self.outputs += [Record(topics.INSIGHTS, _key(i), encode(i)) for i in outcome.insights]
-        self.outputs += [
-            Record(topics.SIGHTINGS, s.customer_id, encode_sighting(s)) for s in outcome.sightings
-        ]
-
-
-_Batch = dict[TopicPartition, _Part]
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A partition's share of the work, and the number of the assignment it was restored for."""
-
-    number: int
-    share: Share
 
 
 class InsightEngine:
@@ -141,10 +107,11 @@ class InsightEngine:
         self._max_records = max_records
         self._wait_s = wait_s
         self._linger_s = linger_s
-        self._held: dict[TopicPartition, _Held] = {}
+        self._held: dict[TopicPartition, Held] = {}
         self._next: dict[TopicPartition, int] = {}
         self._tally = Tally()
         self._events = self._rejected = self._repeated = 0
+        self._erased = self._dropped = 0
         self._is_reading = False
         self._waits_for: str | None = None
         self._stopping = asyncio.Event()
@@ -215,7 +182,7 @@ class InsightEngine:
         if self._retention is not None:
             await self._patiently(self._retention.renew)
         await self._take_over(subscription.assignment())
-        await self._forget_people()
+        await self._forget_people(subscription)
         if deliveries:
             await self._handle(subscription, deliveries)
             CONSUMER_LAG.labels(self.name).set(await self._patiently(subscription.lag))
@@ -230,13 +197,13 @@ class InsightEngine:
             self._forget(where)
         shares = await together(self._restored(where) for where in new)
         for where, share in zip(new, shares, strict=True):
-            self._held[where] = _Held(assignment[where], share)
+            self._held[where] = Held(assignment[where], share)
 
     async def _restored(self, where: TopicPartition) -> Share:
         topic, partition = where
         share: Share = CustomerShare(self._site_id, self._policy, self._is_erased)
         if topic == topics.IDENTITIES.name:
-            share = CameraShare(self._site_id, self._plans, self._policy)
+            share = CameraShare(self._site_id, self._plans, self._policy, self._is_erased)
         memories = await self._patiently(lambda: self._log.latest(_STATE_OF[topic], partition))
         for key, fault in share.resume(memories).items():
             STATE_REJECTED.labels(_STATE_OF[topic].name).inc()
@@ -245,14 +212,25 @@ class InsightEngine:
             )
         return share
 
-    async def _forget_people(self) -> None:
-        """Forget who asked for it; with the next commit it is gone from the state, too."""
-        if self._erasures is None:
+    async def _forget_people(self, subscription: Subscription) -> None:
+        """Forget whom the book erased, write that down, and only then confirm it."""
+        erased = len(self._acquaintance.people.erased) if self._acquaintance else 0
+        if erased > self._erased:
+            self._erased = erased
+            self._dropped += sum(held.share.forget() for held in self._held.values())
+        if not await self._write_down(subscription) or self._erasures is None:
             return
         for erasure in await self._erasures.due():
             if all(map(self._is_erased, erasure.ids)):  # or the book is behind
-                visits = sum(held.share.forget(erasure.ids) for held in self._held.values())
-                await self._erasures.confirm(erasure, {"open_visits": visits})
+                await self._erasures.confirm(erasure, {"open_visits": self._dropped})
+                self._dropped = 0
+
+    async def _write_down(self, subscription: Subscription) -> bool:
+        """Commit what changed though no record came; return whether all of that came through."""
+        batch: Batch = {where: Part() for where in self._held}
+        for where, part in batch.items():
+            self._remember(where, part)
+        return not await self._commit(subscription, {w: p for w, p in batch.items() if p.outputs})
 
     def _is_erased(self, customer_id: CustomerId) -> bool:
         return self._acquaintance is not None and self._acquaintance.people.is_erased(customer_id)
@@ -275,12 +253,12 @@ class InsightEngine:
             self._remember(where, part)
         await self._finish(subscription, batch)
 
-    def _read(self, deliveries: Iterable[Delivery]) -> _Batch:
+    def _read(self, deliveries: Iterable[Delivery]) -> Batch:
         """Return what is to be done about every partition, with dead letters among the outputs."""
-        batch: _Batch = {}
+        batch: Batch = {}
         for delivery in deliveries:
             where = delivery.topic, delivery.partition
-            part = batch.setdefault(where, _Part(delivery.offset, delivery.offset))
+            part = batch.setdefault(where, Part(delivery.offset, delivery.offset))
             part.next_offset = delivery.offset + 1
             try:
                 step = self._held[where].share.read(delivery.value, delivery.offset)
@@ -292,19 +270,19 @@ class InsightEngine:
                 part.steps.append((delivery.key, step))
         return batch
 
-    async def _meet_strangers(self, subscription: Subscription, batch: _Batch) -> None:
+    async def _meet_strangers(self, subscription: Subscription, batch: Batch) -> None:
         """Look up the last visit of customers who are new, and commit that before anything else.
 
         Once their next visit is in the store, a look-up would take it for the last one.
         """
-        notes: _Batch = {}
+        notes: Batch = {}
         for where, part in batch.items():
             share = self._held[where].share
             if isinstance(share, CustomerShare):
                 for customer_id in share.strangers():
                     share.meet(customer_id, await self._last_visit(customer_id))
                 share.expect()
-                note = _Part(part.first_offset, part.first_offset)
+                note = Part(part.first_offset, part.first_offset)
                 self._remember(where, note)
                 if note.outputs:
                     notes[where] = note
@@ -315,25 +293,25 @@ class InsightEngine:
         found = await self._patiently(lambda: self._store.last_visit(customer_id))
         return found if isinstance(found, Visit) else None
 
-    def _remember(self, where: TopicPartition, part: _Part) -> None:
+    def _remember(self, where: TopicPartition, part: Part) -> None:
         """Add to the outputs what the partition's next owner must know."""
         changes = self._held[where].share.changes()
         topic, partition = _STATE_OF[where[0]], where[1]
         part.outputs += [Record(topic, key, value, partition) for key, value in changes.items()]
 
-    async def _finish(self, subscription: Subscription, batch: _Batch) -> None:
+    async def _finish(self, subscription: Subscription, batch: Batch) -> None:
         """Put what was found into the store, then everything else into the log."""
 
         async def confirm() -> None:
             # After an outage others may have gone on with a partition: what they stored is newer.
-            still = {w: _Part(p.first_offset, p.first_offset) for w, p in batch.items()}
+            still = {w: Part(p.first_offset, p.first_offset) for w, p in batch.items()}
             for where in await self._commit(subscription, still):
                 del batch[where]
 
         await self._patiently(partial(self._keep, batch), before_retry=confirm)
         await self._commit(subscription, batch)
 
-    async def _keep(self, batch: _Batch) -> None:
+    async def _keep(self, batch: Batch) -> None:
         """Put insights into the store, of each id the latest."""
         latest = {i.event_id: i for part in batch.values() for i in part.insights}
         if not latest:
@@ -343,14 +321,12 @@ class InsightEngine:
             self._tally.count(insight)
             INSIGHTS.labels(type(insight).__struct_config__.tag).inc()
 
-    async def _commit(
-        self, subscription: Subscription, batch: _Batch
-    ) -> Collection[TopicPartition]:
+    async def _commit(self, subscription: Subscription, batch: Batch) -> Collection[TopicPartition]:
         """Commit what is still ours; of the rest, return and forget it: others do it anew."""
         if not batch:
             return ()
         progress = [Progress(w, part.next_offset, part.outputs) for w, part in batch.items()]
-        self._next.update({part.where: part.next_offset for part in progress})
+        self._next.update({w: p.next_offset for w, p in batch.items() if p.next_offset is not None})
         try:
             await subscription.commit(progress)
         except PartitionsLost as lost:
@@ -369,10 +345,10 @@ class InsightEngine:
         await self._flush(subscription, topics.SIGHTINGS)
 
     async def _flush(self, subscription: Subscription, topic: Topic) -> None:
-        batch: _Batch = {}
+        batch: Batch = {}
         for where, offset in self._next.items():
             if where[0] == topic.name:
-                batch[where] = _Part(offset, offset)
+                batch[where] = Part(offset, offset)
                 batch[where].add(self._held[where].share.flush())
                 self._remember(where, batch[where])
         await self._finish(subscription, batch)
@@ -413,8 +389,3 @@ class InsightEngine:
             raise _StopsWaitingError
         pause = self._clock.sleep(seconds)
         await (pause if self._stopping.is_set() else unless(self._stopping, pause))
-
-
-def _key(insight: InsightEvent) -> str:
-    """Return what keeps the states of one insight in order: a visit's camera may yet change."""
-    return insight.customer_id if isinstance(insight, Visit) else insight.camera_id

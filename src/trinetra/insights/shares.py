@@ -4,12 +4,15 @@ Whoever owns a partition goes on from what its last owner remembered. ``changes`
 remembered anew, by key; None means that a key can be forgotten.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+
+from msgspec.structs import replace
 
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import decode
-from trinetra.events.schema import IdentityEvent, TracksEvent, Visit
+from trinetra.events.schema import IdentityEvent, TrackPosition, TracksEvent, Visit
 from trinetra.events.sightings import Sighting, decode_sighting
 from trinetra.insights.attendance import COUNTED_KINDS
 from trinetra.insights.machine import CameraMachine, Outcome
@@ -25,11 +28,16 @@ Step = Callable[[], Outcome | None]
 
 
 class CameraShare:
-    """The cameras of one partition of identities."""
+    """The cameras of one partition of identities; who was erased is nobody to them."""
 
     def __init__(
-        self, site_id: SiteId, plans: Mapping[CameraId, CameraInsights], policy: InsightPolicy
+        self,
+        site_id: SiteId,
+        plans: Mapping[CameraId, CameraInsights],
+        policy: InsightPolicy,
+        is_erased: Callable[[CustomerId], bool] = lambda _: False,
     ) -> None:
+        self._is_erased = is_erased
         self._site_id = site_id
         self._plans = plans
         self._policy = policy
@@ -50,7 +58,7 @@ class CameraShare:
         _check_site(event.site_id, self._site_id, f"event {event.event_id}")
         if isinstance(event, TracksEvent) and min(event.frame_width, event.frame_height) < 1:
             raise MalformedEvent(f"event {event.event_id}: the frame has no pixels")
-        return partial(self.step, event)
+        return partial(self.step, self._without_erased(event))
 
     def step(self, event: CameraEvent) -> Outcome | None:
         """Take in an event of one of the cameras; None for a frame that was seen before."""
@@ -70,11 +78,9 @@ class CameraShare:
             self._changed.add(camera_id)
         return outcome
 
-    def forget(self, ids: Collection[CustomerId]) -> int:
-        """Tell no more of who was erased; no visits are kept here."""
-        for camera_id, camera in self._cameras.items():
-            camera.forget(ids)
-            self._changed.add(camera_id)
+    def forget(self) -> int:
+        """Forget who was erased; no visits are kept here."""
+        self._changed |= {c for c, cam in self._cameras.items() if cam.forget(self._is_erased)}
         return 0
 
     def changes(self) -> dict[str, bytes | None]:
@@ -92,7 +98,19 @@ class CameraShare:
                 faults[key] = str(fault)
             else:
                 self._camera(CameraId(key)).resume(memory)
+        self.forget()
         return faults
+
+    def _without_erased(self, event: CameraEvent) -> CameraEvent:
+        if isinstance(event, IdentityEvent):
+            return replace(event, customer_id=None) if self._is_gone(event) else event
+        if not any(map(self._is_gone, event.tracks)):
+            return event
+        tracks = (replace(t, customer_id=None) if self._is_gone(t) else t for t in event.tracks)
+        return replace(event, tracks=tuple(tracks))
+
+    def _is_gone(self, told: IdentityEvent | TrackPosition) -> bool:
+        return told.customer_id is not None and self._is_erased(told.customer_id)
 
     def _camera(self, camera_id: CameraId) -> CameraMachine:
         if camera_id not in self._cameras:
@@ -171,9 +189,11 @@ class CustomerShare:
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
-    def forget(self, ids: Collection[CustomerId]) -> int:
+    def forget(self) -> int:
         """Forget who was erased; return how many visits were going on."""
-        gone = [customer_id for customer_id in ids if self._book.forget(customer_id)]
+        gone = [customer_id for customer_id in self._book.guests if self._is_erased(customer_id)]
+        for customer_id in gone:
+            self._book.forget(customer_id)
         self._changed |= set(gone)
         return len(gone)
 
@@ -196,6 +216,17 @@ class CustomerShare:
             except ValueError as fault:
                 faults[key] = str(fault)
         return faults
+
+
+Share = CameraShare | CustomerShare
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partition's share of the work, and the number of the assignment it was restored for."""
+
+    number: int
+    share: Share
 
 
 def _check_site(site_id: SiteId, own_id: SiteId, what: str) -> None:

@@ -116,10 +116,10 @@ class VisitBook:
             del self.guests[customer_id]
         return gone
 
-    def forget(self, customer_id: CustomerId) -> bool:
-        """Forget a customer who was erased, visit and all; return whether there was one."""
+    def forget(self, customer_id: CustomerId) -> None:
+        """Forget a customer who was erased, visit and all."""
         self._over.discard(customer_id)
-        return self.guests.pop(customer_id, None) is not None
+        del self.guests[customer_id]
 
     def may_end(self, customer_id: CustomerId, horizon: Instant) -> bool:
         """Return whether a customer may be forgotten before everything up to then is stepped."""
