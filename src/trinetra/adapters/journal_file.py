@@ -3,8 +3,9 @@
 It blocks, and one thread at a time may write. The folders are private (mode 0700), for embeddings
 are biometric data, and a ``lock`` keeps other writers out; anyone who may look in can read, also
 while the writer writes. A segment holds at most one hour, so that what is deleted by age is at most
-an hour older than it may be. What was written last is not forced onto the disk: it survives the end
-of the process, not that of the machine.
+an hour older than it may be. Names only keep the order: where a clock was ahead once, they stay
+ahead, and a segment is as old as its first block says. What was written last is not forced onto the
+disk: it survives the end of the process, not that of the machine.
 """
 
 import heapq
@@ -15,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from trinetra.adapters.journal_format import Entry, blocks_of, microseconds, pack
+from trinetra.adapters.journal_format import (
+    HEADER_BYTES,
+    Entry,
+    blocks_of,
+    first_us,
+    microseconds,
+    pack,
+)
 from trinetra.adapters.private_folder import (
     explained,
     keep_out_others,
@@ -49,9 +57,10 @@ class _Open:
 
     path: Path
     file: int
+    begun_us: int
+    latest_us: int
     size: int = 0
     blocks: int = 0
-    latest_us: int = 0
 
 
 class JournalFolder:
@@ -67,6 +76,7 @@ class JournalFolder:
         self._segment_bytes = min(_LARGEST_SEGMENT, max(_SMALLEST_SEGMENT, max_bytes // _SEGMENTS))
         self._retention_s = retention_s
         self._sizes: dict[Path, int] = {}
+        self._begun_us: dict[Path, int] = {}
         self._open: dict[str, _Open] = {}
         self._ends: dict[str, Mark] = {}
         self._latest_us: dict[str, int] = {}
@@ -113,7 +123,7 @@ class JournalFolder:
         """Delete what is too old, and the oldest of what is too much; return how many segments."""
         now_us = microseconds(now)
         self._close_finished(now_us)
-        old = [path for path in self._closed() if self._is_expired(path, now_us)]
+        old = [path for topic in self._retention_s for path in self._expired(topic, now_us)]
         for path in old:
             self._delete(path)
         surplus = 0
@@ -153,6 +163,7 @@ class JournalFolder:
         paths = _segments(self.folder, topic)
         for path in paths:
             self._sizes[path] = path.stat().st_size
+            self._begun_us[path] = _first_us(path)
         whole = list(blocks_of(paths[-1].read_bytes())) if paths else []
         if paths:
             self._cut(paths[-1], whole[-1].end if whole else 0)
@@ -171,14 +182,15 @@ class JournalFolder:
     def _writable(self, topic: str, at_us: int) -> _Open:
         segment = self._open.get(topic)
         if segment is not None:
-            if segment.size < self._segment_bytes and at_us < _hour_end_us(segment.path):
+            if segment.size < self._segment_bytes and _hour(at_us) == _hour(segment.begun_us):
                 return segment
             self._close(topic)
         begin_us = max(at_us, self._latest_us[topic] + 1)  # also where a clock ran backwards
         path = self.folder / topic / f"{begin_us:017d}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._open[topic] = _Open(path, os.open(path, flags, 0o600), latest_us=begin_us)
+        self._open[topic] = _Open(path, os.open(path, flags, 0o600), at_us, latest_us=begin_us)
         self._sizes[path] = 0
+        self._begun_us[path] = at_us
         return self._open[topic]
 
     def _close(self, topic: str) -> None:
@@ -189,20 +201,30 @@ class JournalFolder:
     def _close_finished(self, now_us: int) -> None:
         """Close segments whose hour is over: to an idle topic nobody writes a next one."""
         for topic, segment in list(self._open.items()):
-            if now_us >= _hour_end_us(segment.path):
+            if _hour(now_us) != _hour(segment.begun_us):
                 self._close(topic)
 
     def _closed(self) -> list[Path]:
         written = {segment.path for segment in self._open.values()}
-        return sorted(self._sizes.keys() - written, key=lambda path: path.name)
+        closed = self._sizes.keys() - written
+        return sorted(closed, key=lambda path: (self._begun_us[path], path.name))
 
-    def _is_expired(self, path: Path, now_us: int) -> bool:
-        kept_us = self._retention_s[path.parent.name] * 1_000_000
-        return _hour_end_us(path) + kept_us <= now_us
+    def _expired(self, topic: str, now_us: int) -> list[Path]:
+        """Return what is too old of a topic, and of what a clock dates ahead what was before it."""
+        kept_us = self._retention_s[topic] * 1_000_000
+        closed = [path for path in self._closed() if path.parent.name == topic]
+        expired, is_later_old = [], False
+        for path in sorted(closed, reverse=True):
+            begun_us = self._begun_us[path]
+            is_old = (_hour(begun_us) + 1) * _HOUR_US + kept_us <= now_us
+            is_later_old |= is_old
+            if is_old or (begun_us > now_us and is_later_old):
+                expired.append(path)
+        return expired
 
     def _delete(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        del self._sizes[path]
+        del self._sizes[path], self._begun_us[path]
 
 
 def read_journal(
@@ -288,5 +310,12 @@ def _begin_us(path: Path) -> int:
     return int(path.stem)
 
 
-def _hour_end_us(path: Path) -> int:
-    return (_begin_us(path) // _HOUR_US + 1) * _HOUR_US
+def _first_us(path: Path) -> int:
+    """Return when the first entry of a segment was appended."""
+    with path.open("rb") as file:
+        found = first_us(file.read(HEADER_BYTES))
+    return _begin_us(path) if found is None else found
+
+
+def _hour(at_us: int) -> int:
+    return at_us // _HOUR_US

@@ -18,6 +18,7 @@ from trinetra.values import EPOCH, Instant, seconds_between
 
 MAGIC = b"\xd5TJ\x01"
 _HEADER = struct.Struct("<4sIIqq")
+HEADER_BYTES = _HEADER.size
 _LEVEL = 1
 """Of compression: a third of the size for a microsecond a record; more levels gain next to none."""
 
@@ -76,6 +77,14 @@ def blocks_of(data: bytes) -> Iterator[Block]:
         else:
             yield block
             at = block.end
+
+
+def first_us(header: bytes) -> int | None:
+    """Return the first instant in the block that begins with these bytes, None if none does."""
+    if len(header) < HEADER_BYTES:
+        return None
+    magic, _, _, found, _ = _HEADER.unpack_from(header)
+    return int(found) if magic == MAGIC else None
 
 
 def _block_at(data: bytes, at: int) -> Block | None:

@@ -189,6 +189,31 @@ def test_a_clock_that_runs_backwards_breaks_no_order(opened: Open) -> None:
     assert read(folder, 2.5 * HOUR_S) == [1, 4]
 
 
+@pytest.mark.parametrize("ahead_s", [5 * HOUR_S, 3650 * DAY_S])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_was_once_ahead_keeps_nothing_for_longer(
+    opened: Open, ahead_s: float, restarts: bool
+) -> None:
+    folder = opened(kept_s=DAY_S)
+    folder.append("a", [entry(ahead_s, 1)])
+    for hour in range(60):
+        if restarts and hour % 7 == 0:
+            folder.close()
+            folder = opened(kept_s=DAY_S)
+        folder.append("a", [entry(hour * HOUR_S, 100 + hour)])
+        folder.prune(T0 + timedelta(hours=hour))
+    since_s = -DAY_S
+    assert read(folder, since_s) == list(range(135, 160))
+
+
+def test_a_clock_that_was_once_behind_costs_nothing_that_is_not_old(opened: Open) -> None:
+    folder = opened(kept_s=DAY_S)
+    for number, seconds in enumerate([0, -3650 * DAY_S, HOUR_S]):
+        folder.append("a", [entry(seconds, number)])
+    assert folder.prune(T0 + timedelta(hours=1))["age"] == 1
+    assert read(folder, -4000 * DAY_S) == [0, 2]
+
+
 def test_only_the_owner_may_look_in(opened: Open) -> None:
     folder = opened()
     folder.append("a", [entry(0)])
