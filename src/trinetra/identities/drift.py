@@ -31,8 +31,8 @@ class DriftPolicy:
     """
 
     learn_from: int = 1000
-    memory: int = 1000
-    least: int = 300
+    memory: int = 2000
+    least: int = 1000
     alarm_at: float = 0.25
     calm_at: float = 0.1
 

@@ -14,19 +14,25 @@ class DriftMonitor:
     """Watches every camera of this process; it starts anew with the process.
 
     Where the calibration says nothing of a quantity, a camera's own first values after the start
-    are what later ones are held against.
+    are what later ones are held against. Of each camera one frame with faces in ``every_s`` counts:
+    what one person shows from frame to frame is one finding, not many.
     """
 
     site_id: SiteId
     watch: DriftWatch = field(default_factory=DriftWatch)
     look_every_s: float = 60.0
+    every_s: float = 2.0
     _looked_at: Instant | None = None
+    _seen_at: dict[CameraId, Instant] = field(default_factory=dict)
 
     def see(self, event: DetectionEvent) -> None:
         """Count the faces of a frame that can be recognised."""
-        for face in event.faces:
-            if face.embedding is None:
-                continue
+        faces = [face for face in event.faces if face.embedding is not None]
+        before = self._seen_at.get(event.camera_id)
+        if not faces or (before and 0 <= seconds_between(before, event.captured_at) < self.every_s):
+            return
+        self._seen_at[event.camera_id] = event.captured_at
+        for face in faces:
             self.watch.add(event.camera_id, "quality", face.quality.total)
             if face.norm is not None:
                 self.watch.add(event.camera_id, "norm", face.norm)

@@ -48,7 +48,7 @@ def test_values_like_the_reference_do_not_alarm() -> None:
 
 def test_a_camera_that_gets_blurred_is_told_once_and_alone() -> None:
     watch = DriftWatch({"quality": Reference.of(_normal(0.6, 5000))})
-    for sharp, blurred in zip(_normal(0.6, 1000, 2), _normal(0.45, 1000, 3), strict=True):
+    for sharp, blurred in zip(_normal(0.6, 2000, 2), _normal(0.45, 2000, 3), strict=True):
         watch.add(DOOR, "quality", blurred)
         watch.add(TILL, "quality", sharp)
     assert {f.camera_id: f.is_news for f in watch.findings()} == {DOOR: True, TILL: False}
@@ -77,7 +77,7 @@ def test_too_few_values_say_nothing() -> None:
 
 def test_a_quantity_without_a_calibration_is_held_against_its_own_first_values() -> None:
     watch = DriftWatch()
-    for value in [*_normal(0.5, watch.policy.learn_from), *_normal(0.9, 1000)]:
+    for value in [*_normal(0.5, watch.policy.learn_from), *_normal(0.9, 2000)]:
         watch.add(DOOR, "score", value)
     (found,) = watch.findings()
     assert found.is_news
