@@ -27,7 +27,7 @@ from trinetra.adapters import sql, sql_database
 from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
 from trinetra.adapters.sql_errors import translated
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
-from trinetra.events.customers import People
+from trinetra.events.customers import Customer, People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.ports import InsightStore
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
@@ -246,6 +246,21 @@ async def test_visits_are_numbered_by_all_of_a_person_not_only_by_what_is_asked_
     found = await store.visits(NOON + timedelta(days=3), NOON + timedelta(days=9), GAP_S)
 
     assert [(v.customer_id, v.visit_number) for v in found] == [("ann", 4), ("eve", 1)]
+
+
+async def test_visits_of_somebody_who_turned_out_to_be_staff_are_staffs(
+    store: InsightStore,
+) -> None:
+    ann = Customer(CustomerId("ann"), IdentityKind.STAFF, None, True, None, NOON)
+    people = who_is_whom(1, bob="ann")
+    people.customers[ann.customer_id] = ann
+    await store.record([visit(1, 5, "bob"), visit(2, 5, "eve")])
+    await store.know(people)
+    found = await store.visits(NOON, NOON + timedelta(hours=1), 0)
+    assert {v.customer_id: v.kind for v in found} == {
+        "ann": IdentityKind.STAFF,
+        "eve": IdentityKind.ANONYMOUS,
+    }
 
 
 async def test_of_a_chain_of_merges_the_last_id_is_told(store: InsightStore) -> None:

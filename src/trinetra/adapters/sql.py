@@ -5,10 +5,11 @@ never loses what the event said. Written for SQLite and PostgreSQL; the URL choo
 may write to one database, on one host also to one SQLite file.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -36,7 +37,7 @@ from trinetra.events.codec import encode
 from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.events.visits import unite
-from trinetra.values import CustomerId, Instant
+from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
 SCHEMA_VERSION = 1
 _IDS_AT_ONCE = 500
@@ -104,9 +105,10 @@ _aliases = Table(
     _metadata,
     Column("customer_id", String(64), primary_key=True),
     Column("person_id", String(64), nullable=False, index=True),
+    Column("kind", String(16)),
 )
-"""Who is whom. Every other table keeps the id that held when its row was written; to count people,
-join this one and take ``coalesce(person_id, customer_id)``."""
+"""Who is whom, and of what kind by now. Every other table keeps what held when its row was written;
+to count people, join this one and take ``coalesce(person_id, customer_id)``."""
 _aliases_read = Table(
     "customer_aliases_read",
     _metadata,
@@ -205,7 +207,7 @@ class SqlInsightStore:
     async def expire(self, before: Instant, most: int) -> int:
         """Delete insights older than that, ``most`` of each kind at once; return how many."""
         gone = await self._run(lambda connection: _expire(connection, before, most), writes=True)
-        if gone:
+        if 0 < gone < most:  # else there is more to delete at once
             await self._database.empty_log()
         return gone
 
@@ -215,8 +217,13 @@ class SqlInsightStore:
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
         """Return the visits of people that ended in ``[start, end)``, in that order."""
-        person_of, recorded = await self._run(lambda c: _visits_between(c, start, end))
-        visits = unite(recorded, lambda c: person_of.get(c, c), gap_s)
+        known, recorded = await self._run(lambda c: _visits_between(c, start, end))
+        visits = unite(
+            recorded,
+            lambda c: known[c].person_id if c in known else c,
+            gap_s,
+            lambda c: known[c].kind if c in known else None,
+        )
         return [visit for visit in visits if start <= visit.captured_at < end]
 
 
@@ -234,10 +241,10 @@ def _know(connection: Connection, people: People) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
     if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
         return
-    known = _persons(connection)
-    told = {customer_id: people.canonical(customer_id) for customer_id in people.merged}
+    known = _aliases_in(connection)
+    told = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in people.merged}
     changed = {c for c in known.keys() | told.keys() if known.get(c) != told.get(c)}
-    rows = [{"customer_id": c, "person_id": told[c]} for c in sorted(changed & told.keys())]
+    rows = [{"customer_id": c, **told[c]._asdict()} for c in sorted(changed & told.keys())]
     for part in _parts(changed):
         connection.execute(delete(_aliases).where(_aliases.c.customer_id.in_(part)))
     if rows:
@@ -246,16 +253,24 @@ def _know(connection: Connection, people: People) -> None:
     connection.execute(insert(_aliases_read).values(id=1, number=people.number))
 
 
-def _persons(connection: Connection) -> dict[CustomerId, CustomerId]:
-    rows = connection.execute(select(_aliases.c.customer_id, _aliases.c.person_id))
-    return {row.customer_id: row.person_id for row in rows}
+class _Alias(NamedTuple):
+    """Who an id is, and of what kind that person is, where the book says so."""
+
+    person_id: CustomerId
+    kind: IdentityKind | None
+
+
+def _aliases_in(connection: Connection) -> dict[CustomerId, _Alias]:
+    rows = connection.execute(select(_aliases))
+    return {r.customer_id: _Alias(r.person_id, r.kind and IdentityKind(r.kind)) for r in rows}
 
 
 def _visits_between(
     connection: Connection, start: Instant, end: Instant
-) -> tuple[dict[CustomerId, CustomerId], list[Visit]]:
+) -> tuple[dict[CustomerId, _Alias], list[Visit]]:
     """Return who is whom, and visits of the time with all others of people of several ids."""
-    person_of = _persons(connection)
+    known = _aliases_in(connection)
+    person_of = {customer_id: alias.person_id for customer_id, alias in known.items()}
     in_time = (_visits.c.captured_at >= start, _visits.c.captured_at < end)
     found = _read_visits(connection, *in_time)
     several = {*person_of, *person_of.values()}
@@ -263,7 +278,7 @@ def _visits_between(
     ids = persons | {c for c, person in person_of.items() if person in persons}
     for part in _parts(ids):
         found |= _read_visits(connection, _visits.c.customer_id.in_(part))
-    return person_of, list(found.values())
+    return known, list(found.values())
 
 
 def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[str, Visit]:
@@ -298,14 +313,27 @@ def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:
 
 
 def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) -> list[InsightEvent]:
-    """Return what may be kept: of somebody erased crossings and stays, with nobody's id."""
+    """Return what may be kept: of somebody erased crossings and stays, as those of a stranger."""
     kept: list[InsightEvent] = []
     for insight in insights:
         if isinstance(insight, Occupancy) or insight.customer_id not in erased:
             kept.append(insight)
         elif not isinstance(insight, Visit):
-            kept.append(msgspec.structs.replace(insight, customer_id=None))
+            kept.append(_of_a_stranger(insight))
     return kept
+
+
+def _of_a_stranger(insight: LineCrossing | ZoneStay) -> InsightEvent:
+    """Return what leads to nobody: an id follows from its first track, so that goes as well.
+
+    Staff stay what they are, for they must not be counted.
+    """
+    return msgspec.structs.replace(
+        insight,
+        customer_id=None,
+        kind=IdentityKind.STAFF if insight.kind is IdentityKind.STAFF else msgspec.UNSET,
+        track_id=TrackId(f"trk_{secrets.token_hex(12)}"),
+    )
 
 
 def upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:

@@ -11,25 +11,34 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from trinetra.events.schema import Visit
-from trinetra.values import CustomerId, Instant, seconds_between
+from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
 
 def unite(
-    visits: Iterable[Visit], canonical: Callable[[CustomerId], CustomerId], gap_s: float
+    visits: Iterable[Visit],
+    canonical: Callable[[CustomerId], CustomerId],
+    gap_s: float,
+    kind_of: Callable[[CustomerId], IdentityKind | None] = lambda _: None,
 ) -> list[Visit]:
     """Return the visits of people, by when they ended; ``canonical`` says who an id is.
 
     Visits under several ids of one person are one where less than ``gap_s`` lies between them.
-    Such a person's visits are numbered anew, so give all of them; anybody else's stay as they are.
+    Such a person's visits are numbered anew, so give all of them, and of the kind that ``kind_of``
+    says one of the ids is by now; anybody else's stay as they are.
     """
     of_person: dict[CustomerId, list[Visit]] = defaultdict(list)
     for visit in visits:
         of_person[canonical(visit.customer_id)].append(visit)
-    united = [visit for person, own in of_person.items() for visit in _of_one(person, own, gap_s)]
+    united: list[Visit] = []
+    for person, own in of_person.items():
+        kind = next((kind for v in own if (kind := kind_of(v.customer_id))), None)
+        united += _of_one(person, own, gap_s, kind)
     return sorted(united, key=lambda v: (v.captured_at, v.event_id))
 
 
-def _of_one(person: CustomerId, visits: Sequence[Visit], gap_s: float) -> Sequence[Visit]:
+def _of_one(
+    person: CustomerId, visits: Sequence[Visit], gap_s: float, kind: IdentityKind | None
+) -> Sequence[Visit]:
     if {v.customer_id for v in visits} == {person}:
         return visits
     first_number: dict[CustomerId, int] = {}
@@ -43,7 +52,8 @@ def _of_one(person: CustomerId, visits: Sequence[Visit], gap_s: float) -> Sequen
             parts.append([visit])
     # Of visits before the first one that is kept only the number is known.
     before = sum(number - 1 for number in first_number.values())
-    return [_joined(person, part, before + n) for n, part in enumerate(parts, 1)]
+    joined = [_joined(person, part, before + n) for n, part in enumerate(parts, 1)]
+    return [replace(visit, kind=kind or visit.kind) for visit in joined]
 
 
 def _end(part: Iterable[Visit]) -> Instant:

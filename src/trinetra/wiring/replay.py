@@ -90,7 +90,7 @@ class InsightShelf:
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
         """Return the visits of people that ended in ``[start, end)``."""
         recorded = [i for i in self._kept.values() if isinstance(i, Visit)]
-        united = unite(recorded, self._people.canonical, gap_s)
+        united = unite(recorded, self._people.canonical, gap_s, self._people.kind_of)
         return [visit for visit in united if start <= visit.captured_at < end]
 
 
