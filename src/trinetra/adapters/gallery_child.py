@@ -165,7 +165,7 @@ class GalleryChild:
 
     def _kill_if_hung(self) -> None:
         if self._purging:
-            return  # it is busy with what it was asked for, and answers nothing meanwhile
+            return  # it is busy with what it was asked for, and answers late meanwhile
         now = asyncio.get_running_loop().time()
         if self._silent_since is not None and now - self._silent_since >= self._hung_s:
             log.warning("the gallery process is hung and killed", silent_s=now - self._silent_since)

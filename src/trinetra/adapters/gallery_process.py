@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import msgspec
 
+from trinetra.adapters.gallery_engine import Refusal
 from trinetra.adapters.gallery_protocol import (
     Close,
     Count,
@@ -40,7 +41,7 @@ from trinetra.adapters.gallery_protocol import (
     request_decoder,
     take_frames,
 )
-from trinetra.adapters.gallery_shard import Refusal, Shard
+from trinetra.adapters.gallery_shard import Shard
 
 Numbered = tuple[int, Request]
 """A request with its number, which goes back with the reply."""
@@ -61,6 +62,8 @@ class Server:
         self._reply_fd = reply_fd
         self._last_request_at = time.monotonic()
         self._flush_at: float | None = None
+        self._purges_asked: list[int] = []
+        self._purges_under_way: list[int] = []
         self._no_purge_before = 0.0
 
     def run(self) -> None:
@@ -93,7 +96,10 @@ class Server:
                 self._shard.close()
                 send(self._reply_fd, [(number, Done(0))])
                 return True
-            send(self._reply_fd, [(number, self._carry_out(request))])
+            if isinstance(request, Purge):
+                self._purges_asked.append(number)  # answered when it is complete
+            else:
+                send(self._reply_fd, [(number, self._carry_out(request))])
         return False
 
     def _carry_out(self, request: Request) -> Reply:
@@ -115,8 +121,6 @@ class Server:
             case DeleteExpired(now_us=now_us):
                 self._flush_soon()
                 return self._shard.delete_expired(now_us)
-            case Purge():
-                return self._shard.purge()
             case Count():
                 return self._shard.count()
             case _:
@@ -134,6 +138,8 @@ class Server:
         return None
 
     def _purge_at(self) -> float | None:
+        if self._shard.is_rewriting or self._purges_asked or self._purges_under_way:
+            return 0.0
         deleted_at = self._shard.deleted_at
         if deleted_at is None:
             return None
@@ -160,13 +166,23 @@ class Server:
             self._purge()
 
     def _purge(self) -> None:
+        """Go one step on; who asks meanwhile gets a purge that begins after that."""
+        if not self._shard.is_rewriting:
+            self._purges_under_way += self._purges_asked
+            self._purges_asked = []
         try:
-            self._shard.purge()
+            if self._shard.purge_step():
+                self._answer_purges(Done(self._shard.count()))
         except Refusal as refusal:
-            if refusal.failure is not Failure.STORAGE_FULL:
+            if refusal.failure is not Failure.STORAGE_FULL and not self._purges_under_way:
                 raise
             # Upserts are refused for the same reason, and tell of it.
             self._no_purge_before = time.monotonic() + self._tuning.purge_retry_s
+            self._answer_purges(Failed(refusal.failure, str(refusal)))
+
+    def _answer_purges(self, reply: Reply) -> None:
+        send(self._reply_fd, [(number, reply) for number in self._purges_under_way])
+        self._purges_under_way = []
 
 
 class RequestPipe:

@@ -26,9 +26,9 @@ class GalleryTuning(msgspec.Struct, frozen=True, kw_only=True):
     power failure loses at most what came in the last ``flush_interval_s``. Upserts are refused
     below ``reserve_bytes`` of free disk, opening and deletes below an eighth of that, since the
     engine's memory-mapped files cannot report a full disk: the process would die of SIGBUS.
-    What was deleted lies on disk for ``purge_after_s`` at most, and until nothing was asked for
-    ``idle_s``, before the files are rewritten without it; on a full disk that is tried again after
-    ``purge_retry_s``.
+    What was deleted lies on disk for ``purge_after_s``, and until nothing was asked for ``idle_s``
+    but for no more than twice ``purge_after_s``, before the files are rewritten without it, in
+    small steps between requests; on a full disk that is tried again after ``purge_retry_s``.
     """
 
     m: int = 16

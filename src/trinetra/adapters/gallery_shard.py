@@ -1,95 +1,65 @@
-"""The embedded gallery's points in one folder, kept by the Qdrant engine."""
+"""The embedded gallery's collection on disk, which leaves no byte of what was deleted behind.
 
+The engine only marks deleted points, rewrites a segment when it sees fit, and keeps in its log what
+it was told. So a purge relies on none of that: it carries the live points over into a fresh folder
+beside, while the old one goes on answering, and then takes the old one away.
+
+Folders are numbered, and the lowest is the gallery, since it was complete before another was begun.
+The one step that makes the next the lowest is renaming the old: a crash leaves either of the two,
+whole, and the mark that something was deleted, so the purge is done again.
+"""
+
+import os
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from uuid import UUID
 
 import qdrant_edge as qdrant
 
-from trinetra.adapters.gallery_points import (
-    CUSTOMER_ID,
-    EXPIRES_AT,
-    KIND,
-    PAYLOAD_OF_A_MATCH,
-    StoredPoint,
-    floats,
-    pack_floats,
-    payload_of,
-    point_id,
-    point_of,
-)
-from trinetra.adapters.gallery_protocol import Failure, Found, GalleryTuning, Match, Page, Search
+from trinetra.adapters.gallery_engine import Points, Refusal, expired_at, of_customer
+from trinetra.adapters.gallery_points import StoredPoint
+from trinetra.adapters.gallery_protocol import Failure, Found, GalleryTuning, Page, Search
 
-_SHARD_FOLDER = "shard"
-_LOG_FOLDER, _OLD_LOG_FOLDER = "wal", "wal.old"
+_POINTS_FOLDER = "shard"
+_GONE_FOLDER = "gone"
 _DELETED_SINCE = "deleted"
-_BYTES_PER_VALUE = 4
-_ANY_DELETED = 1e-9
-"""A share of deleted points that one is more than."""
-_KIB = 1024
-# Opening and deleting write little, and a delete is what helps when the disk is full.
-_SMALL_SHARE_OF_RESERVE = 8
-_PAYLOAD_INDEXES = {
-    CUSTOMER_ID: qdrant.PayloadSchemaType.Keyword,
-    KIND: qdrant.PayloadSchemaType.Keyword,
-    EXPIRES_AT: qdrant.PayloadSchemaType.Integer,
-}
-
-
-class Refusal(Exception):
-    """A request that cannot be carried out, with the reason to send back."""
-
-    def __init__(self, failure: Failure, reason: str) -> None:
-        super().__init__(reason)
-        self.failure = failure
-
-
-def engine_config(
-    dimension: int, tuning: GalleryTuning, *, purges: bool = False
-) -> qdrant.EdgeConfig:
-    """Return a cosine HNSW index over int8 codes, with the float32 vectors kept for rescoring.
-
-    With ``purges``, optimizing rewrites every segment that holds anything deleted.
-    """
-    kib_per_point = dimension * _BYTES_PER_VALUE / _KIB
-    return qdrant.EdgeConfig(
-        vectors=qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Cosine),
-        hnsw_config=qdrant.HnswIndexConfig(
-            m=tuning.m, ef_construct=tuning.ef_construct, full_scan_threshold=1_000
-        ),
-        quantization_config=qdrant.ScalarQuantizationConfig(
-            type=qdrant.ScalarType.Int8, quantile=0.99, memory=qdrant.Memory.Pinned
-        ),
-        optimizers=qdrant.EdgeOptimizersConfig(
-            default_segment_number=1,
-            # Just below the step, so that a step is never left un-indexed by rounding.
-            indexing_threshold=max(1, int(0.9 * tuning.index_after * kib_per_point)),
-            max_segment_size=max(1, int(tuning.segment_points * kib_per_point)),
-            deleted_threshold=_ANY_DELETED if purges else None,
-            vacuum_min_vector_number=1 if purges else None,
-        ),
-    )
+_LEFT_TO_THE_ENGINE = 0
+"""Folders without a number were purged by the engine, which left faces in them."""
+_BLOCK_BYTES = 512
+_POINTS_PER_STEP = 500
 
 
 class Shard:
-    """One folder of points, by the engine; every method may raise Refusal."""
+    """One collection of points in its folder; every method may raise Refusal."""
 
     def __init__(self, folder: Path, dimension: int, tuning: GalleryTuning) -> None:
         self._folder = folder
         self._dimension = dimension
         self._tuning = tuning
-        self._params = qdrant.SearchParams(
-            hnsw_ef=tuning.ef_search,
-            quantization=qdrant.QuantizationSearchParams(
-                rescore=True, oversampling=tuning.oversampling
-            ),
-        )
-        self._require_space(tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
-        self._engine = self._load()
-        self._create_missing_payload_indexes()
-        info = self._engine.info()
-        self.unindexed = info.points_count - info.indexed_vectors_count
+        self._number = self._tidy()
+        if self._number == _LEFT_TO_THE_ENGINE:
+            self._mark_deleted(0.0)
+        self._points = Points(self._points_folder(self._number), dimension, tuning)
+        self._rewrite: _Rewrite | None = None
+
+    def _tidy(self) -> int:
+        """Remove what a crash left of a purge, and return the number of the gallery's folder."""
+        numbers = sorted(map(_number, self._folder.glob(f"{_POINTS_FOLDER}*")))
+        for number in numbers[1:]:
+            shutil.rmtree(self._points_folder(number))
+        if (self._folder / _GONE_FOLDER).exists():
+            shutil.rmtree(self._folder / _GONE_FOLDER)
+        return numbers[0] if numbers else _LEFT_TO_THE_ENGINE + 1
+
+    def _points_folder(self, number: int) -> Path:
+        suffix = "" if number == _LEFT_TO_THE_ENGINE else f".{number}"
+        return self._folder / f"{_POINTS_FOLDER}{suffix}"
+
+    @property
+    def unindexed(self) -> int:
+        """How many points a search has to scan."""
+        return self._points.unindexed
 
     @property
     def deleted_at(self) -> float | None:
@@ -99,152 +69,168 @@ class Shard:
         except FileNotFoundError:
             return None
 
-    def _load(self, *, purges: bool = False) -> qdrant.EdgeShard:
-        shard_folder = self._folder / _SHARD_FOLDER
-        shard_folder.mkdir(mode=0o700, exist_ok=True)
-        shutil.rmtree(shard_folder / _OLD_LOG_FOLDER, ignore_errors=True)
-        config = engine_config(self._dimension, self._tuning, purges=purges)
-        try:
-            return qdrant.EdgeShard.load(str(shard_folder), config)
-        except Exception as cause:
-            failure = Failure.UNREADABLE
-            if "incompatible with existing segments" in str(cause):
-                failure = Failure.INCOMPATIBLE
-            raise Refusal(failure, str(cause)) from cause
-
-    def _create_missing_payload_indexes(self) -> None:
-        for field in _PAYLOAD_INDEXES.keys() - self._engine.info().payload_schema.keys():
-            self._update(qdrant.UpdateOperation.create_field_index(field, _PAYLOAD_INDEXES[field]))
+    def _mark_deleted(self, at: float) -> None:
+        mark = self._folder / _DELETED_SINCE
+        mark.touch(mode=0o600)
+        os.utime(mark, (at, at))
+        _sync(self._folder)
 
     def search(self, searches: Sequence[Search]) -> list[Found]:
         """Return the matches of several searches, run as one batch of the engine."""
-        queries = [
-            self._query(vector, search.k) for search in searches for vector in search.vectors
-        ]
-        try:
-            scored = iter(self._engine.query_batch(qdrant.QueryBatchRequest(queries)))
-        except Exception as cause:
-            raise Refusal(Failure.REFUSED, f"the search failed: {cause}") from cause
-        return [Found([_matches(next(scored)) for _ in search.vectors]) for search in searches]
+        return self._points.search(searches)
 
-    def _query(self, vector: bytes, k: int) -> qdrant.QueryRequest:
-        return qdrant.QueryRequest(
-            limit=k,
-            query=qdrant.Query.Nearest(floats(vector)),
-            with_payload=PAYLOAD_OF_A_MATCH,
-            params=self._params,
-        )
+    def count(self) -> int:
+        """Return the number of points."""
+        return self._points.count()
+
+    def scroll(self, start: str | None, limit: int) -> Page:
+        """Return some points in the order of their ids, and where to go on."""
+        return self._points.scroll(start, limit)
 
     def upsert(self, points: Sequence[StoredPoint]) -> int:
         """Add or replace points; when this returns they are in the write-ahead log."""
-        self._require_space(self._tuning.reserve_bytes)
-        self._update(qdrant.UpdateOperation.upsert_points([_engine_point(p) for p in points]))
-        self.unindexed += len(points)
+        self._points.upsert(points)
+        self._also(lambda successor: successor.upsert(points))
         return len(points)
 
     def delete_customer(self, customer_id: str) -> int:
         """Remove every point of a customer and return how many there were."""
-        return self._delete(
-            qdrant.FieldCondition(CUSTOMER_ID, match=qdrant.MatchValue(customer_id))
-        )
+        return self._delete(of_customer(customer_id))
 
     def delete_expired(self, now_us: int) -> int:
         """Remove the points that expired at or before ``now_us`` and return how many."""
-        return self._delete(
-            qdrant.FieldCondition(EXPIRES_AT, range=qdrant.RangeFloat(lte=float(now_us)))
-        )
+        return self._delete(expired_at(now_us))
 
-    def _delete(self, condition: qdrant.FieldCondition) -> int:
-        doomed = qdrant.Filter(must=[condition])
-        number = self.count(doomed)
+    def _delete(self, doomed: qdrant.Filter) -> int:
+        number = self._points.count(doomed)
         if number:
-            self._require_space(self._tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
             if self.deleted_at is None:
-                (self._folder / _DELETED_SINCE).touch(mode=0o600)
-            self._update(qdrant.UpdateOperation.delete_points_by_filter(doomed))
+                self._mark_deleted(time.time())
+            self._points.delete(doomed)
+            self._also(lambda successor: successor.delete(doomed))
         return number
 
-    def purge(self) -> int:
-        """Leave no byte of deleted points in the files; return how many points are left.
+    def _also(self, write: Callable[["_Rewrite"], object]) -> None:
+        """Write to the folder in the making, too; where that fails it is begun anew later."""
+        if self._rewrite is not None:
+            try:
+                write(self._rewrite)
+            except Refusal:
+                self._abandon_rewrite()
 
-        The engine only marks a deleted point, until a fifth of its segment is, and keeps what it
-        was told in its log. So each such segment is rewritten, and the log begun anew once
-        everything in it is on disk: a crash at any moment loses nothing, and it is done again.
+    @property
+    def is_rewriting(self) -> bool:
+        """Whether a purge is under way."""
+        return self._rewrite is not None
+
+    def purge_step(self) -> bool:
+        """Begin a purge, or carry it on by at most one step of copying or of indexing.
+
+        Return True once it is complete: then no byte is left of what was deleted before it began.
         """
-        self._require_space(self._tuning.reserve_bytes)
-        self.close()
         try:
-            engine = self._load(purges=True)
-            engine.optimize()
-            engine.flush()
-            engine.close()
-            log = self._folder / _SHARD_FOLDER / _LOG_FOLDER
-            shutil.rmtree(log.rename(log.with_name(_OLD_LOG_FOLDER)))
+            if self._rewrite is None:
+                self._rewrite = self._begin_rewrite()
+            if not self._rewrite.step():
+                return False
+            self._replace_points(self._rewrite)
+        except Refusal:
+            self._abandon_rewrite()
+            raise
+        return True
+
+    def _begin_rewrite(self) -> "_Rewrite":
+        used = (path.stat().st_blocks for path in self._points_folder(self._number).rglob("*"))
+        self._points.require_space(self._tuning.reserve_bytes + _BLOCK_BYTES * sum(used))
+        folder = self._points_folder(self._number + 1)
+        if folder.exists():
+            shutil.rmtree(folder)
+        return _Rewrite(self._points, Points(folder, self._dimension, self._tuning), self._tuning)
+
+    def _replace_points(self, rewrite: "_Rewrite") -> None:
+        if rewrite.target.count() != self._points.count():
+            raise Refusal(Failure.REFUSED, "the rewritten files lack points; the old ones are kept")
+        rewrite.target.flush()
+        _sync_all(self._points_folder(self._number + 1))
+        self._points.close()
+        gone = self._folder / _GONE_FOLDER
+        self._points_folder(self._number).rename(gone)
+        _sync(self._folder)
+        self._points, self._rewrite = rewrite.target, None
+        self._number += 1
+        shutil.rmtree(gone)
+        if rewrite.deleted_at is None:
             (self._folder / _DELETED_SINCE).unlink(missing_ok=True)
-        finally:
-            self._engine = self._load()
-        self.unindexed = 0
-        return self.count()
+        else:
+            self._mark_deleted(rewrite.deleted_at)
 
-    def count(self, condition: qdrant.Filter | None = None) -> int:
-        """Return the number of points, of those that meet the condition if there is one."""
-        try:
-            return int(self._engine.count(qdrant.CountRequest(exact=True, filter=condition)))
-        except Exception as cause:
-            raise Refusal(Failure.REFUSED, f"the count failed: {cause}") from cause
-
-    def scroll(self, start: str | None, limit: int) -> Page:
-        """Return some points in the order of their ids, and where to go on."""
-        request = qdrant.ScrollRequest(
-            offset=UUID(start) if start else None, limit=limit, with_payload=True, with_vector=True
-        )
-        try:
-            records, next_start = self._engine.scroll(request)
-            points = [point_of(r.payload, pack_floats(r.vector)) for r in records]
-        except Exception as cause:
-            raise Refusal(Failure.REFUSED, f"reading on failed: {cause}") from cause
-        return Page(points, None if next_start is None else str(next_start))
+    def _abandon_rewrite(self) -> None:
+        if self._rewrite is not None:
+            self._rewrite.target.close()
+            self._rewrite = None
+        shutil.rmtree(self._points_folder(self._number + 1), ignore_errors=True)
 
     def flush(self) -> None:
         """Bring everything to the disk itself, and shorten the write-ahead log."""
-        self._engine.flush()
+        self._points.flush()
 
     def index(self) -> None:
         """Index what is not indexed yet, unless the disk is too full for the copies it makes."""
-        if self._free_bytes() > self._tuning.reserve_bytes:
-            self._engine.optimize()
-            self._engine.flush()  # until then the old segments stay on disk and come back
-        self.unindexed = 0
+        self._points.index()
 
     def close(self) -> None:
-        """Flush and release the folder."""
-        self._engine.flush()
-        self._engine.close()
-
-    def _update(self, operation: qdrant.UpdateOperation) -> None:
-        try:
-            self._engine.update(operation)
-        except Exception as cause:
-            full = "No space left" in str(cause)
-            raise Refusal(
-                Failure.STORAGE_FULL if full else Failure.REFUSED, f"the write failed: {cause}"
-            ) from cause
-
-    def _require_space(self, bytes_: int) -> None:
-        free = self._free_bytes()
-        if free < bytes_:
-            raise Refusal(
-                Failure.STORAGE_FULL,
-                f"{free >> 20} MiB are free and {bytes_ >> 20} MiB are kept in reserve",
-            )
-
-    def _free_bytes(self) -> int:
-        return shutil.disk_usage(self._folder).free
+        """Flush and release the folder; a purge that is under way is still due."""
+        self._abandon_rewrite()
+        self._points.close()
 
 
-def _engine_point(point: StoredPoint) -> qdrant.Point:
-    return qdrant.Point(point_id(point.entry_id), floats(point.vector), payload_of(point))
+class _Rewrite:
+    """A folder in the making, which gets what another holds and what is written meanwhile."""
+
+    def __init__(self, source: Points, target: Points, tuning: GalleryTuning) -> None:
+        self.target = target
+        self.deleted_at: float | None = None
+        self._source = source
+        self._index_after = tuning.index_after
+        self._copied_to: str | None = None
+        self._copied_all = False
+
+    def step(self) -> bool:
+        """Index, or else copy some points; return True once there is nothing left to do."""
+        if self.target.unindexed >= self._index_after:
+            self.target.index()
+        elif not self._copied_all:
+            page = self._source.scroll(self._copied_to, _POINTS_PER_STEP)
+            self.target.upsert(page.points)
+            self._copied_to, self._copied_all = page.next_start, page.next_start is None
+        else:
+            return True
+        return False
+
+    def upsert(self, points: Sequence[StoredPoint]) -> None:
+        """Add or replace points, whether or not they have been copied yet."""
+        self.target.upsert(points)
+
+    def delete(self, doomed: qdrant.Filter) -> None:
+        """Delete what has been copied; what is in the files from now on takes another purge."""
+        if self.deleted_at is None:
+            self.deleted_at = time.time()
+        self.target.delete(doomed)
 
 
-def _matches(scored: Sequence[qdrant.ScoredPoint]) -> list[Match]:
-    return [Match(**(point.payload or {}), cosine=point.score) for point in scored]
+def _number(folder: Path) -> int:
+    return int(folder.suffix[1:] or _LEFT_TO_THE_ENGINE)
+
+
+def _sync_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
