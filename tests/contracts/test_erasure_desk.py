@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET, UnsetType
 from sqlalchemy import create_engine
 from tests.servers.traces import traces
 
@@ -41,6 +42,7 @@ from trinetra.values import (
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)
 ANN, ALSO_ANN, BOB = map(CustomerId, ("cus_ann_0123456789", "cus_ann_too_456789", "cus_bob"))
+KINDS = ("line_crossing", "zone_stay")
 MEMBERS = ("resolver", "engine")
 FACE = np.random.default_rng(0).standard_normal(128).astype(np.float32)
 
@@ -86,9 +88,11 @@ def common(name: str, minutes: float) -> dict:
     }
 
 
-def crossing(name: str, customer: CustomerId | None) -> LineCrossing:
+def crossing(
+    name: str, customer: CustomerId | None, kind: IdentityKind | UnsetType = UNSET
+) -> LineCrossing:
     track = {"track_id": TrackId(f"t-{name}"), "label": "person", "customer_id": customer}
-    return LineCrossing(**common(name, 1), line_id="door", direction="in", **track)
+    return LineCrossing(**common(name, 1), line_id="door", direction="in", kind=kind, **track)
 
 
 def stay(name: str, customer: CustomerId) -> ZoneStay:
@@ -118,7 +122,8 @@ async def fill(shop: Shop) -> None:
     await shop.store.know(await read_people(shop.book))
     await shop.store.record(
         [
-            *(crossing("x1", ANN), crossing("x2", BOB), crossing("x3", None), stay("s1", ALSO_ANN)),
+            *(crossing("x1", ANN, IdentityKind.VIP), crossing("x2", BOB), crossing("x3", None)),
+            *(crossing("x4", ANN, IdentityKind.STAFF), stay("s1", ALSO_ANN)),
             *(visit("v1", ANN, 0, 1), visit("v2", ALSO_ANN, 3, 1), visit("v3", ANN, 600, 2)),
             visit("v4", BOB, 0, 1),
         ]
@@ -130,7 +135,7 @@ async def totals(shop: Shop) -> dict[str, object]:
     return {
         "crossings": len(await shop.store.fetch("line_crossing", NOON, LATER)),
         "stays_s": sum(s.dwell_s for s in await shop.store.fetch("zone_stay", NOON, LATER)),
-        "visits": [(v.started_at, v.captured_at, v.visit_number) for v in visits],
+        "visits": [(v.started_at, v.captured_at) for v in visits],
     }
 
 
@@ -143,7 +148,7 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
     assert await totals(shop) == before
     assert status.removed() == {
         "book_entries": 3,
-        "line_crossings_without_id": 1,
+        "line_crossings_without_id": 2,
         "visits_made_anonymous": 3,
         "zone_stays_without_id": 1,
     }
@@ -155,6 +160,11 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
     found = await shop.store.visits(NOON, LATER, 1800)
     assert {v.customer_id for v in found if v.event_id != "v4"}.isdisjoint({ANN, ALSO_ANN})
     assert len({v.customer_id for v in found}) == len(found)  # none leads to another
+    assert {(v.kind, v.visit_number) for v in found if v.event_id != "v4"} == {("anonymous", 1)}
+    tracks = {e.event_id: e for k in KINDS for e in await shop.store.fetch(k, NOON, LATER)}
+    changed = {name for name, event in tracks.items() if event.track_id != f"t-{name}"}
+    assert changed == {"x1", "s1", "x4"}
+    assert {n: e.kind for n, e in tracks.items() if e.kind is not UNSET} == {"x4": "staff"}
 
 
 async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
@@ -164,7 +174,7 @@ async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
 
     late = [crossing("x1", ANN), stay("s1", ALSO_ANN), visit("v3", ANN, 600, 2)]
     await shop.store.record([*late, crossing("x9", ANN)])
-    assert await totals(shop) == {**before, "crossings": 4}
+    assert await totals(shop) == {**before, "crossings": 5}
     assert traces(shop.folder, [], [ANN, ALSO_ANN, "Ann Example"]).keys() <= {
         "insights.db",  # the request itself, until it is confirmed
         "insights.db-wal",
@@ -305,3 +315,20 @@ async def test_it_is_not_done_while_a_reader_keeps_what_was_deleted(tmp_path: Pa
         assert status is not None
         assert status.settled_at == LATER
         assert traces(tmp_path, [], everybody[::20]) == {}
+
+
+async def test_a_file_that_others_could_read_and_that_kept_what_was_deleted_is_mended(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "insights.db"
+    with closing(sqlite3.connect(file)) as old:
+        old.execute("PRAGMA secure_delete=OFF")
+        old.execute("CREATE TABLE old (name TEXT)")
+        old.execute("INSERT INTO old VALUES ('Ann Example')")
+        old.execute("DELETE FROM old")
+        old.commit()
+    file.chmod(0o644)
+    assert b"Ann Example" in file.read_bytes()
+    async with SqlErasureDesk.open(f"sqlite:///{file}"):
+        assert file.stat().st_mode & 0o077 == 0
+        assert traces(tmp_path, [], ["Ann Example"]) == {}

@@ -5,6 +5,7 @@ takes turns, and what a fault means is the same for both.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -252,8 +253,11 @@ def _created(url: URL, **options: Any) -> Engine:
 def _make_folder(folder: Path, url: URL) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its logs the permissions of the file.
+        # SQLite gives its logs the permissions of the file; an older TRINETRA let others read it.
         Path(str(url.database)).touch(mode=0o600)
+        for file in (Path(f"{url.database}{suffix}") for suffix in ("", "-wal", "-shm")):
+            if file.exists() and file.stat().st_uid == os.geteuid():
+                file.chmod(0o600)
     except OSError as cause:
         raise translated(cause, url) from cause
 

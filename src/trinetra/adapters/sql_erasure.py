@@ -22,6 +22,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    inspect,
     select,
     update,
 )
@@ -36,6 +37,7 @@ from trinetra.adapters.sql import (
 )
 from trinetra.adapters.sql_book import erase_from_book, everybody_of, take_turn
 from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
+from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import (
     GALLERY,
@@ -47,12 +49,15 @@ from trinetra.events.erasure import (
 )
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.visits import unite
-from trinetra.values import CustomerId, EventId, Instant, after
+from trinetra.telemetry import get_logger
+from trinetra.values import CustomerId, EventId, IdentityKind, Instant, after
 
 DESK_VERSION = 1
 GONE_AFTER_S = 30.0
 """A process not heard of for so long is not waited for; it forgets before it does anything else."""
 _VISIT_GAP_S = 1800.0
+"""What sites keep if they do not set ``visit_gap_s``, which who erases may not know. It matters
+only where a person's visits under several ids touch: they become one, or stay two."""
 _HERE = "database"
 
 _metadata = MetaData()
@@ -109,8 +114,10 @@ class SqlErasureDesk:
         """
         database = Database(url, thread_name="erasure-desk")
         try:
-            await database.run(_prepare, writes=True)
-            yield cls(database)
+            desk = cls(database)
+            if await database.run(_prepare, writes=True):
+                await desk._scrub()  # an older TRINETRA only unlinked what it deleted
+            yield desk
         finally:
             await database.close()
 
@@ -146,13 +153,24 @@ class SqlErasureDesk:
         if not await self._run(_open_numbers):
             return
         numbers = await self._run(lambda connection: _drop_ids(connection, at), writes=True)
-        if numbers and await self._database.scrub():
+        if numbers and await self._scrub():
             await self._run(lambda connection: _note_settled(connection, numbers, at), writes=True)
 
+    async def _scrub(self) -> bool:
+        """Leave no byte of what was deleted; return whether that could be done now."""
+        try:
+            return await self._database.scrub()
+        except StoreUnavailable as cause:  # no room for a copy, say: what else there is to do can
+            get_logger("erasure").warning("deleted data is still in the file", cause=str(cause))
+            return False
 
-def _prepare(connection: Connection) -> None:
+
+def _prepare(connection: Connection) -> bool:
+    """Create what is missing; return whether nobody could ask for an erasure here before."""
+    is_new = not inspect(connection).has_table(_schema.name)
     prepare_store(connection)
     prepare(connection, _metadata, _schema, DESK_VERSION, what="erasure")
+    return is_new
 
 
 def _ask(connection: Connection, asked: Sequence[CustomerId], at: Instant) -> int:
@@ -211,11 +229,16 @@ def _insights_of(
 
 
 def _unlinked(visit: Visit) -> Visit:
-    """Return a visit of nobody: its ids are drawn by lot, so that none leads to another visit."""
+    """Return a stranger's first visit; its ids are drawn by lot, so that none leads to another.
+
+    A number or a kind of few would single out whose visits these were.
+    """
     return msgspec.structs.replace(
         visit,
         event_id=EventId(f"visit_{secrets.token_hex(12)}"),
         customer_id=CustomerId(f"gone_{secrets.token_hex(12)}"),
+        kind=IdentityKind.ANONYMOUS,
+        visit_number=1,
     )
 
 
