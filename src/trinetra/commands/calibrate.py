@@ -80,6 +80,12 @@ def calibrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure only; resolvers keep their threshold.")
     ] = False,
+    own_cameras: Annotated[
+        bool,
+        typer.Option(
+            "--own-cameras", help="They are from this shop's cameras: drift is told against them."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure false matches and misses on labelled pictures, and set the threshold by them."""
@@ -90,7 +96,8 @@ def calibrate(
         settings = settings.model_copy(update={"profile": profile})
     model = choose_profile(settings).face_embedder
     album, digest = _read(pictures, sizes_px, settings)
-    found = _measured(album, model, digest, target, sizes_px)
+    measured = _measured(album, model, digest, target, sizes_px)
+    found = msgspec.structs.replace(measured, own_cameras=own_cameras)
     path = calibration_path(settings.data_dir, model)
     if not dry_run:
         write_calibration(path, found)

@@ -8,6 +8,7 @@ stability index; 0.1 is commonly taken for a shift to look at and 0.25 for one t
 Credit Risk Scorecards, 2006).
 """
 
+import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +55,15 @@ class Reference:
         for value in ordered:
             counts[bisect_right(borders, value)] += 1
         return cls(borders, tuple(count / len(ordered) for count in counts))
+
+    @classmethod
+    def between(cls, quantiles: Sequence[float]) -> "Reference":
+        """Return the reference whose bins hold equal shares between rising quantiles."""
+        borders = tuple(sorted(set(quantiles)))
+        below = [bisect_right(sorted(quantiles), border) for border in borders]
+        edges = [0, *below, len(quantiles) + 1]
+        parts = len(quantiles) + 1
+        return cls(borders, tuple((b - a) / parts for a, b in itertools.pairwise(edges)))
 
 
 class Finding(NamedTuple):

@@ -54,6 +54,7 @@ class CalibrationFile(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of a model; similarities are on the scale that its manifest defines.
 
     ``sha256`` is the digest of the network's file, ``declared`` what its manifest allowed.
+    With ``own_cameras`` the pictures are of the shop's cameras: ``reference`` is what these show.
     ``curve`` has rows of similarity, false match rate and false non-match rate. ``similarity`` is
     the threshold that resolvers take.
     """
@@ -70,6 +71,7 @@ class CalibrationFile(msgspec.Struct, frozen=True, kw_only=True):
     curve: tuple[tuple[float, float, float], ...]
     sizes: tuple[SizeRow, ...] = ()
     reference: ReferenceStatistics
+    own_cameras: bool = False
 
 
 def calibration_path(data_dir: Path, model: FaceEmbedderModel) -> Path:

@@ -19,7 +19,7 @@ from trinetra.identities.oblivion import Oblivion
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import Companion, IdentityResolver
 from trinetra.insights.service import InsightEngine
-from trinetra.models.calibration import calibrated
+from trinetra.models.calibration import calibrated, calibration_path, read_calibration
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
@@ -118,6 +118,9 @@ def resolver(
         model=model.version,
         dimension=model.dimension,
         policy=plans.recognition_policy(site, calibrated(model, settings.data_dir).calibration),
+        references=plans.drift_references(
+            read_calibration(calibration_path(settings.data_dir, model), model)
+        ),
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
     companions: list[Companion] = [

@@ -23,6 +23,7 @@ from trinetra.frames.sampling import SamplingConfig
 from trinetra.frames.service import CameraPlan as IngestPlan
 from trinetra.homography import fit
 from trinetra.identities.consolidation import ConsolidationPolicy
+from trinetra.identities.drift import Quantity, Reference
 from trinetra.identities.hours import OpeningHours, OpenSpan
 from trinetra.identities.lifecycle import RetentionPolicy
 from trinetra.identities.matching import MatchingPolicy
@@ -32,6 +33,7 @@ from trinetra.identities.service import ResolverPolicy
 from trinetra.identities.topology import SiteGraph, build_graph
 from trinetra.identities.tracking import TrackerPolicy
 from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.schema import Camera, FileSource, FolderSource, Site, StreamSource, Weekday
 from trinetra.values import CameraId, IdentityKind, Instant
@@ -157,6 +159,18 @@ def opening_hours(site: Site) -> OpeningHours | None:
 def _minutes(time_of_day: str) -> int:
     hours, minutes = time_of_day.split(":")
     return 60 * int(hours) + int(minutes)
+
+
+def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:
+    """Return what faces are held against; pictures from elsewhere say nothing of our cameras."""
+    if calibration is None or not calibration.own_cameras:
+        return {}
+    told = calibration.reference
+    return {
+        "score": Reference.between(told.score),
+        "quality": Reference.between(told.quality),
+        "norm": Reference.between(told.norm),
+    }
 
 
 def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolicy:

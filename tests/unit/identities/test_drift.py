@@ -87,3 +87,9 @@ def test_a_value_that_is_no_number_is_left_out() -> None:
     watch = DriftWatch({"score": Reference.of(_normal(0.9, 1000))}, DriftPolicy(least=1))
     watch.add(DOOR, "score", float("nan"))
     assert not list(watch.findings())
+
+
+def test_quantiles_that_fall_together_share_a_bin_of_their_shares() -> None:
+    reference = Reference.between([0.1, 0.2, 0.2, 0.3])
+    assert reference.borders == (0.1, 0.2, 0.3)
+    assert reference.shares == pytest.approx((0.2, 0.4, 0.2, 0.2))
