@@ -390,10 +390,10 @@ class InsightStore(Protocol):
 
 
 class ExpiringStore(InsightStore, Protocol):
-    """An insight store that forgets what is too old."""
+    """An insight store that forgets what is too old; every method may raise StoreUnavailable."""
+
+    async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
+        """Return all that was recorded under these very ids, in the order of capture."""
 
     async def expire(self, before: Instant, most: int) -> int:
-        """Delete insights older than that, ``most`` of each kind at once; return how many.
-
-        Raises StoreUnavailable.
-        """
+        """Delete insights older than that, ``most`` of each kind at once; return how many."""

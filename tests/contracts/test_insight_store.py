@@ -199,6 +199,17 @@ async def test_kinds_do_not_mix_even_under_one_id(store: InsightStore) -> None:
         assert len(await store.fetch(kind, *ALWAYS)) == 1
 
 
+async def test_all_that_bears_somebodys_ids_is_found_in_order(store: InsightStore) -> None:
+    named = msgspec.structs.replace(crossing(1, 80), customer_id=CustomerId("bob"))
+    await store.record([visit(1, 90), named, stay(3, 70), visit(4, 60, customer="eve")])
+
+    found = await store.records_of([CustomerId("ann"), CustomerId("bob")])
+    assert [e.event_id for e in found if e.event_id != stay(3, 70).event_id] == [
+        named.event_id,
+        visit(1, 90).event_id,
+    ]
+
+
 async def test_the_last_visit_is_the_latest_of_that_customer(store: InsightStore) -> None:
     await store.record([visit(1, 50), visit(2, 90), visit(3, 70), visit(4, 99, customer="bob")])
 

@@ -151,6 +151,9 @@ def test_all_that_is_kept_of_a_person_is_shown(url: str) -> None:
         "visits": 3,
     }
     assert "name: Ann Lee" in ran("show", ANN)
+    [visit] = json.loads(ran("show", ANN, "--json"))["records"]
+    assert (visit["type"], visit["customer_id"]) == ("visit", SHE)
+    assert "visit door visit_cus_anonymous" in ran("show", ANN)
 
 
 def test_an_anonymous_visitor_can_be_shown_and_named(url: str) -> None:

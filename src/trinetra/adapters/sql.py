@@ -193,6 +193,12 @@ class SqlInsightStore:
         texts = await self._run(lambda connection: connection.scalars(query).all())
         return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
+    async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
+        """Return all that was recorded under these very ids, in the order of capture."""
+        kinds = ("line_crossing", "zone_stay", "visit")
+        found = await self._run(lambda c: [e for kind in kinds for e in insights_of(c, kind, ids)])
+        return sorted(found, key=lambda event: (event.captured_at, event.event_id))
+
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
         """Return the most recent visit recorded under this very id."""
         query = (
@@ -292,6 +298,13 @@ def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
     remaining = iter(sorted(ids))
     while part := list(islice(remaining, _IDS_AT_ONCE)):
         yield part
+
+
+def insights_of(connection: Connection, kind: str, ids: Sequence[CustomerId]) -> list[InsightEvent]:
+    """Return the insights of one kind, not an occupancy, that bear one of these ids."""
+    table = TABLE_OF_KIND[kind]
+    texts = connection.scalars(select(table.c.event).where(table.c.customer_id.in_(ids)))
+    return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
 
 def forget_aliases(connection: Connection, ids: Sequence[CustomerId]) -> None:

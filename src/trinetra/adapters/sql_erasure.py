@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from trinetra.adapters.sql import (
     TABLE_OF_KIND,
-    TYPE_OF_KIND,
     forget_aliases,
+    insights_of,
     prepare_store,
     upsert_all,
     without,
@@ -47,7 +47,7 @@ from trinetra.events.erasure import (
     digests_of,
     erased_change,
 )
-from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.schema import Visit
 from trinetra.events.visits import unite
 from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId, EventId, IdentityKind, Instant, after
@@ -209,23 +209,15 @@ def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[
     forget_aliases(connection, ids)
     counts = {}
     for kind in ("line_crossing", "zone_stay"):
-        insights = _insights_of(connection, kind, ids)
+        insights = insights_of(connection, kind, ids)
         upsert_all(connection, without(insights, ids))
         counts[f"{kind}s_without_id"] = len(insights)
-    visits = [v for v in _insights_of(connection, "visit", ids) if isinstance(v, Visit)]
+    visits = [v for v in insights_of(connection, "visit", ids) if isinstance(v, Visit)]
     table = TABLE_OF_KIND["visit"]
     connection.execute(delete(table).where(table.c.customer_id.in_(ids)))
     upsert_all(connection, [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)])
     counts["visits_made_anonymous"] = len(visits)
     return counts
-
-
-def _insights_of(
-    connection: Connection, kind: str, ids: Sequence[CustomerId]
-) -> list[InsightEvent]:
-    table = TABLE_OF_KIND[kind]
-    texts = connection.scalars(select(table.c.event).where(table.c.customer_id.in_(ids)))
-    return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
 
 def _unlinked(visit: Visit) -> Visit:

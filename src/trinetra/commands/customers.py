@@ -5,20 +5,21 @@ Names are shown here and nowhere else. Other modules add their commands to ``cus
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 from rich import box
 from rich.table import Table
 
 from trinetra.commands.auditing import record_change, record_deed
-from trinetra.commands.console import note, output, print_json
+from trinetra.commands.console import note, output, print_json, print_text
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People, described
-from trinetra.events.schema import Visit
+from trinetra.events.schema import InsightEvent, Visit
 from trinetra.following import read_people
 from trinetra.identities.enrolment import need_a_basis
 from trinetra.identities.lifecycle import is_summary
@@ -86,7 +87,7 @@ def list_customers(*, as_json: Json = False) -> None:
 
 @customers.command("show")
 def show(customer_id: _Id, *, as_json: Json = False) -> None:
-    """Show everything that is kept of one person, for the shop or for the person."""
+    """Show what the book says of one person, and every crossing, stay and visit that is kept."""
     settings = _settings()
     who = CustomerId(customer_id)
     known = asyncio.run(_read(settings))
@@ -94,11 +95,17 @@ def show(customer_id: _Id, *, as_json: Json = False) -> None:
     need_known(known.people, who, visit)
     record_deed(settings, "show", who)
     told = _told_of(known, known.people.canonical(who), visit)
+    records = asyncio.run(_records_of(settings, known.people.members(who) | {who}))
     if as_json:
-        print_json(told)
+        print_json(told | {"records": msgspec.to_builtins(records)})
         return
     for field, value in told.items():
         output().print(f"{field}: {_shown(value)}", markup=False, soft_wrap=True)
+    for event in records:
+        print_text(
+            f"{event.captured_at:%Y-%m-%d %H:%M:%S} {event.__struct_config__.tag} "
+            f"{event.camera_id} {event.event_id}\n"
+        )
 
 
 @customers.command("rename")
@@ -281,6 +288,11 @@ async def last_visit(settings: Settings, people: People, customer_id: CustomerId
             if isinstance(found, Visit):
                 return found
     return None
+
+
+async def _records_of(settings: Settings, ids: Iterable[CustomerId]) -> list[InsightEvent]:
+    async with open_store(settings) as store:
+        return await store.records_of(sorted(ids))
 
 
 def need_known(people: People, customer_id: CustomerId, visit: Visit | None) -> None:
