@@ -40,6 +40,12 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
+def test_a_command_starts_without_what_only_some_need_and_takes_long_to_read() -> None:
+    program = "import sys, trinetra.commands.application; print(*sys.modules)"
+    read = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert not {b"scipy.optimize", b"scipy.signal", b"scipy.stats"} & set(read.stdout.split())
+
+
 def test_what_init_writes_passes_check(tmp_path: Path) -> None:
     assert trinetra("init", cwd=tmp_path).returncode == 0
     assert (tmp_path / "site.yaml").read_text() == EXAMPLE

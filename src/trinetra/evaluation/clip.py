@@ -12,7 +12,7 @@ from statistics import fmean
 
 import msgspec
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.boxes import Ints
@@ -205,7 +205,7 @@ def trials_for(successes: int, trials: int, half_width: float = _WISHED_HALF_WID
     """
     interval = wilson(successes, trials)
     centre = (interval.low + interval.high) / 2
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
     return int(np.ceil(z * z * centre * (1 - centre) / half_width**2))
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from trinetra.evaluation.boxes import NAMELESS, Boxes, Floats, Ints, iou
 
@@ -107,7 +107,7 @@ def _assign_block(score: Floats, begin: int, end: int, width: int) -> Ints:
     block = score[begin:end]
     if len(block) in {1, width} or width == 1:
         return np.array([begin + int(np.argmax(block))])
-    rows, columns = linear_sum_assignment(block.reshape(-1, width), maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(block.reshape(-1, width), maximize=True)
     return np.asarray(begin + rows * width + columns, np.int64)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import chi2, norm
+import scipy
 
 from trinetra.evaluation.boxes import Floats
 
@@ -30,7 +30,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Inter
     """
     if trials == 0:
         return Interval(0.0, 1.0)
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     share, weight = successes / trials, z * z / trials
     centre = share + weight / 2
     spread = z * float(np.sqrt(share * (1 - share) / trials + weight / (4 * trials)))
@@ -47,8 +47,8 @@ def poisson(count: int, confidence: float = CONFIDENCE) -> Interval:
     F. Garwood, Fiducial limits for the Poisson distribution, 1936.
     """
     tail = (1 - confidence) / 2
-    low = float(chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
-    return Interval(low, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2)
+    low = float(scipy.stats.chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
+    return Interval(low, float(scipy.stats.chi2.ppf(1 - tail, 2 * count + 2)) / 2)
 
 
 def bootstrap_median(

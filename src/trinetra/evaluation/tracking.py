@@ -7,9 +7,7 @@ of TrackEval, whose figures the tests compare with.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from trinetra.evaluation.boxes import NAMELESS, Floats, Ints
 from trinetra.evaluation.comparison import Comparison, assign
@@ -128,7 +126,9 @@ def clear(comparison: Comparison, min_iou: float = 0.5) -> Clear:
         mine, theirs = true_names[begin:end], found_names[begin:end]
         value = _KEEP_PARTNER * (just_before[mine] == theirs) + pairs.iou[begin:end]
         value[pairs.iou[begin:end] < min_iou - _EPS] = 0.0
-        rows, columns = linear_sum_assignment(value.reshape(-1, width), maximize=True)
+        rows, columns = scipy.optimize.linear_sum_assignment(
+            value.reshape(-1, width), maximize=True
+        )
         chosen = rows * width + columns
         chosen = chosen[value[chosen] > _EPS]
         who, by = mine[chosen], theirs[chosen]
@@ -189,8 +189,8 @@ def _best_naming(names: _NamePairs, together: Ints) -> int:
         return 0
     mine, theirs = names.truth[met], names.found[met]
     offset, size = int(mine.max()) + 1, int(mine.max() + theirs.max()) + 2
-    graph = coo_array((np.ones(len(met)), (mine, theirs + offset)), shape=(size, size))
-    _, group = connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_array((np.ones(len(met)), (mine, theirs + offset)), shape=(size, size))
+    _, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
     order = np.argsort(group[mine], kind="stable")
     bounds = np.flatnonzero(np.diff(group[mine][order])) + 1
     return sum(
@@ -206,4 +206,4 @@ def _best_in_group(mine: Ints, theirs: Ints, together: Ints) -> int:
     columns, column = np.unique(theirs, return_inverse=True)
     boxes = np.zeros((len(rows), len(columns)), np.int64)
     boxes[row, column] = together
-    return int(boxes[linear_sum_assignment(boxes, maximize=True)].sum())
+    return int(boxes[scipy.optimize.linear_sum_assignment(boxes, maximize=True)].sum())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 
 def best_pairs(gains: Mapping[tuple[int, int], float]) -> dict[int, int]:
@@ -21,6 +21,6 @@ def best_pairs(gains: Mapping[tuple[int, int], float]) -> dict[int, int]:
     table = np.zeros((len(row_of), len(column_of)))
     for (row, column), gain in gains.items():
         table[row_at[row], column_at[column]] = gain
-    chosen = zip(*linear_sum_assignment(-table), strict=True)
+    chosen = zip(*scipy.optimize.linear_sum_assignment(-table), strict=True)
     pairs = ((row_of[int(i)], column_of[int(j)]) for i, j in chosen)
     return {row: column for row, column in pairs if (row, column) in gains}

@@ -11,9 +11,8 @@ from math import dist, hypot, isfinite
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 from trinetra.events.schema import Box, GateEvidence
 from trinetra.homography import Homography
@@ -156,10 +155,12 @@ def _shortest(
         direct[ends] = min(metres, direct.get(ends, metres))
     rows, columns = zip(*direct, strict=True) if direct else ((), ())
     # Kept sparse: in a dense table an edge of length 0 would be none.
-    graph = csr_array(
+    graph = scipy.sparse.csr_array(
         (list(direct.values()), (rows, columns)), shape=(size, size), dtype=np.float64
     )
-    distances, before = dijkstra(graph, directed=True, return_predecessors=True)
+    distances, before = scipy.sparse.csgraph.dijkstra(
+        graph, directed=True, return_predecessors=True
+    )
     return np.round(distances, 9), before  # the same there and back, whatever was added up first
 
 

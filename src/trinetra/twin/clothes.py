@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from trinetra.twin.sensing import Bodies, Rows
 from trinetra.twin.streams import Part, stream
@@ -156,7 +156,7 @@ def _straying(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
     noise = np.empty_like(fresh)
     for rows in _of_each(bodies.who):
         begin = memory * rng.standard_normal((1, STRIPES, 3))
-        noise[rows] = lfilter([1.0], [1.0, -memory], fresh[rows], axis=0, zi=begin)[0]
+        noise[rows] = scipy.signal.lfilter([1.0], [1.0, -memory], fresh[rows], axis=0, zi=begin)[0]
     walks = np.clip(bodies.speed / _WALKING_MPS, _STANDING_SHARE, 1)
     strength = walks * _unrest(bodies, fps, rng)
     return np.asarray(noise * strength[:, None, None] * _STRAYING)

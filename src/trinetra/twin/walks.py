@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import shortest_path
 
 from trinetra.twin.plan import FloorPlan, Point
 from trinetra.twin.scenario import MAX_WALKING_MPS
@@ -141,7 +141,9 @@ class Router:
         for a, b in plan.ways:
             i, j = self._index[a], self._index[b]
             metres[i, j] = metres[j, i] = max(np.hypot(*self._between(i, j)), 1e-6)
-        _, self._before = shortest_path(metres, directed=False, return_predecessors=True)
+        _, self._before = scipy.sparse.csgraph.shortest_path(
+            metres, directed=False, return_predecessors=True
+        )
 
     def place(self, name: str) -> Point:
         """Return where a spot is."""
