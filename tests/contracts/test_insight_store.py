@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
+from structlog.testing import capture_logs
 
 from trinetra.adapters import sql, sql_database
 from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
@@ -598,7 +599,9 @@ async def test_what_is_too_old_is_deleted_some_at_once_and_the_oldest_first(
     store: SqlInsightStore,
 ) -> None:
     await store.record([*(crossing(i, 60.0 * i) for i in range(5)), visit(9, 30.0)])
-    assert await store.expire(NOON + timedelta(seconds=150), 2) == 3
+    with capture_logs() as lines:
+        assert await store.expire(NOON + timedelta(seconds=150), 2) == 3
+    assert [(line["log_level"], line["number"]) for line in lines] == [("warning", 4)]
     left = await store.fetch("line_crossing", NOON, NOON + timedelta(hours=1))
     assert [c.event_id for c in left] == [crossing(i).event_id for i in (2, 3, 4)]
     assert await store.expire(NOON + timedelta(seconds=150), 2) == 1

@@ -37,8 +37,10 @@ from trinetra.events.codec import encode
 from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.events.visits import unite
+from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
+log = get_logger("retention")
 SCHEMA_VERSION = 1
 _IDS_AT_ONCE = 500
 _ALIASES_LOCK = 0x74726970
@@ -139,6 +141,7 @@ class SqlInsightStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
+        self._told_of_expiry = False
 
     @classmethod
     @asynccontextmanager
@@ -212,6 +215,14 @@ class SqlInsightStore:
 
     async def expire(self, before: Instant, most: int) -> int:
         """Delete insights older than that, ``most`` of each kind at once; return how many."""
+        if not self._told_of_expiry:
+            self._told_of_expiry = True
+            if old := await self._run(lambda connection: _count_older(connection, before)):
+                log.warning(
+                    "insights are deleted for good: policies.retention.insights_days of the site",
+                    number=old,
+                    older_than=before.isoformat(),
+                )
         gone = await self._run(lambda connection: _expire(connection, before, most), writes=True)
         if 0 < gone < most:  # else there is more to delete at once
             await self._database.empty_log()
@@ -231,6 +242,11 @@ class SqlInsightStore:
             lambda c: known[c].kind if c in known else None,
         )
         return [visit for visit in visits if start <= visit.captured_at < end]
+
+
+def _count_older(connection: Connection, before: Instant) -> int:
+    counts = (select(func.count()).where(t.c.captured_at < before) for t in TABLE_OF_KIND.values())
+    return sum(connection.scalar(count) or 0 for count in counts)
 
 
 def _expire(connection: Connection, before: Instant, most: int) -> int:

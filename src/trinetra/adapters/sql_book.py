@@ -142,7 +142,7 @@ class SqlCustomerBook:
     async def erase(self, customer_id: CustomerId, change: CustomerChange) -> int:
         """Delete everything about somebody and put ``change`` in its place; return how much.
 
-        In SQLite no byte of it is left, neither in free pages nor in the write-ahead log.
+        In SQLite no byte of it is left in the files, unless somebody reads or writes meanwhile.
         """
         gone = await self._run(
             lambda connection: erase_from_book(connection, customer_id, change), writes=True

@@ -40,6 +40,8 @@ from trinetra.adapters.sql_errors import BUSY_TIMEOUT_S, translated
 from trinetra.errors import ConfigurationError, StoreUnavailable
 
 _MEMORY_NAMES = (None, "", ":memory:")
+_SHORT_WAIT_MS = 100
+"""Who empties the log keeps writers out while it waits for readers."""
 _EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 _SETUP_LOCK = 0x7472696E
 """Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
@@ -109,8 +111,8 @@ class Database:
     async def scrub(self) -> bool:
         """Rewrite an SQLite file without what was deleted; return whether no byte of it is left.
 
-        False while somebody else reads or writes: ask again later, for nobody is kept waiting. A
-        server vacuums, and keeps its log, as it is set up to.
+        False while somebody else reads or writes: ask again later, for nobody is kept waiting
+        long. A server vacuums, and keeps its log, as it is set up to.
         """
         return await self._tidy(_EMPTY_LOG, "VACUUM", _EMPTY_LOG)
 
@@ -122,7 +124,7 @@ class Database:
         if self._url.get_backend_name() != "sqlite":
             return True
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._do_without_waiting, statements)
+        return await loop.run_in_executor(self._thread, self._do_soon_or_not, statements)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -141,12 +143,12 @@ class Database:
                 raise cause.orig from None  # a value of the caller's, not the database's trouble
             raise translated(cause, self._url) from cause
 
-    def _do_without_waiting(self, statements: Sequence[str]) -> bool:
+    def _do_soon_or_not(self, statements: Sequence[str]) -> bool:
         """Do these in order until one finds the file in use; return whether none did."""
         try:
             with closing(self._engine.raw_connection()) as connection:
                 cursor = connection.cursor()
-                cursor.execute("PRAGMA busy_timeout=0")
+                cursor.execute(f"PRAGMA busy_timeout={_SHORT_WAIT_MS}")
                 try:
                     return all(_is_done(cursor, statement) for statement in statements)
                 finally:
