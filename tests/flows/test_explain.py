@@ -17,6 +17,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
 from trinetra.adapters.kafka_topics import Layout, create_topics
 from trinetra.commands.application import app
+from trinetra.commands.auditing import audit_log
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.events.codec import decode, encode
 from trinetra.events.customers import CustomerChange
@@ -194,7 +195,9 @@ def test_names_come_from_the_customer_book_and_only_where_they_are_wanted(file: 
     asyncio.run(enrol())
     question = ("explain", "idn_1", "--file", str(file))
     assert "Anna Example" not in trinetra(*question)
+    assert audit_log(Settings()).lines() == []
     assert "Anna Example (cus_anna) scored 0.690" in trinetra(*question, "--names")
+    assert [line.action for line in audit_log(Settings()).lines()] == ["list"]
 
 
 def test_a_cluster_is_explained_replayed_and_watched_from_its_topics(

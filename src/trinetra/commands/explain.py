@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.commands.auditing import record_deed
 from trinetra.commands.console import output, print_json
 from trinetra.commands.moments import instant_of
 from trinetra.errors import ConfigurationError
@@ -63,6 +64,8 @@ def explain(
     settings = load_settings()
     past = past_of(settings, file=file, site=site)
     name = _named(asyncio.run(read_people(settings))) if names else str
+    if names:
+        record_deed(settings, "list", None, "explain")
     account = asyncio.run(find(subject, past, since=begin, name=name))
     if as_json:
         print_json(account.as_json())
