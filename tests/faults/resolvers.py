@@ -19,9 +19,10 @@ from trinetra.events.schema import AnyEvent, DetectionEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
 from trinetra.identities.mirror import Mirror
 from trinetra.identities.ordering import ReorderWindow, Slot
+from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.service import IdentityResolver, ResolverPolicy
+from trinetra.identities.service import IdentityResolver
 from trinetra.identities.topology import SiteGraph
 from trinetra.ports import (
     Clock,

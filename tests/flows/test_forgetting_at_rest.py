@@ -4,8 +4,9 @@ A shop asks for it after hours, when no camera sends anything.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,13 @@ from trinetra.adapters.sql_erasure import SqlErasureDesk
 from trinetra.erasing import ErasureDuty
 from trinetra.events.codec import encode
 from trinetra.events.erasure import ErasureStatus, erased_change
+from trinetra.events.schema import TracksEvent
 from trinetra.events.topics import IDENTITIES, INSIGHT_STATE, RESOLVER_STATE, VISIT_STATE, Topic
 from trinetra.following import StoreAcquaintance
 from trinetra.identities.directory import Directory
 from trinetra.identities.oblivion import Oblivion
-from trinetra.identities.service import Companion, IdentityResolver, ResolverPolicy
+from trinetra.identities.policy import ResolverPolicy
+from trinetra.identities.service import Companion, IdentityResolver
 from trinetra.insights.plan import CameraInsights, InsightPolicy
 from trinetra.insights.service import InsightEngine
 from trinetra.ports import ErasureDesk, EventLog, Record
@@ -41,12 +44,16 @@ async def written(log: EventLog, *topics: Topic) -> bytes:
     return b"".join(key.encode() + value for found in values for key, value in found.items())
 
 
-async def known_in(log: EventLog, topic: Topic) -> None:
-    """Return once Anna is in the state on the log."""
+async def until(log: EventLog, topic: Topic, holds: Callable[[bytes], bool]) -> bytes:
+    """Return the state on the log once it is like that."""
     while True:
-        if ANNA.encode() in await written(log, topic):
-            return
+        if holds(state := await written(log, topic)):
+            return state
         await asyncio.sleep(0.02)
+
+
+def names_anna(state: bytes) -> bool:
+    return ANNA.encode() in state
 
 
 @asynccontextmanager
@@ -86,7 +93,7 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
 
     async with running(resolver()):
         await shop.log.append([record(e) for e in list(visit("door", 0, [anna], seconds=3))[:12]])
-        await known_in(shop.log, RESOLVER_STATE)
+        await until(shop.log, RESOLVER_STATE, names_anna)
     shop.start()
     async with SqlErasureDesk.open(url) as desk:
         duty = ErasureDuty(desk, shop.clock, member="resolver", every_s=0.05)
@@ -98,6 +105,18 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
     assert status.removed()["open_tracks"] == 1
     assert ANNA.encode() not in left
     assert len(left) < 512, "there is no embedding in it"
+
+
+async def test_the_tracks_of_a_camera_that_fell_silent_end_and_their_faces_go() -> None:
+    shop = Shop()
+    quiet = replace(GOES_ON, silent_after_s=0.3)
+    async with running(IdentityResolver(shop.log, shop.recogniser, quiet)):
+        in_view = list(visit("door", 0, [Person(5)], seconds=3))[:12]
+        await shop.log.append([record(event) for event in in_view])
+        await until(shop.log, RESOLVER_STATE, lambda state: b"track/" in state)
+        await until(shop.log, RESOLVER_STATE, lambda state: b"track/" not in state)
+        told = await shop.told()
+    assert [len(e.ended) for e in told if isinstance(e, TracksEvent)][-1] == 1
 
 
 async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> None:
@@ -126,7 +145,7 @@ async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> No
         )
         async with running(engine):
             await log.append([Record(IDENTITIES, CAMERA, encode(event)) for event in seen])
-            await known_in(log, VISIT_STATE)
+            await until(log, VISIT_STATE, names_anna)
             await desk.ask([ANNA], clock.now())
             status = await confirmed(desk, "engine")
             left = await written(log, INSIGHT_STATE, VISIT_STATE)

@@ -21,9 +21,10 @@ from trinetra.following import StoreAcquaintance
 from trinetra.identities.consolidation import ConsolidationPolicy
 from trinetra.identities.consolidator import Consolidator
 from trinetra.identities.directory import Directory
+from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.service import IdentityResolver, ResolverPolicy
+from trinetra.identities.service import IdentityResolver
 from trinetra.identities.topology import SiteGraph, build_graph
 from trinetra.insights.service import InsightEngine
 from trinetra.ports import CustomerBook, Template

@@ -9,9 +9,10 @@ from pathlib import Path
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
+from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.service import IdentityResolver, ResolverPolicy
+from trinetra.identities.service import IdentityResolver
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Clock, EventLog, Gallery
 from trinetra.telemetry import configure_logging

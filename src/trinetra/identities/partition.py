@@ -14,7 +14,7 @@ from trinetra.events.schema import DetectionEvent
 from trinetra.identities.evidence import Shot
 from trinetra.identities.matching import ERASED, Decision
 from trinetra.identities.ordering import ReorderWindow
-from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity
+from trinetra.identities.resolver import Arrival, CameraState, TrackIdentity, end_all
 from trinetra.identities.snapshot import Restored, encode_camera, encode_entry, encode_track
 from trinetra.values import CameraId, CustomerId, GalleryEntry, Instant, TrackId
 
@@ -123,7 +123,7 @@ class PartitionState:
 
     @property
     def forgets(self) -> bool:
-        """Whether somebody was forgotten here who may still be in what was written down."""
+        """Whether something was forgotten here that may still be in what was written down."""
         return self._forgot
 
     def note_committed(self, next_offset: int | None) -> None:
@@ -146,6 +146,12 @@ class PartitionState:
         changes |= self._changed_entries(model)
         self._stale, self.changed = set(), set()
         return changes
+
+    def end_tracks(self, camera: CameraState) -> tuple[TrackIdentity, ...]:
+        """Forget a camera's tracks, here and in what is written down; return the confirmed ones."""
+        self.changed.add(camera.camera_id)
+        self._forgot = True
+        return end_all(camera)
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
         """Drop faces of people who were erased; return of how many tracks and waiting entries."""

@@ -10,7 +10,7 @@ seen lately, here and by others, a companion reads in the log.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -26,15 +26,14 @@ from trinetra.identities.known_faces import Outbox
 from trinetra.identities.ordering import Slot
 from trinetra.identities.outputs import Outputs
 from trinetra.identities.partition import PartitionState, released
+from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.resolver import (
     Arrival,
     CameraState,
     FrameOutcome,
     advance,
-    end_all,
 )
-from trinetra.identities.tracking import TrackerPolicy
 from trinetra.ports import (
     Delivery,
     EventLog,
@@ -59,31 +58,6 @@ GROUP = "identity-resolver-group"
 _FRAMES_PER_TURN = 8
 log = get_logger("identity-resolver")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ResolverPolicy:
-    """How much is read at once, how long order is waited for, how often things expire.
-
-    ``ends_tracks_at_stop`` is for a process after which nobody goes on: it reads the log to its
-    end, ends every track and writes no state. Otherwise a stop leaves open tracks to the next owner
-    of their partition.
-    """
-
-    tracker: TrackerPolicy = field(default_factory=TrackerPolicy)
-    poll_records: int = 256
-    poll_wait_s: float = 0.5
-    reorder_pending: int = 16
-    reorder_span_s: float = 1.0
-    expire_every_s: float = 600.0
-    ends_tracks_at_stop: bool = True
-    retry_first_s: float = 0.2
-    retry_max_s: float = 5.0
-
-    @property
-    def window(self) -> tuple[int, float]:
-        """How many events of a camera may wait for order, and over how many seconds."""
-        return self.reorder_pending, self.reorder_span_s
 
 
 class Companion(Protocol):
@@ -150,32 +124,50 @@ class IdentityResolver:
         subscription = await self._patiently(join, stopping)
         if subscription is None:
             return
-        try:
+        async with AsyncExitStack() as closing:  # each is closed, whatever becomes of the others
+            for companion in reversed(self._companions):
+                closing.push_async_callback(companion.close)
+            closing.push_async_callback(subscription.close)
+            closing.callback(self._note_end)
             while not (stopping.is_set() and await self._is_drained(subscription)):
                 await self._cycle(subscription, stopping)
             if self._policy.ends_tracks_at_stop:
                 await self._flush(subscription)
-        finally:
-            self._waits_for = "stopped"
-            await subscription.close()
-            for companion in self._companions:
-                await companion.close()
+
+    def _note_end(self) -> None:
+        self._waits_for = "stopped"
 
     async def _cycle(self, subscription: Subscription, stopping: asyncio.Event) -> None:
         deliveries = await self._patiently(partial(self._poll, subscription), stopping)
         if deliveries is None or not await self._follow(subscription, stopping):
             return
-        await self._tend()
+        if not await self._tend(stopping):
+            return
         self._admit(deliveries)
         await self._resolve(everything=False)
+        self._end_tracks(self._is_silent)
         await self._commit(subscription)
         await self._store()
 
-    async def _tend(self) -> None:
-        if not self._tended:  # the first time may take a while
+    async def _tend(self, stopping: asyncio.Event) -> bool:
+        """Let the companions work; False when told to stop before they did so once.
+
+        The first time may take a while: what is decided before is decided without them.
+        """
+        if self._tended or self._policy.ends_tracks_at_stop:
+            await self._tend_all()
+        else:
             self._waits_for = "taking up who is whom and who was seen lately"
+            await unless(stopping, self._tend_all())
+        return self._tended
+
+    async def _tend_all(self) -> None:
         for companion in self._companions:
             await companion.tend(self._held)
+        for where, state in self._held.items():
+            for camera, identity in state.take_left_out():
+                if camera.last is not None:
+                    self._outputs.add_change(where, camera.last, identity)
         self._tended, self._waits_for = True, None
 
     async def _poll(self, subscription: Subscription) -> list[Delivery]:
@@ -239,6 +231,8 @@ class IdentityResolver:
             return PartitionState(number)
         values = await self._log.latest(RESOLVER_STATE, where[1])
         state = self._recogniser.take_over(where, number, values, self._policy.window)
+        for camera in state.cameras.values():
+            camera.heard_s = self._recogniser.clock.monotonic()
         log.info("partition taken over", partition=where[1], cameras=len(state.cameras))
         return state
 
@@ -333,15 +327,24 @@ class IdentityResolver:
             self._expired_at = captured_at
             await self._recogniser.expire(captured_at)
 
-    async def _flush(self, subscription: Subscription) -> None:
-        """Resolve what the windows still hold, end every track and commit that."""
-        await self._resolve(everything=True)
+    def _is_silent(self, camera: CameraState) -> bool:
+        """Return whether a camera has tracks, and nothing came from it for long."""
+        silent_s = self._recogniser.clock.monotonic() - camera.heard_s
+        return bool(camera.tracker.tracks) and silent_s > self._policy.silent_after_s
+
+    def _end_tracks(self, is_over: Callable[[CameraState], bool]) -> None:
+        """End all tracks of cameras that will show nothing more of them."""
         for where, state in self._held.items():
-            for camera in state.cameras.values():
-                ended = end_all(camera)
+            for camera in filter(is_over, state.cameras.values()):
+                ended = state.end_tracks(camera)
                 if ended and camera.last is not None:
                     changed = self._recogniser.conclude(ended, state.outbox)
                     self._outputs.add_end(where, camera.last, changed, ended)
+
+    async def _flush(self, subscription: Subscription) -> None:
+        """Resolve what the windows still hold, end every track and commit that."""
+        await self._resolve(everything=True)
+        self._end_tracks(lambda _: True)
         await self._commit(subscription)
         await self._store()
         if unstored := sum(len(state.outbox) for state in self._held.values()):
@@ -369,14 +372,14 @@ class IdentityResolver:
             self._forget(where)
         for part in progress:
             if part.where not in lost:
-                self._held[part.where].committed = part.next_offset
+                self._held[part.where].note_committed(part.next_offset)
         self._outputs.note_committed(self._recogniser.clock.now())
 
     def _progress(
         self, where: TopicPartition, state: PartitionState, outputs: list[Record]
     ) -> Progress | None:
         """Return what is to be committed of a partition, or None when nothing happened in it."""
-        if state.read_to is None or not (outputs or state.has_news):
+        if not (outputs or state.has_news):
             return None
         if not self._policy.ends_tracks_at_stop:
             changes = state.take_changes(self._recogniser.model)

@@ -27,9 +27,9 @@ from trinetra.identities.drift import Quantity, Reference
 from trinetra.identities.hours import OpeningHours, OpenSpan
 from trinetra.identities.lifecycle import RetentionPolicy
 from trinetra.identities.matching import MatchingPolicy
+from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.recognition import RecognitionPolicy
 from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.service import ResolverPolicy
 from trinetra.identities.topology import SiteGraph, build_graph
 from trinetra.identities.tracking import TrackerPolicy
 from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone

@@ -1,0 +1,33 @@
+"""How the resolver goes about its work."""
+
+from dataclasses import dataclass, field
+
+from trinetra.identities.tracking import TrackerPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverPolicy:
+    """How much is read at once, how long order is waited for, how often things expire.
+
+    A camera's tracks are over when nothing came from it for ``silent_after_s``: what is known of
+    faces in them must not stay for as long as a camera that was unplugged does.
+    ``ends_tracks_at_stop`` is for a process after which nobody goes on: it reads the log to its
+    end, ends every track and writes no state. Otherwise a stop leaves open tracks to the next owner
+    of their partition.
+    """
+
+    tracker: TrackerPolicy = field(default_factory=TrackerPolicy)
+    poll_records: int = 256
+    poll_wait_s: float = 0.5
+    reorder_pending: int = 16
+    reorder_span_s: float = 1.0
+    expire_every_s: float = 600.0
+    silent_after_s: float = 600.0
+    ends_tracks_at_stop: bool = True
+    retry_first_s: float = 0.2
+    retry_max_s: float = 5.0
+
+    @property
+    def window(self) -> tuple[int, float]:
+        """How many events of a camera may wait for order, and over how many seconds."""
+        return self.reorder_pending, self.reorder_span_s
