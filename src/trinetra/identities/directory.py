@@ -8,18 +8,20 @@ a crash, or when another resolver takes over. Names never leave the book.
 
 from collections.abc import Mapping, Sequence
 
-from trinetra.errors import EventLogUnavailable, GalleryUnavailable, StoreUnavailable
+from trinetra.errors import EventLogUnavailable, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.codec import encode
 from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.topics import CUSTOMERS, DETECTIONS
 from trinetra.following import BookFollower
 from trinetra.identities.acquaintance import event_of, resembling
+from trinetra.identities.known_faces import drop
 from trinetra.identities.lifecycle import is_summary
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.recognition import Recogniser
 from trinetra.ports import CustomerBook, EventLog, Record, TopicPartition
 from trinetra.telemetry import get_logger
 from trinetra.values import GalleryEntry, IdentityKind
+from trinetra.waiting import Aside, Outage
 
 READER = "announcer"
 _ANNOUNCER: TopicPartition = (DETECTIONS.name, 0)
@@ -27,6 +29,8 @@ _ANNOUNCER: TopicPartition = (DETECTIONS.name, 0)
 _AT_ONCE = 500
 _FACES_AT_ONCE = 64
 _RETRY_S = 2.0
+_PATIENCE_S = 0.25
+"""How long a batch waits for faces and events that are on their way to their servers."""
 log = get_logger("identity-resolver")
 
 
@@ -40,7 +44,9 @@ class Directory:
         event_log: EventLog,
         *,
         every_s: float = 1.0,
+        silence_s: float = 30.0,
     ) -> None:
+        """Know nobody yet; at its start it waits ``silence_s`` for a book that does not answer."""
         self._recogniser = recogniser
         self._book = book
         self._log = event_log
@@ -54,33 +60,52 @@ class Directory:
         self._untaught: list[GalleryEntry] | None = None
         self._taught: set[str] = set()
         self._told_to: int | None = None
-        self._retry_at_s = 0.0
+        self._silence_s: float | None = silence_s
+        self._work = Aside()
+        self._outage = Outage(recogniser.clock, _tell_outage, retry_s=_RETRY_S)
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Fold what is new in the book, teach the gallery faces, and tell changes on."""
-        changes = await self._follower.catch_up()
-        for _, change in changes:
+        for _, change in await self._read():
             self._note(change)
+        self._drop_waiting(held)
+        if self._work.is_busy:
+            return
         if _ANNOUNCER not in held:
             self._told_to = None
-        if self._recogniser.clock.monotonic() < self._retry_at_s:
-            return
-        try:
-            await self._withdraw()
-            await self._teach()
-            if _ANNOUNCER in held:
-                await self._tell()
-        except (StoreUnavailable, GalleryUnavailable, EventLogUnavailable) as cause:
-            self._retry_at_s = self._recogniser.clock.monotonic() + _RETRY_S
-            log.info("the customer book has to wait", cause=str(cause))
+        if self._outage.may_ask:
+            self._work.begin(self._act(tells=_ANNOUNCER in held))
+            await self._work.wait(_PATIENCE_S)
 
     async def close(self) -> None:
         """Delete what must not stay, if the gallery answers, and stop following the book."""
+        await self._work.finish()
         try:
             await self._withdraw()
         except GalleryUnavailable as cause:
             log.warning("faces of people who opted out stay for now", cause=str(cause))
         await self._follower.close()
+
+    async def _read(self) -> list[NumberedChange]:
+        """Return what is new in the book; the first time, nothing is decided before its end."""
+        if self._silence_s is None:
+            return await self._follower.catch_up()
+        read = await self._follower.read_up(self._silence_s)
+        self._silence_s = None
+        if not self._follower.is_current:
+            log.error("goes on without the customer book: people are of the kinds of the gallery")
+        return read
+
+    async def _act(self, *, tells: bool) -> None:
+        """Do what the book says; what fails is for a later time."""
+        try:
+            await self._withdraw()
+            await self._teach()
+            if tells:
+                await self._tell()
+            self._outage.end()
+        except (StoreUnavailable, GalleryUnavailable, EventLogUnavailable, StorageFull) as cause:
+            self._outage.note(cause)
 
     def _note(self, change: CustomerChange) -> None:
         """Have the book's faces looked through again when some are new, or are treated anew."""
@@ -89,8 +114,14 @@ class Directory:
         elif change.kind is IdentityKind.OPTED_OUT:
             self._untaught, self._taught = None, set()
 
+    def _drop_waiting(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+        """Drop faces of those who are not to be kept before the gallery gets them after all."""
+        withdrawn = self._recogniser.withdrawn
+        for state in held.values() if withdrawn else ():
+            state.forget(withdrawn.__contains__)
+
     async def _withdraw(self) -> None:
-        """Delete the faces of people of whom it turned out too late that they opted out."""
+        """Delete the faces of people of whom it turned out too late that they are not to be kept."""
         for customer_id in list(self._recogniser.withdrawn):
             if not self._recogniser.faces.may_ask:
                 return
@@ -166,3 +197,7 @@ class Directory:
     def _records(self, numbered: NumberedChange) -> list[Record]:
         event = event_of(numbered.change, self._recogniser.people, self._recogniser.site_id)
         return [Record(CUSTOMERS, event.customer_id, encode(event))] if event else []
+
+
+def _tell_outage(cause: Exception) -> None:
+    log.warning("the customer book has to wait", cause=str(cause))

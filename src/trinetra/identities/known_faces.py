@@ -6,15 +6,23 @@ finds the gallery as it was the first time, and no decision is ever founded on o
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trinetra.errors import GalleryUnavailable
+from trinetra.events.customers import People
 from trinetra.identities.inquiry import Answers, Inquiry
 from trinetra.identities.lifecycle import is_summary
-from trinetra.ports import Clock, Gallery
+from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, get_logger
-from trinetra.values import GalleryEntry, Instant
+from trinetra.values import (
+    CustomerId,
+    Embedding,
+    GalleryEntry,
+    GalleryMatch,
+    IdentityKind,
+    Instant,
+)
 
 Outbox = dict[str, GalleryEntry]
 """Entries by ``entry_id`` that the gallery does not have yet, or not in this form."""
@@ -30,6 +38,7 @@ class KnownFaces:
 
     gallery: Gallery
     clock: Clock
+    people: People
     top_k: int
     retry_s: float
     most_waiting: int
@@ -65,8 +74,11 @@ class KnownFaces:
     async def store(self, outboxes: Sequence[Outbox]) -> bool:
         """Put what the outboxes hold into the gallery and empty them; return whether that worked.
 
-        Call it once what led to these entries is committed.
+        Call it once what led to these entries is committed. Faces of who opted out or was erased
+        since are dropped.
         """
+        for outbox in outboxes:
+            drop(outbox, self._is_gone)
         entries = {name: entry for outbox in outboxes for name, entry in outbox.items()}
         if not entries:
             self._refuses_entries = self._told_full = False
@@ -85,6 +97,11 @@ class KnownFaces:
         for outbox in outboxes:
             outbox.clear()
         return True
+
+    def _is_gone(self, customer_id: CustomerId) -> bool:
+        people = self.people
+        is_out = people.kind_of(customer_id) is IdentityKind.OPTED_OUT
+        return is_out or people.is_erased(customer_id)
 
     async def forget_expired(self, now: Instant) -> None:
         """Let the gallery forget what its retention says."""
@@ -117,3 +134,18 @@ class KnownFaces:
         GALLERY_UP.set(1)
         # One that finds but takes nothing is not back: every search would end an outage otherwise.
         self._was_down = self._was_down and self._refuses_entries
+
+
+def drop(outbox: Outbox, is_gone: Callable[[CustomerId], bool]) -> None:
+    """Take entries of some people out, which then never get into the gallery."""
+    for name in [name for name, entry in outbox.items() if is_gone(entry.customer_id)]:
+        del outbox[name]
+
+
+def resembling(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:
+    """Return how a face resembles those that the gallery does not have yet."""
+    return [
+        GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, float(face @ entry.embedding))
+        for outbox in outboxes.values()
+        for entry in outbox.values()
+    ]

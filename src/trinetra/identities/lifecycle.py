@@ -76,10 +76,19 @@ def rename(identity: TrackIdentity, people: People) -> bool:
         status="known",
         reasons=("split" if now == own else "merged",),
         customer_id=now,
-        kind=people.kind_of(now) or decision.kind,
+        kind=own_kind(now, people),
         own_id=own if now != own else None,
     )
     return True
+
+
+def own_kind(customer_id: CustomerId, people: People) -> IdentityKind:
+    """Return the kind of an id for itself, whomever it was merged into.
+
+    An id of which the book tells, but not that it was enrolled, is one that cameras made.
+    """
+    known = people.customers.get(customer_id)
+    return known.kind if known else IdentityKind.ANONYMOUS
 
 
 def with_own_id(decision: Decision, found: Iterable[GalleryMatch], people: People) -> Decision:

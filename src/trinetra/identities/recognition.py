@@ -1,7 +1,7 @@
 """The part of the resolver that decides who tracks are, from what the gallery and the book say."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trinetra.events.customers import People
@@ -16,11 +16,12 @@ from trinetra.identities.evidence import TrackEvidence
 from trinetra.identities.inquiry import Answers, merge, question_of
 from trinetra.identities.intake import other_model, without_embeddings
 from trinetra.identities.judgement import Judgement, explain, resolve, unrecognised
-from trinetra.identities.known_faces import MOST_FRESH, KnownFaces, Outbox
+from trinetra.identities.known_faces import MOST_FRESH, KnownFaces, Outbox, resembling
 from trinetra.identities.lifecycle import (
     RetentionPolicy,
     customer_of,
     enrol,
+    own_kind,
     rename,
     renew,
     with_own_id,
@@ -49,9 +50,6 @@ from trinetra.telemetry import (
 from trinetra.values import (
     CameraId,
     CustomerId,
-    Embedding,
-    GalleryEntry,
-    GalleryMatch,
     IdentityKind,
     Instant,
     SiteId,
@@ -83,9 +81,9 @@ class RecognitionPolicy:
 class Recogniser:
     """Decides who tracks are, with a gallery, a registry and the site's topology.
 
-    ``doubts`` are the fused faces of tracks that resembled two people; ``withdrawn`` were enrolled
-    and are to be deleted: their people turned out to have opted out. ``references`` are what the
-    cameras' faces are held against.
+    ``doubts`` are the fused faces of tracks that resembled two people; ``withdrawn`` are to be
+    deleted: they were stored before it was known here that their people opted out or were erased.
+    ``references`` are what the cameras' faces are held against.
     """
 
     site_id: SiteId
@@ -108,7 +106,12 @@ class Recogniser:
     def __post_init__(self) -> None:
         policy = self.policy
         self.faces = KnownFaces(
-            self.gallery, self.clock, policy.top_k, policy.gallery_retry_s, policy.most_waiting
+            self.gallery,
+            self.clock,
+            self.people,
+            policy.top_k,
+            policy.gallery_retry_s,
+            policy.most_waiting,
         )
         self._arrivals = Arrivals(self.site_id, policy.alert_cooldown_s)
         self._drift = DriftMonitor(self.site_id, DriftWatch(self.references))
@@ -127,14 +130,16 @@ class Recogniser:
         New identities go into the outbox of ``home``; those in any of the outboxes are known.
         """
         changed = self._follow(outcome)
-        due = [seen for seen in outcome.visible if seen.is_due]
         changed += [s.identity for s in outcome.visible if self._heed_book(s.identity)]
+        due = [seen for seen in outcome.visible if seen.is_due]  # and whom the book left in view
         alerts: list[AlertEvent] = []
         if due and answers is None:
             changed += [seen.identity for seen in due if self._fall_back(seen)]
             alerts += self._gallery_alert(camera_id, captured_at)
         elif answers is not None:
             for seen in due:
+                if question_of(seen) not in answers.probes:
+                    continue  # not foreseen when the batch was asked about; a later face is
                 judgement = self._judge(camera_id, seen, answers, outboxes, outcome)
                 alerts += self._gate_alert(camera_id, seen.identity, judgement, captured_at)
                 if self._accept(seen, judgement, outboxes[home]):
@@ -269,8 +274,9 @@ class Recogniser:
         identity, question = seen.identity, question_of(seen)
         identity.asked_at = seen.evidence.usable
         identity.gallery_missed = False
-        newer = _compare(answers.probes[question], outboxes)
+        newer = resembling(answers.probes[question], outboxes)
         found = merge(answers.matches[question], newer, self.policy.top_k)
+        self.withdrawn |= {m.customer_id for m in found if self.people.is_erased(m.customer_id)}
         judgement = resolve(
             seen,
             as_known(self.people, found),
@@ -309,6 +315,8 @@ class Recogniser:
             self._leave_out(identity)
             return True
         if decision.status == "new" and not self.faces.has_room(outbox):
+            if identity.is_settled:
+                return False
             # Not as missed, which is asked again at the next face: this batch has no such question.
             decision = _UNAVAILABLE
         elif decision.status == "new" and self.people.is_erased(_own_id(identity)):
@@ -334,14 +342,20 @@ class Recogniser:
             own_id = decision.own_id or decision.customer_id
             if self.people.is_erased(own_id):
                 return
-            entry = renew(own_id, decision.kind, shots, self.policy.retention)
+            kind = own_kind(own_id, self.people) if decision.own_id else decision.kind
+            entry = renew(own_id, kind, shots, self.policy.retention)
             if entry.entry_id in outbox or self.faces.has_room(outbox):
                 outbox[entry.entry_id] = entry
 
     def _fall_back(self, seen: Visible) -> bool:
-        """Let a track go out as unknown; it is asked again as soon as the gallery is back."""
+        """Let a track go out as unknown; it is asked again as soon as the gallery is back.
+
+        Who was decided on already stays that.
+        """
         identity = seen.identity
         identity.gallery_missed = True
+        if identity.is_settled:
+            return False
         news = identity.decision != _UNAVAILABLE
         identity.decision = _UNAVAILABLE
         identity.explained = explain(seen.evidence, self.model, self.policy.matching)
@@ -383,16 +397,3 @@ class Recogniser:
 def _own_id(identity: TrackIdentity) -> CustomerId:
     """Return the identity that a track would bring into being."""
     return customer_of(identity.track_id, identity.stretch)
-
-
-def _compare(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:
-    """Return how a face resembles those that the gallery does not have yet."""
-    return [
-        GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, float(face @ entry.embedding))
-        for entry in _waiting(outboxes)
-    ]
-
-
-def _waiting(outboxes: Mapping[TopicPartition, Outbox]) -> Iterator[GalleryEntry]:
-    for outbox in outboxes.values():
-        yield from outbox.values()
