@@ -1,17 +1,16 @@
 """Following the customer book: every service folds who is whom for itself, through outages too."""
 
-import asyncio
+from collections.abc import Sequence
 
-from trinetra.errors import StoreUnavailable
+from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.customers import NumberedChange, People
 from trinetra.ports import Clock, CustomerBook, ExpiringStore, InsightStore
-from trinetra.telemetry import CUSTOMER_BOOK_UP, get_logger
+from trinetra.telemetry import CUSTOMER_BOOK_UP, STATE_REJECTED, get_logger
 from trinetra.values import after
+from trinetra.waiting import Errand, Outage
 
 _AT_ONCE = 1000
 _EXPIRED_AT_ONCE = 1000
-_PATIENCE_S = 0.25
-"""How long a caller waits for the book; a slow answer is taken by one of the next calls."""
 
 
 async def read_people(book: CustomerBook) -> People:
@@ -25,7 +24,8 @@ async def read_people(book: CustomerBook) -> People:
 class BookFollower:
     """Keeps ``people`` in step with the customer book, about once a second.
 
-    While the book does not answer, what it said last holds.
+    While the book does not answer, what it said last holds. ``is_current``: it was read to its end
+    once, so that ``people`` is who is whom, and not who was whom some time ago.
     """
 
     def __init__(
@@ -39,54 +39,65 @@ class BookFollower:
     ) -> None:
         """Follow ``book`` into ``people``; ``service`` is who, for metrics and logs."""
         self.people = people if people is not None else People()
-        self._book = book
+        self.is_current = False
         self._clock = clock
         self._service = service
-        self._every_s = every_s
-        self._due_s = clock.monotonic()
-        self._reading: asyncio.Future[list[NumberedChange]] | None = None
-        self._is_away = False
+        self._errand = Errand(
+            lambda: book.changes(self.people.number, _AT_ONCE), clock, every_s=every_s
+        )
+        self._outage = Outage(clock, self._tell_outage)
+
+    async def read_up(self, silence_s: float) -> list[NumberedChange]:
+        """Fold the book to its end, at a start; return what was new.
+
+        A long book is read for as long as that takes; one that was silent for so long is not waited
+        for any more, but followed from when it speaks again: ``is_current`` tells.
+        """
+        read = await self.catch_up()
+        heard_s = self._clock.monotonic()
+        while not self.is_current and self._clock.monotonic() - heard_s < silence_s:
+            await self._clock.sleep(self._errand.wait_s)
+            if changes := await self.catch_up():
+                read = read + changes
+                heard_s = self._clock.monotonic()
+        return read
 
     async def catch_up(self) -> list[NumberedChange]:
         """Fold what is new, if it is time to look; return it.
 
         Never raises StoreUnavailable, and never waits long for a book that is slow.
         """
-        if self._reading is None:
-            if self._clock.monotonic() < self._due_s:
-                return []
-            asking = self._book.changes(self.people.number, _AT_ONCE)
-            self._reading = asyncio.ensure_future(asking)
-        done, _ = await asyncio.wait({self._reading}, timeout=_PATIENCE_S)
-        return self._take(done.pop()) if done else []
+        try:
+            changes = await self._errand.answer()
+        except (StoreUnavailable, StorageFull) as cause:
+            CUSTOMER_BOOK_UP.labels(self._service).set(0)
+            self._outage.note(cause)
+            return []
+        if changes is None:
+            return []
+        self._outage.end()
+        CUSTOMER_BOOK_UP.labels(self._service).set(1)
+        self._fold(changes)
+        return changes
 
     async def close(self) -> None:
         """Stop following; may be called more than once."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-            self._reading = None
+        await self._errand.close()
 
-    def _take(self, answer: asyncio.Future[list[NumberedChange]]) -> list[NumberedChange]:
-        self._reading = None
-        self._due_s = self._clock.monotonic() + self._every_s
-        try:
-            changes = answer.result()
-        except StoreUnavailable as cause:
-            self._note_outage(cause)
-            return []
-        self._is_away = False
-        CUSTOMER_BOOK_UP.labels(self._service).set(1)
+    def _fold(self, changes: Sequence[NumberedChange]) -> None:
         if len(changes) == _AT_ONCE:
-            self._due_s = self._clock.monotonic()
+            self._errand.hurry()
+        else:
+            self.is_current = True
+        if unknown := sum(change.change == "unknown" for _, change in changes):
+            STATE_REJECTED.labels("customer book").inc(unknown)
+            get_logger(self._service).warning(
+                "changes of a later version", changes=unknown, todo="update this service, restart"
+            )
         self.people.apply(changes)
-        return changes
 
-    def _note_outage(self, cause: StoreUnavailable) -> None:
-        CUSTOMER_BOOK_UP.labels(self._service).set(0)
-        if not self._is_away:  # once per outage
-            self._is_away = True
-            get_logger(self._service).warning("customer book unavailable", cause=str(cause))
+    def _tell_outage(self, cause: Exception) -> None:
+        get_logger(self._service).warning("customer book unavailable", cause=str(cause))
 
 
 class StoreAcquaintance:
@@ -105,8 +116,14 @@ class StoreAcquaintance:
         return self._follower.people
 
     async def renew(self) -> None:
-        """Tell the store what is new in the book; raises StoreUnavailable, then call it again."""
-        await self._follower.catch_up()
+        """Tell the store what is new in the book; raises StoreUnavailable, then call it again.
+
+        The first time, the whole book is read: who is whom is known before anybody is counted.
+        """
+        while await self._follower.catch_up() and not self._follower.is_current:
+            pass
+        if not self._follower.is_current:
+            raise StoreUnavailable("the customer book was not yet read")
         people = self._follower.people
         if people.number > self._told_to:
             await self._store.know(people)

@@ -14,7 +14,7 @@ from trinetra.adapters.memory import MemoryEventLog
 from trinetra.adapters.memory_book import MemoryCustomerBook
 from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.adapters.sql import SqlInsightStore
-from trinetra.errors import StoreUnavailable
+from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.schema import (
@@ -105,7 +105,7 @@ class Shop:
         stopping = asyncio.Event()
         stopping.set()  # drain what is there, then end
         consolidator = Consolidator(self.recogniser, self.book, ConsolidationPolicy())
-        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0)
+        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0, silence_s=0.0)
         resolver = IdentityResolver(self.log, self.recogniser, companions=[directory, consolidator])
         await resolver.run(stopping)
         events = await self.told()
@@ -378,3 +378,89 @@ async def test_staff_are_in_no_visit_and_no_footfall_and_customers_are(shop: Sho
     assert {v.customer_id for v in visits if isinstance(v, Visit)} == {BEN}
     status = engine.status()
     assert (status.crossings_in + status.crossings_out, status.visits) == (1, 1)
+
+
+@pytest.mark.parametrize("what", ["templates", "reached"])
+async def test_a_full_disk_of_the_book_ends_no_resolver(
+    shop: Shop, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise StorageFull("no room")
+
+    await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
+    monkeypatch.setattr(shop.book, what, full)
+    assert identities(await shop.resolve(visit("door", 0, [Person(9)])))
+
+
+async def test_a_book_that_hangs_holds_no_batch_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = asyncio.Event()
+
+    async def hanging(model: str) -> list[GalleryEntry]:
+        await answers.wait()
+        return await MemoryCustomerBook.templates(shop.book, model)
+
+    await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
+    monkeypatch.setattr(shop.book, "templates", hanging)
+    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
+    await directory.tend({})
+    await directory.tend({})
+    answers.set()
+    await directory.close()
+    assert {e.customer_id for e in await shop.entries()} == {ANNA}
+
+
+async def test_what_a_long_book_says_last_holds_from_the_first_decision(shop: Shop) -> None:
+    anna = Person(1)
+    for n in range(3):
+        await shop.book.write([_merge(f"a{n}-{m}", f"b{n}-{m}") for m in range(500)])
+    await shop.know(ANNA, anna, IdentityKind.OPTED_OUT)
+    stopping = asyncio.Event()
+    stopping.set()
+    await shop.log.append([record(event) for event in visit("door", 0, [anna])])
+    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
+    await IdentityResolver(shop.log, shop.recogniser, companions=[directory]).run(stopping)
+
+    told = identities(await shop.told())
+    assert told
+    assert {event.customer_id for event in told} == {None}
+
+
+def _merge(gone: str, into: str) -> CustomerChange:
+    who, other = CustomerId(gone), CustomerId(into)
+    return CustomerChange(change_id=gone, change="merged", customer_id=who, other=other, at=NOON)
+
+
+async def test_after_a_split_neither_was_where_the_other_was_seen(shop: Shop) -> None:
+    stranger = Person(1)
+    await shop.know(ANNA, Person(2), IdentityKind.VIP)
+    (x,) = {e.customer_id for e in identities(await shop.resolve(visit("door", 0, [stranger])))} - {
+        None
+    }
+    consolidator = Consolidator(shop.recogniser, shop.book, ConsolidationPolicy())
+    people = shop.recogniser.people
+    people.merged[x] = ANNA
+    people.number += 1
+    await consolidator.tend({})
+    assert shop.recogniser.registry.get(ANNA) is not None
+    del people.merged[x]
+    people.number += 1
+    await consolidator.tend({})
+    assert shop.recogniser.registry.get(ANNA) is None
+
+
+async def test_one_companion_that_fails_at_the_end_leaves_none_open(shop: Shop) -> None:
+    closed = []
+
+    class Fails(Consolidator):
+        async def close(self) -> None:
+            closed.append(self)
+            raise StoreUnavailable("away")
+
+    companions = [Fails(shop.recogniser, shop.book, ConsolidationPolicy()) for _ in range(2)]
+    stopping = asyncio.Event()
+    stopping.set()
+    with pytest.raises(StoreUnavailable):
+        await IdentityResolver(shop.log, shop.recogniser, companions=companions).run(stopping)
+    assert closed == companions

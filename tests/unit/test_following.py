@@ -2,13 +2,15 @@
 
 import asyncio
 
+import pytest
 from tests.contracts.test_customer_book import ANN, BOB, enrolled
 
-from trinetra.adapters.clock import ManualClock
+from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory_book import MemoryCustomerBook
-from trinetra.errors import StoreUnavailable
+from trinetra.adapters.sql import SqlInsightStore
+from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.customers import NumberedChange
-from trinetra.following import BookFollower, read_people
+from trinetra.following import BookFollower, StoreAcquaintance, read_people
 from trinetra.telemetry import CUSTOMER_BOOK_UP
 from trinetra.values import CustomerId
 
@@ -16,7 +18,7 @@ from trinetra.values import CustomerId
 class Moody(MemoryCustomerBook):
     """A book that fails, or does not answer until it is let."""
 
-    fails = False
+    fails: type[Exception] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,8 +29,8 @@ class Moody(MemoryCustomerBook):
     async def changes(self, after: int, limit: int) -> list[NumberedChange]:
         self.asked += 1
         await self.answers.wait()
-        if self.fails:
-            raise StoreUnavailable("away")
+        if self.fails is not None:
+            raise self.fails("away")
         return await super().changes(after, limit)
 
 
@@ -54,18 +56,21 @@ async def test_the_book_is_looked_into_once_a_second() -> None:
     assert book.asked == 2
 
 
-async def test_during_an_outage_what_was_known_holds_and_then_all_is_heard() -> None:
+@pytest.mark.parametrize("fault", [StoreUnavailable, StorageFull])
+async def test_during_an_outage_what_was_known_holds_and_then_all_is_heard(
+    fault: type[Exception],
+) -> None:
     book, clock = Moody(), ManualClock()
     follower = BookFollower(book, clock, service="test")
     await book.write([enrolled(ANN)])
     await follower.catch_up()
-    book.fails = True
+    book.fails = fault
     await book.write([enrolled(BOB)])
     clock.advance(1.0)
 
     assert await follower.catch_up() == []
     assert (set(follower.people.customers), is_up()) == ({ANN}, 0.0)
-    book.fails = False
+    book.fails = None
     clock.advance(1.0)
     await follower.catch_up()
     assert (set(follower.people.customers), is_up()) == ({ANN, BOB}, 1.0)
@@ -103,3 +108,39 @@ async def test_a_long_book_is_read_to_its_end() -> None:
     while await follower.catch_up():
         pass
     assert len(follower.people.customers) == 2500
+
+
+async def test_at_a_start_a_long_book_is_read_to_its_end_before_anything_else() -> None:
+    book = MemoryCustomerBook()
+    await book.write([enrolled(CustomerId(f"c{i}")) for i in range(2500)])
+    follower = BookFollower(book, SystemClock(), service="test")
+
+    assert len(await follower.read_up(silence_s=30.0)) == 2500
+    assert follower.is_current
+
+
+async def test_a_book_that_is_silent_at_a_start_is_given_up_and_followed_when_it_speaks() -> None:
+    book = Moody()
+    await book.write([enrolled(ANN)])
+    book.fails = StoreUnavailable
+    follower = BookFollower(book, SystemClock(), service="test", every_s=0.0)
+
+    assert await follower.read_up(silence_s=0.01) == []
+    assert not follower.is_current
+    book.fails = None
+    assert len(await follower.catch_up()) == 1
+    assert follower.is_current
+
+
+async def test_nobody_is_counted_before_the_book_was_read_to_its_end() -> None:
+    book, clock = Moody(), ManualClock()
+    await book.write([enrolled(CustomerId(f"c{i}")) for i in range(1500)])
+    book.fails = StoreUnavailable
+    async with SqlInsightStore.open("sqlite://") as store:
+        acquaintance = StoreAcquaintance(book, store, clock, service="test")
+        with pytest.raises(StoreUnavailable):
+            await acquaintance.renew()
+        book.fails = None
+        clock.advance(1.0)
+        await acquaintance.renew()
+    assert len(acquaintance.people.customers) == 1500

@@ -7,7 +7,7 @@ anonymous identity that was never merged has no change at all.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -15,8 +15,17 @@ from trinetra.errors import CustomerConflict, MalformedState
 from trinetra.values import CustomerId, IdentityKind, Instant, derive_id
 
 ChangeKind = Literal[
-    "enrolled", "renamed", "merge_proposed", "merge_dismissed", "merged", "split", "erased"
+    "enrolled",
+    "renamed",
+    "merge_proposed",
+    "merge_dismissed",
+    "merged",
+    "split",
+    "erased",
+    "unknown",
 ]
+_UNKNOWN: ChangeKind = "unknown"
+"""What a later version wrote and this one cannot read: it changes nothing, and is never written."""
 
 
 class CustomerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,20 +61,56 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(CustomerChange)
 
 
+class _Outline(msgspec.Struct, frozen=True):
+    """What every version says of a change."""
+
+    change_id: str
+    change: str
+    customer_id: CustomerId
+    at: Instant
+    kind: str | None = None
+
+    @property
+    def is_of_later_version(self) -> bool:
+        kinds = {None, *(kind.value for kind in IdentityKind)}
+        return self.change not in get_args(ChangeKind) or self.kind not in kinds
+
+
+_outline_decoder = msgspec.json.Decoder(_Outline)
+
+
 def encode_change(change: CustomerChange) -> bytes:
     """Return the change as one JSON object."""
     return _encoder.encode(change)
 
 
 def decode_change(payload: bytes) -> CustomerChange:
-    """Return the change in ``payload``; raises MalformedState, saying what is wrong with it."""
+    """Return the change in ``payload``; raises MalformedState, saying what is wrong with it.
+
+    One of a kind that only a later version knows is ``unknown``, so that both can run at once.
+    """
     try:
-        change = _decoder.decode(payload)
+        change = _decoded(payload)
     except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
         raise MalformedState(f"not a valid change of a customer: {cause}") from cause
     if change.at.tzinfo is None:
         raise MalformedState(f"change {change.change_id}: its instant has no UTC offset")
     return change
+
+
+def _decoded(payload: bytes) -> CustomerChange:
+    try:
+        return _decoder.decode(payload)
+    except msgspec.ValidationError:
+        outline = _outline_decoder.decode(payload)
+        if not outline.is_of_later_version:
+            raise
+        return CustomerChange(
+            change_id=outline.change_id,
+            change=_UNKNOWN,
+            customer_id=outline.customer_id,
+            at=outline.at,
+        )
 
 
 def erasure_digest(customer_id: CustomerId) -> CustomerId:
@@ -144,12 +189,30 @@ class People:
 
     def apply(self, changes: Iterable[NumberedChange]) -> None:
         """Take in changes that follow on those so far."""
+        erased = len(self.erased)
         for number, change in changes:
             self._apply(change)
             self.number = number
+        if len(self.erased) > erased:  # once for all of them: it looks through everybody
+            self._forget_erased()
+
+    def copy(self) -> "People":
+        """Return the same for itself."""
+        return People(
+            self.number,
+            dict(self.customers),
+            dict(self.merged),
+            dict(self.proposed),
+            set(self.dismissed),
+            set(self.erased),
+        )
 
     def _fault(self, change: CustomerChange) -> str | None:
         who, other = change.customer_id, change.other
+        if change.change == _UNKNOWN:
+            return (
+                f"change {change.change_id} of {who} is of a kind that this version does not know"
+            )
         if change.change != "erased" and (self.is_erased(who) or (other and self.is_erased(other))):
             return f"{who} was erased: nothing more can be said of that identity"
         if change.change in {"merged", "merge_proposed", "merge_dismissed", "split"} and not other:
@@ -176,7 +239,6 @@ class People:
                 self._describe(change)
             case "erased":
                 self.erased.add(who)
-                self._forget_erased()
             case _ if other is None:
                 return
             case "merge_proposed" if _pair(who, other) not in self.dismissed:

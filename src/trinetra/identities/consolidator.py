@@ -7,12 +7,11 @@ everybody learns of it. While the gallery or the book is away, what is to be loo
 waits, within a bound; a process that ends forgets it, and the next visit of the person asks again.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from trinetra.errors import CustomerConflict, GalleryUnavailable, StoreUnavailable
+from trinetra.errors import CustomerConflict, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.customers import CustomerChange
 from trinetra.identities.consolidation import (
     ConsolidationPolicy,
@@ -29,6 +28,7 @@ from trinetra.identities.recognition import Recogniser
 from trinetra.ports import CustomerBook, TopicPartition
 from trinetra.telemetry import CONSOLIDATIONS, get_logger
 from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
+from trinetra.waiting import Aside, Outage
 
 _FACES_PER_TURN = 32
 _MATCHES = 24
@@ -60,27 +60,22 @@ class Consolidator:
         self._settle_s = settle_s
         self._settling: deque[tuple[float, GalleryEntry | Doubt]] = deque(maxlen=_MOST_SETTLING)
         self._unwritten: list[CustomerChange] = []
-        self._turn: asyncio.Task[None] | None = None
+        self._turn = Aside()
         self._joined: dict[CustomerId, CustomerId] = {}
         self._joined_to = 0
-        self._retry_at_s = 0.0
+        self._outage = Outage(recogniser.clock, _tell_outage, retry_s=_RETRY_S)
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Join what the registry knows of merged identities; let the look at new faces go on."""
         del held
         self._join_merged()
-        if self._turn is not None and self._turn.done():
-            self._turn.result()
-            self._turn = None
         self._admit()
-        if self._turn is None and self._is_due:
-            self._turn = asyncio.create_task(self._take_turn())
+        if not self._turn.is_busy and self._is_due:
+            self._turn.begin(self._take_turn())
 
     async def close(self) -> None:
         """Look up and write what is left, as far as gallery and book answer."""
-        if self._turn is not None:
-            await self._turn
-            self._turn = None
+        await self._turn.finish()
         self._admit()
         while self._is_due:
             await self._take_turn()
@@ -96,14 +91,18 @@ class Consolidator:
     def _is_due(self) -> bool:
         now_s = self._recogniser.clock.monotonic()
         has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
-        return bool(has_work) and now_s >= self._retry_at_s and self._recogniser.faces.may_ask
+        return bool(has_work) and self._outage.may_ask and self._recogniser.faces.may_ask
 
     def _join_merged(self) -> None:
-        people = self._recogniser.people
+        """Join those in the registry; of two who were split, nobody can say who was seen where."""
+        people, registry = self._recogniser.people, self._recogniser.registry
         if people.number == self._joined_to:
             return
-        for gone in people.merged.keys() - self._joined.keys():
-            self._recogniser.registry.join(gone, people.canonical(gone))
+        for parted in self._joined.items() - people.merged.items():
+            for customer_id in parted:
+                registry.forget(people.canonical(customer_id))
+        for gone, _ in people.merged.items() - self._joined.items():
+            registry.join(gone, people.canonical(gone))
         self._joined, self._joined_to = dict(people.merged), people.number
 
     async def _take_turn(self) -> None:
@@ -119,12 +118,12 @@ class Consolidator:
             while self._unwritten:
                 await self._write(self._unwritten[0])
                 del self._unwritten[0]
+                self._outage.end()
         except GalleryUnavailable as cause:
             self._recogniser.faces.mark_down(cause)
             self._settling.extendleft(reversed(due))
-        except StoreUnavailable as cause:
-            log.info("identities wait to be merged", cause=str(cause))
-            self._retry_at_s = self._recogniser.clock.monotonic() + _RETRY_S
+        except (StoreUnavailable, StorageFull) as cause:
+            self._outage.note(cause)
 
     async def _look_up(self, faces: Sequence[GalleryEntry | Doubt]) -> None:
         probes = [face.embedding for face in faces]
@@ -157,3 +156,7 @@ class Consolidator:
             await self._book.write([change])
         except CustomerConflict as conflict:
             log.info("not merged", cause=str(conflict))
+
+
+def _tell_outage(cause: Exception) -> None:
+    log.warning("identities wait to be merged", cause=str(cause))

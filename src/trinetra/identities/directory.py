@@ -118,10 +118,10 @@ class Directory:
         """Drop faces of those who are not to be kept before the gallery gets them after all."""
         withdrawn = self._recogniser.withdrawn
         for state in held.values() if withdrawn else ():
-            state.forget(withdrawn.__contains__)
+            drop(state.outbox, withdrawn.__contains__)
 
     async def _withdraw(self) -> None:
-        """Delete the faces of people of whom it turned out too late that they are not to be kept."""
+        """Delete the faces of people of whom it turned out too late that they must not stay."""
         for customer_id in list(self._recogniser.withdrawn):
             if not self._recogniser.faces.may_ask:
                 return

@@ -58,12 +58,19 @@ def heard(payload: bytes, graph: SiteGraph) -> Iterator[Heard]:
         event = _decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
         raise MalformedEvent(f"not an event of a resolver: {cause}") from cause
-    if event.captured_at.tzinfo is None:
+    if any(instant.tzinfo is None for instant in _instants(event)):
         raise MalformedEvent(f"an event of {event.camera_id} has an instant without UTC offset")
     if isinstance(event, _Decision):
         yield from _decided(event)
     else:
         yield from _seen(event, graph)
+
+
+def _instants(event: _Tracks | _Decision) -> list[Instant]:
+    if isinstance(event, _Tracks):
+        return [event.captured_at]
+    since = event.since or event.track_started_at
+    return [event.captured_at, event.track_started_at, since]
 
 
 def _decided(event: _Decision) -> Iterator[Heard]:

@@ -17,6 +17,7 @@ from trinetra.identities.recognition import Recogniser
 from trinetra.ports import Delivery, EventLog, Follower, TopicPartition
 from trinetra.telemetry import EVENTS_REJECTED, MIRROR_BEHIND, get_logger
 from trinetra.values import after
+from trinetra.waiting import Outage
 
 _AT_ONCE = 500
 _MOST_POLLS = 8
@@ -37,12 +38,12 @@ class Mirror:
         self._log = event_log
         self._follower: Follower | None = None
         self._numbers: dict[TopicPartition, int] = {}
-        self._retry_at_s = 0.0
+        self._outage = Outage(self._clock, _tell_outage, retry_s=_RETRY_S)
         self._measure_at_s = 0.0
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Read on; to the end where partitions have come here since last time."""
-        if self._clock.monotonic() < self._retry_at_s:
+        if not self._outage.may_ask:
             return
         numbers = {where: state.number for where, state in held.items()}
         came = numbers.items() - self._numbers.items()
@@ -54,9 +55,9 @@ class Mirror:
                 await self._read_on(follower)
             self._numbers = numbers
             await self._measure(follower)
+            self._outage.end()
         except EventLogUnavailable as cause:
-            self._retry_at_s = self._clock.monotonic() + _RETRY_S
-            log.info("what others saw has to wait", cause=str(cause))
+            self._outage.note(cause)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -106,3 +107,7 @@ class Mirror:
                         registry.see(who, people.kind_of(who) or kind, sighting)
             except MalformedEvent:
                 EVENTS_REJECTED.labels(IDENTITIES.name).inc()
+
+
+def _tell_outage(cause: Exception) -> None:
+    log.warning("what others saw has to wait", cause=str(cause))

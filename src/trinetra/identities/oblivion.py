@@ -5,18 +5,18 @@ theirs is stored and no track named after them again, by whoever owns a partitio
 adds is to delete what is there already, and to confirm it.
 """
 
-import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
 from trinetra.erasing import ErasureDuty
-from trinetra.errors import ServerUnavailable, StorageFull
+from trinetra.errors import ConfigurationError, ServerUnavailable, StorageFull
 from trinetra.events.erasure import GALLERY, Erasure
 from trinetra.identities.partition import PartitionState
 from trinetra.identities.recognition import Recogniser
 from trinetra.ports import Keeper, PurgeableGallery, TopicPartition
 from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId
+from trinetra.waiting import Aside
 
 log = get_logger("identity-resolver")
 
@@ -37,34 +37,32 @@ class Oblivion:
         self._keepers = keepers
         self._swept: tuple[int, frozenset[tuple[TopicPartition, int]]] = (0, frozenset())
         self._from_memory: Counter[str] = Counter()
-        self._work: asyncio.Task[None] | None = None
+        self._work = Aside()
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Forget what is held of people who were erased, and begin with what is due."""
         self._sweep(held)
-        if self._work is not None and not self._work.done():
-            return
-        if self._work is not None:
-            self._work.result()
-            self._work = None
+        if self._work.is_busy or any(state.forgets for state in held.values()):
+            return  # what was written down of them goes with the next commit
         erased = self._recogniser.people.erased
         due = [e for e in await self._duty.due() if erased.issuperset(e.digests)]
         if due:
             # Rewriting files takes a while, and the cameras do not wait.
-            self._work = asyncio.create_task(self._carry_out(due), name="erasure")
+            self._work.begin(self._carry_out(due))
 
     async def close(self) -> None:
         """Finish what was begun, and attend no longer."""
-        if self._work is not None:
-            await self._work
+        await self._work.finish()
         await self._duty.close()
 
     async def _carry_out(self, due: Sequence[Erasure]) -> None:
         try:
             for erasure in due:
+                if self._keepers and not await self._duty.is_last(erasure):
+                    continue  # what others still tell of somebody is kept, too
                 removed = await self._forget(erasure.ids)
                 await self._duty.confirm(erasure, removed)
-        except (ServerUnavailable, StorageFull) as cause:
+        except (ServerUnavailable, StorageFull, ConfigurationError) as cause:
             log.warning("somebody cannot be forgotten yet", cause=str(cause))
 
     async def _forget(self, ids: Sequence[CustomerId]) -> dict[str, int]:

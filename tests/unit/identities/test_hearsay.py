@@ -74,3 +74,11 @@ def test_a_decision_tells_of_the_time_since_the_track_is_theirs() -> None:
 def test_what_is_no_event_of_a_resolver_is_refused(payload: bytes) -> None:
     with pytest.raises(MalformedEvent):
         list(heard(payload, SiteGraph()))
+
+
+@pytest.mark.parametrize("field", ["captured_at", "track_started_at", "since"])
+def test_a_decision_with_an_instant_of_no_known_offset_is_refused(field: str) -> None:
+    event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
+    event |= {"customer_id": ANNA, "kind": "vip", field: "2026-11-22T12:00:00"}
+    with pytest.raises(MalformedEvent, match="UTC offset"):
+        list(heard(msgspec.json.encode(event), SiteGraph()))
