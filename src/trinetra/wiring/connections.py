@@ -10,6 +10,7 @@ from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.private_folder import explained, make_private
 from trinetra.adapters.redis import RedisFrameBuffer
 from trinetra.adapters.spool import SpoolingEventLog
 from trinetra.adapters.sql import SqlInsightStore
@@ -154,8 +155,12 @@ async def open_desk(settings: Settings) -> AsyncIterator[ErasureDesk]:
 
 
 def _store_url(settings: Settings) -> str:
-    url = settings.store_url
-    return url.get_secret_value() if url else f"sqlite:///{settings.data_dir / 'insights.db'}"
+    if url := settings.store_url:
+        return url.get_secret_value()
+    if "data_dir" not in settings.model_fields_set:  # a folder that somebody chose may have others
+        with explained("data", settings.data_dir):
+            make_private(settings.data_dir)  # an older TRINETRA let everybody look into it
+    return f"sqlite:///{settings.data_dir / 'insights.db'}"
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:
