@@ -150,12 +150,15 @@ def _received(pipe: Connection) -> SideResult | int | str:
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Let processes that start here leave Ctrl-C to this one, which then ends them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let processes that start here leave Ctrl-C to this one, which then ends them.
+
+    They inherit that the signal is blocked; one that comes here meanwhile waits until the end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
