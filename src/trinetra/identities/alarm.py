@@ -28,6 +28,8 @@ _DRIFTING: Mapping[Quantity, str] = {
     "quality": "quality",
     "norm": "length as vectors, a measure of the picture,",
 }
+_MOST_REMEMBERED = 10_000
+"""Announced people whose cooldown is known; the one longest in the list gives way."""
 
 
 def impossible_transition(
@@ -101,6 +103,14 @@ class Arrivals:
     site_id: SiteId
     cooldown_s: float
     _last: dict[CustomerId, Instant] = field(default_factory=dict)
+    _outage: Instant | None = None
+
+    def gallery_unavailable(self, camera_id: CameraId, captured_at: Instant) -> list[AlertEvent]:
+        """Return the alert that the gallery is away, unless another outage was told just now."""
+        if self._outage and 0 < abs(seconds_between(self._outage, captured_at)) < self.cooldown_s:
+            return []
+        self._outage = captured_at
+        return [gallery_unavailable(self.site_id, camera_id, captured_at)]
 
     def announce(
         self,
@@ -114,9 +124,11 @@ class Arrivals:
         if kind not in _ANNOUNCED:
             return []
         before = self._last.get(customer_id)
-        if before is not None and 0 < seconds_between(before, captured_at) < self.cooldown_s:
+        if before and 0 < abs(seconds_between(before, captured_at)) < self.cooldown_s:
             return []
         self._last[customer_id] = captured_at
+        while len(self._last) > _MOST_REMEMBERED:
+            del self._last[next(iter(self._last))]
         severity, message = _ANNOUNCED[kind]
         span = int(seconds_between(EPOCH, captured_at) // self.cooldown_s)
         return [

@@ -8,7 +8,7 @@ from trinetra.events.customers import People
 from trinetra.events.schema import AlertEvent, DetectionEvent
 from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.acquaintance import as_known
-from trinetra.identities.alarm import Arrivals, gallery_unavailable, impossible_transition
+from trinetra.identities.alarm import Arrivals, impossible_transition
 from trinetra.identities.consolidation import Doubt
 from trinetra.identities.drift import DriftWatch, Quantity, Reference
 from trinetra.identities.drift_monitor import DriftMonitor
@@ -391,7 +391,7 @@ class Recogniser:
         """Return the alert that identities go out as unknown, once per outage."""
         if not self.faces.is_first_of_outage():
             return []
-        return [gallery_unavailable(self.site_id, camera_id, captured_at)]
+        return self._arrivals.gallery_unavailable(camera_id, captured_at)
 
 
 def _own_id(identity: TrackIdentity) -> CustomerId:
