@@ -35,17 +35,20 @@ def sync_folder(folder: Path) -> None:
 def keep_out_others(what: str, folder: Path) -> int:
     """Return the open lock of a folder; the system frees it however the process ends.
 
-    Raises ConfigurationError when another process has it.
+    Raises ConfigurationError, saying which, when another process has it.
     """
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as cause:
+        owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
         os.close(file)
         raise ConfigurationError(
-            f"another process has the {what} in {folder}; give each its own TRINETRA_INSTANCE or "
-            "TRINETRA_DATA_DIR"
+            f"the {what} in {folder} is in use: process {owner} has it open; stop that run, or give "
+            "each its own TRINETRA_INSTANCE or TRINETRA_DATA_DIR"
         ) from cause
+    os.ftruncate(file, 0)
+    os.pwrite(file, str(os.getpid()).encode(), 0)
     return file
 
 

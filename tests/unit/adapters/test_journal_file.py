@@ -113,7 +113,7 @@ def test_what_a_process_wrote_is_there_for_the_next(opened: Open) -> None:
 
 def test_two_processes_do_not_write_one_journal(opened: Open) -> None:
     opened()
-    with pytest.raises(ConfigurationError, match="another process has the journal"):
+    with pytest.raises(ConfigurationError, match=f"in use: process {os.getpid()} has it open"):
         opened()
 
 
