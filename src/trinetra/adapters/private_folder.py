@@ -44,8 +44,8 @@ def keep_out_others(what: str, folder: Path) -> int:
         owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
         os.close(file)
         raise ConfigurationError(
-            f"the {what} in {folder} is in use: process {owner} has it open; stop that run, or give "
-            "each its own TRINETRA_INSTANCE or TRINETRA_DATA_DIR"
+            f"the {what} in {folder} is in use: process {owner} has it open; stop that run, "
+            "or give each its own TRINETRA_INSTANCE or TRINETRA_DATA_DIR"
         ) from cause
     os.ftruncate(file, 0)
     os.pwrite(file, str(os.getpid()).encode(), 0)
