@@ -49,7 +49,7 @@ class LiveShop(Shop):
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         stopping = asyncio.Event()
-        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0)
+        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0, silence_s=0.0)
         resolver = IdentityResolver(self.log, self.recogniser, companions=[directory])
         running = asyncio.create_task(resolver.run(stopping))
         yield

@@ -304,6 +304,15 @@ async def test_an_open_track_is_resolved_as_soon_as_the_gallery_is_back() -> Non
     assert identities(await shop.read())[-1].status == "new"
 
 
+async def test_a_camera_whose_clock_is_far_ahead_takes_no_face_from_the_gallery() -> None:
+    gallery = MemoryGallery(512)
+    shop = Shop(gallery=gallery)
+    await shop.resolve(visit("door", 0, [ANNA], seconds=6))
+    known = await gallery.count()
+    await shop.resolve([detection("till", NOON + timedelta(days=40), [])])
+    assert await gallery.count() == known > 0
+
+
 async def test_two_tracks_in_one_frame_are_never_one_person() -> None:
     frames = []
     for number in range(20):

@@ -204,7 +204,8 @@ class Recogniser:
     async def expire(self, now: Instant) -> None:
         """Let the registry and the gallery forget what their retention says."""
         self.registry.evict(now)
-        await self.faces.forget_expired(now)
+        # A camera's clock may be far ahead: no face goes before its time on ours.
+        await self.faces.forget_expired(min(now, self.clock.now()))
 
     def _follow(self, outcome: FrameOutcome) -> list[TrackIdentity]:
         """Drop decisions about people whose tracks went over to others; return these tracks."""

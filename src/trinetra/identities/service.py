@@ -321,7 +321,7 @@ class IdentityResolver:
 
     async def _expire(self, captured_at: Instant) -> None:
         due = self._expired_at is None or (
-            seconds_between(self._expired_at, captured_at) >= self._policy.expire_every_s
+            abs(seconds_between(self._expired_at, captured_at)) >= self._policy.expire_every_s
         )
         if due:
             self._expired_at = captured_at
