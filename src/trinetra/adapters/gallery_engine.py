@@ -134,9 +134,15 @@ class Points:
         return len(points)
 
     def delete(self, doomed: qdrant.Filter) -> None:
-        """Mark what meets the condition as deleted; its bytes stay in the files."""
+        """Mark what meets the condition as deleted; its bytes stay in the files.
+
+        Raises Refusal also when the engine says nothing and deletes nothing: it skips operations
+        that it takes for older than its points, and nobody may be told of an erasure that was none.
+        """
         self.require_space(self._tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
         self._update(qdrant.UpdateOperation.delete_points_by_filter(doomed))
+        if left := self.count(doomed):
+            raise Refusal(Failure.REFUSED, f"{left} entries are still there after their deletion")
 
     def count(self, condition: qdrant.Filter | None = None) -> int:
         """Return the number of points, of those that meet the condition if there is one."""
