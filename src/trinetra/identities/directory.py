@@ -179,6 +179,9 @@ class Directory:
         seen = resembling(found, people, recogniser.policy.matching)
         for customer_id in seen.union(*(people.members(entry.customer_id) for entry in out)):
             await recogniser.gallery.delete(customer_id)
+            # At once, and not with the others later: without these faces the person is enrolled.
+            if taught := [entry for entry in out if entry.customer_id == customer_id]:
+                await recogniser.gallery.upsert(taught)
             recogniser.registry.forget(customer_id)
 
     async def _tell(self) -> None:
