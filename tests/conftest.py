@@ -9,7 +9,10 @@ from typing import NoReturn
 import pytest
 import structlog
 from hypothesis import settings
+from sqlalchemy import create_engine
+from tests.servers.postgres import find_postgres, running_postgres
 
+from trinetra.adapters import sql, sql_book, sql_erasure
 from trinetra.localstack.kafka import KafkaBroker, KafkaProgram, find_kafka
 from trinetra.localstack.process import ServerMissing
 from trinetra.localstack.redis import RedisServer, find_redis
@@ -114,6 +117,30 @@ def kafka_servers(
     program = request.getfixturevalue("kafka_program")
     with KafkaBroker(tmp_path_factory.mktemp("kafka"), program) as broker:
         yield broker.address
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[str]:
+    """Return the URL of the run's PostgreSQL, or of one of your own; its tables are dropped."""
+    if given := os.environ.get("TRINETRA_TEST_POSTGRES_URL"):
+        yield given
+        return
+    try:
+        programs = find_postgres()
+    except ServerMissing as reason:
+        _absent(pytestconfig, "PostgreSQL", reason)
+    with running_postgres(programs) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """Return the URL of a database without tables on a real server."""
+    engine = create_engine(postgres_server.replace("postgresql://", "postgresql+psycopg://"))
+    for module in (sql, sql_book, sql_erasure):
+        module._metadata.drop_all(engine)
+    engine.dispose()
+    return postgres_server
 
 
 @pytest.fixture

@@ -1,11 +1,6 @@
-"""What the customer book promises: in memory, on SQLite, and on a PostgreSQL server.
-
-The last where TRINETRA_TEST_POSTGRES_URL names one, as postgresql://USER:PASSWORD@HOST/NAME; the
-book's tables are dropped.
-"""
+"""What the customer book promises: in memory, on SQLite, and on a PostgreSQL server."""
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
 
-from trinetra.adapters import sql_book
 from trinetra.adapters.memory_book import MemoryCustomerBook
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.adapters.sql_book import SqlCustomerBook
@@ -64,17 +57,6 @@ def template(who: CustomerId, seed: int = 1, model: str = "m1") -> Template:
         consent=True,
     )
     return Template(model, entry)
-
-
-@pytest.fixture
-def postgres_url() -> str:
-    """Return the URL of a database without a book on a real server."""
-    if (url := os.environ.get("TRINETRA_TEST_POSTGRES_URL")) is None:
-        pytest.skip("TRINETRA_TEST_POSTGRES_URL names no PostgreSQL; psycopg has to be installed")
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    sql_book._metadata.drop_all(engine)
-    engine.dispose()
-    return url
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])

@@ -1,11 +1,6 @@
-"""What an erasure desk promises, in a file and on a server.
-
-The last where TRINETRA_TEST_POSTGRES_URL names one, as postgresql://USER:PASSWORD@HOST/NAME; its
-tables are dropped.
-"""
+"""What an erasure desk promises, in a file and on a server."""
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
@@ -16,10 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec import UNSET, UnsetType
-from sqlalchemy import create_engine
 from tests.servers.traces import traces
 
-from trinetra.adapters import sql, sql_book, sql_erasure
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.adapters.sql_book import SqlCustomerBook
 from trinetra.adapters.sql_erasure import GONE_AFTER_S, SqlErasureDesk
@@ -62,12 +55,7 @@ class Shop:
 async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
     url = f"sqlite:///{tmp_path}/insights.db"
     if request.param == "postgres":
-        if (url := os.environ.get("TRINETRA_TEST_POSTGRES_URL", "")) == "":
-            pytest.skip("TRINETRA_TEST_POSTGRES_URL names no PostgreSQL")
-        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-        for module in (sql, sql_book, sql_erasure):
-            module._metadata.drop_all(engine)
-        engine.dispose()
+        url = request.getfixturevalue("postgres_url")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlInsightStore.open(url))
         book = await stack.enter_async_context(SqlCustomerBook.open(url))

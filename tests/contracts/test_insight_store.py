@@ -1,23 +1,18 @@
-"""What the insight store promises: in memory, on disk and on a PostgreSQL server.
-
-The last where TRINETRA_TEST_POSTGRES_URL names one, as postgresql://USER:PASSWORD@HOST/NAME; its
-tables are dropped.
-"""
+"""What the insight store promises: in memory, on disk and on a PostgreSQL server."""
 
 import asyncio
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -92,17 +87,6 @@ def visit(number: int, seconds: float = 0.0, customer: str = "ann", cameras: int
 
 def occupancy(number: int, zone: str | None) -> Occupancy:
     return Occupancy(**common(number, 0.0), zone_id=zone, persons=3)
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """Return the URL of an empty database on a real server."""
-    if (url := os.environ.get("TRINETRA_TEST_POSTGRES_URL")) is None:
-        pytest.skip("TRINETRA_TEST_POSTGRES_URL names no PostgreSQL; psycopg has to be installed")
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    sql._metadata.drop_all(engine)
-    yield url
-    engine.dispose()
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])
@@ -374,12 +358,12 @@ async def test_several_engines_open_and_write_one_database_at_once(shared_url: s
 
 
 async def test_the_health_page_learns_where_the_store_is_and_no_password(
-    store: InsightStore,
+    store: InsightStore, url: str
 ) -> None:
     answer = await store.check()
 
     assert answer.startswith(("sqlite://", "postgresql+psycopg://"))
-    password = make_url(os.environ.get("TRINETRA_TEST_POSTGRES_URL", "sqlite://")).password
+    password = make_url(url).password
     assert password is None or password not in answer
 
 
