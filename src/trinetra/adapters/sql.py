@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from trinetra.adapters.sql_book import erased_among, prepare_book
-from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
+from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.events.codec import encode
 from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
@@ -47,12 +47,7 @@ _ALIASES_LOCK = 0x74726970
 """Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
 
 _metadata = MetaData()
-_schema = Table(
-    "trinetra_schema",
-    _metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("version", Integer, nullable=False),
-)
+_schema = version_table("trinetra_schema", _metadata)
 
 
 def _insight_table(name: str, *columns: Column[Any]) -> Table:
@@ -153,12 +148,9 @@ class SqlInsightStore:
         its driver is missing, the login is refused, the file is no database, or a newer TRINETRA
         wrote it; StoreUnavailable when the server does not answer or the file is locked.
         """
-        database = Database(url, thread_name="insight-store")
-        try:
+        async with Database.connected(url, thread_name="insight-store") as database:
             await database.run(prepare_store, writes=True)
             yield cls(database)
-        finally:
-            await database.close()
 
     @property
     def place(self) -> str:
@@ -167,8 +159,7 @@ class SqlInsightStore:
 
     async def check(self) -> str:
         """Return which database answers; raises StoreUnavailable when none does."""
-        await self._run(lambda connection: connection.scalar(select(_schema.c.version)))
-        return self.place
+        return await self._database.check()
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         """Insert or replace by ``event_id``, all or none.

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from trinetra.adapters.memory_book import refuse_contradictions
-from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
+from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.events.customers import (
     CustomerChange,
     NumberedChange,
@@ -48,12 +48,7 @@ _TURN_LOCK = 0x626F6F6B
 _LITTLE_FLOATS = np.dtype("<f4")
 
 _metadata = MetaData()
-_schema = Table(
-    "customer_book_schema",
-    _metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("version", Integer, nullable=False),
-)
+_schema = version_table("customer_book_schema", _metadata)
 _changes = Table(
     "customer_changes",
     _metadata,
@@ -103,12 +98,9 @@ class SqlCustomerBook:
 
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
-        database = Database(url, thread_name="customer-book")
-        try:
+        async with Database.connected(url, thread_name="customer-book") as database:
             await database.run(prepare_book, writes=True)
             yield cls(database)
-        finally:
-            await database.close()
 
     @property
     def place(self) -> str:
@@ -117,8 +109,7 @@ class SqlCustomerBook:
 
     async def check(self) -> str:
         """Return which database answers; raises StoreUnavailable when none does."""
-        await self._run(lambda connection: connection.scalar(select(_schema.c.version)))
-        return self.place
+        return await self._database.check()
 
     async def write(
         self, changes: Sequence[CustomerChange], templates: Sequence[Template] = ()

@@ -6,9 +6,9 @@ takes turns, and what a fault means is the same for both.
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, SQLITE_LOCKED, OperationalError
@@ -16,10 +16,12 @@ from sqlite3 import Error as SqliteError
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    Column,
     Connection,
     DateTime,
     Dialect,
     Engine,
+    Integer,
     MetaData,
     Table,
     TypeDecorator,
@@ -95,10 +97,25 @@ class Database:
         self._engine = _engine(self._url)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=thread_name)
 
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, url: str, *, thread_name: str) -> AsyncIterator["Database"]:
+        """Open a database for a while. Raises ConfigurationError as making one does."""
+        database = cls(url, thread_name=thread_name)
+        try:
+            yield database
+        finally:
+            await database.close()
+
     @property
     def place(self) -> str:
         """Where the database is, without its password."""
         return self._url.render_as_string(hide_password=True)
+
+    async def check(self) -> str:
+        """Return which database answers; raises StoreUnavailable when none does."""
+        await self.run(lambda connection: connection.scalar(select(1)))
+        return self.place
 
     async def run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
         """Return what ``work`` returns, done in one transaction.
@@ -168,6 +185,16 @@ def _is_done(cursor: Any, statement: str) -> bool:
             return False
         raise
     return answer is None or answer[0] == 0
+
+
+def version_table(name: str, metadata: MetaData) -> Table:
+    """Return the table in which ``prepare`` notes the version of a schema."""
+    return Table(
+        name,
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("version", Integer, nullable=False),
+    )
 
 
 def prepare(

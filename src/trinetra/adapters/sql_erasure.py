@@ -36,7 +36,7 @@ from trinetra.adapters.sql import (
     without,
 )
 from trinetra.adapters.sql_book import erase_from_book, everybody_of, take_turn
-from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into
+from trinetra.adapters.sql_database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import (
@@ -61,12 +61,7 @@ only where a person's visits under several ids touch: they become one, or stay t
 _HERE = "database"
 
 _metadata = MetaData()
-_schema = Table(
-    "erasure_schema",
-    _metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("version", Integer, nullable=False),
-)
+_schema = version_table("erasure_schema", _metadata)
 _erasures = Table(
     "erasures",
     _metadata,
@@ -112,14 +107,11 @@ class SqlErasureDesk:
 
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
-        database = Database(url, thread_name="erasure-desk")
-        try:
+        async with Database.connected(url, thread_name="erasure-desk") as database:
             desk = cls(database)
             if await database.run(_prepare, writes=True):
                 await desk._scrub()  # an older TRINETRA only unlinked what it deleted
             yield desk
-        finally:
-            await database.close()
 
     async def ask(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
         """Forget a person here, in the book and among the insights, and have all others do so."""
