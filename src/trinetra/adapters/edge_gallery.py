@@ -15,7 +15,6 @@ from trinetra.adapters.gallery_child import GalleryChild
 from trinetra.adapters.gallery_points import (
     gallery_entry,
     gallery_match,
-    microseconds,
     model_slug,
     pack_vector,
     stored_point,
@@ -40,7 +39,7 @@ from trinetra.adapters.gallery_protocol import (
 )
 from trinetra.errors import ConfigurationError, GalleryUnavailable, StorageFull, TrinetraError
 from trinetra.telemetry import get_logger
-from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant
+from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant, microseconds
 
 _POINTS_PER_MESSAGE = 256
 

@@ -7,7 +7,6 @@ whole microseconds since 1970, which are exact in the engine's float64 ranges un
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +14,13 @@ import msgspec
 import numpy as np
 
 from trinetra.values import (
-    EPOCH,
     CustomerId,
     Embedding,
     GalleryEntry,
     GalleryMatch,
     IdentityKind,
-    Instant,
+    instant_at,
+    microseconds,
 )
 
 ENTRY_ID, CUSTOMER_ID, KIND, EXPIRES_AT = "entry_id", "customer_id", "kind", "expires_at_us"
@@ -81,9 +80,9 @@ def gallery_entry(point: StoredPoint) -> GalleryEntry:
         kind=IdentityKind(point.kind),
         embedding=np.frombuffer(point.vector, "<f4").astype(np.float32),
         quality=point.quality,
-        first_seen=instant(point.first_seen_us),
-        last_seen=instant(point.last_seen_us),
-        expires_at=None if expires_at_us is None else instant(expires_at_us),
+        first_seen=instant_at(point.first_seen_us),
+        last_seen=instant_at(point.last_seen_us),
+        expires_at=None if expires_at_us is None else instant_at(expires_at_us),
         consent=point.consent,
     )
 
@@ -126,7 +125,7 @@ def gallery_match(
 ) -> GalleryMatch:
     """Return a match; rounding in the engine may leave [-1, 1] by a little, a match does not."""
     bounded = max(-1.0, min(1.0, cosine))
-    seen = instant(first_seen_us)
+    seen = instant_at(first_seen_us)
     return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), bounded, seen)
 
 
@@ -165,13 +164,3 @@ def floats(vector: bytes) -> list[float]:
 def pack_floats(values: Any) -> bytes:
     """Return what an engine's interface gives as a vector in packed form."""
     return np.asarray(values, "<f4").tobytes()
-
-
-def microseconds(instant: Instant) -> int:
-    """Return whole microseconds from 1970 to the instant."""
-    return (instant - EPOCH) // timedelta(microseconds=1)
-
-
-def instant(microseconds_: int) -> Instant:
-    """Return the instant so many microseconds after 1970."""
-    return EPOCH + timedelta(microseconds=microseconds_)

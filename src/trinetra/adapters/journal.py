@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from trinetra.adapters.journal_file import Edit, JournalFolder, Mark, read_topic
-from trinetra.adapters.journal_format import Entry, microseconds
+from trinetra.adapters.journal_format import Entry
 from trinetra.adapters.memory import MemoryEventLog, MemoryFollower
 from trinetra.events.topics import Topic
 from trinetra.ports import Delivery, Follower, Record, Subscription
@@ -27,7 +27,7 @@ from trinetra.telemetry import (
     JOURNALED,
     get_logger,
 )
-from trinetra.values import Instant
+from trinetra.values import Instant, microseconds
 from trinetra.waiting import unless
 
 _log = get_logger("journal")

@@ -16,14 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from trinetra.adapters.journal_format import (
-    HEADER_BYTES,
-    Entry,
-    blocks_of,
-    first_us,
-    microseconds,
-    pack,
-)
+from trinetra.adapters.journal_format import HEADER_BYTES, Entry, blocks_of, first_us, pack
 from trinetra.adapters.private_folder import (
     explained,
     keep_out_others,
@@ -32,7 +25,7 @@ from trinetra.adapters.private_folder import (
     write_all,
 )
 from trinetra.telemetry import get_logger
-from trinetra.values import Instant
+from trinetra.values import Instant, microseconds
 
 _log = get_logger("journal")
 _SUFFIX = ".journal"

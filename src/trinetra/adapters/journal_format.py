@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from cramjam import zstd
 
-from trinetra.values import EPOCH, Instant, seconds_between
+from trinetra.values import Instant, microseconds
 
 MAGIC = b"\xd5TJ\x01"
 _HEADER = struct.Struct("<4sIIqq")
@@ -52,11 +52,6 @@ class Block(NamedTuple):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Entry])
-
-
-def microseconds(instant: Instant) -> int:
-    """Return an instant as whole microseconds since 1970."""
-    return round(seconds_between(EPOCH, instant) * 1_000_000)
 
 
 def pack(entries: Sequence[Entry], span_us: tuple[int, int] | None = None) -> bytes:

@@ -21,7 +21,6 @@ from trinetra.adapters.gallery_points import (
     floats,
     gallery_entry,
     gallery_match,
-    microseconds,
     pack_floats,
     pack_vector,
     payload_of,
@@ -40,7 +39,7 @@ from trinetra.adapters.qdrant_connection import (
 )
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.telemetry import get_logger
-from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant
+from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant, microseconds
 
 _POINTS_PER_MESSAGE = 256
 T = TypeVar("T")

@@ -23,12 +23,11 @@ from trinetra.evaluation.clip import (
     check_counts,
 )
 from trinetra.evaluation.reading import read_events
-from trinetra.evaluation.reading.events import microseconds
 from trinetra.settings import Settings, load_settings
 from trinetra.site import Camera, FileSource, Site, load_site
 from trinetra.site.document import Document, Loc, Unreadable, decode_text, read_document
 from trinetra.site.schema import Topology
-from trinetra.values import Role
+from trinetra.values import Role, microseconds
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.platform import Platform, embedded
 

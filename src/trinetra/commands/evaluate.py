@@ -12,7 +12,6 @@ from trinetra.commands.clip_audit import audit_clip
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.reading import TruthFormat, read_events, read_truth
-from trinetra.evaluation.reading.events import microseconds
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import (
     Choices,
@@ -22,6 +21,7 @@ from trinetra.evaluation.scoring import (
     tracks_sheet,
 )
 from trinetra.evaluation.truth import Findings, Truth
+from trinetra.values import microseconds
 
 _Truth = Annotated[Path, typer.Option("--truth", help="MOTChallenge text, CVML XML, or a twin's.")]
 _Events = Annotated[Path, typer.Option("--events", help="The JSON lines that --events wrote.")]

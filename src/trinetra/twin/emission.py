@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
@@ -29,7 +28,15 @@ from trinetra.twin.sensing import (
 from trinetra.twin.streams import Part, stream
 from trinetra.twin.truth import FrameTruth, Seen
 from trinetra.twin.world import Drive, Stay, World
-from trinetra.values import EPOCH, EventId, Instant, after, derive_id, first_seq
+from trinetra.values import (
+    EventId,
+    Instant,
+    after,
+    derive_id,
+    first_seq,
+    instant_at,
+    microseconds,
+)
 
 Array = NDArray[np.float64]
 Item = TypeVar("Item")
@@ -156,7 +163,7 @@ class Emitter:
         return _Frames(
             t=micros / 1e6,
             seq=(numbers + base).tolist(),
-            captured_at=[_instant(start_us + us) for us in micros.tolist()],
+            captured_at=[instant_at(start_us + us) for us in micros.tolist()],
         )
 
     # --- people -------------------------------------------------------------------------------
@@ -355,13 +362,3 @@ def _box(corners: list[float]) -> Box:
 def _points(points: list[list[float]]) -> tuple[Point, Point, Point, Point, Point]:
     a, b, c, d, e = ((x, y) for x, y in points)
     return a, b, c, d, e
-
-
-def microseconds(instant: Instant) -> int:
-    """Return whole microseconds since 1970."""
-    gone = instant - EPOCH
-    return (gone.days * 86_400 + gone.seconds) * 1_000_000 + gone.microseconds
-
-
-def _instant(micros: int) -> Instant:
-    return EPOCH + timedelta(microseconds=micros)

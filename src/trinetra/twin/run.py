@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from trinetra.twin.emission import MODELS, STRETCH_S, Arrival, Emitter, microseconds
+from trinetra.twin.emission import MODELS, STRETCH_S, Arrival, Emitter
 from trinetra.twin.plan import FloorPlan
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.store import simulate
 from trinetra.twin.world import World
+from trinetra.values import microseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from tests.unit.evaluation.twin_truth import BOX, as_lines, at, twin_lines
 
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.reading import TruthFormat, read_events, read_truth
-from trinetra.evaluation.reading.events import microseconds
 from trinetra.events.codec import encode
 from trinetra.events.schema import (
     AnyEvent,
@@ -27,7 +26,7 @@ from trinetra.events.schema import (
     Visit,
     ZoneStay,
 )
-from trinetra.values import IdentityKind
+from trinetra.values import IdentityKind, microseconds
 
 CVML = """<?xml version="1.0"?>
 <dataset name="S2"><frame number="0"><objectlist>

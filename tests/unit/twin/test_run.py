@@ -11,7 +11,7 @@ import pytest
 from trinetra.events.codec import decode
 from trinetra.events.schema import DetectionEvent
 from trinetra.twin.camera import Camera
-from trinetra.twin.emission import Arrival, microseconds
+from trinetra.twin.emission import Arrival
 from trinetra.twin.plan import Line
 from trinetra.twin.record import Recorder, Trace, crossings, spells
 from trinetra.twin.run import Twin
@@ -30,7 +30,7 @@ from trinetra.twin.truth import (
     TrackTruth,
     VisitTruth,
 )
-from trinetra.values import derive_id, first_seq
+from trinetra.values import derive_id, first_seq, microseconds
 
 SHOP = built_in_shop()
 VIEWS = {view.camera_id: view for view in SHOP.views}

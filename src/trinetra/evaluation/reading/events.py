@@ -21,17 +21,12 @@ from trinetra.events.schema import (
     ZoneStay,
 )
 from trinetra.events.visits import unite
-from trinetra.values import EPOCH, CustomerId, EventId, Instant
+from trinetra.values import CustomerId, EventId, microseconds
 
 _MICROSECOND = timedelta(microseconds=1)
 _RENAMED = {("merged",), ("split",)}
 _VISIT_GAP_S = 1800.0
 """Visits under two ids of one person are one where less lies between them; a site's default."""
-
-
-def microseconds(instant: Instant) -> int:
-    """Return the instant as microseconds since 1970."""
-    return (instant - EPOCH) // _MICROSECOND
 
 
 def read_events(path: Path, *, label: str | None = "person") -> Findings:

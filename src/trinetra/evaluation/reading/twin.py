@@ -17,9 +17,9 @@ import numpy as np
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.boxes import Boxes, BoxesBuilder
 from trinetra.evaluation.faces import Shown, person_of
-from trinetra.evaluation.reading.events import microseconds
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
 from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Truth, Wait
+from trinetra.values import microseconds
 
 _LEAST_VISIBLE = 0.25
 """Who is hidden more than this cannot be found in the frame, and is not asked for."""
