@@ -14,7 +14,7 @@ from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory import MemoryEventLog
 from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
-from trinetra.events.codec import decode, pack_embedding
+from trinetra.events.codec import decode, encode, pack_embedding
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -25,6 +25,7 @@ from trinetra.events.schema import (
     TracksEvent,
 )
 from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES
+from trinetra.identities.hearsay import heard
 from trinetra.identities.recognition import Recogniser
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.service import IdentityResolver
@@ -126,6 +127,18 @@ async def test_people_are_known_again_at_a_camera_they_could_walk_to() -> None:
     assert known.evidence.candidates[0].customer_id == known.customer_id
     assert known.evidence.margin is not None
     assert alerts(out) == []
+
+
+async def test_others_hear_that_somebody_is_here_since_the_face_was_seen_not_the_body() -> None:
+    shop = Shop()
+    turned_away = list(visit("door", 0, [ANNA], seconds=2, face_px=20))[:10]
+    out = await shop.resolve([*turned_away, *list(visit("door", 0, [ANNA], seconds=4))[10:]])
+    (named,) = (e for e in identities(out) if e.customer_id)
+    assert named.track_started_at == NOON
+    (told,) = heard(encode(named), shop.recogniser.graph)
+    known = shop.recogniser.registry.get(told.customer_id)
+    assert known is not None
+    assert told.sighting.first_at == known.sightings[DOOR].first_at == NOON + timedelta(seconds=2)
 
 
 async def test_a_transition_nobody_could_walk_is_an_alert_and_no_identity() -> None:

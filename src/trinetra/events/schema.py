@@ -148,7 +148,11 @@ class Thresholds(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an identity was decided as it was; enough to replay it with other thresholds."""
+    """Why an identity was decided as it was; enough to replay it with other thresholds.
+
+    ``known_since`` is when the person whose faces these are first showed one on this track, or
+    showed one again after somebody else did: before, nothing says that the track was them.
+    """
 
     faces_seen: int
     faces_used: int
@@ -159,6 +163,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     candidates: tuple[Candidate, ...] = ()
     margin: float | None = None
     gate: tuple[GateEvidence, ...] = ()
+    known_since: Instant | None = None
 
 
 class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):

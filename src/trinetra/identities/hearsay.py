@@ -38,13 +38,24 @@ class _Tracks(msgspec.Struct, frozen=True, tag_field="type", tag="tracks"):
     tracks: tuple[_Position, ...] = ()
 
 
+class _Evidence(msgspec.Struct, frozen=True):
+    known_since: Instant | None = None
+
+
 class _Decision(msgspec.Struct, frozen=True, tag_field="type", tag="identity"):
     camera_id: CameraId
     captured_at: Instant
     track_started_at: Instant
+    evidence: _Evidence
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
     since: Instant | None = None
+
+    @property
+    def certain_from(self) -> list[Instant]:
+        """From when on the track was this person: the latest of these."""
+        known = (self.track_started_at, self.since, self.evidence.known_since)
+        return [instant for instant in known if instant]
 
 
 _decoder = msgspec.json.Decoder(_Tracks | _Decision)
@@ -69,14 +80,12 @@ def heard(payload: bytes, graph: SiteGraph) -> Iterator[Heard]:
 def _instants(event: _Tracks | _Decision) -> list[Instant]:
     if isinstance(event, _Tracks):
         return [event.captured_at]
-    since = event.since or event.track_started_at
-    return [event.captured_at, event.track_started_at, since]
+    return [event.captured_at, *event.certain_from]
 
 
 def _decided(event: _Decision) -> Iterator[Heard]:
     if event.customer_id and event.kind:
-        since = event.since or event.track_started_at
-        stretch = Sighting(event.camera_id, since, event.captured_at)
+        stretch = Sighting(event.camera_id, max(event.certain_from), event.captured_at)
         yield Heard(event.customer_id, event.kind, stretch)
 
 

@@ -86,6 +86,7 @@ def explain(evidence: TrackEvidence, model: str, policy: MatchingPolicy) -> Evid
         quality=round(mean_quality(shots), 3),
         model=model,
         thresholds=policy.thresholds(),
+        known_since=evidence.known_since,
     )
 
 

@@ -146,7 +146,7 @@ class TrackIdentity:
         """Drop everything that is known of a person who opted out, or was erased."""
         if self.explained is not None:
             self.explained = msgspec.structs.replace(
-                self.explained, candidates=(), margin=None, gate=()
+                self.explained, candidates=(), margin=None, gate=(), known_since=None
             )
         self.decision, self.evidence, self.since = why, TrackEvidence(), None
         self.alerted.clear()

@@ -62,6 +62,15 @@ def test_a_decision_tells_of_the_time_since_the_track_is_theirs() -> None:
     assert whole.kind == IdentityKind.VIP
 
 
+def test_a_decision_tells_of_the_time_since_their_face_was_seen() -> None:
+    event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
+    later = [NOON + timedelta(seconds=s) for s in (4, 6, 9)]
+    event |= {"track_started_at": NOON, "since": later[0], "captured_at": later[2]}
+    event["evidence"]["known_since"] = later[1]
+    (told,) = heard(msgspec.json.encode(event), SiteGraph())
+    assert (told.sighting.first_at, told.sighting.last_at) == (later[1], later[2])
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -80,5 +89,12 @@ def test_what_is_no_event_of_a_resolver_is_refused(payload: bytes) -> None:
 def test_a_decision_with_an_instant_of_no_known_offset_is_refused(field: str) -> None:
     event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
     event |= {"customer_id": ANNA, "kind": "vip", field: "2026-11-22T12:00:00"}
+    with pytest.raises(MalformedEvent, match="UTC offset"):
+        list(heard(msgspec.json.encode(event), SiteGraph()))
+
+
+def test_evidence_with_an_instant_of_no_known_offset_is_refused() -> None:
+    event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
+    event["evidence"]["known_since"] = "2026-11-22T12:00:00"
     with pytest.raises(MalformedEvent, match="UTC offset"):
         list(heard(msgspec.json.encode(event), SiteGraph()))
