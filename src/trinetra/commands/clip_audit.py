@@ -26,7 +26,7 @@ from trinetra.evaluation.reading import read_events
 from trinetra.settings import Settings, load_settings
 from trinetra.site import Camera, FileSource, Site, load_site
 from trinetra.site.document import Document, Loc, Unreadable, decode_text, read_document
-from trinetra.site.schema import Topology
+from trinetra.site.topology import Topology
 from trinetra.values import Role, microseconds
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.platform import Platform, embedded

@@ -1,29 +1,13 @@
 """The site file: which cameras there are, how they lie to each other, and what is decided how."""
 
+from trinetra.site.cameras import ROLE_DEFAULTS, Camera, FloorPosition, Line, RoleDefaults, Zone
 from trinetra.site.editor import json_schema, schema_text
 from trinetra.site.example import EXAMPLE
 from trinetra.site.load import Problem, SiteInvalid, load_site, site_from_text
-from trinetra.site.schema import (
-    ROLE_DEFAULTS,
-    Camera,
-    Credentials,
-    Edge,
-    FileSource,
-    FloorPosition,
-    FolderSource,
-    Line,
-    Matching,
-    Policies,
-    Registry,
-    Retention,
-    RoleDefaults,
-    Site,
-    Stays,
-    StreamSource,
-    Topology,
-    Tracking,
-    Zone,
-)
+from trinetra.site.policies import Matching, Policies, Registry, Retention, Stays, Tracking
+from trinetra.site.schema import Site
+from trinetra.site.sources import Credentials, FileSource, FolderSource, StreamSource
+from trinetra.site.topology import Edge, Topology
 
 __all__ = [
     "EXAMPLE",

@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails
 
 from trinetra.site.document import Loc
 from trinetra.site.editor import json_schema
-from trinetra.site.schema import URL_SCHEMES, timezones
+from trinetra.site.schema import timezones
+from trinetra.site.sources import URL_SCHEMES
 
 Explanation = tuple[str, str]
 _SECRET_KEYS = ("password", "passwd", "pass", "pwd", "user", "username", "credentials", "token")

@@ -19,7 +19,8 @@ from trinetra.site.document import (
     read_document,
 )
 from trinetra.site.explain import explain
-from trinetra.site.schema import Site, StreamSource
+from trinetra.site.schema import Site
+from trinetra.site.sources import StreamSource
 from trinetra.telemetry import mask_urls
 
 

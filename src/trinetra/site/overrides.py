@@ -9,7 +9,9 @@ from pydantic import BaseModel, ValidationError
 from trinetra.errors import ConfigurationError
 from trinetra.site.document import Unreadable, read_document
 from trinetra.site.explain import explain
-from trinetra.site.schema import Policies, Site, Topology
+from trinetra.site.policies import Policies
+from trinetra.site.schema import Site
+from trinetra.site.topology import Topology
 
 ALIASES: Mapping[str, str] = {
     "matching.threshold": "policies.matching.similarity",

@@ -35,7 +35,9 @@ from trinetra.identities.tracking import TrackerPolicy
 from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
-from trinetra.site.schema import Camera, FileSource, FolderSource, Site, StreamSource, Weekday
+from trinetra.site.cameras import Camera
+from trinetra.site.schema import Site, Weekday
+from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
 
 _DAY_S = 86_400.0

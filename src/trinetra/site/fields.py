@@ -1,0 +1,33 @@
+"""What the models of a site file have in common: their base, and the kinds of values in them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["till-2"])]
+EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", examples=["TILL_PASSWORD"])]
+Unit = Annotated[float, Field(strict=True, ge=0, le=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Fps = Annotated[float, Field(strict=True, gt=0, le=60)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400)]
+Gap = Annotated[float, Field(strict=True, ge=0, le=60)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Days = Annotated[int, Field(strict=True, ge=1, le=3650)]
+Pixels = Annotated[int, Field(strict=True, ge=16, le=7680)]
+Metres = Annotated[float, Field(strict=True, ge=-10_000, le=10_000)]
+FloorPlanPoint = tuple[Metres, Metres]
+PicturePoint = tuple[Unit, Unit]
+
+
+class Model(BaseModel):
+    """Frozen, closed to unknown keys, and silent about the values it refuses."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        serialize_by_alias=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )

@@ -1,0 +1,174 @@
+"""Where a camera's pictures come from: a network camera, a video file, or a folder."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from trinetra.errors import ConfigurationError
+from trinetra.site.fields import EnvName, Flag, Fps, Model
+
+URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A camera's user name and password, as the environment holds them."""
+
+    username: str
+    password: SecretStr
+
+
+class StreamSource(Model):
+    """A network camera: RTSP over TCP, or MJPEG over HTTP."""
+
+    url: Annotated[
+        str,
+        Field(
+            description="rtsp://, rtsps://, http:// or https:// address, without user or password.",
+            examples=["rtsp://192.168.1.20:554/stream1"],
+        ),
+    ]
+    username_env: Annotated[
+        EnvName | None, Field(description="Name of the environment variable with the user name.")
+    ] = None
+    password_env: Annotated[
+        EnvName | None, Field(description="Name of the environment variable with the password.")
+    ] = None
+    timeout_s: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=1,
+            le=120,
+            description="Silence after which the camera counts as stalled.",
+        ),
+    ] = 5.0
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: str) -> str:
+        if fault := _url_fault(url):
+            raise PydanticCustomError("url", fault)
+        return url
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.password_env and not self.username_env:
+            raise PydanticCustomError("credentials", "password_env needs username_env too")
+        return self
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be printed: a path or query can hold secrets and is left out."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}" + ("/…" if parts.path.strip("/") else "")
+
+    def unset_variables(self, environ: Mapping[str, str]) -> list[str]:
+        """Return the names of the credential variables that the environment lacks."""
+        return [n for n in (self.username_env, self.password_env) if n and not environ.get(n)]
+
+    def credentials(self, environ: Mapping[str, str]) -> Credentials | None:
+        """Return the camera's credentials, or None where it needs none.
+
+        Raises ConfigurationError naming the variables that are not set.
+        """
+        if unset := self.unset_variables(environ):
+            names = " and ".join(unset)
+            raise ConfigurationError(f"{self.shown} needs {names} in the environment: set it")
+        if self.username_env is None:
+            return None
+        password = environ[self.password_env] if self.password_env else ""
+        return Credentials(environ[self.username_env], SecretStr(password))
+
+
+class _DiskSource(Model):
+    @field_validator("file", "images", check_fields=False)
+    @classmethod
+    def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
+        folder: Path | None = (info.context or {}).get("folder")
+        return folder / path.expanduser() if folder else path
+
+    loop: Annotated[Flag, Field(description="Start again at the end, for ever.")] = False
+
+
+class FileSource(_DiskSource):
+    """A video file, played once or looped; a relative path starts at the site file's folder."""
+
+    file: Annotated[Path, Field(description="Path of a video file.", examples=["clips/till.mp4"])]
+
+    @property
+    def path(self) -> Path:
+        """What has to be there."""
+        return self.file
+
+    @property
+    def shown(self) -> str:
+        """The source as it may be printed."""
+        return f"{self.file}" + (" (looped)" if self.loop else "")
+
+
+class FolderSource(_DiskSource):
+    """A folder of pictures, shown in the order of their names."""
+
+    images: Annotated[Path, Field(description="Path of a folder of JPEG or PNG pictures.")]
+    fps: Annotated[Fps, Field(description="Pictures per second.")] = 5.0
+
+    @property
+    def path(self) -> Path:
+        """What has to be there."""
+        return self.images
+
+    @property
+    def shown(self) -> str:
+        """The source as it may be printed."""
+        return f"{self.images} at {self.fps:g}/s" + (" (looped)" if self.loop else "")
+
+
+SOURCE_KEYS = ("url", "file", "images")
+
+
+def _source_kind(source: object) -> str | None:
+    if isinstance(source, Mapping):
+        return next((key for key in SOURCE_KEYS if key in source), None)
+    return next((key for key in SOURCE_KEYS if hasattr(source, key)), None)
+
+
+Source = Annotated[
+    Annotated[StreamSource, Tag("url")]
+    | Annotated[FileSource, Tag("file")]
+    | Annotated[FolderSource, Tag("images")],
+    Discriminator(
+        _source_kind,
+        custom_error_type="source",
+        custom_error_message="a source needs one of the keys url, file, images",
+    ),
+]
+
+
+def _url_fault(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "not an address that can be read"
+    if parts.scheme not in URL_SCHEMES:
+        return "the address must start with rtsp://, rtsps://, http:// or https://"
+    if "@" in parts.netloc:
+        return "credentials do not belong into the address"
+    if not parts.hostname or re.search(r"\s", url):
+        return "not an address that can be read"
+    return None
