@@ -20,6 +20,7 @@ import qdrant_edge as qdrant
 from trinetra.adapters.gallery_engine import Points, Refusal, expired_at, of_customer
 from trinetra.adapters.gallery_points import StoredPoint
 from trinetra.adapters.gallery_protocol import Failure, Found, GalleryTuning, Page, Search
+from trinetra.adapters.private_folder import sync
 
 _POINTS_FOLDER = "shard"
 _GONE_FOLDER = "gone"
@@ -73,7 +74,7 @@ class Shard:
         mark = self._folder / _DELETED_SINCE
         mark.touch(mode=0o600)
         os.utime(mark, (at, at))
-        _sync(self._folder)
+        sync(self._folder)
 
     def search(self, searches: Sequence[Search]) -> list[Found]:
         """Return the matches of several searches, run as one batch of the engine."""
@@ -155,7 +156,7 @@ class Shard:
         self._points.close()
         gone = self._folder / _GONE_FOLDER
         self._points_folder(self._number).rename(gone)
-        _sync(self._folder)
+        sync(self._folder)
         self._points, self._rewrite = rewrite.target, None
         self._number += 1
         shutil.rmtree(gone)
@@ -223,14 +224,5 @@ def _number(folder: Path) -> int:
 
 
 def _sync_all(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    for path in (*folder.rglob("*"), folder):
+        sync(path)

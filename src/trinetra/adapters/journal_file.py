@@ -21,7 +21,7 @@ from trinetra.adapters.private_folder import (
     explained,
     keep_out_others,
     make_private,
-    sync_folder,
+    sync,
     write_all,
 )
 from trinetra.telemetry import get_logger
@@ -272,6 +272,8 @@ def _read_segment(
 def _rewritten(path: Path, edit: Edit) -> int:
     """Put a segment's entries through ``edit``; its blocks stay as many, for readers count them."""
     packed, changed = [], 0
+    if not path.exists():
+        return 0  # somebody removed it, and what is not there names nobody
     for block in blocks_of(path.read_bytes()):
         before = block.entries()
         after = [edit(entry) for entry in before]
@@ -292,7 +294,7 @@ def _replace(path: Path, data: bytes) -> None:
     finally:
         os.close(file)
     new.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def _segments(folder: Path, topic: str) -> list[Path]:

@@ -20,12 +20,12 @@ def make_private(folder: Path) -> None:
     if folder.stat().st_uid == os.geteuid():
         folder.chmod(0o700)
     for part in missing:
-        sync_folder(part.parent)
+        sync(part.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as the files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Bring a file's bytes to the disk itself, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

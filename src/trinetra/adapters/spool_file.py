@@ -22,7 +22,7 @@ from trinetra.adapters.private_folder import (
     explained,
     keep_out_others,
     make_private,
-    sync_folder,
+    sync,
     write_all,
 )
 from trinetra.adapters.spool_format import Gap, Parsed, Placed, Stored, parse
@@ -138,7 +138,7 @@ class SpoolFolder:
             self._cursor = _Cursor(folder / "cursor")
             stack.callback(self._cursor.close)
             stack.callback(self._seal)
-            sync_folder(folder)
+            sync(folder)
             self._sent = self._cursor.saved
             self._highest = self._sent.number
             self._find_segments()
@@ -200,7 +200,7 @@ class SpoolFolder:
         self._highest += 1
         self._segments.append(segment)
         try:
-            sync_folder(self._folder)
+            sync(self._folder)
         except OSError:
             self._take_back(segment, file)
             raise

@@ -242,6 +242,16 @@ def test_rewriting_leaves_no_byte_of_what_was_dropped_and_all_of_the_rest(opened
     assert folder.bytes == sum(p.stat().st_size for t in "ab" for p in segments(folder, t))
 
 
+def test_a_segment_that_somebody_removed_keeps_nobody_from_being_forgotten(opened: Open) -> None:
+    folder = opened()
+    for hour in range(2):
+        folder.append("a", [entry(hour * HOUR_S, hour, value=b"ann")])
+    first, second = segments(folder, "a")
+    first.unlink()
+    assert folder.rewrite(lambda _: None) == 1
+    assert b"ann" not in second.read_bytes()
+
+
 def test_places_in_the_journal_outlast_its_rewriting(opened: Open) -> None:
     folder = opened()
     for number in range(3):
