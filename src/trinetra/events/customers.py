@@ -173,6 +173,12 @@ class People:
         known = self.customers.get(self.canonical(customer_id))
         return known.kind if known else None
 
+    def as_known(
+        self, customer_id: CustomerId, kind: IdentityKind
+    ) -> tuple[CustomerId, IdentityKind]:
+        """Return the id and kind that hold now; ``kind`` is of whom the book does not know."""
+        return self.canonical(customer_id), self.kind_of(customer_id) or kind
+
     def is_erased(self, customer_id: CustomerId) -> bool:
         """Return whether somebody asked to be forgotten."""
         return bool(self.erased) and erasure_digest(customer_id) in self.erased
@@ -195,17 +201,6 @@ class People:
             self.number = number
         if len(self.erased) > erased:  # once for all of them: it looks through everybody
             self._forget_erased()
-
-    def copy(self) -> "People":
-        """Return the same for itself."""
-        return People(
-            self.number,
-            dict(self.customers),
-            dict(self.merged),
-            dict(self.proposed),
-            set(self.dismissed),
-            set(self.erased),
-        )
 
     def _fault(self, change: CustomerChange) -> str | None:
         who, other = change.customer_id, change.other

@@ -38,8 +38,7 @@ def as_known(people: People, matches: Iterable[GalleryMatch]) -> list[GalleryMat
     for match in matches:
         if people.is_erased(match.customer_id):
             continue
-        customer_id = people.canonical(match.customer_id)
-        kind = people.kind_of(customer_id) or match.kind
+        customer_id, kind = people.as_known(match.customer_id, match.kind)
         if (customer_id, kind) != (match.customer_id, match.kind):
             match = replace(match, customer_id=customer_id, kind=kind)  # noqa: PLW2901
         known.append(match)

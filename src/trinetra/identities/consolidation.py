@@ -86,11 +86,10 @@ def twins_of(
     """
     if people.is_erased(entry.customer_id):
         return []
-    own = people.canonical(entry.customer_id)
-    since = min([entry.first_seen, *_first_seen(matches, people, own)])
-    one = Fellow(own, people.kind_of(own) or entry.kind, since)
-    if one.kind is IdentityKind.OPTED_OUT:
+    own, kind = people.as_known(entry.customer_id, entry.kind)
+    if kind is IdentityKind.OPTED_OUT:
         return []
+    one = Fellow(own, kind, min([entry.first_seen, *_first_seen(matches, people, own)]))
     return [
         Twins(one, two, score(cosine))
         for two, cosine in _resembling(matches, people)
@@ -118,7 +117,7 @@ def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[F
         if _is_telling(match, people) and not people.is_erased(match.customer_id):
             best[who] = max(match, best.get(who, match), key=lambda m: m.cosine)
     found = [
-        (Fellow(who, people.kind_of(who) or match.kind, since), match.cosine)
+        (Fellow(*people.as_known(who, match.kind), since), match.cosine)
         for who, match in best.items()
         if (since := min(_first_seen(matches, people, who), default=None)) is not None
     ]

@@ -68,7 +68,7 @@ def rename(identity: TrackIdentity, people: People) -> bool:
     if decision is None or decision.customer_id is None:
         return False
     own = decision.own_id or decision.customer_id
-    now = people.canonical(own)
+    now, kind = people.as_known(own, IdentityKind.ANONYMOUS)
     if now == decision.customer_id:
         return False
     identity.decision = replace(
@@ -76,7 +76,7 @@ def rename(identity: TrackIdentity, people: People) -> bool:
         status="known",
         reasons=("split" if now == own else "merged",),
         customer_id=now,
-        kind=own_kind(now, people),
+        kind=kind,
         own_id=own if now != own else None,
     )
     return True

@@ -103,8 +103,7 @@ class Mirror:
             try:
                 for customer_id, kind, sighting in heard(delivery.value, graph):
                     if not people.is_erased(customer_id):
-                        who = people.canonical(customer_id)
-                        registry.see(who, people.kind_of(who) or kind, sighting)
+                        registry.see(*people.as_known(customer_id, kind), sighting)
             except MalformedEvent:
                 EVENTS_REJECTED.labels(IDENTITIES.name).inc()
 

@@ -63,8 +63,9 @@ def test_many_erasures_look_through_everybody_once(monkeypatch: pytest.MonkeyPat
     assert (people.customers, asked) == ({}, [ANN])
 
 
-def test_a_copy_goes_its_own_way() -> None:
+def test_somebody_is_known_by_the_id_and_kind_that_hold_now() -> None:
     people = People()
-    copy = people.copy()
-    copy.apply([NumberedChange(1, ENROLLED)])
-    assert people == People()
+    merge = CustomerChange(change_id="2", change="merged", customer_id=BOB, other=ANN, at=EPOCH)
+    assert people.as_known(BOB, IdentityKind.ANONYMOUS) == (BOB, IdentityKind.ANONYMOUS)
+    people.apply([NumberedChange(1, ENROLLED), NumberedChange(2, merge)])
+    assert people.as_known(BOB, IdentityKind.ANONYMOUS) == (ANN, IdentityKind.VIP)
