@@ -17,7 +17,8 @@ from trinetra.detections.observe import CameraPlan as DetectionPlan
 from trinetra.detections.service import InferenceWorker, Lane
 from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
-from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
+from trinetra.frames.camera import CameraPlan
+from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.localstack.redis import RedisServer
 from trinetra.values import FaceVectors, SiteId, no_detections, no_faces
 

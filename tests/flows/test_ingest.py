@@ -26,11 +26,12 @@ from trinetra.errors import (
     SourceStalled,
     SourceUnavailable,
 )
+from trinetra.frames.camera import CameraPlan
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Backoff, Pacing
 from trinetra.frames.sampling import IdleConfig, SamplingConfig
-from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
+from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.ports import Clock, DecodedFrame, FrameSource
 from trinetra.telemetry import configure_logging, exposition
 from trinetra.values import CameraId, Frame, YuvPlanes, first_seq

@@ -28,11 +28,12 @@ from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
 from trinetra.commands.application import app
 from trinetra.commands.twin_rtsp import named_clips, site_text
 from trinetra.errors import ConfigurationError, FrameRejected, SourceRefused, SourceUnavailable
+from trinetra.frames.camera import CameraPlan
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Backoff
 from trinetra.frames.sampling import IdleConfig, SamplingConfig
-from trinetra.frames.service import CameraPlan, IngestPolicy, StreamIngestor
+from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.ports import DecodedFrame, FrameSource
 from trinetra.site import site_from_text
 from trinetra.twin.film import TOP_VIEW

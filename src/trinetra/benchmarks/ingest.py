@@ -19,10 +19,11 @@ import numpy as np
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
+from trinetra.frames.camera import CameraPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Pacing
 from trinetra.frames.sampling import IdleConfig, SamplingConfig
-from trinetra.frames.service import CameraPlan, StreamIngestor
+from trinetra.frames.service import StreamIngestor
 from trinetra.ports import FrameBuffer
 from trinetra.values import CameraId, Frame
 

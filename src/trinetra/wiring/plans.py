@@ -17,10 +17,10 @@ from trinetra.events.topics import (
     SIGHTINGS,
     Topic,
 )
+from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.pacing import Pacing
 from trinetra.frames.sampling import SamplingConfig
-from trinetra.frames.service import CameraPlan as IngestPlan
 from trinetra.homography import fit
 from trinetra.identities.consolidation import ConsolidationPolicy
 from trinetra.identities.drift import Quantity, Reference

@@ -1,0 +1,249 @@
+"""One camera of the stream-ingestor: its plan, its state, and the work of its decode thread."""
+
+import threading
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from trinetra.errors import (
+    CameraTaken,
+    FrameRejected,
+    SourceRefused,
+    SourceStalled,
+    SourceUnavailable,
+)
+from trinetra.frames.connection import CameraState, Connection
+from trinetra.frames.encode import Encoder, EncodingConfig
+from trinetra.frames.handoff import Handoff
+from trinetra.frames.motion import MotionConfig
+from trinetra.frames.pacing import Increasing, Pacing
+from trinetra.frames.sampling import IdleConfig, SamplingConfig
+from trinetra.frames.selection import Selection
+from trinetra.ports import Clock, DecodedFrame, FrameSource
+from trinetra.telemetry import (
+    CAMERA_FAILURES,
+    CAMERA_STATE,
+    FRAMES_DROPPED,
+    FRAMES_READ,
+    FRAMES_SAMPLED,
+    FRAMES_WAITING,
+    SAMPLE_RATE,
+    get_logger,
+)
+from trinetra.values import CameraId, Frame, Instant, first_seq
+
+_log = get_logger("stream-ingestor")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlan:
+    """How one camera is to be read.
+
+    ``retries`` False is for a recording that cannot be opened: it will not heal, so the camera is
+    disabled and the run can end.
+    """
+
+    camera_id: CameraId
+    pacing: Pacing = Pacing.LIVE
+    retries: bool = True
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    idle: IdleConfig = field(default_factory=IdleConfig)
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+
+
+class Camera:
+    """One camera: its plan, its state, and the work of its decode thread.
+
+    The thread counts what it reads, the event loop what it appends; only changes of state come
+    from both and are guarded.
+    """
+
+    def __init__(self, plan: CameraPlan, clock: Clock) -> None:
+        self.plan = plan
+        self.camera_id = plan.camera_id
+        self.connection = Connection(clock.now())
+        self.lag = 0
+        self._clock = clock
+        self._state_lock = threading.Lock()
+        self._handoff: Handoff | None = None
+        self._streaming_since_s: float | None = None
+        self._read_at_s = clock.monotonic()
+        self._rejected_before = False
+        self._times = Increasing()
+        self._seq: int | None = None
+        self.stands_by = False
+        # A replay must not depend on the machine: every frame is decoded.
+        idles = plan.idle.enabled and plan.pacing is not Pacing.LOCKSTEP
+        self._selection = Selection(plan.sampling, plan.motion, replace(plan.idle, enabled=idles))
+        self._encoder = Encoder(plan.camera_id, plan.encoding)
+        self._frames_read = FRAMES_READ.labels(plan.camera_id)
+        self._show_state()
+
+    # --- in the event loop
+
+    def start(self, source: FrameSource, handoff: Handoff) -> threading.Thread:
+        """Start the decode thread, which ends with the source or when the handoff is closed."""
+        self._handoff = handoff
+        self._streaming_since_s = None
+        self._rejected_before = False
+        # A thread inside FFmpeg cannot be woken before its time-out: it must not keep a process
+        # alive whose event loop has given up on it.
+        thread = threading.Thread(
+            target=self._decode,
+            args=(source, handoff),
+            name=f"camera-{self.camera_id}",
+            daemon=True,
+        )
+        thread.start()
+        return thread
+
+    def halt(self) -> None:
+        """Make the decode thread end after its current read."""
+        if self._handoff is not None:
+            self._handoff.close()
+
+    def enter(self, state: CameraState) -> None:
+        """Change the state, if it is another one."""
+        with self._state_lock:
+            if state is not self.connection.state:
+                self.connection.to(state, self._clock.now())
+        self._show_state()
+
+    def check_stall(self, after_s: float) -> None:
+        """Tell a live camera that went silent from one that delivers."""
+        silent = self._clock.monotonic() - self._read_at_s > after_s
+        if self.plan.pacing is Pacing.LIVE:
+            with self._state_lock:
+                if self.connection.state is CameraState.STREAMING and silent:
+                    self.connection.to(CameraState.STALLED, self._clock.now())
+                elif self.connection.state is CameraState.STALLED and not silent:
+                    self.connection.to(CameraState.STREAMING, self._clock.now())
+        self._show_state()
+        SAMPLE_RATE.labels(self.camera_id).set(self.connection.sample_rate_hz())
+
+    def streamed_s(self) -> float:
+        """Return how long the current or last connection has delivered frames."""
+        if self._streaming_since_s is None:
+            return 0.0
+        return self._clock.monotonic() - self._streaming_since_s
+
+    def fail(self, error: SourceUnavailable, *, is_steady: bool) -> int:
+        """Count a failure and return how many there were in a row."""
+        CAMERA_FAILURES.labels(self.camera_id, _failure_name(error)).inc()
+        return self.connection.failed(is_steady=is_steady)
+
+    def back_off(self, error: SourceUnavailable, delay_s: float) -> float:
+        """Wait before the next attempt; said aloud only where it is news."""
+        report = _log.debug if self.connection.problem == str(error) else _log.warning
+        report(
+            "camera lost",
+            camera=self.camera_id,
+            problem=str(error),
+            retry_in_s=round(delay_s, 1),
+        )
+        self.connection.problem = str(error)
+        self.enter(CameraState.BACKOFF)
+        return delay_s
+
+    def give_up(self, error: SourceUnavailable) -> None:
+        """Disable the camera for good."""
+        self.fail(error, is_steady=False)
+        _log.error("camera disabled", camera=self.camera_id, problem=str(error))
+        self.connection.problem = str(error)
+        self.enter(CameraState.DISABLED)
+
+    def finish(self) -> None:
+        """Note that nothing more will come."""
+        if self.connection.state is not CameraState.DISABLED:
+            self.enter(CameraState.ENDED)
+
+    def stand_by(self, taken: CameraTaken) -> None:
+        """Leave the camera to another ingestor; what comes after that one is numbered anew."""
+        if not self.stands_by:
+            _log.warning("camera taken", camera=self.camera_id, problem=str(taken))
+        self.stands_by = True
+        self._seq = None
+        self.connection.problem = str(taken)
+
+    def sampled(self, frame: Frame) -> None:
+        """Count a frame that is in the buffer."""
+        if self.stands_by:
+            _log.info("camera taken over", camera=self.camera_id)
+            self.stands_by, self.connection.problem = False, None
+        self.connection.sampled(frame.captured_at)
+        FRAMES_SAMPLED.labels(self.camera_id).inc()
+
+    def waiting(self, frames: int) -> None:
+        """Note how many frames wait in the buffer; the sampler slows down for many."""
+        self.lag = frames
+        FRAMES_WAITING.labels(self.camera_id).set(frames)
+
+    def dropped(self, reason: str, frames: int) -> None:
+        """Count lost frames."""
+        if frames:
+            self.connection.dropped[reason] += frames
+            FRAMES_DROPPED.labels(self.camera_id, reason).inc(frames)
+
+    def _show_state(self) -> None:
+        for state in CameraState:
+            is_current = state is self.connection.state
+            CAMERA_STATE.labels(self.camera_id, state.value).set(is_current)
+
+    # --- in the decode thread
+
+    def _decode(self, source: FrameSource, handoff: Handoff) -> None:
+        error: BaseException | None = None
+        try:
+            with closing(source):
+                source.open()
+                self._read_all(source, handoff)
+        except BaseException as failure:  # noqa: BLE001  handed to the event loop, which raises it
+            error = failure
+        handoff.finish(error)
+
+    def _read_all(self, source: FrameSource, handoff: Handoff) -> None:
+        while not handoff.closed:
+            try:
+                decoded = source.read(key_frames_only=self._selection.key_frames_only)
+                if decoded is None:
+                    return
+                self._take(decoded, handoff)
+            except FrameRejected as rejected:
+                self._reject(rejected)
+
+    def _take(self, decoded: DecodedFrame, handoff: Handoff) -> None:
+        captured_at = self._times.next(decoded.captured_at)
+        self._count_read(decoded, captured_at)
+        if not self._selection.wants(decoded, captured_at, lag=self.lag):
+            return
+        self._seq = first_seq(captured_at) if self._seq is None else self._seq + 1
+        frame = self._encoder.encode(self._seq, captured_at, decoded)
+        if not handoff.put(frame, wait=self.plan.pacing is not Pacing.LIVE) and not handoff.closed:
+            self.dropped("late", 1)
+
+    def _count_read(self, decoded: DecodedFrame, captured_at: Instant) -> None:
+        self._read_at_s = self._clock.monotonic()
+        self.connection.read(captured_at, decoded.width, decoded.height)
+        self.connection.key_frames_only = self._selection.key_frames_only
+        self._frames_read.inc()
+        if self._streaming_since_s is None:
+            self._streaming_since_s = self._read_at_s
+            self._begin_streaming(decoded)
+
+    def _begin_streaming(self, decoded: DecodedFrame) -> None:
+        self.connection.problem = None
+        self.enter(CameraState.STREAMING)
+        size = f"{decoded.width}x{decoded.height}"
+        _log.info("camera streaming", camera=self.camera_id, size=size)
+
+    def _reject(self, rejected: FrameRejected) -> None:
+        self.dropped(rejected.reason, 1)
+        report = _log.debug if self._rejected_before else _log.warning
+        report("frame rejected", camera=self.camera_id, problem=str(rejected))
+        self._rejected_before = True
+
+
+def _failure_name(error: SourceUnavailable) -> str:
+    if isinstance(error, SourceStalled):
+        return "stalled"
+    return "refused" if isinstance(error, SourceRefused) else "unavailable"
