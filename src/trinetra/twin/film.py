@@ -9,19 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.twin.camera import Camera
+from trinetra.twin.camera_view import CameraView
+from trinetra.twin.canvas import Colour
+from trinetra.twin.floor_view import FloorView
 from trinetra.twin.plan import FloorPlan, Point, Spot, Till
-from trinetra.twin.render import (
-    CAR_M,
-    Block,
-    CameraView,
-    Car,
-    Colour,
-    Figure,
-    FloorView,
-    Rectangle,
-    Scenery,
-    coat_colour,
-)
+from trinetra.twin.scenery import CAR_M, Block, Car, Figure, Rectangle, Scenery, coat_colour
 from trinetra.twin.walks import Path
 from trinetra.twin.world import World
 from trinetra.values import ImageBgr, after

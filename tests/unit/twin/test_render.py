@@ -12,22 +12,14 @@ from hypothesis import strategies as st
 from trinetra.commands.twin_render import render
 from trinetra.errors import ConfigurationError
 from trinetra.twin.camera import Camera
+from trinetra.twin.camera_view import CameraView
+from trinetra.twin.figure import BODY_WIDTH_M, draw_person, person_box
 from trinetra.twin.film import Films, area_of, scenery_of
+from trinetra.twin.floor_view import FloorView
 from trinetra.twin.people import Person
 from trinetra.twin.plan import FloorPlan, Mount, View
-from trinetra.twin.render import (
-    BODY_WIDTH_M,
-    Block,
-    CameraView,
-    Car,
-    Figure,
-    FloorView,
-    Scenery,
-    coat_colour,
-    draw_person,
-    person_box,
-)
 from trinetra.twin.scenario import Scenario
+from trinetra.twin.scenery import Block, Car, Figure, Scenery, coat_colour
 from trinetra.twin.sensing import people_in_view
 from trinetra.twin.shop import built_in_shop
 from trinetra.twin.store import simulate
