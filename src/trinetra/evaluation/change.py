@@ -9,7 +9,17 @@ from trinetra.evaluation.outcome import Outcome, Verdict
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.values import CustomerId, TrackId
 
-ChangeKind = Literal["named", "unnamed", "recognised", "made new", "somebody else", "gone", "come"]
+ChangeKind = Literal[
+    "named",
+    "unnamed",
+    "recognised",
+    "made new",
+    "split off",
+    "joined",
+    "somebody else",
+    "gone",
+    "come",
+]
 Better = Literal["better", "worse", "same"]
 _SMALLER_IS_BETTER = (
     *("_error", "_rate", "_switches", "_percent"),
@@ -82,8 +92,9 @@ def differences(before: Outcome, after: Outcome) -> Differences:
     """Return what is different.
 
     An identity goes by the track that made it, so the same person may bear another id in the other
-    run. Identities are therefore paired by the tracks they share, the most first, one to one; only
-    a track that goes to an identity that is not its own one's partner went to somebody else.
+    run. Identities are therefore paired by the tracks they share, the most first, one to one. A
+    track that goes to another than its own one's partner is split off where that other is nobody's
+    partner, joined where its own identity has none, and went to somebody else where both have one.
     """
     shared = _shared(before, after)
     partner = _partners(shared)
@@ -133,10 +144,19 @@ def _kind(
         if before.customer or after.customer:
             kind = "named" if after.customer else "unnamed"
     elif partner.get(before.customer) != after.customer:
-        kind = "somebody else"
+        kind = _way(before.customer, after.customer, partner)
     elif before.status != after.status:
         kind = "recognised" if after.status == "known" else "made new"
     return kind
+
+
+def _way(
+    before: CustomerId, after: CustomerId, partner: Mapping[CustomerId, CustomerId]
+) -> ChangeKind:
+    """Return how a track came from one identity to another's partner, or to nobody's."""
+    if before not in partner:
+        return "joined"
+    return "somebody else" if after in partner.values() else "split off"
 
 
 def _shared(before: Outcome, after: Outcome) -> Counter[tuple[CustomerId, CustomerId]]:

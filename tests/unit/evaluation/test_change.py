@@ -66,11 +66,26 @@ def test_seen_from_the_other_side_splits_are_joins_and_as_many_tracks_change(
     assert named == {c.track for c in back.changes if c.kind == "unnamed"}
 
 
-def test_a_person_of_whom_two_are_made_is_split_and_only_the_second_part_is_somebody_else() -> None:
+def test_a_person_of_whom_two_are_made_is_split_and_only_the_second_part_is_split_off() -> None:
     found = differences(run({1: 1, 2: 1, 3: 1}), run({1: 1, 2: 1, 3: 2}))
     assert (found.split, found.joined) == (1, 0)
-    assert [(c.track, c.kind) for c in found.changes] == [("trk_3", "somebody else")]
-    assert found.by_camera() == {"door": {"somebody else": 1}}
+    assert [(c.track, c.kind) for c in found.changes] == [("trk_3", "split off")]
+    assert found.by_camera() == {"door": {"split off": 1}}
+
+
+def test_two_people_of_whom_one_is_made_are_joined_whatever_the_one_is_called() -> None:
+    found = differences(run({1: 1, 2: 2, 3: 2}), run({1: 1, 2: 1, 3: 1}))
+    assert (found.split, found.joined) == (0, 1)
+    assert [(c.track, c.kind) for c in found.changes if c.kind != "recognised"] == [
+        ("trk_1", "joined")
+    ]
+
+
+def test_a_track_that_goes_from_one_person_to_another_went_to_somebody_else() -> None:
+    found = differences(run({1: 1, 2: 1, 3: 1, 4: 2, 5: 2}), run({1: 1, 2: 1, 3: 2, 4: 2, 5: 2}))
+    assert [(c.track, c.kind) for c in found.changes if c.kind == "somebody else"] == [
+        ("trk_3", "somebody else")
+    ]
 
 
 @pytest.mark.parametrize(
