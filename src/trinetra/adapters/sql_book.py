@@ -90,6 +90,7 @@ class SqlCustomerBook:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
+        self._committed = People()  # folded as far as the last writing had to read
 
     @classmethod
     @asynccontextmanager
@@ -118,7 +119,9 @@ class SqlCustomerBook:
 
         Raises CustomerConflict, StorageFull or StoreUnavailable.
         """
-        await self._run(lambda connection: _write(connection, changes, templates), writes=True)
+        await self._run(
+            lambda connection: _write(connection, self._committed, changes, templates), writes=True
+        )
 
     async def changes(self, after: int, limit: int) -> list[NumberedChange]:
         """Return changes with a number above ``after``, in order."""
@@ -185,16 +188,19 @@ def _read(connection: Connection, after: int, limit: int | None) -> list[Numbere
 
 
 def _write(
-    connection: Connection, changes: Sequence[CustomerChange], templates: Sequence[Template]
+    connection: Connection,
+    committed: People,
+    changes: Sequence[CustomerChange],
+    templates: Sequence[Template],
 ) -> None:
+    """Add to the book; ``committed`` is folded on to what it says before that."""
     take_turn(connection)
+    committed.apply(_read(connection, committed.number, None))
     ids = [change.change_id for change in changes]
     written = connection.scalars(select(_changes.c.change_id).where(_changes.c.change_id.in_(ids)))
     known = set(written)
     new = {change.change_id: change for change in changes if change.change_id not in known}
-    people = People()
-    people.apply(_read(connection, 0, None))
-    refuse_contradictions(people, list(new.values()), templates)
+    refuse_contradictions(committed.copy(), list(new.values()), templates)
     if new:
         connection.execute(insert(_changes), [_change_row(change) for change in new.values()])
     if templates:

@@ -202,6 +202,17 @@ class People:
         if len(self.erased) > erased:  # once for all of them: it looks through everybody
             self._forget_erased()
 
+    def copy(self) -> "People":
+        """Return the same for itself, to try changes on."""
+        return People(
+            self.number,
+            dict(self.customers),
+            dict(self.merged),
+            dict(self.proposed),
+            set(self.dismissed),
+            set(self.erased),
+        )
+
     def _fault(self, change: CustomerChange) -> str | None:
         who, other = change.customer_id, change.other
         if change.change == _UNKNOWN:
