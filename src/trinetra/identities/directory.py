@@ -14,9 +14,8 @@ from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.topics import CUSTOMERS, DETECTIONS
 from trinetra.following import BookFollower
 from trinetra.identities.acquaintance import event_of, resembling
-from trinetra.identities.known_faces import drop
 from trinetra.identities.lifecycle import is_summary
-from trinetra.identities.partition import PartitionState
+from trinetra.identities.partition import PartitionState, drop
 from trinetra.identities.recognition import Recogniser
 from trinetra.ports import CustomerBook, EventLog, Record, TopicPartition
 from trinetra.telemetry import get_logger

@@ -6,13 +6,14 @@ finds the gallery as it was the first time, and no decision is ever founded on o
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.customers import People
 from trinetra.identities.inquiry import Answers, Inquiry
 from trinetra.identities.lifecycle import is_summary
+from trinetra.identities.partition import drop
 from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, get_logger
 from trinetra.values import (
@@ -134,12 +135,6 @@ class KnownFaces:
         GALLERY_UP.set(1)
         # One that finds but takes nothing is not back: every search would end an outage otherwise.
         self._was_down = self._was_down and self._refuses_entries
-
-
-def drop(outbox: Outbox, is_gone: Callable[[CustomerId], bool]) -> None:
-    """Take entries of some people out, which then never get into the gallery."""
-    for name in [name for name, entry in outbox.items() if is_gone(entry.customer_id)]:
-        del outbox[name]
 
 
 def resembling(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:

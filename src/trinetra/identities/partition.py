@@ -155,10 +155,7 @@ class PartitionState:
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
         """Drop faces of people who were erased; return of how many tracks and waiting entries."""
-        waiting = [name for name, entry in self.outbox.items() if is_erased(entry.customer_id)]
-        for name in waiting:
-            del self.outbox[name]
-        tracks = 0
+        waiting, tracks = drop(self.outbox, is_erased), 0
         for camera in self.cameras.values():
             for identity in camera.identities.values():
                 if identity.is_of(is_erased):
@@ -167,7 +164,7 @@ class PartitionState:
                     self._left_out.append((camera, identity))
                     tracks += 1
         self._forgot |= bool(tracks or waiting)
-        return tracks, len(waiting)
+        return tracks, waiting
 
     def take_left_out(self) -> list[tuple[CameraState, TrackIdentity]]:
         """Return the tracks that were of people erased since the last call."""
@@ -199,6 +196,14 @@ class PartitionState:
         changes |= {_entry_key(name): None for name in self._entries.keys() - self.outbox.keys()}
         self._entries = dict(self.outbox)
         return changes
+
+
+def drop(outbox: dict[str, GalleryEntry], is_gone: Callable[[CustomerId], bool]) -> int:
+    """Take entries of some people out, which then never get into the gallery; return how many."""
+    gone = [name for name, entry in outbox.items() if is_gone(entry.customer_id)]
+    for name in gone:
+        del outbox[name]
+    return len(gone)
 
 
 Home = TypeVar("Home")

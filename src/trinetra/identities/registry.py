@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from trinetra.identities.topology import Sighting
+from trinetra.identities.topology import Sighting, gap_s
 from trinetra.identities.transitions import TransitionTimes
 from trinetra.values import (
     EPOCH,
@@ -171,17 +171,10 @@ class ActiveRegistry:
             gone_s = seconds_between(last.last_at, arrived.first_at)
             self.times.learn(last.camera_id, arrived.camera_id, gone_s)
 
-    def _apart_s(self, known: Sighting, new: Sighting) -> float:
-        """Return the seconds between two stretches, negative where they overlap."""
-        return max(
-            seconds_between(known.last_at, new.first_at),
-            seconds_between(new.last_at, known.first_at),
-        )
-
     def _extended(self, known: Sighting | None, new: Sighting) -> Sighting:
         """Join stretches that touch; of two apart the later one counts."""
         if known is None:
             return new
-        if self._apart_s(known, new) > self.stretch_gap_s:
+        if gap_s(known, new) > self.stretch_gap_s:
             return max(known, new, key=lambda s: s.last_at)
         return known.joined(new)

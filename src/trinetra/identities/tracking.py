@@ -21,7 +21,8 @@ from trinetra.identities.motion import Motion, MotionNoise, begun, box_of, corre
 from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, seconds_between
 
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
-_NEVER = -1.0
+_NEVER = -2.0
+"""Takes more from a similarity than an overlap can give to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ def _agreement(track: Track, seen: Sightings, detection: int, policy: LookPolicy
     """Return what face and clothes add to the similarity of a pair, or take from it."""
     cosine = seen.likeness.get((track.track_id, detection))
     if cosine is not None and cosine < policy.stranger_cosine:
-        return _NEVER - 1.0
+        return _NEVER
     if cosine is not None and cosine >= policy.same_cosine:
         return policy.weight
     differs = difference(track.look, seen.look(detection))
