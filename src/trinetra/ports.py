@@ -4,7 +4,7 @@ An adapter translates its vendor's exceptions into those of ``trinetra.errors``.
 port passes the same suite in ``tests/contracts``.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -151,6 +151,12 @@ class Progress:
     where: TopicPartition
     next_offset: int | None
     outputs: Sequence[Record] = ()
+
+
+def read_up_to(deliveries: Iterable[Delivery]) -> list[Progress]:
+    """Return the progress of who has read these records and made nothing of them."""
+    ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
+    return [Progress(where, next_offset) for where, next_offset in ends.items()]
 
 
 class Subscription(Protocol):

@@ -30,7 +30,7 @@ from trinetra.events.schema import (
     ZoneStay,
 )
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
-from trinetra.ports import Delivery, EventLog, Progress
+from trinetra.ports import Delivery, EventLog, read_up_to
 from trinetra.values import CameraId, CustomerId, EventId, TrackId
 
 _PERSON = "person"
@@ -253,7 +253,7 @@ class EventRecorder:
             while not stopping.is_set() or await subscription.lag():
                 deliveries = await subscription.poll(max_records=1000, wait_s=0.2)
                 self._record(deliveries)
-                await subscription.commit(_read_up_to(deliveries))
+                await subscription.commit(read_up_to(deliveries))
         finally:
             self._ready = False
             await subscription.close()
@@ -281,11 +281,6 @@ class EventRecorder:
                 self._file.seek(-written, os.SEEK_END)
                 self._file.truncate()
             raise _unwritable(self._path, cause) from cause
-
-
-def _read_up_to(deliveries: Iterable[Delivery]) -> list[Progress]:
-    ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
-    return [Progress(where, next_offset) for where, next_offset in ends.items()]
 
 
 def _unwritable(path: Path, cause: OSError) -> TrinetraError:

@@ -23,9 +23,10 @@ from trinetra.identities.topology import SiteGraph
 from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
-from trinetra.values import EPOCH, CameraId, Instant
+from trinetra.values import EPOCH, CameraId
 from trinetra.wiring.history import Past, past_of
 from trinetra.wiring.plans import site_graph
+from trinetra.wiring.recorded import Window
 from trinetra.wiring.survey import doubts
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
@@ -114,12 +115,12 @@ def suggest_ways(
     now = SystemClock().now()
     if begin is None and file is None:
         begin = _DAY
-    window = (
+    window = Window(
         instant_of("--from", begin, now) if begin else None,
         instant_of("--to", end, now) if end else None,
     )
     past = past_of(load_settings(), file=file, site=site)
-    passages = asyncio.run(_read(past, *window))
+    passages = asyncio.run(_read(past, window))
     found = suggest(passages.people(), least=least)
     if as_json:
         rows = [
@@ -137,9 +138,9 @@ def suggest_ways(
     print_text(as_yaml(found))
 
 
-async def _read(past: Past, begin: Instant | None, end: Instant | None) -> Passages:
+async def _read(past: Past, window: Window) -> Passages:
     passages = Passages()
-    async for batch in past.read([IDENTITIES], since=begin or EPOCH):
+    async for batch in past.read([IDENTITIES], since=window.begin or EPOCH):
         for payload in batch:
             if b'"identity"' not in payload and b'"tracks"' not in payload:
                 continue
@@ -147,15 +148,11 @@ async def _read(past: Past, begin: Instant | None, end: Instant | None) -> Passa
                 event = decode(payload)
             except MalformedEvent as cause:
                 raise MalformedEvent(f"{past}: {cause}") from cause
-            if isinstance(event, IdentityEvent | TracksEvent) and _within(event, begin, end):
+            if not isinstance(event, IdentityEvent | TracksEvent):
+                continue
+            if window.holds(event.captured_at):
                 passages.add(event)
     return passages
-
-
-def _within(event: IdentityEvent | TracksEvent, begin: Instant | None, end: Instant | None) -> bool:
-    return (begin is None or begin <= event.captured_at) and (
-        end is None or event.captured_at < end
-    )
 
 
 def _print_suggestions(found: Sequence[Suggestion]) -> None:

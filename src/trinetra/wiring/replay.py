@@ -25,7 +25,7 @@ from trinetra.identities.recognition import Recogniser
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, Delivery, EventLog, Gallery, Progress, Record
+from trinetra.ports import Clock, EventLog, Gallery, Record, read_up_to
 from trinetra.site import Site
 from trinetra.values import EPOCH, CameraId, CustomerId, EventId, GalleryEntry, Instant
 from trinetra.wiring import plans
@@ -194,11 +194,6 @@ class _Eavesdropper:
                 deliveries = await subscription.poll(max_records=1000, wait_s=0.2)
                 for delivery in deliveries:
                     self._listener(delivery.value)
-                await subscription.commit(_read_up_to(deliveries))
+                await subscription.commit(read_up_to(deliveries))
         finally:
             await subscription.close()
-
-
-def _read_up_to(deliveries: Iterable[Delivery]) -> list[Progress]:
-    ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
-    return [Progress(where, next_offset) for where, next_offset in ends.items()]
