@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from trinetra.events.customers import People
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -44,7 +45,7 @@ class OutcomeGathering:
 
     visit_gap_s: float
     _decisions: dict[TrackId, IdentityEvent] = field(default_factory=dict)
-    _merged: dict[CustomerId, CustomerId] = field(default_factory=dict)
+    _people: People = field(default_factory=People)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
     _stays: dict[EventId, ZoneStay] = field(default_factory=dict)
     _crossings: dict[EventId, LineCrossing] = field(default_factory=dict)
@@ -55,10 +56,8 @@ class OutcomeGathering:
         match event:
             case IdentityEvent():
                 self._decisions[event.track_id] = event
-            case LifecycleEvent(change="merged") if event.other is not None:
-                self._merged[event.customer_id] = event.other
-            case LifecycleEvent(change="split"):
-                self._merged.pop(event.customer_id, None)
+            case LifecycleEvent():
+                self._people.follow(event)
             case Visit():
                 self._visits[event.event_id] = event
             case ZoneStay():
@@ -76,18 +75,13 @@ class OutcomeGathering:
         return Outcome(verdicts, self._figures(verdicts))
 
     def _verdict(self, event: IdentityEvent) -> Verdict:
-        who = event.customer_id and self._canonical(event.customer_id)
+        who = event.customer_id and self._people.canonical(event.customer_id)
         return Verdict(
             event.camera_id, event.captured_at, event.event_id, event.status, who, event.reasons
         )
 
-    def _canonical(self, customer_id: CustomerId) -> CustomerId:
-        while (other := self._merged.get(customer_id)) is not None:
-            customer_id = other
-        return customer_id
-
     def _figures(self, verdicts: Mapping[TrackId, Verdict]) -> dict[tuple[str, str], float]:
-        visits = unite(self._visits.values(), self._canonical, self.visit_gap_s)
+        visits = unite(self._visits.values(), self._people.canonical, self.visit_gap_s)
         statuses = Counter(verdict.status for verdict in verdicts.values())
         figures: dict[tuple[str, str], float] = {
             ("tracks", ""): len(verdicts),

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from trinetra.errors import CustomerConflict, MalformedState
+from trinetra.events.schema import LifecycleEvent
 from trinetra.values import CustomerId, IdentityKind, Instant, derive_id
 
 ChangeKind = Literal[
@@ -212,6 +213,13 @@ class People:
             set(self.dismissed),
             set(self.erased),
         )
+
+    def follow(self, event: LifecycleEvent) -> None:
+        """Take in a merge, or its undoing, for whoever reads the events and not the book."""
+        if event.change == "merged" and event.other is not None:
+            self.merged[event.customer_id] = event.other
+        elif event.change == "split":
+            self.merged.pop(event.customer_id, None)
 
     def _fault(self, change: CustomerChange) -> str | None:
         who, other = change.customer_id, change.other

@@ -10,6 +10,7 @@ from trinetra.evaluation.boxes import Boxes, BoxesBuilder
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
 from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Presence, Stay
 from trinetra.events.codec import decode
+from trinetra.events.customers import People
 from trinetra.events.schema import (
     AnyEvent,
     DetectionEvent,
@@ -57,7 +58,7 @@ class Gathered:
     _crossings: dict[EventId, Crossing] = field(default_factory=dict)
     _stays: dict[EventId, Stay] = field(default_factory=dict)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
-    _merged: dict[CustomerId, CustomerId] = field(default_factory=dict)
+    _people: People = field(default_factory=People)
 
     def add(self, event: AnyEvent) -> None:
         """Take in one event; alerts and occupancy are not scored."""
@@ -81,10 +82,8 @@ class Gathered:
                 )
             case Visit():
                 self._visits[event.event_id] = event
-            case LifecycleEvent(change="merged") if event.other is not None:
-                self._merged[event.customer_id] = event.other
-            case LifecycleEvent(change="split"):
-                self._merged.pop(event.customer_id, None)
+            case LifecycleEvent():
+                self._people.follow(event)
             case _:
                 pass
 
@@ -99,7 +98,7 @@ class Gathered:
                 stays=tuple(self._stays.values()),
                 visits=tuple(
                     Presence(v.customer_id, microseconds(v.started_at), microseconds(v.captured_at))
-                    for v in unite(self._visits.values(), self._canonical, _VISIT_GAP_S)
+                    for v in unite(self._visits.values(), self._people.canonical, _VISIT_GAP_S)
                 ),
             ),
             faces=_built(self._faces),
@@ -109,13 +108,8 @@ class Gathered:
         """Return the decision under the id that held in the end."""
         if decision.customer is None:
             return decision
-        customer = self._canonical(CustomerId(decision.customer))
+        customer = self._people.canonical(CustomerId(decision.customer))
         return replace(decision, customer=customer)
-
-    def _canonical(self, customer_id: CustomerId) -> CustomerId:
-        while (other := self._merged.get(customer_id)) is not None:
-            customer_id = other
-        return customer_id
 
     def _wants(self, label: str) -> bool:
         return self.label in {None, label}
