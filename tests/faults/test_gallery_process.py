@@ -196,6 +196,23 @@ async def test_a_hung_child_times_out_and_is_replaced(tmp_path: Path) -> None:
         assert await found_of(gallery, [1]) == {1}
 
 
+async def test_a_child_that_hangs_in_a_purge_is_replaced_and_the_purge_fails(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, request_s=0.5, hung_s=0.2) as gallery:
+        await gallery.upsert([entry(1)])
+        child_id = child_of(gallery)
+        os.kill(child_id, signal.SIGSTOP)
+        purging = asyncio.create_task(gallery.purge())
+        await asyncio.sleep(0)  # so that it is asked before the search
+        with pytest.raises(GalleryUnavailable, match="did not answer Search within"):
+            await gallery.search([face(1)], 1)
+        with pytest.raises(GalleryUnavailable, match="SIGKILL"):
+            await purging
+        await gallery.wait_ready()
+        assert await found_of(gallery, [1]) == {1}
+
+
 async def test_a_slow_answer_fails_its_request_but_not_the_next(tmp_path: Path) -> None:
     async with opened(tmp_path, request_s=0.5, hung_s=60.0) as gallery:
         child_id = child_of(gallery)

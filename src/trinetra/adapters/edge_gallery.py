@@ -53,9 +53,9 @@ class GalleryTimeouts:
     """How long the parent waits for its child, in seconds.
 
     ``request_s`` must exceed one indexing step (about 1 s), and ``purge_s`` the rewriting of all
-    files, during which searches wait. A child that has been silent for ``hung_s`` while something
-    else was asked of it is killed and started again. Restarts wait from ``backoff_first_s``,
-    doubling up to ``backoff_most_s``.
+    files, which goes on between other requests. A child that has been silent for ``hung_s`` while
+    something else was asked of it is killed and started again. Restarts wait from
+    ``backoff_first_s``, doubling up to ``backoff_most_s``.
     """
 
     open_s: float = 60.0

@@ -51,7 +51,7 @@ class GalleryChild:
         self._hung_s = hung_s
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._numbers = itertools.cycle(range(1, 1 << 32))
-        self._purging = 0
+        self._due_soon: set[int] = set()
         self._silent_since: float | None = None
         self._run_task = asyncio.create_task(self._run(), name="gallery-child")
 
@@ -85,7 +85,8 @@ class GalleryChild:
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
-        self._purging += isinstance(request, Purge)
+        if not isinstance(request, Purge):  # one is answered when all files are rewritten
+            self._expect_soon(number)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._send(framed(number, request))
@@ -97,7 +98,7 @@ class GalleryChild:
                 f"within {timeout_s:g} s"
             ) from cause
         finally:
-            self._purging -= isinstance(request, Purge)
+            self._due_soon.discard(number)
             del self._waiting[number]
 
     async def ended(self) -> str:
@@ -120,9 +121,12 @@ class GalleryChild:
         self._kill_now()
         await self.ended()
 
-    async def _send(self, frame: bytes) -> None:
+    def _expect_soon(self, number: int) -> None:
+        self._due_soon.add(number)
         if self._silent_since is None:
             self._silent_since = asyncio.get_running_loop().time()
+
+    async def _send(self, frame: bytes) -> None:
         with suppress(ConnectionError):  # the process is ending: _run fails the request, with cause
             self._stdin.write(frame)
             await self._stdin.drain()
@@ -157,15 +161,13 @@ class GalleryChild:
             return f"it wrote what is no reply ({cause}); "
 
     def _hand_out(self, number: int, reply: Reply) -> None:
-        others_wait = len(self._waiting) > 1
+        others_wait = self._due_soon - {number}
         self._silent_since = asyncio.get_running_loop().time() if others_wait else None
         waiting = self._waiting.get(number)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
 
     def _kill_if_hung(self) -> None:
-        if self._purging:
-            return  # it is busy with what it was asked for, and answers late meanwhile
         now = asyncio.get_running_loop().time()
         if self._silent_since is not None and now - self._silent_since >= self._hung_s:
             log.warning("the gallery process is hung and killed", silent_s=now - self._silent_since)
