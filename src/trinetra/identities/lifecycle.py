@@ -140,15 +140,6 @@ def renew(
 
     There is one such entry per identity, so the gallery does not grow with every visit.
     """
-    last = max(s.captured_at for s in shots)
-    return GalleryEntry(
-        entry_id=derive_id("emb", customer_id, "latest"),
-        customer_id=customer_id,
-        kind=kind,
-        embedding=fuse(tuple(shots)),
-        quality=sum(s.quality for s in shots) / len(shots),
-        first_seen=min(s.captured_at for s in shots),
-        last_seen=last,
-        expires_at=retention.expires_at(kind, last),
-        consent=kind is not IdentityKind.ANONYMOUS,
-    )
+    [fused] = enrol(customer_id, kind, shots, retention, variety=0)
+    _, latest = summaries_of(customer_id)
+    return replace(fused, entry_id=latest)
