@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import typer
 from tests.conftest import unavailable
-from typer.testing import CliRunner, Result
+from tests.flows.commands import Commands
 
 from trinetra.adapters.sql import SqlInsightStore
 from trinetra.adapters.sql_book import SqlCustomerBook
 from trinetra.commands import customers as customer_commands
 from trinetra.commands import enrolment
-from trinetra.errors import CustomerConflict, PhotoRejected, TrinetraError
+from trinetra.errors import CustomerConflict, PhotoRejected
 from trinetra.events.customers import CustomerChange, People
 from trinetra.events.schema import Visit
 from trinetra.following import read_people
@@ -33,32 +33,14 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODEL = load_manifest().profile("default").face_embedder
 GUIDE = Path(__file__).parents[2] / "docs" / "customers.md"
 ANN, BOB, SHE = CustomerId("cus_ann"), CustomerId("cus_bob"), CustomerId("cus_anonymous")
-app = typer.Typer()
-customer_commands.register(app)
-enrolment.register(app)
+customers = Commands("customers", customer_commands.register, enrolment.register)
+ran, failed = customers.output, customers.failed
 
 
 @pytest.fixture(autouse=True)
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("TRINETRA_DATA_DIR", str(tmp_path / "data"))
     return f"sqlite:///{tmp_path}/data/insights.db"
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["customers", *map(str, arguments)])
-
-
-def ran(*arguments: object) -> str:
-    result = run(*arguments)
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
-
-
-def failed(*arguments: object) -> TrinetraError:
-    failure = run(*arguments).exception
-    assert isinstance(failure, TrinetraError)
-    return failure
 
 
 def people(url: str) -> People:
@@ -333,7 +315,7 @@ def test_a_person_is_enrolled_once_from_real_photos(
 
 
 def test_every_command_of_the_guide_is_one() -> None:
-    group = typer.main.get_command(app).commands["customers"]
+    group = typer.main.get_command(customers.app).commands["customers"]
     lines = re.findall(r"^    trinetra customers (.+)$", GUIDE.read_text(), re.MULTILINE)
     for line in lines:
         name, *arguments = shlex.split(line)

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
+from tests.flows.commands import Commands
 from tests.servers.qdrant_server import QdrantServer
-from typer.testing import CliRunner, Result
 
 from trinetra.adapters import gallery_file
 from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.edge_gallery import EdgeGallery
 from trinetra.commands import gallery as gallery_commands
-from trinetra.errors import ConfigurationError, GalleryUnavailable, TrinetraError
+from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import load_settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
@@ -24,8 +23,8 @@ from trinetra.wiring.connections import open_desk
 
 NOW = datetime.now(UTC)
 MODEL = load_manifest().profile("default").face_embedder
-app = typer.Typer()
-gallery_commands.register(app)
+gallery = Commands("gallery", gallery_commands.register)
+ran, failed = gallery.output_and_notes, gallery.failed
 
 
 @pytest.fixture(autouse=True)
@@ -39,23 +38,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantSe
     with QdrantServer(tmp_path / "qdrant") as server:
         monkeypatch.setenv("TRINETRA_QDRANT_URL", server.url)
         yield server
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["gallery", *map(str, arguments)])
-
-
-def ran(*arguments: object) -> str:
-    result = run(*arguments)
-    if result.exception is not None:
-        raise result.exception
-    return result.output
-
-
-def failed(*arguments: object) -> TrinetraError:
-    failure = run(*arguments).exception
-    assert isinstance(failure, TrinetraError)
-    return failure
 
 
 def fill(data_dir: Path, count: int, expired: int = 0) -> None:
