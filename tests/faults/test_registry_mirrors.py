@@ -1,15 +1,13 @@
 """Several resolvers, each with a registry of its own, and all of them know the same."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
-from uuid import uuid4
 
 import pytest
+from tests.faults.kafka_fleet import kafka_fleet
 from tests.faults.resolvers import (
     DIMENSION,
-    POLICY,
     Fleet,
     InterruptibleGallery,
     Reader,
@@ -18,15 +16,13 @@ from tests.faults.resolvers import (
     play,
     twin_stream,
 )
-from tests.faults.test_resolver_on_kafka import StillClock
 from tests.flows.shop import SITE, Person, record, visit
-from tests.servers.kafka_logs import kafka_log
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.journal import JournalingEventLog
 from trinetra.adapters.memory_gallery import MemoryGallery
 from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent
-from trinetra.events.topics import ALL, DETECTIONS, IDENTITIES
+from trinetra.events.topics import DETECTIONS, IDENTITIES
 from trinetra.identities.hearsay import heard
 from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.topology import SiteGraph, build_graph
@@ -103,23 +99,7 @@ async def test_whoever_was_killed_when_all_registries_are_what_the_log_says(seed
 async def test_on_kafka_too_three_resolvers_that_die_at_random_agree_in_the_end(
     kafka_servers: str,
 ) -> None:
-    namespace = uuid4().hex[:12]
-    async with AsyncExitStack() as stack:
-        doors = [
-            await stack.enter_async_context(
-                kafka_log(kafka_servers, ALL, namespace=namespace, instance=f"member-{number}")
-            )
-            for number in range(4)
-        ]
-        fleet = Fleet(
-            SiteId(TWIN_SITE.site_id),
-            log=doors[0],
-            doors=doors[1:],
-            graph=GRAPH,
-            clock=StillClock(),
-            policy=POLICY,
-            mirrored=True,
-        )
+    async with kafka_fleet(kafka_servers, TWIN_SITE, mirrored=True) as fleet:
 
         async def at_the_end(reader: Reader) -> None:
             while len(fleet.members) < 3:
