@@ -10,7 +10,7 @@ import typer
 
 from trinetra.adapters.receipts import Signed, check, known_key
 from trinetra.commands.auditing import audit_log
-from trinetra.commands.console import note, output, print_json
+from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json, customers
 from trinetra.following import read_people
 from trinetra.settings import Settings, load_settings
@@ -36,10 +36,10 @@ def verify_receipt(file: _File, *, key: _Key = None) -> None:
     signed, settings = check(file), load_settings()
     faults = list(_doubts(signed, settings, key))
     for fault in faults:
-        _say(f"{file}: {fault}")
+        say(f"{file}: {fault}")
     if faults:
         raise typer.Exit(1)
-    _say(f"{file} is as it was signed by the key {signed.public_key}, and final")
+    say(f"{file} is as it was signed by the key {signed.public_key}, and final")
 
 
 @audit.command("show")
@@ -54,7 +54,7 @@ def show(*, as_json: Json = False) -> None:
         return
     for line in lines:
         told = f"{line.number} {line.at:%Y-%m-%d %H:%M:%S} {line.by} {line.action} {line.subject}"
-        _say(f"{told} {line.detail}".rstrip())
+        say(f"{told} {line.detail}".rstrip())
 
 
 @audit.command("verify")
@@ -66,10 +66,10 @@ def verify() -> None:
     if not lines and (deed := asyncio.run(_known_deed(settings))):
         faults.append(f"the log is gone: {deed}")
     for fault in faults:
-        _say(f"{log.path}: {fault}")
+        say(f"{log.path}: {fault}")
     if faults:
         raise typer.Exit(1)
-    _say(f"{len(lines)} lines, unbroken; the last hash is {lines[-1].hash if lines else 'none'}")
+    say(f"{len(lines)} lines, unbroken; the last hash is {lines[-1].hash if lines else 'none'}")
 
 
 def _doubts(signed: Signed, settings: Settings, key: str | None) -> Iterator[str]:
@@ -93,7 +93,3 @@ async def _known_deed(settings: Settings) -> str:
     async with open_book(settings) as book:
         people = await read_people(book)
     return f"{len(people.erased)} ids were erased here" if people.erased else ""
-
-
-def _say(text: str) -> None:
-    output().print(text, markup=False, soft_wrap=True)

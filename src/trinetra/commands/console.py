@@ -14,6 +14,11 @@ def output() -> Console:
     return Console(highlight=False)
 
 
+def say(text: str) -> None:
+    """Print a line as it is, however long."""
+    output().print(text, markup=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """Print one JSON document for a machine to read."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 
 from trinetra.commands.auditing import record_change, record_deed
-from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.commands.console import note, output, print_json, print_text, say
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People, described
 from trinetra.events.schema import InsightEvent, Visit
@@ -100,7 +100,7 @@ def show(customer_id: _Id, *, as_json: Json = False) -> None:
         print_json(told | {"records": msgspec.to_builtins(records)})
         return
     for field, value in told.items():
-        output().print(f"{field}: {_shown(value)}", markup=False, soft_wrap=True)
+        say(f"{field}: {_shown(value)}")
     for event in records:
         print_text(
             f"{event.captured_at:%Y-%m-%d %H:%M:%S} {event.__struct_config__.tag} "
@@ -155,11 +155,9 @@ def merge(customer_id: _Id, other: _Other) -> None:
         return change_of(people, "merged", who, other=into)
 
     asyncio.run(_write(_settings(), change, customer_id, other))
-    output().print(
+    say(
         f"{customer_id} is {other} from now on; undo it with: trinetra customers split "
-        f"{customer_id}",
-        markup=False,
-        soft_wrap=True,
+        f"{customer_id}"
     )
 
 
@@ -242,7 +240,7 @@ def _dismiss(one: str, two: str) -> None:
         return change_of(people, "merge_dismissed", who, other=other)
 
     asyncio.run(_write(_settings(), change))
-    output().print(f"{one} and {two} stay two people.", markup=False, soft_wrap=True)
+    say(f"{one} and {two} stay two people.")
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 
 from trinetra.commands.auditing import record_change
-from trinetra.commands.console import note, output, print_json
+from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json, Kind, customers, kind_named, need_a_name
 from trinetra.commands.progress import FetchProgress
 from trinetra.detections.portrait import PortraitPolicy, decode_photo, read_portrait
@@ -145,10 +145,8 @@ def _report(
     if as_json:
         print_json({"customer_id": customer_id, "kind": kind.value, "photos": photos})
         return
-    output().print(
+    say(
         f"{name} is {customer_id} ({kind.value}), known by {photos} photo"
-        f"{'s' if photos > 1 else ''}, which may be deleted now.",
-        markup=False,
-        soft_wrap=True,
+        f"{'s' if photos > 1 else ''}, which may be deleted now."
     )
     note("resolvers that run hear of it within some seconds")

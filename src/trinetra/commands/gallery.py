@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from trinetra.adapters import gallery_file
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.auditing import record_deed
-from trinetra.commands.console import note, output, print_json
+from trinetra.commands.console import note, print_json, say
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.following import read_people
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
@@ -70,7 +70,7 @@ def info(*, as_json: _Json = False) -> None:
         print_json(told)
         return
     for name, value in told.items():
-        output().print(f"{name}: {value}", markup=False, soft_wrap=True)
+        say(f"{name}: {value}")
 
 
 @gallery.command("export")
@@ -81,9 +81,7 @@ def export(file: _File, *, source: _From = None, force: _Force = False) -> None:
     settings, model = _prepared(source)
     written = asyncio.run(_export(settings, model, file))
     record_deed(settings, "export", None, f"{written} faces")
-    output().print(
-        f"{written} entries of {model.version} are in {file}", markup=False, soft_wrap=True
-    )
+    say(f"{written} entries of {model.version} are in {file}")
     note(f"{file} holds biometric data of people: guard it as the gallery itself, and delete it")
 
 
@@ -96,11 +94,9 @@ def import_(file: _File, *, target: _To = None) -> None:
     done = asyncio.run(_import(settings, model, file, contents.entries))
     record_deed(settings, "import", None, f"{done.imported} faces")
     expired = contents.entries - done.imported - done.erased
-    output().print(
+    say(
         f"{done.imported} entries of {model.version} are in the gallery, which holds {done.held} "
-        f"now; {expired} had expired and {done.erased} were of people who are erased: left out",
-        markup=False,
-        soft_wrap=True,
+        f"now; {expired} had expired and {done.erased} were of people who are erased: left out"
     )
     if done.erased:
         note(f"{file} still holds faces of people who asked to be forgotten: delete it")

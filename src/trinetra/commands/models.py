@@ -6,7 +6,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from trinetra.commands.console import note, output, print_json
+from trinetra.commands.console import note, output, print_json, say
 from trinetra.commands.progress import FetchProgress
 from trinetra.models.manifest import AnyModel, load_manifest
 from trinetra.settings import load_settings
@@ -75,4 +75,4 @@ def fetch(*, profile: _Profile = None, as_json: _Json = False) -> None:
         print_json({name: str(path) for name, path in files.items()})
         return
     for name, path in files.items():
-        output().print(f"{name}: {path}", markup=False, soft_wrap=True)
+        say(f"{name}: {path}")

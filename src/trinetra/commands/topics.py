@@ -9,7 +9,7 @@ import typer
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka_topics import Layout, create_topics, find_faults
-from trinetra.commands.console import output, print_json
+from trinetra.commands.console import output, print_json, say
 from trinetra.settings import Settings, load_settings
 from trinetra.site import load_site
 from trinetra.wiring.connections import kafka_connection
@@ -63,7 +63,7 @@ def _tell(layout: Layout, faults: list[str], *, created: list[str], as_json: boo
         for name in created:
             output().print(f"made {name}", markup=False)
         for fault in faults:
-            output().print(fault, markup=False, soft_wrap=True)
+            say(fault)
         if not faults:
             count = len(layout.names())
             output().print(f"{count} topics are as site {layout.site_id} needs them", markup=False)

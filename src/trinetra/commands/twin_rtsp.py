@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from trinetra.adapters.h264 import write_elementary_stream
-from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.commands.console import note, print_json, print_text, say
 from trinetra.errors import ConfigurationError
 from trinetra.twin.film import TOP_VIEW
 from trinetra.twin.rtsp import Address, Recording, RtspServer, Viewer
@@ -147,7 +147,7 @@ def _announce(urls: Mapping[str, str], password_env: str | None, *, as_json: boo
         print_json({"cameras": dict(urls), "site": site})
     else:
         for url in urls.values():
-            output().print(url, markup=False, soft_wrap=True)
+            say(url)
         print_text(f"\n# --- site.yaml: save from here on, then `trinetra run site.yaml`\n{site}")
     sys.stdout.flush()  # who reads a pipe waits for this, and nothing more comes
 
