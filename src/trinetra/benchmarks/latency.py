@@ -33,7 +33,7 @@ from trinetra.hosting import host
 from trinetra.localstack.kafka import KafkaBroker, find_kafka
 from trinetra.localstack.redis import RedisServer
 from trinetra.models.progress import ProgressSink
-from trinetra.ports import Progress
+from trinetra.ports import read_up_to
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring.assembly import Playback
@@ -208,8 +208,7 @@ async def _follow(log: KafkaEventLog, meter: _Meter) -> None:
         got = await subscription.poll(max_records=500, wait_s=1)
         for delivery in got:
             meter.note(decode(delivery.value))
-        ends = {(d.topic, d.partition): d.offset + 1 for d in got}
-        await subscription.commit([Progress(where, end) for where, end in ends.items()])
+        await subscription.commit(read_up_to(got))
 
 
 @asynccontextmanager

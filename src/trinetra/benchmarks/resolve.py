@@ -41,7 +41,7 @@ from trinetra.benchmarks.resolve_member import (
 )
 from trinetra.events.codec import decode, encode
 from trinetra.events.topics import ALL, DETECTIONS, IDENTITIES
-from trinetra.ports import EventLog, Progress, Record, Subscription
+from trinetra.ports import EventLog, Record, Subscription, read_up_to
 from trinetra.twin.emission import Arrival
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario, Sensing
@@ -177,8 +177,7 @@ class _Meter:
             now_s = time.perf_counter()
             for delivery in got:
                 self._note(delivery.value, now_s)
-            ends = {(d.topic, d.partition): d.offset + 1 for d in got}
-            await subscription.commit([Progress(where, end) for where, end in ends.items()])
+            await subscription.commit(read_up_to(got))
 
     def _note(self, value: bytes, now_s: float) -> None:
         is_tracks = b'"type":"tracks"' in value

@@ -29,7 +29,7 @@ from trinetra.events.schema import DetectionEvent, FaceBox, FaceQuality, ObjectB
 from trinetra.events.topics import DETECTIONS
 from trinetra.localstack.kafka import KafkaBroker, find_kafka
 from trinetra.localstack.redis import RedisServer
-from trinetra.ports import Progress, Record, Subscription
+from trinetra.ports import Record, Subscription, read_up_to
 from trinetra.values import CameraId, EventId, Frame, Letterbox, SiteId
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -242,8 +242,7 @@ class _OurKafka:
         left = len(self.records)
         while left > 0:
             got = await self.reader.poll(max_records=500, wait_s=1)
-            ends = {(d.topic, d.partition): d.offset + 1 for d in got}
-            await self.reader.commit([Progress(where, end) for where, end in ends.items()])
+            await self.reader.commit(read_up_to(got))
             left -= len(got)
 
 
