@@ -12,10 +12,12 @@ from hypothesis import settings
 from sqlalchemy import create_engine
 from tests.servers.postgres import find_postgres, running_postgres
 
-from trinetra.adapters import sql, sql_book, sql_erasure
-from trinetra.localstack.kafka import KafkaBroker, KafkaProgram, find_kafka
-from trinetra.localstack.process import ServerMissing
-from trinetra.localstack.redis import RedisServer, find_redis
+from trinetra.adapters.sql import customer_log as sql_book
+from trinetra.adapters.sql import erasure_store as sql_erasure
+from trinetra.adapters.sql import insight_store as sql
+from trinetra.devservers.kafka import KafkaBroker, KafkaProgram, find_kafka
+from trinetra.devservers.process import ServerMissing
+from trinetra.devservers.redis import RedisServer, find_redis
 from trinetra.settings import load_settings
 
 # A slow machine is not a wrong program: no example has a deadline.

@@ -22,8 +22,8 @@ from fastapi.responses import StreamingResponse
 
 from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
 from trinetra.ports import Clock
+from trinetra.streaming.waiting import unless
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger, mask_urls
-from trinetra.waiting import unless
 
 log = get_logger("hosting")
 _CHECK_S = 1.0

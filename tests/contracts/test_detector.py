@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.conftest import unavailable
 
-from trinetra.adapters import onnxruntime, openvino
-from trinetra.detections.align import align, similarity
-from trinetra.detections.decode import iou
+from trinetra.adapters.inference import onnxruntime, openvino
 from trinetra.detections.detector import DetectorSpec, NetworkDetector
 from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
-from trinetra.detections.letterbox import InputSpec
+from trinetra.detections.vision.align import align, similarity
+from trinetra.detections.vision.decode import iou
+from trinetra.detections.vision.letterbox import InputSpec
 from trinetra.errors import EngineFailure
 
 pytestmark = [pytest.mark.weights, pytest.mark.clips]

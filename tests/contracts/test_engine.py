@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from trinetra.adapters import onnxruntime, openvino
+from trinetra.adapters.inference import onnxruntime, openvino
 from trinetra.errors import EngineFailure
 
 # bfloat16 keeps 8 bits of a number.

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.servers.kafka_logs import kafka_log
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.journal import JournalingEventLog
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.disk.journal import JournalingEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import PartitionsLost
 from trinetra.events.topics import DETECTIONS, IDENTITIES, Topic
 from trinetra.ports import Delivery, EventLog, Follower, Progress, Record, Subscription

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from trinetra.adapters.clock import ManualClock, SystemClock
-from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
 from trinetra.ports import FrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId
 

@@ -12,7 +12,7 @@ from tests.servers.mjpeg_camera import MjpegCamera
 from tests.servers.rtsp_camera import RtspCamera
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.sources import SourceSpec, infer_kind, open_source
+from trinetra.adapters.video.sources import SourceSpec, infer_kind, open_source
 from trinetra.errors import SourceUnavailable
 from trinetra.ports import DecodedFrame, FrameSource
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
 from tests.servers.qdrant_server import QdrantServer
 
-from trinetra.adapters.edge_gallery import EdgeGallery
-from trinetra.adapters.gallery_protocol import GalleryTuning
-from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.qdrant_collection import collection_name
-from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect
-from trinetra.adapters.qdrant_server import QdrantGallery
+from trinetra.adapters.memory.gallery import MemoryGallery
+from trinetra.adapters.qdrant.collection import collection_name
+from trinetra.adapters.qdrant.connection import Endpoint, ServerPatience, connect
+from trinetra.adapters.qdrant.gallery import QdrantGallery
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
+from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.hosting import Dependency
 from trinetra.ports import Gallery, GalleryArchive
 from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, IdentityKind

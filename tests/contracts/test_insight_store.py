@@ -19,9 +19,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from structlog.testing import capture_logs
 
-from trinetra.adapters import sql, sql_database
-from trinetra.adapters.sql import SCHEMA_VERSION, SqlInsightStore
-from trinetra.adapters.sql_errors import translated
+from trinetra.adapters.sql import database as sql_database
+from trinetra.adapters.sql import insight_store as sql
+from trinetra.adapters.sql.errors import translated
+from trinetra.adapters.sql.insight_store import SCHEMA_VERSION, SqlInsightStore
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
 from trinetra.events.customers import Customer, People
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
@@ -36,7 +37,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_insight_store import crossing
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 
 async def main():
     async with SqlInsightStore.open(sys.argv[1]) as store:

@@ -8,8 +8,8 @@ from tests.unit.insights.strolls import CAMERAS, PLAN
 from tests.unit.insights.walks import SITE
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.hosting import stop_on_signals
 from trinetra.insights.service import InsightEngine
 

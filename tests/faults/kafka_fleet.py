@@ -11,7 +11,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.events.topics import ALL
 from trinetra.site import Site
 from trinetra.values import SiteId
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 
 
 class StillClock(SystemClock):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId
 
 GROUP = "inference-workers"

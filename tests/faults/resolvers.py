@@ -11,19 +11,19 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from random import Random
 
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.schema import AnyEvent, DetectionEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
-from trinetra.identities.mirror import Mirror
-from trinetra.identities.ordering import ReorderWindow, Slot
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.registry_replica import Mirror
 from trinetra.identities.service import IdentityResolver
-from trinetra.identities.topology import SiteGraph
+from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
 from trinetra.ports import (
     Clock,
     Delivery,

@@ -9,7 +9,7 @@ LANES = """
 import faulthandler, sys, threading
 import numpy as np
 import openvino as ov
-from trinetra.adapters import openvino
+from trinetra.adapters.inference import openvino
 
 faulthandler.dump_traceback_later(60, exit=True)  # a deadlock can be told by nothing but patience
 openvino._core("CPU")

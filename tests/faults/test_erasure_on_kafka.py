@@ -7,8 +7,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from trinetra.adapters.kafka_topics import _COMPACTED
-from trinetra.localstack.kafka import KafkaBroker, KafkaProgram
+from trinetra.adapters.kafka.topics import _COMPACTED
+from trinetra.devservers.kafka import KafkaBroker, KafkaProgram
 
 SECRET = b"face-of-somebody-" + bytes(range(97, 123)) * 20
 PATIENCE_S = 120

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trinetra.adapters.edge_gallery import EdgeGallery, GalleryTimeouts, collection_folder
-from trinetra.adapters.gallery_protocol import GalleryTuning
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery, GalleryTimeouts, collection_folder
+from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.errors import ConfigurationError, GalleryUnavailable, StorageFull
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 

@@ -13,8 +13,8 @@ from qdrant_client.models import PointStruct
 from tests.servers.proxy import Proxy, Way
 from tests.servers.qdrant_server import QdrantServer
 
-from trinetra.adapters.qdrant_connection import Endpoint, ServerPatience, connect
-from trinetra.adapters.qdrant_server import QdrantGallery
+from trinetra.adapters.qdrant.connection import Endpoint, ServerPatience, connect
+from trinetra.adapters.qdrant.gallery import QdrantGallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.hosting import Dependency
 from trinetra.telemetry import GALLERY_UP

@@ -16,7 +16,7 @@ from tests.faults.resolvers import InterruptibleLog, TurnClock
 from tests.unit.insights.strolls import CAMERAS, LEAST_PAUSE_S, PLAN, stroll
 from tests.unit.insights.walks import SITE, at
 
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode

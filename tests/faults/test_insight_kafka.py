@@ -25,7 +25,7 @@ from tests.servers.kafka_logs import kafka_log
 from tests.unit.insights.strolls import stroll
 from tests.unit.insights.walks import at
 
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.events.schema import InsightEvent
 from trinetra.events.topics import ALL, INSIGHTS
 from trinetra.ports import EventLog, InsightStore

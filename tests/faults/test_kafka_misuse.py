@@ -15,8 +15,8 @@ from tests.faults.product import site_file, trinetra
 from tests.servers.kafka_logs import SITE_ID, kafka_log
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.kafka_topics import Layout, create_topics, find_faults
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.topics import Layout, create_topics, find_faults
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, SITE, Topic
 from trinetra.ports import Record

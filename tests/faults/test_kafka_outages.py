@@ -6,9 +6,9 @@ import pytest
 from tests.faults.kafka_copier import GROUP, SOURCE, TOPICS, copies, copy_some, numbered, sunk
 from tests.servers.kafka_logs import kafka_log
 
+from trinetra.devservers.kafka import KafkaBroker
 from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.events.topics import Topic
-from trinetra.localstack.kafka import KafkaBroker
 from trinetra.ports import Subscription
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]

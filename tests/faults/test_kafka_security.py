@@ -13,11 +13,11 @@ from tests.faults.kafka_copier import SOURCE, numbered
 from tests.servers.kafka_logs import SITE_ID
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.kafka_topics import Layout, create_topics
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.topics import Layout, create_topics
+from trinetra.devservers.kafka import KafkaBroker, KafkaProgram
+from trinetra.devservers.network import HOST, free_port
 from trinetra.errors import ConfigurationError, EventLogUnavailable, TrinetraError
-from trinetra.localstack.kafka import KafkaBroker, KafkaProgram
-from trinetra.localstack.network import HOST, free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 PASSWORD = "correct-horse-battery"  # noqa: S105 - of a broker that lives for one test

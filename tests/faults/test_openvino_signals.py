@@ -14,7 +14,7 @@ PROGRAM = """
 import gc, os, signal, sys, threading
 from pathlib import Path
 import numpy as np
-from trinetra.adapters import openvino
+from trinetra.adapters.inference import openvino
 
 engine = openvino.load(Path(sys.argv[1]), threads=1)
 engine.run(np.zeros((1, 3, 112, 112), np.float32))

@@ -15,14 +15,14 @@ from tests.flows.shop import Person, record, visit
 from tests.flows.test_identity_resolver import DOOR, Shop, identities
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.events.codec import encode
 from trinetra.events.schema import DeadLetter
 from trinetra.events.topics import DEAD_LETTERS, DETECTIONS, IDENTITIES, Topic
 from trinetra.insights.service import InsightEngine
 from trinetra.ports import Record
-from trinetra.rejection import MOST_PAYLOAD_BYTES
+from trinetra.streaming.dead_letter import MOST_PAYLOAD_BYTES
 from trinetra.telemetry import EVENTS_REJECTED
 from trinetra.values import SiteId
 

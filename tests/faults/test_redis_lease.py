@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from tests.contracts.test_frame_buffer import frame
 
 from trinetra.adapters.clock import ManualClock
-from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
 from trinetra.errors import CameraTaken
 from trinetra.values import CameraId, SiteId
 

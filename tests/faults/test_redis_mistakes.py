@@ -11,10 +11,10 @@ import pytest
 from tests.conftest import unavailable
 from tests.faults.redis_shop import DOOR, buffer_of, frame, plain_client
 
+from trinetra.devservers.network import free_port
+from trinetra.devservers.process import ServerFailed
+from trinetra.devservers.redis import RedisServer
 from trinetra.errors import BufferUnavailable, ConfigurationError, TrinetraError
-from trinetra.localstack.network import free_port
-from trinetra.localstack.process import ServerFailed
-from trinetra.localstack.redis import RedisServer
 
 PROMISE = "TRINETRA_TEST_REQUIRE_SERVERS"
 SECRET = "hunter2"  # noqa: S105  what must never be said

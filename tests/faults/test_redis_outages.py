@@ -15,9 +15,9 @@ from tests.faults.redis_shop import (
     until_blocked,
 )
 
-from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.devservers.redis import RedisServer
 from trinetra.errors import BufferUnavailable, ConfigurationError
-from trinetra.localstack.redis import RedisServer
 from trinetra.telemetry import FRAMES_DROPPED, FRAMES_OVERTAKEN
 from trinetra.values import CameraId
 

@@ -12,14 +12,14 @@ from tests.faults.redis_shop import DOOR, buffer_of, plain_client
 from tests.flows.test_ingest import EVERY, SMALL, Scripted, pictures, until
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.detections.observe import CameraPlan as DetectionPlan
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.detections.service import InferenceWorker, Lane
+from trinetra.devservers.redis import RedisServer
 from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
 from trinetra.frames.camera import CameraPlan
 from trinetra.frames.service import IngestPolicy, StreamIngestor
-from trinetra.localstack.redis import RedisServer
 from trinetra.values import FaceVectors, SiteId, no_detections, no_faces
 
 pytestmark = pytest.mark.redis

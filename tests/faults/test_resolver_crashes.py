@@ -8,7 +8,7 @@ from tests.faults.resolvers import Fleet, play, twin_stream
 from trinetra.events.schema import IdentityEvent
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import SiteId
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
 
 SITE = site_of(built_in_shop())

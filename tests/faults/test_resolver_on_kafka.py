@@ -10,7 +10,7 @@ from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import SiteId
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]

@@ -16,7 +16,7 @@ from tests.faults.resolvers import (
 )
 from tests.flows.shop import SITE, Person, record, visit
 
-from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.schema import DetectionEvent, IdentityEvent, TracksEvent
 from trinetra.events.topics import RESOLVER_STATE, Topic

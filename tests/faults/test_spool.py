@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.spool import SpoolingEventLog, SpoolPolicy
-from trinetra.adapters.spool_format import Stored, pack, parse
+from trinetra.adapters.disk.spool import SpoolingEventLog, SpoolPolicy
+from trinetra.adapters.disk.spool_format import Stored, pack, parse
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Record

@@ -9,9 +9,9 @@ import pytest
 from tests.servers.kafka_logs import kafka_log
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.spool import SpoolingEventLog
+from trinetra.adapters.disk.spool import SpoolingEventLog
+from trinetra.devservers.kafka import KafkaBroker
 from trinetra.events.topics import DETECTIONS
-from trinetra.localstack.kafka import KafkaBroker
 from trinetra.ports import EventLog, Record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]

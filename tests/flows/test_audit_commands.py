@@ -11,9 +11,9 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
-from trinetra.adapters.receipts import sign, signing_key
+from trinetra.adapters.disk.receipts import sign, signing_key
 from trinetra.commands import audit, customers, forget
-from trinetra.commands.auditing import audit_log, record_deed
+from trinetra.commands.audit_trail import audit_log, record_deed
 from trinetra.events.erasure import ErasureStatus, Share
 from trinetra.settings import Settings, load_settings
 from trinetra.values import CustomerId

@@ -15,16 +15,16 @@ import typer
 from tests.conftest import unavailable
 from tests.flows.commands import Commands
 
-from trinetra.adapters.sql import SqlInsightStore
-from trinetra.adapters.sql_book import SqlCustomerBook
+from trinetra.adapters.sql.customer_log import SqlCustomerBook
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.commands import customers as customer_commands
-from trinetra.commands import enrolment
+from trinetra.commands import enrollment as enrolment
+from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict, PhotoRejected
 from trinetra.events.customers import CustomerChange, People
 from trinetra.events.schema import Visit
-from trinetra.following import read_people
-from trinetra.identities.enrolment import enrolled, faces_of
-from trinetra.identities.evidence import Shot
+from trinetra.identities.decision.enrollment import enrolled, faces_of
+from trinetra.identities.tracking.track_faces import Shot
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Template
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, derive_id

@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.kafka_topics import Layout, create_topics
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.topics import Layout, create_topics
 from trinetra.commands.application import app
-from trinetra.commands.auditing import audit_log
+from trinetra.commands.audit_trail import audit_log
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.events.codec import decode, encode
 from trinetra.events.customers import CustomerChange

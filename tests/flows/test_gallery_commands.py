@@ -11,9 +11,9 @@ import pytest
 from tests.flows.commands import Commands
 from tests.servers.qdrant_server import QdrantServer
 
-from trinetra.adapters import gallery_file
-from trinetra.adapters.audit import AuditLog
-from trinetra.adapters.edge_gallery import EdgeGallery
+from trinetra.adapters.disk import gallery_file
+from trinetra.adapters.disk.audit import AuditLog
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.commands import gallery as gallery_commands
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import load_manifest

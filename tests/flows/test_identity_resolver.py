@@ -11,8 +11,8 @@ import pytest
 from tests.flows.shop import NOON, SITE, Person, detection, record, visit
 
 from trinetra.adapters.clock import ManualClock, SystemClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.codec import decode, encode, pack_embedding
 from trinetra.events.schema import (
@@ -25,11 +25,11 @@ from trinetra.events.schema import (
     TracksEvent,
 )
 from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES
-from trinetra.identities.hearsay import heard
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.registry_events import heard
+from trinetra.identities.gate.topology import build_graph
 from trinetra.identities.service import IdentityResolver
-from trinetra.identities.topology import build_graph
 from trinetra.ports import Gallery, Record
 from trinetra.telemetry import FACES_IGNORED
 from trinetra.values import (

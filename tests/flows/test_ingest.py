@@ -17,8 +17,8 @@ from tests.servers.mjpeg_camera import MjpegCamera
 from tests.servers.rtsp_camera import RtspCamera
 
 from trinetra.adapters.clock import ManualClock, SystemClock
-from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.sources import SourceSpec, infer_kind, open_source
+from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.video.sources import SourceSpec, infer_kind, open_source
 from trinetra.errors import (
     BufferUnavailable,
     FrameRejected,
@@ -29,8 +29,8 @@ from trinetra.errors import (
 from trinetra.frames.camera import CameraPlan
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
-from trinetra.frames.pacing import Backoff, Pacing
-from trinetra.frames.sampling import IdleConfig, SamplingConfig
+from trinetra.frames.sampling.pacing import Backoff, Pacing
+from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.ports import Clock, DecodedFrame, FrameSource
 from trinetra.telemetry import configure_logging, exposition

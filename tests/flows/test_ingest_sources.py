@@ -19,7 +19,7 @@ from tests.servers.mjpeg_camera import MjpegCamera
 from tests.servers.rtsp_camera import Mood, RtspCamera
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.sources import SourceKind, SourceSpec, infer_kind, open_source
+from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind, open_source
 from trinetra.errors import (
     ConfigurationError,
     FrameRejected,

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.insights.walks import CAMERA, SITE, at, frame, identity
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import EventLogUnavailable, StorageFull, StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
@@ -35,7 +35,7 @@ from trinetra.events.topics import (
     Topic,
 )
 from trinetra.events.visits import unite
-from trinetra.insights.plan import CameraInsights, Line, Zone
+from trinetra.insights.config import CameraInsights, Line, Zone
 from trinetra.insights.service import GROUP, InsightEngine
 from trinetra.ports import Delivery, Progress, Record, Subscription, TopicPartition
 from trinetra.telemetry import STATE_REJECTED

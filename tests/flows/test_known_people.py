@@ -10,10 +10,10 @@ import pytest
 from tests.flows.shop import NOON, SITE, Person, record, visit
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_book import MemoryCustomerBook
-from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.gallery import MemoryGallery
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerChange, NumberedChange
@@ -28,17 +28,17 @@ from trinetra.events.schema import (
     Visit,
 )
 from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES
-from trinetra.identities.consolidation import ConsolidationPolicy
-from trinetra.identities.consolidator import Consolidator
-from trinetra.identities.directory import Directory
-from trinetra.identities.enrolment import enrolled, faces_of
-from trinetra.identities.evidence import Shot
-from trinetra.identities.partition import PartitionState
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.registry import ActiveRegistry
+from trinetra.identities.customer_sync import Directory
+from trinetra.identities.decision.duplicates import ConsolidationPolicy
+from trinetra.identities.decision.enrollment import enrolled, faces_of
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import build_graph
+from trinetra.identities.merge_job import Consolidator
 from trinetra.identities.service import IdentityResolver
-from trinetra.identities.topology import build_graph
-from trinetra.insights.plan import CameraInsights, Line
+from trinetra.identities.state.partition import PartitionState
+from trinetra.identities.tracking.track_faces import Shot
+from trinetra.insights.config import CameraInsights, Line
 from trinetra.insights.service import InsightEngine
 from trinetra.ports import Template
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind

@@ -8,24 +8,24 @@ from datetime import timedelta
 from tests.flows.shop import NOON, SITE, Person, record, visit
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_book import MemoryCustomerBook
-from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.gallery import MemoryGallery
+from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.customers.customer_feed import StoreAcquaintance
 from trinetra.errors import StoreUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerChange
 from trinetra.events.schema import DetectionEvent, IdentityEvent, LifecycleEvent, Visit
 from trinetra.events.topics import CUSTOMERS, IDENTITIES, Topic
-from trinetra.following import StoreAcquaintance
-from trinetra.identities.consolidation import ConsolidationPolicy
-from trinetra.identities.consolidator import Consolidator
-from trinetra.identities.directory import Directory
+from trinetra.identities.customer_sync import Directory
+from trinetra.identities.decision.duplicates import ConsolidationPolicy
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import SiteGraph, build_graph
+from trinetra.identities.merge_job import Consolidator
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.service import IdentityResolver
-from trinetra.identities.topology import SiteGraph, build_graph
 from trinetra.insights.service import InsightEngine
 from trinetra.ports import CustomerBook, Template
 from trinetra.values import CameraId

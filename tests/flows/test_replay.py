@@ -16,8 +16,8 @@ import pytest
 from tests.faults.test_interrupts import running_in
 from typer.testing import CliRunner
 
-from trinetra.adapters import gallery_file
 from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.disk import gallery_file
 from trinetra.commands.application import app
 from trinetra.errors import TrinetraError
 from trinetra.evaluation.change import differences
@@ -32,11 +32,11 @@ from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 from trinetra.wiring.connections import open_log
-from trinetra.wiring.history import FilePast, JournalPast
+from trinetra.wiring.event_history import FilePast, JournalPast
 from trinetra.wiring.recorded import Recording, Window, record
-from trinetra.wiring.rehearsal import rehearse
 from trinetra.wiring.replay import Stage
-from trinetra.wiring.sides import Side, run_side, run_sides
+from trinetra.wiring.replay_inputs import rehearse
+from trinetra.wiring.replay_variants import Side, run_side, run_sides
 from trinetra.wiring.simulation import site_of
 
 STRICT = "matching.threshold=0.99"

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from tests.flows.shop import Person, record, visit
 from tests.flows.test_identity_resolver import Shop, alerts, customers, identities
 
-from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.schema import AnyEvent
-from trinetra.identities.recognition import RecognitionPolicy
+from trinetra.identities.face_identifier import RecognitionPolicy
 from trinetra.identities.service import IdentityResolver
 from trinetra.values import GalleryEntry
 

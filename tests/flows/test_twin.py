@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from trinetra.adapters.clock import ManualClock, SystemClock
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.commands.application import app
 from trinetra.commands.twin import resolve
 from trinetra.errors import StorageFull

@@ -22,17 +22,17 @@ from tests.servers.clips import bgr_of, mark, picture, read_mark, write_clip
 from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.h264 import VideoWriter, write_elementary_stream
-from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
+from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.video.h264 import VideoWriter, write_elementary_stream
+from trinetra.adapters.video.sources import SourceKind, SourceSpec, open_source
 from trinetra.commands.application import app
 from trinetra.commands.twin_rtsp import named_clips, site_text
 from trinetra.errors import ConfigurationError, FrameRejected, SourceRefused, SourceUnavailable
 from trinetra.frames.camera import CameraPlan
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
-from trinetra.frames.pacing import Backoff
-from trinetra.frames.sampling import IdleConfig, SamplingConfig
+from trinetra.frames.sampling.pacing import Backoff
+from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.ports import DecodedFrame, FrameSource
 from trinetra.site import site_from_text

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trinetra.localstack.network import free_port
-from trinetra.localstack.process import ServerMissing
+from trinetra.devservers.network import free_port
+from trinetra.devservers.process import ServerMissing
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _USER = "trinetra"

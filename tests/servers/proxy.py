@@ -9,7 +9,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Self
 
-from trinetra.localstack.network import HOST, free_port
+from trinetra.devservers.network import HOST, free_port
 
 _READ_BYTES = 16_384
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.events.samples import detection, face
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import (
     BufferUnavailable,
     ConfigurationError,
@@ -28,7 +28,7 @@ from trinetra.hosting import (
     serving,
     stop_on_signals,
 )
-from trinetra.recording import EventRecorder
+from trinetra.streaming.event_recorder import EventRecorder
 
 
 class Stage:

@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 from tests.servers.proxy import Proxy, Way
 
-from trinetra.localstack.network import HOST, free_port
+from trinetra.devservers.network import HOST, free_port
 
 
 class Echo:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trinetra.errors import ConfigurationError
-from trinetra.insights.plan import Zone as InsightZone
+from trinetra.insights.config import Zone as InsightZone
 from trinetra.site import (
     EXAMPLE,
     ROLE_DEFAULTS,

@@ -21,8 +21,8 @@ from trinetra.events.schema import (
 )
 from trinetra.site import Site, SiteInvalid, site_from_text
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
-from trinetra.wiring.plans import site_graph
-from trinetra.wiring.survey import doubts
+from trinetra.wiring.config import site_graph
+from trinetra.wiring.topology_warnings import doubts
 
 GUIDE = Path(__file__).parents[2] / "docs" / "topology.md"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,9 +8,9 @@ from typing import Protocol, Self, runtime_checkable
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Follower, Record, Subscription
+from trinetra.streaming.waiting import unless
 from trinetra.telemetry import get_logger
 from trinetra.values import Instant
-from trinetra.waiting import unless
 
 _RETRY_FIRST_S = 0.2
 _RETRY_MAX_S = 2.0

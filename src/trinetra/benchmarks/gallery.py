@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.adapters.edge_gallery import EdgeGallery, GalleryTimeouts
-from trinetra.adapters.gallery_protocol import GalleryTuning
-from trinetra.adapters.qdrant_connection import ServerPatience
-from trinetra.adapters.qdrant_server import QdrantGallery
+from trinetra.adapters.qdrant.connection import ServerPatience
+from trinetra.adapters.qdrant.gallery import QdrantGallery
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery, GalleryTimeouts
+from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.ports import Gallery
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 

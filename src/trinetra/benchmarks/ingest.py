@@ -17,12 +17,12 @@ import av
 import numpy as np
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.sources import SourceKind, SourceSpec, open_source
+from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.video.sources import SourceKind, SourceSpec, open_source
 from trinetra.frames.camera import CameraPlan
 from trinetra.frames.encode import EncodingConfig
-from trinetra.frames.pacing import Pacing
-from trinetra.frames.sampling import IdleConfig, SamplingConfig
+from trinetra.frames.sampling.pacing import Pacing
+from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.frames.service import StreamIngestor
 from trinetra.ports import FrameBuffer
 from trinetra.values import CameraId, Frame

@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.kafka_topics import Layout, create_topics
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.topics import Layout, create_topics
 from trinetra.benchmarks.bare import delete_topics
+from trinetra.devservers.kafka import KafkaBroker, find_kafka
+from trinetra.devservers.redis import RedisServer
 from trinetra.errors import ServerUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.schema import AnyEvent, IdentityEvent, TracksEvent
 from trinetra.events.topics import IDENTITIES
 from trinetra.hosting import host
-from trinetra.localstack.kafka import KafkaBroker, find_kafka
-from trinetra.localstack.redis import RedisServer
 from trinetra.models.progress import ProgressSink
 from trinetra.ports import read_up_to
 from trinetra.settings import Settings

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.topology import Sighting
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import Sighting
 from trinetra.values import EPOCH, CameraId, CustomerId, IdentityKind
 
 _CAMERAS = [CameraId(f"camera-{number}") for number in range(24)]

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.edge_gallery import EdgeGallery
-from trinetra.adapters.gallery_protocol import GalleryTuning
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.kafka_topics import Layout, create_topics
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.topics import Layout, create_topics
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
+from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.benchmarks.bare import delete_topics
 from trinetra.benchmarks.resolve_member import (
     DIMENSION,

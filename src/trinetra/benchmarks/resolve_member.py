@@ -7,11 +7,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.edge_gallery import EdgeGallery
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.registry import ActiveRegistry
 from trinetra.identities.service import IdentityResolver
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Clock, EventLog, Gallery
@@ -19,7 +19,7 @@ from trinetra.telemetry import configure_logging
 from trinetra.twin.emission import MODELS
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import SiteId
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
 
 SITE_ID = SiteId(built_in_shop().site_id)

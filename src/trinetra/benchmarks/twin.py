@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.twin.emission import Arrival
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario

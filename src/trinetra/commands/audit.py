@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from trinetra.adapters.receipts import Signed, check, known_key
-from trinetra.commands.auditing import audit_log
+from trinetra.adapters.disk.receipts import Signed, check, known_key
+from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json, customers
-from trinetra.following import read_people
+from trinetra.customers.customer_feed import read_people
 from trinetra.settings import Settings, load_settings
 from trinetra.wiring.connections import open_book
 

@@ -112,7 +112,7 @@ def gate(
 @bench.command("decide")
 def decide(*, as_json: _Json = False) -> None:
     """Measure what a track costs the resolver in each frame, but for the gallery's search."""
-    from trinetra.benchmarks import decide as decide_bench
+    from trinetra.benchmarks import decision as decide_bench
 
     configure_logging(as_json=False, level="ERROR")
     _print("decide", decide_bench.run(), as_json=as_json)
@@ -121,7 +121,7 @@ def decide(*, as_json: _Json = False) -> None:
 @bench.command("impostors")
 def impostors(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
     """Measure how often two people's tracks are taken for one person's, over all pairs."""
-    from trinetra.benchmarks import impostors as impostors_bench
+    from trinetra.benchmarks import false_match as impostors_bench
 
     configure_logging(as_json=False, level="ERROR")
     _print("impostors", impostors_bench.run(range(1, seeds + 1)), as_json=as_json)
@@ -145,7 +145,7 @@ def wire(
     as_json: _Json = False,
 ) -> None:
     """Measure events and frames on the wire, and our adapters against the bare clients."""
-    from trinetra.benchmarks import wire as wire_bench
+    from trinetra.benchmarks import transport as wire_bench
 
     configure_logging(as_json=False, level="ERROR")
     cache_dir = load_settings().cache_dir

@@ -19,8 +19,8 @@ from rich.table import Table
 from trinetra.commands.console import note, output, print_json
 from trinetra.commands.models import models
 from trinetra.commands.progress import FetchProgress
-from trinetra.detections.portrait import decode_photo
-from trinetra.detections.specimen import Specimen, read_specimen
+from trinetra.detections.calibration_sample import Specimen, read_specimen
+from trinetra.detections.photo_face import decode_photo
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.verification import Rate, Trial
 from trinetra.models.calibration import (

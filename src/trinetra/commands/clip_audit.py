@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from trinetra.commands.console import output
-from trinetra.commands.running import RunOptions, prepare_networks, run_platform
+from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError, SourceUnavailable
 from trinetra.evaluation.clip import (

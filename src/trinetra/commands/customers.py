@@ -15,14 +15,14 @@ import typer
 from rich import box
 from rich.table import Table
 
-from trinetra.commands.auditing import record_change, record_deed
+from trinetra.commands.audit_trail import record_change, record_deed
 from trinetra.commands.console import note, output, print_json, print_text, say
+from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People, described
 from trinetra.events.schema import InsightEvent, Visit
-from trinetra.following import read_people
-from trinetra.identities.enrolment import need_a_basis
-from trinetra.identities.lifecycle import is_summary
+from trinetra.identities.decision.enrollment import need_a_basis
+from trinetra.identities.decision.lifecycle import is_summary
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, IdentityKind, derive_id

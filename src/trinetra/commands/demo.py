@@ -14,8 +14,8 @@ import typer
 
 from trinetra.commands.console import note, output
 from trinetra.commands.display import print_summary, summarise
+from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
 from trinetra.commands.progress import FetchProgress
-from trinetra.commands.running import RunOptions, prepare_networks, run_platform
 from trinetra.errors import StorageFull
 from trinetra.models.samples import Clip, ensure_clips
 from trinetra.settings import Settings, load_settings

@@ -7,8 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trinetra.recording import CameraTally, Tally
 from trinetra.site import Camera, Site
+from trinetra.streaming.event_recorder import CameraTally, Tally
 from trinetra.wiring.platform import Platform
 
 _STATE_STYLES = {

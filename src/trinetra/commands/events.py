@@ -16,7 +16,7 @@ from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note, output, print_text
-from trinetra.commands.moments import instant_of
+from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError, EventLogUnavailable, MalformedEvent
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode, without_embeddings
@@ -33,12 +33,12 @@ from trinetra.events.schema import (
     ZoneStay,
 )
 from trinetra.events.topics import Topic
-from trinetra.explanation.telling import told
+from trinetra.explanation.render import told
 from trinetra.ports import Delivery, Follower
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant, SiteId
-from trinetra.wiring.history import Past, open_cluster, past_of, site_id_of
+from trinetra.wiring.event_history import Past, open_cluster, past_of, site_id_of
 
 _KINDS = {str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__}
 _TOPICS = {

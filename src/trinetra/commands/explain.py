@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.commands.auditing import record_deed
+from trinetra.commands.audit_trail import record_deed
 from trinetra.commands.console import output, print_json
-from trinetra.commands.moments import instant_of
+from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError
 from trinetra.events.customers import People
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS, Topic
@@ -19,7 +19,7 @@ from trinetra.explanation import Account, Gathering, Naming, account_of, subject
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CustomerId, Instant
-from trinetra.wiring.history import Past, past_of, read_people
+from trinetra.wiring.event_history import Past, past_of, read_people
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Of an event; or of a track or a customer.")]
 _File = Annotated[

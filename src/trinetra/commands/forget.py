@@ -10,24 +10,24 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from trinetra.adapters.audit import AuditLog
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.receipts import Signed, sign, signing_key
-from trinetra.adapters.scratch import clear_scratch
-from trinetra.commands.auditing import audit_log
+from trinetra.adapters.disk.audit import AuditLog
+from trinetra.adapters.disk.receipts import Signed, sign, signing_key
+from trinetra.adapters.disk.temp_copies import clear_scratch
+from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_text
 from trinetra.commands.customers import Json, customers, last_visit, need_known
+from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict, ServerUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import Erasure, ErasureStatus
-from trinetra.following import read_people
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import ErasureDesk
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, Instant
 from trinetra.wiring.connections import open_book, open_desk
-from trinetra.wiring.forgetting import forget_here, galleries_of_unknown_models
+from trinetra.wiring.erasure import forget_here, galleries_of_unknown_models
 
 _LOOK_S = 0.5
 _GIVEN_ID = re.compile(r"cus_[0-9a-f]{24}")

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from trinetra.adapters import gallery_file
 from trinetra.adapters.clock import SystemClock
-from trinetra.commands.auditing import record_deed
+from trinetra.adapters.disk import gallery_file
+from trinetra.commands.audit_trail import record_deed
 from trinetra.commands.console import note, print_json, say
+from trinetra.customers.customer_feed import read_people
 from trinetra.errors import ConfigurationError, GalleryUnavailable
-from trinetra.following import read_people
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import GalleryArchive
 from trinetra.settings import Settings, load_settings

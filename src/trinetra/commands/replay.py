@@ -13,20 +13,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.scratch import scratch_folder
+from trinetra.adapters.disk.temp_copies import scratch_folder
 from trinetra.commands.console import note, print_json
-from trinetra.commands.moments import instant_of
 from trinetra.commands.replay_report import Report, print_report
+from trinetra.commands.timestamps import instant_of
 from trinetra.evaluation.change import differences, scores_beside
 from trinetra.evaluation.reading.lines import require_file
 from trinetra.settings import load_settings
 from trinetra.site.overrides import with_overrides
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant
-from trinetra.wiring.history import Past, past_of
+from trinetra.wiring.event_history import Past, past_of
 from trinetra.wiring.recorded import Recording, Window, record
-from trinetra.wiring.rehearsal import rehearse
-from trinetra.wiring.sides import Side, SideResult, run_sides
+from trinetra.wiring.replay_inputs import rehearse
+from trinetra.wiring.replay_variants import Side, SideResult, run_sides
 
 _From = Annotated[
     str | None,

@@ -9,7 +9,7 @@ import typer
 
 from trinetra.commands.console import output
 from trinetra.commands.display import print_summary
-from trinetra.commands.running import RunOptions, prepare_networks, run_platform
+from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
 from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.wiring.assembly import Playback

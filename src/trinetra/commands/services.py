@@ -12,7 +12,7 @@ import typer
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note
-from trinetra.commands.running import prepare_networks
+from trinetra.commands.hosting import prepare_networks
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import (
     Opened,

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka_topics import Layout, create_topics, find_faults
+from trinetra.adapters.kafka.topics import Layout, create_topics, find_faults
 from trinetra.commands.console import output, print_json, say
 from trinetra.settings import Settings, load_settings
 from trinetra.site import load_site
+from trinetra.wiring.config import site_topics
 from trinetra.wiring.connections import kafka_connection
-from trinetra.wiring.plans import site_topics
 
 _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
 _Replication = Annotated[

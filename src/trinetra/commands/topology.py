@@ -13,21 +13,21 @@ from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note, output, print_json, print_text
-from trinetra.commands.moments import instant_of
+from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError, MalformedEvent
 from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent, TracksEvent
 from trinetra.events.topics import IDENTITIES
-from trinetra.identities.suggestion import Passages, Suggestion, suggest
-from trinetra.identities.topology import SiteGraph
+from trinetra.identities.gate.topology import SiteGraph
+from trinetra.identities.gate.topology_estimation import Passages, Suggestion, suggest
 from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CameraId
-from trinetra.wiring.history import Past, past_of
-from trinetra.wiring.plans import site_graph
+from trinetra.wiring.config import site_graph
+from trinetra.wiring.event_history import Past, past_of
 from trinetra.wiring.recorded import Window
-from trinetra.wiring.survey import doubts
+from trinetra.wiring.topology_warnings import doubts
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _ClusterSite = Annotated[

@@ -17,9 +17,9 @@ from trinetra.commands.console import output, print_json
 from trinetra.commands.twin_render import render
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import host
-from trinetra.recording import Tally
 from trinetra.settings import load_settings
 from trinetra.site import Site, load_site
+from trinetra.streaming.event_recorder import Tally
 from trinetra.telemetry import configure_logging
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Behaviour, Scenario

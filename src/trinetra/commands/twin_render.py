@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from trinetra.adapters.h264 import VideoWriter
+from trinetra.adapters.video.h264 import VideoWriter
 from trinetra.commands.console import note
 from trinetra.errors import ConfigurationError
 from trinetra.twin.film import TOP_FPS, TOP_VIEW, Films

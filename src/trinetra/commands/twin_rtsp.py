@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from trinetra.adapters.h264 import write_elementary_stream
+from trinetra.adapters.video.h264 import write_elementary_stream
 from trinetra.commands.console import note, print_json, print_text, say
 from trinetra.errors import ConfigurationError
 from trinetra.twin.film import TOP_VIEW

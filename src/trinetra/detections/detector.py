@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.detections import decode
-from trinetra.detections.letterbox import BatchBuilder, InputSpec
+from trinetra.detections.vision import decode
+from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec
 from trinetra.ports import Engine
 from trinetra.values import Detections, ImageBgr, Letterbox, no_detections
 

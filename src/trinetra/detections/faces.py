@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trinetra.detections import decode
-from trinetra.detections.align import SIDE
-from trinetra.detections.letterbox import BatchBuilder, InputSpec
+from trinetra.detections.vision import decode
+from trinetra.detections.vision.align import SIDE
+from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec
 from trinetra.errors import EngineFailure
 from trinetra.ports import Engine
 from trinetra.values import Faces, FaceVectors, ImageBgr, Letterbox, no_faces

@@ -15,11 +15,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
-from trinetra.detections.analyst import Analysed, Analyst, AnalystConfig
 from trinetra.detections.batching import BatchPolicy, BatchWindow
-from trinetra.detections.observe import CameraPlan
-from trinetra.detections.picture import PictureLimits
-from trinetra.detections.quality import QualityPolicy
+from trinetra.detections.event_builder import CameraPlan
+from trinetra.detections.frame_analyzer import Analysed, Analyst, AnalystConfig
+from trinetra.detections.vision.picture import PictureLimits
+from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.errors import (
     BufferUnavailable,
     EventLogUnavailable,
@@ -38,6 +38,7 @@ from trinetra.ports import (
     FrameBuffer,
     Record,
 )
+from trinetra.streaming.waiting import unless
 from trinetra.telemetry import (
     BATCH_FRAMES,
     FRAME_AGE_S,
@@ -47,7 +48,6 @@ from trinetra.telemetry import (
     get_logger,
 )
 from trinetra.values import CameraId, Instant, SiteId, seconds_between
-from trinetra.waiting import unless
 
 _log = get_logger("inference-worker")
 _Batch = list[BufferedFrame]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from trinetra.events.schema import Evidence, GateEvidence, IdentityEvent
-from trinetra.explanation import words
+from trinetra.explanation import templates as words
 from trinetra.values import CustomerId
 
 Naming = Callable[[CustomerId], str]

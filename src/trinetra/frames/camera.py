@@ -14,10 +14,10 @@ from trinetra.errors import (
 from trinetra.frames.connection import CameraState, Connection
 from trinetra.frames.encode import Encoder, EncodingConfig
 from trinetra.frames.handoff import Handoff
-from trinetra.frames.motion import MotionConfig
-from trinetra.frames.pacing import Increasing, Pacing
-from trinetra.frames.sampling import IdleConfig, SamplingConfig
-from trinetra.frames.selection import Selection
+from trinetra.frames.sampling.motion import MotionConfig
+from trinetra.frames.sampling.pacing import Increasing, Pacing
+from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
+from trinetra.frames.sampling.selection import Selection
 from trinetra.ports import Clock, DecodedFrame, FrameSource
 from trinetra.telemetry import (
     CAMERA_FAILURES,

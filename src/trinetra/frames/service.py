@@ -18,11 +18,11 @@ from trinetra.frames.camera import Camera, CameraPlan
 from trinetra.frames.connection import CameraState, CameraStatus
 from trinetra.frames.handoff import Handoff
 from trinetra.frames.outage import Outage
-from trinetra.frames.pacing import Backoff, Lockstep, Pacing, release_delay_s
+from trinetra.frames.sampling.pacing import Backoff, Lockstep, Pacing, release_delay_s
 from trinetra.ports import Clock, FrameBuffer, FrameSource
+from trinetra.streaming.waiting import unless
 from trinetra.telemetry import get_logger
 from trinetra.values import CameraId, Frame
-from trinetra.waiting import unless
 
 _log = get_logger("stream-ingestor")
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from trinetra.events.schema import AlertEvent, DetectionEvent
-from trinetra.identities.alarm import faces_drift
-from trinetra.identities.drift import DriftWatch
+from trinetra.identities.decision.alerts import faces_drift
+from trinetra.identities.decision.drift import DriftWatch
 from trinetra.telemetry import DRIFT_PSI
 from trinetra.values import CameraId, Instant, SiteId, seconds_between
 

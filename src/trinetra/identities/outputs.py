@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from trinetra.events.codec import encode
 from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent, IdentityEvent
 from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES, Topic
-from trinetra.identities.announcement import farewell, identity_event, lives, tracks_event
-from trinetra.identities.resolver import FrameHeader, FrameOutcome, TrackIdentity
+from trinetra.identities.decision.events import farewell, identity_event, lives, tracks_event
+from trinetra.identities.decision.track_identity import FrameHeader, FrameOutcome, TrackIdentity
 from trinetra.ports import Record, TopicPartition
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
 from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from trinetra.identities.tracking import TrackerPolicy
+from trinetra.identities.tracking.tracker import TrackerPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,20 +20,20 @@ from trinetra.events.topics import (
     DETECTIONS,
     RESOLVER_STATE,
 )
-from trinetra.identities.inquiry import Answers, Inquiry
-from trinetra.identities.intake import read
-from trinetra.identities.known_faces import Outbox
-from trinetra.identities.ordering import Slot
-from trinetra.identities.outputs import Outputs
-from trinetra.identities.partition import PartitionState, released
-from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.recognition import Recogniser
-from trinetra.identities.resolver import (
+from trinetra.identities.decision.lookup import Answers, Inquiry
+from trinetra.identities.decision.track_identity import (
     Arrival,
     CameraState,
     FrameOutcome,
     advance,
 )
+from trinetra.identities.decision.validation import read
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gallery_client import Outbox
+from trinetra.identities.outputs import Outputs
+from trinetra.identities.policy import ResolverPolicy
+from trinetra.identities.state.partition import PartitionState, released
+from trinetra.identities.tracking.reorder_buffer import Slot
 from trinetra.ports import (
     Delivery,
     EventLog,
@@ -42,7 +42,8 @@ from trinetra.ports import (
     Subscription,
     TopicPartition,
 )
-from trinetra.rejection import reject
+from trinetra.streaming.dead_letter import reject
+from trinetra.streaming.waiting import unless
 from trinetra.telemetry import (
     ACTIVE_IDENTITIES,
     CONSUMER_LAG,
@@ -52,7 +53,6 @@ from trinetra.telemetry import (
     get_logger,
 )
 from trinetra.values import Instant, seconds_between
-from trinetra.waiting import unless
 
 GROUP = "identity-resolver-group"
 _FRAMES_PER_TURN = 8

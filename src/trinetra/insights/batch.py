@@ -6,8 +6,8 @@ from trinetra.events import topics
 from trinetra.events.codec import encode
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.sightings import encode_sighting
-from trinetra.insights.machine import Outcome
-from trinetra.insights.shares import Step
+from trinetra.insights.camera.camera_analytics import Outcome
+from trinetra.insights.partitions import Step
 from trinetra.ports import Record, TopicPartition
 
 

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from trinetra.erasing import ErasureDuty
+from trinetra.customers.customer_feed import StoreAcquaintance, StoreRetention
+from trinetra.customers.erasure_participant import ErasureDuty
 from trinetra.errors import (
     EventLogUnavailable,
     MalformedEvent,
@@ -26,10 +27,9 @@ from trinetra.errors import (
 from trinetra.events import topics
 from trinetra.events.schema import Visit
 from trinetra.events.topics import Topic
-from trinetra.following import StoreAcquaintance, StoreRetention
 from trinetra.insights.batch import Batch, Part
-from trinetra.insights.plan import CameraInsights, InsightPolicy
-from trinetra.insights.shares import CameraShare, CustomerShare, Held, Share
+from trinetra.insights.config import CameraInsights, InsightPolicy
+from trinetra.insights.partitions import CameraShare, CustomerShare, Held, Share
 from trinetra.insights.tally import InsightStatus, Tally
 from trinetra.ports import (
     Clock,
@@ -41,7 +41,8 @@ from trinetra.ports import (
     Subscription,
     TopicPartition,
 )
-from trinetra.rejection import reject
+from trinetra.streaming.dead_letter import reject
+from trinetra.streaming.waiting import together, unless
 from trinetra.telemetry import (
     CONSUMER_LAG,
     EVENTS_LATE,
@@ -51,7 +52,6 @@ from trinetra.telemetry import (
     mask_urls,
 )
 from trinetra.values import CameraId, CustomerId, SiteId
-from trinetra.waiting import together, unless
 
 GROUP = "insight-engine-group"
 _INPUTS = (topics.IDENTITIES, topics.SIGHTINGS)

@@ -11,13 +11,13 @@ from typing import TypeVar
 import msgspec
 
 from trinetra.events.schema import LineCrossing
-from trinetra.insights.attendance import Presence
-from trinetra.insights.continuity import Body, Name
-from trinetra.insights.lines import Approach
-from trinetra.insights.recall import Nameable
-from trinetra.insights.reports import Direction, Place, line_crossing, zone_stay
-from trinetra.insights.visits import Guest
-from trinetra.insights.zones import Stay
+from trinetra.insights.camera.lines import Approach
+from trinetra.insights.camera.presence import Presence
+from trinetra.insights.camera.reported_events import Nameable
+from trinetra.insights.camera.reports import Direction, Place, line_crossing, zone_stay
+from trinetra.insights.camera.track_stitching import Body, Name
+from trinetra.insights.camera.zones import Stay
+from trinetra.insights.visits.visit_tracker import Guest
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
 CAMERA_VERSION = 1

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from trinetra.errors import ConfigurationError
-from trinetra.homography import Pair, fit
+from trinetra.geometry import Pair, fit
 from trinetra.site.fields import (
     Flag,
     FloorPlanPoint,

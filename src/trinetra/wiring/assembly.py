@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trinetra.adapters.journal import JournalingEventLog
-from trinetra.adapters.journal_erasure import JournalKeeper
-from trinetra.adapters.sources import open_source
+from trinetra.adapters.disk.journal import JournalingEventLog
+from trinetra.adapters.disk.journal_erasure import JournalKeeper
+from trinetra.adapters.video.sources import open_source
+from trinetra.customers.customer_feed import StoreAcquaintance, StoreRetention
+from trinetra.customers.erasure_participant import ErasureDuty
 from trinetra.detections.batching import BatchPolicy
-from trinetra.detections.quality import QualityPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
-from trinetra.erasing import ErasureDuty
-from trinetra.following import StoreAcquaintance, StoreRetention
+from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.frames.service import StreamIngestor
-from trinetra.identities.consolidator import Consolidator
-from trinetra.identities.directory import Directory
-from trinetra.identities.mirror import Mirror
-from trinetra.identities.oblivion import Oblivion
-from trinetra.identities.recognition import Recogniser
+from trinetra.identities.customer_sync import Directory
+from trinetra.identities.erasure_handler import Oblivion
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.merge_job import Consolidator
+from trinetra.identities.registry_replica import Mirror
 from trinetra.identities.service import Companion, IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.calibration import calibrated, calibration_path, read_calibration
@@ -34,7 +34,7 @@ from trinetra.ports import (
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import CameraId, Instant
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
 
 _SETTLE_S = 5.0

@@ -4,18 +4,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from trinetra.adapters.edge_gallery import EdgeGallery
-from trinetra.adapters.journal import JournalingEventLog
-from trinetra.adapters.kafka import KafkaConnection, KafkaEventLog
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.private_folder import explained, make_private
-from trinetra.adapters.redis import RedisFrameBuffer
-from trinetra.adapters.spool import SpoolingEventLog
-from trinetra.adapters.sql import SqlInsightStore
-from trinetra.adapters.sql_book import SqlCustomerBook
-from trinetra.adapters.sql_erasure import SqlErasureDesk
+from trinetra.adapters.disk.journal import JournalingEventLog
+from trinetra.adapters.disk.private_folder import explained, make_private
+from trinetra.adapters.disk.spool import SpoolingEventLog
+from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.memory.gallery import MemoryGallery
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
+from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.sql.customer_log import SqlCustomerBook
+from trinetra.adapters.sql.erasure_store import SqlErasureDesk
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.models.manifest import FaceEmbedderModel
@@ -30,7 +30,7 @@ from trinetra.ports import (
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 
 WORKERS = "inference-workers"
 JOURNALED = (DETECTIONS, IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS)
@@ -120,7 +120,7 @@ async def open_gallery(
             yield await stack.enter_async_context(opening)
         else:
             # Half a second to import, which every command would pay.
-            from trinetra.adapters.qdrant_server import QdrantGallery  # noqa: PLC0415
+            from trinetra.adapters.qdrant.gallery import QdrantGallery  # noqa: PLC0415
 
             secret = settings.qdrant_api_key
             server = QdrantGallery.open(

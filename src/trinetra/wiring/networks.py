@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 
-from trinetra.adapters import onnxruntime, openvino
+from trinetra.adapters.inference import onnxruntime, openvino
 from trinetra.detections.detector import DetectorSpec, NetworkDetector
 from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
-from trinetra.detections.letterbox import InputSpec
 from trinetra.detections.service import Lane
+from trinetra.detections.vision.letterbox import InputSpec
 from trinetra.models.fetch import ensure_model
 from trinetra.models.manifest import AnyModel, DetectorModel, Profile, load_manifest
 from trinetra.models.manifest import InputSpec as DeclaredInput

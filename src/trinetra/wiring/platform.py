@@ -12,9 +12,9 @@ from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, EventLog
-from trinetra.recording import EventRecorder
 from trinetra.settings import Settings
 from trinetra.site import Site
+from trinetra.streaming.event_recorder import EventRecorder
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback

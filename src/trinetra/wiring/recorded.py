@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.events.topics import DETECTIONS
 from trinetra.values import EPOCH, CameraId, Instant, SiteId, seconds_between
-from trinetra.wiring.history import FilePast, Past
+from trinetra.wiring.event_history import FilePast, Past
 from trinetra.wiring.replay import Detected
 
 _FACES = "face_embed"

@@ -11,24 +11,24 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_book import MemoryCustomerBook
-from trinetra.adapters.memory_gallery import MemoryGallery
+from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.events.customers import People
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.events.visits import unite
 from trinetra.hosting import Service
-from trinetra.identities.consolidator import Consolidator
-from trinetra.identities.directory import Directory
-from trinetra.identities.recognition import Recogniser
+from trinetra.identities.customer_sync import Directory
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.merge_job import Consolidator
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, EventLog, Gallery, Record, read_up_to
 from trinetra.site import Site
 from trinetra.values import EPOCH, CameraId, CustomerId, EventId, GalleryEntry, Instant
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 
 Detected = tuple[CameraId, bytes]
 """A camera and one of its detection events, as on the wire."""

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import ConfigurationError
 from trinetra.frames.connection import CameraState, CameraStatus
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Clock, EventLog
 from trinetra.settings import Settings
 from trinetra.site import Site
+from trinetra.streaming.waiting import unless
 from trinetra.twin.emission import Arrival
 from trinetra.twin.layout import Distances, Sketch, gaps_m, lay_out
 from trinetra.twin.plan import FloorPlan, Line, Zone
@@ -24,8 +25,7 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import publish
 from trinetra.values import CameraId, Instant, Role
-from trinetra.waiting import unless
-from trinetra.wiring import plans
+from trinetra.wiring import config as plans
 from trinetra.wiring.connections import open_log
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
 

@@ -14,7 +14,7 @@ from tests.faults.matrix.run import CLIP_FPS, SPEED, Result, World, run_row
 from tests.faults.matrix.servers import serving
 
 from trinetra.commands.progress import FetchProgress
-from trinetra.localstack.kafka import find_kafka
+from trinetra.devservers.kafka import find_kafka
 from trinetra.models.samples import ensure_clips
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_book import MemoryCustomerBook
-from trinetra.adapters.memory_gallery import MemoryGallery
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.gallery import MemoryGallery
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import (
     AnyEvent,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from trinetra.adapters.videofile import VideoFileSource
+from trinetra.adapters.video.video_file import VideoFileSource
 from trinetra.errors import BufferUnavailable, EventLogUnavailable
 from trinetra.events.codec import decode, encode
 from trinetra.events.schema import DetectionEvent

@@ -16,7 +16,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from trinetra.localstack.network import free_port
+from trinetra.devservers.network import free_port
 
 _READY_S = 120.0
 

@@ -20,10 +20,10 @@ from tests.faults.matrix.rows import Extent, Row
 from tests.faults.matrix.servers import Servers
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka import KafkaEventLog
-from trinetra.adapters.kafka_connection import KafkaConnection
-from trinetra.adapters.kafka_topics import Layout, create_topics
-from trinetra.adapters.redis import RedisFrameBuffer
+from trinetra.adapters.kafka.connection import KafkaConnection
+from trinetra.adapters.kafka.event_log import KafkaEventLog
+from trinetra.adapters.kafka.topics import Layout, create_topics
+from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
 from trinetra.events.schema import DetectionEvent, IdentityEvent, TracksEvent
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import Settings

@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.servers.proxy import Proxy
 from tests.servers.qdrant_server import QdrantServer
 
-from trinetra.localstack.kafka import KafkaBroker, KafkaProgram
-from trinetra.localstack.network import free_port
-from trinetra.localstack.redis import RedisServer, find_redis
+from trinetra.devservers.kafka import KafkaBroker, KafkaProgram
+from trinetra.devservers.network import free_port
+from trinetra.devservers.redis import RedisServer, find_redis
 
 
 @dataclass(frozen=True, slots=True)

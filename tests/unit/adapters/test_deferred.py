@@ -8,7 +8,7 @@ import pytest
 
 from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.deferred import DeferredEventLog
-from trinetra.adapters.memory import MemoryEventLog
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import ConfigurationError, EventLogUnavailable
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import EventLog, Record

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.detections.align import SIDE, TEMPLATE, align, similarity
+from trinetra.detections.vision.align import SIDE, TEMPLATE, align, similarity
 
 
 def moved(angle, scale, dx, dy):

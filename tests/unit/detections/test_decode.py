@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trinetra.detections import decode
+from trinetra.detections.vision import decode
 from trinetra.errors import EngineFailure
 
 SIDE = 64

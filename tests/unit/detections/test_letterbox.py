@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.detections.letterbox import BatchBuilder, InputSpec, fit
+from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec, fit
 from trinetra.values import Letterbox
 
 sides = st.integers(1, 2000)

@@ -4,7 +4,7 @@ import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.detections.picture import PictureLimits, decode, open_picture
+from trinetra.detections.vision.picture import PictureLimits, decode, open_picture
 from trinetra.errors import FrameRejected
 from trinetra.values import EPOCH, CameraId, Frame, Letterbox
 

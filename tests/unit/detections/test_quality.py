@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trinetra.detections.align import TEMPLATE
-from trinetra.detections.quality import QualityPolicy, frontality_of, measure, unusable_reason
+from trinetra.detections.vision.align import TEMPLATE
+from trinetra.detections.vision.quality import (
+    QualityPolicy,
+    frontality_of,
+    measure,
+    unusable_reason,
+)
 
 BOX = np.array([0, 0, 112, 112], np.float32)
 

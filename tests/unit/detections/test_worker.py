@@ -7,9 +7,9 @@ import pytest
 import simplejpeg
 
 from trinetra.adapters.clock import ManualClock
-from trinetra.adapters.memory import MemoryEventLog
-from trinetra.adapters.memory_frames import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.detections.observe import CameraPlan
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.detections.event_builder import CameraPlan
 from trinetra.detections.service import InferenceWorker, Lane, WorkerPolicy
 from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
 from trinetra.events.codec import decode, unpack_embedding

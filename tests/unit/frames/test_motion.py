@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.frames.motion import Luma, MotionConfig, MotionMeter, motion_score
+from trinetra.frames.sampling.motion import Luma, MotionConfig, MotionMeter, motion_score
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 CONFIG = MotionConfig()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.frames.pacing import Backoff, Increasing, Lockstep, release_delay_s
+from trinetra.frames.sampling.pacing import Backoff, Increasing, Lockstep, release_delay_s
 from trinetra.values import CameraId, Instant
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.frames.sampling import (
+from trinetra.frames.sampling.sampler import (
     IdleConfig,
     IdleWatch,
     Sampler,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.detections import appearance as writer
-from trinetra.identities.appearance import Look, blended, difference, read_look
+from trinetra.detections.vision import appearance as writer
+from trinetra.identities.tracking.appearance import Look, blended, difference, read_look
 
 BOX = (100.0, 100.0, 160.0, 280.0)
 packed = st.binary(min_size=18, max_size=18).map(lambda rest: b"\x01" + rest)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.identities.drift import DriftPolicy, DriftWatch, Reference, stability_index
+from trinetra.identities.decision.drift import DriftPolicy, DriftWatch, Reference, stability_index
 from trinetra.values import CameraId
 
 DOOR, TILL = CameraId("door"), CameraId("till")

@@ -3,7 +3,7 @@
 import pytest
 
 from trinetra.events.schema import GateEvidence
-from trinetra.identities.matching import (
+from trinetra.identities.decision.matching import (
     Decision,
     MatchingPolicy,
     Ranked,

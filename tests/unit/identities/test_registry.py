@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.identities.registry import ActiveRegistry
-from trinetra.identities.topology import Sighting
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import Sighting
 from trinetra.values import CameraId, CustomerId, IdentityKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from trinetra.events.codec import encode, pack_embedding
 from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox
-from trinetra.identities.announcement import tracks_event
-from trinetra.identities.matching import Decision
-from trinetra.identities.ordering import ReorderWindow, Slot
-from trinetra.identities.partition import PartitionState
-from trinetra.identities.resolver import Arrival, CameraState, advance
-from trinetra.identities.snapshot import encode_camera, encode_entry, encode_track, restore
-from trinetra.identities.tracking import TrackerPolicy
+from trinetra.identities.decision.events import tracks_event
+from trinetra.identities.decision.matching import Decision
+from trinetra.identities.decision.track_identity import Arrival, CameraState, advance
+from trinetra.identities.state.partition import PartitionState
+from trinetra.identities.state.snapshot import encode_camera, encode_entry, encode_track, restore
+from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
+from trinetra.identities.tracking.tracker import TrackerPolicy
 from trinetra.values import (
     CameraId,
     CustomerId,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.homography import fit
-from trinetra.identities.hours import OpeningHours, OpenSpan
-from trinetra.identities.topology import Sighting, SiteGraph, build_graph, gap_s, judge
-from trinetra.identities.transitions import SURPRISING, TransitionTimes
+from trinetra.geometry import fit
+from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
+from trinetra.identities.gate.topology import Sighting, SiteGraph, build_graph, gap_s, judge
+from trinetra.identities.gate.transition_times import SURPRISING, TransitionTimes
 from trinetra.values import CameraId, CustomerId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from random import Random
 from tests.unit.insights.walks import frame, identity, position
 
 from trinetra.events.schema import IdentityEvent, Point, TrackPosition, TracksEvent
-from trinetra.insights.plan import CameraInsights, Line, Zone
+from trinetra.insights.config import CameraInsights, Line, Zone
 from trinetra.values import CameraId, IdentityKind
 
 CAMERAS = tuple(CameraId(name) for name in ("door", "aisle", "till", "corner", "shelf"))

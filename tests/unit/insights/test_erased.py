@@ -7,9 +7,9 @@ from trinetra.events.codec import encode
 from trinetra.events.customers import NumberedChange, People
 from trinetra.events.erasure import erased_change
 from trinetra.events.schema import TracksEvent
-from trinetra.insights.machine import Outcome
-from trinetra.insights.plan import CameraInsights, InsightPolicy, Line, Zone
-from trinetra.insights.shares import CameraShare
+from trinetra.insights.camera.camera_analytics import Outcome
+from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.partitions import CameraShare
 from trinetra.values import EPOCH, CustomerId, IdentityKind
 
 ANN = CustomerId("cus_ann")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trinetra.insights.geometry import (
+from trinetra.insights.camera.geometry import (
     crossing,
     foot_points,
     inside_polygon,
@@ -16,7 +16,7 @@ from trinetra.insights.geometry import (
     polygon_area,
     signed_distance,
 )
-from trinetra.insights.plan import Line, Zone
+from trinetra.insights.config import Line, Zone
 
 SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
 HORSESHOE = ((0, 0), (1, 0), (1, 1), (0.7, 1), (0.7, 0.3), (0.3, 0.3), (0.3, 1), (0, 1))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.insights.walks import at, frame, identity, latest, machine, play
 
 from trinetra.events.schema import LineCrossing
-from trinetra.insights.plan import CameraInsights, Line
+from trinetra.insights.config import CameraInsights, Line
 
 DOOR = CameraInsights(lines=(Line("door", (0.2, 0.5), (0.8, 0.5)),))
 

@@ -13,12 +13,12 @@ from tests.unit.insights.walks import CAMERA, SITE, at, frame, position
 from trinetra.errors import MalformedEvent
 from trinetra.events.schema import IdentityEvent, Visit
 from trinetra.events.sightings import Sighting, decode_sighting, encode_sighting
-from trinetra.insights.attendance import Attendance
-from trinetra.insights.continuity import Name
-from trinetra.insights.machine import CameraMachine
-from trinetra.insights.plan import InsightPolicy
-from trinetra.insights.reports import Place
-from trinetra.insights.visits import VisitBook
+from trinetra.insights.camera.camera_analytics import CameraMachine
+from trinetra.insights.camera.presence import Attendance
+from trinetra.insights.camera.reports import Place
+from trinetra.insights.camera.track_stitching import Name
+from trinetra.insights.config import InsightPolicy
+from trinetra.insights.visits.visit_tracker import VisitBook
 from trinetra.values import CustomerId, IdentityKind, Instant
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "internal" / "sighting.v1.json"

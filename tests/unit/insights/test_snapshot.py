@@ -11,13 +11,13 @@ from tests.unit.insights.strolls import CAMERAS, PLAN, CameraEvent, camera_burst
 from tests.unit.insights.walks import CAMERA, SITE, at, frame, identity
 
 from trinetra.events.sightings import Sighting
-from trinetra.insights.attendance import Presence
-from trinetra.insights.machine import CameraMachine, Outcome
-from trinetra.insights.plan import CameraInsights, InsightPolicy
-from trinetra.insights.reports import Place
-from trinetra.insights.shares import CameraShare, CustomerShare
+from trinetra.insights.camera.camera_analytics import CameraMachine, Outcome
+from trinetra.insights.camera.presence import Presence
+from trinetra.insights.camera.reports import Place
+from trinetra.insights.config import CameraInsights, InsightPolicy
+from trinetra.insights.partitions import CameraShare, CustomerShare
 from trinetra.insights.snapshot import decode_camera, decode_guest, encode_camera, encode_guest
-from trinetra.insights.visits import Guest
+from trinetra.insights.visits.visit_tracker import Guest
 
 POLICY = InsightPolicy(visit_gap_s=900.0)
 PLANS = dict.fromkeys(CAMERAS, PLAN)

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from tests.unit.insights.walks import at, frame, identity, machine, play
 
-from trinetra.adapters.sql import SqlInsightStore
+from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.events.schema import LineCrossing, Occupancy, TracksEvent, Visit, ZoneStay
-from trinetra.insights.plan import CameraInsights, Line, Zone
+from trinetra.insights.config import CameraInsights, Line, Zone
 from trinetra.insights.snapshot import decode_camera, encode_camera
 from trinetra.insights.tally import Tally
 from trinetra.values import IdentityKind

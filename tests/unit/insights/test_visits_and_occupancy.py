@@ -8,9 +8,9 @@ from tests.unit.insights.walks import SITE, at, frame, identity, latest, machine
 
 from trinetra.events.schema import Occupancy, Visit
 from trinetra.events.sightings import Sighting
-from trinetra.insights.continuity import Name
-from trinetra.insights.plan import CameraInsights, Zone
-from trinetra.insights.visits import VisitBook, guest_on_record
+from trinetra.insights.camera.track_stitching import Name
+from trinetra.insights.config import CameraInsights, Zone
+from trinetra.insights.visits.visit_tracker import VisitBook, guest_on_record
 from trinetra.values import CameraId, CustomerId, IdentityKind
 
 DOOR, TILL = CameraId("door"), CameraId("till")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.insights.walks import at, frame, identity, latest, machine, play, position
 
 from trinetra.events.schema import TracksEvent, ZoneStay
-from trinetra.insights.plan import CameraInsights, InsightPolicy, Zone
+from trinetra.insights.config import CameraInsights, InsightPolicy, Zone
 from trinetra.insights.snapshot import decode_camera
 
 TABLE = Zone("table", ((0.4, 0.4), (0.6, 0.4), (0.6, 0.9), (0.4, 0.9)), min_dwell_s=1.0)

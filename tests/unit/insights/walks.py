@@ -14,9 +14,9 @@ from trinetra.events.schema import (
     TrackPosition,
     TracksEvent,
 )
-from trinetra.insights.machine import Outcome
-from trinetra.insights.plan import CameraInsights, InsightPolicy
-from trinetra.insights.shares import CameraShare, CustomerShare
+from trinetra.insights.camera.camera_analytics import Outcome
+from trinetra.insights.config import CameraInsights, InsightPolicy
+from trinetra.insights.partitions import CameraShare, CustomerShare
 from trinetra.values import (
     CameraId,
     CustomerId,

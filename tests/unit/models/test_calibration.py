@@ -16,7 +16,7 @@ from trinetra.models.calibration import (
 )
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.site import Site
-from trinetra.wiring.plans import recognition_policy
+from trinetra.wiring.config import recognition_policy
 
 
 def embedder() -> FaceEmbedderModel:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from tests.unit.twin.test_sensing import look, standing
 
-from trinetra.detections import appearance as writer
-from trinetra.identities.appearance import difference, read_look
+from trinetra.detections.vision import appearance as writer
+from trinetra.identities.tracking.appearance import difference, read_look
 from trinetra.twin import clothes
 from trinetra.twin.clothes import Wardrobe
 from trinetra.twin.sensing import Bodies

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.detections import quality as worker
+from trinetra.detections.vision import quality as worker
 from trinetra.events.codec import pack_embedding, unpack_embedding
 from trinetra.events.schema import FaceQuality
 from trinetra.twin.embeddings import DIMENSION, FaceBank

@@ -1,0 +1,1 @@
+"""Inference engines: OpenVINO and ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""Ports within one process: event log, frame buffer, gallery and customer log."""

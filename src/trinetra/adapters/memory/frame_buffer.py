@@ -1,0 +1,160 @@
+"""The frame buffer within one process.
+
+A real adapter, not a double: frames are held as bytes; groups, pending entries and claims behave as
+with Redis Streams. Only durability is missing: what is in memory ends with the process.
+"""
+
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from trinetra.adapters.memory.event_log import Signal
+from trinetra.events.codec import decode_frame, encode_frame
+from trinetra.ports import BufferedFrame, Clock
+from trinetra.values import CameraId, Frame
+
+
+@dataclass(slots=True)
+class _Held:
+    consumer: str
+    since_s: float
+
+
+@dataclass(slots=True)
+class _GroupView:
+    """One group's place in one camera's stream."""
+
+    waiting: deque[int] = field(default_factory=deque)
+    held: OrderedDict[int, _Held] = field(default_factory=OrderedDict)
+
+    def needs(self, number: int) -> bool:
+        return number in self.held or number in self.waiting
+
+
+@dataclass(slots=True)
+class _Stream:
+    entries: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    groups: dict[str, _GroupView] = field(default_factory=dict)
+
+
+class MemoryFrameStreams:
+    """The streams that every ``MemoryFrameBuffer`` of a process shares.
+
+    Each camera keeps its newest ``max_frames``; an older frame gives way even while a consumer
+    holds it, and is counted as dropped unless every group was done with it.
+    """
+
+    def __init__(self, clock: Clock, max_frames: int = 100) -> None:
+        self.clock = clock
+        self.max_frames = max_frames
+        self.arrived = Signal(clock)
+        self._streams: dict[CameraId, _Stream] = {}
+        self._groups: set[str] = set()
+
+    def join(self, group: str) -> None:
+        """Create a group; it is given every frame from now on and those still buffered."""
+        if group not in self._groups:
+            self._groups.add(group)
+            for stream in self._streams.values():
+                stream.groups[group] = _GroupView(deque(stream.entries))
+
+    def stream(self, camera_id: CameraId) -> _Stream:
+        """Return a camera's stream, made at its first use."""
+        if camera_id not in self._streams:
+            groups = {group: _GroupView() for group in self._groups}
+            self._streams[camera_id] = _Stream(groups=groups)
+        return self._streams[camera_id]
+
+    def views(self, group: str) -> list[tuple[CameraId, _Stream, _GroupView]]:
+        """Return the group's place in every stream."""
+        return [(camera, s, s.groups[group]) for camera, s in self._streams.items()]
+
+    def append(self, frame: Frame) -> int:
+        """Add a frame and return how many unfinished ones had to go."""
+        stream = self.stream(frame.camera_id)
+        number = next(stream.numbers)
+        stream.entries[number] = encode_frame(frame)
+        for view in stream.groups.values():
+            view.waiting.append(number)
+        dropped = 0
+        while len(stream.entries) > self.max_frames:
+            dropped += _drop_oldest(stream)
+        self.arrived.notify()
+        return dropped
+
+    def finish(self, group: str, camera_id: CameraId, number: int) -> None:
+        """Acknowledge an entry for a group and free it when no group needs it any more."""
+        stream = self.stream(camera_id)
+        stream.groups[group].held.pop(number, None)
+        if not any(view.needs(number) for view in stream.groups.values()):
+            stream.entries.pop(number, None)
+        self.arrived.notify()
+
+
+def _drop_oldest(stream: _Stream) -> int:
+    number, _ = stream.entries.popitem(last=False)
+    unfinished = not stream.groups or any(v.needs(number) for v in stream.groups.values())
+    for view in stream.groups.values():
+        view.held.pop(number, None)
+        if view.waiting and view.waiting[0] == number:
+            view.waiting.popleft()
+    return int(unfinished)
+
+
+class MemoryFrameBuffer:
+    """One consumer's (or the ingestor's) view of the shared frame streams."""
+
+    def __init__(self, streams: MemoryFrameStreams, group: str, consumer: str) -> None:
+        self._streams = streams
+        self._group = group
+        self._consumer = consumer
+        self._turn = 0
+        streams.join(group)
+
+    async def append(self, frame: Frame) -> int:
+        """Add a frame; return how many old ones were dropped to stay within the bound."""
+        return self._streams.append(frame)
+
+    async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
+        """Return up to ``max_frames`` new frames, one camera after the other in turn."""
+        await self._streams.arrived.wait_until(self._any_waiting, wait_s)
+        taken: list[BufferedFrame] = []
+        views = self._streams.views(self._group)
+        while len(taken) < max_frames and any(view.waiting for _, _, view in views):
+            camera, stream, view = views[self._turn % len(views)]
+            self._turn += 1
+            if view.waiting:
+                taken.append(self._hold(camera, stream, view, view.waiting.popleft()))
+        return taken
+
+    async def ack(self, frames: Sequence[BufferedFrame]) -> None:
+        """Declare frames done."""
+        for buffered in frames:
+            number = int(buffered.entry_id.rpartition(":")[2])
+            self._streams.finish(self._group, buffered.frame.camera_id, number)
+
+    async def claim(self, *, idle_s: float, max_frames: int) -> list[BufferedFrame]:
+        """Take over frames that some consumer has held for ``idle_s`` without acknowledging."""
+        now_s = self._streams.clock.monotonic()
+        claimed: list[BufferedFrame] = []
+        for camera, stream, view in self._streams.views(self._group):
+            idle = [n for n, held in view.held.items() if now_s - held.since_s >= idle_s]
+            room = max_frames - len(claimed)
+            claimed += [self._hold(camera, stream, view, number) for number in idle[:room]]
+        return claimed
+
+    async def lag(self, camera_id: CameraId) -> int:
+        """Return how many frames of a camera wait or are held unacknowledged."""
+        view = self._streams.stream(camera_id).groups[self._group]
+        return len(view.waiting) + len(view.held)
+
+    def _any_waiting(self) -> bool:
+        return any(view.waiting for _, _, view in self._streams.views(self._group))
+
+    def _hold(
+        self, camera: CameraId, stream: _Stream, view: _GroupView, number: int
+    ) -> BufferedFrame:
+        view.held[number] = _Held(self._consumer, self._streams.clock.monotonic())
+        return BufferedFrame(f"{camera}:{number}", decode_frame(stream.entries[number]))

@@ -1,0 +1,110 @@
+"""A gallery in memory that compares with every entry: exact, and gone with the process."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.adapters.qdrant.points import pack_vector
+from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, Instant
+
+_LEAST_ROOM = 256
+
+
+class MemoryGallery:
+    """A Gallery that keeps copies of what it is given, for tests, replays and short runs.
+
+    ``_units[i]`` is the unit vector of ``_entries[i]``; there is room behind the last one, so that
+    a new entry need not move all others.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+        self._entries: list[GalleryEntry] = []
+        self._place: dict[str, int] = {}
+        self._units = np.zeros((0, dimension), np.float32)
+
+    async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
+        """Return for each embedding its ``k`` nearest entries, best first."""
+        units = [self._unit(embedding) for embedding in embeddings]
+        if not units or not self._entries or k < 1:
+            return [[] for _ in units]
+        known = self._units[: len(self._entries)]
+        return [_best(self._entries, cosines, k) for cosines in np.stack(units) @ known.T]
+
+    async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
+        """Add or replace entries by ``entry_id``."""
+        units = [self._unit(entry.embedding) for entry in entries]  # all are checked before any
+        for entry, unit in zip(entries, units, strict=True):
+            self._put(replace(entry, embedding=unit), unit)
+
+    async def delete(self, customer_id: CustomerId) -> int:
+        """Remove every entry of an identity; return how many there were."""
+        return self._keep([e for e in self._entries if e.customer_id != customer_id])
+
+    async def delete_expired(self, now: Instant) -> int:
+        """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
+        return self._keep([e for e in self._entries if not _expired(e, now)])
+
+    async def purge(self) -> bool:
+        """Return True: what was deleted is nowhere."""
+        return True
+
+    async def count(self) -> int:
+        """Return the number of entries."""
+        return len(self._entries)
+
+    async def entries(self, batch_size: int = 256) -> AsyncIterator[list[GalleryEntry]]:
+        """Yield every entry, in batches; what changes meanwhile is not in it."""
+        entries = list(self._entries)
+        for start in range(0, len(entries), batch_size):
+            yield entries[start : start + batch_size]
+
+    def _put(self, entry: GalleryEntry, unit: Embedding) -> None:
+        place = self._place.setdefault(entry.entry_id, len(self._entries))
+        if place == len(self._entries):
+            self._entries.append(entry)
+        else:
+            self._entries[place] = entry
+        if place == len(self._units):
+            room = np.zeros((max(_LEAST_ROOM, place), self._dimension), np.float32)
+            self._units = np.concatenate([self._units, room])
+        self._units[place] = unit
+
+    def _keep(self, entries: list[GalleryEntry]) -> int:
+        """Forget all others, also what their vectors left in memory; return how many there were."""
+        removed = len(self._entries) - len(entries)
+        if removed:
+            self._entries, self._place = [], {}
+            self._units = np.zeros((0, self._dimension), np.float32)
+            for entry in entries:
+                self._put(entry, entry.embedding)
+        return removed
+
+    def _unit(self, embedding: Embedding) -> Embedding:
+        copy = np.frombuffer(pack_vector(embedding, self._dimension), "<f4")
+        unit: Embedding = (copy / np.linalg.norm(copy)).astype(np.float32)
+        return unit
+
+
+def _expired(entry: GalleryEntry, now: Instant) -> bool:
+    return entry.expires_at is not None and entry.expires_at <= now
+
+
+def _best(
+    entries: Sequence[GalleryEntry], cosines: NDArray[np.float32], k: int
+) -> list[GalleryMatch]:
+    """Return the nearest, of equals the elder: as a stable sort of all, which takes far longer."""
+    least = np.partition(cosines, -k)[-k] if k < len(cosines) else -np.inf
+    near = np.flatnonzero(cosines >= least)
+    return [
+        GalleryMatch(
+            entries[i].entry_id,
+            entries[i].customer_id,
+            entries[i].kind,
+            float(np.clip(cosines[i], -1.0, 1.0)),
+            entries[i].first_seen,
+        )
+        for i in near[np.argsort(-cosines[near], kind="stable")[:k]]
+    ]

@@ -1,0 +1,216 @@
+"""Points in one folder, kept by the Qdrant engine."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import qdrant_edge as qdrant
+
+from trinetra.adapters.qdrant.points import (
+    CUSTOMER_ID,
+    EXPIRES_AT,
+    KIND,
+    PAYLOAD_OF_A_MATCH,
+    StoredPoint,
+    floats,
+    pack_floats,
+    payload_of,
+    point_id,
+    point_of,
+)
+from trinetra.adapters.qdrant_edge.protocol import (
+    Failure,
+    Found,
+    GalleryTuning,
+    Match,
+    Page,
+    Search,
+)
+
+_BYTES_PER_VALUE = 4
+_KIB = 1024
+# Opening and deleting write little, and a delete is what helps when the disk is full.
+_SMALL_SHARE_OF_RESERVE = 8
+_PAYLOAD_INDEXES = {
+    CUSTOMER_ID: qdrant.PayloadSchemaType.Keyword,
+    KIND: qdrant.PayloadSchemaType.Keyword,
+    EXPIRES_AT: qdrant.PayloadSchemaType.Integer,
+}
+
+
+class Refusal(Exception):
+    """A request that cannot be carried out, with the reason to send back."""
+
+    def __init__(self, failure: Failure, reason: str) -> None:
+        super().__init__(reason)
+        self.failure = failure
+
+
+def engine_config(dimension: int, tuning: GalleryTuning) -> qdrant.EdgeConfig:
+    """Return a cosine HNSW index over int8 codes, with the float32 vectors kept for rescoring."""
+    kib_per_point = dimension * _BYTES_PER_VALUE / _KIB
+    return qdrant.EdgeConfig(
+        vectors=qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Cosine),
+        hnsw_config=qdrant.HnswIndexConfig(
+            m=tuning.m, ef_construct=tuning.ef_construct, full_scan_threshold=1_000
+        ),
+        quantization_config=qdrant.ScalarQuantizationConfig(
+            type=qdrant.ScalarType.Int8, quantile=0.99, memory=qdrant.Memory.Pinned
+        ),
+        optimizers=qdrant.EdgeOptimizersConfig(
+            default_segment_number=1,
+            # Just below the step, so that a step is never left un-indexed by rounding.
+            indexing_threshold=max(1, int(0.9 * tuning.index_after * kib_per_point)),
+            max_segment_size=max(1, int(tuning.segment_points * kib_per_point)),
+        ),
+    )
+
+
+def of_customer(customer_id: str) -> qdrant.Filter:
+    """Return the condition that a point is a customer's."""
+    return _must(qdrant.FieldCondition(CUSTOMER_ID, match=qdrant.MatchValue(customer_id)))
+
+
+def expired_at(now_us: int) -> qdrant.Filter:
+    """Return the condition that a point expired at or before an instant."""
+    return _must(qdrant.FieldCondition(EXPIRES_AT, range=qdrant.RangeFloat(lte=float(now_us))))
+
+
+def _must(condition: qdrant.FieldCondition) -> qdrant.Filter:
+    return qdrant.Filter(must=[condition])
+
+
+class Points:
+    """One folder of points; every method may raise Refusal."""
+
+    def __init__(self, folder: Path, dimension: int, tuning: GalleryTuning) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder = folder
+        self._tuning = tuning
+        self._params = qdrant.SearchParams(
+            hnsw_ef=tuning.ef_search,
+            quantization=qdrant.QuantizationSearchParams(
+                rescore=True, oversampling=tuning.oversampling
+            ),
+        )
+        self.require_space(tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
+        self._engine = self._load(dimension)
+        self._create_missing_payload_indexes()
+        info = self._engine.info()
+        self.unindexed = info.points_count - info.indexed_vectors_count
+
+    def _load(self, dimension: int) -> qdrant.EdgeShard:
+        config = engine_config(dimension, self._tuning)
+        try:
+            return qdrant.EdgeShard.load(str(self._folder), config)
+        except Exception as cause:
+            failure = Failure.UNREADABLE
+            if "incompatible with existing segments" in str(cause):
+                failure = Failure.INCOMPATIBLE
+            raise Refusal(failure, str(cause)) from cause
+
+    def _create_missing_payload_indexes(self) -> None:
+        for field in _PAYLOAD_INDEXES.keys() - self._engine.info().payload_schema.keys():
+            self._update(qdrant.UpdateOperation.create_field_index(field, _PAYLOAD_INDEXES[field]))
+
+    def search(self, searches: Sequence[Search]) -> list[Found]:
+        """Return the matches of several searches, run as one batch of the engine."""
+        queries = [
+            self._query(vector, search.k) for search in searches for vector in search.vectors
+        ]
+        try:
+            scored = iter(self._engine.query_batch(qdrant.QueryBatchRequest(queries)))
+        except Exception as cause:
+            raise Refusal(Failure.REFUSED, f"the search failed: {cause}") from cause
+        return [Found([_matches(next(scored)) for _ in search.vectors]) for search in searches]
+
+    def _query(self, vector: bytes, k: int) -> qdrant.QueryRequest:
+        return qdrant.QueryRequest(
+            limit=k,
+            query=qdrant.Query.Nearest(floats(vector)),
+            with_payload=PAYLOAD_OF_A_MATCH,
+            params=self._params,
+        )
+
+    def upsert(self, points: Sequence[StoredPoint]) -> int:
+        """Add or replace points; when this returns they are in the write-ahead log."""
+        self.require_space(self._tuning.reserve_bytes)
+        self._update(qdrant.UpdateOperation.upsert_points([_engine_point(p) for p in points]))
+        self.unindexed += len(points)
+        return len(points)
+
+    def delete(self, doomed: qdrant.Filter) -> None:
+        """Mark what meets the condition as deleted; its bytes stay in the files.
+
+        Raises Refusal also when the engine says nothing and deletes nothing: it skips operations
+        that it takes for older than its points, and nobody may be told of an erasure that was none.
+        """
+        self.require_space(self._tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
+        self._update(qdrant.UpdateOperation.delete_points_by_filter(doomed))
+        if left := self.count(doomed):
+            raise Refusal(Failure.REFUSED, f"{left} entries are still there after their deletion")
+
+    def count(self, condition: qdrant.Filter | None = None) -> int:
+        """Return the number of points, of those that meet the condition if there is one."""
+        try:
+            return int(self._engine.count(qdrant.CountRequest(exact=True, filter=condition)))
+        except Exception as cause:
+            raise Refusal(Failure.REFUSED, f"the count failed: {cause}") from cause
+
+    def scroll(self, start: str | None, limit: int) -> Page:
+        """Return some points in the order of their ids, and where to go on."""
+        request = qdrant.ScrollRequest(
+            offset=UUID(start) if start else None, limit=limit, with_payload=True, with_vector=True
+        )
+        try:
+            records, next_start = self._engine.scroll(request)
+            points = [point_of(r.payload, pack_floats(r.vector)) for r in records]
+        except Exception as cause:
+            raise Refusal(Failure.REFUSED, f"reading on failed: {cause}") from cause
+        return Page(points, None if next_start is None else str(next_start))
+
+    def flush(self) -> None:
+        """Bring everything to the disk itself, and shorten the write-ahead log."""
+        self._engine.flush()
+
+    def index(self) -> None:
+        """Index what is not indexed yet, unless the disk is too full for the copies it makes."""
+        if self._free_bytes() > self._tuning.reserve_bytes:
+            self._engine.optimize()
+            self._engine.flush()  # until then the old segments stay on disk and come back
+        self.unindexed = 0
+
+    def close(self) -> None:
+        """Flush and release the folder."""
+        self._engine.flush()
+        self._engine.close()
+
+    def _update(self, operation: qdrant.UpdateOperation) -> None:
+        try:
+            self._engine.update(operation)
+        except Exception as cause:
+            full = "No space left" in str(cause)
+            raise Refusal(
+                Failure.STORAGE_FULL if full else Failure.REFUSED, f"the write failed: {cause}"
+            ) from cause
+
+    def require_space(self, bytes_: int) -> None:
+        """Raise Refusal when less than that is free on the disk."""
+        free = self._free_bytes()
+        if free < bytes_:
+            raise Refusal(
+                Failure.STORAGE_FULL,
+                f"{free >> 20} MiB are free and {bytes_ >> 20} MiB are kept in reserve",
+            )
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._folder).free
+
+
+def _engine_point(point: StoredPoint) -> qdrant.Point:
+    return qdrant.Point(point_id(point.entry_id), floats(point.vector), payload_of(point))
+
+
+def _matches(scored: Sequence[qdrant.ScoredPoint]) -> list[Match]:
+    return [Match(**(point.payload or {}), cosine=point.score) for point in scored]

@@ -1,0 +1,1 @@
+"""The frame buffer on Redis Streams."""

@@ -1,0 +1,1 @@
+"""Insight store, customer log and erasure store on SQLite or PostgreSQL."""

@@ -1,0 +1,385 @@
+"""The insight store on SQL: one table per kind of insight, with real columns to query.
+
+Each row also keeps its event as JSON, which is what ``fetch`` returns, so a column added later
+never loses what the event said. Written for SQLite and PostgreSQL; the URL chooses. Several engines
+may write to one database, on one host also to one SQLite file.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
+
+from trinetra.adapters.sql.customer_log import erased_among, prepare_book
+from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
+from trinetra.events.codec import encode
+from trinetra.events.customers import People
+from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
+from trinetra.events.visits import unite
+from trinetra.telemetry import get_logger
+from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
+
+log = get_logger("retention")
+SCHEMA_VERSION = 1
+_IDS_AT_ONCE = 500
+_ALIASES_LOCK = 0x74726970
+"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
+
+_metadata = MetaData()
+_schema = version_table("trinetra_schema", _metadata)
+
+
+def _insight_table(name: str, *columns: Column[Any]) -> Table:
+    return Table(
+        name,
+        _metadata,
+        Column("event_id", String(64), primary_key=True),
+        Column("site_id", String(128), nullable=False),
+        Column("camera_id", String(128), nullable=False),
+        Column("captured_at", Utc, nullable=False),
+        *columns,
+        Column("event", Text, nullable=False),
+        Index(f"{name}_by_time", "captured_at", "event_id"),
+        Index(f"{name}_by_camera", "camera_id", "captured_at"),
+    )
+
+
+_line_crossings = _insight_table(
+    "line_crossings",
+    Column("line_id", String(128), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+)
+_zone_stays = _insight_table(
+    "zone_stays",
+    Column("zone_id", String(128), nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    Column("dwell_s", Float(53), nullable=False),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+)
+_occupancies = _insight_table(
+    "occupancies",
+    Column("zone_id", String(128)),
+    Column("persons", BigInteger, nullable=False),
+)
+_visits = _insight_table(
+    "visits",
+    Column("customer_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("visit_number", BigInteger, nullable=False),
+)
+Index("visits_by_customer", _visits.c.customer_id, _visits.c.captured_at)
+_aliases = Table(
+    "customer_aliases",
+    _metadata,
+    Column("customer_id", String(64), primary_key=True),
+    Column("person_id", String(64), nullable=False, index=True),
+    Column("kind", String(16)),
+)
+"""Who is whom, and of what kind by now. Every other table keeps what held when its row was written;
+to count people, join this one and take ``coalesce(person_id, customer_id)``."""
+_aliases_read = Table(
+    "customer_aliases_read",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+)
+
+TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
+    "line_crossing": LineCrossing,
+    "zone_stay": ZoneStay,
+    "occupancy": Occupancy,
+    "visit": Visit,
+}
+TABLE_OF_KIND: Mapping[str, Table] = {
+    "line_crossing": _line_crossings,
+    "zone_stay": _zone_stays,
+    "occupancy": _occupancies,
+    "visit": _visits,
+}
+_KIND_OF_TYPE = {type_: kind for kind, type_ in TYPE_OF_KIND.items()}
+
+
+class SqlInsightStore:
+    """An InsightStore in a SQL database; make one with ``open``."""
+
+    name = "insight store"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._run = database.run
+        self._told_of_expiry = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str) -> AsyncIterator["SqlInsightStore"]:
+        """Open or create the tables in the database of an SQLAlchemy URL.
+
+        ``sqlite:///FILE`` (its folder is created), ``sqlite://`` for memory, or
+        ``postgresql://USER:PASSWORD@HOST/NAME``. Raises ConfigurationError when the URL is none,
+        its driver is missing, the login is refused, the file is no database, or a newer TRINETRA
+        wrote it; StoreUnavailable when the server does not answer or the file is locked.
+        """
+        async with Database.connected(url, thread_name="insight-store") as database:
+            await database.run(prepare_store, writes=True)
+            yield cls(database)
+
+    @property
+    def place(self) -> str:
+        """Where the store is, without its password."""
+        return self._database.place
+
+    async def check(self) -> str:
+        """Return which database answers; raises StoreUnavailable when none does."""
+        return await self._database.check()
+
+    async def record(self, insights: Sequence[InsightEvent]) -> None:
+        """Insert or replace by ``event_id``, all or none.
+
+        A visit only ever grows, so an older state of it, which an engine that was taken for dead
+        may still deliver, is ignored. Who was erased does not come back: of them crossings and
+        stays are kept without an id, and no visits. Raises StorageFull or StoreUnavailable.
+        """
+        if insights:
+            await self._run(lambda connection: _record(connection, insights), writes=True)
+
+    async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
+        """Return insights of one event type with captured_at in ``[start, end)``, in that order.
+
+        Raises ValueError for a kind that is no insight.
+        """
+        if kind not in TABLE_OF_KIND:
+            raise ValueError(f"no insight is called {kind!r}; there are {sorted(TABLE_OF_KIND)}")
+        table = TABLE_OF_KIND[kind]
+        query = (
+            select(table.c.event)
+            .where(table.c.captured_at >= start, table.c.captured_at < end)
+            .order_by(table.c.captured_at, table.c.event_id)
+        )
+        texts = await self._run(lambda connection: connection.scalars(query).all())
+        return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
+
+    async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
+        """Return all that was recorded under these very ids, in the order of capture."""
+        kinds = ("line_crossing", "zone_stay", "visit")
+        found = await self._run(lambda c: [e for kind in kinds for e in insights_of(c, kind, ids)])
+        return sorted(found, key=lambda event: (event.captured_at, event.event_id))
+
+    async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
+        """Return the most recent visit recorded under this very id."""
+        query = (
+            select(_visits.c.event)
+            .where(_visits.c.customer_id == customer_id)
+            .order_by(_visits.c.captured_at.desc(), _visits.c.event_id.desc())
+            .limit(1)
+        )
+        text = await self._run(lambda connection: connection.scalar(query))
+        return None if text is None else msgspec.json.decode(text, type=Visit)
+
+    async def expire(self, before: Instant, most: int) -> int:
+        """Delete insights older than that, ``most`` of each kind at once; return how many."""
+        if not self._told_of_expiry:
+            self._told_of_expiry = True
+            if old := await self._run(lambda connection: _count_older(connection, before)):
+                log.warning(
+                    "insights are deleted for good: policies.retention.insights_days of the site",
+                    number=old,
+                    older_than=before.isoformat(),
+                )
+        gone = await self._run(lambda connection: _expire(connection, before, most), writes=True)
+        if 0 < gone < most:  # else there is more to delete at once
+            await self._database.empty_log()
+        return gone
+
+    async def know(self, people: People) -> None:
+        """Read what is recorded as done by these people from now on; older news is ignored."""
+        await self._run(lambda connection: _know(connection, people), writes=True)
+
+    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
+        """Return the visits of people that ended in ``[start, end)``, in that order."""
+        known, recorded = await self._run(lambda c: _visits_between(c, start, end))
+        visits = unite(
+            recorded,
+            lambda c: known[c].person_id if c in known else c,
+            gap_s,
+            lambda c: known[c].kind if c in known else None,
+        )
+        return [visit for visit in visits if start <= visit.captured_at < end]
+
+
+def _count_older(connection: Connection, before: Instant) -> int:
+    counts = (select(func.count()).where(t.c.captured_at < before) for t in TABLE_OF_KIND.values())
+    return sum(connection.scalar(count) or 0 for count in counts)
+
+
+def _expire(connection: Connection, before: Instant, most: int) -> int:
+    gone = 0
+    for table in TABLE_OF_KIND.values():
+        old = select(table.c.event_id).where(table.c.captured_at < before)
+        oldest = old.order_by(table.c.captured_at).limit(most)
+        gone += connection.execute(delete(table).where(table.c.event_id.in_(oldest))).rowcount
+    return gone
+
+
+def _know(connection: Connection, people: People) -> None:
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
+    if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
+        return
+    known = _aliases_in(connection)
+    told = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in people.merged}
+    changed = {c for c in known.keys() | told.keys() if known.get(c) != told.get(c)}
+    rows = [{"customer_id": c, **told[c]._asdict()} for c in sorted(changed & told.keys())]
+    for part in _parts(changed):
+        connection.execute(delete(_aliases).where(_aliases.c.customer_id.in_(part)))
+    if rows:
+        connection.execute(insert(_aliases), rows)
+    connection.execute(delete(_aliases_read))
+    connection.execute(insert(_aliases_read).values(id=1, number=people.number))
+
+
+class _Alias(NamedTuple):
+    """Who an id is, and of what kind that person is, where the book says so."""
+
+    person_id: CustomerId
+    kind: IdentityKind | None
+
+
+def _aliases_in(connection: Connection) -> dict[CustomerId, _Alias]:
+    rows = connection.execute(select(_aliases))
+    return {r.customer_id: _Alias(r.person_id, r.kind and IdentityKind(r.kind)) for r in rows}
+
+
+def _visits_between(
+    connection: Connection, start: Instant, end: Instant
+) -> tuple[dict[CustomerId, _Alias], list[Visit]]:
+    """Return who is whom, and visits of the time with all others of people of several ids."""
+    known = _aliases_in(connection)
+    person_of = {customer_id: alias.person_id for customer_id, alias in known.items()}
+    in_time = (_visits.c.captured_at >= start, _visits.c.captured_at < end)
+    found = _read_visits(connection, *in_time)
+    several = {*person_of, *person_of.values()}
+    persons = {person_of.get(c, c) for v in found.values() if (c := v.customer_id) in several}
+    ids = persons | {c for c, person in person_of.items() if person in persons}
+    for part in _parts(ids):
+        found |= _read_visits(connection, _visits.c.customer_id.in_(part))
+    return known, list(found.values())
+
+
+def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[str, Visit]:
+    texts = connection.scalars(select(_visits.c.event).where(*where))
+    visits = (msgspec.json.decode(text, type=Visit) for text in texts)
+    return {visit.event_id: visit for visit in visits}
+
+
+def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
+    """Yield ids in numbers that fit into one statement."""
+    remaining = iter(sorted(ids))
+    while part := list(islice(remaining, _IDS_AT_ONCE)):
+        yield part
+
+
+def insights_of(connection: Connection, kind: str, ids: Sequence[CustomerId]) -> list[InsightEvent]:
+    """Return the insights of one kind, not an occupancy, that bear one of these ids."""
+    table = TABLE_OF_KIND[kind]
+    texts = connection.scalars(select(table.c.event).where(table.c.customer_id.in_(ids)))
+    return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
+
+
+def forget_aliases(connection: Connection, ids: Sequence[CustomerId]) -> None:
+    """Delete what the store knows of who these are."""
+    about = or_(_aliases.c.customer_id.in_(ids), _aliases.c.person_id.in_(ids))
+    connection.execute(delete(_aliases).where(about))
+
+
+def prepare_store(connection: Connection) -> None:
+    """Create the tables of the store that are missing, and those of the book, which it asks."""
+    prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
+    prepare_book(connection)
+
+
+def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:
+    named = {i.customer_id for i in insights if not isinstance(i, Occupancy) and i.customer_id}
+    erased = erased_among(connection, named)
+    upsert_all(connection, without(insights, erased) if erased else insights)
+
+
+def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) -> list[InsightEvent]:
+    """Return what may be kept: of somebody erased crossings and stays, as those of a stranger."""
+    kept: list[InsightEvent] = []
+    for insight in insights:
+        if isinstance(insight, Occupancy) or insight.customer_id not in erased:
+            kept.append(insight)
+        elif not isinstance(insight, Visit):
+            kept.append(_of_a_stranger(insight))
+    return kept
+
+
+def _of_a_stranger(insight: LineCrossing | ZoneStay) -> InsightEvent:
+    """Return what leads to nobody: an id follows from its first track, so that goes as well.
+
+    Staff stay what they are, for they must not be counted.
+    """
+    return msgspec.structs.replace(
+        insight,
+        customer_id=None,
+        kind=IdentityKind.STAFF if insight.kind is IdentityKind.STAFF else msgspec.UNSET,
+        track_id=TrackId(f"trk_{secrets.token_hex(12)}"),
+    )
+
+
+def upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
+    """Insert or replace by ``event_id``."""
+    for type_, kind in _KIND_OF_TYPE.items():
+        # The last of one id wins: PostgreSQL refuses to touch a row twice in one statement.
+        latest = {i.event_id: _row(i, kind) for i in insights if isinstance(i, type_)}
+        if latest:
+            statement = _upsert(TABLE_OF_KIND[kind], connection.dialect.name)
+            # In one order everywhere: engines that lock rows crosswise would wait for each other.
+            connection.execute(statement, [latest[event_id] for event_id in sorted(latest)])
+
+
+def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
+    fields = {c.name for c in TABLE_OF_KIND[kind].columns} - {"event"}
+    said = ((name, getattr(insight, name)) for name in fields)
+    row: dict[str, Any] = {n: None if v is msgspec.UNSET else v for n, v in said}
+    return {**row, "event": encode(insight).decode()}
+
+
+def _upsert(table: Table, dialect: str) -> Any:
+    statement = upsert_into(table, dialect)
+    replaced = {c.name: statement.excluded[c.name] for c in table.columns if c.name != "event_id"}
+    is_no_older = None
+    if table is _visits:
+        is_no_older = statement.excluded.captured_at >= table.c.captured_at
+    return statement.on_conflict_do_update(
+        index_elements=["event_id"], set_=replaced, where=is_no_older
+    )

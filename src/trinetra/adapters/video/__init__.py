@@ -1,0 +1,1 @@
+"""Cameras and recordings, read with PyAV."""

@@ -1,0 +1,191 @@
+"""H.264 files as the access units that go over the wire, and pictures as H.264 files (PyAV)."""
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import av
+import av.error
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.video.frame import PictureType
+
+from trinetra.adapters.video.decoding import first_video_stream
+from trinetra.errors import ConfigurationError, SourceUnavailable, StorageFull
+from trinetra.values import ImageBgr
+
+_NS = 1_000_000_000
+_DEFAULT_RATE = Fraction(25)
+_KEY_EVERY_S = 1
+_ENCODER = "libx264"
+
+
+class AccessUnit(NamedTuple):
+    """One coded picture; times count from the first picture's decoding."""
+
+    size: int
+    pts_ns: int
+    dts_ns: int
+    is_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ElementaryStream:
+    """An Annex B byte stream on disk (ITU-T H.264, annex B), and where its access units are.
+
+    It starts with a key frame; parameter sets precede every key frame. ``period_ns`` is the time
+    from its first picture to that of the next pass, when it is played in a loop.
+    """
+
+    path: Path
+    units: tuple[AccessUnit, ...]
+    period_ns: int
+    reencoded: bool
+
+
+def write_elementary_stream(clip: Path, target: Path) -> ElementaryStream:
+    """Write a video file's pictures as H.264 access units: its own, or encoded anew.
+
+    Raises ConfigurationError naming the file where it is no video.
+    """
+    try:
+        with av.open(f"file:{clip}", "r", options={"protocol_whitelist": "file"}) as container:
+            stream = first_video_stream(container, str(clip))
+            is_h264 = stream.codec_context.name == "h264"
+            packets = _annex_b(container, stream) if is_h264 else _encoded(container, stream)
+            frame_ns = int(_NS / (stream.average_rate or _DEFAULT_RATE))
+            units = tuple(_write(packets, target, frame_ns))
+    except (av.error.FFmpegError, SourceUnavailable) as error:
+        reason = error.strerror if isinstance(error, av.error.FFmpegError) else error
+        raise ConfigurationError(f"{clip} cannot be served as a camera: {reason}") from error
+    if not units:
+        raise ConfigurationError(f"{clip} cannot be served as a camera: it has no key frame")
+    period_ns = max(u.pts_ns for u in units) - min(u.pts_ns for u in units) + frame_ns
+    return ElementaryStream(target, units, period_ns, reencoded=not is_h264)
+
+
+def _annex_b(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield the packets of a file, start codes in place of lengths, parameter sets in band."""
+    to_annex_b = BitStreamFilterContext("h264_mp4toannexb", stream)
+    for packet in container.demux(stream):
+        yield from to_annex_b.filter(packet if packet.size else None)
+
+
+def _encoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield the pictures of a file in another format as H.264 packets."""
+    encoder: Any = None
+    for frame in container.decode(stream):
+        if encoder is None:
+            rate = stream.average_rate or _DEFAULT_RATE
+            encoder = _encoder(frame.width, frame.height, rate, stream.time_base)
+        picture = frame.reformat(encoder.width, encoder.height, "yuv420p")
+        picture.pict_type = (
+            PictureType.NONE
+        )  # the first coding's picture types are no advice for this one
+        yield from encoder.encode(picture)
+    if encoder is not None:
+        yield from encoder.encode(None)
+
+
+def _encoder(width: int, height: int, rate: Fraction, time_base: Fraction) -> Any:
+    encoder: Any = av.CodecContext.create(_ENCODER, "w")
+    encoder.width, encoder.height = _even(width), _even(height)
+    encoder.pix_fmt = "yuv420p"
+    encoder.framerate, encoder.time_base = rate, time_base
+    encoder.options = _encoder_options(rate)
+    return encoder
+
+
+def _encoder_options(rate: Fraction) -> dict[str, str]:
+    # A key frame a second: that is how long a client waits that joins.
+    key_every = max(1, round(rate * _KEY_EVERY_S))
+    x264 = f"keyint={key_every}:min-keyint={key_every}:scenecut=0:bframes=0"
+    return {"preset": "superfast", "crf": "23", "x264-params": x264}
+
+
+def _even(side: int) -> int:
+    """Return the side that 4:2:0 sampling can have."""
+    return max(2, side // 2 * 2)
+
+
+def _write(packets: Iterable[Any], target: Path, frame_ns: int) -> Iterator[AccessUnit]:
+    """Write packets from the first key frame on, and yield what was written.
+
+    Decoding times that stand still, run back or lack (edited files) go on at the nominal rate.
+    """
+    first_ns, last_ns = None, -frame_ns
+    with target.open("wb") as file:
+        for packet in packets:
+            if first_ns is None and not packet.is_keyframe:
+                continue
+            tick_ns = packet.time_base * _NS
+            given = packet.dts if packet.dts is not None else packet.pts
+            given_ns = None if given is None else int(given * tick_ns)
+            if first_ns is None:
+                first_ns = given_ns or 0
+            dts_ns = last_ns + frame_ns if given_ns is None else given_ns - first_ns
+            if dts_ns <= last_ns:
+                dts_ns = last_ns + frame_ns
+            pts_ns = dts_ns if packet.pts is None else int(packet.pts * tick_ns) - first_ns
+            last_ns = dts_ns
+            size = file.write(bytes(packet))
+            yield AccessUnit(size, max(pts_ns, dts_ns), dts_ns, bool(packet.is_keyframe))
+
+
+class VideoWriter:
+    """An MP4 file that is drawn picture by picture; a context manager.
+
+    The file appears under its name when it is complete. Of an odd side the last pixel is left out:
+    the usual colour sampling has none.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
+        """Take the size of the pictures; raises ConfigurationError where no file can be made."""
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        rate = Fraction(fps).limit_denominator(1001)
+        with self._translating():
+            self._container = av.open(str(self._partial), "w", format="mp4")
+        self._stream: Any = self._container.add_stream(
+            _ENCODER, rate=rate, options=_encoder_options(rate)
+        )
+        self._stream.width, self._stream.height = _even(width), _even(height)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = 1 / rate
+        self._frames = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, image: ImageBgr) -> None:
+        """Append one picture; raises StorageFull."""
+        whole = image[: self._stream.height, : self._stream.width]
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole), format="bgr24")
+        frame.pts, self._frames = self._frames, self._frames + 1
+        with self._translating():
+            self._container.mux(self._stream.encode(frame))
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        complete = False
+        try:
+            with self._translating(), closing(self._container):
+                self._container.mux(self._stream.encode(None))
+            complete = kind is None
+        finally:
+            if complete:
+                self._partial.replace(self._path)
+            else:
+                self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # FFmpeg's errors are OSErrors too where they have a number
+            if error.errno == errno.ENOSPC:
+                raise StorageFull(f"the disk is full: {self._path} was not written") from error
+            raise ConfigurationError(f"{self._path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,100 @@
+"""A folder of pictures, in the order of their names, as if a camera had taken them."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import simplejpeg
+
+from trinetra.adapters.video.decoding import AvPicture, FrameLimits, Scalers, check_frame
+from trinetra.errors import FrameRejected, SourceUnavailable
+from trinetra.values import Instant, after
+
+_CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp"}
+_PNG_HEADER = struct.Struct(">8s8xII")
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+class ImageFolderSource:
+    """JPEG, PNG and BMP files at ``fps``; picture ``n`` is captured ``n / fps`` after the start."""
+
+    def __init__(
+        self,
+        folder: Path,
+        started_at: Instant,
+        *,
+        fps: float,
+        loop: bool = False,
+        limits: FrameLimits | None = None,
+    ) -> None:
+        self._folder = folder
+        self._started_at = started_at
+        self._fps = fps
+        self._loop = loop
+        self._limits = limits or FrameLimits()
+        self._scalers = Scalers()
+        self._files: list[Path] = []
+        self._number = 0
+        self._good_in_pass = 0
+
+    def open(self) -> None:
+        """List the folder; raises SourceUnavailable where there are no pictures."""
+        if not self._folder.is_dir():
+            raise SourceUnavailable(f"{self._folder} is not a folder; check the camera's source")
+        self._files = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in _CODECS)
+        if not self._files:
+            raise SourceUnavailable(f"{self._folder} holds no {', '.join(_CODECS)} file")
+        self._number = self._good_in_pass = 0
+
+    def read(self, *, key_frames_only: bool) -> AvPicture | None:  # noqa: ARG002  every picture is a key frame
+        """Return the next picture, None after the last; see ``FrameSource.read``."""
+        if not self._files or not self._has_next():
+            return None
+        number, self._number = self._number, self._number + 1
+        frame = self._decode(self._files[number % len(self._files)])
+        self._good_in_pass += 1
+        return AvPicture(frame, after(self._started_at, number / self._fps), self._scalers)
+
+    def close(self) -> None:
+        """Forget the folder."""
+        self._files = []
+
+    def _has_next(self) -> bool:
+        if self._number == 0 or self._number % len(self._files):
+            return True
+        if self._loop and not self._good_in_pass:
+            raise SourceUnavailable(f"{self._folder} holds no usable picture to loop over")
+        self._good_in_pass = 0
+        return self._loop
+
+    def _decode(self, path: Path) -> Any:
+        try:
+            data = path.read_bytes()
+            self._check_header(path, data)
+            frame = self._first_frame(path, data)
+        except (OSError, av.error.FFmpegError, ValueError, struct.error) as error:
+            raise FrameRejected(f"{path} cannot be read as a picture: {error}") from error
+        if frame is None:
+            raise FrameRejected(f"{path} holds no picture")
+        check_frame(frame, self._limits)
+        return frame
+
+    def _check_header(self, path: Path, data: bytes) -> None:
+        codec = _CODECS[path.suffix.lower()]
+        if codec == "mjpeg":
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            self._limits.check(width, height)
+        elif codec == "png":
+            magic, width, height = _PNG_HEADER.unpack_from(data)
+            if magic != _PNG_MAGIC:
+                raise ValueError("it is no PNG file")
+            self._limits.check(width, height)
+
+    def _first_frame(self, path: Path, data: bytes) -> Any:
+        context = av.CodecContext.create(_CODECS[path.suffix.lower()], "r")
+        context.thread_type = "NONE"
+        context.options = {"max_pixels": str(self._limits.max_pixels)}
+        frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+        return frames[0] if frames else None

@@ -1,0 +1,133 @@
+"""Live cameras: RTSP over TCP (plain or TLS) and MJPEG over HTTP, read with PyAV."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import av.error
+
+from trinetra.adapters.video.capture_time import CaptureTimes
+from trinetra.adapters.video.decoding import (
+    AvPicture,
+    FrameLimits,
+    PacketDecoder,
+    Scalers,
+    check_frame,
+    first_video_stream,
+    open_failure,
+)
+from trinetra.errors import SourceStalled, SourceUnavailable
+from trinetra.ports import Clock
+
+_PROTOCOLS = "rtsp,rtsps,rtp,tcp,tls,udp,http,https,httpproxy"
+_KEY_FRAME_PATIENCE_S = 30.0
+
+
+class LiveSource:
+    """A camera on the network; it never ends of its own accord, so an end is a failure.
+
+    ``url`` may carry credentials and is therefore never shown; ``label`` is what messages say.
+    ``trusts_stream_times`` is for protocols that carry capture times (RTP does, MJPEG does not).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        label: str,
+        clock: Clock,
+        *,
+        trusts_stream_times: bool,
+        timeout_s: float = 5.0,
+        limits: FrameLimits | None = None,
+    ) -> None:
+        self._url = url
+        self._label = label
+        self._clock = clock
+        self._trusts_stream_times = trusts_stream_times
+        self._timeout_s = timeout_s
+        self._limits = limits or FrameLimits()
+        self._times = CaptureTimes()
+        self._scalers = Scalers()
+        self._container: Any = None
+        self._packets: Iterator[Any] = iter(())
+        self._decoder: PacketDecoder | None = None
+        self._ready: deque[Any] = deque()
+        self._framed_at_s = 0.0
+
+    def open(self) -> None:
+        """Connect; raises SourceUnavailable or SourceRefused."""
+        self.close()
+        started_s = self._clock.monotonic()
+        try:
+            self._container = self._connect()
+            stream = first_video_stream(self._container, self._label)
+        except av.error.FFmpegError as error:
+            self.close()
+            # "from None": FFmpeg's own error names the URL and with it the password.
+            raise self._open_failure(error, started_s) from None
+        self._decoder = PacketDecoder(stream, self._limits)
+        self._packets = self._container.demux(stream)
+        self._framed_at_s = self._clock.monotonic()
+
+    def read(self, *, key_frames_only: bool) -> AvPicture | None:
+        """Return the next frame; see ``FrameSource.read`` for what it raises."""
+        if self._decoder is None:
+            raise SourceUnavailable(f"{self._label} is not open")
+        while not self._ready:
+            packet = self._next_packet()
+            self._ready.extend(self._decoder.decode(packet, key_frames_only=key_frames_only))
+            self._expect_frames()
+        frame = self._ready.popleft()
+        self._framed_at_s = self._clock.monotonic()
+        check_frame(frame, self._limits)
+        stream_s = self._decoder.time_s(frame) if self._trusts_stream_times else None
+        captured_at = self._times.stamp(self._clock.now(), stream_s)
+        return AvPicture(frame, captured_at, self._scalers)
+
+    def close(self) -> None:
+        """Close the connection."""
+        container, self._container, self._decoder = self._container, None, None
+        self._packets = iter(())
+        self._ready.clear()
+        if container is not None:
+            container.close()
+
+    def _connect(self) -> Any:
+        # Connecting and probing may take the time-out each; a read fails after twice its own.
+        # FFmpeg's `stimeout` and `rw_timeout` options have no effect here.
+        options = {
+            "rtsp_transport": "tcp",
+            "protocol_whitelist": _PROTOCOLS,
+            "analyzeduration": "2000000",
+            "fpsprobesize": "0",
+            "max_pixels": str(self._limits.max_pixels),
+        }
+        timeout = (self._timeout_s, self._timeout_s / 2)
+        return av.open(self._url, "r", options=options, timeout=timeout)
+
+    def _open_failure(self, error: av.error.FFmpegError, started_s: float) -> SourceUnavailable:
+        # FFmpeg has several names for its own time-outs, InvalidDataError among them.
+        is_answer = isinstance(error, av.error.HTTPError)
+        if not is_answer and self._clock.monotonic() - started_s >= self._timeout_s:
+            return SourceUnavailable(f"{self._label} did not answer within {self._timeout_s:g} s")
+        return open_failure(error, self._label)
+
+    def _next_packet(self) -> Any:
+        try:
+            packet = next(self._packets, None)
+        except (av.error.ExitError, av.error.TimeoutError):
+            raise SourceStalled(
+                f"{self._label} sent nothing for {self._timeout_s:g} s; reconnecting"
+            ) from None
+        except av.error.FFmpegError as error:
+            raise SourceUnavailable(f"{self._label} broke off: {error.strerror}") from None
+        if packet is None or packet.size == 0:
+            raise SourceUnavailable(f"{self._label} closed the connection")
+        return packet
+
+    def _expect_frames(self) -> None:
+        if self._clock.monotonic() - self._framed_at_s > _KEY_FRAME_PATIENCE_S:
+            raise SourceStalled(
+                f"{self._label} sends packets but no key frame for {_KEY_FRAME_PATIENCE_S:g} s"
+            )

@@ -1,0 +1,108 @@
+"""Which adapter reads a camera's source, and how its credentials get to it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import quote
+
+from trinetra.adapters.video.decoding import FrameLimits
+from trinetra.adapters.video.image_folder import ImageFolderSource
+from trinetra.adapters.video.rtsp import LiveSource
+from trinetra.adapters.video.video_file import VideoFileSource
+from trinetra.errors import ConfigurationError
+from trinetra.ports import Clock, FrameSource
+from trinetra.values import Instant
+
+
+class SourceKind(StrEnum):
+    """What a camera's frames are read from."""
+
+    RTSP = "rtsp"
+    MJPEG = "mjpeg"
+    FILE = "file"
+    IMAGES = "images"
+
+
+_SCHEMES = {
+    "rtsp": SourceKind.RTSP,
+    "rtsps": SourceKind.RTSP,
+    "http": SourceKind.MJPEG,
+    "https": SourceKind.MJPEG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Where and how to read one camera; ``label`` is the part of ``location`` that may be shown.
+
+    ``started_at`` (recordings) is the capture time of the first frame, now if None; ``fps`` is
+    for image folders.
+    """
+
+    kind: SourceKind
+    location: str = field(repr=False)
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    loop: bool = False
+    fps: float = 5.0
+    timeout_s: float = 5.0
+    started_at: Instant | None = None
+    limits: FrameLimits = field(default_factory=FrameLimits)
+
+    @property
+    def label(self) -> str:
+        """The location without credentials and without its query, which often carries some."""
+        return _label(self.location) if self.is_live else self.location
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is a camera, not a recording."""
+        return self.kind in {SourceKind.RTSP, SourceKind.MJPEG}
+
+
+def infer_kind(location: str) -> SourceKind:
+    """Return the kind that a location's form tells: a URL scheme, a folder, else a file.
+
+    Raises ConfigurationError for a URL of another scheme.
+    """
+    scheme, separator, _ = location.partition("://")
+    if not separator:
+        return SourceKind.IMAGES if Path(location).is_dir() else SourceKind.FILE
+    if (kind := _SCHEMES.get(scheme.lower())) is None:
+        raise ConfigurationError(
+            f"{_label(location)}: a camera's address starts with {', '.join(_SCHEMES)}://"
+        )
+    return kind
+
+
+def open_source(spec: SourceSpec, clock: Clock) -> FrameSource:
+    """Return the adapter for a source, not yet connected."""
+    if spec.is_live:
+        return LiveSource(
+            _url(spec),
+            spec.label,
+            clock,
+            trusts_stream_times=spec.kind is SourceKind.RTSP,
+            timeout_s=spec.timeout_s,
+            limits=spec.limits,
+        )
+    path, started_at = Path(spec.location), spec.started_at or clock.now()
+    if spec.kind is SourceKind.FILE:
+        return VideoFileSource(path, started_at, loop=spec.loop, limits=spec.limits)
+    return ImageFolderSource(path, started_at, fps=spec.fps, loop=spec.loop, limits=spec.limits)
+
+
+def _label(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def _url(spec: SourceSpec) -> str:
+    if spec.username is None:
+        return spec.location
+    scheme, _, rest = spec.location.partition("://")
+    userinfo = quote(spec.username, safe="")
+    if spec.password is not None:
+        userinfo += ":" + quote(spec.password, safe="")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{userinfo}@{authority.rpartition('@')[2]}{slash}{path}"

@@ -1,0 +1,79 @@
+"""How often two people's tracks are taken for one person's, over many pairs: ``run(seeds)``.
+
+The open set of a twin's day makes a few hundred searches, too few to see a rate of 1 in 10,000. So
+every two tracks of a run are compared by their fused faces, as a search compares a track to who is
+enrolled. Whose a track is follows from the twin's faces: the one that its own come nearest to.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.benchmarks.decision import Bench, detections
+from trinetra.evaluation.intervals import wilson
+from trinetra.twin.embeddings import FaceBank
+from trinetra.twin.run import Twin
+from trinetra.twin.scenario import Scenario
+from trinetra.twin.shop import built_in_shop
+from trinetra.wiring.simulation import site_of
+
+_SHOPPERS_PER_HOUR = 240.0
+_LEAST_FACES = 2
+"""Of a track to be searched for at all."""
+
+
+def run(seeds: Iterable[int], *, hours: float = 0.25) -> dict[str, Any]:
+    """Return false matches and misses among all pairs of tracks, pooled over seeds."""
+    impostors, genuine, most, policy = [], [], 0, None
+    for seed in seeds:
+        twin = Twin(built_in_shop(), Scenario(seed, _SHOPPERS_PER_HOUR, hours))
+        bench = Bench(site_of(twin.plan))
+        faces = asyncio.run(_fused(bench, twin))
+        policy = bench.recogniser.policy.matching
+        scores, same = _pairs(faces, _people(faces, twin), policy.scale_offset, policy.scale_gain)
+        impostors.append(scores[~same])
+        genuine.append(scores[same])
+        most += len(faces)
+    limit = policy.similarity if policy else 1.0
+    others, own = np.concatenate(impostors), np.concatenate(genuine)
+    return {
+        "tracks": most,
+        "threshold": limit,
+        **_rate("false matches", int((others >= limit).sum()), len(others)),
+        "highest score of two people": round(float(others.max()), 4),
+        **_rate("misses", int((own < limit).sum()), len(own)),
+    }
+
+
+async def _fused(bench: Bench, twin: Twin) -> NDArray[np.float32]:
+    """Return the fused face of every track that ended and showed enough faces."""
+    costs = [await bench.frame(event) for event in detections(twin)]
+    shown = [identity.evidence for cost in costs for identity in cost.ended]
+    return np.stack([seen.groups[0].centre for seen in shown if seen.usable >= _LEAST_FACES])
+
+
+def _people(faces: NDArray[np.float32], twin: Twin) -> NDArray[np.intp]:
+    world = twin.world
+    bank = FaceBank(twin.scenario.seed, world.people, twin.scenario.behaviour.look_alike_face)
+    known = np.stack([bank.face(person.index) for person in world.people])
+    return np.asarray(np.argmax(faces @ known.T, axis=1), np.intp)
+
+
+def _pairs(
+    faces: NDArray[np.float32], people: NDArray[np.intp], offset: float, gain: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    one, other = np.triu_indices(len(faces), 1)
+    scores = np.clip(offset + gain * (faces @ faces.T)[one, other], 0, 1)
+    return scores, people[one] == people[other]
+
+
+def _rate(name: str, count: int, pairs: int) -> dict[str, Any]:
+    low, high = wilson(count, pairs)
+    return {
+        f"{name}": count,
+        f"{name}: pairs": pairs,
+        f"{name}: 95 % interval": [float(f"{low:.2g}"), float(f"{high:.2g}")],
+    }

@@ -1,0 +1,108 @@
+"""``trinetra stack up|status|down``: Redis and Kafka on loopback, in the background."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from trinetra.commands.console import note, print_json, print_text
+from trinetra.devservers.kafka import KafkaBroker
+from trinetra.devservers.network import HOST
+from trinetra.devservers.redis import RedisServer
+from trinetra.devservers.servers import LocalStack, Remembered
+from trinetra.settings import load_settings
+
+_Port = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65_535,
+        help="Where it listens on 127.0.0.1.",
+        show_default="where it did before, else the usual",
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_Erase = Annotated[bool, typer.Option("--erase", help="Delete what the servers wrote.")]
+
+stack = typer.Typer(no_args_is_help=True, help="Redis and Kafka on this machine, to try things.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(stack, name="stack")
+
+
+@stack.command()
+def up(*, redis_port: _Port = None, kafka_port: _Port = None) -> None:
+    """Start the servers that do not run yet, and print the settings that lead to them.
+
+    Standard output is for a shell: eval "$(trinetra stack up)".
+    """
+    settings = load_settings()
+    local = _local_stack()
+    servers = local.up(redis_port=redis_port, kafka_port=kafka_port, cache_dir=settings.cache_dir)
+    for server in servers:
+        note(f"{_described(server)}, logs to {server.log}")
+    note("next: `trinetra topics create --site SITE`; in the end: `trinetra stack down`")
+    print_text(settings_lines(servers))
+
+
+@stack.command()
+def status(*, as_json: _Json = False) -> None:
+    """Show which servers run; exit code 1 where one does not."""
+    servers = _local_stack().remembered()
+    if as_json:
+        print_json([_row(server) for server in servers])
+    elif not servers:
+        print_text("nothing was started: `trinetra stack up` does it\n")
+    else:
+        print_text("".join(f"{_described(server)}\n" for server in servers))
+    if not servers or not all(server.runs for server in servers):
+        sys.exit(1)
+
+
+@stack.command()
+def down(*, erase: _Erase = False) -> None:
+    """Stop the servers; Kafka's topics are kept for the next time unless they are erased."""
+    stopped = _local_stack().down(erase=erase)
+    for server in stopped:
+        note(f"{server.name} has stopped")
+    if not stopped:
+        note("nothing was running")
+
+
+def settings_lines(servers: Sequence[Remembered]) -> str:
+    """Return the shell commands that make services use these servers."""
+    port = {server.name: server.port for server in servers}
+    values = {
+        "TRINETRA_FRAME_BUFFER": "redis",
+        "TRINETRA_REDIS_URL": f"redis://{HOST}:{port[RedisServer.name]}/0",
+        "TRINETRA_EVENT_LOG": "kafka",
+        "TRINETRA_KAFKA_SERVERS": f"{HOST}:{port[KafkaBroker.name]}",
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def _local_stack() -> LocalStack:
+    return LocalStack(load_settings().data_dir / "stack")
+
+
+def _described(server: Remembered) -> str:
+    if not server.runs:
+        return (
+            f"{server.name} does not run any more (it was process {server.pid}); see {server.log}"
+        )
+    return f"{server.name} listens on {HOST}:{server.port} (process {server.pid})"
+
+
+def _row(server: Remembered) -> dict[str, object]:
+    return {
+        "name": server.name,
+        "runs": server.runs,
+        "host": HOST,
+        "port": server.port,
+        "pid": server.pid,
+        "log": server.log,
+    }

@@ -1,0 +1,1 @@
+"""The customer log as services consume it, and their part in erasing a customer."""

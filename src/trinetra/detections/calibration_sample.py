@@ -1,0 +1,44 @@
+"""The face of one labelled picture, as it is and made smaller, to calibrate an embedder with."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from trinetra.detections.photo_face import faces_in
+from trinetra.detections.vision.align import align, similarity
+from trinetra.detections.vision.quality import measure
+from trinetra.ports import FaceReader
+from trinetra.values import FaceVectors, ImageBgr
+
+
+class Specimen(NamedTuple):
+    """``vectors`` has a row for the picture as it is and one for every size it was shrunk to."""
+
+    vectors: FaceVectors
+    quality: float
+    size_px: float
+
+
+def read_specimen(
+    image: ImageBgr, faces: FaceReader, shrink_to_px: Sequence[int] = ()
+) -> Specimen | None:
+    """Return the largest face of a picture, or None where there is none; raises EngineFailure.
+
+    Shrunk pictures are cut at the same landmarks: what is compared is what fewer pixels tell, not
+    whether a face is found in them.
+    """
+    found = faces_in(image, faces)
+    if not len(found):
+        return None
+    sizes_px = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1)
+    row = int(np.argmax(sizes_px))
+    size_px, points = float(sizes_px[row]), found.landmarks[row : row + 1]
+    crops = [align(image, similarity(points)[0])]
+    for target_px in shrink_to_px:
+        factor = min(1.0, target_px / size_px)
+        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        crops.append(align(small, similarity(points * np.float32(factor))[0]))
+    judged = measure(image, found.xyxy[row], found.landmarks[row], size_px)
+    return Specimen(faces.embed(crops), judged.quality.total, size_px)

@@ -1,0 +1,160 @@
+"""What one frame shows, as the boxes and faces of its detection event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.detections.vision.align import align, similarity
+from trinetra.detections.vision.appearance import describe
+from trinetra.detections.vision.picture import Picture, PictureLimits, decode
+from trinetra.detections.vision.quality import FaceMeasure, QualityPolicy, measure, unusable_reason
+from trinetra.events.codec import pack_embedding
+from trinetra.events.schema import Box, FaceBox, ObjectBox, Point
+from trinetra.values import CameraId, Detections, Embedding, Faces, ImageBgr
+
+_Landmarks = tuple[Point, Point, Point, Point, Point]
+_PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlan:
+    """What is looked for in one camera's frames.
+
+    A face with a shorter side below ``min_face_px`` is reported without an embedding. Of a camera
+    that ``is_live``, what is happening now matters more than old frames; recordings lose none.
+    """
+
+    camera_id: CameraId
+    labels: frozenset[str]
+    reads_faces: bool
+    min_face_px: float = 32.0
+    min_score: float = 0.0
+    min_face_score: float = 0.0
+    is_live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFinding:
+    """One face, not yet embedded; ``aligned`` is there only when it can be recognised."""
+
+    score: float
+    box: Box
+    landmarks: _Landmarks
+    measure: FaceMeasure
+    unusable: str | None
+    aligned: ImageBgr | None
+
+    def to_event(self, embedding: Embedding | None, norm: float | None) -> FaceBox:
+        """Return the face as it goes into the event; ``norm`` is that of the raw embedding."""
+        return FaceBox(
+            score=self.score,
+            box=self.box,
+            landmarks=self.landmarks,
+            quality=self.measure.quality,
+            embedding=None if embedding is None else pack_embedding(embedding),
+            unusable=self.unusable,
+            norm=None if norm is None else round(norm, 2),
+        )
+
+
+def object_boxes(picture: Picture, found: Detections, plan: CameraPlan) -> tuple[ObjectBox, ...]:
+    """Return the objects that the plan asks for, in native pixels; people with their clothes."""
+    rows = [
+        row
+        for row, (label, score) in enumerate(zip(found.label, found.score, strict=True))
+        if label in plan.labels and score >= plan.min_score
+    ]
+    people = [row for row in rows if found.label[row] == _PERSON]
+    clothes = dict(zip(people, describe(picture.content, found.xyxy[people]), strict=True))
+    boxes = _boxes(_corners(picture, found.xyxy))
+    return tuple(
+        ObjectBox(found.label[row], round(float(found.score[row]), 3), boxes[row], clothes.get(row))
+        for row in rows
+    )
+
+
+def face_findings(
+    picture: Picture,
+    found: Faces,
+    plan: CameraPlan,
+    policy: QualityPolicy,
+    limits: PictureLimits,
+) -> list[FaceFinding]:
+    """Judge the faces of one frame and cut out those that can be recognised.
+
+    The native picture is decoded only when a face is large enough; smaller ones are judged on the
+    square picture. Raises FrameRejected when the native picture is damaged.
+    """
+    certain = np.flatnonzero(found.score >= plan.min_face_score)
+    native = Faces(
+        _corners(picture, found.xyxy[certain]),
+        found.score[certain],
+        picture.to_native(found.landmarks[certain]),
+    )
+    sides_px = (native.xyxy[:, 2:] - native.xyxy[:, :2]) * picture.frame.native_scale
+    # Rounded as it is told, so that the event and the decision agree.
+    size_px = sides_px.min(axis=1).astype(np.float64).round(1)
+    source = _source(picture, limits, wanted=bool((size_px >= plan.min_face_px).any()))
+    return [
+        _finding(source, native, row, float(size_px[row]), plan.min_face_px, policy)
+        for row in range(len(native))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The picture faces are judged and cut from; its pixels are ``native * scale``."""
+
+    image: ImageBgr
+    scale: float
+    is_native: bool
+
+
+def _source(picture: Picture, limits: PictureLimits, *, wanted: bool) -> _Source:
+    frame = picture.frame
+    if wanted and frame.native_jpeg is not None:
+        return _Source(decode(frame.native_jpeg, limits), frame.native_scale, is_native=True)
+    return _Source(picture.content, frame.letterbox.scale, is_native=False)
+
+
+def _finding(
+    source: _Source,
+    native: Faces,
+    row: int,
+    size_px: float,
+    min_face_px: float,
+    policy: QualityPolicy,
+) -> FaceFinding:
+    scale = np.float32(source.scale)
+    points = native.landmarks[row] * scale
+    judged = measure(source.image, native.xyxy[row] * scale, points, size_px)
+    unusable = unusable_reason(judged, min_face_px, policy)
+    if not source.is_native and unusable != "too_small":
+        unusable = "no_native_image"
+    return FaceFinding(
+        score=round(float(native.score[row]), 3),
+        box=_boxes(native.xyxy[row : row + 1])[0],
+        landmarks=_points(native.landmarks[row]),
+        measure=judged,
+        unusable=unusable,
+        aligned=None if unusable else align(source.image, similarity(points[None])[0]),
+    )
+
+
+def _corners(picture: Picture, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return boxes ``(n, 4)`` of the content in native pixels, within the native image."""
+    limits = np.array([picture.frame.width, picture.frame.height] * 2, np.float32)
+    return np.clip(picture.to_native(xyxy), 0, limits)
+
+
+def _boxes(xyxy: NDArray[np.float32]) -> list[Box]:
+    rounded = np.round(xyxy.astype(np.float64), 1).tolist()
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in rounded]
+
+
+def _points(landmarks: NDArray[np.float32]) -> _Landmarks:
+    rounded: Sequence[Sequence[float]] = np.round(landmarks.astype(np.float64), 1).tolist()
+    first, second, third, fourth, fifth = ((x, y) for x, y in rounded)
+    return first, second, third, fourth, fifth

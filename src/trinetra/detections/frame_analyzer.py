@@ -1,0 +1,164 @@
+"""From buffered frames to detection events: the synchronous heart of the inference worker."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trinetra.detections.event_builder import CameraPlan, FaceFinding, face_findings, object_boxes
+from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
+from trinetra.detections.vision.quality import QualityPolicy
+from trinetra.errors import FrameRejected
+from trinetra.events.schema import DetectionEvent, FaceBox, ObjectBox
+from trinetra.ports import Detector, FaceReader
+from trinetra.values import CameraId, Embedding, EventId, Faces, Frame, SiteId, derive_id
+
+Opened = Picture | FrameRejected
+Analysed = DetectionEvent | FrameRejected
+Timer = Callable[[str], AbstractContextManager[object]]
+
+_WARM_UP_SIZE = (360, 640, 3)
+_ALIGNED_SIZE = (112, 112, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalystConfig:
+    """What the events of one site are made with.
+
+    ``models`` maps a task to the version of the network that does it, as the events carry it.
+    """
+
+    site_id: SiteId
+    plans: Mapping[CameraId, CameraPlan]
+    models: Mapping[str, str] = field(default_factory=dict)
+    quality: QualityPolicy = field(default_factory=QualityPolicy)
+    limits: PictureLimits = field(default_factory=PictureLimits)
+
+
+class Analyst:
+    """Turns batches of frames into events; for one thread at a time.
+
+    A frame that cannot be used becomes its rejection.
+    """
+
+    def __init__(
+        self,
+        config: AnalystConfig,
+        detector: Detector,
+        faces: FaceReader,
+        timed: Timer = lambda _task: nullcontext(),
+    ) -> None:
+        """Take the networks, and ``timed`` that measures what runs under the name of a task."""
+        self._config = config
+        self._detector = detector
+        self._faces = faces
+        self._timed = timed
+
+    def warm_up(self, batch_frames: int) -> None:
+        """Run every network on batches of every magnitude. Raises EngineFailure.
+
+        Engines compile for a size of batch at its first use: done now, that neither holds up frames
+        nor takes another 100 MB when the platform has run for minutes.
+        """
+        count = batch_frames
+        while count:
+            blank = [np.zeros(_WARM_UP_SIZE, np.uint8)] * count
+            self._detector.detect(blank)
+            if any(plan.reads_faces for plan in self._config.plans.values()):
+                self._faces.find(blank)
+                self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
+            count //= 2
+
+    def work(self, frames: Sequence[Frame]) -> list[Analysed]:
+        """Return the event of every frame, rejections in their places. Raises EngineFailure."""
+        opened = [self._opened(frame) for frame in frames]
+        pictures = [picture for picture in opened if isinstance(picture, Picture)]
+        objects = self._objects(pictures)
+        faces = self._embedded(self._findings(pictures))
+        events = iter([self._event(*seen) for seen in zip(pictures, objects, faces, strict=True)])
+        return [next(events) if isinstance(one, Picture) else one for one in opened]
+
+    def _opened(self, frame: Frame) -> Opened:
+        if frame.camera_id not in self._config.plans:
+            return FrameRejected(
+                f"no camera {frame.camera_id} in the site file", reason="unknown_camera"
+            )
+        try:
+            return open_picture(frame, self._config.limits)
+        except FrameRejected as rejection:
+            return rejection
+
+    def _plan(self, picture: Picture) -> CameraPlan:
+        return self._config.plans[picture.frame.camera_id]
+
+    def _objects(self, pictures: Sequence[Picture]) -> list[tuple[ObjectBox, ...]]:
+        seen: list[tuple[ObjectBox, ...]] = [() for _ in pictures]
+        rows = [row for row, picture in enumerate(pictures) if self._plan(picture).labels]
+        if rows:
+            with self._timed("detect"):
+                found = self._detector.detect([pictures[row].content for row in rows])
+            for row, objects in zip(rows, found, strict=True):
+                seen[row] = object_boxes(pictures[row], objects, self._plan(pictures[row]))
+        return seen
+
+    def _findings(self, pictures: Sequence[Picture]) -> list[list[FaceFinding] | FrameRejected]:
+        seen: list[list[FaceFinding] | FrameRejected] = [[] for _ in pictures]
+        rows = [row for row, picture in enumerate(pictures) if self._plan(picture).reads_faces]
+        if rows:
+            with self._timed("face_find"):
+                found = self._faces.find([pictures[row].content for row in rows])
+            for row, faces in zip(rows, found, strict=True):
+                seen[row] = self._judged(pictures[row], faces)
+        return seen
+
+    def _judged(self, picture: Picture, faces: Faces) -> list[FaceFinding] | FrameRejected:
+        config = self._config
+        try:
+            return face_findings(picture, faces, self._plan(picture), config.quality, config.limits)
+        except FrameRejected as rejection:
+            return rejection
+
+    def _embedded(
+        self, findings: Sequence[list[FaceFinding] | FrameRejected]
+    ) -> list[tuple[FaceBox, ...] | FrameRejected]:
+        """Embed the usable faces of all pictures in one call and hand them back in order."""
+        faces = [face for of_one in findings if isinstance(of_one, list) for face in of_one]
+        aligned = [face.aligned for face in faces if face.aligned is not None]
+        vectors: Iterator[tuple[Embedding, float]] = iter(())
+        if aligned:
+            with self._timed("face_embed"):
+                embedded = self._faces.embed(aligned)
+            vectors = zip(embedded.unit, embedded.norm.tolist(), strict=True)
+        return [
+            of_one
+            if isinstance(of_one, FrameRejected)
+            else tuple(
+                face.to_event(*((None, None) if face.aligned is None else next(vectors)))
+                for face in of_one
+            )
+            for of_one in findings
+        ]
+
+    def _event(
+        self,
+        picture: Picture,
+        objects: tuple[ObjectBox, ...],
+        faces: tuple[FaceBox, ...] | FrameRejected,
+    ) -> Analysed:
+        if isinstance(faces, FrameRejected):
+            return faces
+        frame, site_id = picture.frame, self._config.site_id
+        identity = (site_id, frame.camera_id, frame.captured_at, frame.seq)
+        return DetectionEvent(
+            event_id=EventId(derive_id("det", *identity)),
+            site_id=site_id,
+            camera_id=frame.camera_id,
+            captured_at=frame.captured_at,
+            frame_seq=frame.seq,
+            frame_width=frame.width,
+            frame_height=frame.height,
+            objects=objects,
+            faces=faces,
+            models=dict(self._config.models),
+        )

@@ -1,0 +1,1 @@
+"""Images to tensors and tensors to boxes, faces and quality. Pure."""

@@ -1,0 +1,256 @@
+"""The account of one event, track or customer: what was said, why, and what would change it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from trinetra.events.schema import (
+    AlertEvent,
+    AnyEvent,
+    DetectionEvent,
+    IdentityEvent,
+    LifecycleEvent,
+    LineCrossing,
+    Occupancy,
+    TracksEvent,
+    Visit,
+    ZoneStay,
+)
+from trinetra.explanation import decision
+from trinetra.explanation import templates as words
+from trinetra.explanation.decision import Naming
+from trinetra.explanation.render import counted, position, told
+from trinetra.values import CustomerId, EventId, Instant, TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of the story that an event is part of."""
+
+    at: Instant
+    event_id: EventId
+    camera: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is told of ``subject``: a headline, why it is so, what would have changed it.
+
+    ``story`` is what else was said about the same track or customer, in order of time. ``event`` is
+    None where the subject is a track or a customer.
+    """
+
+    subject: str
+    headline: str
+    because: tuple[str, ...]
+    otherwise: tuple[str, ...]
+    story: tuple[Moment, ...]
+    event: AnyEvent | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the account as plain values, with the event as it is on the wire."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
+
+def account_of(subject: str, found: Sequence[AnyEvent], name: Naming = str) -> Account | None:
+    """Return the account of an event, track or customer, from the events that mention it.
+
+    None where no event does; events are to be in order of time.
+    """
+    event = next((event for event in found if event.event_id == subject), None)
+    if event is not None:
+        return _of_event(event, found, name)
+    of_track = [e for e in found if isinstance(e, IdentityEvent) and e.track_id == subject]
+    if of_track:
+        return _of_track(subject, of_track, found, name)
+    customer = CustomerId(subject)
+    of_customer = [event for event in found if customer in _customers(event)]
+    return _of_customer(customer, of_customer, name) if of_customer else None
+
+
+def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Account:
+    because: Iterable[str] = ()
+    otherwise: Iterable[str] = ()
+    match event:
+        case IdentityEvent():
+            because = decision.because(event, name)
+            otherwise = decision.otherwise(event, name)
+        case AlertEvent():
+            because, otherwise = _of_alert(event, found, name)
+        case Visit():
+            because = _of_visit(event, found)
+        case LifecycleEvent():
+            because = _of_change(event, name)
+        case LineCrossing() | ZoneStay():
+            because = _whose_track(event, found, name)
+        case TracksEvent():
+            because = (position(track, name) for track in event.tracks)
+        case DetectionEvent():
+            because = _of_detection(event)
+        case Occupancy():
+            because = ("It counts the people of the tracks in this frame, without staff.",)
+    return Account(
+        event.event_id,
+        told(event, name),
+        tuple(because),
+        tuple(otherwise),
+        _story(_same_matter(event, found), name),
+        event,
+    )
+
+
+def _of_track(
+    track: str, decisions: Sequence[IdentityEvent], found: Sequence[AnyEvent], name: Naming
+) -> Account:
+    last = decisions[-1]
+    of_track = [event for event in found if _track(event) == track]
+    return Account(
+        track,
+        decision.headline(last, name),
+        tuple(decision.because(last, name)),
+        tuple(decision.otherwise(last, name)),
+        _story(of_track, name),
+    )
+
+
+def _of_customer(customer: CustomerId, found: Sequence[AnyEvent], name: Naming) -> Account:
+    tracks = {e.track_id for e in found if isinstance(e, IdentityEvent)}
+    visits = {e.event_id for e in found if isinstance(e, Visit)}
+    cameras = sorted({e.camera_id for e in found if e.camera_id})
+    first, last = found[0], found[-1]
+    return Account(
+        customer,
+        f"{name(customer)} was seen on {counted(len(tracks), 'track')} and in "
+        f"{counted(len(visits), 'visit')}, first {first.captured_at:%Y-%m-%d %H:%M:%S}, last "
+        f"{last.captured_at:%Y-%m-%d %H:%M:%S} UTC, at {', '.join(cameras) or 'no camera'}.",
+        tuple(_born(customer, found)),
+        (),
+        _story(found, name),
+    )
+
+
+def _born(customer: CustomerId, found: Iterable[AnyEvent]) -> Iterator[str]:
+    for event in found:
+        if isinstance(event, IdentityEvent) and (event.status, event.customer_id) == (
+            "new",
+            customer,
+        ):
+            yield (
+                f"The identity was made of {event.track_id} at {event.camera_id}; ask about "
+                f"{event.event_id} to hear why."
+            )
+            return
+
+
+def _of_alert(
+    alert: AlertEvent, found: Iterable[AnyEvent], name: Naming
+) -> tuple[Iterator[str], Iterator[str]]:
+    """Tell an alert's own numbers, and the decision about its track that led to it."""
+    led = _decision_at(alert, found)
+    own = iter([f"{words.plain(k).capitalize()}: {_detail(v)}." for k, v in alert.detail.items()])
+    if led is None:
+        return own, iter(())
+    why = (f"The track's decision then ({led.event_id}): {decision.headline(led, name)}",)
+    return iter((*own, *why, *decision.because(led, name))), decision.otherwise(led, name)
+
+
+def _of_visit(visit: Visit, found: Iterable[AnyEvent]) -> Iterator[str]:
+    yield (
+        f"Seen from {visit.started_at:%H:%M:%S} to {visit.captured_at:%H:%M:%S} UTC at "
+        f"{', '.join(visit.cameras)}: sightings without a long gap are one visit "
+        "(policies.stays.visit_gap_s)."
+    )
+    named = {
+        e.track_id: e
+        for e in found
+        if isinstance(e, IdentityEvent)
+        and e.customer_id == visit.customer_id
+        and e.track_started_at <= visit.captured_at
+        and e.captured_at >= visit.started_at
+    }
+    for event in named.values():
+        known = event.status == "known" and event.evidence.candidates
+        score = f" with a score of {event.evidence.candidates[0].score:.3f}" if known else ""
+        yield f"{event.track_id} at {event.camera_id} was {event.status}{score} ({event.event_id})."
+
+
+def _of_change(event: LifecycleEvent, name: Naming) -> Iterator[str]:
+    did = "the resolver, by its rules" if event.by == "resolver" else "a person, by command"
+    yield f"This was done by {did}."
+    if event.reason:
+        yield words.cause(event.reason)
+    if event.score is not None:
+        yield f"Their faces resemble each other with a score of {event.score:.3f}."
+    if event.track_id:
+        yield f"It came of {event.track_id} at {event.camera_id}."
+    if event.change == "merged" and event.other:
+        yield f"It can be undone; {name(event.other)} then no longer stands for both."
+
+
+def _whose_track(
+    event: LineCrossing | ZoneStay, found: Iterable[AnyEvent], name: Naming
+) -> Iterator[str]:
+    yield f"It is of {event.track_id}, a {event.label} at {event.camera_id}."
+    if led := _decision_at(event, found):
+        yield f"Of that track was said then ({led.event_id}): {decision.headline(led, name)}"
+
+
+def _of_detection(event: DetectionEvent) -> Iterator[str]:
+    for found in event.objects:
+        yield f"A {found.label}, with a score of {found.score:.2f}."
+    for face in event.faces:
+        fate = words.face(face.unusable) if face.unusable else "usable"
+        size = f"{face.quality.size_px:.0f} px, quality {face.quality.total:.2f}"
+        yield f"A face of {size}: {fate}."
+
+
+def _decision_at(
+    event: AlertEvent | LineCrossing | ZoneStay, found: Iterable[AnyEvent]
+) -> IdentityEvent | None:
+    """Return what was last said of an event's track by then, or first said after."""
+    of_track = [e for e in found if isinstance(e, IdentityEvent) and e.track_id == event.track_id]
+    before = [e for e in of_track if e.captured_at <= event.captured_at]
+    return before[-1] if before else (of_track[0] if of_track else None)
+
+
+def _same_matter(event: AnyEvent, found: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
+    """Yield the other events of the same track, or else of the same customer."""
+    track, customers = _track(event), _customers(event)
+    for other in found:
+        same = _track(other) == track if track else bool(customers & _customers(other))
+        if same and other.event_id != event.event_id:
+            yield other
+
+
+def _story(found: Iterable[AnyEvent], name: Naming) -> tuple[Moment, ...]:
+    return tuple(
+        Moment(event.captured_at, event.event_id, event.camera_id, told(event, name))
+        for event in found
+    )
+
+
+def _track(event: AnyEvent) -> TrackId | None:
+    match event:
+        case DetectionEvent() | TracksEvent() | Occupancy() | Visit():
+            return None
+        case _:
+            return event.track_id
+
+
+def _detail(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _customers(event: AnyEvent) -> set[CustomerId]:
+    match event:
+        case LifecycleEvent():
+            about = {event.customer_id, event.other}
+        case DetectionEvent() | TracksEvent() | Occupancy():
+            about = set()
+        case _:
+            about = {event.customer_id}
+    return {customer for customer in about if customer}

@@ -1,0 +1,80 @@
+"""Every event in one sentence."""
+
+from typing import assert_never
+
+from trinetra.events.schema import (
+    AlertEvent,
+    AnyEvent,
+    DetectionEvent,
+    IdentityEvent,
+    LifecycleEvent,
+    LineCrossing,
+    Occupancy,
+    TrackPosition,
+    TracksEvent,
+    Visit,
+    ZoneStay,
+)
+from trinetra.explanation import decision
+from trinetra.explanation import templates as words
+from trinetra.explanation.decision import Naming
+
+_PLURALS = {"person": "people"}
+
+
+def told(event: AnyEvent, name: Naming = str) -> str:
+    """Return what an event says."""
+    match event:
+        case IdentityEvent():
+            sentence = decision.headline(event, name)
+        case AlertEvent():
+            sentence = f"Alert ({event.severity}): {event.message}."
+        case LifecycleEvent():
+            sentence = _change(event, name)
+        case Visit():
+            sentence = f"{name(event.customer_id)} made visit number {event.visit_number}."
+        case LineCrossing():
+            sentence = f"{_who(event, name)} went {event.direction} over {event.line_id}."
+        case ZoneStay():
+            sentence = f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
+        case DetectionEvent() | TracksEvent() | Occupancy():
+            sentence = _frame(event)
+        case _:
+            assert_never(event)
+    return sentence
+
+
+def position(track: TrackPosition, name: Naming = str) -> str:
+    """Return what a frame says of one track."""
+    who = f"{name(track.customer_id)} on " if track.customer_id else ""
+    x1, y1, x2, y2 = track.box
+    size = f"{x2 - x1:.0f} x {y2 - y1:.0f} px at ({x1:.0f}, {y1:.0f})"
+    return f"{who}{track.track_id}, a {track.label}, {size}."
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things, like ``1 face`` and ``2 faces``."""
+    return f"{number} {what if number == 1 else _PLURALS.get(what, what + 's')}"
+
+
+def _change(event: LifecycleEvent, name: Naming) -> str:
+    other = name(event.other) if event.other else "somebody else"
+    return f"{name(event.customer_id)} {words.CHANGES[event.change].format(other=other)}."
+
+
+def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
+    match event:
+        case Occupancy():
+            return f"There are {counted(event.persons, 'person')} in {event.zone_id or 'view'}."
+        case TracksEvent():
+            return f"Frame {event.frame_seq} shows {counted(len(event.tracks), 'track')}."
+        case DetectionEvent():
+            objects, faces = (
+                counted(len(event.objects), "object"),
+                counted(len(event.faces), "face"),
+            )
+            return f"In frame {event.frame_seq} were found {objects} and {faces}."
+
+
+def _who(event: LineCrossing | ZoneStay, name: Naming) -> str:
+    return name(event.customer_id) if event.customer_id else f"{event.track_id}, a {event.label},"

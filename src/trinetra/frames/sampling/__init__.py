@@ -1,0 +1,1 @@
+"""Which frames of a camera are kept, and when. Pure."""

@@ -1,0 +1,36 @@
+"""What becomes of each decoded frame of a camera: motion, then sampling, then idling."""
+
+from typing import Protocol
+
+from trinetra.frames.sampling.motion import Luma, MotionConfig, MotionMeter
+from trinetra.frames.sampling.sampler import IdleConfig, IdleWatch, Sampler, SamplingConfig
+from trinetra.values import Instant
+
+
+class HasLuma(Protocol):
+    """What selection needs of a decoded frame."""
+
+    def luma(self, width: int, height: int) -> Luma:
+        """Return the brightness scaled to ``(height, width)``."""
+
+
+class Selection:
+    """Decides for one camera which frames are kept and how the next one should be decoded."""
+
+    def __init__(self, sampling: SamplingConfig, motion: MotionConfig, idle: IdleConfig) -> None:
+        self._motion = motion
+        self._meter = MotionMeter(motion)
+        self._sampler = Sampler(sampling)
+        self._idle = IdleWatch(idle)
+
+    @property
+    def key_frames_only(self) -> bool:
+        """Whether the camera is still and needs no full decoding."""
+        return self._idle.is_idle
+
+    def wants(self, frame: HasLuma, captured_at: Instant, *, lag: int) -> bool:
+        """Return whether to keep this frame; frames come in order of capture."""
+        if self._meter.is_due(captured_at):
+            luma = frame.luma(self._motion.width, self._motion.height)
+            self._idle.observe(captured_at, self._meter.update(captured_at, luma))
+        return self._sampler.wants(captured_at, motion=self._meter.score, lag=lag)

@@ -1,0 +1,1 @@
+"""Whether two faces are one person, and what follows from that. Pure."""

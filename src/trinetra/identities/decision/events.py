@@ -1,0 +1,109 @@
+"""What the resolver says, as events."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from trinetra.events.schema import (
+    DetectionEvent,
+    IdentityEvent,
+    LifecycleEvent,
+    TrackPosition,
+    TracksEvent,
+)
+from trinetra.identities.decision.track_identity import FrameHeader, FrameOutcome, TrackIdentity
+from trinetra.values import CameraId, EventId, Instant, SiteId, derive_id
+
+
+def identity_event(
+    identity: TrackIdentity, site_id: SiteId, camera_id: CameraId, captured_at: Instant
+) -> IdentityEvent:
+    """Return the event that announces a track's present decision."""
+    decision, explained = identity.decision, identity.explained
+    if decision is None or explained is None:
+        raise ValueError(f"track {identity.track_id} has no decision to announce")
+    name = (identity.track_id, captured_at, decision.status, decision.customer_id)
+    return IdentityEvent(
+        event_id=EventId(derive_id("idn", *name, *decision.reasons)),
+        site_id=site_id,
+        camera_id=camera_id,
+        captured_at=captured_at,
+        track_id=identity.track_id,
+        status=decision.status,
+        reasons=decision.reasons,
+        evidence=explained,
+        track_started_at=identity.started_at,
+        customer_id=decision.customer_id,
+        kind=decision.kind,
+        since=identity.since or msgspec.UNSET,
+    )
+
+
+def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
+    """Return the positions of a frame's tracks, with their identities as far as known."""
+    return TracksEvent(
+        event_id=EventId(derive_id("trs", event.event_id)),
+        site_id=event.site_id,
+        camera_id=event.camera_id,
+        captured_at=event.captured_at,
+        frame_seq=event.frame_seq,
+        frame_width=event.frame_width,
+        frame_height=event.frame_height,
+        tracks=tuple(
+            TrackPosition(
+                track_id=seen.identity.track_id,
+                label=seen.identity.label,
+                box=seen.box,
+                customer_id=seen.identity.customer_id,
+                kind=seen.identity.decision.kind if seen.identity.decision else None,
+            )
+            for seen in outcome.visible
+        ),
+        ended=tuple(identity.track_id for identity in outcome.ended),
+    )
+
+
+def farewell(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
+    """Return the event that ends a camera's tracks when nothing comes after its last frame."""
+    tracks = tuple(identity.track_id for identity in ended)
+    return TracksEvent(
+        event_id=EventId(derive_id("trs", last.event_id, *tracks)),
+        site_id=last.site_id,
+        camera_id=last.camera_id,
+        captured_at=last.captured_at,
+        frame_seq=last.frame_seq,
+        frame_width=last.frame_width,
+        frame_height=last.frame_height,
+        ended=tracks,
+    )
+
+
+def lives(
+    site_id: SiteId,
+    camera_id: CameraId,
+    captured_at: Instant,
+    changed: Iterable[TrackIdentity],
+    ended: Iterable[TrackIdentity],
+) -> Iterator[LifecycleEvent]:
+    """Yield whom a frame's tracks brought into being, and who was seen until their tracks ended.
+
+    An identity is created once, by the track that its id follows from, and seen once per track.
+    """
+    for change, identities in (("created", changed), ("seen", ended)):
+        for identity in identities:
+            decision = identity.decision
+            if decision is None or decision.customer_id is None:
+                continue
+            if change == "created" and decision.status != "new":
+                continue
+            name = (change, decision.customer_id, identity.track_id)
+            yield LifecycleEvent(
+                event_id=EventId(derive_id("lif", *name)),
+                site_id=site_id,
+                camera_id=camera_id,
+                captured_at=captured_at,
+                change=change,  # type: ignore[arg-type]  # the literals above are changes
+                customer_id=decision.customer_id,
+                kind=decision.kind,
+                track_id=identity.track_id,
+            )

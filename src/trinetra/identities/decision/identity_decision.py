@@ -1,0 +1,100 @@
+"""What a track's matches mean, given where these people were seen, and all that led to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from trinetra.events.schema import Evidence, GateEvidence
+from trinetra.identities.decision.matching import (
+    LEFT_OUT,
+    Decision,
+    MatchingPolicy,
+    candidates_of,
+    decide,
+    margin_of,
+    rank,
+    reconsider,
+    wants_to_be_left_out,
+    without_faces,
+)
+from trinetra.identities.decision.track_identity import TrackIdentity, Visible
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import SiteGraph, judge
+from trinetra.identities.tracking.track_faces import TrackEvidence, mean_quality
+from trinetra.values import CameraId, CustomerId, GalleryMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision with everything that led to it; ``gate`` is set when a match was strong."""
+
+    decision: Decision
+    gate: GateEvidence | None
+    explained: Evidence
+
+
+def resolve(
+    seen: Visible,
+    matches: Sequence[GalleryMatch],
+    *,
+    camera_id: CameraId,
+    in_view: frozenset[CustomerId],
+    registry: ActiveRegistry,
+    graph: SiteGraph,
+    policy: MatchingPolicy,
+    model: str,
+) -> Judgement:
+    """Return who a track is, given its gallery matches and where those identities were seen.
+
+    A track that has a decision keeps it unless there is good reason for another.
+    """
+    ranked = rank(matches, policy)
+    if wants_to_be_left_out(ranked, policy):
+        return Judgement(LEFT_OUT, None, explain(seen.evidence, model, policy))
+    present = seen.identity.decision
+    gate = None
+    if ranked and ranked[0].score >= policy.similarity:
+        best = ranked[0].customer_id
+        elsewhere = registry.elsewhere(best, camera_id)
+        gate = judge(graph, best, elsewhere, seen.stretch(camera_id, graph), registry.times)
+    good = len(seen.evidence.shots)
+    decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
+    if present is not None and seen.identity.is_settled:
+        decision = reconsider(present, decision, ranked, policy)
+    explained = explain(seen.evidence, model, policy)
+    margin = margin_of(ranked)
+    return Judgement(
+        decision,
+        gate,
+        msgspec.structs.replace(
+            explained,
+            candidates=candidates_of(ranked),
+            margin=None if margin is None else round(margin, 4),
+            gate=(gate,) if gate else (),
+        ),
+    )
+
+
+def explain(evidence: TrackEvidence, model: str, policy: MatchingPolicy) -> Evidence:
+    """Return what an identity event says of a track's faces."""
+    shots = evidence.shots
+    return Evidence(
+        faces_seen=evidence.faces_seen,
+        faces_used=len(shots),
+        best_face_px=round(evidence.best_face_px, 1),
+        quality=round(mean_quality(shots), 3),
+        model=model,
+        thresholds=policy.thresholds(),
+        known_since=evidence.known_since,
+    )
+
+
+def unrecognised(identity: TrackIdentity, model: str, policy: MatchingPolicy) -> Judgement:
+    """Return the judgement on a track that ends without a decision."""
+    evidence = identity.evidence
+    if evidence.shots:
+        decision = Decision("unknown", ("too_few_good_faces",))
+    else:
+        decision = without_faces(evidence.unusable, evidence.faces_seen)
+    return Judgement(decision, None, explain(evidence, model, policy))

@@ -1,0 +1,145 @@
+"""How identities come into the gallery, and when they leave it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from trinetra.events.customers import People
+from trinetra.identities.decision.matching import Decision
+from trinetra.identities.decision.track_identity import TrackIdentity
+from trinetra.identities.tracking.track_faces import Shot, fuse
+from trinetra.values import (
+    CustomerId,
+    GalleryEntry,
+    GalleryMatch,
+    IdentityKind,
+    Instant,
+    TrackId,
+    after,
+    derive_id,
+)
+
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """Days an embedding is kept after its person was last seen; None keeps it until erased."""
+
+    days: Mapping[IdentityKind, float | None] = field(
+        default_factory=lambda: {
+            IdentityKind.ANONYMOUS: 30.0,
+            IdentityKind.ENROLLED: None,
+            IdentityKind.STAFF: None,
+            IdentityKind.WATCHLIST: None,
+        }
+    )
+
+    def expires_at(self, kind: IdentityKind, last_seen: Instant) -> Instant | None:
+        """Return when an embedding of this kind is to be deleted."""
+        days = self.days.get(kind)
+        return None if days is None else after(last_seen, days * _DAY_S)
+
+
+def customer_of(track_id: TrackId, stretch: int = 0) -> CustomerId:
+    """Return the id of the identity that a track brings into being; the same on every replay.
+
+    A track that went over from one person to another may bring forth one in each ``stretch``.
+    """
+    return CustomerId(derive_id("cus", track_id, *([stretch] if stretch else [])))
+
+
+def summaries_of(customer_id: CustomerId) -> tuple[str, str]:
+    """Return the entries that sum up how somebody looks: as first seen, and as last seen."""
+    return derive_id("emb", customer_id, "fused"), derive_id("emb", customer_id, "latest")
+
+
+def is_summary(entry: GalleryEntry) -> bool:
+    """Return whether an entry is such a fused face."""
+    return entry.entry_id in summaries_of(entry.customer_id)
+
+
+def rename(identity: TrackIdentity, people: People) -> bool:
+    """Give a track the id that holds now for its person; return whether that is news.
+
+    A merge gives it the other's id, and its undoing the own one back: that under which the face is
+    kept which it resembled most.
+    """
+    decision = identity.decision
+    if decision is None or decision.customer_id is None:
+        return False
+    own = decision.own_id or decision.customer_id
+    now, kind = people.as_known(own, IdentityKind.ANONYMOUS)
+    if now == decision.customer_id:
+        return False
+    identity.decision = replace(
+        decision,
+        status="known",
+        reasons=("split" if now == own else "merged",),
+        customer_id=now,
+        kind=kind,
+        own_id=own if now != own else None,
+    )
+    return True
+
+
+def own_kind(customer_id: CustomerId, people: People) -> IdentityKind:
+    """Return the kind of an id for itself, whomever it was merged into.
+
+    An id of which the book tells, but not that it was enrolled, is one that cameras made.
+    """
+    known = people.customers.get(customer_id)
+    return known.kind if known else IdentityKind.ANONYMOUS
+
+
+def with_own_id(decision: Decision, found: Iterable[GalleryMatch], people: People) -> Decision:
+    """Return the decision with the id under which its person's most similar face is kept.
+
+    ``found`` are the matches as the gallery has them, best first.
+    """
+    who = decision.customer_id
+    if who is None or decision.status != "known":
+        return decision
+    own = next((m.customer_id for m in found if people.canonical(m.customer_id) == who), who)
+    return decision if own == who else replace(decision, own_id=own)
+
+
+def enrol(
+    customer_id: CustomerId,
+    kind: IdentityKind,
+    shots: Sequence[Shot],
+    retention: RetentionPolicy,
+    *,
+    variety: int = 2,
+) -> list[GalleryEntry]:
+    """Return the entries of a new identity: its fused face and its ``variety`` best shots."""
+    first, last = min(s.captured_at for s in shots), max(s.captured_at for s in shots)
+    best = sorted(shots, key=lambda s: s.quality, reverse=True)[:variety]
+    quality = sum(s.quality for s in shots) / len(shots)
+    rows = [("fused", fuse(tuple(shots)), quality)]
+    rows += [(f"shot{i}", shot.embedding, shot.quality) for i, shot in enumerate(best)]
+    return [
+        GalleryEntry(
+            entry_id=derive_id("emb", customer_id, name),
+            customer_id=customer_id,
+            kind=kind,
+            embedding=embedding,
+            quality=quality,
+            first_seen=first,
+            last_seen=last,
+            expires_at=retention.expires_at(kind, last),
+            consent=kind is not IdentityKind.ANONYMOUS,
+        )
+        for name, embedding, quality in rows
+    ]
+
+
+def renew(
+    customer_id: CustomerId, kind: IdentityKind, shots: Sequence[Shot], retention: RetentionPolicy
+) -> GalleryEntry:
+    """Return the entry that keeps a returning identity fresh: its face as last seen.
+
+    There is one such entry per identity, so the gallery does not grow with every visit.
+    """
+    [fused] = enrol(customer_id, kind, shots, retention, variety=0)
+    _, latest = summaries_of(customer_id)
+    return replace(fused, entry_id=latest)

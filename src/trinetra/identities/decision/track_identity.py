@@ -1,0 +1,346 @@
+"""One camera's way from detections to identities, without the world: no gallery, no log, no clock.
+
+The service asks ``advance`` what a frame changed, fetches gallery matches for the tracks that are
+due, and asks ``resolve`` what they mean.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from trinetra.errors import MalformedEvent
+from trinetra.events.schema import (
+    Box,
+    DetectionEvent,
+    Evidence,
+    FaceBox,
+)
+from trinetra.identities.decision.matching import (
+    ERASED,
+    LEFT_OUT,
+    Decision,
+)
+from trinetra.identities.gate.topology import Sighting, SiteGraph
+from trinetra.identities.tracking.face_association import Observations, observe
+from trinetra.identities.tracking.face_similarity import likeness, owners
+from trinetra.identities.tracking.reorder_buffer import ReorderWindow
+from trinetra.identities.tracking.track_faces import TrackEvidence, add_face
+from trinetra.identities.tracking.tracker import Sightings, Track, TrackerPolicy, TrackerState, step
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    EventId,
+    Instant,
+    SiteId,
+    TrackId,
+)
+
+_FIRST_LOOKS = frozenset({2, 3, 4, 6})
+_LOOK_EVERY = 4
+"""Usable faces at which an undecided track is looked up (again): often at first, then steadily."""
+_REVIEWS = frozenset({8, 16})
+_REVIEW_EVERY = 32
+"""Usable faces at which a decision is looked at again; looks, too, so that none is missed."""
+_FACES_TO_RETURN = 3
+GONE_OVER = Decision("unknown", ("faces_changed",))
+"""The track's faces have become another person's, of whom nothing is known yet."""
+SEEN_ELSEWHERE = Decision("unknown", ("seen_on_another_track",))
+"""Another track in view showed the face of whom this one was taken for, and later."""
+
+
+class Arrival(NamedTuple):
+    """A detection event and where it stood in its partition."""
+
+    event: DetectionEvent
+    offset: int
+
+
+class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
+    """A detection event without its objects and faces."""
+
+    event_id: EventId
+    site_id: SiteId
+    camera_id: CameraId
+    captured_at: Instant
+    frame_seq: int
+    frame_width: int
+    frame_height: int
+
+    @classmethod
+    def of(cls, event: DetectionEvent) -> "FrameHeader":
+        """Return the header of an event."""
+        return cls(
+            event.event_id,
+            event.site_id,
+            event.camera_id,
+            event.captured_at,
+            event.frame_seq,
+            event.frame_width,
+            event.frame_height,
+        )
+
+
+@dataclass(slots=True)
+class TrackIdentity:
+    """What is known about who a track is.
+
+    ``decision`` holds from ``since`` on, or all along, and is about the person who speaks for that
+    ``stretch`` of the evidence.
+    """
+
+    track_id: TrackId
+    label: str
+    started_at: Instant
+    evidence: TrackEvidence = field(default_factory=TrackEvidence)
+    decision: Decision | None = None
+    explained: Evidence | None = None
+    asked_at: int = 0
+    gallery_missed: bool = False
+    alerted: set[CustomerId] = field(default_factory=set)
+    stretch: int = 0
+    since: Instant | None = None
+
+    @property
+    def customer_id(self) -> CustomerId | None:
+        """The identity this track was given, if any."""
+        return self.decision.customer_id if self.decision else None
+
+    def is_due(self, evidence: TrackEvidence, asked_at: int, *, missed: bool) -> bool:
+        """Return whether such evidence is worth asking the gallery about.
+
+        ``asked_at`` is how many usable faces there were when it was asked last, ``missed`` whether
+        it did not answer.
+        """
+        usable = evidence.usable
+        if usable <= asked_at or self.is_left_out:
+            return False
+        if self.stretch == evidence.stretch and self.decision == SEEN_ELSEWHERE:
+            # To be taken for that person again takes more than a stray face of theirs.
+            asked_at = self.asked_at + _FACES_TO_RETURN
+            return usable >= asked_at and (usable in _REVIEWS or usable % _REVIEW_EVERY == 0)
+        if missed or usable in _REVIEWS or usable % _REVIEW_EVERY == 0:
+            return True
+        if self.stretch == evidence.stretch and self.is_settled:
+            return False
+        is_first_look = asked_at == 0 and usable > 1
+        return is_first_look or usable in _FIRST_LOOKS or usable % _LOOK_EVERY == 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether more faces are not expected to change much."""
+        return self.customer_id is not None or self.decision == SEEN_ELSEWHERE
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether its person opted out or was erased, and so all it goes over to stays unknown."""
+        return self.decision in {LEFT_OUT, ERASED}
+
+    def is_of(self, is_erased: Callable[[CustomerId], bool]) -> bool:
+        """Return whether the track was named after somebody who was erased."""
+        ids = (self.decision.customer_id, self.decision.own_id) if self.decision else ()
+        return any(is_erased(customer_id) for customer_id in ids if customer_id)
+
+    def leave_out(self, why: Decision = LEFT_OUT) -> None:
+        """Drop everything that is known of a person who opted out, or was erased."""
+        if self.explained is not None:
+            self.explained = msgspec.structs.replace(
+                self.explained, candidates=(), margin=None, gate=(), known_since=None
+            )
+        self.decision, self.evidence, self.since = why, TrackEvidence(), None
+        self.alerted.clear()
+
+    def follow(self, evidence: TrackEvidence) -> bool:
+        """Drop a decision about somebody who does not speak for the track any more.
+
+        Return whether there was one.
+        """
+        if self.stretch == evidence.stretch or self.is_left_out:
+            return False
+        starts = [self.since] if self.decision == SEEN_ELSEWHERE else []
+        starts.append(evidence.since)
+        self.stretch, self.since = evidence.stretch, min((s for s in starts if s), default=None)
+        self.asked_at, self.gallery_missed = 0, False
+        had_one, self.decision = self.decision is not None, None
+        return had_one
+
+
+@dataclass(slots=True)
+class CameraState:
+    """Everything the resolver remembers of one camera; ``heard_s`` is of the monotonic clock."""
+
+    camera_id: CameraId
+    window: ReorderWindow[Arrival] = field(default_factory=ReorderWindow)
+    tracker: TrackerState = field(default_factory=TrackerState)
+    identities: dict[TrackId, TrackIdentity] = field(default_factory=dict)
+    last: FrameHeader | None = None
+    heard_s: float = 0.0
+
+
+class Visible(NamedTuple):
+    """A confirmed track in one frame, with the evidence there was by then.
+
+    ``frame`` is the width and height of the picture that the box lies in.
+    """
+
+    identity: TrackIdentity
+    evidence: TrackEvidence
+    box: Box
+    seen_at: Instant
+    frame: tuple[int, int] | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the gallery should be asked now."""
+        identity = self.identity
+        return identity.is_due(self.evidence, identity.asked_at, missed=identity.gallery_missed)
+
+    def stretch(self, camera_id: CameraId, graph: SiteGraph) -> Sighting:
+        """Return how long this person has certainly been in the camera's view, and where now."""
+        since = self.evidence.known_since or self.identity.started_at
+        place = graph.place(camera_id, self.box, self.frame)
+        return Sighting(camera_id, since, self.seen_at, place)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOutcome:
+    """What one frame changed: the tracks in it with their boxes, and the tracks that are over."""
+
+    visible: tuple[Visible, ...]
+    ended: tuple[TrackIdentity, ...]
+    faults: tuple[MalformedEvent, ...]
+
+    def in_view(self, but: Visible) -> frozenset[CustomerId]:
+        """Return whom other tracks in this frame show.
+
+        Who has not shown their face there since it appeared on this track is not among them.
+        """
+        since = but.evidence.known_since
+        return frozenset(
+            other.identity.customer_id
+            for other in self.visible
+            if other.identity.customer_id is not None
+            and other.identity is not but.identity
+            and not (since and other.evidence.shown_at and other.evidence.shown_at < since)
+        )
+
+    def doubles(self) -> list[tuple[Visible, Instant]]:
+        """Return tracks named after somebody whose face another one showed later, and since when.
+
+        Nobody is in two places of one view. The tracks went over to somebody else unnoticed.
+        """
+        if len(self.visible) < 2:  # noqa: PLR2004  nobody else is there
+            return []
+        latest: dict[CustomerId, Visible] = {}
+        doubles = []
+        for seen in self.visible:
+            customer = seen.identity.customer_id
+            if customer is None or seen.evidence.shown_at is None:
+                continue
+            other = latest.get(customer)
+            if other is None:
+                latest[customer] = seen
+                continue
+            stale, fresh = sorted((seen, other), key=_shown_at)
+            latest[customer] = fresh
+            since = fresh.evidence.known_since or fresh.seen_at
+            doubles.append((stale, max(since, _shown_at(stale))))
+        return doubles
+
+
+def _shown_at(seen: Visible) -> Instant:
+    return seen.evidence.shown_at or seen.identity.started_at
+
+
+def advance(
+    camera: CameraState,
+    event: DetectionEvent,
+    *,
+    site_id: SiteId,
+    dimension: int,
+    policy: TrackerPolicy,
+) -> FrameOutcome:
+    """Step the tracker by one frame and add its faces to the tracks' evidence."""
+    seen = observe(event)
+    alike = _likeness(camera, seen, dimension)
+    stepped = step(
+        camera.tracker,
+        Sightings(seen.boxes, seen.scores, seen.labels, seen.looks, alike),
+        event.captured_at,
+        where=(site_id, camera.camera_id),
+        policy=policy,
+    )
+    camera.tracker, camera.last = stepped.state, FrameHeader.of(event)
+    visible, faults = [], []
+    owner = owners(alike, policy.looks.same_cosine)
+    for track in stepped.state.tracks:
+        detection = stepped.matched.get(track.track_id)
+        if detection is None:
+            continue
+        identity = _identity(camera, track)
+        face = (
+            seen.face[detection] if owner.get(detection, track.track_id) == track.track_id else None
+        )
+        if fault := _add_face(identity, face, event.captured_at, dimension):
+            faults.append(fault)
+        if track.confirmed:
+            box = _rounded(seen.boxes[detection])
+            size = event.frame_width, event.frame_height
+            visible.append(Visible(identity, identity.evidence, box, track.seen_at, size))
+    return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
+
+
+def _likeness(
+    camera: CameraState, seen: Observations, dimension: int
+) -> dict[tuple[TrackId, int], float]:
+    """Return how much the faces in a frame are like those of the camera's tracks."""
+    if not any(face is not None and face.embedding is not None for face in seen.face):
+        return {}
+    known = {
+        track_id: identity.evidence.groups[0].centre
+        for track_id, identity in camera.identities.items()
+        if identity.evidence.groups
+    }
+    return likeness(seen.face, known, dimension)
+
+
+def _identity(camera: CameraState, track: Track) -> TrackIdentity:
+    known = camera.identities.get(track.track_id)
+    if known is None:
+        known = TrackIdentity(track.track_id, track.label, track.started_at)
+        camera.identities[track.track_id] = known
+    return known
+
+
+def end_all(camera: CameraState) -> tuple[TrackIdentity, ...]:
+    """Forget every track and return the confirmed ones; for the end of a stream."""
+    confirmed = tuple(track for track in camera.tracker.tracks if track.confirmed)
+    camera.tracker = TrackerState()
+    return _end(camera, confirmed)
+
+
+def _end(camera: CameraState, tracks: tuple[Track, ...]) -> tuple[TrackIdentity, ...]:
+    ended = tuple(camera.identities[track.track_id] for track in tracks)
+    if len(camera.identities) > len(camera.tracker.tracks):
+        alive = {track.track_id for track in camera.tracker.tracks}
+        camera.identities = {t: i for t, i in camera.identities.items() if t in alive}
+    return ended
+
+
+def _add_face(
+    identity: TrackIdentity, face: FaceBox | None, captured_at: Instant, dimension: int
+) -> MalformedEvent | None:
+    """Add a face to the evidence; return what is wrong with its embedding, if anything is."""
+    if face is None or identity.is_left_out:
+        return None
+    try:
+        identity.evidence = add_face(identity.evidence, face, captured_at, dimension)
+    except MalformedEvent as fault:
+        return fault
+    return None
+
+
+def _rounded(box: Box) -> Box:
+    x1, y1, x2, y2 = box
+    return round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)

@@ -1,0 +1,1 @@
+"""Where a person may have walked: topology, travel times, recent sightings. Pure."""

@@ -1,0 +1,98 @@
+"""Who was seen where and when, as the events that resolvers wrote tell it.
+
+Of an event only what matters to the registry is decoded; most need not be at all.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from trinetra.errors import MalformedEvent
+from trinetra.events.schema import Box
+from trinetra.identities.gate.topology import Sighting, SiteGraph
+from trinetra.values import CameraId, CustomerId, IdentityKind, Instant
+
+_NAMED = b'"customer_id":"'
+
+
+class Heard(NamedTuple):
+    """That an identity was in a camera's view."""
+
+    customer_id: CustomerId
+    kind: IdentityKind
+    sighting: Sighting
+
+
+class _Position(msgspec.Struct, frozen=True):
+    box: Box
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | None = None
+
+
+class _Tracks(msgspec.Struct, frozen=True, tag_field="type", tag="tracks"):
+    camera_id: CameraId
+    captured_at: Instant
+    frame_width: int
+    frame_height: int
+    tracks: tuple[_Position, ...] = ()
+
+
+class _Evidence(msgspec.Struct, frozen=True):
+    known_since: Instant | None = None
+
+
+class _Decision(msgspec.Struct, frozen=True, tag_field="type", tag="identity"):
+    camera_id: CameraId
+    captured_at: Instant
+    track_started_at: Instant
+    evidence: _Evidence
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | None = None
+    since: Instant | None = None
+
+    @property
+    def certain_from(self) -> list[Instant]:
+        """From when on the track was this person: the latest of these."""
+        known = (self.track_started_at, self.since, self.evidence.known_since)
+        return [instant for instant in known if instant]
+
+
+_decoder = msgspec.json.Decoder(_Tracks | _Decision)
+
+
+def heard(payload: bytes, graph: SiteGraph) -> Iterator[Heard]:
+    """Yield who was seen, by a decision or by the tracks of a frame. Raises MalformedEvent."""
+    if _NAMED not in payload:
+        return
+    try:
+        event = _decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
+        raise MalformedEvent(f"not an event of a resolver: {cause}") from cause
+    if any(instant.tzinfo is None for instant in _instants(event)):
+        raise MalformedEvent(f"an event of {event.camera_id} has an instant without UTC offset")
+    if isinstance(event, _Decision):
+        yield from _decided(event)
+    else:
+        yield from _seen(event, graph)
+
+
+def _instants(event: _Tracks | _Decision) -> list[Instant]:
+    if isinstance(event, _Tracks):
+        return [event.captured_at]
+    return [event.captured_at, *event.certain_from]
+
+
+def _decided(event: _Decision) -> Iterator[Heard]:
+    if event.customer_id and event.kind:
+        stretch = Sighting(event.camera_id, max(event.certain_from), event.captured_at)
+        yield Heard(event.customer_id, event.kind, stretch)
+
+
+def _seen(event: _Tracks, graph: SiteGraph) -> Iterator[Heard]:
+    frame = event.frame_width, event.frame_height
+    for track in event.tracks:
+        if track.customer_id and track.kind:
+            place = graph.place(event.camera_id, track.box, frame)
+            at = event.captured_at
+            yield Heard(track.customer_id, track.kind, Sighting(event.camera_id, at, at, place))

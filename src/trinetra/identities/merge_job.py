@@ -1,0 +1,162 @@
+"""The resolver's look for identities that are one person, beside its batches.
+
+Every fused face that the gallery has just taken is looked up there, a few at a time and in one
+search. Of two resolvers that store the faces of one person at once, the later one finds both, so
+nothing has to be asked twice. What is found becomes a change in the customer book, by which
+everybody learns of it. While the gallery or the book is away, what is to be looked up or written
+waits, within a bound; a process that ends forgets it, and the next visit of the person asks again.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from trinetra.errors import CustomerConflict, GalleryUnavailable, StorageFull, StoreUnavailable
+from trinetra.events.customers import CustomerChange
+from trinetra.identities.decision.duplicates import (
+    ConsolidationPolicy,
+    Doubt,
+    Finding,
+    Twins,
+    changes_of,
+    judge_twins,
+    twins_in_doubt,
+    twins_of,
+)
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.state.partition import PartitionState
+from trinetra.ports import CustomerBook, TopicPartition
+from trinetra.streaming.waiting import Aside, Outage
+from trinetra.telemetry import CONSOLIDATIONS, get_logger
+from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
+
+_FACES_PER_TURN = 32
+_MATCHES = 24
+"""Nearest entries of a face: its own four, and those of a few others who look like it."""
+_MOST_UNWRITTEN = 1_000
+_MOST_SETTLING = 10_000
+_RETRY_S = 2.0
+log = get_logger("identity-resolver")
+
+
+class Consolidator:
+    """A companion of the resolver that merges twins, or proposes to.
+
+    A face is looked up ``settle_s`` after it was stored: by then the registry has heard from other
+    resolvers where its like was seen, which may speak against a merge.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        book: CustomerBook,
+        policy: ConsolidationPolicy,
+        *,
+        settle_s: float = 0.0,
+    ) -> None:
+        self._recogniser = recogniser
+        self._book = book
+        self._policy = policy
+        self._settle_s = settle_s
+        self._settling: deque[tuple[float, GalleryEntry | Doubt]] = deque(maxlen=_MOST_SETTLING)
+        self._unwritten: list[CustomerChange] = []
+        self._turn = Aside()
+        self._joined: dict[CustomerId, CustomerId] = {}
+        self._joined_to = 0
+        self._outage = Outage(recogniser.clock, _tell_outage, retry_s=_RETRY_S)
+
+    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+        """Join what the registry knows of merged identities; let the look at new faces go on."""
+        del held
+        self._join_merged()
+        self._admit()
+        if not self._turn.is_busy and self._is_due:
+            self._turn.begin(self._take_turn())
+
+    async def close(self) -> None:
+        """Look up and write what is left, as far as gallery and book answer."""
+        await self._turn.finish()
+        self._admit()
+        while self._is_due:
+            await self._take_turn()
+
+    def _admit(self) -> None:
+        """Note until when each new face has to wait."""
+        due_s = self._recogniser.clock.monotonic() + self._settle_s
+        for new in (self._recogniser.faces.fresh, self._recogniser.doubts):
+            self._settling.extend((due_s, face) for face in new)
+            new.clear()
+
+    @property
+    def _is_due(self) -> bool:
+        now_s = self._recogniser.clock.monotonic()
+        has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
+        return bool(has_work) and self._outage.may_ask and self._recogniser.faces.may_ask
+
+    def _join_merged(self) -> None:
+        """Join those in the registry; of two who were split, nobody can say who was seen where."""
+        people, registry = self._recogniser.people, self._recogniser.registry
+        if people.number == self._joined_to:
+            return
+        for parted in self._joined.items() - people.merged.items():
+            for customer_id in parted:
+                registry.forget(people.canonical(customer_id))
+        for gone, _ in people.merged.items() - self._joined.items():
+            registry.join(gone, people.canonical(gone))
+        self._joined, self._joined_to = dict(people.merged), people.number
+
+    async def _take_turn(self) -> None:
+        """Look up some faces and write what that tells; what fails is for a later turn."""
+        now_s = self._recogniser.clock.monotonic()
+        due = [part for part in islice(self._settling, _FACES_PER_TURN) if part[0] <= now_s]
+        for _ in due:
+            self._settling.popleft()
+        faces = [face for _, face in due]
+        try:
+            if faces:
+                await self._look_up(faces)
+            while self._unwritten:
+                await self._write(self._unwritten[0])
+                del self._unwritten[0]
+                self._outage.end()
+        except GalleryUnavailable as cause:
+            self._recogniser.faces.mark_down(cause)
+            self._settling.extendleft(reversed(due))
+        except (StoreUnavailable, StorageFull) as cause:
+            self._outage.note(cause)
+
+    async def _look_up(self, faces: Sequence[GalleryEntry | Doubt]) -> None:
+        probes = [face.embedding for face in faces]
+        found = await self._recogniser.gallery.search(probes, _MATCHES)
+        findings = [f for e, m in zip(faces, found, strict=True) for f in self._judge(e, m)]
+        for finding in findings:
+            CONSOLIDATIONS.labels(finding.reason).inc()
+        self._unwritten = (self._unwritten + changes_of(findings))[-_MOST_UNWRITTEN:]
+
+    def _judge(self, face: GalleryEntry | Doubt, matches: Sequence[GalleryMatch]) -> list[Finding]:
+        people, score = self._recogniser.people, self._recogniser.policy.matching.score
+        if isinstance(face, Doubt):
+            found, at = twins_in_doubt(matches, people, score), face.at
+        else:
+            found, at = twins_of(face, matches, people, score), face.last_seen
+        judged = (self._judge_twins(twins, at) for twins in found)
+        return [finding for finding in judged if finding is not None]
+
+    def _judge_twins(self, twins: Twins, at: Instant) -> Finding | None:
+        recogniser = self._recogniser
+        presences = (
+            recogniser.registry.get(twins.one.customer_id),
+            recogniser.registry.get(twins.two.customer_id),
+        )
+        return judge_twins(twins, recogniser.people, presences, recogniser.graph, self._policy, at)
+
+    async def _write(self, change: CustomerChange) -> None:
+        """Write a change for itself: others may have said by now who one of the two is."""
+        try:
+            await self._book.write([change])
+        except CustomerConflict as conflict:
+            log.info("not merged", cause=str(conflict))
+
+
+def _tell_outage(cause: Exception) -> None:
+    log.warning("identities wait to be merged", cause=str(cause))

@@ -1,0 +1,112 @@
+"""The resolver's share in what the others see: all keep one registry, each for itself.
+
+Everything that resolvers tell is read again, also what this one told: seeing the same once more
+changes nothing, and so it does not matter who owned a partition when. Before the first decision
+about a partition that came here, what its last owner told has been read; after a start, all that
+was told within the time to live. What another resolver sees is known here once it is committed and
+read: until then, some tenths of a second, nobody can compare with it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from trinetra.errors import EventLogUnavailable, MalformedEvent
+from trinetra.events.topics import IDENTITIES
+from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.gate.registry_events import heard
+from trinetra.identities.state.partition import PartitionState
+from trinetra.ports import Delivery, EventLog, Follower, TopicPartition
+from trinetra.streaming.waiting import Outage
+from trinetra.telemetry import EVENTS_REJECTED, MIRROR_BEHIND, get_logger
+from trinetra.values import after
+
+_AT_ONCE = 500
+_MOST_POLLS = 8
+_POLL_S = 0.1
+_PATIENCE_S = 10.0
+"""How long decisions are held back for what was told before; the rest is read between them."""
+_RETRY_S = 2.0
+_MEASURE_S = 5.0
+log = get_logger("identity-resolver")
+
+
+class Mirror:
+    """A companion of the resolver that takes what is told in identities into its registry."""
+
+    def __init__(self, recogniser: Recogniser, event_log: EventLog) -> None:
+        self._recogniser = recogniser
+        self._clock = recogniser.clock
+        self._log = event_log
+        self._follower: Follower | None = None
+        self._numbers: dict[TopicPartition, int] = {}
+        self._outage = Outage(self._clock, _tell_outage, retry_s=_RETRY_S)
+        self._measure_at_s = 0.0
+
+    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+        """Read on; to the end where partitions have come here since last time."""
+        if not self._outage.may_ask:
+            return
+        numbers = {where: state.number for where, state in held.items()}
+        came = numbers.items() - self._numbers.items()
+        try:
+            follower = await self._following()
+            if came:
+                await self._catch_up(follower)
+            else:
+                await self._read_on(follower)
+            self._numbers = numbers
+            await self._measure(follower)
+            self._outage.end()
+        except EventLogUnavailable as cause:
+            self._outage.note(cause)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._follower is not None:
+            await self._follower.close()
+
+    async def _following(self) -> Follower:
+        if self._follower is None:
+            since = after(self._clock.now(), -self._recogniser.registry.ttl_s)
+            self._follower = await self._log.follow([IDENTITIES], since=since)
+        return self._follower
+
+    async def _catch_up(self, follower: Follower) -> None:
+        begun_s, records = self._clock.monotonic(), 0
+        while behind := await follower.behind():
+            took_s = self._clock.monotonic() - begun_s
+            if took_s > _PATIENCE_S:
+                log.warning("decisions do not wait for all that others saw", unread=behind)
+                return
+            deliveries = await follower.poll(max_records=_AT_ONCE, wait_s=_POLL_S)
+            self._take(deliveries)
+            records += len(deliveries)
+        if records > _AT_ONCE:
+            log.info("the registry knows who was seen lately", records=records)
+
+    async def _read_on(self, follower: Follower) -> None:
+        for _ in range(_MOST_POLLS):
+            deliveries = await follower.poll(max_records=_AT_ONCE, wait_s=0)
+            self._take(deliveries)
+            if len(deliveries) < _AT_ONCE:
+                return
+
+    async def _measure(self, follower: Follower) -> None:
+        now_s = self._clock.monotonic()
+        if now_s >= self._measure_at_s:
+            self._measure_at_s = now_s + _MEASURE_S
+            MIRROR_BEHIND.set(await follower.behind())
+
+    def _take(self, deliveries: Iterable[Delivery]) -> None:
+        registry, people = self._recogniser.registry, self._recogniser.people
+        graph = self._recogniser.graph
+        for delivery in deliveries:
+            try:
+                for customer_id, kind, sighting in heard(delivery.value, graph):
+                    if not people.is_erased(customer_id):
+                        registry.see(*people.as_known(customer_id, kind), sighting)
+            except MalformedEvent:
+                EVENTS_REJECTED.labels(IDENTITIES.name).inc()
+
+
+def _tell_outage(cause: Exception) -> None:
+    log.warning("what others saw has to wait", cause=str(cause))

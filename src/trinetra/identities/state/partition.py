@@ -1,0 +1,244 @@
+"""What a resolver holds of one partition of detections, and what of it has yet to be written down.
+
+A partition is owned as a whole: its cameras' tracks, and the entries that the gallery is to get,
+are restored together, committed together and forgotten together.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import is_
+from typing import TypeVar
+
+from trinetra.events.schema import DetectionEvent
+from trinetra.identities.decision.matching import ERASED, Decision
+from trinetra.identities.decision.track_identity import Arrival, CameraState, TrackIdentity, end_all
+from trinetra.identities.state.snapshot import Restored, encode_camera, encode_entry, encode_track
+from trinetra.identities.tracking.reorder_buffer import ReorderWindow
+from trinetra.identities.tracking.track_faces import Shot
+from trinetra.values import CameraId, CustomerId, GalleryEntry, Instant, TrackId
+
+_Mark = tuple[Decision | None, int, bool, int, int, Instant | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A track as it was last written down."""
+
+    shots: tuple[tuple[Shot, ...], ...]
+    mark: _Mark
+
+    @classmethod
+    def of(cls, identity: TrackIdentity) -> "_Written":
+        mark = (
+            identity.decision,
+            identity.asked_at,
+            identity.gallery_missed,
+            len(identity.alerted),
+            identity.stretch,
+            identity.since,
+        )
+        return cls(tuple(group.shots for group in identity.evidence.groups), mark)
+
+    def tells(self, identity: TrackIdentity) -> bool:
+        """Return whether this is still how the track is; shots change by being replaced."""
+        now = _Written.of(identity)
+        same_faces = len(self.shots) == len(now.shots) and all(map(is_, self.shots, now.shots))
+        return same_faces and self.mark == now.mark
+
+
+_BLANK: _Mark = (None, 0, False, 0, 0, None)
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """One partition's cameras and outbox; ``number`` is that of the assignment.
+
+    ``read_to`` is the offset after the last record read, ``committed`` the one last committed;
+    None before the first record.
+    """
+
+    number: int
+    cameras: dict[CameraId, CameraState] = field(default_factory=dict)
+    outbox: dict[str, GalleryEntry] = field(default_factory=dict)
+    read_to: int | None = None
+    committed: int | None = None
+    changed: set[CameraId] = field(default_factory=set)
+    _tracks: dict[CameraId, dict[TrackId, _Written]] = field(default_factory=dict)
+    _entries: dict[str, GalleryEntry] = field(default_factory=dict)
+    _stale: set[str] = field(default_factory=set)
+    _forgot: bool = False
+    _left_out: list[tuple[CameraState, TrackIdentity]] = field(default_factory=list)
+
+    @classmethod
+    def restored(cls, number: int, values: Mapping[str, bytes], what: Restored) -> "PartitionState":
+        """Return the state that ``values`` told of; keys that told nothing are to be deleted."""
+        state = cls(number, what.cameras, dict(what.entries), _entries=dict(what.entries))
+        known = {_entry_key(name) for name in what.entries}
+        for camera in what.cameras.values():
+            known.add(_camera_key(camera.camera_id))
+            written = {
+                track_id: _Written.of(identity)
+                for track_id, identity in camera.identities.items()
+                if _track_key(track_id) in values
+            }
+            state._tracks[camera.camera_id] = written
+            known |= {_track_key(track_id) for track_id in written}
+        state._stale = set(values) - known
+        return state
+
+    def camera(self, camera_id: CameraId, window: tuple[int, float]) -> CameraState:
+        """Return a camera's state, made when it is heard of first."""
+        known = self.cameras.get(camera_id)
+        if known is None:
+            known = CameraState(camera_id, ReorderWindow[Arrival](*window))
+            self.cameras[camera_id] = known
+        return known
+
+    @property
+    def next_offset(self) -> int | None:
+        """The first record that must come again after a crash: it is held back, or not read.
+
+        None before the first record was read.
+        """
+        if self.read_to is None:
+            return None
+        held = [a.offset for camera in self.cameras.values() for a in camera.window.pending()]
+        return min([*held, self.read_to])
+
+    @property
+    def uncommitted(self) -> int:
+        """How many records were read that are not committed."""
+        return (self.read_to or 0) - (self.committed or 0)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to commit: an offset, or state that came of no record."""
+        return (
+            self.next_offset != self.committed
+            or bool(self._stale)
+            or self._forgot
+            or self.outbox.keys() != self._entries.keys()
+        )
+
+    @property
+    def forgets(self) -> bool:
+        """Whether something was forgotten here that may still be in what was written down."""
+        return self._forgot
+
+    def note_committed(self, next_offset: int | None) -> None:
+        """Note that everything up to an offset, and how it stands now, is written down."""
+        self.committed, self._forgot = next_offset, False
+
+    def advance_to(self, offset: int) -> None:
+        """Note that the record at this offset was read."""
+        if self.committed is None:
+            self.committed = offset
+        self.read_to = offset + 1
+
+    def take_changes(self, model: str) -> dict[str, bytes | None]:
+        """Return what changed since the last call, by key, None for what is gone."""
+        changes: dict[str, bytes | None] = dict.fromkeys(sorted(self._stale))
+        for camera_id in sorted(self.changed):
+            camera = self.cameras[camera_id]
+            changes[_camera_key(camera_id)] = encode_camera(camera)
+            changes |= self._changed_tracks(camera, model)
+        changes |= self._changed_entries(model)
+        self._stale, self.changed = set(), set()
+        return changes
+
+    def end_tracks(self, camera: CameraState) -> tuple[TrackIdentity, ...]:
+        """Forget a camera's tracks, here and in what is written down; return the confirmed ones."""
+        self.changed.add(camera.camera_id)
+        self._forgot = True
+        return end_all(camera)
+
+    def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
+        """Drop faces of people who were erased; return of how many tracks and waiting entries."""
+        waiting, tracks = drop(self.outbox, is_erased), 0
+        for camera in self.cameras.values():
+            for identity in camera.identities.values():
+                if identity.is_of(is_erased):
+                    identity.leave_out(ERASED)
+                    self.changed.add(camera.camera_id)
+                    self._left_out.append((camera, identity))
+                    tracks += 1
+        self._forgot |= bool(tracks or waiting)
+        return tracks, waiting
+
+    def take_left_out(self) -> list[tuple[CameraState, TrackIdentity]]:
+        """Return the tracks that were of people erased since the last call."""
+        left_out, self._left_out = self._left_out, []
+        return left_out
+
+    def _changed_tracks(self, camera: CameraState, model: str) -> dict[str, bytes | None]:
+        before = self._tracks.get(camera.camera_id, {})
+        now: dict[TrackId, _Written] = {}
+        changes: dict[str, bytes | None] = {}
+        for track_id, identity in camera.identities.items():
+            written = before.get(track_id)
+            if written is None and not _says_anything(identity):
+                continue
+            if written is None or not written.tells(identity):
+                written = _Written.of(identity)
+                changes[_track_key(track_id)] = encode_track(identity, model)
+            now[track_id] = written
+        changes |= {_track_key(track_id): None for track_id in before.keys() - now.keys()}
+        self._tracks[camera.camera_id] = now
+        return changes
+
+    def _changed_entries(self, model: str) -> dict[str, bytes | None]:
+        changes: dict[str, bytes | None] = {
+            _entry_key(name): encode_entry(entry, model)
+            for name, entry in self.outbox.items()
+            if self._entries.get(name) is not entry
+        }
+        changes |= {_entry_key(name): None for name in self._entries.keys() - self.outbox.keys()}
+        self._entries = dict(self.outbox)
+        return changes
+
+
+def drop(outbox: dict[str, GalleryEntry], is_gone: Callable[[CustomerId], bool]) -> int:
+    """Take entries of some people out, which then never get into the gallery; return how many."""
+    gone = [name for name, entry in outbox.items() if is_gone(entry.customer_id)]
+    for name in gone:
+        del outbox[name]
+    return len(gone)
+
+
+Home = TypeVar("Home")
+
+
+def released(
+    held: Mapping[Home, PartitionState], gives_up: Callable[[CameraState], bool]
+) -> Iterator[tuple[Home, CameraState, DetectionEvent]]:
+    """Yield what need not wait any longer, over all cameras in the order of capture.
+
+    A camera that ``gives_up`` waits no longer for a frame that is missing.
+    """
+    turns = [
+        [
+            (slot.captured_at, home, camera, slot.item.event)
+            for slot in camera.window.release(everything=gives_up(camera))
+        ]
+        for home, state in held.items()
+        for camera in state.cameras.values()
+    ]
+    for _, home, camera, event in heapq.merge(*turns, key=lambda row: row[0]):
+        yield home, camera, event
+
+
+def _says_anything(identity: TrackIdentity) -> bool:
+    return bool(identity.evidence.shots) or _Written.of(identity).mark != _BLANK
+
+
+def _camera_key(camera_id: CameraId) -> str:
+    return f"camera/{camera_id}"
+
+
+def _track_key(track_id: TrackId) -> str:
+    return f"track/{track_id}"
+
+
+def _entry_key(entry_id: str) -> str:
+    return f"entry/{entry_id}"

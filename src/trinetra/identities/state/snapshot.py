@@ -1,0 +1,288 @@
+"""What a resolver remembers, as bytes: one value for each camera, open track and waiting entry.
+
+A snapshot rides on every commit, so it comes in pieces, and only what changed is written: a camera
+with the places of its tracks at every frame, a few hundred bytes each; a track's best faces, 8 KB,
+when a better one was seen. Nothing is rounded: who goes on from a snapshot decides exactly as who
+never stopped. Embeddings are kept as the float16 they came in.
+
+What waits in a reorder window is not in it: its events are not committed, and come again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from trinetra.errors import MalformedEvent, MalformedState
+from trinetra.events.codec import unpack_embedding
+from trinetra.identities.decision.matching import Decision
+from trinetra.identities.decision.track_identity import (
+    Arrival,
+    CameraState,
+    FrameHeader,
+    TrackIdentity,
+)
+from trinetra.identities.tracking.reorder_buffer import ReorderWindow
+from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackEvidence, fuse
+from trinetra.identities.tracking.tracker import Track, TrackerState
+from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant, TrackId
+
+VERSION = 2
+"""The first byte of every value; a value of another version is not read."""
+
+
+class _Piece(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """One value; MessagePack, by position."""
+
+
+class _GroupRow(msgspec.Struct, frozen=True, array_like=True):
+    usable: int
+    first_at: Instant
+    last_at: Instant
+    lead: int
+    lead_since: Instant | None
+
+
+class _TrackRow(msgspec.Struct, frozen=True, array_like=True):
+    track: Track
+    faces_seen: int
+    best_face_px: float
+    unusable: dict[str, int]
+    groups: list[_GroupRow]
+    stretch: int
+    since: Instant | None
+
+
+class _Camera(_Piece, frozen=True):
+    camera_id: CameraId
+    last_seq: int | None
+    last: FrameHeader | None
+    stepped_at: Instant | None
+    rows: list[_TrackRow]
+
+
+class _Shot(msgspec.Struct, frozen=True, array_like=True):
+    packed: bytes
+    quality: float
+    size_px: float
+    captured_at: Instant
+
+
+class _Track(_Piece, frozen=True):
+    track_id: TrackId
+    model: str
+    groups: list[list[_Shot]]
+    decision: Decision | None
+    asked_at: int
+    gallery_missed: bool
+    alerted: list[CustomerId]
+    stretch: int
+    since: Instant | None
+
+
+class _Entry(_Piece, frozen=True):
+    model: str
+    entry_id: str
+    customer_id: CustomerId
+    kind: IdentityKind
+    embedding: bytes
+    quality: float
+    first_seen: Instant
+    last_seen: Instant
+    expires_at: Instant | None
+    consent: bool
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[_Camera | _Track | _Entry] = msgspec.msgpack.Decoder(
+    _Camera | _Track | _Entry
+)
+
+
+def encode_camera(camera: CameraState) -> bytes:
+    """Return a camera's order, tracker and counts of faces."""
+    rows = []
+    for track in camera.tracker.tracks:
+        identity = camera.identities.get(track.track_id)
+        seen = identity.evidence if identity else TrackEvidence()
+        groups = [
+            _GroupRow(g.usable, g.first_at, g.last_at, g.lead, g.lead_since) for g in seen.groups
+        ]
+        counts = (seen.faces_seen, seen.best_face_px, dict(seen.unusable), groups)
+        rows.append(_TrackRow(track, *counts, seen.stretch, seen.since))
+    state = _Camera(
+        camera.camera_id,
+        camera.window.last_seq,
+        camera.last,
+        camera.tracker.stepped_at,
+        rows,
+    )
+    return _encode(state)
+
+
+def encode_track(identity: TrackIdentity, model: str) -> bytes:
+    """Return a track's best faces, read by ``model``, and what was decided."""
+    return _encode(
+        _Track(
+            identity.track_id,
+            model,
+            [
+                [_Shot(s.packed, s.quality, s.size_px, s.captured_at) for s in group.shots]
+                for group in identity.evidence.groups
+            ],
+            identity.decision,
+            identity.asked_at,
+            identity.gallery_missed,
+            sorted(identity.alerted),
+            identity.stretch,
+            identity.since,
+        )
+    )
+
+
+def encode_entry(entry: GalleryEntry, model: str) -> bytes:
+    """Return an entry that the gallery of ``model`` does not have yet."""
+    return _encode(
+        _Entry(
+            model,
+            entry.entry_id,
+            entry.customer_id,
+            entry.kind,
+            entry.embedding.astype("<f4").tobytes(),
+            entry.quality,
+            entry.first_seen,
+            entry.last_seen,
+            entry.expires_at,
+            entry.consent,
+        )
+    )
+
+
+def _encode(piece: _Camera | _Track | _Entry) -> bytes:
+    return bytes([VERSION]) + _encoder.encode(piece)
+
+
+@dataclass(slots=True)
+class Restored:
+    """What could be read of a partition's values; ``faults`` has a line for every other."""
+
+    cameras: dict[CameraId, CameraState] = field(default_factory=dict)
+    entries: dict[str, GalleryEntry] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def restore(
+    values: Mapping[str, bytes], *, model: str, dimension: int, window: tuple[int, float]
+) -> Restored:
+    """Return what the values of a partition's keys say.
+
+    A value that cannot be read, or is of another ``model``, costs what it tells and nothing else.
+    ``window`` is how many events may wait for order, and over how many seconds.
+    """
+    restored = Restored()
+    cameras: list[_Camera] = []
+    faces: dict[TrackId, _Faces] = {}
+    for key, value in values.items():
+        try:
+            piece = _decode(value)
+            if isinstance(piece, _Camera):
+                cameras.append(piece)
+            elif isinstance(piece, _Track):
+                faces[piece.track_id] = _Faces(piece, _groups(piece, model, dimension))
+            else:
+                restored.entries[piece.entry_id] = _entry(piece, model, dimension)
+        except (MalformedState, MalformedEvent) as fault:
+            restored.faults.append(f"{key}: {fault}")
+    restored.cameras = {c.camera_id: _camera(c, faces, window) for c in cameras}
+    return restored
+
+
+@dataclass(frozen=True, slots=True)
+class _Faces:
+    track: _Track
+    groups: list[tuple[Shot, ...]]
+
+
+def _decode(value: bytes) -> _Camera | _Track | _Entry:
+    if value[:1] != bytes([VERSION]):
+        raise MalformedState(f"it is of version {value[0] if value else 'none'}, not {VERSION}")
+    try:
+        return _decoder.decode(value[1:])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
+        raise MalformedState(f"it cannot be read: {cause}") from cause
+
+
+def _groups(piece: _Track, model: str, dimension: int) -> list[tuple[Shot, ...]]:
+    _check_model(piece.model, model)
+    if not all(piece.groups):
+        raise MalformedState("a group of faces without a face")
+    return [tuple(_shot(shot, dimension) for shot in group) for group in piece.groups]
+
+
+def _shot(shot: _Shot, dimension: int) -> Shot:
+    embedding = unpack_embedding(shot.packed, dimension)
+    return Shot(embedding, shot.quality, shot.size_px, shot.captured_at, shot.packed)
+
+
+def _entry(piece: _Entry, model: str, dimension: int) -> GalleryEntry:
+    _check_model(piece.model, model)
+    if len(piece.embedding) != 4 * dimension:
+        raise MalformedState(f"an embedding of {len(piece.embedding)} bytes is of another model")
+    return GalleryEntry(
+        piece.entry_id,
+        piece.customer_id,
+        piece.kind,
+        np.frombuffer(piece.embedding, "<f4").astype(np.float32),
+        piece.quality,
+        piece.first_seen,
+        piece.last_seen,
+        piece.expires_at,
+        piece.consent,
+    )
+
+
+def _check_model(written: str, model: str) -> None:
+    if written != model:
+        raise MalformedState(f"its faces were read by {written}, not {model}")
+
+
+def _camera(
+    piece: _Camera, faces: Mapping[TrackId, _Faces], window: tuple[int, float]
+) -> CameraState:
+    tracks = tuple(row.track for row in piece.rows)
+    return CameraState(
+        camera_id=piece.camera_id,
+        window=ReorderWindow[Arrival](*window, last_seq=piece.last_seq),
+        tracker=TrackerState(tracks, piece.stepped_at),
+        identities={
+            row.track.track_id: _identity(row, faces.get(row.track.track_id)) for row in piece.rows
+        },
+        last=piece.last,
+    )
+
+
+def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
+    identity = TrackIdentity(row.track.track_id, row.track.label, row.track.started_at)
+    shots = faces.groups if faces else []
+    if len(shots) != len(row.groups):
+        return identity  # its faces are lost: they are counted anew
+    identity.evidence = TrackEvidence(
+        faces_seen=row.faces_seen,
+        best_face_px=row.best_face_px,
+        groups=tuple(map(_group, row.groups, shots)),
+        unusable=row.unusable,
+        stretch=row.stretch,
+        since=row.since,
+    )
+    if faces:
+        identity.stretch, identity.since = faces.track.stretch, faces.track.since
+        identity.decision, identity.asked_at = faces.track.decision, faces.track.asked_at
+        identity.gallery_missed = faces.track.gallery_missed
+        identity.alerted = set(faces.track.alerted)
+    return identity
+
+
+def _group(row: _GroupRow, shots: tuple[Shot, ...]) -> FaceGroup:
+    centre = fuse(shots) if len(shots) > 1 else shots[0].embedding
+    return FaceGroup(shots, centre, row.usable, row.first_at, row.last_at, row.lead, row.lead_since)

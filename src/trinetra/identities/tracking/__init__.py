@@ -1,0 +1,1 @@
+"""Which detection continues which track of one camera. Pure."""

@@ -1,0 +1,96 @@
+"""Which face belongs to which body, within one frame."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trinetra.events.schema import Box, DetectionEvent, FaceBox
+from trinetra.identities.tracking.appearance import Look, read_look
+from trinetra.identities.tracking.assignment import best_pairs
+
+_BELOW_CROWN = 0.75
+"""So many of its heights the centre of a face lies below the top of its body's box: 0.66 to 1.17 on
+real clips, walking and seated."""
+_MAX_ASIDE, _MAX_OFF = 2.2, 1.25
+"""How far off the face of a body can be, across and up or down, in widths and heights of a face."""
+_FAR = 3.0
+"""More than both together."""
+_BODY_WIDTHS, _BODY_HEIGHTS = 3.0, 7.5
+"""Width and height of a standing body in units of its face (Drillis & Contini, 1966)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """The objects of one frame, struct-of-arrays: each one's face and clothes, or None.
+
+    Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
+    """
+
+    boxes: tuple[Box, ...]
+    scores: tuple[float, ...]
+    labels: tuple[str, ...]
+    face: tuple[FaceBox | None, ...]
+    looks: tuple[Look | None, ...]
+
+
+def observe(event: DetectionEvent) -> Observations:
+    """Return the objects of a detection event with their faces.
+
+    A face without a body (a close-up, a person missed by the detector) becomes a person whose box
+    is estimated from the face.
+    """
+    boxes = tuple(o.box for o in event.objects)
+    scores = tuple(o.score for o in event.objects)
+    labels = tuple(o.label for o in event.objects)
+    looks = tuple(read_look(o.appearance, o.box, boxes) for o in event.objects)
+    if not event.faces:
+        return Observations(boxes, scores, labels, (None,) * len(boxes), looks)
+    owner = _owners(boxes, labels, event.faces)
+    face: list[FaceBox | None] = [None] * len(labels)
+    for index, body in owner.items():
+        face[body] = event.faces[index]
+    orphans = tuple(f for i, f in enumerate(event.faces) if i not in owner)
+    return Observations(
+        boxes=(*boxes, *(_body_of(f, event.frame_width, event.frame_height) for f in orphans)),
+        scores=(*scores, *(f.score for f in orphans)),
+        labels=(*labels, *["person"] * len(orphans)),
+        face=(*face, *orphans),
+        looks=(*looks, *[None] * len(orphans)),
+    )
+
+
+def _owners(
+    boxes: Sequence[Box], labels: Sequence[str], faces: Sequence[FaceBox]
+) -> dict[int, int]:
+    """Return face index -> index of the person whose head is where the face is."""
+    nearness = {
+        (f, b): _FAR - distance
+        for f, face in enumerate(faces)
+        for b, (box, label) in enumerate(zip(boxes, labels, strict=True))
+        if label == "person" and (distance := _from_head(face.box, box)) is not None
+    }
+    return best_pairs(nearness)
+
+
+def _from_head(face: Box, body: Box) -> float | None:
+    """Return how far a face is from where a body's would be, in its sizes; None if too far."""
+    wide, tall = max(face[2] - face[0], 1e-6), max(face[3] - face[1], 1e-6)
+    middle = (face[0] + face[2]) / 2
+    aside = abs(middle - (body[0] + body[2]) / 2) / wide
+    off = abs(((face[1] + face[3]) / 2 - body[1]) / tall - _BELOW_CROWN)
+    if aside > _MAX_ASIDE or off > _MAX_OFF:
+        return None
+    return math.hypot(aside, off)
+
+
+def _body_of(face: FaceBox, width: int, height: int) -> Box:
+    x1, y1, x2, y2 = face.box
+    face_w, face_h = x2 - x1, y2 - y1
+    middle, top = (x1 + x2) / 2, y1 - 0.3 * face_h
+    half = face_w * _BODY_WIDTHS / 2
+    return (
+        max(0.0, middle - half),
+        max(0.0, top),
+        min(float(width), middle + half),
+        min(float(height), top + face_h * _BODY_HEIGHTS),
+    )

@@ -1,0 +1,375 @@
+"""Multi-object tracking within one camera, as a pure step from state to state.
+
+Detections are associated in the order of ByteTrack (Zhang et al., 2022): strong ones first, weak
+ones only to keep a track alive. Similarity is the IoU of boxes widened by a buffer (Yang et al.,
+C-BIoU, 2023), since at a few frames a second people move by more than their own width. What they
+wear, and their faces where one sees them, are further cues (Aharon et al., BoT-SORT, 2022;
+Maggiolino et al., Deep OC-SORT, 2023): a track that would have to go over to somebody who looks
+different pauses instead, and the other one gets a track of their own. Two tracks of one person can
+be joined by their identity later; one track of two people cannot be taken apart.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from trinetra.events.schema import Box
+from trinetra.identities.tracking.appearance import Look, blended, difference
+from trinetra.identities.tracking.assignment import best_pairs
+from trinetra.identities.tracking.kalman import Motion, MotionNoise, begun, box_of, corrected, moved
+from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, seconds_between
+
+_VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
+_NEVER = -2.0
+"""Takes more from a similarity than an overlap can give to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """What clothes and faces count for beside the place.
+
+    Similarity gains up to ``weight`` where looks agree, nothing at a difference of ``neutral``, and
+    loses beyond that in proportion. A face with a cosine below ``stranger_cosine`` to all faces of
+    a track is somebody else's, whatever the place; one above ``same_cosine`` outweighs clothes.
+    A track seen ``least_hits`` times that paused is taken up again within ``max_pause_s`` where a
+    new person is near, differs from it by no more than ``found_again``, and nobody else concerned
+    could be meant: all others differ by more than ``neutral``.
+    """
+
+    weight: float = 0.3
+    neutral: float = 1.5
+    share: float = 0.25
+    stranger_cosine: float = 0.3
+    same_cosine: float = 0.5
+    max_pause_s: float = 10.0
+    least_hits: int = 5
+    found_again: float = 0.7
+    reach_heights: float = 1.0
+    reach_heights_per_s: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerPolicy:
+    """When tracks begin, join and end. Scores in 0..1; noise relative to the height of the box.
+
+    A detection below its birth score begins no track but keeps one alive. Vehicles seen from above
+    score low and have little on a road to be confused with.
+    """
+
+    birth_score: float = 0.45
+    vehicle_birth_score: float = 0.34
+    confirm_hits: int = 2
+    max_gap_s: float = 2.0
+    tentative_gap_s: float = 0.7
+    min_similarity: float = 0.15
+    buffers: tuple[float, float] = (0.2, 0.6)
+    noise: MotionNoise = field(default_factory=MotionNoise)
+    looks: LookPolicy = field(default_factory=LookPolicy)
+
+
+class Track(msgspec.Struct, frozen=True, array_like=True):
+    """One object as it moves through one camera's view."""
+
+    track_id: TrackId
+    label: str
+    motion: Motion
+    started_at: Instant
+    seen_at: Instant
+    hits: int
+    confirmed: bool
+    look: Look | None = None
+
+    @property
+    def xyxy(self) -> Box:
+        """The box as last estimated."""
+        return box_of(self.motion)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerState:
+    """Everything the tracker remembers of one camera."""
+
+    tracks: tuple[Track, ...] = ()
+    stepped_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The outcome of one frame: the new state, which detection fed which track, who is gone."""
+
+    state: TrackerState
+    matched: dict[TrackId, int]
+    ended: tuple[Track, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """The detections of one frame, struct-of-arrays.
+
+    ``likeness`` is the cosine of a track's best-fitting face to that of a detection, where both
+    have one.
+    """
+
+    boxes: Sequence[Box]
+    scores: Sequence[float]
+    labels: Sequence[str]
+    looks: Sequence[Look | None] = ()
+    likeness: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
+
+    def strong(self, policy: TrackerPolicy) -> set[int]:
+        """Return which of them may begin a track."""
+        return {
+            d
+            for d, (score, label) in enumerate(zip(self.scores, self.labels, strict=True))
+            if score >= _birth_score(label, policy)
+        }
+
+    def look(self, detection: int) -> Look | None:
+        """Return what a detection wears, if that is known."""
+        return self.looks[detection] if self.looks else None
+
+
+def group_of(label: str) -> str:
+    """Return the class group within which a track may change its label."""
+    return "vehicle" if label in _VEHICLES else label
+
+
+def step(
+    state: TrackerState,
+    seen: Sightings,
+    captured_at: Instant,
+    *,
+    where: tuple[SiteId, CameraId],
+    policy: TrackerPolicy,
+) -> Step:
+    """Return the tracks after one frame."""
+    elapsed_s = _elapsed(state, captured_at)
+    strong = seen.strong(policy)
+    tracks = [_predict(track, elapsed_s, captured_at, policy) for track in state.tracks]
+    pairs = _associate(tracks, seen, strong, captured_at, policy)
+    pairs |= _found_again(tracks, pairs, seen, strong, captured_at, policy)
+    matched: dict[TrackId, int] = {}
+    alive: list[Track] = []
+    ended: list[Track] = []
+    for i, predicted in enumerate(tracks):
+        track = predicted
+        if i in pairs:
+            matched[track.track_id] = pairs[i]
+            track = _update(track, seen, pairs[i], captured_at, policy)
+        if not _is_over(track, captured_at, policy):
+            alive.append(track)
+        elif track.confirmed:
+            ended.append(track)
+    for d in sorted(strong.difference(pairs.values())):
+        born = _begin(seen, d, captured_at, where, policy)
+        matched[born.track_id] = d
+        alive.append(born)
+    return Step(TrackerState(tuple(alive), captured_at), matched, tuple(ended))
+
+
+def widened(box: Box, buffer: float) -> Box:
+    """Return a box made wider by ``buffer`` times its size on each side."""
+    x1, y1, x2, y2 = box
+    dx, dy = (x2 - x1) * buffer, (y2 - y1) * buffer
+    return x1 - dx, y1 - dy, x2 + dx, y2 + dy
+
+
+def iou(a: Box, b: Box) -> float:
+    """Return the shared area of two boxes over that of their union."""
+    across = min(a[2], b[2]) - max(a[0], b[0])
+    down = min(a[3], b[3]) - max(a[1], b[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    shared = across * down
+    return shared / max(_area(a) + _area(b) - shared, 1e-9)
+
+
+def _apart(a: Box, b: Box) -> bool:
+    """Return whether two boxes share nothing: so it is with most pairs, and this is quick."""
+    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+def _area(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _elapsed(state: TrackerState, captured_at: Instant) -> float:
+    if state.stepped_at is None:
+        return 0.0
+    return max(0.0, seconds_between(state.stepped_at, captured_at))
+
+
+def _associate(
+    tracks: Sequence[Track],
+    seen: Sightings,
+    strong: set[int],
+    captured_at: Instant,
+    policy: TrackerPolicy,
+) -> dict[int, int]:
+    """Return track index -> detection index, strong detections first, near ones before far ones."""
+    near, far = policy.buffers
+    weak = set(range(len(seen.boxes))) - strong
+    running = [i for i, t in enumerate(tracks) if not _is_paused(t, captured_at, policy)]
+    pairs: dict[int, int] = {}
+    for buffer, eligible in ((near, strong), (near, weak), (far, strong)):
+        left = [i for i in running if i not in pairs]
+        free = eligible.difference(pairs.values())
+        if left and free:
+            pairs |= best_pairs(_similarity(tracks, left, seen, free, buffer, policy))
+    return pairs
+
+
+def _similarity(
+    tracks: Sequence[Track],
+    rows: Sequence[int],
+    seen: Sightings,
+    columns: Collection[int],
+    buffer: float,
+    policy: TrackerPolicy,
+) -> dict[tuple[int, int], float]:
+    """Return the similarity of every pair of a kind that is similar enough to be one object."""
+    detections = [(d, group_of(seen.labels[d]), widened(seen.boxes[d], buffer)) for d in columns]
+    found = {}
+    for i in rows:
+        group, box = group_of(tracks[i].label), widened(tracks[i].xyxy, buffer)
+        for d, its_group, its_box in detections:
+            if group == its_group and not _apart(box, its_box):
+                near = iou(box, its_box)
+                if near < policy.min_similarity:
+                    continue
+                similarity = near + _agreement(tracks[i], seen, d, policy.looks)
+                if similarity >= policy.min_similarity:
+                    found[i, d] = similarity
+    return found
+
+
+def _agreement(track: Track, seen: Sightings, detection: int, policy: LookPolicy) -> float:
+    """Return what face and clothes add to the similarity of a pair, or take from it."""
+    cosine = seen.likeness.get((track.track_id, detection))
+    if cosine is not None and cosine < policy.stranger_cosine:
+        return _NEVER
+    if cosine is not None and cosine >= policy.same_cosine:
+        return policy.weight
+    differs = difference(track.look, seen.look(detection))
+    if differs is None:
+        return 0.0
+    return policy.weight * (1.0 - differs / policy.neutral)
+
+
+def _found_again(
+    tracks: Sequence[Track],
+    pairs: Mapping[int, int],
+    seen: Sightings,
+    strong: set[int],
+    captured_at: Instant,
+    policy: TrackerPolicy,
+) -> dict[int, int]:
+    """Return which new people are who was lost sight of: they look alike, and nobody else does."""
+    left = [i for i, t in enumerate(tracks) if i not in pairs and _can_pause(t, policy)]
+    new = sorted(strong.difference(pairs.values()))
+    if not left or not new:
+        return {}
+    looks = policy.looks
+    close = {
+        (i, d): differs
+        for i in left
+        for d in new
+        if _in_reach(tracks[i], seen, d, captured_at, looks)
+        and (differs := difference(tracks[i].look, seen.look(d))) is not None
+    }
+    sure = {}
+    for (i, d), differs in close.items():
+        others = [v for (j, e), v in close.items() if (j == i) != (e == d)]
+        if differs <= looks.found_again and all(v > looks.neutral for v in others):
+            sure[i, d] = 1.0
+    return best_pairs(sure) if sure else {}
+
+
+def _in_reach(
+    track: Track, seen: Sightings, detection: int, captured_at: Instant, policy: LookPolicy
+) -> bool:
+    """Return whether somebody can have got from where a track paused to where a detection is."""
+    if group_of(track.label) != group_of(seen.labels[detection]):
+        return False
+    cosine = seen.likeness.get((track.track_id, detection), policy.stranger_cosine)
+    if cosine < policy.stranger_cosine:
+        return False
+    x, y, _, h = track.motion
+    x1, y1, x2, y2 = seen.boxes[detection]
+    gap_s = seconds_between(track.seen_at, captured_at)
+    reach = (policy.reach_heights + policy.reach_heights_per_s * gap_s) * h.value
+    return abs((x1 + x2) / 2 - x.value) <= reach and abs((y1 + y2) / 2 - y.value) <= reach
+
+
+def _birth_score(label: str, policy: TrackerPolicy) -> float:
+    return policy.vehicle_birth_score if label in _VEHICLES else policy.birth_score
+
+
+def _begin(
+    seen: Sightings,
+    detection: int,
+    captured_at: Instant,
+    where: tuple[SiteId, CameraId],
+    policy: TrackerPolicy,
+) -> Track:
+    return Track(
+        track_id=TrackId(derive_id("trk", *where, captured_at, detection)),
+        label=seen.labels[detection],
+        motion=begun(seen.boxes[detection], policy.noise),
+        started_at=captured_at,
+        seen_at=captured_at,
+        hits=1,
+        confirmed=policy.confirm_hits <= 1,
+        look=seen.look(detection),
+    )
+
+
+def _predict(track: Track, elapsed_s: float, captured_at: Instant, policy: TrackerPolicy) -> Track:
+    """Move a track on by its velocity; one that paused stays where it was last thought to be."""
+    if _is_paused(track, captured_at, policy):
+        return track
+    return Track(
+        track.track_id,
+        track.label,
+        moved(track.motion, elapsed_s, policy.noise),
+        track.started_at,
+        track.seen_at,
+        track.hits,
+        track.confirmed,
+        track.look,
+    )
+
+
+def _update(
+    track: Track, seen: Sightings, detection: int, captured_at: Instant, policy: TrackerPolicy
+) -> Track:
+    hits, box = track.hits + 1, seen.boxes[detection]
+    paused = _is_paused(track, captured_at, policy)
+    return Track(
+        track.track_id,
+        track.label,
+        begun(box, policy.noise) if paused else corrected(track.motion, box, policy.noise),
+        track.started_at,
+        captured_at,
+        hits,
+        track.confirmed or hits >= policy.confirm_hits,
+        blended(track.look, seen.look(detection), policy.looks.share),
+    )
+
+
+def _is_paused(track: Track, captured_at: Instant, policy: TrackerPolicy) -> bool:
+    """Return whether a track was lost sight of for longer than its motion can be relied on."""
+    return seconds_between(track.seen_at, captured_at) > policy.max_gap_s
+
+
+def _can_pause(track: Track, policy: TrackerPolicy) -> bool:
+    """Return whether a track is known well enough to be told from others when it comes back."""
+    return track.look is not None and track.hits >= policy.looks.least_hits and track.confirmed
+
+
+def _is_over(track: Track, captured_at: Instant, policy: TrackerPolicy) -> bool:
+    allowed_s = policy.max_gap_s if track.confirmed else policy.tentative_gap_s
+    if _can_pause(track, policy):
+        allowed_s = max(allowed_s, policy.looks.max_pause_s)
+    return seconds_between(track.seen_at, captured_at) > allowed_s

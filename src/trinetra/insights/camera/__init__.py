@@ -1,0 +1,1 @@
+"""Insights from one camera: crossings, stays and occupancy. Pure."""

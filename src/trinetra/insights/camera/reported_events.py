@@ -1,0 +1,80 @@
+"""Reported crossings and stays that can still be given a name.
+
+An identity is often decided after its track has crossed a line. What was reported of a body is
+therefore remembered (bounded in number and time); when the body's name changes, it is reported
+again under the same event id with the customer filled in, which stores take as an update.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from trinetra.events.schema import LineCrossing, ZoneStay
+from trinetra.insights.camera.track_stitching import Name
+from trinetra.values import CustomerId, Instant, TrackId
+
+Nameable = LineCrossing | ZoneStay
+
+
+@dataclass(slots=True)
+class Recall:
+    """What was lately reported of each body of one camera; the oldest gives way."""
+
+    max_remembered: int
+    events: dict[TrackId, deque[Nameable]] = field(default_factory=dict)
+
+    def remember(self, body_id: TrackId, event: Nameable) -> None:
+        """Keep an event; a newer one of the same id replaces it."""
+        events = self.events.setdefault(body_id, deque(maxlen=self.max_remembered))
+        known = next((old for old in events if old.event_id == event.event_id), None)
+        if known is not None:
+            events.remove(known)
+        events.append(event)
+
+    def rename(self, body_id: TrackId, name: Name | None) -> list[Nameable]:
+        """Return a body's events that bear another customer or kind, corrected."""
+        customer_id = name.customer_id if name else None
+        kind = name.kind if name else msgspec.UNSET
+        corrected = []
+        for event in tuple(self.events.get(body_id, ())):
+            if (event.customer_id, event.kind) != (customer_id, kind):
+                named = msgspec.structs.replace(event, customer_id=customer_id, kind=kind)
+                self.remember(body_id, named)
+                corrected.append(named)
+        return corrected
+
+    def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
+        """Leave nameless what people did who were erased; return whether there was anything."""
+        bodies = [
+            body_id
+            for body_id, events in self.events.items()
+            if any(e.customer_id and is_erased(e.customer_id) for e in events)
+        ]
+        for body_id in bodies:
+            self.rename(body_id, None)
+        return bool(bodies)
+
+    def settle(self, body_id: TrackId, before: Instant) -> None:
+        """Forget a body's events of before an instant: its name changes from then on only."""
+        if events := self.events.get(body_id):
+            later = [event for event in events if event.captured_at >= before]
+            self.events[body_id] = deque(later, maxlen=self.max_remembered)
+
+    def split(self, body_id: TrackId, new_body_id: TrackId) -> None:
+        """Move the events of a track that is a body of its own."""
+        mine = [e for e in self.events.get(body_id, ()) if e.track_id == new_body_id]
+        for event in mine:
+            self.events[body_id].remove(event)
+            self.remember(new_body_id, event)
+
+    def merge(self, body_id: TrackId, gone_id: TrackId) -> None:
+        """Move the events of a body that was another's continuation."""
+        for event in self.events.pop(gone_id, ()):
+            self.remember(body_id, event)
+
+    def keep(self, body_ids: set[TrackId]) -> None:
+        """Forget every body but these."""
+        for body_id in [body_id for body_id in self.events if body_id not in body_ids]:
+            del self.events[body_id]

@@ -1,0 +1,89 @@
+"""How insights of one camera are put into events, under ids that follow from what they say."""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from trinetra.events.schema import LineCrossing, Occupancy, ZoneStay
+from trinetra.insights.camera.track_stitching import Name
+from trinetra.values import (
+    CameraId,
+    EventId,
+    Instant,
+    SiteId,
+    TrackId,
+    derive_id,
+    seconds_between,
+)
+
+Direction = Literal["in", "out"]
+
+
+class Place(NamedTuple):
+    """A camera of a site."""
+
+    site_id: SiteId
+    camera_id: CameraId
+
+
+def line_crossing(
+    place: Place,
+    *,
+    line_id: str,
+    direction: Direction,
+    track_id: TrackId,
+    label: str,
+    at: Instant,
+    name: Name | None,
+) -> LineCrossing:
+    """Return the report of a line crossed at an instant."""
+    return LineCrossing(
+        event_id=EventId(derive_id("crossing", *place, line_id, track_id, at)),
+        site_id=place.site_id,
+        camera_id=place.camera_id,
+        captured_at=at,
+        line_id=line_id,
+        direction=direction,
+        track_id=track_id,
+        label=label,
+        customer_id=name.customer_id if name else None,
+        kind=name.kind if name else msgspec.UNSET,
+    )
+
+
+def zone_stay(
+    place: Place,
+    *,
+    zone_id: str,
+    track_id: TrackId,
+    label: str,
+    entered_at: Instant,
+    inside_at: Instant,
+    name: Name | None,
+) -> ZoneStay:
+    """Return the report of a stay that lasted until the foot was last seen inside."""
+    return ZoneStay(
+        event_id=EventId(derive_id("stay", *place, zone_id, track_id, entered_at)),
+        site_id=place.site_id,
+        camera_id=place.camera_id,
+        captured_at=inside_at,
+        zone_id=zone_id,
+        track_id=track_id,
+        label=label,
+        entered_at=entered_at,
+        dwell_s=round(seconds_between(entered_at, inside_at), 3),
+        customer_id=name.customer_id if name else None,
+        kind=name.kind if name else msgspec.UNSET,
+    )
+
+
+def occupancy(place: Place, zone_id: str | None, persons: int, now: Instant) -> Occupancy:
+    """Return the report of a head count; zone None is the whole view."""
+    return Occupancy(
+        event_id=EventId(derive_id("occupancy", *place, zone_id or "", now)),
+        site_id=place.site_id,
+        camera_id=place.camera_id,
+        captured_at=now,
+        zone_id=zone_id,
+        persons=persons,
+    )

@@ -1,0 +1,175 @@
+"""Stays in zones, from the first foot inside to the last.
+
+A stay goes on while its body's foot is inside. It ends when the foot has been seen outside for
+``leave_after_s``, or nothing was seen of the body for ``bridge_s``; either way it lasted until the
+last instant the foot was seen inside. Track breaks are no concern here: see ``continuity``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from trinetra.insights.camera.geometry import inside_polygon
+from trinetra.insights.camera.scene import Scene
+from trinetra.insights.config import InsightPolicy, Zone
+from trinetra.values import Instant, TrackId, seconds_between
+
+
+class Stay(msgspec.Struct, array_like=True):
+    """One body in one zone.
+
+    ``track_id`` is the track the stay began with, ``out_since`` when the foot was first seen
+    outside again.
+    """
+
+    zone_id: str
+    body_id: TrackId
+    track_id: TrackId
+    label: str
+    entered_at: Instant
+    inside_at: Instant
+    out_since: Instant | None = None
+
+    @property
+    def dwell_s(self) -> float:
+        """Seconds from the first to the last instant the foot was seen inside."""
+        return seconds_between(self.entered_at, self.inside_at)
+
+
+_Key = tuple[str, TrackId]
+
+
+@dataclass(slots=True)
+class ZoneWatch:
+    """Follows the stays in one camera's zones."""
+
+    zones: tuple[Zone, ...]
+    policy: InsightPolicy
+    open: dict[_Key, Stay] = field(default_factory=dict)
+    over: dict[_Key, Stay] = field(default_factory=dict)
+
+    def resume(self, stays: Iterable[Stay], over: Iterable[Stay]) -> None:
+        """Go on from what was remembered; zones that are no more are left out."""
+        zone_ids = {zone.zone_id for zone in self.zones}
+        self.open = {(s.zone_id, s.body_id): s for s in stays if s.zone_id in zone_ids}
+        self.over = {(s.zone_id, s.body_id): s for s in over if s.zone_id in zone_ids}
+
+    def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Stay]:
+        """Return the stays that are over as of this scene, long enough to count."""
+        ended: list[Stay] = []
+        for zone in self.zones:
+            inside = inside_polygon(scene.feet, zone.polygon)
+            for row, body_id in enumerate(body_ids):
+                key = (zone.zone_id, body_id)
+                if self._has_left(key, scene.at):
+                    ended += self._close([key])
+                self._see(scene, row, key, inside=bool(inside[row]))
+        gone = [key for key, stay in self.open.items() if self._is_over(stay, scene.at)]
+        ended += self._close(gone)
+        self._forget(scene.at)
+        return self._counted(ended)
+
+    def flush(self) -> list[Stay]:
+        """End every stay at the last instant its foot was seen inside."""
+        return self._counted(self._close(list(self.open)))
+
+    def present(
+        self, zone_id: str, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
+    ) -> int:
+        """Return how many bodies of a label are in a zone, unseen ones for a moment included."""
+        return sum(
+            stay.zone_id == zone_id
+            and stay.body_id not in but
+            and stay.label == label
+            and stay.out_since is None
+            and seconds_between(stay.inside_at, now) <= self.policy.occupancy_hold_s
+            for stay in self.open.values()
+        )
+
+    @property
+    def open_stays(self) -> int:
+        """How many stays go on."""
+        return len(self.open)
+
+    def split(
+        self, body_id: TrackId, new_id: TrackId, left_at: Instant, joined_at: Instant
+    ) -> None:
+        """Give the part of every open stay since ``joined_at`` to the body it really was.
+
+        A stay that was reported as over stands as it was reported.
+        """
+        for zone in self.zones:
+            if stay := self.open.get((zone.zone_id, body_id)):
+                self.open[zone.zone_id, new_id] = msgspec.structs.replace(
+                    stay,
+                    body_id=new_id,
+                    track_id=new_id,
+                    entered_at=max(stay.entered_at, joined_at),
+                )
+                if stay.entered_at > left_at:
+                    del self.open[zone.zone_id, body_id]
+                else:
+                    stay.inside_at, stay.out_since = min(stay.inside_at, left_at), None
+
+    def merge(self, body_id: TrackId, gone_id: TrackId) -> list[Stay]:
+        """Let the stays of ``gone_id`` continue those in which ``body_id`` vanished.
+
+        Returns the stays that are over because they were left before, not interrupted.
+        """
+        ended: list[Stay] = []
+        for zone in self.zones:
+            key = (zone.zone_id, body_id)
+            later = self.open.pop((zone.zone_id, gone_id), None)
+            if later is None:
+                continue
+            earlier = self.open.get(key) or self.over.get(key)
+            if earlier and self._continues(earlier, later):
+                later.track_id, later.entered_at = earlier.track_id, earlier.entered_at
+            elif key in self.open:
+                ended += self._close([key])
+            later.body_id = body_id
+            self.open[key] = later
+        return self._counted(ended)
+
+    def _continues(self, earlier: Stay, later: Stay) -> bool:
+        gap_s = seconds_between(earlier.inside_at, later.entered_at)
+        return earlier.out_since is None and gap_s <= self.policy.bridge_s
+
+    def _see(self, scene: Scene, row: int, key: _Key, *, inside: bool) -> None:
+        stay = self.open.get(key)
+        if not inside:
+            if stay and stay.out_since is None:
+                stay.out_since = scene.at
+        elif stay:
+            stay.inside_at, stay.out_since = scene.at, None
+        else:
+            track_id, label = scene.track_ids[row], scene.labels[row]
+            self.open[key] = Stay(*key, track_id, label, scene.at, scene.at)
+
+    def _has_left(self, key: _Key, now: Instant) -> bool:
+        stay = self.open.get(key)
+        return bool(
+            stay
+            and stay.out_since
+            and seconds_between(stay.out_since, now) >= self.policy.leave_after_s
+        )
+
+    def _is_over(self, stay: Stay, now: Instant) -> bool:
+        if stay.out_since:
+            return self._has_left((stay.zone_id, stay.body_id), now)
+        return seconds_between(stay.inside_at, now) > self.policy.bridge_s
+
+    def _close(self, keys: Iterable[_Key]) -> list[Stay]:
+        closed = [self.open.pop(key) for key in keys]
+        self.over.update({(stay.zone_id, stay.body_id): stay for stay in closed})
+        return closed
+
+    def _counted(self, stays: list[Stay]) -> list[Stay]:
+        least = {zone.zone_id: zone.min_dwell_s for zone in self.zones}
+        return [stay for stay in stays if stay.dwell_s >= least[stay.zone_id]]
+
+    def _forget(self, now: Instant) -> None:
+        limit_s = self.policy.forget_after_s
+        for key in [k for k, s in self.over.items() if seconds_between(s.inside_at, now) > limit_s]:
+            del self.over[key]

@@ -1,0 +1,108 @@
+"""What the insight engine is told about a camera's view and about the rules of counting.
+
+Coordinates are normalised: x and y lie in 0..1, the origin is the image's top left corner and y
+grows DOWNWARDS. Lengths are fractions of the frame's height or of a person's box height, so that a
+rule holds for every resolution and near the camera as well as far from it.
+"""
+
+from dataclasses import dataclass
+
+from trinetra.events.schema import Point
+from trinetra.insights.camera.geometry import is_simple, polygon_area
+
+PERSON = "person"
+"""The label of those who count for occupancy and visits."""
+
+_MIN_CORNERS = 3
+_MIN_AREA = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A polygon on the floor in which stays are measured.
+
+    ``polygon`` has at least three corners, does not cross itself and is closed by itself. A stay
+    shorter than ``min_dwell_s`` is not reported. Raises ValueError for an unusable polygon.
+    """
+
+    zone_id: str
+    polygon: tuple[Point, ...]
+    min_dwell_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.polygon) < _MIN_CORNERS:
+            raise ValueError(f"zone {self.zone_id}: a polygon needs three corners or more")
+        if not is_simple(self.polygon) or polygon_area(self.polygon) < _MIN_AREA:
+            raise ValueError(f"zone {self.zone_id}: the polygon crosses itself or has no area")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A counting line from ``a`` to ``b``.
+
+    Stand on ``a`` and look at ``b`` on the image as displayed: ``in`` is a walk from your left hand
+    to your right. For a = (0, 0.5), b = (1, 0.5), that is downwards in the image. Raises ValueError
+    when both ends are one point.
+    """
+
+    line_id: str
+    a: Point
+    b: Point
+
+    def __post_init__(self) -> None:
+        if self.a == self.b:
+            raise ValueError(f"line {self.line_id}: both ends are the same point")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInsights:
+    """The zones and lines of one camera."""
+
+    zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InsightPolicy:
+    """The rules of counting; every time is captured time.
+
+    leave_after_s: a stay ends when the foot has been seen outside for this long.
+    bridge_s, bridge_boxes: a track that vanished is continued by a new one of the same label that
+        appears within this time and this distance (in box heights).
+    dead_band_boxes, dead_band_min: half the width of the band around a line in which a foot is on
+        neither side, in box heights, and its least value as a fraction of the frame's height.
+    occupancy_every_s: least time between two occupancy figures of one zone.
+    occupancy_hold_s: someone unseen still counts as present for this long.
+    visit_gap_s: an absence longer than this starts the next visit.
+    visit_resend_s: least growth after which a visit that goes on is reported again.
+    forget_after_s: how long a track that is unseen can still be given a name.
+    max_remembered: reported crossings and stays per person that can still be given a name.
+
+    Raises ValueError when tracks would be forgotten while they may still be continued.
+    """
+
+    leave_after_s: float = 1.5
+    bridge_s: float = 3.0
+    bridge_boxes: float = 1.0
+    dead_band_boxes: float = 0.06
+    dead_band_min: float = 0.008
+    occupancy_every_s: float = 1.0
+    occupancy_hold_s: float = 1.0
+    visit_gap_s: float = 1800.0
+    visit_resend_s: float = 10.0
+    forget_after_s: float = 60.0
+    max_remembered: int = 16
+
+    @property
+    def sighting_every_s(self) -> float:
+        """How much a stretch in view grows until it is told again."""
+        return min(self.visit_resend_s / 2, self.visit_gap_s / 4)
+
+    @property
+    def absent_after_s(self) -> float:
+        """How long someone is unseen until the stretch in view counts as ended."""
+        return min(self.bridge_s, self.visit_gap_s / 4)
+
+    def __post_init__(self) -> None:
+        if self.forget_after_s < max(self.leave_after_s, self.bridge_s):
+            raise ValueError("forget_after_s must not be below leave_after_s and bridge_s")

@@ -1,0 +1,234 @@
+"""A partition's worth of the engine: the cameras, or the customers, that one member looks after.
+
+Whoever owns a partition goes on from what its last owner remembered. ``changes`` is what must be
+remembered anew, by key; None means that a key can be forgotten.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from msgspec.structs import replace
+
+from trinetra.errors import MalformedEvent
+from trinetra.events.codec import decode
+from trinetra.events.schema import IdentityEvent, TrackPosition, TracksEvent, Visit
+from trinetra.events.sightings import Sighting, decode_sighting
+from trinetra.insights.camera.camera_analytics import CameraMachine, Outcome
+from trinetra.insights.camera.presence import COUNTED_KINDS
+from trinetra.insights.camera.reports import Place
+from trinetra.insights.config import CameraInsights, InsightPolicy
+from trinetra.insights.snapshot import decode_camera, decode_guest, encode_camera, encode_guest
+from trinetra.insights.visits.visit_tracker import VisitBook, guest_on_record
+from trinetra.values import CameraId, CustomerId, Instant, SiteId
+
+CameraEvent = TracksEvent | IdentityEvent
+Step = Callable[[], Outcome | None]
+"""Takes in one record, in its turn; None when it was seen before."""
+
+
+class CameraShare:
+    """The cameras of one partition of identities; who was erased is nobody to them."""
+
+    def __init__(
+        self,
+        site_id: SiteId,
+        plans: Mapping[CameraId, CameraInsights],
+        policy: InsightPolicy,
+        is_erased: Callable[[CustomerId], bool] = lambda _: False,
+    ) -> None:
+        self._is_erased = is_erased
+        self._site_id = site_id
+        self._plans = plans
+        self._policy = policy
+        self._cameras: dict[CameraId, CameraMachine] = {}
+        self._changed: set[CameraId] = set()
+
+    @property
+    def open_stays(self) -> int:
+        """How many stays go on."""
+        return sum(camera.open_stays for camera in self._cameras.values())
+
+    def read(self, payload: bytes, _offset: int) -> Step:
+        """Return what a record makes to do; raises MalformedEvent when it is not for here."""
+        event = decode(payload)
+        if not isinstance(event, TracksEvent | IdentityEvent):
+            kind = type(event).__struct_config__.tag
+            raise MalformedEvent(f"event {event.event_id}: a {kind} event is not read here")
+        _check_site(event.site_id, self._site_id, f"event {event.event_id}")
+        if isinstance(event, TracksEvent) and min(event.frame_width, event.frame_height) < 1:
+            raise MalformedEvent(f"event {event.event_id}: the frame has no pixels")
+        return partial(self.step, self._without_erased(event))
+
+    def step(self, event: CameraEvent) -> Outcome | None:
+        """Take in an event of one of the cameras; None for a frame that was seen before."""
+        camera = self._camera(event.camera_id)
+        if not camera.is_news(event):
+            return None
+        self._changed.add(event.camera_id)
+        return camera.step(event)
+
+    def flush(self) -> Outcome:
+        """End everything that goes on at the cameras."""
+        outcome = Outcome()
+        for camera_id, camera in self._cameras.items():
+            ended = camera.flush()
+            outcome.insights += ended.insights
+            outcome.sightings += ended.sightings
+            self._changed.add(camera_id)
+        return outcome
+
+    def forget(self) -> int:
+        """Forget who was erased; no visits are kept here."""
+        self._changed |= {c for c, cam in self._cameras.items() if cam.forget(self._is_erased)}
+        return 0
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Return what is to be remembered since the last call."""
+        changed, self._changed = self._changed, set()
+        return {c: encode_camera(self._cameras[c].memory()) for c in sorted(changed)}
+
+    def resume(self, memories: Mapping[str, bytes]) -> dict[str, str]:
+        """Go on from what was remembered; return, by key, what could not be read and why."""
+        faults: dict[str, str] = {}
+        for key, payload in memories.items():
+            try:
+                memory = decode_camera(payload)
+            except ValueError as fault:
+                faults[key] = str(fault)
+            else:
+                self._camera(CameraId(key)).resume(memory)
+        self.forget()
+        return faults
+
+    def _without_erased(self, event: CameraEvent) -> CameraEvent:
+        if isinstance(event, IdentityEvent):
+            return replace(event, customer_id=None) if self._is_gone(event) else event
+        if not any(map(self._is_gone, event.tracks)):
+            return event
+        tracks = (replace(t, customer_id=None) if self._is_gone(t) else t for t in event.tracks)
+        return replace(event, tracks=tuple(tracks))
+
+    def _is_gone(self, told: IdentityEvent | TrackPosition) -> bool:
+        return told.customer_id is not None and self._is_erased(told.customer_id)
+
+    def _camera(self, camera_id: CameraId) -> CameraMachine:
+        if camera_id not in self._cameras:
+            plan = self._plans.get(camera_id, CameraInsights())
+            self._cameras[camera_id] = CameraMachine(
+                Place(self._site_id, camera_id), plan, self._policy
+            )
+        return self._cameras[camera_id]
+
+
+class CustomerShare:
+    """The customers of one partition of sightings, but for those who were erased."""
+
+    def __init__(
+        self,
+        site_id: SiteId,
+        policy: InsightPolicy,
+        is_erased: Callable[[CustomerId], bool] = lambda _: False,
+    ) -> None:
+        self._is_erased = is_erased
+        self._site_id = site_id
+        self._book = VisitBook(site_id, policy.visit_gap_s, policy.visit_resend_s)
+        self._changed: set[CustomerId] = set()
+        self._awaited: dict[CustomerId, int] = {}
+        self._horizon: Instant | None = None
+        self._offset = -1
+
+    @property
+    def open_stays(self) -> int:
+        """None: customers stay in zones of cameras."""
+        return 0
+
+    def read(self, payload: bytes, offset: int) -> Step:
+        """Return what a record makes to do; raises MalformedEvent when it is not for here."""
+        sighting = decode_sighting(payload)
+        _check_site(sighting.site_id, self._site_id, f"sighting of {sighting.customer_id}")
+        if self._is_erased(sighting.customer_id):
+            return Outcome  # which is empty: it comes too late
+        if sighting.kind in COUNTED_KINDS:
+            self._awaited[sighting.customer_id] = offset
+            self._horizon = max(sighting.until, self._horizon or sighting.until)
+        return partial(self.step, sighting, offset)
+
+    def strangers(self) -> list[CustomerId]:
+        """Return who was read of and must be met before the first step."""
+        return sorted(self._awaited.keys() - self._book.guests.keys())
+
+    def meet(self, customer_id: CustomerId, last_visit: Visit | None) -> None:
+        """Take up a customer with the last visit on record."""
+        self._book.meet(customer_id, guest_on_record(last_visit))
+
+    def expect(self) -> None:
+        """Note who was read of and might be forgotten before that is stepped.
+
+        What is noted must be committed before the first step. For once a step has reached the
+        store, it must not be asked about these customers again, by whoever repeats the step.
+        """
+        for customer_id, offset in self._awaited.items():
+            if self._horizon and self._book.may_end(customer_id, self._horizon):
+                self._book.guests[customer_id].awaited_to = offset
+                self._changed.add(customer_id)
+        self._awaited, self._horizon = {}, None
+
+    def step(self, sighting: Sighting, offset: int) -> Outcome:
+        """Take in a sighting of one of the customers."""
+        self._offset = offset
+        visits = self._book.step(sighting)
+        if sighting.customer_id in self._book.guests:
+            self._changed.add(sighting.customer_id)
+        self._changed |= {visit.customer_id for visit in visits}
+        return Outcome([*visits])
+
+    def flush(self) -> Outcome:
+        """Report every visit as it stands."""
+        visits = self._book.flush()
+        self._changed |= {visit.customer_id for visit in visits}
+        return Outcome([*visits])
+
+    def forget(self) -> int:
+        """Forget who was erased; return how many visits were going on."""
+        gone = [customer_id for customer_id in self._book.guests if self._is_erased(customer_id)]
+        for customer_id in gone:
+            self._book.forget(customer_id)
+        self._changed |= set(gone)
+        return len(gone)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Return what is to be remembered since the last call, and forget whose visit is over."""
+        over = self._book.forget_ended(self._offset)
+        changed, self._changed = self._changed, set()
+        guests = self._book.guests
+        return {c: encode_guest(guests[c]) if c in guests else None for c in sorted(changed | over)}
+
+    def resume(self, memories: Mapping[str, bytes]) -> dict[str, str]:
+        """Go on from what was remembered; return, by key, what could not be read and why."""
+        faults: dict[str, str] = {}
+        for key, payload in memories.items():
+            if self._is_erased(CustomerId(key)):
+                self._changed.add(CustomerId(key))  # so that it is deleted
+                continue
+            try:
+                self._book.meet(CustomerId(key), decode_guest(payload))
+            except ValueError as fault:
+                faults[key] = str(fault)
+        return faults
+
+
+Share = CameraShare | CustomerShare
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partition's share of the work, and the number of the assignment it was restored for."""
+
+    number: int
+    share: Share
+
+
+def _check_site(site_id: SiteId, own_id: SiteId, what: str) -> None:
+    if site_id != own_id:
+        raise MalformedEvent(f"{what}: it is of site {site_id}, not {own_id}")

@@ -1,0 +1,1 @@
+"""Visits of customers over all cameras of a site. Pure."""

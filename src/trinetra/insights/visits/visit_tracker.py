@@ -1,0 +1,222 @@
+"""Visits: a customer's presence at the site, over all cameras, from first to last sighting.
+
+Sightings of one customer may arrive in any order between cameras: a visit grows at both ends, and
+what it says follows from the sightings alone, not from their order. An absence of more than
+``gap_s`` starts the next visit. A sighting that lies before the known visit by more than that
+belongs to a visit already on record, as when a log is replayed, and changes nothing.
+
+Of a customer who is not among the book's guests, look up the last visit on record and ``meet`` the
+customer with it before stepping, so that visits keep their numbers and ids over restarts.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from trinetra.events.schema import Visit
+from trinetra.events.sightings import Sighting
+from trinetra.insights.camera.presence import COUNTED_KINDS
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    EventId,
+    IdentityKind,
+    Instant,
+    SiteId,
+    after,
+    derive_id,
+    seconds_between,
+)
+
+
+class Presence(msgspec.Struct, array_like=True):
+    """One visit as it stands, and its end as last reported (None: not reported).
+
+    ``started`` is the first sighting, of several at once that of the first camera by name.
+    ``cameras`` are those known from the record, ``seen`` those that saw the customer since, each
+    with when it first did.
+    """
+
+    kind: IdentityKind
+    kind_at: Instant
+    started: tuple[Instant, CameraId]
+    until: Instant
+    seen: dict[CameraId, Instant]
+    cameras: tuple[CameraId, ...] = ()
+    reported_until: Instant | None = None
+    has_grown: bool = False
+
+
+class Guest(msgspec.Struct, array_like=True):
+    """A customer's last visit and its number; 0 and None for who was never here.
+
+    ``awaited_to`` is the offset of a sighting that is still to be stepped, if beyond the last one.
+    """
+
+    number: int = 0
+    visit: Presence | None = None
+    awaited_to: int = -1
+
+
+def guest_on_record(visit: Visit | None) -> Guest:
+    """Return the customer whose last visit on record is this one."""
+    if visit is None:
+        return Guest()
+    presence = Presence(
+        kind=visit.kind,
+        kind_at=visit.captured_at,
+        started=(visit.started_at, visit.camera_id),
+        until=visit.captured_at,
+        seen={},
+        cameras=visit.cameras,
+        reported_until=visit.captured_at,
+    )
+    return Guest(visit.visit_number, presence)
+
+
+@dataclass(slots=True)
+class VisitBook:
+    """The visits that go on at one site, of some of its customers.
+
+    ``now`` is the latest sighting of anybody: by it an absence is told from a pause.
+    """
+
+    site_id: SiteId
+    gap_s: float
+    resend_s: float
+    guests: dict[CustomerId, Guest] = field(default_factory=dict)
+    now: Instant | None = None
+    _over: set[CustomerId] = field(default_factory=set)
+    _next_end: Instant | None = None
+
+    def meet(self, customer_id: CustomerId, guest: Guest) -> None:
+        """Take up a customer; the last visit goes on if the gap allows, else the next follows."""
+        self.guests[customer_id] = guest
+        if guest.visit:
+            self.now = max(guest.visit.until, self.now or guest.visit.until)
+            self._watch(guest.visit)
+
+    def step(self, sighting: Sighting) -> list[Visit]:
+        """Take in a sighting; return the visits to report."""
+        if sighting.kind not in COUNTED_KINDS:
+            return []
+        self.now = max(sighting.until, self.now or sighting.until)
+        guest = self.guests.setdefault(sighting.customer_id, Guest())
+        reports = self._take(sighting, guest)
+        return reports + self._end_others()
+
+    def forget_ended(self, offset: int) -> set[CustomerId]:
+        """Forget whose visits are over and who is not awaited beyond ``offset``; say who that was.
+
+        Their visits must be on record: there they are looked up when they come again.
+        """
+        gone = {c for c in self._over if self.guests[c].awaited_to <= offset}
+        self._over -= gone
+        for customer_id in gone:
+            del self.guests[customer_id]
+        return gone
+
+    def forget(self, customer_id: CustomerId) -> None:
+        """Forget a customer who was erased, visit and all."""
+        self._over.discard(customer_id)
+        del self.guests[customer_id]
+
+    def may_end(self, customer_id: CustomerId, horizon: Instant) -> bool:
+        """Return whether a customer may be forgotten before everything up to then is stepped."""
+        visit = self.guests[customer_id].visit
+        latest = max(horizon, self.now or horizon)
+        return visit is None or seconds_between(visit.until, latest) > self.gap_s
+
+    def flush(self) -> list[Visit]:
+        """Return every visit that grew since it was last reported."""
+        return [v for c, guest in self.guests.items() for v in self._report_growth(c, guest)]
+
+    def _take(self, sighting: Sighting, guest: Guest) -> list[Visit]:
+        customer_id, visit = sighting.customer_id, guest.visit
+        if visit is None:
+            return self._begin(sighting, guest)
+        if seconds_between(sighting.until, visit.started[0]) > self.gap_s:
+            return []
+        if seconds_between(visit.until, sighting.since) > self.gap_s:
+            return self._report_growth(customer_id, guest) + self._begin(sighting, guest)
+        self._extend(sighting, visit)
+        self._watch_again(customer_id, visit)
+        reported = visit.reported_until
+        is_due = reported is None or seconds_between(reported, visit.until) >= self.resend_s
+        return self._report_growth(customer_id, guest) if is_due or sighting.left else []
+
+    def _begin(self, sighting: Sighting, guest: Guest) -> list[Visit]:
+        guest.number += 1
+        guest.visit = Presence(
+            kind=sighting.kind,
+            kind_at=sighting.until,
+            started=(sighting.since, sighting.camera_id),
+            until=sighting.until,
+            seen={sighting.camera_id: sighting.since},
+            has_grown=True,
+        )
+        self._watch_again(sighting.customer_id, guest.visit)
+        return self._report_growth(sighting.customer_id, guest)
+
+    @staticmethod
+    def _extend(sighting: Sighting, visit: Presence) -> None:
+        camera_id, since = sighting.camera_id, sighting.since
+        before = (visit.kind, visit.started, visit.until, _cameras(visit))
+        visit.started = min(visit.started, (since, camera_id))
+        visit.until = max(visit.until, sighting.until)
+        visit.seen[camera_id] = min(since, visit.seen.get(camera_id, since))
+        if sighting.until >= visit.kind_at:
+            visit.kind, visit.kind_at = sighting.kind, sighting.until
+        if before != (visit.kind, visit.started, visit.until, _cameras(visit)):
+            visit.has_grown = True
+
+    def _report_growth(self, customer_id: CustomerId, guest: Guest) -> list[Visit]:
+        visit = guest.visit
+        if visit is None or not visit.has_grown:
+            return []
+        visit.reported_until, visit.has_grown = visit.until, False
+        # The number, not the start, makes the id: a start may still move back.
+        event_id = EventId(derive_id("visit", self.site_id, customer_id, guest.number))
+        return [
+            Visit(
+                event_id=event_id,
+                site_id=self.site_id,
+                camera_id=visit.started[1],
+                captured_at=visit.until,
+                customer_id=customer_id,
+                kind=visit.kind,
+                started_at=visit.started[0],
+                cameras=_cameras(visit),
+                visit_number=guest.number,
+            )
+        ]
+
+    def _end_others(self) -> list[Visit]:
+        """Return the final state of visits that ended by now; looks only when one may have."""
+        if self.now is None or self._next_end is None or self.now <= self._next_end:
+            return []
+        self._next_end = None
+        reports: list[Visit] = []
+        for customer_id, guest in self.guests.items():
+            if guest.visit is None or customer_id in self._over:
+                continue
+            if seconds_between(guest.visit.until, self.now) > self.gap_s:
+                self._over.add(customer_id)
+                reports += self._report_growth(customer_id, guest)
+            else:
+                self._watch(guest.visit)
+        return reports
+
+    def _watch_again(self, customer_id: CustomerId, visit: Presence) -> None:
+        self._over.discard(customer_id)
+        self._watch(visit)
+
+    def _watch(self, visit: Presence) -> None:
+        ends_at = after(visit.until, self.gap_s)
+        self._next_end = min(ends_at, self._next_end or ends_at)
+
+
+def _cameras(visit: Presence) -> tuple[CameraId, ...]:
+    """Return the cameras of a visit in the order in which they first saw the customer."""
+    later = sorted((since, camera) for camera, since in visit.seen.items())
+    return (*visit.cameras, *(c for _, c in later if c not in visit.cameras))

@@ -1,0 +1,1 @@
+"""Stateful stream consumption: processors, their runner, retries and dead letters."""

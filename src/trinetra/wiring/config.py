@@ -1,0 +1,251 @@
+"""What each stage needs to know of the site file, in the stage's own words."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import get_args
+
+from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
+from trinetra.detections.event_builder import CameraPlan as DetectionPlan
+from trinetra.events.topics import (
+    ALERTS,
+    ALL,
+    CUSTOMERS,
+    DEAD_LETTERS,
+    DETECTIONS,
+    IDENTITIES,
+    INSIGHTS,
+    SIGHTINGS,
+    Topic,
+)
+from trinetra.frames.camera import CameraPlan as IngestPlan
+from trinetra.frames.encode import EncodingConfig
+from trinetra.frames.sampling.pacing import Pacing
+from trinetra.frames.sampling.sampler import SamplingConfig
+from trinetra.geometry import fit
+from trinetra.identities.decision.drift import Quantity, Reference
+from trinetra.identities.decision.duplicates import ConsolidationPolicy
+from trinetra.identities.decision.lifecycle import RetentionPolicy
+from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.face_identifier import RecognitionPolicy
+from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import SiteGraph, build_graph
+from trinetra.identities.policy import ResolverPolicy
+from trinetra.identities.tracking.tracker import TrackerPolicy
+from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.models.calibration import CalibrationFile
+from trinetra.models.manifest import Calibration
+from trinetra.site.cameras import Camera
+from trinetra.site.schema import Site, Weekday
+from trinetra.site.sources import FileSource, FolderSource, StreamSource
+from trinetra.values import CameraId, IdentityKind, Instant
+
+_DAY_S = 86_400.0
+
+_WEEKDAYS = get_args(Weekday)
+_DAY_MIN = 24 * 60
+
+
+def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
+    """Return how a camera is read; ``in_step`` plays recordings as fast as they can be handled."""
+    recorded = not isinstance(camera.source, StreamSource)
+    playback = Pacing.LOCKSTEP if in_step else Pacing.REALTIME
+    return IngestPlan(
+        camera_id=camera.camera_id,
+        pacing=playback if recorded else Pacing.LIVE,
+        retries=not recorded,
+        sampling=SamplingConfig(camera.fps, camera.fps_floor, camera.fps_ceiling),
+        encoding=EncodingConfig(
+            side=camera.frame_side,
+            keeps_native=camera.reads_faces,
+            native_max_side=camera.native_max_side,
+        ),
+    )
+
+
+def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant) -> SourceSpec:
+    """Return where a camera's frames come from, with its credentials from the environment.
+
+    ``started_at`` is when the first frame of a recording counts as captured. Raises
+    ConfigurationError naming environment variables that are not set.
+    """
+    match camera.source:
+        case FileSource(file=path, loop=loop):
+            return SourceSpec(SourceKind.FILE, str(path), loop=loop, started_at=started_at)
+        case FolderSource(images=path, fps=fps, loop=loop):
+            return SourceSpec(
+                SourceKind.IMAGES, str(path), loop=loop, fps=fps, started_at=started_at
+            )
+        case StreamSource() as stream:
+            secret = stream.credentials(environ)
+            return SourceSpec(
+                infer_kind(stream.url),
+                stream.url,
+                username=secret.username if secret else None,
+                password=secret.password.get_secret_value() if secret else None,
+                timeout_s=stream.timeout_s,
+            )
+
+
+def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
+    """Return what is looked for in each camera's frames."""
+    return {
+        camera.camera_id: DetectionPlan(
+            camera_id=camera.camera_id,
+            labels=frozenset(camera.labels),
+            reads_faces=camera.reads_faces,
+            min_face_px=site.policies.matching.min_face_px,
+            is_live=isinstance(camera.source, StreamSource),
+        )
+        for camera in site.cameras
+    }
+
+
+def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
+    """Return each camera's zones and lines."""
+    return {
+        camera.camera_id: CameraInsights(
+            zones=tuple(Zone(z.id, z.polygon, z.min_dwell_s) for z in camera.zones),
+            lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
+        )
+        for camera in site.cameras
+    }
+
+
+def insight_policy(site: Site) -> InsightPolicy:
+    """Return the rules of counting."""
+    stays = site.policies.stays
+    return InsightPolicy(
+        leave_after_s=stays.leave_after_s,
+        bridge_s=stays.bridge_s,
+        visit_gap_s=stays.visit_gap_s,
+        forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
+    )
+
+
+def site_graph(site: Site) -> SiteGraph:
+    """Return the graph that the spatiotemporal gate walks on."""
+    topology = site.topology
+    edges = [
+        (edge.one_way, (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m))
+        for edge in topology.edges
+    ]
+    return build_graph(
+        [camera.camera_id for camera in site.cameras],
+        [edge for one_way, edge in edges if not one_way],
+        one_way=[edge for one_way, edge in edges if one_way],
+        positions_m={
+            camera.camera_id: (camera.position.x_m, camera.position.y_m)
+            for camera in site.cameras
+            if camera.position
+        },
+        overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
+        floors={camera.camera_id: fit(camera.floor) for camera in site.cameras if camera.floor},
+        hours=opening_hours(site),
+        limit_mps=topology.max_walking_speed_mps,
+        clock_skew_s=topology.clock_skew_s,
+    )
+
+
+def opening_hours(site: Site) -> OpeningHours | None:
+    """Return when the shop is open, None where the site file does not say."""
+    spans = tuple(
+        OpenSpan(_WEEKDAYS.index(day), opens_min, closes_min + (closes_min <= opens_min) * _DAY_MIN)
+        for span in site.opening_hours
+        for opens_min, closes_min in [(_minutes(span.opens), _minutes(span.closes))]
+        for day in span.days
+    )
+    return OpeningHours(spans, site.timezone) if spans else None
+
+
+def _minutes(time_of_day: str) -> int:
+    hours, minutes = time_of_day.split(":")
+    return 60 * int(hours) + int(minutes)
+
+
+def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:
+    """Return what faces are held against; pictures from elsewhere say nothing of our cameras."""
+    if calibration is None or not calibration.own_cameras:
+        return {}
+    told = calibration.reference
+    return {
+        "score": Reference.between(told.score),
+        "quality": Reference.between(told.quality),
+        "norm": Reference.between(told.norm),
+    }
+
+
+def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolicy:
+    """Return when a face counts as somebody's, on the scale of the model in use.
+
+    Limits that the site file does not set follow from the model's calibration.
+    """
+    matching, retention = site.policies.matching, site.policies.retention
+    given = matching.model_fields_set
+    similarity = matching.similarity if "similarity" in given else calibration.min_similarity
+    gap = matching.similarity - matching.new_below
+    return RecognitionPolicy(
+        matching=MatchingPolicy(
+            similarity=similarity,
+            new_below=matching.new_below if "new_below" in given else similarity - gap,
+            margin=matching.margin,
+            min_quality=matching.min_quality,
+            min_face_px=float(matching.min_face_px),
+            enrol_after_faces=matching.enrol_after_faces,
+            enrol_in_doubt_after_faces=matching.enrol_in_doubt_after_faces,
+            scale_offset=calibration.offset,
+            scale_gain=calibration.gain,
+        ),
+        retention=RetentionPolicy(
+            {
+                IdentityKind.ANONYMOUS: retention.anonymous_days,
+                IdentityKind.ENROLLED: retention.enrolled_days,
+                IdentityKind.STAFF: retention.staff_days,
+                IdentityKind.WATCHLIST: retention.watchlist_days,
+                IdentityKind.VIP: retention.vip_days,
+                IdentityKind.OPTED_OUT: retention.opted_out_days,
+            }
+        ),
+        top_k=matching.top_k,
+        alert_cooldown_s=site.policies.alerts.cooldown_s,
+    )
+
+
+def consolidation_policy(site: Site) -> ConsolidationPolicy:
+    """Return when two identities are one person."""
+    consolidation = site.policies.consolidation
+    return ConsolidationPolicy(consolidation.merge_at, consolidation.propose_at)
+
+
+def resolver_policy(site: Site) -> ResolverPolicy:
+    """Return how detections become tracks."""
+    tracking = site.policies.tracking
+    return ResolverPolicy(
+        tracker=TrackerPolicy(
+            confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
+        ),
+        reorder_span_s=tracking.reorder_window_s,
+    )
+
+
+def logged(site: Site) -> dict[Topic, float]:
+    """Return for how many seconds the event log keeps each topic that has a past."""
+    retention = site.policies.retention
+    derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS)
+    return {
+        DETECTIONS: retention.detections_days * _DAY_S,
+        DEAD_LETTERS: retention.detections_days * _DAY_S,  # may be detections, too
+        **dict.fromkeys(derived, retention.events_days * _DAY_S),
+    }
+
+
+def site_topics(site: Site) -> tuple[Topic, ...]:
+    """Return the topics with the retention that the site file says."""
+    kept_s = logged(site)
+    return tuple(replace(t, retention_s=kept_s.get(t, t.retention_s)) for t in ALL)
+
+
+def registry(site: Site) -> ActiveRegistry:
+    """Return an empty registry of active identities."""
+    policy = site.policies.registry
+    return ActiveRegistry(ttl_s=policy.ttl_s, max_identities=policy.max_identities)

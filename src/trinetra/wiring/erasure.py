@@ -1,0 +1,105 @@
+"""Forgetting a person from the command line, whatever else runs or does not.
+
+The request is written where every process looks. What no process holds open, the gallery and the
+journal in the data folder, or the collections of a server, is seen to here.
+"""
+
+import platform
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from trinetra.adapters.disk.journal import JournalingEventLog
+from trinetra.adapters.disk.journal_erasure import JournalKeeper
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.qdrant_edge.gallery import EdgeGallery, GalleryTimeouts, collection_folder
+from trinetra.errors import ConfigurationError
+from trinetra.events.erasure import GALLERY, Erasure, Share
+from trinetra.models.manifest import FaceEmbedderModel
+from trinetra.ports import Clock, ErasureDesk, PurgeableGallery
+from trinetra.settings import Settings
+from trinetra.values import CustomerId
+from trinetra.wiring.connections import JOURNALED, journal_folder, open_gallery
+
+_LOCK_S = 0.5
+
+
+async def forget_here(
+    settings: Settings,
+    models: Sequence[FaceEmbedderModel],
+    erasure: Erasure,
+    desk: ErasureDesk,
+    clock: Clock,
+) -> dict[str, int]:
+    """Delete what no running process holds open, and confirm that; return what it was.
+
+    Raises GalleryUnavailable, StorageFull or StoreUnavailable; the request then stands.
+    """
+    removed = await _clear_galleries(settings, models, erasure.ids)
+    with suppress(ConfigurationError):  # a process that runs has it open, and confirms itself
+        removed |= await _clear_journal(settings, erasure.ids, clock)
+    member = f"trinetra customers forget@{platform.node()}"
+    await desk.confirm(erasure.number, Share(member=member, at=clock.now(), removed=removed))
+    return removed
+
+
+def galleries_of_unknown_models(
+    settings: Settings, models: Sequence[FaceEmbedderModel]
+) -> list[Path]:
+    """Return folders of faces that no model of these made, so that nobody can look into them."""
+    root = settings.data_dir / "gallery"
+    known = {collection_folder(root, model.version) for model in models}
+    return sorted(f for f in root.glob("*/") if f not in known)
+
+
+async def _clear_galleries(
+    settings: Settings, models: Sequence[FaceEmbedderModel], ids: Sequence[CustomerId]
+) -> dict[str, int]:
+    """Clear what is free; if a gallery is in use, the process that has it tells of GALLERY."""
+    faces, name = 0, GALLERY
+    for model in models:
+        try:
+            faces += await _clear(settings, model, ids)
+        except ConfigurationError:
+            name = "faces_of_other_galleries"
+    return {name: faces} if faces or name == GALLERY else {}
+
+
+async def _clear(settings: Settings, model: FaceEmbedderModel, ids: Sequence[CustomerId]) -> int:
+    folder = collection_folder(settings.data_dir / "gallery", model.version)
+    if settings.gallery == "memory" or (settings.gallery == "edge" and not folder.exists()):
+        return 0
+    async with _gallery(settings, model) as gallery:
+        faces = [await gallery.delete(customer_id) for customer_id in ids]
+        await gallery.purge()
+        return sum(faces)
+
+
+@asynccontextmanager
+async def _gallery(settings: Settings, model: FaceEmbedderModel) -> AsyncIterator[PurgeableGallery]:
+    if settings.gallery != "edge":
+        async with open_gallery(settings, model) as server:
+            yield server
+        return
+    async with EdgeGallery.open(
+        settings.data_dir / "gallery",
+        model_version=model.version,
+        dimension=model.dimension,
+        timeouts=GalleryTimeouts(lock_s=_LOCK_S),
+    ) as edge:
+        yield edge
+
+
+async def _clear_journal(
+    settings: Settings, ids: Sequence[CustomerId], clock: Clock
+) -> dict[str, int]:
+    folder = journal_folder(settings)
+    if not folder.exists():
+        return {}
+    forever = dict.fromkeys(JOURNALED, float("inf"))
+    log = MemoryEventLog(clock)
+    # How much of it is kept is for the platform to say, whose settings need not be this shell's.
+    opening = JournalingEventLog.open(log, folder, max_bytes=sys.maxsize, retention_s=forever)
+    async with opening as journal:
+        return await JournalKeeper(journal).forget(ids)

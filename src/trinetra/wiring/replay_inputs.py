@@ -1,0 +1,112 @@
+"""On what a recording is replayed: the site, the model and the people as they were then."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from trinetra.adapters.disk import gallery_file
+from trinetra.adapters.disk.temp_copies import scratch_folder
+from trinetra.adapters.qdrant_edge.gallery_copy import copy_gallery
+from trinetra.errors import ConfigurationError, GalleryUnavailable
+from trinetra.events.customers import People
+from trinetra.models.calibration import calibrated
+from trinetra.models.manifest import FaceEmbedderModel, load_manifest
+from trinetra.settings import Settings
+from trinetra.site import Site, load_site
+from trinetra.twin.shop import built_in_shop
+from trinetra.values import GalleryEntry, SiteId
+from trinetra.wiring.connections import open_gallery
+from trinetra.wiring.event_history import SITE_FILE, FilePast, Past, read_people
+from trinetra.wiring.recorded import Recording
+from trinetra.wiring.replay import Stage
+from trinetra.wiring.simulation import site_of
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A stage, and what the user should know of how it differs from what was live."""
+
+    stage: Stage
+    notes: tuple[str, ...]
+
+
+async def rehearse(
+    past: Past, recording: Recording, settings: Settings, site: Path | None, gallery: Path | None
+) -> Rehearsal:
+    """Return the stage for a recording, with everybody who was known when it began.
+
+    ``gallery`` is a file that ``trinetra gallery export`` wrote. Without it a recording from the
+    log's history begins with a copy of the gallery, and a file with nobody. Nothing is written
+    outside of a temporary folder. Raises ConfigurationError, GalleryUnavailable, StoreUnavailable
+    or StorageFull.
+    """
+    model = _model(recording, settings)
+    chosen = _site(recording.site_id, site)
+    people, known, notes = People(), list[GalleryEntry](), list[str]()
+    if gallery is not None:
+        known = _exported(gallery, model)
+    elif not isinstance(past, FilePast):
+        known, note = await _copied(settings, model)
+        notes += note
+    if not isinstance(past, FilePast):
+        people = await read_people(settings, before=recording.first_at)
+    entries = [entry for entry in known if entry.first_seen < recording.first_at]
+    if not entries:
+        notes.append("nobody is known when the recording begins: whoever comes first is new")
+    return Rehearsal(Stage(chosen, model, entries, people), tuple(notes))
+
+
+def _site(site_id: SiteId, path: Path | None) -> Site:
+    """Return the site that the events are from."""
+    if path is None and SITE_FILE.exists():
+        path = SITE_FILE
+    site = load_site(path) if path else site_of(built_in_shop())
+    if site.site_id != site_id:
+        raise ConfigurationError(
+            f"the detections are of site {site_id}, and {path or 'the built-in shop'} is "
+            f"{site.site_id}: say with --site which site file they belong to"
+        )
+    return site
+
+
+def _model(recording: Recording, settings: Settings) -> FaceEmbedderModel:
+    """Return the model that read the faces, as calibrated; one not declared has our scale."""
+    for declared in load_manifest().model:
+        if isinstance(declared, FaceEmbedderModel) and declared.version == recording.model:
+            return calibrated(declared, settings.data_dir)
+    ours = load_manifest().profile(settings.profile).face_embedder
+    return msgspec.structs.replace(ours, version=recording.model or ours.version)
+
+
+def _exported(path: Path, model: FaceEmbedderModel) -> list[GalleryEntry]:
+    contents = gallery_file.check(path)
+    if (contents.model_version, contents.dimension) != (model.version, model.dimension):
+        raise ConfigurationError(
+            f"{path} holds faces as {contents.model_version} reads them, the recording those of "
+            f"{model.version}: they cannot be compared"
+        )
+    return [entry for batch in gallery_file.read(path) for entry in batch]
+
+
+async def _copied(
+    settings: Settings, model: FaceEmbedderModel
+) -> tuple[list[GalleryEntry], list[str]]:
+    """Return what the gallery holds, and what to know about that."""
+    with scratch_folder(settings.data_dir) as folder:
+        if settings.gallery == "edge":
+            try:
+                there = copy_gallery(
+                    settings.data_dir / "gallery",
+                    folder / "gallery",
+                    model_version=model.version,
+                )
+            except GalleryUnavailable as cause:
+                return [], [f"{cause}: give --gallery FILE of `trinetra gallery export` instead"]
+            if not there:
+                return [], []
+            settings = settings.model_copy(update={"data_dir": folder})
+        async with open_gallery(settings, model) as opened:
+            return [e async for batch in opened.entries(_BATCH) for e in batch], []

@@ -1,0 +1,322 @@
+"""What an erasure desk promises, in a file and on a server."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec import UNSET, UnsetType
+from tests.servers.traces import traces
+
+from trinetra.adapters.sql.customer_log import SqlCustomerBook
+from trinetra.adapters.sql.erasure_store import GONE_AFTER_S, SqlErasureDesk
+from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.customers.customer_feed import read_people
+from trinetra.errors import CustomerConflict
+from trinetra.events.customers import CustomerChange, erasure_digest
+from trinetra.events.erasure import GALLERY, Share
+from trinetra.events.schema import LineCrossing, Visit, ZoneStay
+from trinetra.ports import Template
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    EventId,
+    GalleryEntry,
+    IdentityKind,
+    SiteId,
+    TrackId,
+)
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(days=1)
+ANN, ALSO_ANN, BOB = map(CustomerId, ("cus_ann_0123456789", "cus_ann_too_456789", "cus_bob"))
+KINDS = ("line_crossing", "zone_stay")
+MEMBERS = ("resolver", "engine")
+FACE = np.random.default_rng(0).standard_normal(128).astype(np.float32)
+
+
+@dataclass
+class Shop:
+    """The three that share a database."""
+
+    desk: SqlErasureDesk
+    store: SqlInsightStore
+    book: SqlCustomerBook
+    folder: Path
+    url: str
+
+
+@pytest.fixture(params=["file", "postgres"])
+async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
+    url = f"sqlite:///{tmp_path}/insights.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlInsightStore.open(url))
+        book = await stack.enter_async_context(SqlCustomerBook.open(url))
+        desk = await stack.enter_async_context(SqlErasureDesk.open(url))
+        yield Shop(desk, store, book, tmp_path, url)
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def common(name: str, minutes: float) -> dict:
+    return {
+        "event_id": EventId(name),
+        "site_id": SiteId("shop"),
+        "camera_id": CameraId("door"),
+        "captured_at": at(minutes),
+    }
+
+
+def crossing(
+    name: str, customer: CustomerId | None, kind: IdentityKind | UnsetType = UNSET
+) -> LineCrossing:
+    track = {"track_id": TrackId(f"t-{name}"), "label": "person", "customer_id": customer}
+    return LineCrossing(**common(name, 1), line_id="door", direction="in", kind=kind, **track)
+
+
+def stay(name: str, customer: CustomerId) -> ZoneStay:
+    track = {"track_id": TrackId(f"t-{name}"), "label": "person", "customer_id": customer}
+    return ZoneStay(**common(name, 2), zone_id="till", entered_at=NOON, dwell_s=9.0, **track)
+
+
+def visit(name: str, customer: CustomerId, minutes: float, number: int) -> Visit:
+    return Visit(
+        **common(name, minutes + 5),
+        customer_id=customer,
+        kind=IdentityKind.ENROLLED,
+        started_at=at(minutes),
+        cameras=(CameraId("door"),),
+        visit_number=number,
+    )
+
+
+async def fill(shop: Shop) -> None:
+    described = {"kind": IdentityKind.ENROLLED, "name": "Ann Example", "purpose": "loyalty"}
+    entry = GalleryEntry("emb", ANN, IdentityKind.ENROLLED, FACE, 0.9, NOON, NOON, None, True)
+    changes = [
+        CustomerChange(change_id="1", change="enrolled", customer_id=ANN, at=NOON, **described),
+        CustomerChange(change_id="2", change="merged", customer_id=ALSO_ANN, other=ANN, at=NOON),
+    ]
+    await shop.book.write(changes, [Template("model/1", entry)])
+    await shop.store.know(await read_people(shop.book))
+    await shop.store.record(
+        [
+            *(crossing("x1", ANN, IdentityKind.VIP), crossing("x2", BOB), crossing("x3", None)),
+            *(crossing("x4", ANN, IdentityKind.STAFF), stay("s1", ALSO_ANN)),
+            *(visit("v1", ANN, 0, 1), visit("v2", ALSO_ANN, 3, 1), visit("v3", ANN, 600, 2)),
+            visit("v4", BOB, 0, 1),
+        ]
+    )
+
+
+async def totals(shop: Shop) -> dict[str, object]:
+    visits = await shop.store.visits(NOON, LATER, 1800)
+    return {
+        "crossings": len(await shop.store.fetch("line_crossing", NOON, LATER)),
+        "stays_s": sum(s.dwell_s for s in await shop.store.fetch("zone_stay", NOON, LATER)),
+        "visits": [(v.started_at, v.captured_at) for v in visits],
+    }
+
+
+async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(shop: Shop) -> None:
+    await fill(shop)
+    before = await totals(shop)
+    names = [ANN, ALSO_ANN, "Ann Example", "loyalty"]
+
+    status = await shop.desk.ask([ANN, ALSO_ANN], NOON)
+    assert await totals(shop) == before
+    assert status.removed() == {
+        "book_entries": 3,
+        "line_crossings_without_id": 2,
+        "visits_made_anonymous": 3,
+        "zone_stays_without_id": 1,
+    }
+    assert status.erasure.ids == (ANN, ALSO_ANN)
+    assert (await read_people(shop.book)).is_erased(ALSO_ANN)
+
+    await shop.desk.confirm(1, Share(member="m", at=NOON, removed={GALLERY: 4}))
+    assert traces(shop.folder, [FACE], names) == {}
+    found = await shop.store.visits(NOON, LATER, 1800)
+    assert {v.customer_id for v in found if v.event_id != "v4"}.isdisjoint({ANN, ALSO_ANN})
+    assert len({v.customer_id for v in found}) == len(found)  # none leads to another
+    assert {(v.kind, v.visit_number) for v in found if v.event_id != "v4"} == {("anonymous", 1)}
+    tracks = {e.event_id: e for k in KINDS for e in await shop.store.fetch(k, NOON, LATER)}
+    changed = {name for name, event in tracks.items() if event.track_id != f"t-{name}"}
+    assert changed == {"x1", "s1", "x4"}
+    assert {n: e.kind for n, e in tracks.items() if e.kind is not UNSET} == {"x4": "staff"}
+
+
+async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
+    await fill(shop)
+    await shop.desk.ask([ANN, ALSO_ANN], NOON)
+    before = await totals(shop)
+
+    late = [crossing("x1", ANN), stay("s1", ALSO_ANN), visit("v3", ANN, 600, 2)]
+    await shop.store.record([*late, crossing("x9", ANN)])
+    assert await totals(shop) == {**before, "crossings": 5}
+    assert traces(shop.folder, [], [ANN, ALSO_ANN, "Ann Example"]).keys() <= {
+        "insights.db",  # the request itself, until it is confirmed
+        "insights.db-wal",
+    }
+    again = CustomerChange(change_id="9", change="enrolled", customer_id=ANN, at=LATER)
+    with pytest.raises(CustomerConflict, match="erased"):
+        await shop.book.write([again])
+
+
+async def test_a_request_stands_until_everybody_present_confirmed(shop: Shop) -> None:
+    await fill(shop)
+    assert await shop.desk.attend("resolver", NOON) == []
+    assert await shop.desk.attend("engine", NOON) == []
+    await shop.desk.attend("dead", NOON - timedelta(seconds=GONE_AFTER_S + 1))
+    await shop.desk.attend("stopped", NOON)
+    await shop.desk.leave("stopped")
+
+    status = await shop.desk.ask([ANN], NOON)
+    assert status.awaited == ("engine", "resolver")
+    [due] = await shop.desk.attend("resolver", NOON)
+    assert due.ids == (ANN, ALSO_ANN)
+    await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 2}))
+    await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 99}))
+    assert await shop.desk.attend("resolver", NOON) == []
+
+    status = await shop.desk.find(ANN, NOON)
+    assert status is not None
+    assert (status.settled_at, status.awaited) == (None, ("engine",))
+    await shop.desk.confirm(due.number, Share(member="engine", at=at(1), removed={}))
+    status = await shop.desk.find(ANN, LATER)
+    assert status is not None
+    assert status.settled_at == at(1)
+    assert status.removed()[GALLERY] == 2
+    assert status.erasure.ids == ()
+    assert set(status.erasure.digests) == {erasure_digest(ANN), erasure_digest(ALSO_ANN)}
+    assert await shop.desk.attend("newcomer", LATER) == []
+
+
+async def test_an_erasure_is_not_done_before_a_gallery_was_cleared(shop: Shop) -> None:
+    await fill(shop)
+    await shop.desk.ask([ANN], NOON)
+    await shop.desk.confirm(1, Share(member="engine", at=NOON, removed={}))
+    status = await shop.desk.find(ANN, NOON)
+    assert status is not None
+    assert status.settled_at is None
+
+
+async def test_asking_twice_is_one_request(shop: Shop) -> None:
+    await fill(shop)
+    first = await shop.desk.ask([ANN], NOON)
+    again = await shop.desk.ask([ANN], LATER)
+    assert again.erasure == first.erasure
+    assert again.removed() == first.removed()
+
+
+async def test_an_id_that_joined_unseen_is_erased_too_and_one_that_comes_later_is_told_to_all(
+    shop: Shop,
+) -> None:
+    await shop.desk.attend("resolver", NOON)
+    merge = CustomerChange(change_id="2", change="merged", customer_id=ALSO_ANN, other=ANN, at=NOON)
+    await shop.book.write([merge])
+    first = await shop.desk.ask([ANN], NOON)
+    assert first.erasure.ids == (ANN, ALSO_ANN)
+
+    await shop.desk.confirm(1, Share(member="resolver", at=NOON, removed={GALLERY: 1}))
+    second = await shop.desk.ask([ANN, BOB], NOON)
+    assert (second.erasure.number, second.erasure.ids) == (2, (BOB,))
+    assert await shop.desk.attend("resolver", NOON) == [second.erasure]
+
+
+async def settled(shop: Shop, when: datetime) -> bool:
+    status = await shop.desk.find(ANN, when)
+    assert status is not None
+    return status.settled_at is not None and status.erasure.ids == ()
+
+
+@pytest.mark.parametrize("ends", ["in order", "without a word"])
+async def test_nobody_waits_for_a_process_that_ended_after_all_others_confirmed(
+    shop: Shop, ends: str
+) -> None:
+    await shop.desk.attend("resolver", NOON)
+    await shop.desk.attend("engine", NOON)
+    await shop.desk.ask([ANN], NOON)
+    await shop.desk.confirm(1, Share(member="resolver", at=NOON, removed={GALLERY: 3}))
+    assert not await settled(shop, NOON)
+    if ends == "in order":
+        await shop.desk.leave("engine")
+    assert await settled(shop, NOON if ends == "in order" else at(1))
+
+
+async def test_a_process_may_add_what_it_could_not_do_at_first(shop: Shop) -> None:
+    await shop.desk.ask([ANN], NOON)
+    await shop.desk.confirm(1, Share(member="command", at=NOON, removed={"journal_records": 2}))
+    assert not await settled(shop, NOON)
+    await shop.desk.confirm(1, Share(member="command", at=at(5), removed={GALLERY: 4}))
+    assert await settled(shop, at(5))
+
+
+async def test_processes_that_act_at_the_same_time_leave_nothing_open(shop: Shop) -> None:
+    people = [CustomerId(f"cus_{n}") for n in range(10)]
+    for member in MEMBERS:
+        await shop.desk.attend(member, NOON)
+    async with AsyncExitStack() as stack:
+        desks = [await stack.enter_async_context(SqlErasureDesk.open(shop.url)) for _ in range(2)]
+        for one, two in zip(people[::2], people[1::2], strict=True):
+            requests = await asyncio.gather(desks[0].ask([one], NOON), desks[1].ask([two], NOON))
+            assert len({r.erasure.number for r in requests}) == len(requests)
+            for number in (r.erasure.number for r in requests):
+                shares = [Share(member=m, at=NOON, removed={GALLERY: 1}) for m in MEMBERS]
+                confirmed = map(SqlErasureDesk.confirm, desks, (number, number), shares)
+                await asyncio.gather(*confirmed)
+    found = [await shop.desk.find(who, NOON) for who in people]
+    assert [who.settled_at for who in found if who] == [NOON] * len(people)
+
+
+async def test_nobody_asked_for_a_stranger(shop: Shop) -> None:
+    assert await shop.desk.find(BOB, NOON) is None
+
+
+async def test_it_is_not_done_while_a_reader_keeps_what_was_deleted(tmp_path: Path) -> None:
+    file = tmp_path / "insights.db"
+    everybody = [CustomerId(f"cus_{n:060}") for n in range(400)]
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlInsightStore.open(f"sqlite:///{file}"))
+        desk = await stack.enter_async_context(SqlErasureDesk.open(f"sqlite:///{file}"))
+        await store.record([visit(f"v{n}", who, n, 1) for n, who in enumerate(everybody)])
+        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM visits").fetchone()
+            for who in everybody[::20]:
+                status = await desk.ask([who], NOON)
+                share = Share(member="all", at=NOON, removed={GALLERY: 1})
+                await desk.confirm(status.erasure.number, share)
+            status = await desk.find(everybody[0], NOON)
+            assert status is not None
+            assert (status.settled_at, status.erasure.ids) == (None, ())
+        status = await desk.find(everybody[0], LATER)
+        assert status is not None
+        assert status.settled_at == LATER
+        assert traces(tmp_path, [], everybody[::20]) == {}
+
+
+async def test_a_file_that_others_could_read_and_that_kept_what_was_deleted_is_mended(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "insights.db"
+    with closing(sqlite3.connect(file)) as old:
+        old.execute("PRAGMA secure_delete=OFF")
+        old.execute("CREATE TABLE old (name TEXT)")
+        old.execute("INSERT INTO old VALUES ('Ann Example')")
+        old.execute("DELETE FROM old")
+        old.commit()
+    file.chmod(0o644)
+    assert b"Ann Example" in file.read_bytes()
+    async with SqlErasureDesk.open(f"sqlite:///{file}"):
+        assert file.stat().st_mode & 0o077 == 0
+        assert traces(tmp_path, [], ["Ann Example"]) == {}

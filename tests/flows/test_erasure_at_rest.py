@@ -1,0 +1,153 @@
+"""People are forgotten while nothing happens: in what is written down, too, before it is confirmed.
+
+A shop asks for it after hours, when no camera sends anything.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.flows.shop import Person, record, visit
+from tests.flows.test_known_people import ANNA, Shop
+from tests.unit.insights.walks import CAMERA, SITE, frame, position
+
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.memory.event_log import MemoryEventLog
+from trinetra.adapters.sql.customer_log import SqlCustomerBook
+from trinetra.adapters.sql.erasure_store import SqlErasureDesk
+from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.customers.customer_feed import StoreAcquaintance
+from trinetra.customers.erasure_participant import ErasureDuty
+from trinetra.events.codec import encode
+from trinetra.events.erasure import ErasureStatus, erased_change
+from trinetra.events.schema import TracksEvent
+from trinetra.events.topics import IDENTITIES, INSIGHT_STATE, RESOLVER_STATE, VISIT_STATE, Topic
+from trinetra.identities.customer_sync import Directory
+from trinetra.identities.erasure_handler import Oblivion
+from trinetra.identities.policy import ResolverPolicy
+from trinetra.identities.service import Companion, IdentityResolver
+from trinetra.insights.config import CameraInsights, InsightPolicy
+from trinetra.insights.service import InsightEngine
+from trinetra.ports import ErasureDesk, EventLog, Record
+from trinetra.values import IdentityKind
+
+GOES_ON = ResolverPolicy(ends_tracks_at_stop=False, poll_wait_s=0.05)
+
+
+async def written(log: EventLog, *topics: Topic) -> bytes:
+    """Return all state on the log, keys and values."""
+    places = [(topic, partition) for topic in topics for partition in range(topic.partitions)]
+    values = [await log.latest(*place) for place in places]
+    return b"".join(key.encode() + value for found in values for key, value in found.items())
+
+
+async def until(log: EventLog, topic: Topic, holds: Callable[[bytes], bool]) -> bytes:
+    """Return the state on the log once it is like that."""
+    while True:
+        if holds(state := await written(log, topic)):
+            return state
+        await asyncio.sleep(0.02)
+
+
+def names_anna(state: bytes) -> bool:
+    return ANNA.encode() in state
+
+
+@asynccontextmanager
+async def running(service: IdentityResolver | InsightEngine) -> AsyncIterator[None]:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(service.run(stopping))
+    try:
+        yield
+    finally:
+        stopping.set()
+        await task
+
+
+async def confirmed(desk: ErasureDesk, member: str) -> ErasureStatus:
+    """Return how the erasure stands once a process has confirmed it."""
+    while True:
+        status = await desk.find(ANNA, SystemClock().now())
+        if status and member in {share.member for share in status.shares}:
+            return status
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/insights.db"
+
+
+async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confirms(
+    url: str,
+) -> None:
+    shop, anna = Shop(), Person(5)
+    await shop.know(ANNA, anna, IdentityKind.VIP)
+
+    def resolver(*companions: Companion) -> IdentityResolver:
+        directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
+        return IdentityResolver(shop.log, shop.recogniser, GOES_ON, [directory, *companions])
+
+    async with running(resolver()):
+        await shop.log.append([record(e) for e in list(visit("door", 0, [anna], seconds=3))[:12]])
+        await until(shop.log, RESOLVER_STATE, names_anna)
+    shop.start()
+    async with SqlErasureDesk.open(url) as desk:
+        duty = ErasureDuty(desk, shop.clock, member="resolver", every_s=0.05)
+        async with running(resolver(Oblivion(shop.recogniser, shop.gallery, duty))):
+            await shop.book.erase(ANNA, erased_change(ANNA, shop.clock.now()))
+            await desk.ask([ANNA], shop.clock.now())
+            status = await confirmed(desk, "resolver")
+            left = await written(shop.log, RESOLVER_STATE)
+    assert status.removed()["open_tracks"] == 1
+    assert ANNA.encode() not in left
+    assert len(left) < 512, "there is no embedding in it"
+
+
+async def test_the_tracks_of_a_camera_that_fell_silent_end_and_their_faces_go() -> None:
+    shop = Shop()
+    quiet = replace(GOES_ON, silent_after_s=0.3)
+    async with running(IdentityResolver(shop.log, shop.recogniser, quiet)):
+        in_view = list(visit("door", 0, [Person(5)], seconds=3))[:12]
+        await shop.log.append([record(event) for event in in_view])
+        await until(shop.log, RESOLVER_STATE, lambda state: b"track/" in state)
+        await until(shop.log, RESOLVER_STATE, lambda state: b"track/" not in state)
+        told = await shop.told()
+    assert [len(e.ended) for e in told if isinstance(e, TracksEvent)][-1] == 1
+
+
+async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> None:
+    clock = SystemClock()
+    log = MemoryEventLog(clock)
+    seen = [
+        frame(n, [position("t", (0.5, 0.5), customer=ANNA, kind=IdentityKind.VIP)])
+        for n in range(9)
+    ]
+    async with (
+        SqlInsightStore.open(url) as store,
+        SqlCustomerBook.open(url) as book,
+        SqlErasureDesk.open(url) as desk,
+    ):
+        engine = InsightEngine(
+            SITE,
+            log,
+            store,
+            {CAMERA: CameraInsights()},
+            InsightPolicy(),
+            acquaintance=StoreAcquaintance(book, store, clock, service="engine"),
+            erasures=ErasureDuty(desk, clock, member="engine", every_s=0.05),
+            clock=clock,
+            concludes_at_stop=False,
+            wait_s=0.05,
+        )
+        async with running(engine):
+            await log.append([Record(IDENTITIES, CAMERA, encode(event)) for event in seen])
+            await until(log, VISIT_STATE, names_anna)
+            await desk.ask([ANNA], clock.now())
+            status = await confirmed(desk, "engine")
+            left = await written(log, INSIGHT_STATE, VISIT_STATE)
+    assert status.removed()["open_visits"] == 1
+    assert ANNA.encode() not in left

@@ -1,0 +1,52 @@
+"""What lies in the scratch folder, and for how long."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trinetra.adapters.disk.temp_copies import clear_scratch, scratch_folder
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from trinetra.adapters.disk.temp_copies import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "faces").write_text("faces")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def held(data_dir: Path) -> list[Path]:
+    return list((data_dir / "tmp").iterdir())
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    [folder] = held(tmp_path)
+    return folder
+
+
+def test_it_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as folder:
+        (folder / "faces").write_text("faces")
+        assert {p.stat().st_mode & 0o777 for p in (folder, folder.parent)} == {0o700}
+    assert held(tmp_path) == []
+
+
+def test_what_a_killed_process_left_goes_when_the_next_one_begins(
+    tmp_path: Path, left: Path
+) -> None:
+    with scratch_folder(tmp_path) as folder:
+        assert held(tmp_path) == [folder] != [left]
+
+
+def test_clearing_leaves_alone_what_is_in_use(tmp_path: Path, left: Path) -> None:
+    clear_scratch(tmp_path / "nowhere")
+    clear_scratch(tmp_path)
+    assert not left.exists()
+    with scratch_folder(tmp_path) as folder:
+        clear_scratch(tmp_path)
+        assert held(tmp_path) == [folder]

@@ -1,0 +1,27 @@
+"""When the embedded gallery's process does what nobody asked for."""
+
+import time
+
+import pytest
+
+from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
+from trinetra.adapters.qdrant_edge.worker import Server
+
+
+class Deleted:
+    """A shard in which something was deleted a while ago."""
+
+    unindexed = 0
+    is_rewriting = False
+
+    def __init__(self, ago_s: float) -> None:
+        self.deleted_at = time.time() - ago_s
+
+
+@pytest.mark.parametrize(("ago_s", "is_due"), [(50, False), (150, False), (250, True)])
+def test_what_was_deleted_goes_after_twice_the_time_though_the_gallery_is_never_idle(
+    ago_s: float, is_due: bool
+) -> None:
+    tuning = GalleryTuning(purge_after_s=100.0, idle_s=1e9)
+    server = Server(Deleted(ago_s), tuning, None, -1)
+    assert (server._seconds_to_next_duty() == 0) == is_due

@@ -1,0 +1,256 @@
+"""Which identities are one person: whoever looks finds the same, and what people said is final."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.identities.decision.duplicates import (
+    ConsolidationPolicy,
+    Fellow,
+    Finding,
+    Twins,
+    judge_twins,
+    twins_of,
+)
+from trinetra.identities.decision.lifecycle import (
+    RetentionPolicy,
+    enrol,
+    rename,
+    renew,
+    with_own_id,
+)
+from trinetra.identities.decision.matching import Decision
+from trinetra.identities.decision.track_identity import TrackIdentity
+from trinetra.identities.gate.registry import ActiveRegistry, Presence
+from trinetra.identities.gate.topology import Sighting, build_graph
+from trinetra.identities.tracking.track_faces import Shot
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    GalleryEntry,
+    GalleryMatch,
+    IdentityKind,
+    Instant,
+    TrackId,
+    after,
+)
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+POLICY = ConsolidationPolicy(merge_at=0.84, propose_at=0.76)
+DOOR, TILL = CameraId("door"), CameraId("till")
+GRAPH = build_graph([DOOR, TILL], [(DOOR, TILL, 100.0)])
+ANN, BEN, CLEO = CustomerId("ann"), CustomerId("ben"), CustomerId("cleo")
+ANONYMOUS, ENROLLED = IdentityKind.ANONYMOUS, IdentityKind.ENROLLED
+KINDS = st.sampled_from([k for k in IdentityKind if k is not IdentityKind.OPTED_OUT])
+
+
+def fellow(who: CustomerId, kind: IdentityKind = ANONYMOUS, seen_s: float = 0.0) -> Fellow:
+    return Fellow(who, kind, after(NOON, seen_s))
+
+
+def told(*changes: tuple[str, CustomerId, CustomerId]) -> People:
+    people = People()
+    for number, (what, who, other) in enumerate(changes, 1):
+        said = CustomerChange(
+            change_id=str(number), change=what, customer_id=who, other=other, at=NOON
+        )
+        people.apply([NumberedChange(number, said)])
+    return people
+
+
+def enrolled(who: CustomerId, kind: IdentityKind) -> People:
+    said = CustomerChange(change_id="1", change="enrolled", customer_id=who, kind=kind, at=NOON)
+    people = People()
+    people.apply([NumberedChange(1, said)])
+    return people
+
+
+def judged(
+    twins: Twins,
+    people: People | None = None,
+    presences: tuple[Presence | None, Presence | None] = (None, None),
+) -> Finding | None:
+    return judge_twins(twins, people or People(), presences, GRAPH, POLICY, NOON)
+
+
+def presence(who: CustomerId, *stretches: tuple[CameraId, float, float]) -> Presence:
+    registry = ActiveRegistry()
+    for camera, start_s, end_s in stretches:
+        registry.see(who, ANONYMOUS, Sighting(camera, after(NOON, start_s), after(NOON, end_s)))
+    found = registry.get(who)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("score", "outcome"), [(0.75, None), (0.76, "proposed"), (0.83, "proposed"), (0.84, "merged")]
+)
+def test_how_alike_two_faces_are_decides_what_is_done(score: float, outcome: str | None) -> None:
+    finding = judged(Twins(fellow(ANN), fellow(BEN, seen_s=9), score))
+    assert (finding.reason if finding else None) == outcome
+
+
+def test_of_two_anonymous_the_elder_stays() -> None:
+    finding = judged(Twins(fellow(ANN, seen_s=9), fellow(BEN), 0.9))
+    assert finding is not None
+    assert finding.change is not None
+    assert (finding.change.customer_id, finding.change.other) == (ANN, BEN)
+
+
+def test_the_anonymous_becomes_the_one_whom_the_shop_enrolled_however_old() -> None:
+    finding = judged(Twins(fellow(ANN), fellow(BEN, ENROLLED, seen_s=9), 0.9))
+    assert finding is not None
+    assert finding.change is not None
+    assert (finding.change.customer_id, finding.change.other) == (ANN, BEN)
+
+
+def test_two_whom_the_shop_enrolled_are_never_merged_only_proposed() -> None:
+    finding = judged(Twins(fellow(ANN, ENROLLED), fellow(BEN, IdentityKind.VIP), 0.99))
+    assert finding is not None
+    assert finding.reason == "proposed"
+
+
+@given(KINDS, KINDS, st.integers(-5, 5), st.floats(0.76, 1.0))
+def test_whoever_looks_finds_the_same_change(
+    one: IdentityKind, two: IdentityKind, seen_s: int, score: float
+) -> None:
+    ann, ben = fellow(ANN, one), fellow(BEN, two, seen_s)
+    there, back = judged(Twins(ann, ben, score)), judged(Twins(ben, ann, score))
+    assert there == back
+    assert there is not None
+
+
+@pytest.mark.parametrize(
+    ("ann", "ben", "reason"),
+    [
+        ([(DOOR, 0, 9)], [(DOOR, 5, 12)], "in_view_together"),
+        ([(DOOR, 0, 9)], [(DOOR, 9, 12)], "merged"),
+        ([(DOOR, 0, 9)], [(TILL, 20, 30)], "two_places"),
+        ([(DOOR, 0, 9)], [(TILL, 60, 70)], "merged"),
+    ],
+)
+def test_nobody_is_in_two_places_at_once(
+    ann: list[tuple[CameraId, float, float]],
+    ben: list[tuple[CameraId, float, float]],
+    reason: str,
+) -> None:
+    both = presence(ANN, *ann), presence(BEN, *ben)
+    finding = judged(Twins(fellow(ANN), fellow(BEN), 0.9), presences=both)
+    assert finding is not None
+    assert finding.reason == reason
+    assert (finding.change is None) == (reason != "merged")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [("merge_dismissed", ANN, BEN)],
+        [("merged", ANN, BEN), ("split", ANN, BEN)],
+        [("merged", ANN, BEN), ("split", ANN, BEN), ("merged", BEN, CLEO)],
+    ],
+)
+def test_who_was_told_apart_stays_apart_under_every_later_id(
+    said: list[tuple[str, CustomerId, CustomerId]],
+) -> None:
+    people = told(*said)
+    other = fellow(people.canonical(BEN))
+    finding = judged(Twins(fellow(ANN), other, 0.99), people)
+    assert finding == Finding(None, "told_apart")
+
+
+def test_a_proposal_is_made_once() -> None:
+    people = told(("merge_proposed", BEN, ANN))
+    assert judged(Twins(fellow(ANN), fellow(BEN), 0.8), people) == Finding(None, "proposed_already")
+    finding = judged(Twins(fellow(ANN), fellow(BEN), 0.9), people)
+    assert finding is not None
+    assert finding.reason == "merged"
+
+
+# --- who is looked at -----------------------------------------------------------------------
+
+
+def shots(seed: int, at: Instant = NOON) -> list[Shot]:
+    face = np.random.default_rng(seed).normal(size=8).astype(np.float32)
+    face /= np.linalg.norm(face)
+    return [Shot(face, 0.9, 60.0, at + timedelta(seconds=n)) for n in range(3)]
+
+
+def entries(who: CustomerId, kind: IdentityKind = ANONYMOUS) -> list[GalleryEntry]:
+    return enrol(who, kind, shots(1), RetentionPolicy())
+
+
+def match(entry: GalleryEntry, cosine: float = 0.9, since_s: float = 0.0) -> GalleryMatch:
+    seen = after(NOON, since_s)
+    return GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, cosine, seen)
+
+
+def found(matches: list[GalleryMatch], people: People | None = None) -> list[Twins]:
+    return twins_of(entries(ANN)[0], matches, people or People(), lambda cosine: cosine)
+
+
+def test_only_fused_faces_of_others_count() -> None:
+    fused, *single = entries(BEN)
+    latest = renew(BEN, ANONYMOUS, shots(1), RetentionPolicy())
+    assert found([match(shot) for shot in single]) == []
+    assert [t.score for t in found([match(fused, 0.8), match(latest, 0.9)])] == [0.9]
+
+
+def test_photos_of_enrolled_people_count_whatever_they_are_called() -> None:
+    photo = GalleryMatch("photo-1", BEN, ENROLLED, 0.9, NOON)
+    assert found([photo]) == []
+    [twins] = found([photo], enrolled(BEN, IdentityKind.VIP))
+    assert twins.two == Fellow(BEN, IdentityKind.VIP, NOON)
+
+
+def test_ids_of_one_person_are_one_fellow_as_old_as_the_eldest() -> None:
+    people = told(("merged", CLEO, BEN))
+    [twins] = found([match(entries(CLEO)[0], 0.9, -60), match(entries(BEN)[0], 0.8)], people)
+    assert twins == Twins(fellow(ANN), fellow(BEN, seen_s=-60), 0.9)
+    assert found([match(entries(CLEO)[0])], told(("merged", CLEO, BEN), ("merged", ANN, BEN))) == []
+
+
+def test_who_opted_out_is_left_out_and_nobody_becomes_them() -> None:
+    assert found([match(entries(BEN)[0])], enrolled(BEN, IdentityKind.OPTED_OUT)) == []
+
+
+# --- what becomes of open tracks ------------------------------------------------------------
+
+
+def track(decision: Decision) -> TrackIdentity:
+    return TrackIdentity(TrackId("t1"), "person", NOON, decision=decision)
+
+
+def test_an_open_track_follows_a_merge_and_its_undoing() -> None:
+    identity = track(Decision("new", ("no_match",), ANN, ANONYMOUS))
+    assert not rename(identity, People())
+    assert rename(identity, told(("merged", ANN, BEN)))
+    assert identity.decision == Decision("known", ("merged",), BEN, ANONYMOUS, ANN)
+    assert not rename(identity, told(("merged", ANN, BEN)))
+    assert rename(identity, People())
+    assert identity.decision == Decision("known", ("split",), ANN, ANONYMOUS)
+
+
+def test_a_track_that_resembled_the_others_face_goes_back_to_the_other() -> None:
+    people = told(("merged", ANN, BEN))
+    decision = Decision("known", ("similar", "gate_unknown"), BEN, ANONYMOUS)
+    like_ann = with_own_id(decision, [match(entries(ANN)[0]), match(entries(BEN)[0])], people)
+    like_ben = with_own_id(decision, [match(entries(BEN)[0]), match(entries(ANN)[0])], people)
+    assert (like_ann.own_id, like_ben.own_id) == (ANN, None)
+    identity = track(like_ann)
+    assert not rename(identity, people)
+    assert rename(identity, People())
+    assert identity.customer_id == ANN
+    assert not rename(track(like_ben), People())
+
+
+def test_the_registry_knows_a_merged_person_wherever_either_was_seen() -> None:
+    registry = ActiveRegistry()
+    registry.see(ANN, ANONYMOUS, Sighting(DOOR, NOON, after(NOON, 5)))
+    registry.see(BEN, ANONYMOUS, Sighting(TILL, after(NOON, 90), after(NOON, 95)))
+    registry.join(ANN, BEN)
+    assert registry.get(ANN) is None
+    assert {s.camera_id for s in registry.elsewhere(BEN, CameraId("aisle"))} == {DOOR, TILL}

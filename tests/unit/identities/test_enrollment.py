@@ -1,0 +1,96 @@
+"""Who may be enrolled: with a basis, from photos of one person, whom nobody else resembles."""
+
+import numpy as np
+import pytest
+from tests.flows.shop import NOON, Person
+
+from trinetra.errors import CustomerConflict, PhotoRejected
+from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.identities.decision.enrollment import (
+    enrolled,
+    faces_of,
+    likenesses,
+    need_a_basis,
+    need_one_person,
+)
+from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.tracking.track_faces import Shot
+from trinetra.values import CustomerId, IdentityKind
+
+ANN, BOB = CustomerId("ann"), CustomerId("bob")
+POLICY = MatchingPolicy()
+
+
+def shots(person: Person, count: int = 3) -> list[Shot]:
+    return [Shot(person.photo(), 0.8, 90.0, NOON) for _ in range(count)]
+
+
+def people_with(*customers: CustomerId) -> People:
+    people = People()
+    for number, who in enumerate(customers, start=1):
+        change = enrolled(who, who, IdentityKind.VIP, NOON, consent=True, purpose=None)
+        people.apply([NumberedChange(number, change)])
+    return people
+
+
+@pytest.mark.parametrize(
+    ("kind", "consent", "purpose", "is_allowed"),
+    [
+        (IdentityKind.ENROLLED, True, None, True),
+        (IdentityKind.ENROLLED, False, "marketing", False),
+        (IdentityKind.VIP, False, None, False),
+        (IdentityKind.OPTED_OUT, False, None, False),
+        (IdentityKind.OPTED_OUT, True, None, True),
+        (IdentityKind.STAFF, False, None, False),
+        (IdentityKind.STAFF, False, "works agreement 7", True),
+        (IdentityKind.WATCHLIST, True, None, False),
+        (IdentityKind.WATCHLIST, False, "theft, case 12", True),
+        (IdentityKind.ANONYMOUS, True, "any", False),
+    ],
+)
+def test_a_face_is_kept_only_on_a_basis(
+    kind: IdentityKind, *, consent: bool, purpose: str | None, is_allowed: bool
+) -> None:
+    if is_allowed:
+        need_a_basis(kind, consent=consent, purpose=purpose)
+        return
+    with pytest.raises(CustomerConflict):
+        need_a_basis(kind, consent=consent, purpose=purpose)
+
+
+def test_photos_of_two_people_are_told_apart_by_name() -> None:
+    anna, ben = shots(Person(1), 2), shots(Person(2), 1)
+    photos = {"a1.jpg": anna[0], "a2.jpg": anna[1], "b.jpg": ben[0]}
+
+    with pytest.raises(PhotoRejected, match=r"b\.jpg seems to show somebody else"):
+        need_one_person(photos, POLICY)
+
+
+def test_photos_of_one_person_and_a_single_one_are_fine() -> None:
+    need_one_person({str(i): shot for i, shot in enumerate(shots(Person(1), 5))}, POLICY)
+    need_one_person({"only.jpg": shots(Person(1), 1)[0]}, POLICY)
+
+
+def test_who_is_enrolled_already_is_found_under_the_id_that_holds_now() -> None:
+    person, people = Person(1), people_with(ANN, BOB)
+    merged = CustomerChange(
+        change_id="m", change="merged", customer_id=CustomerId("old"), other=ANN, at=NOON
+    )
+    people.apply([NumberedChange(9, merged)])
+    templates = faces_of(CustomerId("old"), IdentityKind.VIP, shots(person))
+    templates += faces_of(BOB, IdentityKind.VIP, shots(Person(2)))
+
+    [found] = likenesses(shots(person), templates, people, POLICY)
+
+    assert found.customer.customer_id == ANN
+    assert found.score >= POLICY.similarity
+
+
+def test_every_photo_and_all_together_are_kept_under_ids_of_the_person() -> None:
+    entries = faces_of(ANN, IdentityKind.STAFF, shots(Person(1), 3))
+
+    assert len({entry.entry_id for entry in entries}) == 4
+    assert {(e.customer_id, e.kind, e.expires_at) for e in entries} == {
+        (ANN, IdentityKind.STAFF, None)
+    }
+    assert all(np.linalg.norm(e.embedding) == pytest.approx(1, abs=1e-5) for e in entries)

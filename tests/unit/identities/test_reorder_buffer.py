@@ -1,0 +1,83 @@
+"""The reorder window: frame order out, bounded, nothing twice."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def slot(seq: int, fps: float = 10.0) -> Slot[int]:
+    return Slot(seq, NOON + timedelta(seconds=seq / fps), seq)
+
+
+def released(window: ReorderWindow[int], *, everything: bool = False) -> list[int]:
+    return [s.item for s in window.release(everything=everything)]
+
+
+def test_events_in_order_pass_at_once() -> None:
+    window = ReorderWindow[int]()
+    for seq in range(5):
+        window.admit(slot(seq))
+        assert released(window) == [seq]
+
+
+def test_an_event_waits_for_the_one_before_it() -> None:
+    window = ReorderWindow[int]()
+    window.admit(slot(0))
+    assert released(window) == [0]
+    window.admit(slot(2))
+    assert released(window) == []
+    window.admit(slot(1))
+    assert released(window) == [1, 2]
+
+
+def test_a_gap_is_given_up_after_the_span() -> None:
+    window = ReorderWindow[int](span_s=1.0)
+    window.admit(slot(0))
+    assert released(window) == [0]
+    window.admit(slot(2))
+    window.admit(slot(12))
+    assert released(window) == []
+    window.admit(slot(13))
+    assert released(window) == [2]
+
+
+def test_a_late_event_and_a_second_copy_are_named_as_such() -> None:
+    window = ReorderWindow[int]()
+    window.admit(slot(5))
+    assert released(window) == [5]
+    assert window.admit(slot(5)) == "duplicate"
+    assert window.admit(slot(4)) == "late"
+    assert window.admit(slot(7)) == "accepted"
+    assert window.admit(slot(7)) == "duplicate"
+
+
+@given(order=st.permutations(range(30)), reach=st.integers(1, 8))
+def test_out_comes_a_rising_sequence_and_every_event_is_accounted_for(
+    order: list[int], reach: int
+) -> None:
+    window = ReorderWindow[int](max_pending=reach)
+    out, refused = [], 0
+    for seq in order:
+        refused += window.admit(slot(seq)) != "accepted"
+        out += released(window)
+        assert len(window.pending()) <= reach
+    out += released(window, everything=True)
+    assert out == sorted(set(out))
+    assert len(out) + refused == len(order)
+
+
+@given(blocks=st.lists(st.permutations(range(4)), min_size=1, max_size=8))
+def test_a_shuffle_within_a_batch_is_put_right_without_loss(blocks: list[list[int]]) -> None:
+    window = ReorderWindow[int](max_pending=8)
+    window.admit(slot(0))
+    out = released(window)
+    for number, block in enumerate(blocks):
+        for place in block:
+            window.admit(slot(1 + 4 * number + place))
+            out += released(window)
+    assert out == list(range(1 + 4 * len(blocks)))

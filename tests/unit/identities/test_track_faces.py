@@ -1,0 +1,193 @@
+"""Best shots, outliers and faces without bodies."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.events.samples import detection, face
+
+from trinetra.errors import MalformedEvent
+from trinetra.events.codec import pack_embedding
+from trinetra.events.schema import FaceBox, ObjectBox
+from trinetra.identities.decision.lifecycle import RetentionPolicy, customer_of, enrol, renew
+from trinetra.identities.tracking.face_association import observe
+from trinetra.identities.tracking.track_faces import (
+    Shot,
+    TrackEvidence,
+    add_face,
+    fuse,
+)
+from trinetra.values import IdentityKind, TrackId, after
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+random = np.random.default_rng(3)
+
+
+def somebody() -> np.ndarray:
+    vector = random.normal(size=512).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def photo_of(person: np.ndarray, quality: float = 0.7, noise: float = 0.9) -> Shot:
+    vector = person + noise * somebody()
+    return Shot(vector / np.linalg.norm(vector), quality, 50.0, NOON)
+
+
+def face_at(x: float, y: float, size: float = 40.0) -> FaceBox:
+    return msgspec.structs.replace(face(), box=(x, y, x + size, y + size))
+
+
+def test_the_best_faces_are_kept_and_all_are_counted() -> None:
+    evidence = TrackEvidence()
+    for number in range(20):
+        quality = msgspec.structs.replace(face().quality, total=number / 20)
+        shot = msgspec.structs.replace(face(), quality=quality)
+        evidence = add_face(evidence, shot, NOON, 512)
+    assert (evidence.faces_seen, evidence.usable, len(evidence.shots)) == (20, 20, 8)
+    assert min(s.quality for s in evidence.shots) == 12 / 20
+
+
+def test_an_unusable_face_is_counted_with_its_reason_but_never_matched() -> None:
+    small = msgspec.structs.replace(face(), embedding=None, unusable="too_small")
+    evidence = add_face(TrackEvidence(), small, NOON, 512)
+    assert evidence.shots == ()
+    assert evidence.unusable == {"too_small": 1}
+    assert evidence.best_face_px == face().quality.size_px
+
+
+def test_an_embedding_of_another_model_is_refused() -> None:
+    other = msgspec.structs.replace(face(), embedding=pack_embedding(np.eye(128)[0]))
+    with pytest.raises(MalformedEvent, match="128 dimensions"):
+        add_face(TrackEvidence(), other, NOON, 512)
+
+
+def shown(*people: np.ndarray) -> TrackEvidence:
+    """Return the evidence of a track that showed these people's faces, one a second."""
+    evidence = TrackEvidence()
+    for second, person in enumerate(people):
+        photo = pack_embedding(photo_of(person, noise=0.6).embedding)
+        seen = msgspec.structs.replace(face(), embedding=photo)
+        evidence = add_face(evidence, seen, after(NOON, second), 512)
+    return evidence
+
+
+def test_a_face_of_somebody_passing_behind_is_left_out() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(anna, anna, ben, anna, ben, anna, anna)
+    assert evidence.usable == 5
+    assert all(float(shot.embedding @ anna) > 0.5 for shot in evidence.shots)
+    assert (evidence.stretch, evidence.since) == (0, None)
+
+
+def test_a_track_that_goes_over_to_somebody_else_speaks_for_them_from_their_first_face_on() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(anna, anna, anna, anna, ben, ben, ben)
+    assert evidence.usable == 3
+    assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
+    assert (evidence.stretch, evidence.since) == (1, after(NOON, 4))
+    assert evidence.known_since == after(NOON, 4)
+
+
+def test_two_faces_of_somebody_else_do_not_take_a_track_over() -> None:
+    anna, ben = somebody(), somebody()
+    assert shown(anna, anna, ben, ben).stretch == 0
+    assert shown(anna, anna, ben, ben, anna, ben, ben).stretch == 1
+
+
+def test_a_stray_first_face_does_not_count_as_the_tracks_person() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(anna, ben, ben)
+    assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
+    assert evidence.since is None
+    assert evidence.known_since == after(NOON, 1)
+
+
+def test_who_was_on_the_track_before_is_known_again_with_all_their_faces() -> None:
+    anna, ben = somebody(), somebody()
+    evidence = shown(*[anna] * 4, *[ben] * 3, *[anna] * 3)
+    assert (evidence.stretch, evidence.usable) == (2, 7)
+    assert evidence.since == evidence.known_since == after(NOON, 7)
+
+
+@given(st.lists(st.integers(0, 4), max_size=60))
+def test_no_group_ever_mixes_people_and_every_face_is_counted(order: list[int]) -> None:
+    people = [np.eye(512, dtype=np.float32)[i] for i in range(5)]
+    evidence = shown(*(people[i] for i in order))
+    assert evidence.faces_seen == len(order)
+    assert len(evidence.groups) <= 3
+    for group in evidence.groups:
+        whom = {int(np.argmax(shot.embedding)) for shot in group.shots}
+        assert len(whom) == 1
+        assert group.first_at <= group.last_at
+        assert np.allclose(group.centre, fuse(group.shots), atol=1e-6)
+    assert not evidence.groups or evidence.groups[0].lead == 0
+
+
+def test_fusing_faces_comes_nearer_to_the_person_than_any_one_face() -> None:
+    anna = somebody()
+    shots = tuple(photo_of(anna) for _ in range(6))
+    assert float(fuse(shots) @ anna) > max(float(s.embedding @ anna) for s in shots)
+    assert np.linalg.norm(fuse(shots)) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_face_goes_to_the_person_whose_head_is_there() -> None:
+    event = msgspec.structs.replace(
+        detection(),
+        objects=(
+            ObjectBox("person", 0.9, (100, 100, 200, 400)),
+            ObjectBox("person", 0.9, (400, 100, 500, 400)),
+        ),
+        faces=(face_at(430, 110), face_at(130, 110)),
+    )
+    seen = observe(event)
+    assert [f.box[0] if f else None for f in seen.face] == [130, 430]
+
+
+def test_a_face_at_somebodys_feet_is_a_person_of_its_own() -> None:
+    event = msgspec.structs.replace(
+        detection(),
+        objects=(ObjectBox("person", 0.9, (100, 100, 200, 400)),),
+        faces=(face_at(130, 350),),
+    )
+    seen = observe(event)
+    assert len(seen.labels) == 2
+    assert seen.face[0] is None
+    x1, y1, x2, y2 = seen.boxes[1]
+    assert x1 < 130
+    assert x2 > 170
+    assert y1 <= 350
+    assert y2 <= event.frame_height
+
+
+def test_a_car_has_no_face() -> None:
+    event = msgspec.structs.replace(
+        detection(),
+        objects=(ObjectBox("car", 0.9, (100, 100, 200, 400)),),
+        faces=(face_at(130, 110),),
+    )
+    assert observe(event).labels == ("car", "person")
+
+
+def test_enrolment_is_the_same_on_every_replay_and_expires_by_kind() -> None:
+    customer = customer_of(TrackId("trk_1"))
+    anna = somebody()
+    shots = [photo_of(anna, quality=q) for q in (0.5, 0.9, 0.7)]
+    entries = enrol(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
+    again = enrol(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
+    assert [e.entry_id for e in entries] == [e.entry_id for e in again]
+    assert len({e.entry_id for e in entries}) == 3
+    assert all(e.expires_at and (e.expires_at - NOON).days == 30 for e in entries)
+    staff = enrol(customer, IdentityKind.STAFF, shots, RetentionPolicy())
+    assert all(e.expires_at is None for e in staff)
+
+
+def test_a_returning_customer_takes_one_place_in_the_gallery_however_often() -> None:
+    customer = customer_of(TrackId("trk_1"))
+    visits = [[photo_of(somebody())] for _ in range(5)]
+    renewed = {
+        renew(customer, IdentityKind.ANONYMOUS, v, RetentionPolicy()).entry_id for v in visits
+    }
+    assert len(renewed) == 1

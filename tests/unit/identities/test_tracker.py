@@ -1,0 +1,243 @@
+"""The tracker: one person, one track; deterministic; bounded."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trinetra.events.schema import Box
+from trinetra.identities.tracking.appearance import read_look
+from trinetra.identities.tracking.tracker import (
+    Sightings,
+    Step,
+    Track,
+    TrackerPolicy,
+    TrackerState,
+    iou,
+    step,
+    widened,
+)
+from trinetra.values import CameraId, SiteId, TrackId
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+WHERE = (SiteId("shop"), CameraId("door"))
+POLICY = TrackerPolicy()
+boxes = st.lists(
+    st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(5, 200), st.floats(5, 300)),
+    min_size=1,
+    max_size=6,
+).map(lambda rows: [(x, y, x + w, y + h) for x, y, w, h in rows])
+
+
+def person_at(x: float, y: float = 100.0) -> list[Box]:
+    return [(x, y, x + 60.0, y + 160.0)]
+
+
+def run(
+    frames: list[list[Box]], *, fps: float = 5.0, score: float = 0.9, label: str = "person"
+) -> list[Step]:
+    state, steps = TrackerState(), []
+    for number, xyxy in enumerate(frames):
+        at = NOON + timedelta(seconds=number / fps)
+        seen = Sightings(xyxy, [score] * len(xyxy), [label] * len(xyxy))
+        outcome = step(state, seen, at, where=WHERE, policy=POLICY)
+        state = outcome.state
+        steps.append(outcome)
+    return steps
+
+
+def ids(steps: list[Step]) -> set[str]:
+    return {track.track_id for s in steps for track in s.state.tracks if track.confirmed}
+
+
+NOTHING: list[Box] = []
+
+
+def test_a_walking_person_is_one_track_at_five_frames_a_second() -> None:
+    steps = run([person_at(20.0 * n) for n in range(30)])
+    assert len(ids(steps)) == 1
+    assert all(s.matched for s in steps)
+
+
+def test_a_track_bridges_a_short_gap_and_ends_after_a_long_one() -> None:
+    walk = [person_at(15.0 * n) for n in range(10)]
+    assert len(ids(run([*walk, *[NOTHING] * 6, person_at(15.0 * 16), person_at(15.0 * 17)]))) == 1
+    steps = run([*walk, *[NOTHING] * 12])
+    assert sum(len(s.ended) for s in steps) == 1
+    assert steps[-1].state.tracks == ()
+
+
+def test_two_people_crossing_keep_their_tracks() -> None:
+    frames = [person_at(20.0 * n, 100) + person_at(400 - 20.0 * n, 130) for n in range(20)]
+    steps = run(frames)
+    assert len(ids(steps)) == 2
+    first, last = steps[1].matched, steps[-1].matched
+    assert {t: d for t, d in first.items() if t in last} == last
+
+
+def test_one_stray_detection_makes_no_track() -> None:
+    assert ids(run([person_at(10), NOTHING, NOTHING, NOTHING, NOTHING, NOTHING])) == set()
+
+
+def test_a_weak_detection_keeps_a_track_alive_but_begins_none() -> None:
+    assert run([person_at(10)] * 5, score=0.3)[-1].state.tracks == ()
+    state = run([person_at(10)] * 3)[-1].state
+    at = NOON + timedelta(seconds=2)
+    seen = Sightings(person_at(12), [0.3], ["person"])
+    weak = step(state, seen, at, where=WHERE, policy=POLICY)
+    assert list(weak.matched.values()) == [0]
+
+
+def test_a_car_and_a_person_in_one_place_are_two_tracks_but_a_truck_may_turn_car() -> None:
+    box = person_at(50)
+    both = box + box
+    state = TrackerState()
+    for number, labels in enumerate([("person", "truck"), ("person", "car")]):
+        at = NOON + timedelta(seconds=number / 5)
+        seen = Sightings(both, [0.9, 0.9], labels)
+        outcome = step(state, seen, at, where=WHERE, policy=POLICY)
+        state = outcome.state
+    assert len(state.tracks) == 2
+    assert all(track.confirmed for track in state.tracks)
+
+
+@given(frames=st.lists(boxes, max_size=8))
+@settings(deadline=None)
+def test_the_same_input_gives_the_same_ids_and_each_detection_feeds_one_track(
+    frames: list[list[Box]],
+) -> None:
+    first, again = run(frames), run(frames)
+    assert [s.matched for s in first] == [s.matched for s in again]
+    for xyxy, outcome in zip(frames, first, strict=True):
+        used = list(outcome.matched.values())
+        assert len(used) == len(set(used))
+        assert sorted(used) == list(range(len(xyxy)))
+        tracks = outcome.state.tracks
+        assert all(math.isfinite(edge) for track in tracks for edge in track.xyxy)
+
+
+@given(a=boxes, b=boxes, buffer=st.floats(0, 1))
+def test_similarity_is_symmetric_bounded_and_one_for_the_same_box(
+    a: list[Box], b: list[Box], buffer: float
+) -> None:
+    one, other = widened(a[0], buffer), widened(b[0], buffer)
+    assert 0 <= iou(one, other) <= 1 + 1e-9
+    assert iou(one, other) == iou(other, one)
+    assert math.isclose(iou(one, one), 1.0)
+
+
+# --- against the textbook ---------------------------------------------------------------------
+
+
+def kalman(frames: list[list[Box]], elapsed_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and covariance of centre x after the frames, by the equations in matrix form."""
+    height = frames[0][0][3] - frames[0][0][1]
+    place = POLICY.noise.position * height
+    mean = np.array([(frames[0][0][0] + frames[0][0][2]) / 2, 0.0])
+    spread = np.diag([place**2, (POLICY.noise.velocity * height) ** 2])
+    move, see = np.array([[1.0, elapsed_s], [0.0, 1.0]]), np.array([[1.0, 0.0]])
+    for [box] in frames[1:]:
+        drift = (POLICY.noise.velocity * height) ** 2 * elapsed_s
+        mean, spread = move @ mean, move @ spread @ move.T
+        spread += np.diag([drift * elapsed_s**2 / 3, drift])
+        gain = spread @ see.T / (see @ spread @ see.T + place**2)
+        mean = mean + gain[:, 0] * ((box[0] + box[2]) / 2 - mean[0])
+        spread = spread - gain @ see @ spread
+    return mean, spread
+
+
+@given(places=st.lists(st.floats(0, 20), min_size=1, max_size=12))
+def test_a_track_moves_as_the_kalman_filter_says(places: list[float]) -> None:
+    frames = [person_at(20.0 * number + place) for number, place in enumerate(places)]
+    [track] = run(frames)[-1].state.tracks
+    mean, spread = kalman(frames, 0.2)
+    x = track.motion[0]
+    np.testing.assert_allclose([x.value, x.velocity], mean, atol=1e-6)
+    found = [[x.value_var, x.covariance], [x.covariance, x.velocity_var]]
+    np.testing.assert_allclose(found, spread, rtol=1e-6, atol=1e-9)
+
+
+# --- clothes and faces -----------------------------------------------------------------------
+
+RED, BLUE = bytes([1]) + bytes([200, 90, 120]) * 6, bytes([1]) + bytes([90, 200, 120]) * 6
+Worn = list[tuple[Box, bytes]]
+
+
+def run_worn(
+    frames: list[Worn], alike: dict[int, dict[tuple[str, int], float]] | None = None
+) -> list[Step]:
+    """Return the steps over frames of boxes with clothes; ``alike`` has faces' cosines by frame."""
+    state, steps = TrackerState(), []
+    for number, objects in enumerate(frames):
+        xyxy = [box for box, _ in objects]
+        seen = Sightings(
+            xyxy,
+            [0.9] * len(xyxy),
+            ["person"] * len(xyxy),
+            [read_look(packed, box, xyxy) for box, packed in objects],
+            {(TrackId(t), d): c for (t, d), c in (alike or {}).get(number, {}).items()},
+        )
+        at = NOON + timedelta(seconds=number / 5)
+        steps.append(step(state, seen, at, where=WHERE, policy=POLICY))
+        state = steps[-1].state
+    return steps
+
+
+def worn(x: float, clothes: bytes) -> Worn:
+    return [(box, clothes) for box in person_at(x)]
+
+
+def test_a_track_does_not_go_over_to_who_steps_into_its_place_in_other_clothes() -> None:
+    steps = run_worn([*[worn(100, RED)] * 5, *[worn(110, BLUE)] * 5])
+    before, after = steps[4].matched.keys(), steps[-1].matched.keys()
+    assert not before & after
+
+
+def test_who_comes_out_from_behind_something_goes_on_as_the_same_track() -> None:
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[worn(150, RED)] * 3])
+    assert steps[4].matched.keys() == steps[-1].matched.keys()
+    assert not any(s.ended for s in steps)
+
+
+def test_a_track_is_not_taken_up_by_who_looks_different_or_is_far_away() -> None:
+    for later in (worn(150, BLUE), worn(900, RED)):
+        steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[later] * 3])
+        assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_of_two_who_look_alike_nobody_is_taken_up_again() -> None:
+    twins = [*worn(60, RED), *worn(150, RED)]
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[twins] * 3])
+    assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_a_paused_track_ends_after_its_time() -> None:
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 60])
+    assert sum(len(s.ended) for s in steps) == 1
+    assert steps[-1].state.tracks == ()
+
+
+def test_a_strangers_face_ends_a_match_whatever_the_clothes() -> None:
+    [track_id] = run_worn([worn(100, RED)] * 5)[-1].matched
+    frames = [worn(100, RED)] * 6
+    for cosine, goes_on in ((0.05, False), (0.7, True)):
+        last = run_worn(frames, {5: {(track_id, 0): cosine}})[-1]
+        assert (track_id in last.matched) is goes_on
+
+
+def test_those_who_cross_keep_their_tracks_where_only_clothes_tell() -> None:
+    """Both turn back where they meet, which by their motion looks like passing by."""
+    there = [20.0 * n for n in range(10)]
+    left, right = [*there, *there[::-1]], [400 - x for x in [*there, *there[::-1]]]
+    steps = run_worn([[*worn(a, RED), *worn(b, BLUE)] for a, b in zip(left, right, strict=True)])
+    assert dict(steps[1].matched) == steps[-1].matched
+    assert len(ids(steps)) == 2
+
+
+def test_a_track_with_clothes_goes_through_its_bytes_unchanged() -> None:
+    [track] = run_worn([worn(100, RED)] * 3)[-1].state.tracks
+    assert track.look is not None
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(track), type=Track) == track

@@ -1,0 +1,71 @@
+"""Waiting for several at once, and until a stop."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from trinetra.streaming.waiting import together, unless
+
+
+async def refused() -> int:
+    raise ConnectionRefusedError
+
+
+async def answer(number: int) -> int:
+    return number
+
+
+async def test_all_answers_come_back_in_order() -> None:
+    assert await together([answer(1), answer(2)]) == [1, 2]
+    assert await together([]) == []
+
+
+async def test_the_first_failure_ends_the_others() -> None:
+    ended = asyncio.Event()
+
+    async def patient() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return 0
+
+    with pytest.raises(ConnectionRefusedError):
+        await together([patient(), refused()])
+    assert ended.is_set()
+
+
+async def test_a_time_out_after_failed_requests_is_still_a_time_out() -> None:
+    async def fail_and_wait() -> None:
+        async with asyncio.timeout(0.01):
+            with suppress(ConnectionRefusedError):
+                await together([refused(), answer(1)])
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await fail_and_wait()
+
+
+async def test_work_is_abandoned_when_the_event_is_set_and_otherwise_done() -> None:
+    event, ended = asyncio.Event(), asyncio.Event()
+
+    async def patient() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(unless(event, patient()))
+    await asyncio.sleep(0)
+    event.set()
+    await waiting
+    assert ended.is_set()
+
+
+async def test_what_goes_wrong_with_the_work_is_raised() -> None:
+    async def fail() -> None:
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await unless(asyncio.Event(), fail())
