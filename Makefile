@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
   --only-binary :all: --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check test faults reliability demo bench local-stack local-stack-down docs lock clean
+.PHONY: help setup fmt check test faults reliability demo bench devservers devservers-down docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,12 +57,12 @@ demo: $(READY) ## watch five real clips become insights
 bench: $(READY) ## measure this machine
 	$(BIN)/trinetra bench $(or $(ARGS),--help)
 
-local-stack: $(READY) ## start Redis and Kafka on loopback, installing them where they are missing
+devservers: $(READY) ## start Redis and Kafka on loopback, installing them where they are missing
 	@scripts/install-servers
-	@$(BIN)/trinetra stack up $(ARGS)
+	@$(BIN)/trinetra devservers up $(ARGS)
 
-local-stack-down: $(READY) ## stop them
-	@$(BIN)/trinetra stack down $(ARGS)
+devservers-down: $(READY) ## stop them
+	@$(BIN)/trinetra devservers down $(ARGS)
 
 docs: $(READY) ## write the generated documents anew
 	$(BIN)/trinetra schema > docs/site.schema.json

@@ -213,7 +213,7 @@ EVENTS = (
     Graph(
         "Followers of the log",
         "short",
-        _gauges("trinetra_mirror_behind", "instance")
+        _gauges("trinetra_registry_replica_lag", "instance")
         | _increases("trinetra_follower_missed_total", "topic", "missed "),
         "What each resolver has yet to hear of the others, and what a slow reader never saw.",
     ),
@@ -240,7 +240,8 @@ IDENTITIES = (
         "ops",
         _rates("trinetra_gate_verdicts_total", "verdict", labels=CAMERA)
         | {
-            "surprising": f"sum (rate(trinetra_gate_surprises_total{{{CAMERA}}}[$__rate_interval]))"
+            "surprising": f"sum (rate(trinetra_gate_transition_outliers_total{{{CAMERA}}}"
+            "[$__rate_interval]))"
         },
         "impossible: a strong match that nobody could have walked; surprising: unusually quick "
         "or slow.",

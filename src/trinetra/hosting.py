@@ -22,7 +22,7 @@ from fastapi.responses import StreamingResponse
 
 from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
 from trinetra.ports import Clock
-from trinetra.streaming.waiting import unless
+from trinetra.streaming.waiting import run_until
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger, mask_urls
 
 log = get_logger("hosting")
@@ -142,7 +142,7 @@ class PatientService:
             except ServerUnavailable as cause:
                 self._waits_for = str(cause)
                 log.warning("waiting", service=self._name, cause=str(cause), retry_s=retry_s)
-            await unless(stopping, self._clock.sleep(retry_s))
+            await run_until(stopping, self._clock.sleep(retry_s))
             retry_s = min(2 * retry_s, longest_s)
         return None
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.events.customers import CustomerChange, NumberedChange, People
-from trinetra.events.erasure import Erasure, ErasureStatus, Share
+from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (
@@ -191,7 +191,7 @@ class Subscription(Protocol):
         """Leave the group; uncommitted records go to another member."""
 
 
-class Follower(Protocol):
+class TopicReader(Protocol):
     """A reader of whole topics, outside of any group: it owns nothing and commits nothing."""
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
@@ -200,7 +200,7 @@ class Follower(Protocol):
         Raises EventLogUnavailable; poll again later.
         """
 
-    async def behind(self) -> int:
+    async def lag(self) -> int:
         """Return how many committed records are still to be read."""
 
     async def close(self) -> None:
@@ -222,7 +222,7 @@ class EventLog(Protocol):
         Sees every commit that returned before. Raises EventLogUnavailable.
         """
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
         """Read all partitions of topics from the first record appended at or after ``since``.
 
         Only what is committed is seen. Raises EventLogUnavailable.
@@ -303,7 +303,7 @@ class GalleryArchive(PurgeableGallery, Protocol):
         """
 
 
-class CustomerBook(Protocol):
+class CustomerLog(Protocol):
     """Who is whom: people the shop knows, identities that are one person, people to forget.
 
     A numbered sequence of changes, with the faces of who was enrolled. Every method raises
@@ -334,35 +334,35 @@ class CustomerBook(Protocol):
         """Note that a reader has acted on all changes up to a number; return the furthest noted."""
 
 
-class Keeper(Protocol):
+class ErasureTarget(Protocol):
     """Keeps records of people that name them by id, beside the gallery and the database."""
 
     async def forget(self, ids: Sequence[CustomerId]) -> Mapping[str, int]:
         """Delete what is kept of a person; return how many of what. May be called again."""
 
 
-class ErasureDesk(Protocol):
+class ErasureStore(Protocol):
     """Where the forgetting of people is asked for, and where everybody says that it is done.
 
     Every method raises StoreUnavailable when the desk does not answer.
     """
 
-    async def ask(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
+    async def request(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
         """Forget a person here, in the book and among the insights, and have all others do so.
 
         From when this returns, nothing brings the ids back. Asked again, it is the same request.
         """
 
-    async def attend(self, member: str, at: Instant) -> list[Erasure]:
+    async def heartbeat(self, member: str, at: Instant) -> list[Erasure]:
         """Note that a process is there; return what it has to confirm."""
 
-    async def confirm(self, number: int, share: Share) -> None:
+    async def acknowledge(self, number: int, share: Acknowledgement) -> None:
         """Note that a process did its share; when it was the last one, the ids are forgotten."""
 
     async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
         """Return the erasure of somebody, with who is awaited then, if it was ever asked for."""
 
-    async def leave(self, member: str) -> None:
+    async def deregister(self, member: str) -> None:
         """Note that a process ends in order: nobody has to wait for it."""
 
 

@@ -123,8 +123,8 @@ DRIFT_PSI = Gauge(
     ["camera", "quantity"],
     registry=REGISTRY,
 )
-GATE_SURPRISES = Counter(
-    "trinetra_gate_surprises",
+GATE_TRANSITION_OUTLIERS = Counter(
+    "trinetra_gate_transition_outliers",
     "Strong matches after a walk far quicker or slower than usual.",
     ["camera"],
     registry=REGISTRY,
@@ -146,8 +146,8 @@ GALLERY_S = Histogram(
 )
 GALLERY_UP = Gauge("trinetra_gallery_up", "1 while the gallery answers.", registry=REGISTRY)
 GALLERY_UP.set(math.nan)  # not known: a service that never asks one must not report it as down
-CUSTOMER_BOOK_UP = Gauge(
-    "trinetra_customer_book_up",
+CUSTOMER_LOG_UP = Gauge(
+    "trinetra_customer_log_up",
     "1 while the customer book answers.",
     ["service"],
     registry=REGISTRY,
@@ -161,7 +161,7 @@ CONSUMER_LAG = Gauge(
 )
 FOLLOWER_MISSED = Counter(
     "trinetra_follower_missed",
-    "Records that were freed before a follower of the log in memory had read them, by topic.",
+    "Records that were freed before a reader of the log in memory had read them, by topic.",
     ["topic"],
     registry=REGISTRY,
 )
@@ -183,8 +183,8 @@ JOURNAL_DELETED = Counter(
     ["reason"],
     registry=REGISTRY,
 )
-MIRROR_BEHIND = Gauge(
-    "trinetra_mirror_behind",
+REGISTRY_REPLICA_LAG = Gauge(
+    "trinetra_registry_replica_lag",
     "Records of other resolvers that the registry of active identities has yet to take in.",
     registry=REGISTRY,
 )

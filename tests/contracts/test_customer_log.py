@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trinetra.adapters.memory.customer_log import MemoryCustomerBook
-from trinetra.adapters.sql.customer_log import SqlCustomerBook
+from trinetra.adapters.memory.customer_log import MemoryCustomerLog
+from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError, CustomerConflict
 from trinetra.events.customers import ChangeKind, CustomerChange, People, erasure_digest
-from trinetra.ports import CustomerBook, Template
+from trinetra.ports import CustomerLog, Template
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,88 +62,94 @@ def template(who: CustomerId, seed: int = 1, model: str = "m1") -> Template:
 @pytest.fixture(params=["memory", "file", "postgres"])
 async def books(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[tuple[CustomerBook, CustomerBook]]:
+) -> AsyncIterator[tuple[CustomerLog, CustomerLog]]:
     """One book, opened by two processes as it were."""
     if request.param == "memory":
-        book = MemoryCustomerBook()
-        yield book, book
+        customer_log = MemoryCustomerLog()
+        yield customer_log, customer_log
         return
     url = f"sqlite:///{tmp_path}/insights.db"
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
     async with AsyncExitStack() as stack:
-        one, two = [await stack.enter_async_context(SqlCustomerBook.open(url)) for _ in range(2)]
+        one, two = [await stack.enter_async_context(SqlCustomerLog.open(url)) for _ in range(2)]
         yield one, two
 
 
 @pytest.fixture
-def book(books: tuple[CustomerBook, CustomerBook]) -> CustomerBook:
+def customer_log(books: tuple[CustomerLog, CustomerLog]) -> CustomerLog:
     return books[0]
 
 
-async def told(book: CustomerBook, after: int = 0) -> list[str]:
-    return [numbered.change.change_id for numbered in await book.changes(after, 1000)]
+async def told(customer_log: CustomerLog, after: int = 0) -> list[str]:
+    return [numbered.change.change_id for numbered in await customer_log.changes(after, 1000)]
 
 
-async def folded(book: CustomerBook) -> People:
+async def folded(customer_log: CustomerLog) -> People:
     people = People()
-    people.apply(await book.changes(0, 1000))
+    people.apply(await customer_log.changes(0, 1000))
     return people
 
 
-async def test_changes_come_back_as_they_were_in_the_order_of_writing(book: CustomerBook) -> None:
+async def test_changes_come_back_as_they_were_in_the_order_of_writing(
+    customer_log: CustomerLog,
+) -> None:
     first, second = enrolled(ANN), change("merged", EVE, ANN, score=0.9, reason="twins")
-    await book.write([first])
-    await book.write([second, enrolled(BOB, "Bób «B»")])
+    await customer_log.write([first])
+    await customer_log.write([second, enrolled(BOB, "Bób «B»")])
 
-    found = await book.changes(0, 10)
+    found = await customer_log.changes(0, 10)
 
     assert [numbered.change for numbered in found] == [first, second, enrolled(BOB, "Bób «B»")]
     assert [n.number for n in found] == sorted({n.number for n in found})
 
 
-async def test_a_reader_goes_on_where_it_stopped_in_steps_of_its_limit(book: CustomerBook) -> None:
-    await book.write([enrolled(CustomerId(f"c{i}")) for i in range(5)])
+async def test_a_reader_goes_on_where_it_stopped_in_steps_of_its_limit(
+    customer_log: CustomerLog,
+) -> None:
+    await customer_log.write([enrolled(CustomerId(f"c{i}")) for i in range(5)])
 
-    first = await book.changes(0, 2)
-    rest = await book.changes(first[-1].number, 10)
+    first = await customer_log.changes(0, 2)
+    rest = await customer_log.changes(first[-1].number, 10)
 
     assert len(first) == 2
     assert [n.change.customer_id for n in rest] == ["c2", "c3", "c4"]
-    assert await book.changes(rest[-1].number, 10) == []
+    assert await customer_log.changes(rest[-1].number, 10) == []
 
 
-async def test_the_same_change_is_written_but_once(book: CustomerBook) -> None:
+async def test_the_same_change_is_written_but_once(customer_log: CustomerLog) -> None:
     merged = change("merged", EVE, ANN)
-    await book.write([merged, merged])
-    await book.write([merged, enrolled(ANN)])
+    await customer_log.write([merged, merged])
+    await customer_log.write([merged, enrolled(ANN)])
 
-    assert await told(book) == ["merged-eve-ann", "enrolled-ann-None"]
+    assert await told(customer_log) == ["merged-eve-ann", "enrolled-ann-None"]
 
 
-async def test_a_contradiction_leaves_everything_as_it_was(book: CustomerBook) -> None:
-    await book.write([change("merged", EVE, ANN)])
+async def test_a_contradiction_leaves_everything_as_it_was(customer_log: CustomerLog) -> None:
+    await customer_log.write([change("merged", EVE, ANN)])
 
     with pytest.raises(CustomerConflict, match="bob cannot be merged with itself"):
-        await book.write([enrolled(ANN), change("merged", BOB, BOB)], [template(ANN)])
-    assert await told(book) == ["merged-eve-ann"]
-    assert await book.templates("m1") == []
+        await customer_log.write([enrolled(ANN), change("merged", BOB, BOB)], [template(ANN)])
+    assert await told(customer_log) == ["merged-eve-ann"]
+    assert await customer_log.templates("m1") == []
 
 
-async def test_a_change_is_checked_against_those_of_the_same_call(book: CustomerBook) -> None:
+async def test_a_change_is_checked_against_those_of_the_same_call(
+    customer_log: CustomerLog,
+) -> None:
     with pytest.raises(CustomerConflict, match="merged into ann already"):
-        await book.write([change("merged", EVE, ANN), change("merged", EVE, BOB)])
-    await book.write([change("merged", EVE, ANN), change("split", EVE, ANN)])
+        await customer_log.write([change("merged", EVE, ANN), change("merged", EVE, BOB)])
+    await customer_log.write([change("merged", EVE, ANN), change("split", EVE, ANN)])
 
-    assert (await folded(book)).merged == {}
+    assert (await folded(customer_log)).merged == {}
 
 
 async def test_of_writers_that_contradict_each_other_one_succeeds(
-    books: tuple[CustomerBook, CustomerBook],
+    books: tuple[CustomerLog, CustomerLog],
 ) -> None:
-    async def merge(book: CustomerBook, into: CustomerId) -> bool:
+    async def merge(customer_log: CustomerLog, into: CustomerId) -> bool:
         try:
-            await book.write([change("merged", EVE, into)])
+            await customer_log.write([change("merged", EVE, into)])
         except CustomerConflict:
             return False
         return True
@@ -155,7 +161,7 @@ async def test_of_writers_that_contradict_each_other_one_succeeds(
 
 
 async def test_a_follower_misses_nothing_that_many_write_at_once(
-    books: tuple[CustomerBook, CustomerBook],
+    books: tuple[CustomerLog, CustomerLog],
 ) -> None:
     seen: list[str] = []
 
@@ -167,21 +173,21 @@ async def test_a_follower_misses_nothing_that_many_write_at_once(
                 seen.append(numbered.change.customer_id)
             await asyncio.sleep(0)
 
-    async def write(book: CustomerBook, first: int) -> None:
+    async def write(customer_log: CustomerLog, first: int) -> None:
         for i in range(first, first + 20):
-            await book.write([enrolled(CustomerId(f"c{i}"))])
+            await customer_log.write([enrolled(CustomerId(f"c{i}"))])
 
     await asyncio.gather(follow(), write(books[0], 0), write(books[1], 20))
 
     assert sorted(seen) == sorted(f"c{i}" for i in range(40))
 
 
-async def test_faces_come_back_bit_by_bit_and_by_model(book: CustomerBook) -> None:
+async def test_faces_come_back_bit_by_bit_and_by_model(customer_log: CustomerLog) -> None:
     kept = [template(ANN, 1), template(ANN, 2)]
-    await book.write([enrolled(ANN)], [*kept, template(ANN, 3, model="m2")])
-    await book.write([], [template(ANN, 1)])
+    await customer_log.write([enrolled(ANN)], [*kept, template(ANN, 3, model="m2")])
+    await customer_log.write([], [template(ANN, 1)])
 
-    found = await book.templates("m1")
+    found = await customer_log.templates("m1")
 
     for entry, was in zip(found, (t.entry for t in kept), strict=True):
         np.testing.assert_array_equal(entry.embedding, was.embedding)
@@ -189,46 +195,50 @@ async def test_faces_come_back_bit_by_bit_and_by_model(book: CustomerBook) -> No
         assert (entry.first_seen, entry.last_seen) == (was.first_seen, was.last_seen)
         assert (entry.expires_at, entry.quality) == (was.expires_at, was.quality)
         assert entry.consent
-    assert len(await book.templates("m2")) == 1
+    assert len(await customer_log.templates("m2")) == 1
 
 
-async def test_of_somebody_erased_only_a_digest_is_left(book: CustomerBook) -> None:
-    await book.write([enrolled(ANN), enrolled(BOB), change("merged", EVE, ANN)], [template(ANN)])
-    await book.write([], [template(BOB)])
+async def test_of_somebody_erased_only_a_digest_is_left(customer_log: CustomerLog) -> None:
+    await customer_log.write(
+        [enrolled(ANN), enrolled(BOB), change("merged", EVE, ANN)], [template(ANN)]
+    )
+    await customer_log.write([], [template(BOB)])
 
-    gone = await book.erase(ANN, erased(ANN))
+    gone = await customer_log.erase(ANN, erased(ANN))
 
     assert gone == 3
-    assert [n.change for n in await book.changes(0, 10)] == [enrolled(BOB), erased(ANN)]
-    assert [entry.customer_id for entry in await book.templates("m1")] == [BOB]
-    assert (await folded(book)).is_erased(ANN)
+    assert [n.change for n in await customer_log.changes(0, 10)] == [enrolled(BOB), erased(ANN)]
+    assert [entry.customer_id for entry in await customer_log.templates("m1")] == [BOB]
+    assert (await folded(customer_log)).is_erased(ANN)
 
 
-async def test_erasing_again_changes_nothing_and_brings_nothing_back(book: CustomerBook) -> None:
-    await book.write([enrolled(ANN)], [template(ANN)])
-    await book.erase(ANN, erased(ANN))
+async def test_erasing_again_changes_nothing_and_brings_nothing_back(
+    customer_log: CustomerLog,
+) -> None:
+    await customer_log.write([enrolled(ANN)], [template(ANN)])
+    await customer_log.erase(ANN, erased(ANN))
 
-    assert await book.erase(ANN, erased(ANN)) == 0
-    assert len(await told(book)) == 1
+    assert await customer_log.erase(ANN, erased(ANN)) == 0
+    assert len(await told(customer_log)) == 1
     with pytest.raises(CustomerConflict, match="was erased"):
-        await book.write([enrolled(ANN)])
+        await customer_log.write([enrolled(ANN)])
     with pytest.raises(CustomerConflict, match="erased"):
-        await book.write([], [template(ANN)])
+        await customer_log.write([], [template(ANN)])
 
 
-async def test_a_follower_hears_of_an_erasure_of_the_last_change(book: CustomerBook) -> None:
-    await book.write([enrolled(ANN)])
-    people = await folded(book)
+async def test_a_follower_hears_of_an_erasure_of_the_last_change(customer_log: CustomerLog) -> None:
+    await customer_log.write([enrolled(ANN)])
+    people = await folded(customer_log)
 
-    await book.erase(ANN, erased(ANN))
-    people.apply(await book.changes(people.number, 10))
+    await customer_log.erase(ANN, erased(ANN))
+    people.apply(await customer_log.changes(people.number, 10))
 
-    assert people == await folded(book)
+    assert people == await folded(customer_log)
     assert people.is_erased(ANN)
 
 
 async def test_a_reader_is_told_how_far_anyone_of_its_name_came(
-    books: tuple[CustomerBook, CustomerBook],
+    books: tuple[CustomerLog, CustomerLog],
 ) -> None:
     assert await books[0].reached("announcer") == 0
     assert await books[0].reached("announcer", 7) == 7
@@ -241,10 +251,10 @@ def bytes_in(folder: Path) -> bytes:
 
 
 async def test_no_byte_of_an_erased_person_is_left_in_the_file(tmp_path: Path) -> None:
-    async with SqlCustomerBook.open(f"sqlite:///{tmp_path}/insights.db") as book:
-        await book.write([enrolled(ANN, "Ann Unmistakable")], [template(ANN)])
+    async with SqlCustomerLog.open(f"sqlite:///{tmp_path}/insights.db") as customer_log:
+        await customer_log.write([enrolled(ANN, "Ann Unmistakable")], [template(ANN)])
         before = bytes_in(tmp_path)
-        await book.erase(ANN, erased(ANN))
+        await customer_log.erase(ANN, erased(ANN))
         after = bytes_in(tmp_path)
 
     assert b"Unmistakable" in before
@@ -255,21 +265,21 @@ async def test_no_byte_of_an_erased_person_is_left_in_the_file(tmp_path: Path) -
 
 async def test_the_book_lives_beside_the_insights_and_outlasts_its_process(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/insights.db"
-    async with SqlInsightStore.open(url), SqlCustomerBook.open(url) as book:
-        await book.write([enrolled(ANN)], [template(ANN)])
-    async with SqlCustomerBook.open(url) as book:
-        assert await told(book) == ["enrolled-ann-None"]
-        assert len(await book.templates("m1")) == 1
+    async with SqlInsightStore.open(url), SqlCustomerLog.open(url) as customer_log:
+        await customer_log.write([enrolled(ANN)], [template(ANN)])
+    async with SqlCustomerLog.open(url) as customer_log:
+        assert await told(customer_log) == ["enrolled-ann-None"]
+        assert len(await customer_log.templates("m1")) == 1
 
 
 async def test_a_book_of_a_newer_trinetra_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/insights.db"
-    async with SqlCustomerBook.open(url):
+    async with SqlCustomerLog.open(url):
         pass
     with sqlite3.connect(tmp_path / "insights.db") as other:
         other.execute("update customer_book_schema set version = 99")
     other.close()
 
     with pytest.raises(ConfigurationError, match="customer book schema 99"):
-        async with SqlCustomerBook.open(url):
+        async with SqlCustomerLog.open(url):
             pass

@@ -13,13 +13,13 @@ import pytest
 from msgspec import UNSET, UnsetType
 from tests.servers.traces import traces
 
-from trinetra.adapters.sql.customer_log import SqlCustomerBook
-from trinetra.adapters.sql.erasure_store import GONE_AFTER_S, SqlErasureDesk
+from trinetra.adapters.sql.customer_log import SqlCustomerLog
+from trinetra.adapters.sql.erasure_store import GONE_AFTER_S, SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import CustomerChange, erasure_digest
-from trinetra.events.erasure import GALLERY, Share
+from trinetra.events.erasure import GALLERY, Acknowledgement
 from trinetra.events.schema import LineCrossing, Visit, ZoneStay
 from trinetra.ports import Template
 from trinetra.values import (
@@ -44,9 +44,9 @@ FACE = np.random.default_rng(0).standard_normal(128).astype(np.float32)
 class Shop:
     """The three that share a database."""
 
-    desk: SqlErasureDesk
+    erasure_store: SqlErasureStore
     store: SqlInsightStore
-    book: SqlCustomerBook
+    customer_log: SqlCustomerLog
     folder: Path
     url: str
 
@@ -58,9 +58,9 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         url = request.getfixturevalue("postgres_url")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlInsightStore.open(url))
-        book = await stack.enter_async_context(SqlCustomerBook.open(url))
-        desk = await stack.enter_async_context(SqlErasureDesk.open(url))
-        yield Shop(desk, store, book, tmp_path, url)
+        customer_log = await stack.enter_async_context(SqlCustomerLog.open(url))
+        erasure_store = await stack.enter_async_context(SqlErasureStore.open(url))
+        yield Shop(erasure_store, store, customer_log, tmp_path, url)
 
 
 def at(minutes: float) -> datetime:
@@ -106,8 +106,8 @@ async def fill(shop: Shop) -> None:
         CustomerChange(change_id="1", change="enrolled", customer_id=ANN, at=NOON, **described),
         CustomerChange(change_id="2", change="merged", customer_id=ALSO_ANN, other=ANN, at=NOON),
     ]
-    await shop.book.write(changes, [Template("model/1", entry)])
-    await shop.store.know(await read_people(shop.book))
+    await shop.customer_log.write(changes, [Template("model/1", entry)])
+    await shop.store.know(await read_people(shop.customer_log))
     await shop.store.record(
         [
             *(crossing("x1", ANN, IdentityKind.VIP), crossing("x2", BOB), crossing("x3", None)),
@@ -132,7 +132,7 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
     before = await totals(shop)
     names = [ANN, ALSO_ANN, "Ann Example", "loyalty"]
 
-    status = await shop.desk.ask([ANN, ALSO_ANN], NOON)
+    status = await shop.erasure_store.request([ANN, ALSO_ANN], NOON)
     assert await totals(shop) == before
     assert status.removed() == {
         "book_entries": 3,
@@ -141,9 +141,11 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
         "zone_stays_without_id": 1,
     }
     assert status.erasure.ids == (ANN, ALSO_ANN)
-    assert (await read_people(shop.book)).is_erased(ALSO_ANN)
+    assert (await read_people(shop.customer_log)).is_erased(ALSO_ANN)
 
-    await shop.desk.confirm(1, Share(member="m", at=NOON, removed={GALLERY: 4}))
+    await shop.erasure_store.acknowledge(
+        1, Acknowledgement(member="m", at=NOON, removed={GALLERY: 4})
+    )
     assert traces(shop.folder, [FACE], names) == {}
     found = await shop.store.visits(NOON, LATER, 1800)
     assert {v.customer_id for v in found if v.event_id != "v4"}.isdisjoint({ANN, ALSO_ANN})
@@ -157,7 +159,7 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
 
 async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
     await fill(shop)
-    await shop.desk.ask([ANN, ALSO_ANN], NOON)
+    await shop.erasure_store.request([ANN, ALSO_ANN], NOON)
     before = await totals(shop)
 
     late = [crossing("x1", ANN), stay("s1", ALSO_ANN), visit("v3", ANN, 600, 2)]
@@ -169,51 +171,57 @@ async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
     }
     again = CustomerChange(change_id="9", change="enrolled", customer_id=ANN, at=LATER)
     with pytest.raises(CustomerConflict, match="erased"):
-        await shop.book.write([again])
+        await shop.customer_log.write([again])
 
 
 async def test_a_request_stands_until_everybody_present_confirmed(shop: Shop) -> None:
     await fill(shop)
-    assert await shop.desk.attend("resolver", NOON) == []
-    assert await shop.desk.attend("engine", NOON) == []
-    await shop.desk.attend("dead", NOON - timedelta(seconds=GONE_AFTER_S + 1))
-    await shop.desk.attend("stopped", NOON)
-    await shop.desk.leave("stopped")
+    assert await shop.erasure_store.heartbeat("resolver", NOON) == []
+    assert await shop.erasure_store.heartbeat("engine", NOON) == []
+    await shop.erasure_store.heartbeat("dead", NOON - timedelta(seconds=GONE_AFTER_S + 1))
+    await shop.erasure_store.heartbeat("stopped", NOON)
+    await shop.erasure_store.deregister("stopped")
 
-    status = await shop.desk.ask([ANN], NOON)
+    status = await shop.erasure_store.request([ANN], NOON)
     assert status.awaited == ("engine", "resolver")
-    [due] = await shop.desk.attend("resolver", NOON)
+    [due] = await shop.erasure_store.heartbeat("resolver", NOON)
     assert due.ids == (ANN, ALSO_ANN)
-    await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 2}))
-    await shop.desk.confirm(due.number, Share(member="resolver", at=NOON, removed={GALLERY: 99}))
-    assert await shop.desk.attend("resolver", NOON) == []
+    await shop.erasure_store.acknowledge(
+        due.number, Acknowledgement(member="resolver", at=NOON, removed={GALLERY: 2})
+    )
+    await shop.erasure_store.acknowledge(
+        due.number, Acknowledgement(member="resolver", at=NOON, removed={GALLERY: 99})
+    )
+    assert await shop.erasure_store.heartbeat("resolver", NOON) == []
 
-    status = await shop.desk.find(ANN, NOON)
+    status = await shop.erasure_store.find(ANN, NOON)
     assert status is not None
     assert (status.settled_at, status.awaited) == (None, ("engine",))
-    await shop.desk.confirm(due.number, Share(member="engine", at=at(1), removed={}))
-    status = await shop.desk.find(ANN, LATER)
+    await shop.erasure_store.acknowledge(
+        due.number, Acknowledgement(member="engine", at=at(1), removed={})
+    )
+    status = await shop.erasure_store.find(ANN, LATER)
     assert status is not None
     assert status.settled_at == at(1)
     assert status.removed()[GALLERY] == 2
     assert status.erasure.ids == ()
     assert set(status.erasure.digests) == {erasure_digest(ANN), erasure_digest(ALSO_ANN)}
-    assert await shop.desk.attend("newcomer", LATER) == []
+    assert await shop.erasure_store.heartbeat("newcomer", LATER) == []
 
 
 async def test_an_erasure_is_not_done_before_a_gallery_was_cleared(shop: Shop) -> None:
     await fill(shop)
-    await shop.desk.ask([ANN], NOON)
-    await shop.desk.confirm(1, Share(member="engine", at=NOON, removed={}))
-    status = await shop.desk.find(ANN, NOON)
+    await shop.erasure_store.request([ANN], NOON)
+    await shop.erasure_store.acknowledge(1, Acknowledgement(member="engine", at=NOON, removed={}))
+    status = await shop.erasure_store.find(ANN, NOON)
     assert status is not None
     assert status.settled_at is None
 
 
 async def test_asking_twice_is_one_request(shop: Shop) -> None:
     await fill(shop)
-    first = await shop.desk.ask([ANN], NOON)
-    again = await shop.desk.ask([ANN], LATER)
+    first = await shop.erasure_store.request([ANN], NOON)
+    again = await shop.erasure_store.request([ANN], LATER)
     assert again.erasure == first.erasure
     assert again.removed() == first.removed()
 
@@ -221,20 +229,22 @@ async def test_asking_twice_is_one_request(shop: Shop) -> None:
 async def test_an_id_that_joined_unseen_is_erased_too_and_one_that_comes_later_is_told_to_all(
     shop: Shop,
 ) -> None:
-    await shop.desk.attend("resolver", NOON)
+    await shop.erasure_store.heartbeat("resolver", NOON)
     merge = CustomerChange(change_id="2", change="merged", customer_id=ALSO_ANN, other=ANN, at=NOON)
-    await shop.book.write([merge])
-    first = await shop.desk.ask([ANN], NOON)
+    await shop.customer_log.write([merge])
+    first = await shop.erasure_store.request([ANN], NOON)
     assert first.erasure.ids == (ANN, ALSO_ANN)
 
-    await shop.desk.confirm(1, Share(member="resolver", at=NOON, removed={GALLERY: 1}))
-    second = await shop.desk.ask([ANN, BOB], NOON)
+    await shop.erasure_store.acknowledge(
+        1, Acknowledgement(member="resolver", at=NOON, removed={GALLERY: 1})
+    )
+    second = await shop.erasure_store.request([ANN, BOB], NOON)
     assert (second.erasure.number, second.erasure.ids) == (2, (BOB,))
-    assert await shop.desk.attend("resolver", NOON) == [second.erasure]
+    assert await shop.erasure_store.heartbeat("resolver", NOON) == [second.erasure]
 
 
 async def settled(shop: Shop, when: datetime) -> bool:
-    status = await shop.desk.find(ANN, when)
+    status = await shop.erasure_store.find(ANN, when)
     assert status is not None
     return status.settled_at is not None and status.erasure.ids == ()
 
@@ -243,43 +253,53 @@ async def settled(shop: Shop, when: datetime) -> bool:
 async def test_nobody_waits_for_a_process_that_ended_after_all_others_confirmed(
     shop: Shop, ends: str
 ) -> None:
-    await shop.desk.attend("resolver", NOON)
-    await shop.desk.attend("engine", NOON)
-    await shop.desk.ask([ANN], NOON)
-    await shop.desk.confirm(1, Share(member="resolver", at=NOON, removed={GALLERY: 3}))
+    await shop.erasure_store.heartbeat("resolver", NOON)
+    await shop.erasure_store.heartbeat("engine", NOON)
+    await shop.erasure_store.request([ANN], NOON)
+    await shop.erasure_store.acknowledge(
+        1, Acknowledgement(member="resolver", at=NOON, removed={GALLERY: 3})
+    )
     assert not await settled(shop, NOON)
     if ends == "in order":
-        await shop.desk.leave("engine")
+        await shop.erasure_store.deregister("engine")
     assert await settled(shop, NOON if ends == "in order" else at(1))
 
 
 async def test_a_process_may_add_what_it_could_not_do_at_first(shop: Shop) -> None:
-    await shop.desk.ask([ANN], NOON)
-    await shop.desk.confirm(1, Share(member="command", at=NOON, removed={"journal_records": 2}))
+    await shop.erasure_store.request([ANN], NOON)
+    await shop.erasure_store.acknowledge(
+        1, Acknowledgement(member="command", at=NOON, removed={"journal_records": 2})
+    )
     assert not await settled(shop, NOON)
-    await shop.desk.confirm(1, Share(member="command", at=at(5), removed={GALLERY: 4}))
+    await shop.erasure_store.acknowledge(
+        1, Acknowledgement(member="command", at=at(5), removed={GALLERY: 4})
+    )
     assert await settled(shop, at(5))
 
 
 async def test_processes_that_act_at_the_same_time_leave_nothing_open(shop: Shop) -> None:
     people = [CustomerId(f"cus_{n}") for n in range(10)]
     for member in MEMBERS:
-        await shop.desk.attend(member, NOON)
+        await shop.erasure_store.heartbeat(member, NOON)
     async with AsyncExitStack() as stack:
-        desks = [await stack.enter_async_context(SqlErasureDesk.open(shop.url)) for _ in range(2)]
+        erasure_stores = [
+            await stack.enter_async_context(SqlErasureStore.open(shop.url)) for _ in range(2)
+        ]
         for one, two in zip(people[::2], people[1::2], strict=True):
-            requests = await asyncio.gather(desks[0].ask([one], NOON), desks[1].ask([two], NOON))
+            requests = await asyncio.gather(
+                erasure_stores[0].request([one], NOON), erasure_stores[1].request([two], NOON)
+            )
             assert len({r.erasure.number for r in requests}) == len(requests)
             for number in (r.erasure.number for r in requests):
-                shares = [Share(member=m, at=NOON, removed={GALLERY: 1}) for m in MEMBERS]
-                confirmed = map(SqlErasureDesk.confirm, desks, (number, number), shares)
+                shares = [Acknowledgement(member=m, at=NOON, removed={GALLERY: 1}) for m in MEMBERS]
+                confirmed = map(SqlErasureStore.confirm, erasure_stores, (number, number), shares)
                 await asyncio.gather(*confirmed)
-    found = [await shop.desk.find(who, NOON) for who in people]
+    found = [await shop.erasure_store.find(who, NOON) for who in people]
     assert [who.settled_at for who in found if who] == [NOON] * len(people)
 
 
 async def test_nobody_asked_for_a_stranger(shop: Shop) -> None:
-    assert await shop.desk.find(BOB, NOON) is None
+    assert await shop.erasure_store.find(BOB, NOON) is None
 
 
 async def test_it_is_not_done_while_a_reader_keeps_what_was_deleted(tmp_path: Path) -> None:
@@ -287,19 +307,19 @@ async def test_it_is_not_done_while_a_reader_keeps_what_was_deleted(tmp_path: Pa
     everybody = [CustomerId(f"cus_{n:060}") for n in range(400)]
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlInsightStore.open(f"sqlite:///{file}"))
-        desk = await stack.enter_async_context(SqlErasureDesk.open(f"sqlite:///{file}"))
+        erasure_store = await stack.enter_async_context(SqlErasureStore.open(f"sqlite:///{file}"))
         await store.record([visit(f"v{n}", who, n, 1) for n, who in enumerate(everybody)])
         with closing(sqlite3.connect(file, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM visits").fetchone()
             for who in everybody[::20]:
-                status = await desk.ask([who], NOON)
-                share = Share(member="all", at=NOON, removed={GALLERY: 1})
-                await desk.confirm(status.erasure.number, share)
-            status = await desk.find(everybody[0], NOON)
+                status = await erasure_store.request([who], NOON)
+                share = Acknowledgement(member="all", at=NOON, removed={GALLERY: 1})
+                await erasure_store.acknowledge(status.erasure.number, share)
+            status = await erasure_store.find(everybody[0], NOON)
             assert status is not None
             assert (status.settled_at, status.erasure.ids) == (None, ())
-        status = await desk.find(everybody[0], LATER)
+        status = await erasure_store.find(everybody[0], LATER)
         assert status is not None
         assert status.settled_at == LATER
         assert traces(tmp_path, [], everybody[::20]) == {}
@@ -317,6 +337,6 @@ async def test_a_file_that_others_could_read_and_that_kept_what_was_deleted_is_m
         old.commit()
     file.chmod(0o644)
     assert b"Ann Example" in file.read_bytes()
-    async with SqlErasureDesk.open(f"sqlite:///{file}"):
+    async with SqlErasureStore.open(f"sqlite:///{file}"):
         assert file.stat().st_mode & 0o077 == 0
         assert traces(tmp_path, [], ["Ann Example"]) == {}

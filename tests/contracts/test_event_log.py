@@ -16,7 +16,7 @@ from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import PartitionsLost
 from trinetra.events.topics import DETECTIONS, IDENTITIES, Topic
-from trinetra.ports import Delivery, EventLog, Follower, Progress, Record, Subscription
+from trinetra.ports import Delivery, EventLog, Progress, Record, Subscription, TopicReader
 
 SOURCE = Topic("test.source", 8)
 SINK = Topic("test.sink", 3)
@@ -206,27 +206,27 @@ async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
     assert await reader.lag() == 0
 
 
-async def caught_up(follower: Follower) -> list[Delivery]:
+async def caught_up(reader: TopicReader) -> list[Delivery]:
     """Poll until nothing committed is left to read."""
     got = []
-    while await follower.behind():
-        got += await follower.poll(max_records=50, wait_s=0.1)
+    while await reader.lag():
+        got += await reader.poll(max_records=50, wait_s=0.1)
     return got
 
 
 async def test_a_follower_reads_every_partition_in_order_and_then_what_comes(log: EventLog) -> None:
     before = SystemClock().now()
     await log.append(records(SOURCE, *[(f"cam{n % 16}", n) for n in range(200)]))
-    follower = await log.follow([SOURCE], since=before)
-    past = await caught_up(follower)
+    reader = await log.open_reader([SOURCE], since=before)
+    past = await caught_up(reader)
     await log.append(records(SOURCE, *[(f"cam{n % 16}", n) for n in range(200, 220)]))
-    got = past + await caught_up(follower)
+    got = past + await caught_up(reader)
     assert len(past) == 200
     for camera in range(16):
         mine = [int(d.value) for d in got if d.key == f"cam{camera}"]
         assert mine == list(range(camera, 220, 16))
-    await follower.close()
-    await follower.close()
+    await reader.close()
+    await reader.close()
 
 
 async def test_a_follower_begins_with_the_first_record_appended_since(log: EventLog) -> None:
@@ -235,9 +235,9 @@ async def test_a_follower_begins_with_the_first_record_appended_since(log: Event
     since = SystemClock().now()
     await asyncio.sleep(0.002)
     await log.append(records(SOURCE, ("cam1", 2)))
-    follower = await log.follow([SOURCE], since=since)
+    reader = await log.open_reader([SOURCE], since=since)
     await log.append(records(SOURCE, ("cam2", 3)))
-    assert sorted(d.value for d in await caught_up(follower)) == [b"2", b"3"]
+    assert sorted(d.value for d in await caught_up(reader)) == [b"2", b"3"]
 
 
 async def test_a_follower_takes_nothing_from_the_groups_and_they_nothing_from_it(
@@ -245,17 +245,17 @@ async def test_a_follower_takes_nothing_from_the_groups_and_they_nothing_from_it
 ) -> None:
     before = SystemClock().now()
     reader = await log.subscribe([SOURCE], "g")
-    one, two = [await log.follow([SOURCE, SINK], since=before) for _ in range(2)]
+    one, two = [await log.open_reader([SOURCE, SINK], since=before) for _ in range(2)]
     await log.append(records(SOURCE, ("a", 1)))
     await reader.commit(after(await take(reader, 1), records(SINK, ("a", 10))))
-    for follower in (one, two):
-        got = {(d.topic, d.value) for d in await caught_up(follower)}
+    for reader in (one, two):
+        got = {(d.topic, d.value) for d in await caught_up(reader)}
         assert got == {(SOURCE.name, b"1"), (SINK.name, b"10")}
 
 
 async def test_a_follower_waits_for_the_first_record(log: EventLog) -> None:
-    follower = await log.follow([SOURCE], since=SystemClock().now())
-    polling = asyncio.ensure_future(follower.poll(max_records=10, wait_s=30))
+    reader = await log.open_reader([SOURCE], since=SystemClock().now())
+    polling = asyncio.ensure_future(reader.poll(max_records=10, wait_s=30))
     await asyncio.sleep(0)
     await log.append(records(SOURCE, ("a", 1)))
     assert [d.value for d in await polling] == [b"1"]
@@ -263,9 +263,9 @@ async def test_a_follower_waits_for_the_first_record(log: EventLog) -> None:
 
 async def test_in_memory_a_follower_that_sleeps_holds_nobody_back() -> None:
     log = MemoryEventLog(SystemClock(), keep_records=2, max_records=4)
-    follower = await log.follow([SOURCE], since=SystemClock().now())
+    reader = await log.open_reader([SOURCE], since=SystemClock().now())
     await log.append(records(SOURCE, *[("a", n) for n in range(10)]))
-    assert [int(d.value) for d in await caught_up(follower)] == [6, 7, 8, 9]
+    assert [int(d.value) for d in await caught_up(reader)] == [6, 7, 8, 9]
 
 
 async def test_no_partition_starves_behind_a_busy_one(log: EventLog) -> None:

@@ -17,23 +17,23 @@ from trinetra.errors import GalleryUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.schema import AnyEvent, DetectionEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.registry_replica import Mirror
+from trinetra.identities.registry_replica import RegistryReplica
 from trinetra.identities.service import IdentityResolver
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
 from trinetra.ports import (
     Clock,
     Delivery,
     EventLog,
-    Follower,
     Gallery,
     Progress,
     Record,
     Subscription,
     TopicPartition,
+    TopicReader,
 )
 from trinetra.twin.emission import Arrival
 from trinetra.twin.run import Twin
@@ -130,9 +130,9 @@ class InterruptibleLog:
         await asyncio.sleep(0)
         return values
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
         await asyncio.sleep(0)
-        return await self.inner.follow(topics, since=since)
+        return await self.inner.open_reader(topics, since=since)
 
 
 @dataclass
@@ -187,7 +187,7 @@ class Fleet:
         door = InterruptibleLog(log or self.log)
         registry = ActiveRegistry() if self.mirrored else self.registry
         self.registries.append(registry)
-        recogniser = Recogniser(
+        face_identifier = FaceIdentifier(
             site_id=self.site_id,
             gallery=self.gallery,
             registry=registry,
@@ -196,8 +196,8 @@ class Fleet:
             model=self.model,
             dimension=DIMENSION,
         )
-        companions = [Mirror(recogniser, door)] if self.mirrored else []
-        return IdentityResolver(door, recogniser, self.policy, companions)
+        background_tasks = [RegistryReplica(face_identifier, door)] if self.mirrored else []
+        return IdentityResolver(door, face_identifier, self.policy, background_tasks)
 
     def join(self) -> None:
         taken = list(self._used.values())

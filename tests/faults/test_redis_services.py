@@ -14,7 +14,7 @@ from tests.flows.test_ingest import EVERY, SMALL, Scripted, pictures, until
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
-from trinetra.detections.service import InferenceWorker, Lane
+from trinetra.detections.service import InferenceThread, InferenceWorker
 from trinetra.devservers.redis import RedisServer
 from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
@@ -77,7 +77,7 @@ async def open_shop(url: str) -> AsyncIterator[Shop]:
             IngestPolicy(buffer_retry_s=0.02, watch_every_s=0.02),
         )
         plans = {DOOR: DetectionPlan(DOOR, frozenset({"person"}), reads_faces=True)}
-        lanes = [Lane(Nobody(), Nobody())]
+        lanes = [InferenceThread(Nobody(), Nobody())]
         worker = InferenceWorker(SiteId("north-street"), outbox, log, lanes, plans, clock)
         shop = Shop(shutter, ingestor, worker, log)
         async with asyncio.TaskGroup() as group:

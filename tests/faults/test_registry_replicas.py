@@ -24,7 +24,7 @@ from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent
 from trinetra.events.topics import DETECTIONS, IDENTITIES
 from trinetra.identities.gate.registry import ActiveRegistry
-from trinetra.identities.gate.registry_events import heard
+from trinetra.identities.gate.registry_events import registry_events
 from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, CustomerId, SiteId
@@ -44,7 +44,7 @@ def from_the_log(reader: Reader, graph: SiteGraph) -> ActiveRegistry:
     for place, values in reader.said.items():
         if place.startswith(IDENTITIES.name):
             for value in values:
-                for who, kind, sighting in heard(value, graph):
+                for who, kind, sighting in registry_events(value, graph):
                     registry.see(who, kind, sighting)
     return registry
 
@@ -64,7 +64,7 @@ def people_of(reader: Reader) -> set[CustomerId]:
         who
         for values in reader.said.values()
         for value in values
-        for who, _, _ in heard(value, SiteGraph())
+        for who, _, _ in registry_events(value, SiteGraph())
         if b'"type":"alert"' not in value
     }
 

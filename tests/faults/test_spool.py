@@ -81,11 +81,11 @@ class Run:
         self.sent: list[tuple[str, int]] = []
         self.acknowledged: list[tuple[str, int]] = []
         self.number = 0
-        self.lives = 0
+        self.lifecycle_events = 0
 
     @property
     def folder(self) -> Path:
-        return self.root / str(self.lives)
+        return self.root / str(self.lifecycle_events)
 
     async def live(self, steps: list[tuple[str, object]]) -> list[tuple[str, object]]:
         """Take steps up to the next kill; return those after it."""
@@ -122,9 +122,9 @@ class Run:
     def leave_behind(self, how: tuple[int, bool]) -> None:
         """Copy the folder as it is, with half a record behind the last, perhaps without cursor."""
         torn_bytes, loses_cursor = how
-        after = self.root / str(self.lives + 1)
+        after = self.root / str(self.lifecycle_events + 1)
         shutil.copytree(self.folder, after)
-        self.lives += 1
+        self.lifecycle_events += 1
         segments = sorted(after.glob("*.spool"))
         with (segments[-1] if segments else after / "000000000999.spool").open("ab") as file:
             file.write(pack(Stored(EPOCH, Record(DETECTIONS, "a", b"-1" * 40)))[:torn_bytes])

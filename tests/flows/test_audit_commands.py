@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from trinetra.adapters.disk.receipts import sign, signing_key
 from trinetra.commands import audit, customers, forget
 from trinetra.commands.audit_trail import audit_log, record_deed
-from trinetra.events.erasure import ErasureStatus, Share
+from trinetra.events.erasure import Acknowledgement, ErasureStatus
 from trinetra.settings import Settings, load_settings
 from trinetra.values import CustomerId
-from trinetra.wiring.connections import open_desk
+from trinetra.wiring.connections import open_erasure_store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GONE = CustomerId("cus_gone")
@@ -94,15 +94,15 @@ def test_a_log_that_was_taken_away_is_missed_where_receipts_were_signed(
 
 async def _ask(settings: Settings) -> ErasureStatus:
     settings.data_dir.mkdir()
-    async with open_desk(settings) as desk:
-        return await desk.ask([GONE], NOON)
+    async with open_erasure_store(settings) as erasure_store:
+        return await erasure_store.request([GONE], NOON)
 
 
 async def _erase(settings: Settings) -> None:
     status = await _ask(settings)
-    async with open_desk(settings) as desk:
-        share = Share(member="test", at=NOON, removed={"gallery_faces": 1})
-        await desk.confirm(status.erasure.number, share)
+    async with open_erasure_store(settings) as erasure_store:
+        share = Acknowledgement(member="test", at=NOON, removed={"gallery_faces": 1})
+        await erasure_store.acknowledge(status.erasure.number, share)
 
 
 def test_a_log_that_was_taken_away_is_missed_where_somebody_was_erased(

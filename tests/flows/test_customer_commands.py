@@ -15,7 +15,7 @@ import typer
 from tests.conftest import unavailable
 from tests.flows.commands import Commands
 
-from trinetra.adapters.sql.customer_log import SqlCustomerBook
+from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.commands import customers as customer_commands
 from trinetra.commands import enrollment as enrolment
@@ -45,16 +45,16 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def people(url: str) -> People:
     async def read() -> People:
-        async with SqlCustomerBook.open(url) as book:
-            return await read_people(book)
+        async with SqlCustomerLog.open(url) as customer_log:
+            return await read_people(customer_log)
 
     return asyncio.run(read())
 
 
 def write(url: str, changes: Sequence[CustomerChange], templates: Sequence[Template] = ()) -> None:
     async def keep() -> None:
-        async with SqlCustomerBook.open(url) as book:
-            await book.write(changes, templates)
+        async with SqlCustomerLog.open(url) as customer_log:
+            await customer_log.write(changes, templates)
 
     asyncio.run(keep())
 
@@ -106,7 +106,7 @@ def test_in_a_narrow_window_only_the_name_is_broken(
     monkeypatch.setenv("COLUMNS", "80")
     who = CustomerId(derive_id("cus", "somebody"))
     know(url, who, "Ann Lee of the house at the end of the long road")
-    ran("rename", who, "--kind", "watchlist", "--purpose", "a theft")
+    ran("update", who, "--kind", "watchlist", "--purpose", "a theft")
 
     shown = ran("list")
 
@@ -117,7 +117,7 @@ def test_in_a_narrow_window_only_the_name_is_broken(
 
 def test_an_empty_book_says_so() -> None:
     assert ran("list") == "Nobody is enrolled.\n"
-    assert ran("proposals") == "There are no proposals.\n"
+    assert ran("merge-candidates") == "There are no proposals.\n"
 
 
 def test_all_that_is_kept_of_a_person_is_shown(url: str) -> None:
@@ -142,7 +142,7 @@ def test_an_anonymous_visitor_can_be_shown_and_named(url: str) -> None:
     visited(url, SHE)
     assert json.loads(ran("show", SHE, "--json"))["kind"] == "anonymous"
 
-    ran("rename", SHE, "--name", "Eve", "--kind", "vip", "--consent")
+    ran("update", SHE, "--name", "Eve", "--kind", "vip", "--consent")
 
     assert people(url).customers[SHE].name == "Eve"
 
@@ -150,15 +150,15 @@ def test_an_anonymous_visitor_can_be_shown_and_named(url: str) -> None:
 def test_a_new_kind_keeps_the_name_and_needs_its_own_basis(url: str) -> None:
     know(url, ANN, "Ann Lee")
 
-    ran("rename", ANN, "--kind", "vip", "--purpose", "valued guest")
-    assert "--purpose" in str(failed("rename", ANN, "--kind", "watchlist", "--consent"))
-    assert "--consent" in str(failed("rename", ANN, "--kind", "opted-out"))
-    ran("rename", ANN, "--kind", "watchlist", "--purpose", "a theft")
+    ran("update", ANN, "--kind", "vip", "--purpose", "valued guest")
+    assert "--purpose" in str(failed("update", ANN, "--kind", "watchlist", "--consent"))
+    assert "--consent" in str(failed("update", ANN, "--kind", "opted-out"))
+    ran("update", ANN, "--kind", "watchlist", "--purpose", "a theft")
     customer = people(url).customers[ANN]
     assert (customer.name, customer.kind) == ("Ann Lee", IdentityKind.WATCHLIST)
     assert (customer.consent, customer.purpose) == (False, "a theft")
 
-    ran("rename", ANN, "--kind", "opted-out", "--consent")
+    ran("update", ANN, "--kind", "opted-out", "--consent")
     customer = people(url).customers[ANN]
     assert (customer.kind, customer.consent, customer.purpose) == (
         IdentityKind.OPTED_OUT,
@@ -187,10 +187,10 @@ def test_a_merge_holds_until_it_is_undone_and_can_be_said_again(url: str) -> Non
         (("split", ANN), "nothing to undo"),
         (("split", "nobody"), "nobody is called nobody"),
         (("show", "nobody"), "nobody is called nobody"),
-        (("rename", ANN), "nothing is to be changed"),
-        (("rename", ANN, "--name", " "), "printable"),
-        (("rename", "nobody", "--name", "Eve"), "nobody is called nobody"),
-        (("proposals", "--dismiss", ANN, BOB), "nobody proposed"),
+        (("update", ANN), "nothing is to be changed"),
+        (("update", ANN, "--name", " "), "printable"),
+        (("update", "nobody", "--name", "Eve"), "nobody is called nobody"),
+        (("merge-candidates", "--dismiss", ANN, BOB), "nobody proposed"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_changes_nothing(
@@ -220,13 +220,13 @@ def test_proposals_are_listed_until_they_are_dismissed(url: str) -> None:
     )
     write(url, [proposal])
 
-    [row] = json.loads(ran("proposals", "--json"))
+    [row] = json.loads(ran("merge-candidates", "--json"))
     assert (row["customer_id"], row["other"], row["score"]) == (SHE, ANN, 0.81)
-    assert SHE in ran("proposals")
-    ran("proposals", "--dismiss", ANN, SHE)
+    assert SHE in ran("merge-candidates")
+    ran("merge-candidates", "--dismiss", ANN, SHE)
 
-    assert json.loads(ran("proposals", "--json")) == []
-    assert "nobody proposed" in str(failed("proposals", "--dismiss", ANN, SHE))
+    assert json.loads(ran("merge-candidates", "--json")) == []
+    assert "nobody proposed" in str(failed("merge-candidates", "--dismiss", ANN, SHE))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_person_is_enrolled_once_from_real_photos(
     [customer] = people(url).customers.values()
     assert (customer.name, customer.kind) == ("Ana", IdentityKind.VIP)
     assert json.loads(ran("list", "--json"))[0]["photos"] == 3
-    ran("enroll", "Twin", anna[3], "--consent", "--anyway")
+    ran("enroll", "Twin", anna[3], "--consent", "--allow-duplicate")
     assert len(people(url).customers) == 2
 
 

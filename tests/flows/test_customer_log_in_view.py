@@ -12,8 +12,8 @@ from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.erasure import erased_change
 from trinetra.events.schema import DetectionEvent
-from trinetra.identities.customer_sync import Directory
-from trinetra.identities.face_identifier import RecognitionPolicy
+from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.face_identifier import IdentificationPolicy
 from trinetra.identities.service import IdentityResolver
 from trinetra.values import Embedding, GalleryEntry, GalleryMatch, IdentityKind
 
@@ -43,14 +43,16 @@ class LiveShop(Shop):
         super().__init__()
         self.gallery = Gallery(512)
         self.start()
-        self.recogniser.policy = RecognitionPolicy(gallery_retry_s=0.0, **policy)
-        self.recogniser.__post_init__()
+        self.face_identifier.policy = IdentificationPolicy(gallery_retry_s=0.0, **policy)
+        self.face_identifier.__post_init__()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         stopping = asyncio.Event()
-        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0, silence_s=0.0)
-        resolver = IdentityResolver(self.log, self.recogniser, companions=[directory])
+        directory = CustomerSync(
+            self.face_identifier, self.customer_log, self.log, every_s=0.0, silence_s=0.0
+        )
+        resolver = IdentityResolver(self.log, self.face_identifier, background_tasks=[directory])
         running = asyncio.create_task(resolver.run(stopping))
         yield
         stopping.set()
@@ -61,8 +63,8 @@ class LiveShop(Shop):
 
     async def caught_up(self) -> None:
         """Let the resolver read the book as far as it is written."""
-        newest = (await self.book.changes(0, 99))[-1].number
-        while self.recogniser.people.number < newest:  # noqa: ASYNC110 -- of the book
+        newest = (await self.customer_log.changes(0, 99))[-1].number
+        while self.face_identifier.people.number < newest:  # noqa: ASYNC110 -- of the book
             await asyncio.sleep(0)
 
 
@@ -109,7 +111,7 @@ async def test_who_is_erased_in_view_is_not_enrolled_by_the_frame_that_tells() -
     async with shop.open():
         await shop.see(frames[:7])
         await shop.until(lambda e: e.status == "known")
-        await shop.book.erase(ANNA, erased_change(ANNA, NOON))
+        await shop.customer_log.erase(ANNA, erased_change(ANNA, NOON))
         await shop.gallery.delete(ANNA)
         await shop.see(frames[7:])  # the 8th face is a review
 
@@ -139,15 +141,15 @@ async def test_a_resolver_without_the_book_cannot_bring_back_who_was_erased() ->
     await shop.know(ANNA, anna, IdentityKind.VIP)
     await shop.resolve(visit("door", 0, [Person(9)]))
     frames = list(visit("door", 100, [anna], seconds=2.6))
-    shop.book.is_away = True
+    shop.customer_log.is_away = True
     async with shop.open():
         await shop.see(frames[:8])
         await shop.until(lambda e: e.status == "known")
-        await shop.book.erase(ANNA, erased_change(ANNA, NOON))
+        await shop.customer_log.erase(ANNA, erased_change(ANNA, NOON))
         await shop.gallery.delete(ANNA)
         await shop.see(frames[8:])
     assert ANNA in {e.customer_id for e in await shop.entries()}  # as the resolver knew no better
-    shop.book.is_away = False
+    shop.customer_log.is_away = False
 
     await shop.resolve(visit("door", 1000, [anna]))
     await shop.resolve(visit("door", 2000, [Person(9)]))

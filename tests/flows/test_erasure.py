@@ -26,7 +26,7 @@ from trinetra.ports import EventLog, InsightStore
 from trinetra.settings import Settings
 from trinetra.site.schema import Site
 from trinetra.values import CustomerId, Embedding
-from trinetra.wiring.connections import JOURNALED, open_desk, open_log, open_store
+from trinetra.wiring.connections import JOURNALED, open_erasure_store, open_log, open_store
 from trinetra.wiring.platform import Upstream, downstream_of
 
 EVER = (NOON - timedelta(days=1), NOON + timedelta(days=1))
@@ -126,11 +126,11 @@ async def test_a_request_is_carried_out_though_the_command_that_wrote_it_was_kil
     faces = await come(running, "a", 0, Person(1))
     await until(lambda: _count(running, 1))
     [gone] = {v.customer_id for v in await visits(running)}
-    async with open_desk(running.settings) as desk:
-        await desk.ask([gone], NOON)
+    async with open_erasure_store(running.settings) as erasure_store:
+        await erasure_store.request([gone], NOON)
 
         async def is_settled() -> bool:
-            status = await desk.find(gone, NOON)
+            status = await erasure_store.find(gone, NOON)
             return status is not None and status.settled_at is not None
 
         await until(is_settled)

@@ -16,22 +16,22 @@ from tests.unit.insights.walks import CAMERA, SITE, frame, position
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
-from trinetra.adapters.sql.customer_log import SqlCustomerBook
-from trinetra.adapters.sql.erasure_store import SqlErasureDesk
+from trinetra.adapters.sql.customer_log import SqlCustomerLog
+from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
-from trinetra.customers.customer_feed import StoreAcquaintance
-from trinetra.customers.erasure_participant import ErasureDuty
+from trinetra.customers.customer_feed import StoreCustomerSync
+from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.events.codec import encode
 from trinetra.events.erasure import ErasureStatus, erased_change
 from trinetra.events.schema import TracksEvent
 from trinetra.events.topics import IDENTITIES, INSIGHT_STATE, RESOLVER_STATE, VISIT_STATE, Topic
-from trinetra.identities.customer_sync import Directory
-from trinetra.identities.erasure_handler import Oblivion
+from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.erasure_handler import ErasureHandler
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.service import Companion, IdentityResolver
+from trinetra.identities.service import BackgroundTask, IdentityResolver
 from trinetra.insights.config import CameraInsights, InsightPolicy
 from trinetra.insights.service import InsightEngine
-from trinetra.ports import ErasureDesk, EventLog, Record
+from trinetra.ports import ErasureStore, EventLog, Record
 from trinetra.values import IdentityKind
 
 GOES_ON = ResolverPolicy(ends_tracks_at_stop=False, poll_wait_s=0.05)
@@ -67,10 +67,10 @@ async def running(service: IdentityResolver | InsightEngine) -> AsyncIterator[No
         await task
 
 
-async def confirmed(desk: ErasureDesk, member: str) -> ErasureStatus:
+async def confirmed(erasure_store: ErasureStore, member: str) -> ErasureStatus:
     """Return how the erasure stands once a process has confirmed it."""
     while True:
-        status = await desk.find(ANNA, SystemClock().now())
+        status = await erasure_store.find(ANNA, SystemClock().now())
         if status and member in {share.member for share in status.shares}:
             return status
         await asyncio.sleep(0.02)
@@ -87,20 +87,24 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
     shop, anna = Shop(), Person(5)
     await shop.know(ANNA, anna, IdentityKind.VIP)
 
-    def resolver(*companions: Companion) -> IdentityResolver:
-        directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
-        return IdentityResolver(shop.log, shop.recogniser, GOES_ON, [directory, *companions])
+    def resolver(*background_tasks: BackgroundTask) -> IdentityResolver:
+        directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
+        return IdentityResolver(
+            shop.log, shop.face_identifier, GOES_ON, [directory, *background_tasks]
+        )
 
     async with running(resolver()):
         await shop.log.append([record(e) for e in list(visit("door", 0, [anna], seconds=3))[:12]])
         await until(shop.log, RESOLVER_STATE, names_anna)
     shop.start()
-    async with SqlErasureDesk.open(url) as desk:
-        duty = ErasureDuty(desk, shop.clock, member="resolver", every_s=0.05)
-        async with running(resolver(Oblivion(shop.recogniser, shop.gallery, duty))):
-            await shop.book.erase(ANNA, erased_change(ANNA, shop.clock.now()))
-            await desk.ask([ANNA], shop.clock.now())
-            status = await confirmed(desk, "resolver")
+    async with SqlErasureStore.open(url) as erasure_store:
+        participant = ErasureParticipant(erasure_store, shop.clock, member="resolver", every_s=0.05)
+        async with running(
+            resolver(ErasureHandler(shop.face_identifier, shop.gallery, participant))
+        ):
+            await shop.customer_log.erase(ANNA, erased_change(ANNA, shop.clock.now()))
+            await erasure_store.request([ANNA], shop.clock.now())
+            status = await confirmed(erasure_store, "resolver")
             left = await written(shop.log, RESOLVER_STATE)
     assert status.removed()["open_tracks"] == 1
     assert ANNA.encode() not in left
@@ -110,7 +114,7 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
 async def test_the_tracks_of_a_camera_that_fell_silent_end_and_their_faces_go() -> None:
     shop = Shop()
     quiet = replace(GOES_ON, silent_after_s=0.3)
-    async with running(IdentityResolver(shop.log, shop.recogniser, quiet)):
+    async with running(IdentityResolver(shop.log, shop.face_identifier, quiet)):
         in_view = list(visit("door", 0, [Person(5)], seconds=3))[:12]
         await shop.log.append([record(event) for event in in_view])
         await until(shop.log, RESOLVER_STATE, lambda state: b"track/" in state)
@@ -128,8 +132,8 @@ async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> No
     ]
     async with (
         SqlInsightStore.open(url) as store,
-        SqlCustomerBook.open(url) as book,
-        SqlErasureDesk.open(url) as desk,
+        SqlCustomerLog.open(url) as customer_log,
+        SqlErasureStore.open(url) as erasure_store,
     ):
         engine = InsightEngine(
             SITE,
@@ -137,8 +141,8 @@ async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> No
             store,
             {CAMERA: CameraInsights()},
             InsightPolicy(),
-            acquaintance=StoreAcquaintance(book, store, clock, service="engine"),
-            erasures=ErasureDuty(desk, clock, member="engine", every_s=0.05),
+            customer_sync=StoreCustomerSync(customer_log, store, clock, service="engine"),
+            erasures=ErasureParticipant(erasure_store, clock, member="engine", every_s=0.05),
             clock=clock,
             concludes_at_stop=False,
             wait_s=0.05,
@@ -146,8 +150,8 @@ async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> No
         async with running(engine):
             await log.append([Record(IDENTITIES, CAMERA, encode(event)) for event in seen])
             await until(log, VISIT_STATE, names_anna)
-            await desk.ask([ANNA], clock.now())
-            status = await confirmed(desk, "engine")
+            await erasure_store.request([ANNA], clock.now())
+            status = await confirmed(erasure_store, "engine")
             left = await written(log, INSIGHT_STATE, VISIT_STATE)
     assert status.removed()["open_visits"] == 1
     assert ANNA.encode() not in left

@@ -18,7 +18,7 @@ from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import Record
 from trinetra.settings import Settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind, derive_id
-from trinetra.wiring.connections import JOURNALED, journal_folder, open_desk
+from trinetra.wiring.connections import JOURNALED, journal_folder, open_erasure_store
 
 NOW = datetime.now(UTC)
 ANN = CustomerId(derive_id("cus", "ann"))
@@ -101,9 +101,9 @@ async def test_others_may_not_look_into_the_default_data_folder_of_an_older_rele
     monkeypatch.delenv("TRINETRA_DATA_DIR", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     (tmp_path / "trinetra").mkdir(mode=0o755)
-    async with open_desk(Settings(models_dir=tmp_path)):
+    async with open_erasure_store(Settings(models_dir=tmp_path)):
         assert (tmp_path / "trinetra").stat().st_mode & 0o077 == 0
     chosen = tmp_path / "chosen"
     chosen.mkdir(mode=0o755)
-    async with open_desk(Settings(data_dir=chosen, models_dir=tmp_path)):
+    async with open_erasure_store(Settings(data_dir=chosen, models_dir=tmp_path)):
         assert chosen.stat().st_mode & 0o777 == 0o755

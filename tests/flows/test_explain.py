@@ -36,7 +36,7 @@ from trinetra.ports import EventLog, Record
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
-from trinetra.wiring.connections import open_book, open_log
+from trinetra.wiring.connections import open_customer_log, open_log
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HERE: dict[str, Any] = {
@@ -179,7 +179,7 @@ def test_a_platform_in_one_process_is_explained_from_its_journal(
 
 
 def test_names_come_from_the_customer_book_and_only_where_they_are_wanted(file: Path) -> None:
-    async def enrol() -> None:
+    async def enroll() -> None:
         change = CustomerChange(
             change_id="chg_1",
             change="enrolled",
@@ -189,10 +189,10 @@ def test_names_come_from_the_customer_book_and_only_where_they_are_wanted(file: 
             name="Anna Example",
             consent=True,
         )
-        async with open_book(Settings()) as book:
-            await book.write([change])
+        async with open_customer_log(Settings()) as customer_log:
+            await customer_log.write([change])
 
-    asyncio.run(enrol())
+    asyncio.run(enroll())
     question = ("explain", "idn_1", "--file", str(file))
     assert "Anna Example" not in trinetra(*question)
     assert audit_log(Settings()).lines() == []

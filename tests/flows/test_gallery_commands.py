@@ -19,7 +19,7 @@ from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import load_settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
-from trinetra.wiring.connections import open_desk
+from trinetra.wiring.connections import open_erasure_store
 
 NOW = datetime.now(UTC)
 MODEL = load_manifest().profile("default").face_embedder
@@ -95,8 +95,8 @@ def test_a_gallery_goes_to_a_server_and_back_without_loss(
 
 
 async def _erase(*ids: str) -> None:
-    async with open_desk(load_settings()) as desk:
-        await desk.ask(list(map(CustomerId, ids)), NOW)
+    async with open_erasure_store(load_settings()) as erasure_store:
+        await erasure_store.request(list(map(CustomerId, ids)), NOW)
 
 
 def test_who_was_erased_does_not_come_back_from_a_file(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ from trinetra.events.schema import (
     TracksEvent,
 )
 from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
-from trinetra.identities.gate.registry_events import heard
+from trinetra.identities.gate.registry_events import registry_events
 from trinetra.identities.gate.topology import build_graph
 from trinetra.identities.service import IdentityResolver
 from trinetra.ports import Gallery, Record
@@ -56,7 +56,7 @@ class Shop:
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.log = MemoryEventLog(clock)
-        self.recogniser = Recogniser(
+        self.face_identifier = FaceIdentifier(
             site_id=SITE,
             gallery=self.gallery,
             registry=ActiveRegistry(),
@@ -75,7 +75,7 @@ class Shop:
         await self.log.append(records)
         stopping = asyncio.Event()
         stopping.set()  # drain what is there, then end
-        await IdentityResolver(self.log, self.recogniser).run(stopping)
+        await IdentityResolver(self.log, self.face_identifier).run(stopping)
         return await self.read()
 
     async def read(self) -> list[AnyEvent]:
@@ -135,8 +135,8 @@ async def test_others_hear_that_somebody_is_here_since_the_face_was_seen_not_the
     out = await shop.resolve([*turned_away, *list(visit("door", 0, [ANNA], seconds=4))[10:]])
     (named,) = (e for e in identities(out) if e.customer_id)
     assert named.track_started_at == NOON
-    (told,) = heard(encode(named), shop.recogniser.graph)
-    known = shop.recogniser.registry.get(told.customer_id)
+    (told,) = registry_events(encode(named), shop.face_identifier.graph)
+    known = shop.face_identifier.registry.get(told.customer_id)
     assert known is not None
     assert told.sighting.first_at == known.sightings[DOOR].first_at == NOON + timedelta(seconds=2)
 
@@ -298,8 +298,8 @@ async def test_an_open_track_is_resolved_as_soon_as_the_gallery_is_back() -> Non
     gallery = FlakyGallery()
     gallery.broken = True
     shop = Shop(gallery=gallery)
-    shop.recogniser.clock = shop.recogniser.faces.clock = clock = ManualClock()
-    resolver = IdentityResolver(shop.log, shop.recogniser)
+    shop.face_identifier.clock = shop.face_identifier.faces.clock = clock = ManualClock()
+    resolver = IdentityResolver(shop.log, shop.face_identifier)
     stopping = asyncio.Event()
     running = asyncio.create_task(resolver.run(stopping))
     frames = list(visit("door", 0, [ANNA], seconds=6))

@@ -10,7 +10,7 @@ import pytest
 from tests.flows.shop import NOON, SITE, Person, record, visit
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.sql.insight_store import SqlInsightStore
@@ -28,13 +28,13 @@ from trinetra.events.schema import (
     Visit,
 )
 from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES
-from trinetra.identities.customer_sync import Directory
-from trinetra.identities.decision.duplicates import ConsolidationPolicy
+from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.enrollment import enrolled, faces_of
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import build_graph
-from trinetra.identities.merge_job import Consolidator
+from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.service import IdentityResolver
 from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.tracking.track_faces import Shot
@@ -48,7 +48,7 @@ ANNA, BEN, CLEO = CustomerId("cus_anna"), CustomerId("cus_ben"), CustomerId("cus
 ALL_OF_IT = (NOON - timedelta(days=1), NOON + timedelta(days=1))
 
 
-class Book(MemoryCustomerBook):
+class Book(MemoryCustomerLog):
     """A book that can be away."""
 
     is_away = False
@@ -66,13 +66,13 @@ class Shop:
         self.clock = SystemClock()
         self.log = MemoryEventLog(self.clock)
         self.gallery = MemoryGallery(512)
-        self.book = Book()
+        self.customer_log = Book()
         self.people: dict[CustomerId, Person] = {}
         self.start()
 
     def start(self) -> None:
         """Start the resolver's process (again): nothing of the last one is left in memory."""
-        self.recogniser = Recogniser(
+        self.face_identifier = FaceIdentifier(
             site_id=SITE,
             gallery=self.gallery,
             registry=ActiveRegistry(),
@@ -88,14 +88,14 @@ class Shop:
         shots = [Shot(person.photo(), 0.9, 100.0, NOON) for _ in range(3)]
         change = enrolled(who, f"Name of {who}", kind, NOON, consent=True, purpose="test")
         faces = [Template(model, entry) for entry in faces_of(who, kind, shots)]
-        await self.book.write([change], faces)
+        await self.customer_log.write([change], faces)
 
     async def change(self, what: str, who: CustomerId, **fields: object) -> None:
-        change_id = f"{what}-{who}-{len(await self.book.changes(0, 99))}"
+        change_id = f"{what}-{who}-{len(await self.customer_log.changes(0, 99))}"
         change = CustomerChange(
             change_id=change_id, change=what, customer_id=who, at=NOON, **fields
         )
-        await self.book.write([change])
+        await self.customer_log.write([change])
 
     async def resolve(self, *visits: Iterable[DetectionEvent]) -> list[AnyEvent]:
         """Return everything the resolver wrote about these detections."""
@@ -104,22 +104,26 @@ class Shop:
         await self.log.append([record(event) for event in ordered])
         stopping = asyncio.Event()
         stopping.set()  # drain what is there, then end
-        consolidator = Consolidator(self.recogniser, self.book, ConsolidationPolicy())
-        directory = Directory(self.recogniser, self.book, self.log, every_s=0.0, silence_s=0.0)
-        resolver = IdentityResolver(self.log, self.recogniser, companions=[directory, consolidator])
+        consolidator = MergeJob(self.face_identifier, self.customer_log, MergePolicy())
+        directory = CustomerSync(
+            self.face_identifier, self.customer_log, self.log, every_s=0.0, silence_s=0.0
+        )
+        resolver = IdentityResolver(
+            self.log, self.face_identifier, background_tasks=[directory, consolidator]
+        )
         await resolver.run(stopping)
         events = await self.told()
         known.subtract(event.event_id for event in events)
         return [event for event in events if known[event.event_id] < 0]
 
     async def told(self) -> list[AnyEvent]:
-        follower = await self.log.follow(
+        reader = await self.log.open_reader(
             [IDENTITIES, ALERTS, CUSTOMERS], since=NOON - timedelta(days=9999)
         )
         got = []
-        while batch := await follower.poll(max_records=1000, wait_s=0):
+        while batch := await reader.poll(max_records=1000, wait_s=0):
             got += [decode(delivery.value) for delivery in batch]
-        await follower.close()
+        await reader.close()
         return got
 
     async def until(self, found: Callable[[IdentityEvent], bool]) -> None:
@@ -139,7 +143,7 @@ def alerts(events: Sequence[AnyEvent]) -> list[AlertEvent]:
     return [e for e in events if isinstance(e, AlertEvent)]
 
 
-def lives(events: Sequence[AnyEvent]) -> list[LifecycleEvent]:
+def lifecycle_events(events: Sequence[AnyEvent]) -> list[LifecycleEvent]:
     return [e for e in events if isinstance(e, LifecycleEvent) and e.by == "operator"]
 
 
@@ -215,7 +219,7 @@ async def test_nothing_is_kept_of_who_opted_out(shop: Shop) -> None:
     assert not any(e.evidence.candidates or e.evidence.gate for e in of_anna)
     kept = [e for e in await shop.entries() if float(e.embedding @ anna.face) > 0.3]
     assert {e.customer_id for e in kept} == {ANNA}
-    assert shop.recogniser.registry.get(ANNA) is None
+    assert shop.face_identifier.registry.get(ANNA) is None
 
 
 async def test_a_track_that_is_left_out_remembers_no_face(shop: Shop) -> None:
@@ -232,8 +236,10 @@ async def test_a_track_that_is_left_out_remembers_no_face(shop: Shop) -> None:
 
     await shop.log.append([record(e) for e in list(visit("door", 0, [anna]))[:14]])
     stopping = asyncio.Event()
-    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
-    resolver = IdentityResolver(shop.log, shop.recogniser, companions=[directory, Watch()])
+    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
+    resolver = IdentityResolver(
+        shop.log, shop.face_identifier, background_tasks=[directory, Watch()]
+    )
     running = asyncio.create_task(resolver.run(stopping))
     await shop.until(lambda event: event.reasons == ("opted_out",))
 
@@ -259,7 +265,7 @@ async def test_of_a_customer_who_opts_out_only_the_photos_are_kept(shop: Shop) -
     anna = Person(1)
     await shop.know(ANNA, anna, IdentityKind.ENROLLED)
     await shop.resolve(visit("door", 0, [anna], seconds=6))
-    enrolled_only = {e.entry_id for e in await shop.book.templates("test@1")}
+    enrolled_only = {e.entry_id for e in await shop.customer_log.templates("test@1")}
     assert {e.entry_id for e in await shop.entries()} > enrolled_only  # and as last seen
 
     await shop.change("renamed", ANNA, kind=IdentityKind.OPTED_OUT)
@@ -284,8 +290,8 @@ async def test_a_change_of_kind_holds_for_tracks_that_are_open(
     first, second = list(visit("door", 0, [anna]))[:7], list(visit("door", 0, [anna]))[7:]
     await shop.log.append([record(event) for event in first])
     stopping = asyncio.Event()
-    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
-    resolver = IdentityResolver(shop.log, shop.recogniser, companions=[directory])
+    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
+    resolver = IdentityResolver(shop.log, shop.face_identifier, background_tasks=[directory])
     running = asyncio.create_task(resolver.run(stopping))
     await shop.until(lambda event: event.customer_id is not None)
     await shop.change("renamed", ANNA, kind=kind)
@@ -306,17 +312,17 @@ async def test_an_anonymous_visitor_who_enrolls_is_one_person_with_the_past(shop
 
     told = await shop.resolve(visit("door", 600, [anna]))
 
-    assert shop.recogniser.people.canonical(CustomerId(anonymous)) == ANNA
+    assert shop.face_identifier.people.canonical(CustomerId(anonymous)) == ANNA
     assert {e.customer_id for e in identities(told) if e.customer_id} == {ANNA}
 
 
 async def test_what_the_book_says_is_told_on_once_by_whoever_starts(shop: Shop) -> None:
     await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
     await shop.know(BEN, Person(2), IdentityKind.OPTED_OUT)
-    first = lives(await shop.resolve(visit("door", 0, [Person(9)])))
+    first = lifecycle_events(await shop.resolve(visit("door", 0, [Person(9)])))
     shop.start()
     await shop.change("merged", CLEO, other=ANNA)
-    second = lives(await shop.resolve(visit("door", 300, [Person(8)])))
+    second = lifecycle_events(await shop.resolve(visit("door", 300, [Person(8)])))
 
     assert [(e.change, e.customer_id, e.kind) for e in first] == [
         ("created", ANNA, IdentityKind.ENROLLED)
@@ -348,12 +354,12 @@ async def test_while_the_store_is_away_who_was_known_is_known(shop: Shop) -> Non
     anna = Person(1)
     await shop.know(ANNA, anna, IdentityKind.VIP)
     await shop.resolve(visit("door", 0, [Person(9)]))
-    shop.book.is_away = True
+    shop.customer_log.is_away = True
     await shop.know(BEN, Person(2), IdentityKind.VIP)
 
     told = await shop.resolve(visit("door", 300, [anna]))
     assert ANNA in {e.customer_id for e in identities(told)}
-    shop.book.is_away = False
+    shop.customer_log.is_away = False
     told = await shop.resolve(visit("door", 600, [Person(2)]))
     assert BEN in {e.customer_id for e in identities(told)}
 
@@ -388,7 +394,7 @@ async def test_a_full_disk_of_the_book_ends_no_resolver(
         raise StorageFull("no room")
 
     await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
-    monkeypatch.setattr(shop.book, what, full)
+    monkeypatch.setattr(shop.customer_log, what, full)
     assert identities(await shop.resolve(visit("door", 0, [Person(9)])))
 
 
@@ -399,11 +405,11 @@ async def test_a_book_that_hangs_holds_no_batch_up(
 
     async def hanging(model: str) -> list[GalleryEntry]:
         await answers.wait()
-        return await MemoryCustomerBook.templates(shop.book, model)
+        return await MemoryCustomerLog.templates(shop.customer_log, model)
 
     await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
-    monkeypatch.setattr(shop.book, "templates", hanging)
-    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
+    monkeypatch.setattr(shop.customer_log, "templates", hanging)
+    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
     await directory.tend({})
     await directory.tend({})
     answers.set()
@@ -414,13 +420,15 @@ async def test_a_book_that_hangs_holds_no_batch_up(
 async def test_what_a_long_book_says_last_holds_from_the_first_decision(shop: Shop) -> None:
     anna = Person(1)
     for n in range(3):
-        await shop.book.write([_merge(f"a{n}-{m}", f"b{n}-{m}") for m in range(500)])
+        await shop.customer_log.write([_merge(f"a{n}-{m}", f"b{n}-{m}") for m in range(500)])
     await shop.know(ANNA, anna, IdentityKind.OPTED_OUT)
     stopping = asyncio.Event()
     stopping.set()
     await shop.log.append([record(event) for event in visit("door", 0, [anna])])
-    directory = Directory(shop.recogniser, shop.book, shop.log, every_s=0.0)
-    await IdentityResolver(shop.log, shop.recogniser, companions=[directory]).run(stopping)
+    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
+    await IdentityResolver(shop.log, shop.face_identifier, background_tasks=[directory]).run(
+        stopping
+    )
 
     told = identities(await shop.told())
     assert told
@@ -438,29 +446,33 @@ async def test_after_a_split_neither_was_where_the_other_was_seen(shop: Shop) ->
     (x,) = {e.customer_id for e in identities(await shop.resolve(visit("door", 0, [stranger])))} - {
         None
     }
-    consolidator = Consolidator(shop.recogniser, shop.book, ConsolidationPolicy())
-    people = shop.recogniser.people
+    consolidator = MergeJob(shop.face_identifier, shop.customer_log, MergePolicy())
+    people = shop.face_identifier.people
     people.merged[x] = ANNA
     people.number += 1
     await consolidator.tend({})
-    assert shop.recogniser.registry.get(ANNA) is not None
+    assert shop.face_identifier.registry.get(ANNA) is not None
     del people.merged[x]
     people.number += 1
     await consolidator.tend({})
-    assert shop.recogniser.registry.get(ANNA) is None
+    assert shop.face_identifier.registry.get(ANNA) is None
 
 
 async def test_one_companion_that_fails_at_the_end_leaves_none_open(shop: Shop) -> None:
     closed = []
 
-    class Fails(Consolidator):
+    class Fails(MergeJob):
         async def close(self) -> None:
             closed.append(self)
             raise StoreUnavailable("away")
 
-    companions = [Fails(shop.recogniser, shop.book, ConsolidationPolicy()) for _ in range(2)]
+    background_tasks = [
+        Fails(shop.face_identifier, shop.customer_log, MergePolicy()) for _ in range(2)
+    ]
     stopping = asyncio.Event()
     stopping.set()
     with pytest.raises(StoreUnavailable):
-        await IdentityResolver(shop.log, shop.recogniser, companions=companions).run(stopping)
-    assert closed == companions
+        await IdentityResolver(
+            shop.log, shop.face_identifier, background_tasks=background_tasks
+        ).run(stopping)
+    assert closed == background_tasks

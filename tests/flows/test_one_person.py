@@ -8,26 +8,26 @@ from datetime import timedelta
 from tests.flows.shop import NOON, SITE, Person, record, visit
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.sql.insight_store import SqlInsightStore
-from trinetra.customers.customer_feed import StoreAcquaintance
+from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.errors import StoreUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerChange
 from trinetra.events.schema import DetectionEvent, IdentityEvent, LifecycleEvent, Visit
 from trinetra.events.topics import CUSTOMERS, IDENTITIES, Topic
-from trinetra.identities.customer_sync import Directory
-from trinetra.identities.decision.duplicates import ConsolidationPolicy
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.decision.duplicates import MergePolicy
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, build_graph
-from trinetra.identities.merge_job import Consolidator
+from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
-from trinetra.ports import CustomerBook, Template
+from trinetra.ports import CustomerLog, Template
 from trinetra.values import CameraId
 
 DOOR, AISLE, TILL = CameraId("door"), CameraId("aisle"), CameraId("till")
@@ -41,7 +41,7 @@ OVERLAPPING = build_graph(
 
 
 @dataclass
-class AbsentBook(MemoryCustomerBook):
+class AbsentBook(MemoryCustomerLog):
     """A customer book that is away for some calls."""
 
     away: int = 0
@@ -63,8 +63,8 @@ class Shop:
     """A log, a gallery, a book and a registry that several resolvers share."""
 
     graph: SiteGraph = OVERLAPPING
-    policy: ConsolidationPolicy = field(default_factory=ConsolidationPolicy)
-    book: CustomerBook = field(default_factory=MemoryCustomerBook)
+    policy: MergePolicy = field(default_factory=MergePolicy)
+    customer_log: CustomerLog = field(default_factory=MemoryCustomerLog)
     registry: ActiveRegistry = field(default_factory=ActiveRegistry)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Shop:
 
     def resolver(self) -> IdentityResolver:
         """Return a resolver of its own memory."""
-        recogniser = Recogniser(
+        face_identifier = FaceIdentifier(
             site_id=SITE,
             gallery=self.gallery,
             registry=self.registry,
@@ -83,12 +83,12 @@ class Shop:
             model="test@1",
             dimension=512,
         )
-        companions = (
-            Consolidator(recogniser, self.book, self.policy),
-            Directory(recogniser, self.book, self.log, every_s=0.0),
+        background_tasks = (
+            MergeJob(face_identifier, self.customer_log, self.policy),
+            CustomerSync(face_identifier, self.customer_log, self.log, every_s=0.0),
         )
         policy = ResolverPolicy(poll_wait_s=0.0, poll_records=30)
-        return IdentityResolver(self.log, recogniser, policy, companions)
+        return IdentityResolver(self.log, face_identifier, policy, background_tasks)
 
     async def resolve(self, *events: DetectionEvent, resolvers: int = 1) -> None:
         """Let resolvers share the cameras and work the events off."""
@@ -108,11 +108,11 @@ class Shop:
         await subscription.close()
         return [e for e in (decode(d.value) for d in got) if isinstance(e, kind)]
 
-    async def lives(self, change: str) -> list[LifecycleEvent]:
+    async def lifecycle_events(self, change: str) -> list[LifecycleEvent]:
         return [e for e in await self.said(CUSTOMERS, LifecycleEvent) if e.change == change]
 
     async def changes(self) -> list[CustomerChange]:
-        return [change for _, change in await self.book.changes(0, 1000)]
+        return [change for _, change in await self.customer_log.changes(0, 1000)]
 
     async def visits(self, store: SqlInsightStore) -> list[Visit]:
         """Let an insight engine work off what was said; return the visits of people."""
@@ -121,7 +121,7 @@ class Shop:
             self.log,
             store,
             {},
-            acquaintance=StoreAcquaintance(self.book, store, self.clock, service="test"),
+            customer_sync=StoreCustomerSync(self.customer_log, store, self.clock, service="test"),
             clock=self.clock,
             wait_s=0.0,
         )
@@ -146,7 +146,7 @@ async def test_who_is_enrolled_by_three_resolvers_at_once_becomes_one_visitor_an
 ):
     shop = Shop()
     await shop.resolve(*at_three_doors(ANNA), resolvers=3)
-    created = await shop.lives("created")
+    created = await shop.lifecycle_events("created")
     merges = [c for c in await shop.changes() if c.change == "merged"]
     assert len({e.customer_id for e in created}) == 3
     assert len(merges) == len({c.customer_id for c in merges}) == 2
@@ -163,7 +163,7 @@ async def test_who_is_enrolled_by_three_resolvers_at_once_becomes_one_visitor_an
             other=undone.other,
             at=NOON,
         )
-        await shop.book.write([back])
+        await shop.customer_log.write([back])
         assert len(await shop.visits(store)) == 2
 
 
@@ -171,7 +171,7 @@ async def test_what_was_undone_is_not_done_again() -> None:
     shop = Shop()
     await shop.resolve(*visit(DOOR, 0, [ANNA]), *visit(TILL, 0, [ANNA]), resolvers=2)
     [merge] = await shop.changes()
-    await shop.book.write([undoing(merge)])
+    await shop.customer_log.write([undoing(merge)])
     await shop.resolve(*visit(AISLE, 300, [ANNA]))
     assert [c.change for c in await shop.changes()] == ["merged", "split"]
 
@@ -188,13 +188,13 @@ async def test_an_open_track_is_announced_anew_when_it_becomes_somebody_else() -
     assert [(e.track_id, e.customer_id) for e in renamed] == [
         (of_the_gone[0].track_id, merge.other)
     ]
-    assert [e.customer_id for e in await shop.lives("seen")] == [merge.other] * 2
+    assert [e.customer_id for e in await shop.lifecycle_events("seen")] == [merge.other] * 2
 
 
 async def test_strangers_are_neither_merged_nor_proposed() -> None:
     shop = Shop()
     await shop.resolve(*visit(DOOR, 0, [ANNA]), *visit(TILL, 0, [BEN]), resolvers=2)
-    assert len(await shop.lives("created")) == 2
+    assert len(await shop.lifecycle_events("created")) == 2
     assert await shop.changes() == []
 
 
@@ -205,17 +205,17 @@ async def test_who_is_in_two_places_at_once_is_two_people_however_alike() -> Non
 
 
 async def test_below_certainty_a_person_is_asked_once() -> None:
-    shop = Shop(policy=ConsolidationPolicy(merge_at=1.01, propose_at=0.76))
+    shop = Shop(policy=MergePolicy(merge_at=1.01, propose_at=0.76))
     await shop.resolve(*visit(DOOR, 0, [ANNA]), *visit(TILL, 0, [ANNA]), resolvers=2)
     await shop.resolve(*visit(AISLE, 60, [ANNA]))
     assert [c.change for c in await shop.changes()] == ["merge_proposed"]
-    assert len(await shop.lives("merge_proposed")) == 1
+    assert len(await shop.lifecycle_events("merge_proposed")) == 1
 
 
 async def test_twins_that_were_not_merged_in_time_are_when_somebody_resembles_both() -> None:
-    shop = Shop(book=AbsentBook(away=1))
+    shop = Shop(customer_log=AbsentBook(away=1))
     await shop.resolve(*visit(DOOR, 0, [ANNA]), *visit(TILL, 0, [ANNA]), resolvers=2)
     assert await shop.changes() == []
     await shop.resolve(*visit(AISLE, 60, [ANNA]))
     assert [c.change for c in await shop.changes()] == ["merged"]
-    assert len(await shop.lives("created")) == 2
+    assert len(await shop.lifecycle_events("created")) == 2

@@ -32,11 +32,11 @@ from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 from trinetra.wiring.connections import open_log
-from trinetra.wiring.event_history import FilePast, JournalPast
+from trinetra.wiring.event_history import FileHistory, JournalHistory
 from trinetra.wiring.recorded import Recording, Window, record
 from trinetra.wiring.replay import Stage
-from trinetra.wiring.replay_inputs import rehearse
-from trinetra.wiring.replay_variants import Side, run_side, run_sides
+from trinetra.wiring.replay_inputs import prepare_replay
+from trinetra.wiring.replay_variants import ReplayVariant, run_variant, run_variants
 from trinetra.wiring.simulation import site_of
 
 STRICT = "matching.threshold=0.99"
@@ -51,13 +51,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recorded(path: Path, window: Window | None = None) -> Recording:
-    reading = record(FilePast(path), window or Window(), path.parent, lambda _: None)
+    reading = record(FileHistory(path), window or Window(), path.parent, lambda _: None)
     return asyncio.run(reading)
 
 
 def stage_of(recording: Recording, tmp_path: Path, gallery: Path | None = None) -> Stage:
     settings = Settings(data_dir=tmp_path)
-    rehearsing = rehearse(FilePast(recording.path), recording, settings, None, gallery)
+    rehearsing = prepare_replay(FileHistory(recording.path), recording, settings, None, gallery)
     return asyncio.run(rehearsing).stage
 
 
@@ -74,7 +74,7 @@ def test_the_same_settings_change_nothing_and_other_settings_do(shop: Path, tmp_
     strict = Stage(with_overrides(stage.site, [STRICT]), stage.model)
     done: list[int] = []
     now, again, then = (
-        run_side(Side(each, recording), done.append) for each in (stage, stage, strict)
+        run_variant(ReplayVariant(each, recording), done.append) for each in (stage, stage, strict)
     )
     assert done[-1] == len(recording)
     assert differences(now.outcome, again.outcome).changes == ()
@@ -162,7 +162,7 @@ def test_a_log_of_one_process_is_replayed_from_its_journal(shop: Path, tmp_path:
                     for event, payload in zip(events, payloads, strict=True)
                 ]
             )
-        past = JournalPast(settings.data_dir / "journal")
+        past = JournalHistory(settings.data_dir / "journal")
         return await record(past, Window(), tmp_path, lambda _: None)
 
     recording = asyncio.run(run())
@@ -200,9 +200,9 @@ def test_what_cannot_be_replayed_is_told(
 
 def test_a_side_that_fails_tells_why(shop: Path, tmp_path: Path) -> None:
     recording = recorded(shop / "events.jsonl")
-    side = Side(stage_of(recording, tmp_path), recording, truth=tmp_path / "nowhere.jsonl")
+    side = ReplayVariant(stage_of(recording, tmp_path), recording, truth=tmp_path / "nowhere.jsonl")
     with pytest.raises(TrinetraError, match=r"nowhere\.jsonl"):
-        run_sides([side], lambda _side, _done: None)
+        run_variants([side], lambda _side, _done: None)
 
 
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGHUP])

@@ -13,7 +13,7 @@ from tests.flows.test_identity_resolver import Shop, alerts, customers, identiti
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.schema import AnyEvent
-from trinetra.identities.face_identifier import RecognitionPolicy
+from trinetra.identities.face_identifier import IdentificationPolicy
 from trinetra.identities.service import IdentityResolver
 from trinetra.values import GalleryEntry
 
@@ -52,8 +52,8 @@ def gallery() -> ReadOnlyGallery:
 def shop(gallery: ReadOnlyGallery) -> Shop:
     """Return a shop where one person fills the outbox; the gallery is never left alone."""
     shop = Shop(gallery=gallery)
-    policy = RecognitionPolicy(gallery_retry_s=0, most_waiting=ENTRIES_OF_ONE)
-    shop.recogniser = replace(shop.recogniser, policy=policy)
+    policy = IdentificationPolicy(gallery_retry_s=0, most_waiting=ENTRIES_OF_ONE)
+    shop.face_identifier = replace(shop.face_identifier, policy=policy)
     return shop
 
 
@@ -74,7 +74,7 @@ async def test_nothing_that_waited_is_lost_and_who_was_unknown_is_enrolled_once_
     shop: Shop, gallery: ReadOnlyGallery
 ) -> None:
     stopping = asyncio.Event()
-    running = asyncio.create_task(IdentityResolver(shop.log, shop.recogniser).run(stopping))
+    running = asyncio.create_task(IdentityResolver(shop.log, shop.face_identifier).run(stopping))
     frames = list(visit("door", 0, [ANNA, BEN], seconds=8))
     await shop.log.append([record(frame) for frame in frames[:20]])
     out: list[AnyEvent] = []

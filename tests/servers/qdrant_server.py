@@ -159,7 +159,7 @@ class Store:
             collection.shard.close()
 
 
-class Answers:
+class LookupResults:
     """What the server answers to each request, by the method's name in the protocol."""
 
     def __init__(self, store: Store, version: str) -> None:
@@ -359,7 +359,7 @@ async def serve(folder: Path, port: int, keys: Keys, version: str) -> None:
     """Serve until SIGTERM or SIGINT."""
     store = Store(folder)
     server = grpc.aio.server(options=_OPTIONS)
-    for service, methods in Answers(store, version).of_services.items():
+    for service, methods in LookupResults(store, version).of_services.items():
         handlers = {name: _handler(*method, keys) for name, method in methods.items()}
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     bound = server.add_insecure_port(f"127.0.0.1:{port}")

@@ -18,7 +18,7 @@ class Echo:
     def __init__(self) -> None:
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
-        self.heard = b""
+        self.registry_events = b""
         self._hears = threading.Condition()
         self._threads = [threading.Thread(target=self._accept)]
 
@@ -34,7 +34,7 @@ class Echo:
 
     def wait_until_heard(self, words: bytes) -> None:
         with self._hears:
-            self._hears.wait_for(lambda: self.heard == words)
+            self._hears.wait_for(lambda: self.registry_events == words)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -47,7 +47,7 @@ class Echo:
         with suppress(ConnectionError), connection:
             while piece := connection.recv(65_536):
                 with self._hears:
-                    self.heard += piece
+                    self.registry_events += piece
                     self._hears.notify_all()
                 connection.sendall(piece)
 
@@ -138,7 +138,7 @@ def test_a_stalled_connection_stays_and_goes_on_where_it_was(proxy: Proxy, echo:
         with connect(proxy) as new:
             new.sendall(b"also new")
             proxy.wait_until(lambda p: p.connections == 2)
-            assert echo.heard == b"before"
+            assert echo.registry_events == b"before"
             proxy.heal()
             assert received(connection, len(b"meanwhile")) == b"meanwhile"
             assert received(new, len(b"also new")) == b"also new"

@@ -22,7 +22,7 @@ from trinetra.events.schema import (
 from trinetra.site import Site, SiteInvalid, site_from_text
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 from trinetra.wiring.config import site_graph
-from trinetra.wiring.topology_warnings import doubts
+from trinetra.wiring.topology_warnings import topology_warnings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "topology.md"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -78,14 +78,17 @@ def test_a_floor_that_cannot_be_is_refused_with_camera_line_and_reason() -> None
     ],
 )
 def test_what_is_doubtful_is_said(topology: dict[str, Any], word: str) -> None:
-    assert any(word in text for text in doubts(shop(**topology)))
+    assert any(word in text for text in topology_warnings(shop(**topology)))
 
 
 def test_an_edge_shorter_than_the_straight_line_is_doubted() -> None:
     site = shop(edges=[{"from": "a", "to": "b", "distance_m": 4.0}]).model_dump(mode="json")
     for camera, x_m in zip(site["cameras"], (0.0, 10.0, 20.0), strict=True):
         camera["position"] = {"x_m": x_m, "y_m": 0.0}
-    assert any("less than the straight line" in text for text in doubts(Site.model_validate(site)))
+    assert any(
+        "less than the straight line" in text
+        for text in topology_warnings(Site.model_validate(site))
+    )
 
 
 def test_show_prints_every_way(tmp_path: Path) -> None:
@@ -151,17 +154,17 @@ def walks(path: Path) -> Path:
 
 def test_a_day_of_walks_proposes_ways_overlaps_and_what_to_measure(tmp_path: Path) -> None:
     file = walks(tmp_path / "day.jsonl")
-    told = CliRunner().invoke(app, ["topology", "suggest", str(file), "--json"])
-    found = {(s["a"], s["b"]): s for s in json.loads(told.stdout)["suggestions"]}
+    told = CliRunner().invoke(app, ["topology", "estimate", str(file), "--json"])
+    found = {(s["a"], s["b"]): s for s in json.loads(told.stdout)["estimates"]}
     assert found["a", "b"]["distance_m"] == pytest.approx(14, abs=0.5)
     assert found["b", "c"]["overlap"]
     assert not found["c", "d"]["sure"]
-    assert {s["there"] + s["back"] + s["together"] for s in found.values()} == {20}
+    assert {s["there"] + s["back"] + s["seen_together"] for s in found.values()} == {20}
 
 
 def test_the_proposal_can_be_pasted_into_a_site_file(tmp_path: Path) -> None:
     file = walks(tmp_path / "day.jsonl")
-    told = CliRunner().invoke(app, ["topology", "suggest", str(file)]).stdout
+    told = CliRunner().invoke(app, ["topology", "estimate", str(file)]).stdout
     cameras = "".join(f"  - {{id: {n}, role: face, source: {{file: x.mp4}}}}\n" for n in "abcd")
     block = told[told.index("topology:") :]
     site = site_from_text(f"site: shop\ntimezone: UTC\ncameras:\n{cameras}{block}")
@@ -172,6 +175,6 @@ def test_the_proposal_can_be_pasted_into_a_site_file(tmp_path: Path) -> None:
 def test_a_day_without_walks_says_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "day.jsonl"
     file.write_bytes(b"".join(line + b"\n" for line in seen(1, "a", 0, 5)))
-    outcome = CliRunner().invoke(app, ["topology", "suggest", str(file)])
+    outcome = CliRunner().invoke(app, ["topology", "estimate", str(file)])
     assert outcome.exit_code == 1
     assert "nothing to propose" in str(outcome.exception)

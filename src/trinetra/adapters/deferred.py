@@ -7,8 +7,8 @@ from typing import Protocol, Self, runtime_checkable
 
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
-from trinetra.ports import Clock, EventLog, Follower, Record, Subscription
-from trinetra.streaming.waiting import unless
+from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
+from trinetra.streaming.waiting import run_until
 from trinetra.telemetry import get_logger
 from trinetra.values import Instant
 
@@ -62,9 +62,9 @@ class DeferredEventLog:
         """Return what the log keeps of a compacted topic; raises EventLogUnavailable."""
         return await self._log.latest(topic, partition)
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
         """Read topics outside of any group; raises EventLogUnavailable while the log is away."""
-        return await self._log.follow(topics, since=since)
+        return await self._log.open_reader(topics, since=since)
 
     async def check(self) -> str:
         """Return what the log itself says of its servers; raises EventLogUnavailable."""
@@ -94,7 +94,7 @@ class DeferredEventLog:
                     raise  # it could not be closed in order
                 self._reason = str(cause)
                 _logger.warning("the event log is not there yet", cause=str(cause))
-                await unless(done, clock.sleep(retry_s))
+                await run_until(done, clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, _RETRY_MAX_S)
 
 

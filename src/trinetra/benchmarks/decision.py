@@ -19,9 +19,9 @@ from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.events.codec import decode
 from trinetra.events.schema import DetectionEvent
 from trinetra.identities.decision.events import tracks_event
-from trinetra.identities.decision.lookup import Inquiry
+from trinetra.identities.decision.lookup import LookupBatch
 from trinetra.identities.decision.track_identity import Arrival, CameraState, TrackIdentity, advance
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gallery_client import Outbox
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.state.snapshot import encode_track
@@ -58,7 +58,7 @@ def run(hours: float = 0.1) -> dict[str, Any]:
     asyncio.run(again.measure(events))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    identities = len(again.recogniser.registry)
+    identities = len(again.face_identifier.registry)
     open_tracks = [i for camera in again.cameras.values() for i in camera.identities.values()]
     written = [len(encode_track(i, MODELS["face_embed"])) for i in open_tracks]
     return {
@@ -93,11 +93,11 @@ class Cost(NamedTuple):
 
 
 class Bench:
-    """A resolver without its log: cameras, a recogniser, and a gallery in memory."""
+    """A resolver without its log: cameras, a face_identifier, and a gallery in memory."""
 
     def __init__(self, site: Site) -> None:
         face = load_manifest().profile("default").face_embedder
-        self.recogniser = Recogniser(
+        self.face_identifier = FaceIdentifier(
             site_id=site.site_id,
             gallery=MemoryGallery(face.dimension),
             registry=ActiveRegistry(),
@@ -118,7 +118,7 @@ class Bench:
 
     async def frame(self, event: DetectionEvent) -> Cost:
         """Resolve one frame."""
-        recogniser = self.recogniser
+        face_identifier = self.face_identifier
         camera = self.cameras.get(event.camera_id)
         if camera is None:
             camera = CameraState(event.camera_id, ReorderWindow[Arrival](16, 1.0))
@@ -127,22 +127,22 @@ class Bench:
         outcome = advance(
             camera,
             event,
-            site_id=recogniser.site_id,
-            dimension=recogniser.dimension,
+            site_id=face_identifier.site_id,
+            dimension=face_identifier.dimension,
             policy=self._tracker,
         )
         tracked = time.perf_counter()
-        inquiry = Inquiry()
-        inquiry.note(outcome)
+        lookup = LookupBatch()
+        lookup.note(outcome)
         asked = time.perf_counter()
-        answers = await recogniser.faces.ask(inquiry)
+        answers = await face_identifier.faces.ask(lookup)
         answered = time.perf_counter()
-        recogniser.recognise(
+        face_identifier.identify(
             event.camera_id, outcome, event.captured_at, answers, {_HOME: self._outbox}, _HOME
         )
-        recogniser.conclude(outcome.ended, self._outbox)
+        face_identifier.finalize_tracks(outcome.ended, self._outbox)
         tracks_event(event, outcome)
         ended = time.perf_counter()
-        await recogniser.faces.store([self._outbox])
+        await face_identifier.faces.store([self._outbox])
         total = (asked - started) + (ended - answered)
         return Cost(total, tracked - started, len(outcome.visible), outcome.ended)

@@ -9,7 +9,7 @@ from pathlib import Path
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.service import IdentityResolver
@@ -41,7 +41,7 @@ def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
     """Return a resolver as a cluster has it: its state is kept in the log."""
     site = site_of(built_in_shop())
     face = load_manifest().profile("default").face_embedder
-    recogniser = Recogniser(
+    face_identifier = FaceIdentifier(
         site_id=SITE_ID,
         gallery=gallery,
         registry=ActiveRegistry(),
@@ -51,7 +51,7 @@ def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
         dimension=DIMENSION,
         policy=plans.recognition_policy(site, face.calibration),
     )
-    return IdentityResolver(log, recogniser, ResolverPolicy(ends_tracks_at_stop=False))
+    return IdentityResolver(log, face_identifier, ResolverPolicy(ends_tracks_at_stop=False))
 
 
 def serve(member: Member, parent: Connection) -> None:

@@ -14,7 +14,7 @@ from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json, customers
 from trinetra.customers.customer_feed import read_people
 from trinetra.settings import Settings, load_settings
-from trinetra.wiring.connections import open_book
+from trinetra.wiring.connections import open_customer_log
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 _Key = Annotated[
@@ -90,6 +90,6 @@ async def _known_deed(settings: Settings) -> str:
         return "receipts were signed here"
     if settings.store_url is not None or not (settings.data_dir / "insights.db").exists():
         return ""  # a server's database tells of orders that were given on other machines, too
-    async with open_book(settings) as book:
-        people = await read_people(book)
+    async with open_customer_log(settings) as customer_log:
+        people = await read_people(customer_log)
     return f"{len(people.erased)} ids were erased here" if people.erased else ""

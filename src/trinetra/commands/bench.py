@@ -109,22 +109,22 @@ def gate(
     _print("gate", figures, as_json=as_json)
 
 
-@bench.command("decide")
+@bench.command("decision")
 def decide(*, as_json: _Json = False) -> None:
     """Measure what a track costs the resolver in each frame, but for the gallery's search."""
     from trinetra.benchmarks import decision as decide_bench
 
     configure_logging(as_json=False, level="ERROR")
-    _print("decide", decide_bench.run(), as_json=as_json)
+    _print("decision", decide_bench.run(), as_json=as_json)
 
 
-@bench.command("impostors")
+@bench.command("false-match")
 def impostors(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
     """Measure how often two people's tracks are taken for one person's, over all pairs."""
     from trinetra.benchmarks import false_match as impostors_bench
 
     configure_logging(as_json=False, level="ERROR")
-    _print("impostors", impostors_bench.run(range(1, seeds + 1)), as_json=as_json)
+    _print("false_match", impostors_bench.run(range(1, seeds + 1)), as_json=as_json)
 
 
 @bench.command("twin")
@@ -136,7 +136,7 @@ def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
     _print("twin", twin_bench.run(seconds), as_json=as_json)
 
 
-@bench.command("wire")
+@bench.command("transport")
 def wire(
     *,
     redis_url: _RedisUrl = None,
@@ -152,7 +152,7 @@ def wire(
     figures = wire_bench.run(
         redis_url=redis_url, kafka_servers=kafka_servers, cache_dir=cache_dir, rounds=rounds
     )
-    _print("wire", figures, as_json=as_json)
+    _print("transport", figures, as_json=as_json)
 
 
 @bench.command("resolve")

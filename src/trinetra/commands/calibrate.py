@@ -19,7 +19,7 @@ from rich.table import Table
 from trinetra.commands.console import note, output, print_json
 from trinetra.commands.models import models
 from trinetra.commands.progress import FetchProgress
-from trinetra.detections.calibration_sample import Specimen, read_specimen
+from trinetra.detections.calibration_sample import CalibrationSample, read_calibration_sample
 from trinetra.detections.photo_face import decode_photo
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.verification import Rate, Trial
@@ -51,7 +51,7 @@ class _Album:
 
     people: int
     person: list[int] = field(default_factory=list)
-    faces: list[Specimen] = field(default_factory=list)
+    faces: list[CalibrationSample] = field(default_factory=list)
     without_face: list[Path] = field(default_factory=list)
 
     def vectors(self, size: int = 0) -> NDArray[np.float32]:
@@ -153,7 +153,7 @@ def _read(
     reader, album = load_face_reader(profile, files, settings), _Album(len(pictures))
     every = [(number, path) for number, paths in enumerate(pictures.values()) for path in paths]
     for number, path in track(every, "reading faces", console=Console(stderr=True)):
-        face = read_specimen(decode_photo(str(path), _content(path)), reader, sizes_px)
+        face = read_calibration_sample(decode_photo(str(path), _content(path)), reader, sizes_px)
         if face is None:
             album.without_face.append(path)
         else:

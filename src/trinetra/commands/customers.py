@@ -26,7 +26,7 @@ from trinetra.identities.decision.lifecycle import is_summary
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, IdentityKind, derive_id
-from trinetra.wiring.connections import open_book, open_store
+from trinetra.wiring.connections import open_customer_log, open_store
 from trinetra.wiring.networks import choose_profile
 
 Kind = Literal["enrolled", "vip", "staff", "watchlist", "opted-out"]
@@ -108,8 +108,8 @@ def show(customer_id: _Id, *, as_json: Json = False) -> None:
         )
 
 
-@customers.command("rename")
-def rename(
+@customers.command("update")
+def update(
     customer_id: _Id,
     *,
     name: Annotated[str | None, typer.Option("--name", help="How you call this person.")] = None,
@@ -175,8 +175,8 @@ def split(customer_id: _Id) -> None:
     output().print(f"{customer_id} is a person of its own again.", markup=False)
 
 
-@customers.command("proposals")
-def proposals(
+@customers.command("merge-candidates")
+def merge_candidates(
     *,
     dismiss: Annotated[
         tuple[str, str] | None,
@@ -208,7 +208,7 @@ def proposals(
         score = f"{row['score']:.3f}" if row["score"] else "-"
         table.add_row(row["customer_id"], row["other"], score, row["at"][:10])
     output().print(table)
-    note("merge them: trinetra customers merge ID OTHER; or: proposals --dismiss ID OTHER")
+    note("merge them: trinetra customers merge ID OTHER; or: merge-candidates --dismiss ID OTHER")
 
 
 def need_a_name(name: str) -> None:
@@ -258,8 +258,8 @@ def _settings() -> Settings:
 
 async def _read(settings: Settings) -> Known:
     model = choose_profile(settings).face_embedder.version
-    async with open_book(settings) as book:
-        people, entries = await read_people(book), await book.templates(model)
+    async with open_customer_log(settings) as customer_log:
+        people, entries = await read_people(customer_log), await customer_log.templates(model)
     of_photos = (e.customer_id for e in entries if not is_summary(e))
     return Known(people, Counter(map(people.canonical, of_photos)), model)
 
@@ -268,13 +268,13 @@ async def _write(
     settings: Settings, change: Callable[[People], CustomerChange], *must_exist: str
 ) -> None:
     """Write the change that follows from what the book says, about people who exist."""
-    async with open_book(settings) as book:
-        people = await read_people(book)
+    async with open_customer_log(settings) as customer_log:
+        people = await read_people(customer_log)
         for customer_id in map(CustomerId, must_exist):
             visit = await last_visit(settings, people, customer_id)
             need_known(people, customer_id, visit)
         written = change(people)
-        await book.write([written])
+        await customer_log.write([written])
     record_change(settings, written)
 
 

@@ -1,4 +1,4 @@
-"""``trinetra stack up|status|down``: Redis and Kafka on loopback, in the background."""
+"""``trinetra devservers up|status|down``: Redis and Kafka on loopback, in the background."""
 
 import shlex
 import sys
@@ -11,7 +11,7 @@ from trinetra.commands.console import note, print_json, print_text
 from trinetra.devservers.kafka import KafkaBroker
 from trinetra.devservers.network import HOST
 from trinetra.devservers.redis import RedisServer
-from trinetra.devservers.servers import LocalStack, Remembered
+from trinetra.devservers.servers import DevServers, Remembered
 from trinetra.settings import load_settings
 
 _Port = Annotated[
@@ -26,47 +26,49 @@ _Port = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Erase = Annotated[bool, typer.Option("--erase", help="Delete what the servers wrote.")]
 
-stack = typer.Typer(no_args_is_help=True, help="Redis and Kafka on this machine, to try things.")
+devservers = typer.Typer(
+    no_args_is_help=True, help="Redis and Kafka on this machine, to try things."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    app.add_typer(stack, name="stack")
+    app.add_typer(devservers, name="devservers")
 
 
-@stack.command()
+@devservers.command()
 def up(*, redis_port: _Port = None, kafka_port: _Port = None) -> None:
     """Start the servers that do not run yet, and print the settings that lead to them.
 
-    Standard output is for a shell: eval "$(trinetra stack up)".
+    Standard output is for a shell: eval "$(trinetra devservers up)".
     """
     settings = load_settings()
-    local = _local_stack()
+    local = _dev_servers()
     servers = local.up(redis_port=redis_port, kafka_port=kafka_port, cache_dir=settings.cache_dir)
     for server in servers:
         note(f"{_described(server)}, logs to {server.log}")
-    note("next: `trinetra topics create --site SITE`; in the end: `trinetra stack down`")
+    note("next: `trinetra topics create --site SITE`; in the end: `trinetra devservers down`")
     print_text(settings_lines(servers))
 
 
-@stack.command()
+@devservers.command()
 def status(*, as_json: _Json = False) -> None:
     """Show which servers run; exit code 1 where one does not."""
-    servers = _local_stack().remembered()
+    servers = _dev_servers().remembered()
     if as_json:
         print_json([_row(server) for server in servers])
     elif not servers:
-        print_text("nothing was started: `trinetra stack up` does it\n")
+        print_text("nothing was started: `trinetra devservers up` does it\n")
     else:
         print_text("".join(f"{_described(server)}\n" for server in servers))
     if not servers or not all(server.runs for server in servers):
         sys.exit(1)
 
 
-@stack.command()
+@devservers.command()
 def down(*, erase: _Erase = False) -> None:
     """Stop the servers; Kafka's topics are kept for the next time unless they are erased."""
-    stopped = _local_stack().down(erase=erase)
+    stopped = _dev_servers().down(erase=erase)
     for server in stopped:
         note(f"{server.name} has stopped")
     if not stopped:
@@ -85,8 +87,8 @@ def settings_lines(servers: Sequence[Remembered]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def _local_stack() -> LocalStack:
-    return LocalStack(load_settings().data_dir / "stack")
+def _dev_servers() -> DevServers:
+    return DevServers(load_settings().data_dir / "devservers")
 
 
 def _described(server: Remembered) -> str:

@@ -14,7 +14,7 @@ from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json, Kind, customers, kind_named, need_a_name
 from trinetra.commands.progress import FetchProgress
 from trinetra.customers.customer_feed import read_people
-from trinetra.detections.photo_face import PortraitPolicy, decode_photo, read_portrait
+from trinetra.detections.photo_face import PhotoFacePolicy, decode_photo, read_photo_face
 from trinetra.errors import CustomerConflict, PhotoRejected
 from trinetra.identities.decision.enrollment import (
     Likeness,
@@ -31,7 +31,7 @@ from trinetra.ports import Template
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, IdentityKind, derive_id
-from trinetra.wiring.connections import open_book
+from trinetra.wiring.connections import open_customer_log
 from trinetra.wiring.networks import choose_profile, ensure_models, load_face_reader
 
 _MOST_PHOTOS = 5
@@ -59,8 +59,9 @@ def enroll(
     largest: Annotated[
         bool, typer.Option("--largest", help="Of several faces in a photo take the largest.")
     ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Though somebody enrolled has nearly this face.")
+    allow_duplicate: Annotated[
+        bool,
+        typer.Option("--allow-duplicate", help="Though somebody enrolled has nearly this face."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -88,12 +89,12 @@ def enroll(
     ]
 
     async def keep() -> None:
-        async with open_book(settings) as book:
-            people, known = await read_people(book), await book.templates(model)
+        async with open_customer_log(settings) as customer_log:
+            people, known = await read_people(customer_log), await customer_log.templates(model)
             alike = likenesses(shots.values(), known, people, policy)
-            if alike and not anyway:
+            if alike and not allow_duplicate:
                 raise CustomerConflict(_told(alike))
-            await book.write([change], templates)
+            await customer_log.write([change], templates)
         record_change(settings, change)
 
     asyncio.run(keep())
@@ -124,7 +125,7 @@ def _shots(
     reader, now = load_face_reader(profile, files, settings), datetime.now(UTC)
     shots = {}
     for photo, image in images.items():
-        face = read_portrait(str(photo), image, reader, PortraitPolicy(), largest=largest)
+        face = read_photo_face(str(photo), image, reader, PhotoFacePolicy(), largest=largest)
         shots[str(photo)] = Shot(face.embedding, face.quality, face.size_px, now)
     return shots
 
@@ -135,7 +136,7 @@ def _told(alike: Sequence[Likeness]) -> str:
     )
     return (
         f"this may be somebody who is enrolled already: {who}; nothing was stored. If it is "
-        "another person, add --anyway"
+        "another person, add --allow-duplicate"
     )
 
 

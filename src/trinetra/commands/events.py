@@ -34,11 +34,11 @@ from trinetra.events.schema import (
 )
 from trinetra.events.topics import Topic
 from trinetra.explanation.render import told
-from trinetra.ports import Delivery, Follower
+from trinetra.ports import Delivery, TopicReader
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant, SiteId
-from trinetra.wiring.event_history import Past, open_cluster, past_of, site_id_of
+from trinetra.wiring.event_history import EventHistory, history_of, open_cluster, site_id_of
 
 _KINDS = {str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__}
 _TOPICS = {
@@ -110,7 +110,7 @@ def tail(
             shown.show(_decoded(line, str(file), number))
     elif url or settings.event_log == "memory":
         if begin:
-            past = past_of(settings, file=None, site=None)
+            past = history_of(settings, file=None, site=None)
             asyncio.run(_show_past(past, _topics(wanted), begin, shown))
         _show_live(
             url or _own_url(settings), _MOST if begin else last, shown, may_be_away=bool(begin)
@@ -159,7 +159,9 @@ class _Shown:
             output().print(_line(event), soft_wrap=True)
 
 
-async def _show_past(past: Past, wanted: Sequence[Topic], since: Instant, shown: _Shown) -> None:
+async def _show_past(
+    past: EventHistory, wanted: Sequence[Topic], since: Instant, shown: _Shown
+) -> None:
     async for batch in past.read(wanted, since=since):
         for payload in batch:
             shown.show(_decoded(payload, str(past), 0))
@@ -180,13 +182,13 @@ async def _follow(
 ) -> None:
     """Show what comes onto a cluster's topics, through its outages, until interrupted."""
     async with open_cluster(settings, site_id) as log:
-        follower = await log.follow(wanted, since=since)
+        reader = await log.open_reader(wanted, since=since)
         try:
             while True:
-                for delivery in await _patiently(follower):
+                for delivery in await _patiently(reader):
                     _show_delivery(delivery, shown)
         finally:
-            await follower.close()
+            await reader.close()
 
 
 def _show_delivery(delivery: Delivery, shown: _Shown) -> None:
@@ -196,14 +198,14 @@ def _show_delivery(delivery: Delivery, shown: _Shown) -> None:
         note(f"{delivery.topic}, partition {delivery.partition}, {delivery.offset}: {fault}")
 
 
-async def _patiently(follower: Follower) -> list[Delivery]:
+async def _patiently(reader: TopicReader) -> list[Delivery]:
     """Return the next records; says once when the cluster does not answer, and waits for it."""
     away = False
     while True:
         try:
-            if found := await follower.poll(max_records=_AT_ONCE, wait_s=_WAIT_S):
+            if found := await reader.poll(max_records=_AT_ONCE, wait_s=_WAIT_S):
                 return found
-            await follower.behind()  # an outage shows here alone
+            await reader.lag()  # an outage shows here alone
         except EventLogUnavailable as cause:
             if not away:
                 note(f"{cause}; waiting for it")

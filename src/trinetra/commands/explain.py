@@ -15,11 +15,11 @@ from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError
 from trinetra.events.customers import People
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS, Topic
-from trinetra.explanation import Account, Gathering, Naming, account_of, subjects_of
+from trinetra.explanation import Explanation, Gathering, Naming, explain_events, subjects_of
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CustomerId, Instant
-from trinetra.wiring.event_history import Past, past_of, read_people
+from trinetra.wiring.event_history import EventHistory, history_of, read_people
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Of an event; or of a track or a customer.")]
 _File = Annotated[
@@ -62,7 +62,7 @@ def explain(
     now = SystemClock().now()
     begin = instant_of("--since", since, now) if since else EPOCH
     settings = load_settings()
-    past = past_of(settings, file=file, site=site)
+    past = history_of(settings, file=file, site=site)
     name = _named(asyncio.run(read_people(settings))) if names else str
     if names:
         record_deed(settings, "list", None, "explain")
@@ -81,21 +81,23 @@ def _named(people: People) -> Naming:
     return name
 
 
-async def find(subject: str, past: Past, *, since: Instant, name: Naming = str) -> Account:
+async def find(
+    subject: str, past: EventHistory, *, since: Instant, name: Naming = str
+) -> Explanation:
     """Return the account of an id. Raises ConfigurationError where the past does not know it."""
     topics = (*_TOPICS, DETECTIONS) if subject.startswith("det_") else _TOPICS
     mentions = await _gather(frozenset({subject}), past, topics, since)
     wider = subjects_of(subject, mentions.found)
     if wider != mentions.ids:
         mentions = await _gather(wider, past, topics, since)
-    account = account_of(subject, mentions.found, name)
+    account = explain_events(subject, mentions.found, name)
     if account is None:
         raise ConfigurationError(_unknown(subject, past, mentions))
     return account
 
 
 async def _gather(
-    ids: frozenset[str], past: Past, topics: tuple[Topic, ...], since: Instant
+    ids: frozenset[str], past: EventHistory, topics: tuple[Topic, ...], since: Instant
 ) -> Gathering:
     gathering = Gathering(ids)
     console = Console(stderr=True)
@@ -107,7 +109,7 @@ async def _gather(
     return gathering
 
 
-def _unknown(subject: str, past: Past, read: Gathering) -> str:
+def _unknown(subject: str, past: EventHistory, read: Gathering) -> str:
     if read.oldest is None:
         return f"{past} holds no event: there is nothing to explain {subject} by"
     return (
@@ -117,7 +119,7 @@ def _unknown(subject: str, past: Past, read: Gathering) -> str:
     )
 
 
-def _show(account: Account, console: Console) -> None:
+def _show(account: Explanation, console: Console) -> None:
     if event := account.event:
         when = f"{event.captured_at:%Y-%m-%d %H:%M:%S} UTC"
         console.print(Text(f"{event.event_id}, {event.camera_id or 'no camera'}, {when}", "dim"))

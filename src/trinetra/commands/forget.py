@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.audit import AuditLog
 from trinetra.adapters.disk.receipts import Signed, sign, signing_key
-from trinetra.adapters.disk.temp_copies import clear_scratch
+from trinetra.adapters.disk.temp_copies import clear_temp_copies
 from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_text
 from trinetra.commands.customers import Json, customers, last_visit, need_known
@@ -22,11 +22,11 @@ from trinetra.errors import CustomerConflict, ServerUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import Erasure, ErasureStatus
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
-from trinetra.ports import ErasureDesk
+from trinetra.ports import ErasureStore
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, Instant
-from trinetra.wiring.connections import open_book, open_desk
+from trinetra.wiring.connections import open_customer_log, open_erasure_store
 from trinetra.wiring.erasure import forget_here, galleries_of_unknown_models
 
 _LOOK_S = 0.5
@@ -72,13 +72,13 @@ def forget(
 
 async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> ErasureStatus:
     clock, log = SystemClock(), audit_log(settings)
-    async with open_desk(settings) as desk:
-        before = await desk.find(who, clock.now())
+    async with open_erasure_store(settings) as erasure_store:
+        before = await erasure_store.find(who, clock.now())
         if before is not None and before.settled_at is not None:
             _note_forgotten(log, who, before, clock.now())
             note(f"this person was erased at {before.settled_at:%Y-%m-%d %H:%M} UTC already")
             # A copy of the gallery may have brought the face back, under this id at least.
-            await _here(settings, replace(before.erasure, ids=(who,)), desk, clock)
+            await _here(settings, replace(before.erasure, ids=(who,)), erasure_store, clock)
             return before
         try:
             ids = before.erasure.ids if before else await _ids_of(settings, who)
@@ -88,9 +88,9 @@ async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> Eras
         status = before
         if status is None:
             log.append(clock.now(), "forget", erasure_digest(who), f"{len(ids)} ids")
-            status = await desk.ask(ids, clock.now())
-        await _here(settings, status.erasure, desk, clock)
-        status = await _settled(desk, who, clock, timeout_s)
+            status = await erasure_store.request(ids, clock.now())
+        await _here(settings, status.erasure, erasure_store, clock)
+        status = await _settled(erasure_store, who, clock, timeout_s)
         if status.settled_at is not None:
             _note_forgotten(log, who, status, clock.now())
         return status
@@ -106,8 +106,8 @@ def _note_forgotten(log: AuditLog, who: CustomerId, status: ErasureStatus, at: I
 
 async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
     """Return every id of a person; raises CustomerConflict for nobody's."""
-    async with open_book(settings) as book:
-        people = await read_people(book)
+    async with open_customer_log(settings) as customer_log:
+        people = await read_people(customer_log)
     try:
         need_known(people, who, await last_visit(settings, people, who))
     except CustomerConflict:
@@ -118,11 +118,11 @@ async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
 
 
 async def _here(
-    settings: Settings, erasure: Erasure, desk: ErasureDesk, clock: SystemClock
+    settings: Settings, erasure: Erasure, erasure_store: ErasureStore, clock: SystemClock
 ) -> None:
-    clear_scratch(settings.data_dir)
+    clear_temp_copies(settings.data_dir)
     try:
-        removed = await forget_here(settings, _models(settings), erasure, desk, clock)
+        removed = await forget_here(settings, _models(settings), erasure, erasure_store, clock)
     except ServerUnavailable as cause:
         note(f"{cause}; the request stands")
     else:
@@ -140,12 +140,12 @@ def _models(settings: Settings) -> list[FaceEmbedderModel]:
 
 
 async def _settled(
-    desk: ErasureDesk, who: CustomerId, clock: SystemClock, timeout_s: float
+    erasure_store: ErasureStore, who: CustomerId, clock: SystemClock, timeout_s: float
 ) -> ErasureStatus:
     """Return the erasure once everybody confirmed, or as it is when the time is over."""
     give_up_s, told = clock.monotonic() + timeout_s, ""
     while True:
-        status = await desk.find(who, clock.now())
+        status = await erasure_store.find(who, clock.now())
         if status is None:
             raise CustomerConflict("the request to forget this person is gone from the database")
         waits = ", ".join(status.awaited)

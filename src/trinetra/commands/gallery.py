@@ -21,7 +21,7 @@ from trinetra.ports import GalleryArchive
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import GalleryEntry
-from trinetra.wiring.connections import open_book, open_gallery
+from trinetra.wiring.connections import open_customer_log, open_gallery
 
 Place = Literal["edge", "qdrant"]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -154,10 +154,12 @@ async def _export(settings: Settings, model: FaceEmbedderModel, file: Path) -> i
 async def _import(settings: Settings, model: FaceEmbedderModel, file: Path, total: int) -> Imported:
     """Put in what may be kept."""
     imported = erased = 0
-    async with open_gallery(settings, model) as opened, open_book(settings) as book:
+    async with open_gallery(settings, model) as opened, open_customer_log(settings) as customer_log:
         with _bar("importing", total) as (bars, task):
             for batch in gallery_file.read(file):
-                people = await read_people(book)  # each time: somebody may be erased meanwhile
+                people = await read_people(
+                    customer_log
+                )  # each time: somebody may be erased meanwhile
                 kept = [entry for entry in batch if not people.is_erased(entry.customer_id)]
                 erased += len(batch) - len(kept)
                 imported += await _put_patiently(opened, kept)

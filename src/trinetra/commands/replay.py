@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.disk.temp_copies import scratch_folder
+from trinetra.adapters.disk.temp_copies import temp_copy_folder
 from trinetra.commands.console import note, print_json
 from trinetra.commands.replay_report import Report, print_report
 from trinetra.commands.timestamps import instant_of
@@ -23,10 +23,10 @@ from trinetra.settings import load_settings
 from trinetra.site.overrides import with_overrides
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant
-from trinetra.wiring.event_history import Past, past_of
+from trinetra.wiring.event_history import EventHistory, history_of
 from trinetra.wiring.recorded import Recording, Window, record
-from trinetra.wiring.replay_inputs import rehearse
-from trinetra.wiring.replay_variants import Side, SideResult, run_sides
+from trinetra.wiring.replay_inputs import prepare_replay
+from trinetra.wiring.replay_variants import ReplayVariant, VariantResult, run_variants
 
 _From = Annotated[
     str | None,
@@ -83,19 +83,19 @@ def replay(
     configure_logging(as_json=False, level="ERROR")
     settings, now = load_settings(), SystemClock().now()
     window = Window(_instant("--from", begin, now), _instant("--to", end, now))
-    past = past_of(settings, file=file, site=site)
+    past = history_of(settings, file=file, site=site)
     truth = truth or _truth_beside(file)
     if truth is not None:
         require_file(truth)
-    with scratch_folder(settings.data_dir) as folder:
+    with temp_copy_folder(settings.data_dir) as folder:
         recording = _recorded(past, window, folder)
-        rehearsal = asyncio.run(rehearse(past, recording, settings, site, gallery))
+        rehearsal = asyncio.run(prepare_replay(past, recording, settings, site, gallery))
         stage = rehearsal.stage
         other = replace(stage, site=with_overrides(stage.site, settings_to_try))
         whole = window == Window()
         sides = [
-            Side(stage, recording, truth, whole),
-            Side(other, recording, truth, whole, said),
+            ReplayVariant(stage, recording, truth, whole),
+            ReplayVariant(other, recording, truth, whole, said),
         ]
         for told in (*rehearsal.notes, *_notes(settings_to_try, recording)):
             note(told)
@@ -127,7 +127,7 @@ def _truth_beside(file: Path | None) -> Path | None:
     return beside
 
 
-def _recorded(past: Past, window: Window, folder: Path) -> Recording:
+def _recorded(past: EventHistory, window: Window, folder: Path) -> Recording:
     console = Console(stderr=True)
     with console.status(f"reading {past}") as status:
 
@@ -148,10 +148,10 @@ def _notes(tried: list[str], recording: Recording) -> Iterator[str]:
             )
 
 
-def _run(sides: list[Side]) -> list[SideResult]:
+def _run(sides: list[ReplayVariant]) -> list[VariantResult]:
     with _bars() as bars:
         tasks = [bars.add_task(name, total=len(sides[0].recording)) for name in ("now", "then")]
-        return run_sides(sides, lambda side, done: bars.update(tasks[side], completed=done))
+        return run_variants(sides, lambda side, done: bars.update(tasks[side], completed=done))
 
 
 @contextmanager

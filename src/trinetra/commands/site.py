@@ -23,7 +23,7 @@ from trinetra.site import (
     load_site,
     schema_text,
 )
-from trinetra.wiring.topology_warnings import doubts
+from trinetra.wiring.topology_warnings import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")]
@@ -59,7 +59,7 @@ def check(site: _SiteFile, *, as_json: _Json = False) -> None:
     except SiteInvalid as invalid:
         _print_problems(invalid.problems, as_json=as_json)
         raise typer.Exit(1) from None
-    notes = [*_notes(loaded), *doubts(loaded)]
+    notes = [*_notes(loaded), *topology_warnings(loaded)]
     if as_json:
         print_json({"ok": True, "site": _summary(loaded), "notes": notes, "problems": []})
         return

@@ -19,15 +19,19 @@ from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent, TracksEvent
 from trinetra.events.topics import IDENTITIES
 from trinetra.identities.gate.topology import SiteGraph
-from trinetra.identities.gate.topology_estimation import Passages, Suggestion, suggest
+from trinetra.identities.gate.topology_estimation import (
+    TopologyEstimate,
+    TransitionCollector,
+    suggest,
+)
 from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CameraId
 from trinetra.wiring.config import site_graph
-from trinetra.wiring.event_history import Past, past_of
+from trinetra.wiring.event_history import EventHistory, history_of
 from trinetra.wiring.recorded import Window
-from trinetra.wiring.topology_warnings import doubts
+from trinetra.wiring.topology_warnings import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _ClusterSite = Annotated[
@@ -60,7 +64,7 @@ def show(site: _SiteFile, *, as_json: _Json = False) -> None:
     loaded = load_site(site)
     graph, cameras = site_graph(loaded), [camera.camera_id for camera in loaded.cameras]
     ways = [_way(graph, a, b) for a in cameras for b in cameras if a != b]
-    notes = list(doubts(loaded))
+    notes = list(topology_warnings(loaded))
     if as_json:
         print_json({"ways": ways, "notes": notes})
         return
@@ -100,8 +104,8 @@ def _print_ways(ways: Sequence[dict[str, object]]) -> None:
     output().print(table)
 
 
-@topology.command("suggest")
-def suggest_ways(
+@topology.command("estimate")
+def estimate_ways(
     file: _File = None,
     *,
     begin: _From = None,
@@ -119,7 +123,7 @@ def suggest_ways(
         instant_of("--from", begin, now) if begin else None,
         instant_of("--to", end, now) if end else None,
     )
-    past = past_of(load_settings(), file=file, site=site)
+    past = history_of(load_settings(), file=file, site=site)
     passages = asyncio.run(_read(past, window))
     found = suggest(passages.people(), least=least)
     if as_json:
@@ -127,19 +131,19 @@ def suggest_ways(
             {**asdict(s), "overlap": s.overlap, "distance_m": s.distance_m, "sure": s.sure}
             for s in found
         ]
-        print_json({"suggestions": rows, "recognised_at": sorted(passages.recognised_at)})
+        print_json({"estimates": rows, "recognised_at": sorted(passages.recognised_at)})
         return
     if not found:
         raise ConfigurationError(
             f"nothing to propose: in {past} no {least} walks of recognised people lead from one "
             "camera to another; take a longer time, or a smaller --least"
         )
-    _print_suggestions(found)
+    _print_estimates(found)
     print_text(as_yaml(found))
 
 
-async def _read(past: Past, window: Window) -> Passages:
-    passages = Passages()
+async def _read(past: EventHistory, window: Window) -> TransitionCollector:
+    passages = TransitionCollector()
     async for batch in past.read([IDENTITIES], since=window.begin or EPOCH):
         for payload in batch:
             if b'"identity"' not in payload and b'"tracks"' not in payload:
@@ -155,7 +159,7 @@ async def _read(past: Past, window: Window) -> Passages:
     return passages
 
 
-def _print_suggestions(found: Sequence[Suggestion]) -> None:
+def _print_estimates(found: Sequence[TopologyEstimate]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("between", "and", "metres", "walks", "back", "at once", "half in", "tenth in"):
         table.add_column(heading)
@@ -166,7 +170,7 @@ def _print_suggestions(found: Sequence[Suggestion]) -> None:
             _metres(each),
             str(each.there),
             str(each.back),
-            str(each.together),
+            str(each.seen_together),
             f"{each.median_s:.1f} s",
             f"{each.quick_s:.1f} s",
         )
@@ -174,24 +178,24 @@ def _print_suggestions(found: Sequence[Suggestion]) -> None:
     output().print(table)
 
 
-def _metres(each: Suggestion) -> str:
+def _metres(each: TopologyEstimate) -> str:
     if each.overlap:
         return "overlap"
     return f"{each.distance_m:.1f}" if each.sure else f"< {each.distance_m:.1f}"
 
 
-def as_yaml(found: Sequence[Suggestion]) -> str:
+def as_yaml(found: Sequence[TopologyEstimate]) -> str:
     """Return the proposals as the part of a site file that they would be."""
     edges = [s for s in found if not s.overlap]
     overlaps = [s for s in found if s.overlap]
     lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (nothing is sure)"]
     lines += ["  edges:"] * any(s.sure for s in edges) + [_edge_line(s) for s in edges]
     lines += ["  overlaps:"] * bool(overlaps)
-    lines += [f"    - [{s.a}, {s.b}]  # {s.together} times at once" for s in overlaps]
+    lines += [f"    - [{s.a}, {s.b}]  # {s.seen_together} times at once" for s in overlaps]
     return "\n".join(lines) + "\n"
 
 
-def _edge_line(each: Suggestion) -> str:
+def _edge_line(each: TopologyEstimate) -> str:
     told = f"{each.there} walks there, {each.back} back, half in {each.median_s:.1f} s"
     if each.one_way:
         told += "; nobody came back: one_way?"

@@ -4,24 +4,24 @@ from collections.abc import Sequence
 
 from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.customers import NumberedChange, People
-from trinetra.ports import Clock, CustomerBook, ExpiringStore, InsightStore
-from trinetra.streaming.waiting import Errand, Outage
-from trinetra.telemetry import CUSTOMER_BOOK_UP, STATE_REJECTED, get_logger
+from trinetra.ports import Clock, CustomerLog, ExpiringStore, InsightStore
+from trinetra.streaming.waiting import OutageTracker, Poller
+from trinetra.telemetry import CUSTOMER_LOG_UP, STATE_REJECTED, get_logger
 from trinetra.values import after
 
 _AT_ONCE = 1000
 _EXPIRED_AT_ONCE = 1000
 
 
-async def read_people(book: CustomerBook) -> People:
+async def read_people(customer_log: CustomerLog) -> People:
     """Return who is whom after everything the book says; raises StoreUnavailable."""
     people = People()
-    while changes := await book.changes(people.number, _AT_ONCE):
+    while changes := await customer_log.changes(people.number, _AT_ONCE):
         people.apply(changes)
     return people
 
 
-class BookFollower:
+class CustomerFeed:
     """Keeps ``people`` in step with the customer book, about once a second.
 
     While the book does not answer, what it said last holds. ``is_current``: it was read to its end
@@ -30,7 +30,7 @@ class BookFollower:
 
     def __init__(
         self,
-        book: CustomerBook,
+        customer_log: CustomerLog,
         clock: Clock,
         *,
         service: str,
@@ -42,10 +42,10 @@ class BookFollower:
         self.is_current = False
         self._clock = clock
         self._service = service
-        self._errand = Errand(
-            lambda: book.changes(self.people.number, _AT_ONCE), clock, every_s=every_s
+        self._poller = Poller(
+            lambda: customer_log.changes(self.people.number, _AT_ONCE), clock, every_s=every_s
         )
-        self._outage = Outage(clock, self._tell_outage)
+        self._outage = OutageTracker(clock, self._tell_outage)
 
     async def read_up(self, silence_s: float) -> list[NumberedChange]:
         """Fold the book to its end, at a start; return what was new.
@@ -56,7 +56,7 @@ class BookFollower:
         read = await self.catch_up()
         heard_s = self._clock.monotonic()
         while not self.is_current and self._clock.monotonic() - heard_s < silence_s:
-            await self._clock.sleep(self._errand.wait_s)
+            await self._clock.sleep(self._poller.wait_s)
             if changes := await self.catch_up():
                 read = read + changes
                 heard_s = self._clock.monotonic()
@@ -68,25 +68,25 @@ class BookFollower:
         Never raises StoreUnavailable, and never waits long for a book that is slow.
         """
         try:
-            changes = await self._errand.answer()
+            changes = await self._poller.answer()
         except (StoreUnavailable, StorageFull) as cause:
-            CUSTOMER_BOOK_UP.labels(self._service).set(0)
+            CUSTOMER_LOG_UP.labels(self._service).set(0)
             self._outage.note(cause)
             return []
         if changes is None:
             return []
         self._outage.end()
-        CUSTOMER_BOOK_UP.labels(self._service).set(1)
+        CUSTOMER_LOG_UP.labels(self._service).set(1)
         self._fold(changes)
         return changes
 
     async def close(self) -> None:
         """Stop following; may be called more than once."""
-        await self._errand.close()
+        await self._poller.close()
 
     def _fold(self, changes: Sequence[NumberedChange]) -> None:
         if len(changes) == _AT_ONCE:
-            self._errand.hurry()
+            self._poller.hurry()
         else:
             self.is_current = True
         if unknown := sum(change.change == "unknown" for _, change in changes):
@@ -100,38 +100,38 @@ class BookFollower:
         get_logger(self._service).warning("customer book unavailable", cause=str(cause))
 
 
-class StoreAcquaintance:
+class StoreCustomerSync:
     """Lets the insight store know who is whom, in step with the customer book."""
 
     def __init__(
-        self, book: CustomerBook, store: InsightStore, clock: Clock, *, service: str
+        self, customer_log: CustomerLog, store: InsightStore, clock: Clock, *, service: str
     ) -> None:
-        self._follower = BookFollower(book, clock, service=service)
+        self._reader = CustomerFeed(customer_log, clock, service=service)
         self._store = store
         self._told_to = 0
 
     @property
     def people(self) -> People:
         """Who is whom, as last read."""
-        return self._follower.people
+        return self._reader.people
 
     async def renew(self) -> None:
         """Tell the store what is new in the book; raises StoreUnavailable, then call it again.
 
         The first time, the whole book is read: who is whom is known before anybody is counted.
         """
-        while await self._follower.catch_up() and not self._follower.is_current:
+        while await self._reader.catch_up() and not self._reader.is_current:
             pass
-        if not self._follower.is_current:
+        if not self._reader.is_current:
             raise StoreUnavailable("the customer book was not yet read")
-        people = self._follower.people
+        people = self._reader.people
         if people.number > self._told_to:
             await self._store.know(people)
             self._told_to = people.number
 
     async def close(self) -> None:
         """Stop following; may be called more than once."""
-        await self._follower.close()
+        await self._reader.close()
 
 
 class StoreRetention:

@@ -3,31 +3,33 @@
 from collections.abc import Mapping
 
 from trinetra.errors import StorageFull, StoreUnavailable
-from trinetra.events.erasure import Erasure, Share
-from trinetra.ports import Clock, ErasureDesk
-from trinetra.streaming.waiting import Errand, Outage
+from trinetra.events.erasure import Acknowledgement, Erasure
+from trinetra.ports import Clock, ErasureStore
+from trinetra.streaming.waiting import OutageTracker, Poller
 from trinetra.telemetry import ERASURES_WAITING, get_logger
 
 
-class ErasureDuty:
+class ErasureParticipant:
     """Attends the erasure desk for one process, every ``every_s``.
 
     A desk that does not answer is asked again; a request stands until it was confirmed.
     """
 
     def __init__(
-        self, desk: ErasureDesk, clock: Clock, *, member: str, every_s: float = 2.0
+        self, erasure_store: ErasureStore, clock: Clock, *, member: str, every_s: float = 2.0
     ) -> None:
-        self._desk = desk
+        self._erasure_store = erasure_store
         self._clock = clock
         self._member = member
-        self._errand = Errand(lambda: desk.attend(member, clock.now()), clock, every_s=every_s)
-        self._outage = Outage(clock, _tell_outage)
+        self._poller = Poller(
+            lambda: erasure_store.heartbeat(member, clock.now()), clock, every_s=every_s
+        )
+        self._outage = OutageTracker(clock, _tell_outage)
 
     async def due(self) -> list[Erasure]:
         """Return what is to be forgotten here, if it is time to look; never waits long."""
         try:
-            erasures = await self._errand.answer()
+            erasures = await self._poller.answer()
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
             return []
@@ -40,17 +42,17 @@ class ErasureDuty:
     async def is_last(self, erasure: Erasure) -> bool:
         """Return whether all others have confirmed; False while the desk is away."""
         try:
-            status = await self._desk.find(erasure.ids[0], self._clock.now())
+            status = await self._erasure_store.find(erasure.ids[0], self._clock.now())
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
             return False
         return status is not None and {self._member}.issuperset(status.awaited)
 
-    async def confirm(self, erasure: Erasure, removed: Mapping[str, int]) -> None:
+    async def acknowledge(self, erasure: Erasure, removed: Mapping[str, int]) -> None:
         """Say what was forgotten; while the desk is away the request stays due."""
-        share = Share(member=self._member, at=self._clock.now(), removed=dict(removed))
+        share = Acknowledgement(member=self._member, at=self._clock.now(), removed=dict(removed))
         try:
-            await self._desk.confirm(erasure.number, share)
+            await self._erasure_store.acknowledge(erasure.number, share)
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
         else:
@@ -58,9 +60,9 @@ class ErasureDuty:
 
     async def close(self) -> None:
         """End attending; may be called more than once."""
-        await self._errand.close()
+        await self._poller.close()
         try:
-            await self._desk.leave(self._member)
+            await self._erasure_store.deregister(self._member)
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
 

@@ -13,7 +13,7 @@ from trinetra.ports import FaceReader
 from trinetra.values import FaceVectors, ImageBgr
 
 
-class Specimen(NamedTuple):
+class CalibrationSample(NamedTuple):
     """``vectors`` has a row for the picture as it is and one for every size it was shrunk to."""
 
     vectors: FaceVectors
@@ -21,9 +21,9 @@ class Specimen(NamedTuple):
     size_px: float
 
 
-def read_specimen(
+def read_calibration_sample(
     image: ImageBgr, faces: FaceReader, shrink_to_px: Sequence[int] = ()
-) -> Specimen | None:
+) -> CalibrationSample | None:
     """Return the largest face of a picture, or None where there is none; raises EngineFailure.
 
     Shrunk pictures are cut at the same landmarks: what is compared is what fewer pixels tell, not
@@ -41,4 +41,4 @@ def read_specimen(
         small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         crops.append(align(small, similarity(points * np.float32(factor))[0]))
     judged = measure(image, found.xyxy[row], found.landmarks[row], size_px)
-    return Specimen(faces.embed(crops), judged.quality.total, size_px)
+    return CalibrationSample(faces.embed(crops), judged.quality.total, size_px)

@@ -15,7 +15,7 @@ from trinetra.ports import Detector, FaceReader
 from trinetra.values import CameraId, Embedding, EventId, Faces, Frame, SiteId, derive_id
 
 Opened = Picture | FrameRejected
-Analysed = DetectionEvent | FrameRejected
+AnalyzedFrame = DetectionEvent | FrameRejected
 Timer = Callable[[str], AbstractContextManager[object]]
 
 _WARM_UP_SIZE = (360, 640, 3)
@@ -23,7 +23,7 @@ _ALIGNED_SIZE = (112, 112, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class AnalystConfig:
+class FrameAnalyzerConfig:
     """What the events of one site are made with.
 
     ``models`` maps a task to the version of the network that does it, as the events carry it.
@@ -36,7 +36,7 @@ class AnalystConfig:
     limits: PictureLimits = field(default_factory=PictureLimits)
 
 
-class Analyst:
+class FrameAnalyzer:
     """Turns batches of frames into events; for one thread at a time.
 
     A frame that cannot be used becomes its rejection.
@@ -44,7 +44,7 @@ class Analyst:
 
     def __init__(
         self,
-        config: AnalystConfig,
+        config: FrameAnalyzerConfig,
         detector: Detector,
         faces: FaceReader,
         timed: Timer = lambda _task: nullcontext(),
@@ -70,7 +70,7 @@ class Analyst:
                 self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
             count //= 2
 
-    def work(self, frames: Sequence[Frame]) -> list[Analysed]:
+    def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
         """Return the event of every frame, rejections in their places. Raises EngineFailure."""
         opened = [self._opened(frame) for frame in frames]
         pictures = [picture for picture in opened if isinstance(picture, Picture)]
@@ -145,7 +145,7 @@ class Analyst:
         picture: Picture,
         objects: tuple[ObjectBox, ...],
         faces: tuple[FaceBox, ...] | FrameRejected,
-    ) -> Analysed:
+    ) -> AnalyzedFrame:
         if isinstance(faces, FrameRejected):
             return faces
         frame, site_id = picture.frame, self._config.site_id

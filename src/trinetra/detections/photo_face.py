@@ -28,7 +28,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
-class PortraitPolicy:
+class PhotoFacePolicy:
     """What a photo must show; stricter than a frame, for everything later is compared to it."""
 
     min_face_px: float = 48.0
@@ -36,7 +36,7 @@ class PortraitPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class PhotoFace:
     """The face of one photo; ``quality`` is on the scale of ``FaceQuality.total``."""
 
     photo: str
@@ -59,9 +59,9 @@ def decode_photo(photo: str, content: bytes) -> ImageBgr:
     return pixels
 
 
-def read_portrait(
-    photo: str, image: ImageBgr, faces: FaceReader, policy: PortraitPolicy, *, largest: bool
-) -> Portrait:
+def read_photo_face(
+    photo: str, image: ImageBgr, faces: FaceReader, policy: PhotoFacePolicy, *, largest: bool
+) -> PhotoFace:
     """Return the face in a photo, of several the ``largest`` if that is wanted.
 
     Raises PhotoRejected when there is none, there are several, or it cannot be recognised; and
@@ -81,7 +81,7 @@ def read_portrait(
     quality = _quality(photo, image, found, row, policy)
     matrix = similarity(found.landmarks[row : row + 1])[0]
     vector = faces.embed([align(image, matrix)]).unit[0]
-    return Portrait(photo, vector, quality, float(sizes_px[row]))
+    return PhotoFace(photo, vector, quality, float(sizes_px[row]))
 
 
 def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:
@@ -110,7 +110,7 @@ def _need_upright(photo: str, image: ImageBgr, found: Faces, faces: FaceReader) 
             raise PhotoRejected(f"{photo} is not upright: turn it so that the eyes are level")
 
 
-def _quality(photo: str, image: ImageBgr, found: Faces, row: int, policy: PortraitPolicy) -> float:
+def _quality(photo: str, image: ImageBgr, found: Faces, row: int, policy: PhotoFacePolicy) -> float:
     box = found.xyxy[row]
     size_px = float((box[2:] - box[:2]).min())
     face = measure(image, box, found.landmarks[row], size_px)

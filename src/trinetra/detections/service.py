@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 from trinetra.detections.batching import BatchPolicy, BatchWindow
 from trinetra.detections.event_builder import CameraPlan
-from trinetra.detections.frame_analyzer import Analysed, Analyst, AnalystConfig
+from trinetra.detections.frame_analyzer import AnalyzedFrame, FrameAnalyzer, FrameAnalyzerConfig
 from trinetra.detections.vision.picture import PictureLimits
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.errors import (
@@ -38,7 +38,7 @@ from trinetra.ports import (
     FrameBuffer,
     Record,
 )
-from trinetra.streaming.waiting import unless
+from trinetra.streaming.waiting import run_until
 from trinetra.telemetry import (
     BATCH_FRAMES,
     FRAME_AGE_S,
@@ -78,7 +78,7 @@ class WorkerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class InferenceThread:
     """One set of networks, for one thread."""
 
     detector: Detector
@@ -100,7 +100,7 @@ class InferenceWorker:
         site_id: SiteId,
         buffer: FrameBuffer,
         log: EventLog,
-        lanes: Sequence[Lane],
+        lanes: Sequence[InferenceThread],
         plans: Mapping[CameraId, CameraPlan],
         clock: Clock,
         policy: WorkerPolicy | None = None,
@@ -118,10 +118,12 @@ class InferenceWorker:
         self._clock = clock
         self._policy = policy or WorkerPolicy()
         self._plans = plans
-        config = AnalystConfig(
+        config = FrameAnalyzerConfig(
             site_id, plans, models or {}, quality or QualityPolicy(), limits or PictureLimits()
         )
-        self._analysts = [Analyst(config, lane.detector, lane.faces, _timed) for lane in lanes]
+        self._analysts = [
+            FrameAnalyzer(config, lane.detector, lane.faces, _timed) for lane in lanes
+        ]
         self._state = "starting"
         self._counts: Counter[str] = Counter()
         self._absent: dict[str, str] = {}
@@ -205,7 +207,7 @@ class InferenceWorker:
                 self._miss(_BUFFER, error)
                 if stopping.is_set():
                     return []
-                await unless(stopping, self._clock.sleep(retry_s))
+                await run_until(stopping, self._clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, self._policy.retry_max_s)
                 continue
             self._found(_BUFFER)
@@ -296,7 +298,7 @@ class InferenceWorker:
                 if stopping.is_set():
                     raise
                 self._miss(_LOG, error)
-                await unless(stopping, self._clock.sleep(retry_s))
+                await run_until(stopping, self._clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, self._policy.retry_max_s)
             else:
                 self._found(_LOG)
@@ -312,7 +314,7 @@ class InferenceWorker:
         if self._absent.pop(server, None) is not None:
             _log.info(f"{server} is back")
 
-    def _count(self, batch: _Batch, results: Sequence[Analysed]) -> None:
+    def _count(self, batch: _Batch, results: Sequence[AnalyzedFrame]) -> None:
         now = self._clock.now()
         for buffered, result in zip(batch, results, strict=True):
             camera_id = buffered.frame.camera_id
@@ -333,7 +335,7 @@ class _Threads:
     """A thread for each lane, and the batches begun, in order, until they are published."""
 
     def __init__(self, lanes: int) -> None:
-        self.begun: asyncio.Queue[tuple[_Batch, asyncio.Future[list[Analysed]]] | None] = (
+        self.begun: asyncio.Queue[tuple[_Batch, asyncio.Future[list[AnalyzedFrame]]] | None] = (
             asyncio.Queue(lanes)
         )
         self._threads = [ThreadPoolExecutor(1, f"lane-{lane}") for lane in range(lanes)]

@@ -20,7 +20,7 @@ _TAIL_LINES = 15
 
 # The kernel kills a tethered server when the thread that started it ends. This one ends with the
 # process, whatever thread asked.
-_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="localstack")
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="devservers")
 _RELEASED: list["subprocess.Popen[bytes]"] = []
 
 

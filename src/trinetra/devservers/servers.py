@@ -79,7 +79,7 @@ def _end(handle: int) -> None:
     raise ServerFailed("a server does not end even when it is killed: its disk may hang")
 
 
-class LocalStack:
+class DevServers:
     """The servers of this machine's data folder; at most one of each runs."""
 
     def __init__(self, folder: Path) -> None:
@@ -173,7 +173,7 @@ def _check_ports(wanted: Mapping[str, int], running: Mapping[str, Remembered]) -
             if server.port != port:
                 raise ConfigurationError(
                     f"{name} runs already, on {HOST}:{server.port} and not on {port}: "
-                    "`trinetra stack down` stops it"
+                    "`trinetra devservers down` stops it"
                 )
         elif not is_free(port):
             raise ConfigurationError(

@@ -24,7 +24,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[CustomerId, ...]
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     """What one process deleted of a person, by what it was."""
 
     member: str
@@ -36,7 +36,7 @@ class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far an erasure is: who confirmed, who has yet to, and since when it is done."""
 
     erasure: Erasure
-    shares: tuple[Share, ...]
+    shares: tuple[Acknowledgement, ...]
     awaited: tuple[str, ...]
     settled_at: Instant | None
 

@@ -1,4 +1,4 @@
-"""Sightings: what the insight engine tells itself about who was where, from camera to customer.
+"""Sightings of customers, as the insight engine passes them from cameras to customers.
 
 They stay within the engine's own topic, so they are no part of ``AnyEvent``. JSON like every event.
 """

@@ -36,7 +36,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Explanation:
     """What is told of ``subject``: a headline, why it is so, what would have changed it.
 
     ``story`` is what else was said about the same track or customer, in order of time. ``event`` is
@@ -56,7 +56,9 @@ class Account:
         return document
 
 
-def account_of(subject: str, found: Sequence[AnyEvent], name: Naming = str) -> Account | None:
+def explain_events(
+    subject: str, found: Sequence[AnyEvent], name: Naming = str
+) -> Explanation | None:
     """Return the account of an event, track or customer, from the events that mention it.
 
     None where no event does; events are to be in order of time.
@@ -72,7 +74,7 @@ def account_of(subject: str, found: Sequence[AnyEvent], name: Naming = str) -> A
     return _of_customer(customer, of_customer, name) if of_customer else None
 
 
-def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Account:
+def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Explanation:
     because: Iterable[str] = ()
     otherwise: Iterable[str] = ()
     match event:
@@ -93,7 +95,7 @@ def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Accou
             because = _of_detection(event)
         case Occupancy():
             because = ("It counts the people of the tracks in this frame, without staff.",)
-    return Account(
+    return Explanation(
         event.event_id,
         told(event, name),
         tuple(because),
@@ -105,10 +107,10 @@ def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Accou
 
 def _of_track(
     track: str, decisions: Sequence[IdentityEvent], found: Sequence[AnyEvent], name: Naming
-) -> Account:
+) -> Explanation:
     last = decisions[-1]
     of_track = [event for event in found if _track(event) == track]
-    return Account(
+    return Explanation(
         track,
         decision.headline(last, name),
         tuple(decision.because(last, name)),
@@ -117,12 +119,12 @@ def _of_track(
     )
 
 
-def _of_customer(customer: CustomerId, found: Sequence[AnyEvent], name: Naming) -> Account:
+def _of_customer(customer: CustomerId, found: Sequence[AnyEvent], name: Naming) -> Explanation:
     tracks = {e.track_id for e in found if isinstance(e, IdentityEvent)}
     visits = {e.event_id for e in found if isinstance(e, Visit)}
     cameras = sorted({e.camera_id for e in found if e.camera_id})
     first, last = found[0], found[-1]
-    return Account(
+    return Explanation(
         customer,
         f"{name(customer)} was seen on {counted(len(tracks), 'track')} and in "
         f"{counted(len(visits), 'visit')}, first {first.captured_at:%Y-%m-%d %H:%M:%S}, last "

@@ -20,7 +20,7 @@ from trinetra.frames.handoff import Handoff
 from trinetra.frames.outage import Outage
 from trinetra.frames.sampling.pacing import Backoff, Lockstep, Pacing, release_delay_s
 from trinetra.ports import Clock, FrameBuffer, FrameSource
-from trinetra.streaming.waiting import unless
+from trinetra.streaming.waiting import run_until
 from trinetra.telemetry import get_logger
 from trinetra.values import CameraId, Frame
 
@@ -132,7 +132,7 @@ class StreamIngestor:
                 delay_s = await self._connect_once(camera, stopping)
                 if delay_s is None:
                     return
-                await unless(stopping, self._clock.sleep(delay_s))
+                await run_until(stopping, self._clock.sleep(delay_s))
         finally:
             camera.finish()
             await self._replay.leave(camera.camera_id)
@@ -175,7 +175,7 @@ class StreamIngestor:
             return
         if camera.plan.pacing is Pacing.REALTIME:
             delay_s = release_delay_s(frame.captured_at, self._clock.now())
-            await unless(stopping, self._clock.sleep(delay_s))
+            await run_until(stopping, self._clock.sleep(delay_s))
             if stopping.is_set():
                 return
         await self._append_or_drop(camera, frame)

@@ -1,6 +1,6 @@
 """The resolver's tie to the customer book: whom the shop knows, and who is whom.
 
-What is new in the book is folded for the recogniser; the faces of enrolled people go into the
+What is new in the book is folded for the face_identifier; the faces of enrolled people go into the
 gallery; and the changes are told on as events. Each step waits for its server on its own, and each
 may be done twice: faces have fixed ids, and so have events. An event may therefore come again after
 a crash, or when another resolver takes over. Names never leave the book.
@@ -8,17 +8,17 @@ a crash, or when another resolver takes over. Names never leave the book.
 
 from collections.abc import Mapping, Sequence
 
-from trinetra.customers.customer_feed import BookFollower
+from trinetra.customers.customer_feed import CustomerFeed
 from trinetra.errors import EventLogUnavailable, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.codec import encode
 from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.topics import CUSTOMERS, DETECTIONS
 from trinetra.identities.decision.canonical_ids import event_of, resembling
 from trinetra.identities.decision.lifecycle import is_summary
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.state.partition import PartitionState, drop
-from trinetra.ports import CustomerBook, EventLog, Record, TopicPartition
-from trinetra.streaming.waiting import Aside, Outage
+from trinetra.ports import CustomerLog, EventLog, Record, TopicPartition
+from trinetra.streaming.waiting import OutageTracker, TaskSlot
 from trinetra.telemetry import get_logger
 from trinetra.values import GalleryEntry, IdentityKind
 
@@ -33,35 +33,35 @@ _PATIENCE_S = 0.25
 log = get_logger("identity-resolver")
 
 
-class Directory:
+class CustomerSync:
     """A companion of the resolver that keeps it acquainted with the customer book."""
 
     def __init__(
         self,
-        recogniser: Recogniser,
-        book: CustomerBook,
+        face_identifier: FaceIdentifier,
+        customer_log: CustomerLog,
         event_log: EventLog,
         *,
         every_s: float = 1.0,
         silence_s: float = 30.0,
     ) -> None:
         """Know nobody yet; at its start it waits ``silence_s`` for a book that does not answer."""
-        self._recogniser = recogniser
-        self._book = book
+        self._face_identifier = face_identifier
+        self._customer_log = customer_log
         self._log = event_log
-        self._follower = BookFollower(
-            book,
-            recogniser.clock,
+        self._reader = CustomerFeed(
+            customer_log,
+            face_identifier.clock,
             service="identity-resolver",
-            people=recogniser.people,
+            people=face_identifier.people,
             every_s=every_s,
         )
         self._untaught: list[GalleryEntry] | None = None
         self._taught: set[str] = set()
         self._told_to: int | None = None
         self._silence_s: float | None = silence_s
-        self._work = Aside()
-        self._outage = Outage(recogniser.clock, _tell_outage, retry_s=_RETRY_S)
+        self._work = TaskSlot()
+        self._outage = OutageTracker(face_identifier.clock, _tell_outage, retry_s=_RETRY_S)
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Fold what is new in the book, teach the gallery faces, and tell changes on."""
@@ -83,15 +83,15 @@ class Directory:
             await self._withdraw()
         except GalleryUnavailable as cause:
             log.warning("faces of people who opted out stay for now", cause=str(cause))
-        await self._follower.close()
+        await self._reader.close()
 
     async def _read(self) -> list[NumberedChange]:
         """Return what is new in the book; the first time, nothing is decided before its end."""
         if self._silence_s is None:
-            return await self._follower.catch_up()
-        read = await self._follower.read_up(self._silence_s)
+            return await self._reader.catch_up()
+        read = await self._reader.read_up(self._silence_s)
         self._silence_s = None
-        if not self._follower.is_current:
+        if not self._reader.is_current:
             log.error("goes on without the customer book: people are of the kinds of the gallery")
         return read
 
@@ -115,44 +115,44 @@ class Directory:
 
     def _drop_waiting(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Drop faces of those who are not to be kept before the gallery gets them after all."""
-        withdrawn = self._recogniser.withdrawn
+        withdrawn = self._face_identifier.withdrawn
         for state in held.values() if withdrawn else ():
             drop(state.outbox, withdrawn.__contains__)
 
     async def _withdraw(self) -> None:
         """Delete the faces of people of whom it turned out too late that they must not stay."""
-        for customer_id in list(self._recogniser.withdrawn):
-            if not self._recogniser.faces.may_ask:
+        for customer_id in list(self._face_identifier.withdrawn):
+            if not self._face_identifier.faces.may_ask:
                 return
-            await self._recogniser.gallery.delete(customer_id)
-            self._recogniser.withdrawn.discard(customer_id)
+            await self._face_identifier.gallery.delete(customer_id)
+            self._face_identifier.withdrawn.discard(customer_id)
 
     async def _teach(self) -> None:
         """Put enrolled faces into the gallery that it has not been given by this process."""
         if self._untaught is None:
-            if not self._recogniser.faces.may_ask:
+            if not self._face_identifier.faces.may_ask:
                 return
             entries = await self._new_faces()
             await self._clear_opted_out(entries)
             self._untaught = entries
         while self._untaught:
-            if not self._recogniser.faces.may_ask:
+            if not self._face_identifier.faces.may_ask:
                 return
             batch = self._untaught[:_FACES_AT_ONCE]
-            await self._recogniser.gallery.upsert(batch)
-            self._recogniser.faces.fresh.extend(entry for entry in batch if is_summary(entry))
+            await self._face_identifier.gallery.upsert(batch)
+            self._face_identifier.faces.fresh.extend(entry for entry in batch if is_summary(entry))
             self._taught |= {entry.entry_id for entry in batch}
             self._untaught = self._untaught[_FACES_AT_ONCE:]
 
     async def _new_faces(self) -> list[GalleryEntry]:
-        people, now = self._recogniser.people, self._recogniser.clock.now()
-        entries = await self._book.templates(self._recogniser.model)
+        people, now = self._face_identifier.people, self._face_identifier.clock.now()
+        entries = await self._customer_log.templates(self._face_identifier.model)
         lacking = len(people.customers.keys() - {entry.customer_id for entry in entries})
         if lacking:
             log.warning(
                 "people without faces of this model",
                 people=lacking,
-                model=self._recogniser.model,
+                model=self._face_identifier.model,
                 todo="see `trinetra customers list` and enroll them again",
             )
         return [
@@ -168,36 +168,40 @@ class Directory:
 
         That is every face under an id of theirs, and of anonymous identities with the same face.
         """
-        recogniser = self._recogniser
-        people = recogniser.people
+        face_identifier = self._face_identifier
+        people = face_identifier.people
         out = [e for e in entries if people.kind_of(e.customer_id) is IdentityKind.OPTED_OUT]
         if not out:
             return
         probes = [entry.embedding for entry in out]
-        found = await recogniser.gallery.search(probes, recogniser.policy.top_k)
-        seen = resembling(found, people, recogniser.policy.matching)
+        found = await face_identifier.gallery.search(probes, face_identifier.policy.top_k)
+        seen = resembling(found, people, face_identifier.policy.matching)
         for customer_id in seen.union(*(people.members(entry.customer_id) for entry in out)):
-            await recogniser.gallery.delete(customer_id)
+            await face_identifier.gallery.delete(customer_id)
             # At once, and not with the others later: without these faces the person is enrolled.
             if taught := [entry for entry in out if entry.customer_id == customer_id]:
-                await recogniser.gallery.upsert(taught)
-            recogniser.registry.forget(customer_id)
+                await face_identifier.gallery.upsert(taught)
+            face_identifier.registry.forget(customer_id)
 
     async def _tell(self) -> None:
         """Publish changes that nobody has told on yet; events first, so that none is missed."""
         if self._told_to is None:
-            self._told_to = await self._book.reached(READER)
-        if self._recogniser.people.number <= self._told_to:
+            self._told_to = await self._customer_log.reached(READER)
+        if self._face_identifier.people.number <= self._told_to:
             return
-        changes = await self._book.changes(self._told_to, _AT_ONCE)
-        known = [change for change in changes if change.number <= self._recogniser.people.number]
+        changes = await self._customer_log.changes(self._told_to, _AT_ONCE)
+        known = [
+            change for change in changes if change.number <= self._face_identifier.people.number
+        ]
         if not known:
             return
         await self._log.append([record for change in known for record in self._records(change)])
-        self._told_to = await self._book.reached(READER, known[-1].number)
+        self._told_to = await self._customer_log.reached(READER, known[-1].number)
 
     def _records(self, numbered: NumberedChange) -> list[Record]:
-        event = event_of(numbered.change, self._recogniser.people, self._recogniser.site_id)
+        event = event_of(
+            numbered.change, self._face_identifier.people, self._face_identifier.site_id
+        )
         return [Record(CUSTOMERS, event.customer_id, encode(event))] if event else []
 
 

@@ -8,44 +8,44 @@ adds is to delete what is there already, and to confirm it.
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-from trinetra.customers.erasure_participant import ErasureDuty
+from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.errors import ConfigurationError, ServerUnavailable, StorageFull
 from trinetra.events.erasure import GALLERY, Erasure
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.state.partition import PartitionState
-from trinetra.ports import Keeper, PurgeableGallery, TopicPartition
-from trinetra.streaming.waiting import Aside
+from trinetra.ports import ErasureTarget, PurgeableGallery, TopicPartition
+from trinetra.streaming.waiting import TaskSlot
 from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId
 
 log = get_logger("identity-resolver")
 
 
-class Oblivion:
+class ErasureHandler:
     """A companion of the resolver that forgets who asked for it."""
 
     def __init__(
         self,
-        recogniser: Recogniser,
+        face_identifier: FaceIdentifier,
         gallery: PurgeableGallery,
-        duty: ErasureDuty,
-        keepers: Sequence[Keeper] = (),
+        participant: ErasureParticipant,
+        erasure_targets: Sequence[ErasureTarget] = (),
     ) -> None:
-        self._recogniser = recogniser
+        self._face_identifier = face_identifier
         self._gallery = gallery
-        self._duty = duty
-        self._keepers = keepers
+        self._participant = participant
+        self._erasure_targets = erasure_targets
         self._swept: tuple[int, frozenset[tuple[TopicPartition, int]]] = (0, frozenset())
         self._from_memory: Counter[str] = Counter()
-        self._work = Aside()
+        self._work = TaskSlot()
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Forget what is held of people who were erased, and begin with what is due."""
         self._sweep(held)
         if self._work.is_busy or any(state.forgets for state in held.values()):
             return  # what was written down of them goes with the next commit
-        erased = self._recogniser.people.erased
-        due = [e for e in await self._duty.due() if erased.issuperset(e.digests)]
+        erased = self._face_identifier.people.erased
+        due = [e for e in await self._participant.due() if erased.issuperset(e.digests)]
         if due:
             # Rewriting files takes a while, and the cameras do not wait.
             self._work.begin(self._carry_out(due))
@@ -53,15 +53,15 @@ class Oblivion:
     async def close(self) -> None:
         """Finish what was begun, and attend no longer."""
         await self._work.finish()
-        await self._duty.close()
+        await self._participant.close()
 
     async def _carry_out(self, due: Sequence[Erasure]) -> None:
         try:
             for erasure in due:
-                if self._keepers and not await self._duty.is_last(erasure):
+                if self._erasure_targets and not await self._participant.is_last(erasure):
                     continue  # what others still tell of somebody is kept, too
                 removed = await self._forget(erasure.ids)
-                await self._duty.confirm(erasure, removed)
+                await self._participant.acknowledge(erasure, removed)
         except (ServerUnavailable, StorageFull, ConfigurationError) as cause:
             log.warning("somebody cannot be forgotten yet", cause=str(cause))
 
@@ -69,14 +69,14 @@ class Oblivion:
         faces = [await self._gallery.delete(customer_id) for customer_id in ids]
         await self._gallery.purge()
         removed = {GALLERY: sum(faces), **self._from_memory}
-        for keeper in self._keepers:
-            removed |= await keeper.forget(ids)
+        for erasure_target in self._erasure_targets:
+            removed |= await erasure_target.forget(ids)
         self._from_memory.clear()
         return removed
 
     def _sweep(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Forget in memory, whenever the book erased somebody or a partition was taken over."""
-        people, recogniser = self._recogniser.people, self._recogniser
+        people, face_identifier = self._face_identifier.people, self._face_identifier
         holding = frozenset((where, state.number) for where, state in held.items())
         if not people.erased or self._swept == (len(people.erased), holding):
             return
@@ -84,9 +84,9 @@ class Oblivion:
         for state in held.values():
             tracks, faces = state.forget(people.is_erased)
             self._from_memory.update({"open_tracks": tracks, "faces_on_their_way": faces})
-        recogniser.faces.fresh = deque(
-            (e for e in recogniser.faces.fresh if not people.is_erased(e.customer_id)),
-            recogniser.faces.fresh.maxlen,
+        face_identifier.faces.fresh = deque(
+            (e for e in face_identifier.faces.fresh if not people.is_erased(e.customer_id)),
+            face_identifier.faces.fresh.maxlen,
         )
-        left = recogniser.registry.forget_all(people.is_erased)
+        left = face_identifier.registry.forget_all(people.is_erased)
         self._from_memory.update({"active_identities": left})

@@ -10,18 +10,23 @@ from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.decision.alerts import Arrivals, impossible_transition
 from trinetra.identities.decision.canonical_ids import as_known
 from trinetra.identities.decision.drift import DriftWatch, Quantity, Reference
-from trinetra.identities.decision.duplicates import Doubt
-from trinetra.identities.decision.identity_decision import Judgement, explain, resolve, unrecognised
+from trinetra.identities.decision.duplicates import AmbiguousFace
+from trinetra.identities.decision.identity_decision import (
+    ExplainedDecision,
+    explain,
+    resolve,
+    unrecognised,
+)
 from trinetra.identities.decision.lifecycle import (
     RetentionPolicy,
     customer_of,
-    enrol,
+    enroll,
     own_kind,
     rename,
     renew,
     with_own_id,
 )
-from trinetra.identities.decision.lookup import Answers, merge, question_of
+from trinetra.identities.decision.lookup import LookupResults, merge, question_of
 from trinetra.identities.decision.matching import (
     AMBIGUOUS,
     ERASED,
@@ -34,21 +39,21 @@ from trinetra.identities.decision.track_identity import (
     SEEN_ELSEWHERE,
     FrameOutcome,
     TrackIdentity,
-    Visible,
+    TrackObservation,
 )
 from trinetra.identities.decision.validation import other_model, without_embeddings
 from trinetra.identities.drift_monitor import DriftMonitor
-from trinetra.identities.gallery_client import MOST_FRESH, KnownFaces, Outbox, resembling
+from trinetra.identities.gallery_client import MOST_FRESH, GalleryClient, Outbox, resembling
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.gate.transition_times import SURPRISING
 from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.state.snapshot import restore
-from trinetra.identities.tracking.track_faces import TrackEvidence
+from trinetra.identities.tracking.track_faces import TrackFaces
 from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import (
     FACES_IGNORED,
-    GATE_SURPRISES,
+    GATE_TRANSITION_OUTLIERS,
     GATE_VERDICTS,
     STATE_REJECTED,
     get_logger,
@@ -67,7 +72,7 @@ log = get_logger("identity-resolver")
 
 
 @dataclass(frozen=True, slots=True)
-class RecognitionPolicy:
+class IdentificationPolicy:
     """How the gallery is asked, and how long to leave it alone after it failed.
 
     Somebody who is announced is announced again only after ``alert_cooldown_s``.
@@ -84,7 +89,7 @@ class RecognitionPolicy:
 
 
 @dataclass(slots=True)
-class Recogniser:
+class FaceIdentifier:
     """Decides who tracks are, with a gallery, a registry and the site's topology.
 
     ``doubts`` are the fused faces of tracks that resembled two people; ``withdrawn`` are to be
@@ -99,19 +104,19 @@ class Recogniser:
     clock: Clock
     model: str
     dimension: int
-    policy: RecognitionPolicy = field(default_factory=RecognitionPolicy)
+    policy: IdentificationPolicy = field(default_factory=IdentificationPolicy)
     people: People = field(default_factory=People)
-    doubts: deque[Doubt] = field(default_factory=lambda: deque(maxlen=MOST_FRESH))
+    doubts: deque[AmbiguousFace] = field(default_factory=lambda: deque(maxlen=MOST_FRESH))
     withdrawn: set[CustomerId] = field(default_factory=set)
     references: Mapping[Quantity, Reference] = field(default_factory=dict)
-    faces: KnownFaces = field(init=False)
+    faces: GalleryClient = field(init=False)
     _arrivals: Arrivals = field(init=False)
     _drift: DriftMonitor = field(init=False)
     _foreign: set[tuple[CameraId, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         policy = self.policy
-        self.faces = KnownFaces(
+        self.faces = GalleryClient(
             self.gallery,
             self.clock,
             self.people,
@@ -122,12 +127,12 @@ class Recogniser:
         self._arrivals = Arrivals(self.site_id, policy.alert_cooldown_s)
         self._drift = DriftMonitor(self.site_id, DriftWatch(self.references))
 
-    def recognise(
+    def identify(
         self,
         camera_id: CameraId,
         outcome: FrameOutcome,
         captured_at: Instant,
-        answers: Answers | None,
+        answers: LookupResults | None,
         outboxes: Mapping[TopicPartition, Outbox],
         home: TopicPartition,
     ) -> tuple[list[TrackIdentity], list[AlertEvent]]:
@@ -146,9 +151,9 @@ class Recogniser:
             for seen in due:
                 if question_of(seen) not in answers.probes:
                     continue  # not foreseen when the batch was asked about; a later face is
-                judgement = self._judge(camera_id, seen, answers, outboxes, outcome)
-                alerts += self._gate_alert(camera_id, seen.identity, judgement, captured_at)
-                if self._accept(seen, judgement, outboxes[home]):
+                decided = self._judge(camera_id, seen, answers, outboxes, outcome)
+                alerts += self._gate_alert(camera_id, seen.identity, decided, captured_at)
+                if self._accept(seen, decided, outboxes[home]):
                     changed.append(seen.identity)
                 if seen.identity.decision == _UNAVAILABLE:  # new, and no room to enrol
                     alerts += self._gallery_alert(camera_id, captured_at)
@@ -158,15 +163,17 @@ class Recogniser:
         alerts += self._arrivals_of(changed, camera_id, captured_at)
         return changed, alerts + self._drift.alerts(captured_at)
 
-    def conclude(self, ended: Sequence[TrackIdentity], outbox: Outbox) -> list[TrackIdentity]:
+    def finalize_tracks(
+        self, ended: Sequence[TrackIdentity], outbox: Outbox
+    ) -> list[TrackIdentity]:
         """Settle people's tracks that are over: undecided ones, and faces to remember anew."""
         changed = []
         for identity in ended:
             if identity.label != _PERSON:
                 continue
             if identity.decision is None:
-                judgement = unrecognised(identity, self.model, self.policy.matching)
-                identity.decision, identity.explained = judgement.decision, judgement.explained
+                decided = unrecognised(identity, self.model, self.policy.matching)
+                identity.decision, identity.explained = decided.decision, decided.evidence
                 changed.append(identity)
             elif identity.decision.status == "known":
                 self._renew(identity, outbox)
@@ -189,7 +196,9 @@ class Recogniser:
             for track in camera.tracker.tracks:
                 identity = camera.identities[track.track_id]
                 identity.explained = explain(identity.evidence, self.model, self.policy.matching)
-                seen = Visible(identity, identity.evidence, track.xyxy, track.seen_at, size)
+                seen = TrackObservation(
+                    identity, identity.evidence, track.xyxy, track.seen_at, size
+                )
                 self._note(camera.camera_id, seen)
         return PartitionState.restored(number, values, found)
 
@@ -231,7 +240,7 @@ class Recogniser:
     def _heed_book(self, identity: TrackIdentity) -> bool:
         """Let a track follow what the book says of its person; return whether that is news."""
         if self.people.erased and identity.is_of(self.people.is_erased):
-            identity.explained = explain(TrackEvidence(), self.model, self.policy.matching)
+            identity.explained = explain(TrackFaces(), self.model, self.policy.matching)
             identity.leave_out(ERASED)
             return True
         is_news = rename(identity, self.people)
@@ -266,25 +275,25 @@ class Recogniser:
             )
         ]
 
-    def _let_go(self, seen: Visible, why: Decision) -> None:
+    def _let_go(self, seen: TrackObservation, why: Decision) -> None:
         seen.identity.decision = why
         seen.identity.explained = explain(seen.evidence, self.model, self.policy.matching)
 
     def _judge(
         self,
         camera_id: CameraId,
-        seen: Visible,
-        answers: Answers,
+        seen: TrackObservation,
+        answers: LookupResults,
         outboxes: Mapping[TopicPartition, Outbox],
         outcome: FrameOutcome,
-    ) -> Judgement:
+    ) -> ExplainedDecision:
         identity, question = seen.identity, question_of(seen)
         identity.asked_at = seen.evidence.usable
         identity.gallery_missed = False
         newer = resembling(answers.probes[question], outboxes)
         found = merge(answers.matches[question], newer, self.policy.top_k)
         self.withdrawn |= {m.customer_id for m in found if self.people.is_erased(m.customer_id)}
-        judgement = resolve(
+        decided = resolve(
             seen,
             as_known(self.people, found),
             camera_id=camera_id,
@@ -294,31 +303,31 @@ class Recogniser:
             policy=self.policy.matching,
             model=self.model,
         )
-        if judgement.gate:
-            GATE_VERDICTS.labels(camera_id, judgement.gate.verdict).inc()
-            if abs(judgement.gate.surprise or 0.0) > SURPRISING:
-                GATE_SURPRISES.labels(camera_id).inc()
-        self._watch_score(camera_id, judgement)
-        if judgement.decision == AMBIGUOUS:
-            self.doubts.append(Doubt(answers.probes[question], seen.seen_at))
-        if judgement.decision is identity.decision:
-            return judgement
-        return replace(judgement, decision=with_own_id(judgement.decision, found, self.people))
+        if decided.gate:
+            GATE_VERDICTS.labels(camera_id, decided.gate.verdict).inc()
+            if abs(decided.gate.surprise or 0.0) > SURPRISING:
+                GATE_TRANSITION_OUTLIERS.labels(camera_id).inc()
+        self._watch_score(camera_id, decided)
+        if decided.decision == AMBIGUOUS:
+            self.doubts.append(AmbiguousFace(answers.probes[question], seen.seen_at))
+        if decided.decision is identity.decision:
+            return decided
+        return replace(decided, decision=with_own_id(decided.decision, found, self.people))
 
-    def _watch_score(self, camera_id: CameraId, judgement: Judgement) -> None:
+    def _watch_score(self, camera_id: CameraId, decided: ExplainedDecision) -> None:
         """Let drift know how much a recognised person looked like the faces on file."""
-        who = judgement.decision.customer_id
-        for candidate in judgement.explained.candidates:
-            if judgement.decision.status == "known" and candidate.customer_id == who:
+        who = decided.decision.customer_id
+        for candidate in decided.evidence.candidates:
+            if decided.decision.status == "known" and candidate.customer_id == who:
                 self._drift.match(camera_id, candidate.score)
 
-    def _accept(self, seen: Visible, judgement: Judgement, outbox: Outbox) -> bool:
+    def _accept(self, seen: TrackObservation, decided: ExplainedDecision, outbox: Outbox) -> bool:
         """Take a decision over, enrolling a new identity first; return whether it is news."""
-        identity, decision = seen.identity, judgement.decision
+        identity, decision = seen.identity, decided.decision
         if decision == identity.decision:
             return False  # what was announced of it stands
         if decision == LEFT_OUT:
-            identity.explained = judgement.explained
+            identity.explained = decided.evidence
             self._leave_out(identity)
             return True
         if decision.status == "new" and not self.faces.has_room(outbox):
@@ -329,15 +338,15 @@ class Recogniser:
         elif decision.status == "new" and self.people.is_erased(_own_id(identity)):
             decision = ERASED  # the frames that this person came from are delivered again
         elif decision.status == "new":
-            decision = replace(decision, customer_id=self._enrol(seen, outbox))
+            decision = replace(decision, customer_id=self._enroll(seen, outbox))
         news = decision != identity.decision
-        identity.decision, identity.explained = decision, judgement.explained
+        identity.decision, identity.explained = decision, decided.evidence
         return news
 
-    def _enrol(self, seen: Visible, outbox: Outbox) -> CustomerId:
+    def _enroll(self, seen: TrackObservation, outbox: Outbox) -> CustomerId:
         customer_id = _own_id(seen.identity)
         shots = seen.evidence.shots
-        for entry in enrol(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention):
+        for entry in enroll(customer_id, IdentityKind.ANONYMOUS, shots, self.policy.retention):
             outbox[entry.entry_id] = entry
         return customer_id
 
@@ -354,7 +363,7 @@ class Recogniser:
             if entry.entry_id in outbox or self.faces.has_room(outbox):
                 outbox[entry.entry_id] = entry
 
-    def _fall_back(self, seen: Visible) -> bool:
+    def _fall_back(self, seen: TrackObservation) -> bool:
         """Let a track go out as unknown; it is asked again as soon as the gallery is back.
 
         Who was decided on already stays that.
@@ -372,7 +381,7 @@ class Recogniser:
         for seen in outcome.visible:
             self._note(camera_id, seen)
 
-    def _note(self, camera_id: CameraId, seen: Visible) -> None:
+    def _note(self, camera_id: CameraId, seen: TrackObservation) -> None:
         decision = seen.identity.decision
         if decision and decision.customer_id and decision.kind:
             self.registry.see(
@@ -383,11 +392,11 @@ class Recogniser:
         self,
         camera_id: CameraId,
         identity: TrackIdentity,
-        judgement: Judgement,
+        decided: ExplainedDecision,
         captured_at: Instant,
     ) -> list[AlertEvent]:
         """Return the alert for an impossible transition, once per track and identity."""
-        gate = judgement.gate
+        gate = decided.gate
         if gate is None or gate.verdict != "impossible" or gate.customer_id in identity.alerted:
             return []
         identity.alerted.add(gate.customer_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.customers import People
 from trinetra.identities.decision.lifecycle import is_summary
-from trinetra.identities.decision.lookup import Answers, Inquiry
+from trinetra.identities.decision.lookup import LookupBatch, LookupResults
 from trinetra.identities.state.partition import drop
 from trinetra.ports import Clock, Gallery, TopicPartition
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, get_logger
@@ -34,7 +34,7 @@ log = get_logger("identity-resolver")
 
 
 @dataclass(slots=True)
-class KnownFaces:
+class GalleryClient:
     """A gallery that may be away; ``fresh`` are the fused faces it took lately, to be looked up."""
 
     gallery: Gallery
@@ -54,11 +54,11 @@ class KnownFaces:
         """Whether the gallery has not failed just now."""
         return self.clock.monotonic() >= self._down_until_s
 
-    async def ask(self, inquiry: Inquiry) -> Answers | None:
+    async def ask(self, lookup: LookupBatch) -> LookupResults | None:
         """Return what the gallery knows of the faces, or None when it does not answer."""
-        probes = inquiry.probes()
+        probes = lookup.probes()
         if not probes:
-            return Answers({}, {})
+            return LookupResults({}, {})
         if not self.may_ask:
             return None
         try:
@@ -70,7 +70,7 @@ class KnownFaces:
             self.mark_down(cause)
             return None
         self._mark_up()
-        return Answers(probes, dict(zip(probes, found, strict=True)))
+        return LookupResults(probes, dict(zip(probes, found, strict=True)))
 
     async def store(self, outboxes: Sequence[Outbox]) -> bool:
         """Put what the outboxes hold into the gallery and empty them; return whether that worked.

@@ -14,19 +14,19 @@ from itertools import islice
 from trinetra.errors import CustomerConflict, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.customers import CustomerChange
 from trinetra.identities.decision.duplicates import (
-    ConsolidationPolicy,
-    Doubt,
+    AmbiguousFace,
+    DuplicatePair,
     Finding,
-    Twins,
+    MergePolicy,
+    ambiguous_duplicates,
     changes_of,
-    judge_twins,
-    twins_in_doubt,
-    twins_of,
+    duplicates_of,
+    judge_duplicates,
 )
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.state.partition import PartitionState
-from trinetra.ports import CustomerBook, TopicPartition
-from trinetra.streaming.waiting import Aside, Outage
+from trinetra.ports import CustomerLog, TopicPartition
+from trinetra.streaming.waiting import OutageTracker, TaskSlot
 from trinetra.telemetry import CONSOLIDATIONS, get_logger
 from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
 
@@ -39,7 +39,7 @@ _RETRY_S = 2.0
 log = get_logger("identity-resolver")
 
 
-class Consolidator:
+class MergeJob:
     """A companion of the resolver that merges twins, or proposes to.
 
     A face is looked up ``settle_s`` after it was stored: by then the registry has heard from other
@@ -48,22 +48,24 @@ class Consolidator:
 
     def __init__(
         self,
-        recogniser: Recogniser,
-        book: CustomerBook,
-        policy: ConsolidationPolicy,
+        face_identifier: FaceIdentifier,
+        customer_log: CustomerLog,
+        policy: MergePolicy,
         *,
         settle_s: float = 0.0,
     ) -> None:
-        self._recogniser = recogniser
-        self._book = book
+        self._face_identifier = face_identifier
+        self._customer_log = customer_log
         self._policy = policy
         self._settle_s = settle_s
-        self._settling: deque[tuple[float, GalleryEntry | Doubt]] = deque(maxlen=_MOST_SETTLING)
+        self._settling: deque[tuple[float, GalleryEntry | AmbiguousFace]] = deque(
+            maxlen=_MOST_SETTLING
+        )
         self._unwritten: list[CustomerChange] = []
-        self._turn = Aside()
+        self._turn = TaskSlot()
         self._joined: dict[CustomerId, CustomerId] = {}
         self._joined_to = 0
-        self._outage = Outage(recogniser.clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(face_identifier.clock, _tell_outage, retry_s=_RETRY_S)
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
         """Join what the registry knows of merged identities; let the look at new faces go on."""
@@ -82,20 +84,20 @@ class Consolidator:
 
     def _admit(self) -> None:
         """Note until when each new face has to wait."""
-        due_s = self._recogniser.clock.monotonic() + self._settle_s
-        for new in (self._recogniser.faces.fresh, self._recogniser.doubts):
+        due_s = self._face_identifier.clock.monotonic() + self._settle_s
+        for new in (self._face_identifier.faces.fresh, self._face_identifier.doubts):
             self._settling.extend((due_s, face) for face in new)
             new.clear()
 
     @property
     def _is_due(self) -> bool:
-        now_s = self._recogniser.clock.monotonic()
+        now_s = self._face_identifier.clock.monotonic()
         has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
-        return bool(has_work) and self._outage.may_ask and self._recogniser.faces.may_ask
+        return bool(has_work) and self._outage.may_ask and self._face_identifier.faces.may_ask
 
     def _join_merged(self) -> None:
         """Join those in the registry; of two who were split, nobody can say who was seen where."""
-        people, registry = self._recogniser.people, self._recogniser.registry
+        people, registry = self._face_identifier.people, self._face_identifier.registry
         if people.number == self._joined_to:
             return
         for parted in self._joined.items() - people.merged.items():
@@ -107,7 +109,7 @@ class Consolidator:
 
     async def _take_turn(self) -> None:
         """Look up some faces and write what that tells; what fails is for a later turn."""
-        now_s = self._recogniser.clock.monotonic()
+        now_s = self._face_identifier.clock.monotonic()
         due = [part for part in islice(self._settling, _FACES_PER_TURN) if part[0] <= now_s]
         for _ in due:
             self._settling.popleft()
@@ -120,40 +122,44 @@ class Consolidator:
                 del self._unwritten[0]
                 self._outage.end()
         except GalleryUnavailable as cause:
-            self._recogniser.faces.mark_down(cause)
+            self._face_identifier.faces.mark_down(cause)
             self._settling.extendleft(reversed(due))
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
 
-    async def _look_up(self, faces: Sequence[GalleryEntry | Doubt]) -> None:
+    async def _look_up(self, faces: Sequence[GalleryEntry | AmbiguousFace]) -> None:
         probes = [face.embedding for face in faces]
-        found = await self._recogniser.gallery.search(probes, _MATCHES)
+        found = await self._face_identifier.gallery.search(probes, _MATCHES)
         findings = [f for e, m in zip(faces, found, strict=True) for f in self._judge(e, m)]
         for finding in findings:
             CONSOLIDATIONS.labels(finding.reason).inc()
         self._unwritten = (self._unwritten + changes_of(findings))[-_MOST_UNWRITTEN:]
 
-    def _judge(self, face: GalleryEntry | Doubt, matches: Sequence[GalleryMatch]) -> list[Finding]:
-        people, score = self._recogniser.people, self._recogniser.policy.matching.score
-        if isinstance(face, Doubt):
-            found, at = twins_in_doubt(matches, people, score), face.at
+    def _judge(
+        self, face: GalleryEntry | AmbiguousFace, matches: Sequence[GalleryMatch]
+    ) -> list[Finding]:
+        people, score = self._face_identifier.people, self._face_identifier.policy.matching.score
+        if isinstance(face, AmbiguousFace):
+            found, at = ambiguous_duplicates(matches, people, score), face.at
         else:
-            found, at = twins_of(face, matches, people, score), face.last_seen
-        judged = (self._judge_twins(twins, at) for twins in found)
+            found, at = duplicates_of(face, matches, people, score), face.last_seen
+        judged = (self._judge_twins(pair, at) for pair in found)
         return [finding for finding in judged if finding is not None]
 
-    def _judge_twins(self, twins: Twins, at: Instant) -> Finding | None:
-        recogniser = self._recogniser
+    def _judge_twins(self, pair: DuplicatePair, at: Instant) -> Finding | None:
+        face_identifier = self._face_identifier
         presences = (
-            recogniser.registry.get(twins.one.customer_id),
-            recogniser.registry.get(twins.two.customer_id),
+            face_identifier.registry.get(pair.one.customer_id),
+            face_identifier.registry.get(pair.two.customer_id),
         )
-        return judge_twins(twins, recogniser.people, presences, recogniser.graph, self._policy, at)
+        return judge_duplicates(
+            pair, face_identifier.people, presences, face_identifier.graph, self._policy, at
+        )
 
     async def _write(self, change: CustomerChange) -> None:
         """Write a change for itself: others may have said by now who one of the two is."""
         try:
-            await self._book.write([change])
+            await self._customer_log.write([change])
         except CustomerConflict as conflict:
             log.info("not merged", cause=str(conflict))
 

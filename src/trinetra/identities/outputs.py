@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from trinetra.events.codec import encode
 from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent, IdentityEvent
 from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES, Topic
-from trinetra.identities.decision.events import farewell, identity_event, lives, tracks_event
+from trinetra.identities.decision.events import (
+    identity_event,
+    lifecycle_events,
+    track_ended,
+    tracks_event,
+)
 from trinetra.identities.decision.track_identity import FrameHeader, FrameOutcome, TrackIdentity
 from trinetra.ports import Record, TopicPartition
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
@@ -52,7 +57,7 @@ class Outputs:
     ) -> None:
         """Tell that tracks ended with a camera's last frame."""
         self._decide(home, last, changed, ended)
-        self._records[home].append(_record(IDENTITIES, farewell(last, ended)))
+        self._records[home].append(_record(IDENTITIES, track_ended(last, ended)))
 
     def add_change(self, home: TopicPartition, last: FrameHeader, changed: TrackIdentity) -> None:
         """Tell who a track is when no frame of its camera led to that."""
@@ -87,7 +92,7 @@ class Outputs:
             IDENTITIES_DECIDED.labels(event.camera_id, event.status).inc()
             self._announced.append(event)
             records.append(_record(IDENTITIES, event))
-        for life in lives(*where, changed, ended):
+        for life in lifecycle_events(*where, changed, ended):
             records.append(Record(CUSTOMERS, life.customer_id, encode(life)))
 
 

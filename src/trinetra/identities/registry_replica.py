@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 
 from trinetra.errors import EventLogUnavailable, MalformedEvent
 from trinetra.events.topics import IDENTITIES
-from trinetra.identities.face_identifier import Recogniser
-from trinetra.identities.gate.registry_events import heard
+from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.gate.registry_events import registry_events
 from trinetra.identities.state.partition import PartitionState
-from trinetra.ports import Delivery, EventLog, Follower, TopicPartition
-from trinetra.streaming.waiting import Outage
-from trinetra.telemetry import EVENTS_REJECTED, MIRROR_BEHIND, get_logger
+from trinetra.ports import Delivery, EventLog, TopicPartition, TopicReader
+from trinetra.streaming.waiting import OutageTracker
+from trinetra.telemetry import EVENTS_REJECTED, REGISTRY_REPLICA_LAG, get_logger
 from trinetra.values import after
 
 _AT_ONCE = 500
@@ -29,16 +29,16 @@ _MEASURE_S = 5.0
 log = get_logger("identity-resolver")
 
 
-class Mirror:
+class RegistryReplica:
     """A companion of the resolver that takes what is told in identities into its registry."""
 
-    def __init__(self, recogniser: Recogniser, event_log: EventLog) -> None:
-        self._recogniser = recogniser
-        self._clock = recogniser.clock
+    def __init__(self, face_identifier: FaceIdentifier, event_log: EventLog) -> None:
+        self._face_identifier = face_identifier
+        self._clock = face_identifier.clock
         self._log = event_log
-        self._follower: Follower | None = None
+        self._reader: TopicReader | None = None
         self._numbers: dict[TopicPartition, int] = {}
-        self._outage = Outage(self._clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(self._clock, _tell_outage, retry_s=_RETRY_S)
         self._measure_at_s = 0.0
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
@@ -48,60 +48,60 @@ class Mirror:
         numbers = {where: state.number for where, state in held.items()}
         came = numbers.items() - self._numbers.items()
         try:
-            follower = await self._following()
+            reader = await self._following()
             if came:
-                await self._catch_up(follower)
+                await self._catch_up(reader)
             else:
-                await self._read_on(follower)
+                await self._read_on(reader)
             self._numbers = numbers
-            await self._measure(follower)
+            await self._measure(reader)
             self._outage.end()
         except EventLogUnavailable as cause:
             self._outage.note(cause)
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._follower is not None:
-            await self._follower.close()
+        if self._reader is not None:
+            await self._reader.close()
 
-    async def _following(self) -> Follower:
-        if self._follower is None:
-            since = after(self._clock.now(), -self._recogniser.registry.ttl_s)
-            self._follower = await self._log.follow([IDENTITIES], since=since)
-        return self._follower
+    async def _following(self) -> TopicReader:
+        if self._reader is None:
+            since = after(self._clock.now(), -self._face_identifier.registry.ttl_s)
+            self._reader = await self._log.open_reader([IDENTITIES], since=since)
+        return self._reader
 
-    async def _catch_up(self, follower: Follower) -> None:
+    async def _catch_up(self, reader: TopicReader) -> None:
         begun_s, records = self._clock.monotonic(), 0
-        while behind := await follower.behind():
+        while behind := await reader.lag():
             took_s = self._clock.monotonic() - begun_s
             if took_s > _PATIENCE_S:
                 log.warning("decisions do not wait for all that others saw", unread=behind)
                 return
-            deliveries = await follower.poll(max_records=_AT_ONCE, wait_s=_POLL_S)
+            deliveries = await reader.poll(max_records=_AT_ONCE, wait_s=_POLL_S)
             self._take(deliveries)
             records += len(deliveries)
         if records > _AT_ONCE:
             log.info("the registry knows who was seen lately", records=records)
 
-    async def _read_on(self, follower: Follower) -> None:
+    async def _read_on(self, reader: TopicReader) -> None:
         for _ in range(_MOST_POLLS):
-            deliveries = await follower.poll(max_records=_AT_ONCE, wait_s=0)
+            deliveries = await reader.poll(max_records=_AT_ONCE, wait_s=0)
             self._take(deliveries)
             if len(deliveries) < _AT_ONCE:
                 return
 
-    async def _measure(self, follower: Follower) -> None:
+    async def _measure(self, reader: TopicReader) -> None:
         now_s = self._clock.monotonic()
         if now_s >= self._measure_at_s:
             self._measure_at_s = now_s + _MEASURE_S
-            MIRROR_BEHIND.set(await follower.behind())
+            REGISTRY_REPLICA_LAG.set(await reader.lag())
 
     def _take(self, deliveries: Iterable[Delivery]) -> None:
-        registry, people = self._recogniser.registry, self._recogniser.people
-        graph = self._recogniser.graph
+        registry, people = self._face_identifier.registry, self._face_identifier.people
+        graph = self._face_identifier.graph
         for delivery in deliveries:
             try:
-                for customer_id, kind, sighting in heard(delivery.value, graph):
+                for customer_id, kind, sighting in registry_events(delivery.value, graph):
                     if not people.is_erased(customer_id):
                         registry.see(*people.as_known(customer_id, kind), sighting)
             except MalformedEvent:

@@ -20,7 +20,7 @@ from trinetra.events.topics import (
     DETECTIONS,
     RESOLVER_STATE,
 )
-from trinetra.identities.decision.lookup import Answers, Inquiry
+from trinetra.identities.decision.lookup import LookupBatch, LookupResults
 from trinetra.identities.decision.track_identity import (
     Arrival,
     CameraState,
@@ -28,7 +28,7 @@ from trinetra.identities.decision.track_identity import (
     advance,
 )
 from trinetra.identities.decision.validation import read
-from trinetra.identities.face_identifier import Recogniser
+from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gallery_client import Outbox
 from trinetra.identities.outputs import Outputs
 from trinetra.identities.policy import ResolverPolicy
@@ -43,7 +43,7 @@ from trinetra.ports import (
     TopicPartition,
 )
 from trinetra.streaming.dead_letter import reject
-from trinetra.streaming.waiting import unless
+from trinetra.streaming.waiting import run_until
 from trinetra.telemetry import (
     ACTIVE_IDENTITIES,
     CONSUMER_LAG,
@@ -60,7 +60,7 @@ log = get_logger("identity-resolver")
 T = TypeVar("T")
 
 
-class Companion(Protocol):
+class BackgroundTask(Protocol):
     """Work of the resolver that goes on between batches; it outlives its servers' outages."""
 
     async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
@@ -87,16 +87,16 @@ class IdentityResolver:
     def __init__(
         self,
         event_log: EventLog,
-        recogniser: Recogniser,
+        face_identifier: FaceIdentifier,
         policy: ResolverPolicy | None = None,
-        companions: Sequence[Companion] = (),
+        background_tasks: Sequence[BackgroundTask] = (),
     ) -> None:
         self._log = event_log
-        self._recogniser = recogniser
-        self._companions = companions
+        self._face_identifier = face_identifier
+        self._background_tasks = background_tasks
         self._policy = policy or ResolverPolicy()
         self._held: dict[TopicPartition, PartitionState] = {}
-        self._outputs = Outputs(recogniser.site_id)
+        self._outputs = Outputs(face_identifier.site_id)
         self._expired_at: Instant | None = None
         self._tended = False
         self._waits_for: str | None = "joining the group"
@@ -110,7 +110,7 @@ class IdentityResolver:
         detail: dict[str, object] = {
             "partitions": sorted(partition for _, partition in self._held),
             "cameras": sum(len(state.cameras) for state in self._held.values()),
-            "active_identities": len(self._recogniser.registry),
+            "active_identities": len(self._face_identifier.registry),
             "entries_to_store": sum(len(state.outbox) for state in self._held.values()),
         }
         return detail if self._waits_for is None else {**detail, "waiting": self._waits_for}
@@ -125,8 +125,8 @@ class IdentityResolver:
         if subscription is None:
             return
         async with AsyncExitStack() as closing:  # each is closed, whatever becomes of the others
-            for companion in reversed(self._companions):
-                closing.push_async_callback(companion.close)
+            for background_task in reversed(self._background_tasks):
+                closing.push_async_callback(background_task.close)
             closing.push_async_callback(subscription.close)
             closing.callback(self._note_end)
             while not (stopping.is_set() and await self._is_drained(subscription)):
@@ -158,12 +158,12 @@ class IdentityResolver:
             await self._tend_all()
         else:
             self._waits_for = "taking up who is whom and who was seen lately"
-            await unless(stopping, self._tend_all())
+            await run_until(stopping, self._tend_all())
         return self._tended
 
     async def _tend_all(self) -> None:
-        for companion in self._companions:
-            await companion.tend(self._held)
+        for background_task in self._background_tasks:
+            await background_task.tend(self._held)
         for where, state in self._held.items():
             for camera, identity in state.take_left_out():
                 if camera.last is not None:
@@ -200,7 +200,7 @@ class IdentityResolver:
                 return answer
             if stopping.is_set():
                 return None
-            await unless(stopping, self._recogniser.clock.sleep(retry_s))
+            await run_until(stopping, self._face_identifier.clock.sleep(retry_s))
             retry_s = min(2 * retry_s, self._policy.retry_max_s)
 
     # --- whose partitions these are -----------------------------------------------------------
@@ -230,9 +230,9 @@ class IdentityResolver:
         if self._policy.ends_tracks_at_stop:
             return PartitionState(number)
         values = await self._log.latest(RESOLVER_STATE, where[1])
-        state = self._recogniser.take_over(where, number, values, self._policy.window)
+        state = self._face_identifier.take_over(where, number, values, self._policy.window)
         for camera in state.cameras.values():
-            camera.heard_s = self._recogniser.clock.monotonic()
+            camera.heard_s = self._face_identifier.clock.monotonic()
         log.info("partition taken over", partition=where[1], cameras=len(state.cameras))
         return state
 
@@ -247,7 +247,7 @@ class IdentityResolver:
                 continue
             state.advance_to(delivery.offset)
             try:
-                event = read(delivery.value, self._recogniser.site_id)
+                event = read(delivery.value, self._face_identifier.site_id)
             except MalformedEvent as fault:
                 self._outputs.add(where, reject(delivery, fault, service=self.name))
             else:
@@ -256,31 +256,31 @@ class IdentityResolver:
     def _admit_event(self, state: PartitionState, arrival: Arrival) -> None:
         event = arrival.event
         camera = state.camera(event.camera_id, self._policy.window)
-        camera.heard_s = self._recogniser.clock.monotonic()
+        camera.heard_s = self._face_identifier.clock.monotonic()
         admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, arrival))
         if admission != "accepted":
             EVENTS_LATE.labels(event.camera_id, admission).inc()
 
     async def _resolve(self, *, everything: bool) -> None:
         """Resolve what need not wait any longer, over all cameras in the order of capture."""
-        inquiry = Inquiry()
+        lookup = LookupBatch()
         frames: list[_Frame] = []
-        now_s = self._recogniser.clock.monotonic()
+        now_s = self._face_identifier.clock.monotonic()
         for home, camera, event in released(
             self._held, lambda camera: everything or self._is_idle(camera, now_s)
         ):
             frames.append(_Frame(home, camera, event, self._advance(home, camera, event)))
-            inquiry.note(frames[-1].outcome)
+            lookup.note(frames[-1].outcome)
             await self._take_turns(len(frames))
         if not frames:
             return
-        answers = await self._recogniser.faces.ask(inquiry)
+        answers = await self._face_identifier.faces.ask(lookup)
         outboxes = {where: state.outbox for where, state in self._held.items()}
         for number, frame in enumerate(frames):
             self._decide(frame, answers, outboxes)
             await self._take_turns(number)
         await self._expire(frames[-1].event.captured_at)
-        ACTIVE_IDENTITIES.set(len(self._recogniser.registry))
+        ACTIVE_IDENTITIES.set(len(self._face_identifier.registry))
 
     async def _take_turns(self, number: int) -> None:
         """Let the other services of this process, and the log's own tasks, go on now and then."""
@@ -294,13 +294,13 @@ class IdentityResolver:
     def _advance(
         self, home: TopicPartition, camera: CameraState, event: DetectionEvent
     ) -> FrameOutcome:
-        recogniser = self._recogniser
+        face_identifier = self._face_identifier
         self._held[home].changed.add(camera.camera_id)
         outcome = advance(
             camera,
-            recogniser.with_our_faces(event),
-            site_id=recogniser.site_id,
-            dimension=recogniser.dimension,
+            face_identifier.with_our_faces(event),
+            site_id=face_identifier.site_id,
+            dimension=face_identifier.dimension,
             policy=self._policy.tracker,
         )
         for fault in outcome.faults:
@@ -310,13 +310,16 @@ class IdentityResolver:
         return outcome
 
     def _decide(
-        self, frame: _Frame, answers: Answers | None, outboxes: Mapping[TopicPartition, Outbox]
+        self,
+        frame: _Frame,
+        answers: LookupResults | None,
+        outboxes: Mapping[TopicPartition, Outbox],
     ) -> None:
         home, camera, event, outcome = frame
-        changed, alerts = self._recogniser.recognise(
+        changed, alerts = self._face_identifier.identify(
             camera.camera_id, outcome, event.captured_at, answers, outboxes, home
         )
-        changed += self._recogniser.conclude(outcome.ended, outboxes[home])
+        changed += self._face_identifier.finalize_tracks(outcome.ended, outboxes[home])
         self._outputs.add_frame(home, event, outcome, changed, alerts)
 
     async def _expire(self, captured_at: Instant) -> None:
@@ -325,11 +328,11 @@ class IdentityResolver:
         )
         if due:
             self._expired_at = captured_at
-            await self._recogniser.expire(captured_at)
+            await self._face_identifier.expire(captured_at)
 
     def _is_silent(self, camera: CameraState) -> bool:
         """Return whether a camera has tracks, and nothing came from it for long."""
-        silent_s = self._recogniser.clock.monotonic() - camera.heard_s
+        silent_s = self._face_identifier.clock.monotonic() - camera.heard_s
         return bool(camera.tracker.tracks) and silent_s > self._policy.silent_after_s
 
     def _end_tracks(self, is_over: Callable[[CameraState], bool]) -> None:
@@ -338,7 +341,7 @@ class IdentityResolver:
             for camera in filter(is_over, state.cameras.values()):
                 ended = state.end_tracks(camera)
                 if ended and camera.last is not None:
-                    changed = self._recogniser.conclude(ended, state.outbox)
+                    changed = self._face_identifier.finalize_tracks(ended, state.outbox)
                     self._outputs.add_end(where, camera.last, changed, ended)
 
     async def _flush(self, subscription: Subscription) -> None:
@@ -373,7 +376,7 @@ class IdentityResolver:
         for part in progress:
             if part.where not in lost:
                 self._held[part.where].note_committed(part.next_offset)
-        self._outputs.note_committed(self._recogniser.clock.now())
+        self._outputs.note_committed(self._face_identifier.clock.now())
 
     def _progress(
         self, where: TopicPartition, state: PartitionState, outputs: list[Record]
@@ -382,10 +385,10 @@ class IdentityResolver:
         if not (outputs or state.has_news):
             return None
         if not self._policy.ends_tracks_at_stop:
-            changes = state.take_changes(self._recogniser.model)
+            changes = state.take_changes(self._face_identifier.model)
             outputs += [Record(RESOLVER_STATE, k, v, where[1]) for k, v in changes.items()]
         return Progress(where, state.next_offset, outputs)
 
     async def _store(self) -> None:
         """Give the gallery what was committed; what it does not take now waits in the outboxes."""
-        await self._recogniser.faces.store([state.outbox for state in self._held.values()])
+        await self._face_identifier.faces.store([state.outbox for state in self._held.values()])

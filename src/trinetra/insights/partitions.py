@@ -14,12 +14,12 @@ from trinetra.errors import MalformedEvent
 from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent, TrackPosition, TracksEvent, Visit
 from trinetra.events.sightings import Sighting, decode_sighting
-from trinetra.insights.camera.camera_analytics import CameraMachine, Outcome
+from trinetra.insights.camera.camera_analytics import CameraAnalytics, Outcome
 from trinetra.insights.camera.presence import COUNTED_KINDS
 from trinetra.insights.camera.reports import Place
 from trinetra.insights.config import CameraInsights, InsightPolicy
-from trinetra.insights.snapshot import decode_camera, decode_guest, encode_camera, encode_guest
-from trinetra.insights.visits.visit_tracker import VisitBook, guest_on_record
+from trinetra.insights.snapshot import decode_camera, decode_visits, encode_camera, encode_visits
+from trinetra.insights.visits.visit_tracker import VisitTracker, visits_on_record
 from trinetra.values import CameraId, CustomerId, Instant, SiteId
 
 CameraEvent = TracksEvent | IdentityEvent
@@ -27,7 +27,7 @@ Step = Callable[[], Outcome | None]
 """Takes in one record, in its turn; None when it was seen before."""
 
 
-class CameraShare:
+class CameraPartition:
     """The cameras of one partition of identities; who was erased is nobody to them."""
 
     def __init__(
@@ -41,7 +41,7 @@ class CameraShare:
         self._site_id = site_id
         self._plans = plans
         self._policy = policy
-        self._cameras: dict[CameraId, CameraMachine] = {}
+        self._cameras: dict[CameraId, CameraAnalytics] = {}
         self._changed: set[CameraId] = set()
 
     @property
@@ -112,16 +112,16 @@ class CameraShare:
     def _is_gone(self, told: IdentityEvent | TrackPosition) -> bool:
         return told.customer_id is not None and self._is_erased(told.customer_id)
 
-    def _camera(self, camera_id: CameraId) -> CameraMachine:
+    def _camera(self, camera_id: CameraId) -> CameraAnalytics:
         if camera_id not in self._cameras:
             plan = self._plans.get(camera_id, CameraInsights())
-            self._cameras[camera_id] = CameraMachine(
+            self._cameras[camera_id] = CameraAnalytics(
                 Place(self._site_id, camera_id), plan, self._policy
             )
         return self._cameras[camera_id]
 
 
-class CustomerShare:
+class CustomerPartition:
     """The customers of one partition of sightings, but for those who were erased."""
 
     def __init__(
@@ -132,7 +132,7 @@ class CustomerShare:
     ) -> None:
         self._is_erased = is_erased
         self._site_id = site_id
-        self._book = VisitBook(site_id, policy.visit_gap_s, policy.visit_resend_s)
+        self._customer_log = VisitTracker(site_id, policy.visit_gap_s, policy.visit_resend_s)
         self._changed: set[CustomerId] = set()
         self._awaited: dict[CustomerId, int] = {}
         self._horizon: Instant | None = None
@@ -154,13 +154,13 @@ class CustomerShare:
             self._horizon = max(sighting.until, self._horizon or sighting.until)
         return partial(self.step, sighting, offset)
 
-    def strangers(self) -> list[CustomerId]:
+    def unknown_customers(self) -> list[CustomerId]:
         """Return who was read of and must be met before the first step."""
-        return sorted(self._awaited.keys() - self._book.guests.keys())
+        return sorted(self._awaited.keys() - self._customer_log.customers.keys())
 
     def meet(self, customer_id: CustomerId, last_visit: Visit | None) -> None:
         """Take up a customer with the last visit on record."""
-        self._book.meet(customer_id, guest_on_record(last_visit))
+        self._customer_log.meet(customer_id, visits_on_record(last_visit))
 
     def expect(self) -> None:
         """Note who was read of and might be forgotten before that is stepped.
@@ -169,40 +169,47 @@ class CustomerShare:
         store, it must not be asked about these customers again, by whoever repeats the step.
         """
         for customer_id, offset in self._awaited.items():
-            if self._horizon and self._book.may_end(customer_id, self._horizon):
-                self._book.guests[customer_id].awaited_to = offset
+            if self._horizon and self._customer_log.may_end(customer_id, self._horizon):
+                self._customer_log.customers[customer_id].awaited_to = offset
                 self._changed.add(customer_id)
         self._awaited, self._horizon = {}, None
 
     def step(self, sighting: Sighting, offset: int) -> Outcome:
         """Take in a sighting of one of the customers."""
         self._offset = offset
-        visits = self._book.step(sighting)
-        if sighting.customer_id in self._book.guests:
+        visits = self._customer_log.step(sighting)
+        if sighting.customer_id in self._customer_log.customers:
             self._changed.add(sighting.customer_id)
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
     def flush(self) -> Outcome:
         """Report every visit as it stands."""
-        visits = self._book.flush()
+        visits = self._customer_log.flush()
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
     def forget(self) -> int:
         """Forget who was erased; return how many visits were going on."""
-        gone = [customer_id for customer_id in self._book.guests if self._is_erased(customer_id)]
+        gone = [
+            customer_id
+            for customer_id in self._customer_log.customers
+            if self._is_erased(customer_id)
+        ]
         for customer_id in gone:
-            self._book.forget(customer_id)
+            self._customer_log.forget(customer_id)
         self._changed |= set(gone)
         return len(gone)
 
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call, and forget whose visit is over."""
-        over = self._book.forget_ended(self._offset)
+        over = self._customer_log.forget_ended(self._offset)
         changed, self._changed = self._changed, set()
-        guests = self._book.guests
-        return {c: encode_guest(guests[c]) if c in guests else None for c in sorted(changed | over)}
+        customers = self._customer_log.customers
+        return {
+            c: encode_visits(customers[c]) if c in customers else None
+            for c in sorted(changed | over)
+        }
 
     def resume(self, memories: Mapping[str, bytes]) -> dict[str, str]:
         """Go on from what was remembered; return, by key, what could not be read and why."""
@@ -212,13 +219,13 @@ class CustomerShare:
                 self._changed.add(CustomerId(key))  # so that it is deleted
                 continue
             try:
-                self._book.meet(CustomerId(key), decode_guest(payload))
+                self._customer_log.meet(CustomerId(key), decode_visits(payload))
             except ValueError as fault:
                 faults[key] = str(fault)
         return faults
 
 
-Share = CameraShare | CustomerShare
+InsightPartition = CameraPartition | CustomerPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +233,7 @@ class Held:
     """A partition's share of the work, and the number of the assignment it was restored for."""
 
     number: int
-    share: Share
+    share: InsightPartition
 
 
 def _check_site(site_id: SiteId, own_id: SiteId, what: str) -> None:

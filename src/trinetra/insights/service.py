@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from trinetra.customers.customer_feed import StoreAcquaintance, StoreRetention
-from trinetra.customers.erasure_participant import ErasureDuty
+from trinetra.customers.customer_feed import StoreCustomerSync, StoreRetention
+from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.errors import (
     EventLogUnavailable,
     MalformedEvent,
@@ -29,7 +29,7 @@ from trinetra.events.schema import Visit
 from trinetra.events.topics import Topic
 from trinetra.insights.batch import Batch, Part
 from trinetra.insights.config import CameraInsights, InsightPolicy
-from trinetra.insights.partitions import CameraShare, CustomerShare, Held, Share
+from trinetra.insights.partitions import CameraPartition, CustomerPartition, Held, InsightPartition
 from trinetra.insights.tally import InsightStatus, Tally
 from trinetra.ports import (
     Clock,
@@ -42,7 +42,7 @@ from trinetra.ports import (
     TopicPartition,
 )
 from trinetra.streaming.dead_letter import reject
-from trinetra.streaming.waiting import together, unless
+from trinetra.streaming.waiting import gather_or_cancel, run_until
 from trinetra.telemetry import (
     CONSUMER_LAG,
     EVENTS_LATE,
@@ -85,8 +85,8 @@ class InsightEngine:
         plans: Mapping[CameraId, CameraInsights],
         policy: InsightPolicy | None = None,
         *,
-        acquaintance: StoreAcquaintance | None = None,
-        erasures: ErasureDuty | None = None,
+        customer_sync: StoreCustomerSync | None = None,
+        erasures: ErasureParticipant | None = None,
         retention: StoreRetention | None = None,
         clock: Clock,
         concludes_at_stop: bool = True,
@@ -99,7 +99,7 @@ class InsightEngine:
         self._store = store
         self._plans = plans
         self._policy = policy or InsightPolicy()
-        self._acquaintance = acquaintance
+        self._customer_sync = customer_sync
         self._erasures = erasures
         self._retention = retention
         self._clock = clock
@@ -156,7 +156,7 @@ class InsightEngine:
             raise
         finally:
             self._is_reading = False
-            for reader in (self._acquaintance, self._erasures, subscription):
+            for reader in (self._customer_sync, self._erasures, subscription):
                 if reader is not None:
                     await reader.close()
 
@@ -177,8 +177,8 @@ class InsightEngine:
         deliveries = await self._patiently(
             lambda: subscription.poll(max_records=self._max_records, wait_s=self._wait_s)
         )
-        if self._acquaintance is not None:
-            await self._patiently(self._acquaintance.renew)
+        if self._customer_sync is not None:
+            await self._patiently(self._customer_sync.renew)
         if self._retention is not None:
             await self._patiently(self._retention.renew)
         await self._take_over(subscription.assignment())
@@ -195,15 +195,15 @@ class InsightEngine:
         new = [w for w, n in assignment.items() if w not in self._held or self._held[w].number != n]
         for where in new:
             self._forget(where)
-        shares = await together(self._restored(where) for where in new)
+        shares = await gather_or_cancel(self._restored(where) for where in new)
         for where, share in zip(new, shares, strict=True):
             self._held[where] = Held(assignment[where], share)
 
-    async def _restored(self, where: TopicPartition) -> Share:
+    async def _restored(self, where: TopicPartition) -> InsightPartition:
         topic, partition = where
-        share: Share = CustomerShare(self._site_id, self._policy, self._is_erased)
+        share: InsightPartition = CustomerPartition(self._site_id, self._policy, self._is_erased)
         if topic == topics.IDENTITIES.name:
-            share = CameraShare(self._site_id, self._plans, self._policy, self._is_erased)
+            share = CameraPartition(self._site_id, self._plans, self._policy, self._is_erased)
         memories = await self._patiently(lambda: self._log.latest(_STATE_OF[topic], partition))
         for key, fault in share.resume(memories).items():
             STATE_REJECTED.labels(_STATE_OF[topic].name).inc()
@@ -214,7 +214,7 @@ class InsightEngine:
 
     async def _forget_people(self, subscription: Subscription) -> None:
         """Forget whom the book erased, write that down, and only then confirm it."""
-        erased = len(self._acquaintance.people.erased) if self._acquaintance else 0
+        erased = len(self._customer_sync.people.erased) if self._customer_sync else 0
         if erased > self._erased:
             self._erased = erased
             self._dropped += sum(held.share.forget() for held in self._held.values())
@@ -222,7 +222,7 @@ class InsightEngine:
             return
         for erasure in await self._erasures.due():
             if all(map(self._is_erased, erasure.ids)):  # or the book is behind
-                await self._erasures.confirm(erasure, {"open_visits": self._dropped})
+                await self._erasures.acknowledge(erasure, {"open_visits": self._dropped})
                 self._dropped = 0
 
     async def _write_down(self, subscription: Subscription) -> bool:
@@ -233,7 +233,7 @@ class InsightEngine:
         return not await self._commit(subscription, {w: p for w, p in batch.items() if p.outputs})
 
     def _is_erased(self, customer_id: CustomerId) -> bool:
-        return self._acquaintance is not None and self._acquaintance.people.is_erased(customer_id)
+        return self._customer_sync is not None and self._customer_sync.people.is_erased(customer_id)
 
     def _forget(self, where: TopicPartition) -> None:
         self._held.pop(where, None)
@@ -278,8 +278,8 @@ class InsightEngine:
         notes: Batch = {}
         for where, part in batch.items():
             share = self._held[where].share
-            if isinstance(share, CustomerShare):
-                for customer_id in share.strangers():
+            if isinstance(share, CustomerPartition):
+                for customer_id in share.unknown_customers():
                     share.meet(customer_id, await self._last_visit(customer_id))
                 share.expect()
                 note = Part(part.first_offset, part.first_offset)
@@ -388,4 +388,4 @@ class InsightEngine:
         if self._stopping.is_set() and not self._concludes_at_stop:
             raise _StopsWaitingError
         pause = self._clock.sleep(seconds)
-        await (pause if self._stopping.is_set() else unless(self._stopping, pause))
+        await (pause if self._stopping.is_set() else run_until(self._stopping, pause))

@@ -17,7 +17,7 @@ from trinetra.insights.camera.reported_events import Nameable
 from trinetra.insights.camera.reports import Direction, Place, line_crossing, zone_stay
 from trinetra.insights.camera.track_stitching import Body, Name
 from trinetra.insights.camera.zones import Stay
-from trinetra.insights.visits.visit_tracker import Guest
+from trinetra.insights.visits.visit_tracker import CustomerVisits
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
 CAMERA_VERSION = 1
@@ -78,7 +78,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _camera_decoder = msgspec.msgpack.Decoder(CameraMemory)
-_guest_decoder = msgspec.msgpack.Decoder(Guest)
+_guest_decoder = msgspec.msgpack.Decoder(CustomerVisits)
 
 
 def encode_camera(memory: CameraMemory) -> bytes:
@@ -91,12 +91,12 @@ def decode_camera(payload: bytes) -> CameraMemory:
     return _decode(payload, CAMERA_VERSION, _camera_decoder)
 
 
-def encode_guest(guest: Guest) -> bytes:
+def encode_visits(visits: CustomerVisits) -> bytes:
     """Return what is remembered of a customer as bytes."""
-    return bytes([CUSTOMER_VERSION]) + _encoder.encode(guest)
+    return bytes([CUSTOMER_VERSION]) + _encoder.encode(visits)
 
 
-def decode_guest(payload: bytes) -> Guest:
+def decode_visits(payload: bytes) -> CustomerVisits:
     """Return what was remembered of a customer; raises ValueError when it cannot be read."""
     return _decode(payload, CUSTOMER_VERSION, _guest_decoder)
 

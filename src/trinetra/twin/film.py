@@ -168,7 +168,7 @@ def _shelf(spot: Spot, number: int) -> Block:
 def _counter(till: Till) -> Block:
     """Return the counter between a till's customer and its cashier."""
     width, length, height = _COUNTER_M
-    x, y = ((a + b) / 2 for a, b in zip(till.desk, till.cashier, strict=True))
+    x, y = ((a + b) / 2 for a, b in zip(till.erasure_store, till.cashier, strict=True))
     corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     footprint = tuple((x + a * width / 2, y + b * length / 2) for a, b in corners)
     return Block(footprint, height, _STEEL)

@@ -217,18 +217,20 @@ class _Builder:
 
     def _till(self, view: View, far: Point, near: Point) -> None:
         by_kind = {zone.kind: self._on_floor(view, _centre(zone)) for zone in view.zones}
-        desk = by_kind.get("table", ((far[0] + 2 * near[0]) / 3, (far[1] + 2 * near[1]) / 3))
+        erasure_store = by_kind.get(
+            "table", ((far[0] + 2 * near[0]) / 3, (far[1] + 2 * near[1]) / 3)
+        )
         back = by_kind.get("queue", far)
-        dx, dy = back[0] - desk[0], back[1] - desk[1]
+        dx, dy = back[0] - erasure_store[0], back[1] - erasure_store[1]
         length = max(math.hypot(dx, dy), 1e-6)
         ux, uy = dx / length, dy / length
         self._tills.append(
             Till(
                 till_id=f"till-{len(self._tills) + 1}",
-                desk=desk,
+                erasure_store=erasure_store,
                 step=(ux * _STEP_M, uy * _STEP_M),
                 facing_rad=math.pi / 2,
-                cashier=(desk[0] - ux, desk[1] - uy),
+                cashier=(erasure_store[0] - ux, erasure_store[1] - uy),
                 approach=f"{view.camera_id}:far",
                 leave=f"{view.camera_id}:near",
             )

@@ -80,7 +80,7 @@ class Till:
     """
 
     till_id: str
-    desk: Point
+    erasure_store: Point
     step: Point
     facing_rad: float
     cashier: Point

@@ -146,7 +146,7 @@ def built_in_shop() -> FloorPlan:
     tills = tuple(
         Till(
             till_id=f"till-{number}",
-            desk=(x, 4.2),
+            erasure_store=(x, 4.2),
             step=(0.0, 0.95),
             facing_rad=_SOUTH,
             cashier=(x + 0.9, 3.2),

@@ -267,8 +267,8 @@ class _Store:
         """Walk to a place in a line; whoever is called on meanwhile only arrives a little later."""
         till, trail = self.plan.tills[place.till], party.trail
         spot = (
-            till.desk[0] + place.rank * till.step[0],
-            till.desk[1] + place.rank * till.step[1],
+            till.erasure_store[0] + place.rank * till.step[0],
+            till.erasure_store[1] + place.rank * till.step[1],
         )
         trail.stand(place.t, till.facing_rad, 0.05)
         trail.walk([spot], _QUEUE_PACE_MPS, exact=True)

@@ -4,27 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trinetra.adapters.disk.journal import JournalingEventLog
-from trinetra.adapters.disk.journal_erasure import JournalKeeper
+from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
 from trinetra.adapters.video.sources import open_source
-from trinetra.customers.customer_feed import StoreAcquaintance, StoreRetention
-from trinetra.customers.erasure_participant import ErasureDuty
+from trinetra.customers.customer_feed import StoreCustomerSync, StoreRetention
+from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.frames.service import StreamIngestor
-from trinetra.identities.customer_sync import Directory
-from trinetra.identities.erasure_handler import Oblivion
-from trinetra.identities.face_identifier import Recogniser
-from trinetra.identities.merge_job import Consolidator
-from trinetra.identities.registry_replica import Mirror
-from trinetra.identities.service import Companion, IdentityResolver
+from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.erasure_handler import ErasureHandler
+from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.merge_job import MergeJob
+from trinetra.identities.registry_replica import RegistryReplica
+from trinetra.identities.service import BackgroundTask, IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.calibration import calibrated, calibration_path, read_calibration
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
-    CustomerBook,
-    ErasureDesk,
+    CustomerLog,
+    ErasureStore,
     EventLog,
     ExpiringStore,
     FrameBuffer,
@@ -104,12 +104,12 @@ def resolver(
     model: FaceEmbedderModel,
     gallery: PurgeableGallery,
     log: EventLog,
-    book: CustomerBook,
+    customer_log: CustomerLog,
     clock: Clock,
-    desk: ErasureDesk | None = None,
+    erasure_store: ErasureStore | None = None,
 ) -> IdentityResolver:
     """Return an identity-resolver for faces of the given model."""
-    recogniser = Recogniser(
+    face_identifier = FaceIdentifier(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
@@ -123,21 +123,25 @@ def resolver(
         ),
     )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
-    companions: list[Companion] = [
-        Consolidator(
-            recogniser,
-            book,
+    background_tasks: list[BackgroundTask] = [
+        MergeJob(
+            face_identifier,
+            customer_log,
             plans.consolidation_policy(site),
             settle_s=0.0 if ends_with_process(settings) else _SETTLE_S,
         ),
-        Directory(recogniser, book, log),
-        Mirror(recogniser, log),
+        CustomerSync(face_identifier, customer_log, log),
+        RegistryReplica(face_identifier, log),
     ]
-    if desk is not None:
-        duty = ErasureDuty(desk, clock, member=f"{IdentityResolver.name}@{settings.instance}")
-        keepers = [JournalKeeper(log)] if isinstance(log, JournalingEventLog) else []
-        companions.append(Oblivion(recogniser, gallery, duty, keepers))
-    return IdentityResolver(log, recogniser, policy, companions)
+    if erasure_store is not None:
+        participant = ErasureParticipant(
+            erasure_store, clock, member=f"{IdentityResolver.name}@{settings.instance}"
+        )
+        erasure_targets = [JournalErasureTarget(log)] if isinstance(log, JournalingEventLog) else []
+        background_tasks.append(
+            ErasureHandler(face_identifier, gallery, participant, erasure_targets)
+        )
+    return IdentityResolver(log, face_identifier, policy, background_tasks)
 
 
 def engine(
@@ -145,9 +149,9 @@ def engine(
     settings: Settings,
     log: EventLog,
     store: ExpiringStore,
-    book: CustomerBook,
+    customer_log: CustomerLog,
     clock: Clock,
-    desk: ErasureDesk | None = None,
+    erasure_store: ErasureStore | None = None,
 ) -> InsightEngine:
     """Return an insight-engine."""
     member = f"{InsightEngine.name}@{settings.instance}"
@@ -158,8 +162,8 @@ def engine(
         store,
         plans.insight_plans(site),
         plans.insight_policy(site),
-        acquaintance=StoreAcquaintance(book, store, clock, service=InsightEngine.name),
-        erasures=ErasureDuty(desk, clock, member=member) if desk else None,
+        customer_sync=StoreCustomerSync(customer_log, store, clock, service=InsightEngine.name),
+        erasures=ErasureParticipant(erasure_store, clock, member=member) if erasure_store else None,
         retention=StoreRetention(store, clock, days * _DAY_S) if days else None,
         clock=clock,
         concludes_at_stop=ends_with_process(settings),

@@ -23,10 +23,10 @@ from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import SamplingConfig
 from trinetra.geometry import fit
 from trinetra.identities.decision.drift import Quantity, Reference
-from trinetra.identities.decision.duplicates import ConsolidationPolicy
+from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
-from trinetra.identities.face_identifier import RecognitionPolicy
+from trinetra.identities.face_identifier import IdentificationPolicy
 from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, build_graph
@@ -175,7 +175,7 @@ def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Refe
     }
 
 
-def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolicy:
+def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPolicy:
     """Return when a face counts as somebody's, on the scale of the model in use.
 
     Limits that the site file does not set follow from the model's calibration.
@@ -184,7 +184,7 @@ def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolic
     given = matching.model_fields_set
     similarity = matching.similarity if "similarity" in given else calibration.min_similarity
     gap = matching.similarity - matching.new_below
-    return RecognitionPolicy(
+    return IdentificationPolicy(
         matching=MatchingPolicy(
             similarity=similarity,
             new_below=matching.new_below if "new_below" in given else similarity - gap,
@@ -211,10 +211,10 @@ def recognition_policy(site: Site, calibration: Calibration) -> RecognitionPolic
     )
 
 
-def consolidation_policy(site: Site) -> ConsolidationPolicy:
+def consolidation_policy(site: Site) -> MergePolicy:
     """Return when two identities are one person."""
     consolidation = site.policies.consolidation
-    return ConsolidationPolicy(consolidation.merge_at, consolidation.propose_at)
+    return MergePolicy(consolidation.merge_at, consolidation.propose_at)
 
 
 def resolver_policy(site: Site) -> ResolverPolicy:

@@ -13,16 +13,16 @@ from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrame
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
-from trinetra.adapters.sql.customer_log import SqlCustomerBook
-from trinetra.adapters.sql.erasure_store import SqlErasureDesk
+from trinetra.adapters.sql.customer_log import SqlCustomerLog
+from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
-    CustomerBook,
-    ErasureDesk,
+    CustomerLog,
+    ErasureStore,
     EventLog,
     ExpiringStore,
     FrameBuffer,
@@ -141,17 +141,17 @@ async def open_store(settings: Settings) -> AsyncIterator[ExpiringStore]:
 
 
 @asynccontextmanager
-async def open_book(settings: Settings) -> AsyncIterator[CustomerBook]:
+async def open_customer_log(settings: Settings) -> AsyncIterator[CustomerLog]:
     """Open the customer book, which lives beside the insights; raises as ``open_store`` does."""
-    async with SqlCustomerBook.open(_store_url(settings)) as book:
-        yield book
+    async with SqlCustomerLog.open(_store_url(settings)) as customer_log:
+        yield customer_log
 
 
 @asynccontextmanager
-async def open_desk(settings: Settings) -> AsyncIterator[ErasureDesk]:
+async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
     """Open the erasure desk, which is there, too; raises as ``open_store`` does."""
-    async with SqlErasureDesk.open(_store_url(settings)) as desk:
-        yield desk
+    async with SqlErasureStore.open(_store_url(settings)) as erasure_store:
+        yield erasure_store
 
 
 def _store_url(settings: Settings) -> str:

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from trinetra.adapters.disk.journal import JournalingEventLog
-from trinetra.adapters.disk.journal_erasure import JournalKeeper
+from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery, GalleryTimeouts, collection_folder
 from trinetra.errors import ConfigurationError
-from trinetra.events.erasure import GALLERY, Erasure, Share
+from trinetra.events.erasure import GALLERY, Acknowledgement, Erasure
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, ErasureDesk, PurgeableGallery
+from trinetra.ports import Clock, ErasureStore, PurgeableGallery
 from trinetra.settings import Settings
 from trinetra.values import CustomerId
 from trinetra.wiring.connections import JOURNALED, journal_folder, open_gallery
@@ -29,7 +29,7 @@ async def forget_here(
     settings: Settings,
     models: Sequence[FaceEmbedderModel],
     erasure: Erasure,
-    desk: ErasureDesk,
+    erasure_store: ErasureStore,
     clock: Clock,
 ) -> dict[str, int]:
     """Delete what no running process holds open, and confirm that; return what it was.
@@ -40,7 +40,9 @@ async def forget_here(
     with suppress(ConfigurationError):  # a process that runs has it open, and confirms itself
         removed |= await _clear_journal(settings, erasure.ids, clock)
     member = f"trinetra customers forget@{platform.node()}"
-    await desk.confirm(erasure.number, Share(member=member, at=clock.now(), removed=removed))
+    await erasure_store.acknowledge(
+        erasure.number, Acknowledgement(member=member, at=clock.now(), removed=removed)
+    )
     return removed
 
 
@@ -102,4 +104,4 @@ async def _clear_journal(
     # How much of it is kept is for the platform to say, whose settings need not be this shell's.
     opening = JournalingEventLog.open(log, folder, max_bytes=sys.maxsize, retention_s=forever)
     async with opening as journal:
-        return await JournalKeeper(journal).forget(ids)
+        return await JournalErasureTarget(journal).forget(ids)

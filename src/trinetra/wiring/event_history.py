@@ -17,7 +17,7 @@ from trinetra.ports import EventLog
 from trinetra.settings import Settings
 from trinetra.site import load_site
 from trinetra.values import Instant, SiteId
-from trinetra.wiring.connections import journal_folder, kafka_connection, open_book
+from trinetra.wiring.connections import journal_folder, kafka_connection, open_customer_log
 
 _BATCH = 2000
 _WAIT_S = 0.5
@@ -25,7 +25,7 @@ SITE_FILE = Path("site.yaml")
 """Taken where no other site file is named; ``trinetra init`` writes it."""
 
 
-class Past(Protocol):
+class EventHistory(Protocol):
     """A place where events of the past can be read; ``str()`` tells where that is."""
 
     def read(self, topics: Sequence[Topic], *, since: Instant) -> AsyncIterator[list[bytes]]:
@@ -36,7 +36,7 @@ class Past(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FilePast:
+class FileHistory:
     """JSON lines that ``--events`` wrote; they are read whole, whatever their topic or age."""
 
     path: Path
@@ -61,7 +61,7 @@ class FilePast:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalPast:
+class JournalHistory:
     """What a platform in one process wrote down, while it runs or afterwards."""
 
     folder: Path
@@ -82,7 +82,7 @@ class JournalPast:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterPast:
+class ClusterHistory:
     """The topics of a cluster."""
 
     settings: Settings
@@ -94,15 +94,15 @@ class ClusterPast:
     async def read(self, topics: Sequence[Topic], *, since: Instant) -> AsyncIterator[list[bytes]]:
         """Yield the records that are committed by the time they are reached."""
         async with open_cluster(self.settings, self.site_id) as log:
-            follower = await log.follow(topics, since=since)
+            reader = await log.open_reader(topics, since=since)
             try:
                 while True:
-                    found = await follower.poll(max_records=_BATCH, wait_s=_WAIT_S)
+                    found = await reader.poll(max_records=_BATCH, wait_s=_WAIT_S)
                     yield [delivery.value for delivery in found]
-                    if len(found) < _BATCH and not await follower.behind():
+                    if len(found) < _BATCH and not await reader.lag():
                         return
             finally:
-                await follower.close()
+                await reader.close()
 
 
 @asynccontextmanager
@@ -118,13 +118,13 @@ async def open_cluster(settings: Settings, site_id: SiteId) -> AsyncIterator[Eve
         yield log
 
 
-def past_of(settings: Settings, *, file: Path | None, site: Path | None) -> Past:
+def history_of(settings: Settings, *, file: Path | None, site: Path | None) -> EventHistory:
     """Return where the past is: the file, if one is given, or where the settings have the log."""
     if file is not None:
-        return FilePast(file)
+        return FileHistory(file)
     if settings.event_log == "memory":
-        return JournalPast(journal_folder(settings))
-    return ClusterPast(settings, site_id_of(site))
+        return JournalHistory(journal_folder(settings))
+    return ClusterHistory(settings, site_id_of(site))
 
 
 async def read_people(settings: Settings, *, before: Instant | None = None) -> People:
@@ -136,8 +136,8 @@ async def read_people(settings: Settings, *, before: Instant | None = None) -> P
     people = People()
     if settings.store_url is None and not (settings.data_dir / "insights.db").exists():
         return people  # opening the book would make it
-    async with open_book(settings) as book:
-        while changes := await book.changes(people.number, _BATCH):
+    async with open_customer_log(settings) as customer_log:
+        while changes := await customer_log.changes(people.number, _BATCH):
             people.apply(c for c in changes if _was_known(c.change, before))
             people.number = changes[-1].number
     return people

@@ -10,7 +10,7 @@ import cv2
 from trinetra.adapters.inference import onnxruntime, openvino
 from trinetra.detections.detector import DetectorSpec, NetworkDetector
 from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
-from trinetra.detections.service import Lane
+from trinetra.detections.service import InferenceThread
 from trinetra.detections.vision.letterbox import InputSpec
 from trinetra.models.fetch import ensure_model
 from trinetra.models.manifest import AnyModel, DetectorModel, Profile, load_manifest
@@ -30,7 +30,7 @@ class Networks:
     """The loaded networks of one profile, once for each lane of the worker."""
 
     profile: Profile
-    lanes: tuple[Lane, ...]
+    lanes: tuple[InferenceThread, ...]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -92,12 +92,12 @@ def _lane(
     backend: str,
     threads: int,
     wrap: Callable[[str, Engine], Engine],
-) -> Lane:
+) -> InferenceThread:
     engines = {
         model.task: wrap(model.task, load_engine(model, files[model.name], backend, threads))
         for model in profile.models
     }
-    return Lane(
+    return InferenceThread(
         NetworkDetector(engines["detect"], _detector_spec(profile.detector)),
         _face_reader(profile, engines),
     )

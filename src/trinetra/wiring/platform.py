@@ -19,9 +19,9 @@ from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.connections import (
-    open_book,
     open_buffer,
-    open_desk,
+    open_customer_log,
+    open_erasure_store,
     open_gallery,
     open_log,
     open_store,
@@ -101,13 +101,15 @@ async def downstream_of(
     async with AsyncExitStack() as stack:
         gallery = await stack.enter_async_context(open_gallery(settings, face))
         store = await stack.enter_async_context(open_store(settings))
-        book = await stack.enter_async_context(open_book(settings))
-        desk = await stack.enter_async_context(open_desk(settings))
+        customer_log = await stack.enter_async_context(open_customer_log(settings))
+        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
         recorder = stack.enter_context(EventRecorder(log, events_path))
         yield Platform(
             upstream=upstream.services,
             cameras=upstream.cameras,
-            resolver=assembly.resolver(site, settings, face, gallery, log, book, clock, desk),
-            engine=assembly.engine(site, settings, log, store, book, clock, desk),
+            resolver=assembly.resolver(
+                site, settings, face, gallery, log, customer_log, clock, erasure_store
+            ),
+            engine=assembly.engine(site, settings, log, store, customer_log, clock, erasure_store),
             recorder=recorder,
         )

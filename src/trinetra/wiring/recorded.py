@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.events.topics import DETECTIONS
 from trinetra.values import EPOCH, CameraId, Instant, SiteId, seconds_between
-from trinetra.wiring.event_history import FilePast, Past
+from trinetra.wiring.event_history import EventHistory, FileHistory
 from trinetra.wiring.replay import Detected
 
 _FACES = "face_embed"
@@ -107,7 +107,7 @@ class _Index:
             self._models[model] = self._models.get(model, 0) + 1
         return True
 
-    def recording(self, path: Path, past: Past) -> Recording:
+    def recording(self, path: Path, past: EventHistory) -> Recording:
         """Return what was indexed. Raises ConfigurationError where that is nothing."""
         if not self._rows:
             raise ConfigurationError(
@@ -149,14 +149,14 @@ class _Index:
 
 
 async def record(
-    past: Past, window: Window, folder: Path, progress: Callable[[int], None]
+    past: EventHistory, window: Window, folder: Path, progress: Callable[[int], None]
 ) -> Recording:
     """Return the detections of the past in a window; ``folder`` takes a copy of what is in a log.
 
     Raises ConfigurationError, EventLogUnavailable or StorageFull.
     """
     index = _Index(window)
-    if isinstance(past, FilePast):
+    if isinstance(past, FileHistory):
         _index_file(past, index, progress)
         return index.recording(past.path, past)
     path = folder / "detections.jsonl"
@@ -177,7 +177,7 @@ async def record(
     return index.recording(path, past)
 
 
-def _index_file(past: FilePast, index: _Index, progress: Callable[[int], None]) -> None:
+def _index_file(past: FileHistory, index: _Index, progress: Callable[[int], None]) -> None:
     try:
         with past.path.open("rb") as lines:
             for number, line in enumerate(lines):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.events.customers import People
@@ -19,9 +19,9 @@ from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.events.visits import unite
 from trinetra.hosting import Service
-from trinetra.identities.customer_sync import Directory
-from trinetra.identities.face_identifier import Recogniser
-from trinetra.identities.merge_job import Consolidator
+from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.service import IdentityResolver
 from trinetra.insights.service import InsightEngine
 from trinetra.models.manifest import FaceEmbedderModel
@@ -57,7 +57,7 @@ class ReplayClock:
         await asyncio.sleep(seconds)
 
 
-class InsightShelf:
+class MemoryInsightStore:
     """Insights in a dictionary; without the threads of a database everything keeps its order."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ async def replay(stage: Stage, detections: Iterable[Detected], listener: Listene
     services: tuple[Service, ...] = (
         _resolver(stage, gallery, log, clock),
         _engine(stage.site, log, clock),
-        _Eavesdropper(log, listener),
+        _EventTap(log, listener),
     )
     stops = [asyncio.Event() for _ in services]
     async with asyncio.TaskGroup() as group:
@@ -139,7 +139,7 @@ async def _feed(detections: Iterable[Detected], log: EventLog) -> None:
 
 def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> IdentityResolver:
     site, model = stage.site, stage.model
-    recogniser = Recogniser(
+    face_identifier = FaceIdentifier(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
@@ -150,26 +150,26 @@ def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> Id
         policy=plans.recognition_policy(site, model.calibration),
         people=replace(deepcopy(stage.people), number=0),  # of a book that begins here
     )
-    book = MemoryCustomerBook()
-    companions = (
-        Consolidator(recogniser, book, plans.consolidation_policy(site)),
-        Directory(recogniser, book, log, every_s=0.0),
+    customer_log = MemoryCustomerLog()
+    background_tasks = (
+        MergeJob(face_identifier, customer_log, plans.consolidation_policy(site)),
+        CustomerSync(face_identifier, customer_log, log, every_s=0.0),
     )
-    return IdentityResolver(log, recogniser, plans.resolver_policy(site), companions)
+    return IdentityResolver(log, face_identifier, plans.resolver_policy(site), background_tasks)
 
 
 def _engine(site: Site, log: EventLog, clock: Clock) -> InsightEngine:
     return InsightEngine(
         site.site_id,
         log,
-        InsightShelf(),
+        MemoryInsightStore(),
         plans.insight_plans(site),
         plans.insight_policy(site),
         clock=clock,
     )
 
 
-class _Eavesdropper:
+class _EventTap:
     """A service that hands on what the others say."""
 
     name = "eavesdropper"

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from trinetra.adapters.disk import gallery_file
-from trinetra.adapters.disk.temp_copies import scratch_folder
+from trinetra.adapters.disk.temp_copies import temp_copy_folder
 from trinetra.adapters.qdrant_edge.gallery_copy import copy_gallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.events.customers import People
@@ -17,7 +17,7 @@ from trinetra.site import Site, load_site
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import GalleryEntry, SiteId
 from trinetra.wiring.connections import open_gallery
-from trinetra.wiring.event_history import SITE_FILE, FilePast, Past, read_people
+from trinetra.wiring.event_history import SITE_FILE, EventHistory, FileHistory, read_people
 from trinetra.wiring.recorded import Recording
 from trinetra.wiring.replay import Stage
 from trinetra.wiring.simulation import site_of
@@ -26,16 +26,20 @@ _BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class ReplayInputs:
     """A stage, and what the user should know of how it differs from what was live."""
 
     stage: Stage
     notes: tuple[str, ...]
 
 
-async def rehearse(
-    past: Past, recording: Recording, settings: Settings, site: Path | None, gallery: Path | None
-) -> Rehearsal:
+async def prepare_replay(
+    past: EventHistory,
+    recording: Recording,
+    settings: Settings,
+    site: Path | None,
+    gallery: Path | None,
+) -> ReplayInputs:
     """Return the stage for a recording, with everybody who was known when it began.
 
     ``gallery`` is a file that ``trinetra gallery export`` wrote. Without it a recording from the
@@ -48,15 +52,15 @@ async def rehearse(
     people, known, notes = People(), list[GalleryEntry](), list[str]()
     if gallery is not None:
         known = _exported(gallery, model)
-    elif not isinstance(past, FilePast):
+    elif not isinstance(past, FileHistory):
         known, note = await _copied(settings, model)
         notes += note
-    if not isinstance(past, FilePast):
+    if not isinstance(past, FileHistory):
         people = await read_people(settings, before=recording.first_at)
     entries = [entry for entry in known if entry.first_seen < recording.first_at]
     if not entries:
         notes.append("nobody is known when the recording begins: whoever comes first is new")
-    return Rehearsal(Stage(chosen, model, entries, people), tuple(notes))
+    return ReplayInputs(Stage(chosen, model, entries, people), tuple(notes))
 
 
 def _site(site_id: SiteId, path: Path | None) -> Site:
@@ -95,7 +99,7 @@ async def _copied(
     settings: Settings, model: FaceEmbedderModel
 ) -> tuple[list[GalleryEntry], list[str]]:
     """Return what the gallery holds, and what to know about that."""
-    with scratch_folder(settings.data_dir) as folder:
+    with temp_copy_folder(settings.data_dir) as folder:
         if settings.gallery == "edge":
             try:
                 there = copy_gallery(

@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ReplayVariant:
     """One replay: on what, of what, and the truth to score it against, if there is one.
 
     ``whole`` tells that the recording is all of what the truth is about: only then are counts of
@@ -47,14 +47,14 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class SideResult:
+class VariantResult:
     """What a replay said in the end, and its scores where there is a truth."""
 
     outcome: Outcome
     sheets: tuple[ScoreSheet, ...] = ()
 
 
-def run_sides(sides: Sequence[Side], progress: Progress) -> list[SideResult]:
+def run_variants(sides: Sequence[ReplayVariant], progress: Progress) -> list[VariantResult]:
     """Run every side in its own process and return what came of them, in order.
 
     Call it from the main thread. An exception, also that of Ctrl-C, ends the processes at once.
@@ -79,7 +79,7 @@ def run_sides(sides: Sequence[Side], progress: Progress) -> list[SideResult]:
                 process.join()
 
 
-def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
+def run_variant(side: ReplayVariant, done: Callable[[int], None]) -> VariantResult:
     """Run one side here; ``done`` is told every now and then how many events are through."""
     gathering = OutcomeGathering(side.stage.site.policies.stays.visit_gap_s)
     truth = read_truth(side.truth) if side.truth else None
@@ -98,7 +98,7 @@ def run_side(side: Side, done: Callable[[int], None]) -> SideResult:
     with _written(side.said) as said:
         asyncio.run(replay(side.stage, _counted(side.recording, done), listen))
     sheets = _sheets(side, truth, found.findings()) if truth and found else ()
-    return SideResult(gathering.outcome(), tuple(sheets))
+    return VariantResult(gathering.outcome(), tuple(sheets))
 
 
 @contextmanager
@@ -117,21 +117,21 @@ def _written(path: Path | None) -> Iterator[BinaryIO | None]:
         )
 
 
-def _serve(side: Side, parent: Connection) -> None:
+def _serve(side: ReplayVariant, parent: Connection) -> None:
     configure_logging(as_json=False, level="ERROR")
     try:
-        parent.send(run_side(side, parent.send))
+        parent.send(run_variant(side, parent.send))
     except TrinetraError as failure:
         parent.send(str(failure))
 
 
-def _results(pipes: Sequence[Connection], progress: Progress) -> list[SideResult]:
-    results: dict[int, SideResult] = {}
+def _results(pipes: Sequence[Connection], progress: Progress) -> list[VariantResult]:
+    results: dict[int, VariantResult] = {}
     while waiting := [pipe for n, pipe in enumerate(pipes) if n not in results]:
         for pipe in wait(waiting):
             number = next(n for n, ours in enumerate(pipes) if ours is pipe)
             match _received(pipes[number]):
-                case SideResult() as result:
+                case VariantResult() as result:
                     results[number] = result
                 case int(done):
                     progress(number, done)
@@ -140,9 +140,9 @@ def _results(pipes: Sequence[Connection], progress: Progress) -> list[SideResult
     return [results[n] for n in range(len(pipes))]
 
 
-def _received(pipe: Connection) -> SideResult | int | str:
+def _received(pipe: Connection) -> VariantResult | int | str:
     try:
-        message: SideResult | int | str = pipe.recv()
+        message: VariantResult | int | str = pipe.recv()
     except EOFError as cause:
         raise TrinetraError("a replay ended before its time; what it said is above") from cause
     return message
@@ -187,7 +187,7 @@ def _counted(recording: Recording, done: Callable[[int], None]) -> Iterator[Dete
             done(number)
 
 
-def _sheets(side: Side, truth: Truth, findings: Findings) -> Iterator[ScoreSheet]:
+def _sheets(side: ReplayVariant, truth: Truth, findings: Findings) -> Iterator[ScoreSheet]:
     """Yield the scores, of what the truth tells at all."""
     zones = [zone.min_dwell_s for camera in side.stage.site.cameras for zone in camera.zones]
     choices = Choices(min_dwell_s=min(zones, default=0.0))

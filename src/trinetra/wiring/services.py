@@ -14,9 +14,9 @@ from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.connections import (
     need_shared,
-    open_book,
     open_buffer,
-    open_desk,
+    open_customer_log,
+    open_erasure_store,
     open_gallery,
     open_log,
     open_store,
@@ -65,10 +65,12 @@ async def resolve(
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         gallery = await stack.enter_async_context(open_gallery(settings, model))
-        book = await stack.enter_async_context(open_book(settings))
-        desk = await stack.enter_async_context(open_desk(settings))
-        service = assembly.resolver(site, settings, model, gallery, log, book, clock, desk)
-        yield _opened(service, log, gallery, book)
+        customer_log = await stack.enter_async_context(open_customer_log(settings))
+        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
+        service = assembly.resolver(
+            site, settings, model, gallery, log, customer_log, clock, erasure_store
+        )
+        yield _opened(service, log, gallery, customer_log)
 
 
 @asynccontextmanager
@@ -79,10 +81,10 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         store = await stack.enter_async_context(open_store(settings))
-        book = await stack.enter_async_context(open_book(settings))
-        desk = await stack.enter_async_context(open_desk(settings))
-        service = assembly.engine(site, settings, log, store, book, clock, desk)
-        yield _opened(service, log, store, book)
+        customer_log = await stack.enter_async_context(open_customer_log(settings))
+        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
+        service = assembly.engine(site, settings, log, store, customer_log, clock, erasure_store)
+        yield _opened(service, log, store, customer_log)
 
 
 def _opened(service: Service, *adapters: object) -> Opened:

@@ -16,7 +16,7 @@ _IMPLAUSIBLE_M = 1_000.0
 _EXACT = 4
 
 
-def doubts(site: Site) -> Iterator[str]:
+def topology_warnings(site: Site) -> Iterator[str]:
     """Yield what is doubtful, each with what to do."""
     people = [camera for camera in site.cameras if camera.role is not Role.VEHICLE]
     graph = site_graph(site)
@@ -54,7 +54,7 @@ def _unreachable(people: list[Camera], graph: SiteGraph) -> Iterator[str]:
     if lonely and len(lonely) == len(people):
         yield (
             "topology: no way between cameras is given, so nobody is ever too fast: see "
-            "docs/topology.md, or let `trinetra topology suggest` propose them"
+            "docs/topology.md, or let `trinetra topology estimate` propose them"
         )
         return
     for name in lonely:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.memory.customer_log import MemoryCustomerBook
+from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.sql.insight_store import SqlInsightStore
@@ -53,7 +53,7 @@ async def expected(site: Site, settings: Settings, detections: list[DetectionEve
     gallery = MemoryGallery(face.dimension)
     await log.append([Record(DETECTIONS, e.camera_id, encode(e)) for e in detections])
     await _work_off(
-        assembly.resolver(site, settings, face, gallery, log, MemoryCustomerBook(), clock)
+        assembly.resolver(site, settings, face, gallery, log, MemoryCustomerLog(), clock)
     )
     frames = [e for e in await _everything(log, IDENTITIES) if isinstance(e, TracksEvent)]
     seen_at = {t.track_id: f.captured_at for f in frames for t in f.tracks}
@@ -84,7 +84,7 @@ async def insights_from(
     clock, log = _log()
     await log.append([Record(IDENTITIES, e.camera_id, encode(e)) for e in identities])
     async with SqlInsightStore.open("sqlite://") as store:
-        await _work_off(assembly.engine(site, settings, log, store, MemoryCustomerBook(), clock))
+        await _work_off(assembly.engine(site, settings, log, store, MemoryCustomerLog(), clock))
     settled_at = _settled_at(identities)
     events = await _everything(log, INSIGHTS)
     ids = {

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from trinetra.detections.photo_face import PortraitPolicy, decode_photo, read_portrait
+from trinetra.detections.photo_face import PhotoFacePolicy, decode_photo, read_photo_face
 from trinetra.detections.vision.align import TEMPLATE
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.errors import PhotoRejected
@@ -47,8 +47,8 @@ def photo(width: int = 400, height: int = 300, *, blur: bool = False) -> ImageBg
 
 
 def test_the_one_face_of_a_photo_is_read() -> None:
-    face = read_portrait(
-        "a.jpg", photo(), Reader(400, (100, 50, 120)), PortraitPolicy(), largest=False
+    face = read_photo_face(
+        "a.jpg", photo(), Reader(400, (100, 50, 120)), PhotoFacePolicy(), largest=False
     )
 
     assert (face.photo, face.size_px) == ("a.jpg", pytest.approx(120))
@@ -58,7 +58,7 @@ def test_the_one_face_of_a_photo_is_read() -> None:
 def test_a_face_is_cut_from_the_photo_itself_not_from_the_copy_it_was_found_in() -> None:
     reader = Reader(4000, (1000, 500, 900))
     image = photo(4000, 3000)
-    face = read_portrait("big.jpg", image, reader, PortraitPolicy(), largest=False)
+    face = read_photo_face("big.jpg", image, reader, PhotoFacePolicy(), largest=False)
 
     assert face.size_px == pytest.approx(900, rel=0.01)
     [cut] = reader.aligned
@@ -71,11 +71,11 @@ def test_a_face_that_fills_the_photo_is_looked_for_in_a_smaller_copy() -> None:
             small = [image for image in images if max(image.shape) <= 480]
             return super().find(small) if small else [no_faces() for _ in images]
 
-    face = read_portrait(
+    face = read_photo_face(
         "near.jpg",
         photo(2000, 1500),
         NearSighted(2000, (300, 100, 1300)),
-        PortraitPolicy(),
+        PhotoFacePolicy(),
         largest=False,
     )
 
@@ -84,39 +84,39 @@ def test_a_face_that_fills_the_photo_is_looked_for_in_a_smaller_copy() -> None:
 
 def test_a_photo_without_a_face_is_refused() -> None:
     with pytest.raises(PhotoRejected, match=r"wall\.jpg: no face was found"):
-        read_portrait("wall.jpg", photo(), Reader(400), PortraitPolicy(), largest=False)
+        read_photo_face("wall.jpg", photo(), Reader(400), PhotoFacePolicy(), largest=False)
 
 
 def test_of_several_faces_the_largest_is_taken_only_when_that_is_wanted() -> None:
     reader = Reader(400, (10, 10, 60), (200, 50, 130), (100, 100, 50))
     with pytest.raises(PhotoRejected, match=r"shows 3 faces.*--largest"):
-        read_portrait("party.jpg", photo(), reader, PortraitPolicy(), largest=False)
+        read_photo_face("party.jpg", photo(), reader, PhotoFacePolicy(), largest=False)
 
-    face = read_portrait("party.jpg", photo(), reader, PortraitPolicy(), largest=True)
+    face = read_photo_face("party.jpg", photo(), reader, PhotoFacePolicy(), largest=True)
     assert face.size_px == pytest.approx(130)
 
 
 def test_a_small_face_is_refused_with_its_size_and_the_limit() -> None:
     reader = Reader(400, (10, 10, 40))
     with pytest.raises(PhotoRejected, match="40 px wide, and 48 px are needed"):
-        read_portrait("far.jpg", photo(), reader, PortraitPolicy(), largest=False)
+        read_photo_face("far.jpg", photo(), reader, PhotoFacePolicy(), largest=False)
 
 
 def test_a_poor_face_is_refused_with_the_reason() -> None:
     reader = Reader(400, (100, 50, 120))
     with pytest.raises(PhotoRejected, match="it is blurred"):
-        read_portrait("b.jpg", photo(blur=True), reader, PortraitPolicy(), largest=False)
+        read_photo_face("b.jpg", photo(blur=True), reader, PhotoFacePolicy(), largest=False)
     with pytest.raises(PhotoRejected, match="it is too dark"):
-        read_portrait("d.jpg", photo() // 30, reader, PortraitPolicy(), largest=False)
+        read_photo_face("d.jpg", photo() // 30, reader, PhotoFacePolicy(), largest=False)
 
 
 def test_only_a_face_that_is_poor_as_a_whole_is_told_its_quality() -> None:
     reader = Reader(400, (100, 50, 120))
-    strict = PortraitPolicy(quality=QualityPolicy(min_total=0.99))
+    strict = PhotoFacePolicy(quality=QualityPolicy(min_total=0.99))
     with pytest.raises(PhotoRejected, match=r"quality 0\.\d\d of at least 0\.99"):
-        read_portrait("a.jpg", photo(), reader, strict, largest=False)
+        read_photo_face("a.jpg", photo(), reader, strict, largest=False)
     with pytest.raises(PhotoRejected, match=r"blurred$"):
-        read_portrait("b.jpg", photo(blur=True), reader, strict, largest=False)
+        read_photo_face("b.jpg", photo(blur=True), reader, strict, largest=False)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -136,10 +136,10 @@ def test_a_photo_that_is_not_upright_is_refused(turns: int) -> None:
     upright[:20] = 200
     reader = Sure(300, (100, 50, 120))
 
-    assert read_portrait("a.jpg", upright, reader, PortraitPolicy(), largest=False)
+    assert read_photo_face("a.jpg", upright, reader, PhotoFacePolicy(), largest=False)
     image = np.ascontiguousarray(np.rot90(upright, turns))
     with pytest.raises(PhotoRejected, match=r"b\.jpg is not upright: turn it"):
-        read_portrait("b.jpg", image, reader, PortraitPolicy(), largest=False)
+        read_photo_face("b.jpg", image, reader, PhotoFacePolicy(), largest=False)
 
 
 def test_a_photo_is_turned_as_the_phone_noted() -> None:

@@ -10,7 +10,7 @@ from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.detections.event_builder import CameraPlan
-from trinetra.detections.service import InferenceWorker, Lane, WorkerPolicy
+from trinetra.detections.service import InferenceThread, InferenceWorker, WorkerPolicy
 from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
 from trinetra.events.codec import decode, unpack_embedding
 from trinetra.events.topics import DETECTIONS
@@ -135,7 +135,7 @@ class Shop:
             SiteId("shop"),
             self.buffer,
             self.log,
-            [Lane(self.detector, faces or NoFace())],
+            [InferenceThread(self.detector, faces or NoFace())],
             {p.camera_id: p for p in plans},
             self.clock,
             policy,

@@ -1,4 +1,4 @@
-"""``trinetra stack``: servers that stay behind on purpose, and are found again."""
+"""``trinetra devservers``: servers that stay behind on purpose, and are found again."""
 
 import json
 import os
@@ -15,16 +15,16 @@ import pytest
 from trinetra.commands.devservers import settings_lines
 from trinetra.devservers.kafka import KafkaProgram
 from trinetra.devservers.network import HOST, free_port, is_free
-from trinetra.devservers.servers import LocalStack, Remembered
+from trinetra.devservers.servers import DevServers, Remembered
 from trinetra.errors import ConfigurationError
 from trinetra.settings import load_settings
 
-COMMAND = "from trinetra.commands.devservers import stack; stack()"
+COMMAND = "from trinetra.commands.devservers import devservers; devservers()"
 
 
 @dataclass
 class Shell:
-    """Somebody who types ``trinetra stack ...`` on a machine with a data folder of its own."""
+    """Somebody who types ``trinetra devservers ...`` on a machine with a data folder of its own."""
 
     data: Path
     redis_port: int
@@ -57,8 +57,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> LocalStack:
-    return LocalStack(tmp_path)
+def stack(tmp_path: Path) -> DevServers:
+    return DevServers(tmp_path)
 
 
 def remember(folder: Path, *servers: Remembered) -> None:
@@ -105,7 +105,7 @@ def test_the_settings_that_are_printed_are_settings(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_port_that_somebody_else_uses_is_refused_before_anything_starts(
-    stack: LocalStack, tmp_path: Path
+    stack: DevServers, tmp_path: Path
 ) -> None:
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
@@ -114,7 +114,7 @@ def test_a_port_that_somebody_else_uses_is_refused_before_anything_starts(
     assert not stack.remembered()
 
 
-def test_another_port_for_a_running_server_is_refused(stack: LocalStack, tmp_path: Path) -> None:
+def test_another_port_for_a_running_server_is_refused(stack: DevServers, tmp_path: Path) -> None:
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     remember(tmp_path, Remembered("Redis", os.getpid(), started, 7001, ""))
     with pytest.raises(ConfigurationError, match=r"Redis runs already, on .*:7001 and not on 7002"):
@@ -122,7 +122,7 @@ def test_another_port_for_a_running_server_is_refused(stack: LocalStack, tmp_pat
 
 
 def test_servers_that_run_are_found_whatever_their_ports_and_wherever_their_programs(
-    stack: LocalStack, tmp_path: Path
+    stack: DevServers, tmp_path: Path
 ) -> None:
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     servers = [
@@ -134,7 +134,7 @@ def test_servers_that_run_are_found_whatever_their_ports_and_wherever_their_prog
 
 
 def test_a_process_that_only_has_the_same_id_is_neither_shown_nor_stopped(
-    stack: LocalStack, tmp_path: Path
+    stack: DevServers, tmp_path: Path
 ) -> None:
     with subprocess.Popen(["sleep", "1000"]) as stranger:
         remember(tmp_path, Remembered("Redis", stranger.pid, 1, 7001, "redis.log"))
@@ -146,20 +146,20 @@ def test_a_process_that_only_has_the_same_id_is_neither_shown_nor_stopped(
         stranger.kill()
 
 
-def test_a_server_that_has_ended_unseen_does_not_run(stack: LocalStack, tmp_path: Path) -> None:
+def test_a_server_that_has_ended_unseen_does_not_run(stack: DevServers, tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as ended:
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
         remember(tmp_path, Remembered("Redis", ended.pid, 1, 7001, "redis.log"))
         assert not stack.remembered()[0].runs
 
 
-def test_a_status_file_that_cannot_be_read_is_named(stack: LocalStack, tmp_path: Path) -> None:
+def test_a_status_file_that_cannot_be_read_is_named(stack: DevServers, tmp_path: Path) -> None:
     (tmp_path / "servers.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"servers\.json cannot be read"):
         stack.remembered()
 
 
-def test_down_erases_what_servers_wrote_only_when_told(stack: LocalStack, tmp_path: Path) -> None:
+def test_down_erases_what_servers_wrote_only_when_told(stack: DevServers, tmp_path: Path) -> None:
     written = tmp_path / "kafka" / "data"
     written.mkdir(parents=True)
     stack.down()
@@ -171,4 +171,4 @@ def test_down_erases_what_servers_wrote_only_when_told(stack: LocalStack, tmp_pa
 def test_where_nothing_was_started_the_status_says_how_and_fails(shell: Shell) -> None:
     status = shell.types("status")
     assert status.returncode == 1
-    assert "trinetra stack up" in status.stdout
+    assert "trinetra devservers up" in status.stdout

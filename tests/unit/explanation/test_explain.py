@@ -19,7 +19,7 @@ from trinetra.events.schema import (
     TracksEvent,
     Visit,
 )
-from trinetra.explanation import Account, Gathering, account_of, subjects_of
+from trinetra.explanation import Explanation, Gathering, explain_events, subjects_of
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -60,8 +60,8 @@ def identity(
     )
 
 
-def account(subject: str, *events: AnyEvent) -> Account:
-    found = account_of(subject, events)
+def account(subject: str, *events: AnyEvent) -> Explanation:
+    found = explain_events(subject, events)
     assert found is not None
     return found
 
@@ -228,14 +228,14 @@ def test_a_crossing_tells_who_its_track_was_taken_for_by_then() -> None:
 
 def test_names_stand_in_for_ids_where_they_are_wanted() -> None:
     event = identity("known", "similar", why=evidence(0.781), customer_id=ANNA)
-    told = account_of("idn_0", [event], lambda customer: customer.removeprefix("cus_").title())
+    told = explain_events("idn_0", [event], lambda customer: customer.removeprefix("cus_").title())
     assert told is not None
     assert told.headline == "trk_1 was recognised as Anna."
     assert "Anna scored" in " ".join(told.because)
 
 
 def test_of_an_unknown_id_there_is_no_account() -> None:
-    assert account_of("idn_77", [identity("unknown", "no_face", why=evidence())]) is None
+    assert explain_events("idn_77", [identity("unknown", "no_face", why=evidence())]) is None
 
 
 def test_an_account_is_plain_values_for_json() -> None:

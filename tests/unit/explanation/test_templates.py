@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -15,10 +16,11 @@ from trinetra.values import IdentityKind
 _NAME = re.compile(r"[a-z]+(_[a-z]+)*")
 _SOURCES = {
     path.name: ast.parse(path.read_text())
-    for path in resources.files("trinetra.identities").iterdir()
-    if path.name.endswith(".py")
+    for path in Path(str(resources.files("trinetra.identities"))).rglob("*.py")
 }
-_QUALITY = ast.parse(resources.files("trinetra.detections").joinpath("quality.py").read_text())
+_QUALITY = ast.parse(
+    resources.files("trinetra.detections").joinpath("vision/quality.py").read_text()
+)
 
 
 def names_in(node: ast.AST) -> Iterator[str]:

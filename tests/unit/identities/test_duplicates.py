@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from trinetra.events.customers import CustomerChange, NumberedChange, People
 from trinetra.identities.decision.duplicates import (
-    ConsolidationPolicy,
-    Fellow,
+    DuplicatePair,
     Finding,
-    Twins,
-    judge_twins,
-    twins_of,
+    IdentityRef,
+    MergePolicy,
+    duplicates_of,
+    judge_duplicates,
 )
 from trinetra.identities.decision.lifecycle import (
     RetentionPolicy,
-    enrol,
+    enroll,
     rename,
     renew,
     with_own_id,
@@ -40,7 +40,7 @@ from trinetra.values import (
 )
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-POLICY = ConsolidationPolicy(merge_at=0.84, propose_at=0.76)
+POLICY = MergePolicy(merge_at=0.84, propose_at=0.76)
 DOOR, TILL = CameraId("door"), CameraId("till")
 GRAPH = build_graph([DOOR, TILL], [(DOOR, TILL, 100.0)])
 ANN, BEN, CLEO = CustomerId("ann"), CustomerId("ben"), CustomerId("cleo")
@@ -48,8 +48,8 @@ ANONYMOUS, ENROLLED = IdentityKind.ANONYMOUS, IdentityKind.ENROLLED
 KINDS = st.sampled_from([k for k in IdentityKind if k is not IdentityKind.OPTED_OUT])
 
 
-def fellow(who: CustomerId, kind: IdentityKind = ANONYMOUS, seen_s: float = 0.0) -> Fellow:
-    return Fellow(who, kind, after(NOON, seen_s))
+def fellow(who: CustomerId, kind: IdentityKind = ANONYMOUS, seen_s: float = 0.0) -> IdentityRef:
+    return IdentityRef(who, kind, after(NOON, seen_s))
 
 
 def told(*changes: tuple[str, CustomerId, CustomerId]) -> People:
@@ -70,11 +70,11 @@ def enrolled(who: CustomerId, kind: IdentityKind) -> People:
 
 
 def judged(
-    twins: Twins,
+    pair: DuplicatePair,
     people: People | None = None,
     presences: tuple[Presence | None, Presence | None] = (None, None),
 ) -> Finding | None:
-    return judge_twins(twins, people or People(), presences, GRAPH, POLICY, NOON)
+    return judge_duplicates(pair, people or People(), presences, GRAPH, POLICY, NOON)
 
 
 def presence(who: CustomerId, *stretches: tuple[CameraId, float, float]) -> Presence:
@@ -90,26 +90,26 @@ def presence(who: CustomerId, *stretches: tuple[CameraId, float, float]) -> Pres
     ("score", "outcome"), [(0.75, None), (0.76, "proposed"), (0.83, "proposed"), (0.84, "merged")]
 )
 def test_how_alike_two_faces_are_decides_what_is_done(score: float, outcome: str | None) -> None:
-    finding = judged(Twins(fellow(ANN), fellow(BEN, seen_s=9), score))
+    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN, seen_s=9), score))
     assert (finding.reason if finding else None) == outcome
 
 
 def test_of_two_anonymous_the_elder_stays() -> None:
-    finding = judged(Twins(fellow(ANN, seen_s=9), fellow(BEN), 0.9))
+    finding = judged(DuplicatePair(fellow(ANN, seen_s=9), fellow(BEN), 0.9))
     assert finding is not None
     assert finding.change is not None
     assert (finding.change.customer_id, finding.change.other) == (ANN, BEN)
 
 
 def test_the_anonymous_becomes_the_one_whom_the_shop_enrolled_however_old() -> None:
-    finding = judged(Twins(fellow(ANN), fellow(BEN, ENROLLED, seen_s=9), 0.9))
+    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN, ENROLLED, seen_s=9), 0.9))
     assert finding is not None
     assert finding.change is not None
     assert (finding.change.customer_id, finding.change.other) == (ANN, BEN)
 
 
 def test_two_whom_the_shop_enrolled_are_never_merged_only_proposed() -> None:
-    finding = judged(Twins(fellow(ANN, ENROLLED), fellow(BEN, IdentityKind.VIP), 0.99))
+    finding = judged(DuplicatePair(fellow(ANN, ENROLLED), fellow(BEN, IdentityKind.VIP), 0.99))
     assert finding is not None
     assert finding.reason == "proposed"
 
@@ -119,7 +119,7 @@ def test_whoever_looks_finds_the_same_change(
     one: IdentityKind, two: IdentityKind, seen_s: int, score: float
 ) -> None:
     ann, ben = fellow(ANN, one), fellow(BEN, two, seen_s)
-    there, back = judged(Twins(ann, ben, score)), judged(Twins(ben, ann, score))
+    there, back = judged(DuplicatePair(ann, ben, score)), judged(DuplicatePair(ben, ann, score))
     assert there == back
     assert there is not None
 
@@ -139,7 +139,7 @@ def test_nobody_is_in_two_places_at_once(
     reason: str,
 ) -> None:
     both = presence(ANN, *ann), presence(BEN, *ben)
-    finding = judged(Twins(fellow(ANN), fellow(BEN), 0.9), presences=both)
+    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.9), presences=both)
     assert finding is not None
     assert finding.reason == reason
     assert (finding.change is None) == (reason != "merged")
@@ -158,14 +158,16 @@ def test_who_was_told_apart_stays_apart_under_every_later_id(
 ) -> None:
     people = told(*said)
     other = fellow(people.canonical(BEN))
-    finding = judged(Twins(fellow(ANN), other, 0.99), people)
+    finding = judged(DuplicatePair(fellow(ANN), other, 0.99), people)
     assert finding == Finding(None, "told_apart")
 
 
 def test_a_proposal_is_made_once() -> None:
     people = told(("merge_proposed", BEN, ANN))
-    assert judged(Twins(fellow(ANN), fellow(BEN), 0.8), people) == Finding(None, "proposed_already")
-    finding = judged(Twins(fellow(ANN), fellow(BEN), 0.9), people)
+    assert judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.8), people) == Finding(
+        None, "proposed_already"
+    )
+    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.9), people)
     assert finding is not None
     assert finding.reason == "merged"
 
@@ -180,7 +182,7 @@ def shots(seed: int, at: Instant = NOON) -> list[Shot]:
 
 
 def entries(who: CustomerId, kind: IdentityKind = ANONYMOUS) -> list[GalleryEntry]:
-    return enrol(who, kind, shots(1), RetentionPolicy())
+    return enroll(who, kind, shots(1), RetentionPolicy())
 
 
 def match(entry: GalleryEntry, cosine: float = 0.9, since_s: float = 0.0) -> GalleryMatch:
@@ -188,8 +190,8 @@ def match(entry: GalleryEntry, cosine: float = 0.9, since_s: float = 0.0) -> Gal
     return GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, cosine, seen)
 
 
-def found(matches: list[GalleryMatch], people: People | None = None) -> list[Twins]:
-    return twins_of(entries(ANN)[0], matches, people or People(), lambda cosine: cosine)
+def found(matches: list[GalleryMatch], people: People | None = None) -> list[DuplicatePair]:
+    return duplicates_of(entries(ANN)[0], matches, people or People(), lambda cosine: cosine)
 
 
 def test_only_fused_faces_of_others_count() -> None:
@@ -202,14 +204,14 @@ def test_only_fused_faces_of_others_count() -> None:
 def test_photos_of_enrolled_people_count_whatever_they_are_called() -> None:
     photo = GalleryMatch("photo-1", BEN, ENROLLED, 0.9, NOON)
     assert found([photo]) == []
-    [twins] = found([photo], enrolled(BEN, IdentityKind.VIP))
-    assert twins.two == Fellow(BEN, IdentityKind.VIP, NOON)
+    [pair] = found([photo], enrolled(BEN, IdentityKind.VIP))
+    assert pair.two == IdentityRef(BEN, IdentityKind.VIP, NOON)
 
 
 def test_ids_of_one_person_are_one_fellow_as_old_as_the_eldest() -> None:
     people = told(("merged", CLEO, BEN))
-    [twins] = found([match(entries(CLEO)[0], 0.9, -60), match(entries(BEN)[0], 0.8)], people)
-    assert twins == Twins(fellow(ANN), fellow(BEN, seen_s=-60), 0.9)
+    [pair] = found([match(entries(CLEO)[0], 0.9, -60), match(entries(BEN)[0], 0.8)], people)
+    assert pair == DuplicatePair(fellow(ANN), fellow(BEN, seen_s=-60), 0.9)
     assert found([match(entries(CLEO)[0])], told(("merged", CLEO, BEN), ("merged", ANN, BEN))) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
 from trinetra.events.schema import TrackPosition, TracksEvent
-from trinetra.identities.gate.registry_events import Heard, heard
+from trinetra.identities.gate.registry_events import RegistryEvent, registry_events
 from trinetra.identities.gate.topology import Sighting, SiteGraph
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
@@ -38,8 +38,8 @@ def tracks(*customers: CustomerId | None) -> TracksEvent:
 
 
 def test_of_a_frame_everybody_with_a_name_was_seen_at_its_instant() -> None:
-    told = list(heard(encode(tracks(None, ANNA)), SiteGraph()))
-    assert told == [Heard(ANNA, IdentityKind.STAFF, Sighting(DOOR, NOON, NOON))]
+    told = list(registry_events(encode(tracks(None, ANNA)), SiteGraph()))
+    assert told == [RegistryEvent(ANNA, IdentityKind.STAFF, Sighting(DOOR, NOON, NOON))]
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.name)
@@ -48,7 +48,7 @@ def test_every_event_of_a_resolver_that_was_ever_written_can_be_heard(path: Path
     if event["type"] not in {"tracks", "identity"}:
         return
     named = {t.get("customer_id") for t in event.get("tracks", [event])} - {None}
-    assert {told.customer_id for told in heard(path.read_bytes(), SiteGraph())} == named
+    assert {told.customer_id for told in registry_events(path.read_bytes(), SiteGraph())} == named
 
 
 def test_a_decision_tells_of_the_time_since_the_track_is_theirs() -> None:
@@ -56,8 +56,8 @@ def test_a_decision_tells_of_the_time_since_the_track_is_theirs() -> None:
     begun, since = NOON, NOON + timedelta(seconds=5)
     event |= {"customer_id": ANNA, "kind": "vip", "track_started_at": begun}
     event["captured_at"] = NOON + timedelta(seconds=9)
-    (whole,) = heard(msgspec.json.encode(event), SiteGraph())
-    (partly,) = heard(msgspec.json.encode(event | {"since": since}), SiteGraph())
+    (whole,) = registry_events(msgspec.json.encode(event), SiteGraph())
+    (partly,) = registry_events(msgspec.json.encode(event | {"since": since}), SiteGraph())
     assert (whole.sighting.first_at, partly.sighting.first_at) == (begun, since)
     assert whole.kind == IdentityKind.VIP
 
@@ -67,7 +67,7 @@ def test_a_decision_tells_of_the_time_since_their_face_was_seen() -> None:
     later = [NOON + timedelta(seconds=s) for s in (4, 6, 9)]
     event |= {"track_started_at": NOON, "since": later[0], "captured_at": later[2]}
     event["evidence"]["known_since"] = later[1]
-    (told,) = heard(msgspec.json.encode(event), SiteGraph())
+    (told,) = registry_events(msgspec.json.encode(event), SiteGraph())
     assert (told.sighting.first_at, told.sighting.last_at) == (later[1], later[2])
 
 
@@ -82,7 +82,7 @@ def test_a_decision_tells_of_the_time_since_their_face_was_seen() -> None:
 )
 def test_what_is_no_event_of_a_resolver_is_refused(payload: bytes) -> None:
     with pytest.raises(MalformedEvent):
-        list(heard(payload, SiteGraph()))
+        list(registry_events(payload, SiteGraph()))
 
 
 @pytest.mark.parametrize("field", ["captured_at", "track_started_at", "since"])
@@ -90,11 +90,11 @@ def test_a_decision_with_an_instant_of_no_known_offset_is_refused(field: str) ->
     event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
     event |= {"customer_id": ANNA, "kind": "vip", field: "2026-11-22T12:00:00"}
     with pytest.raises(MalformedEvent, match="UTC offset"):
-        list(heard(msgspec.json.encode(event), SiteGraph()))
+        list(registry_events(msgspec.json.encode(event), SiteGraph()))
 
 
 def test_evidence_with_an_instant_of_no_known_offset_is_refused() -> None:
     event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
     event["evidence"]["known_since"] = "2026-11-22T12:00:00"
     with pytest.raises(MalformedEvent, match="UTC offset"):
-        list(heard(msgspec.json.encode(event), SiteGraph()))
+        list(registry_events(msgspec.json.encode(event), SiteGraph()))

@@ -12,11 +12,11 @@ from tests.unit.events.samples import detection, face
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import pack_embedding
 from trinetra.events.schema import FaceBox, ObjectBox
-from trinetra.identities.decision.lifecycle import RetentionPolicy, customer_of, enrol, renew
+from trinetra.identities.decision.lifecycle import RetentionPolicy, customer_of, enroll, renew
 from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.track_faces import (
     Shot,
-    TrackEvidence,
+    TrackFaces,
     add_face,
     fuse,
 )
@@ -41,7 +41,7 @@ def face_at(x: float, y: float, size: float = 40.0) -> FaceBox:
 
 
 def test_the_best_faces_are_kept_and_all_are_counted() -> None:
-    evidence = TrackEvidence()
+    evidence = TrackFaces()
     for number in range(20):
         quality = msgspec.structs.replace(face().quality, total=number / 20)
         shot = msgspec.structs.replace(face(), quality=quality)
@@ -52,7 +52,7 @@ def test_the_best_faces_are_kept_and_all_are_counted() -> None:
 
 def test_an_unusable_face_is_counted_with_its_reason_but_never_matched() -> None:
     small = msgspec.structs.replace(face(), embedding=None, unusable="too_small")
-    evidence = add_face(TrackEvidence(), small, NOON, 512)
+    evidence = add_face(TrackFaces(), small, NOON, 512)
     assert evidence.shots == ()
     assert evidence.unusable == {"too_small": 1}
     assert evidence.best_face_px == face().quality.size_px
@@ -61,12 +61,12 @@ def test_an_unusable_face_is_counted_with_its_reason_but_never_matched() -> None
 def test_an_embedding_of_another_model_is_refused() -> None:
     other = msgspec.structs.replace(face(), embedding=pack_embedding(np.eye(128)[0]))
     with pytest.raises(MalformedEvent, match="128 dimensions"):
-        add_face(TrackEvidence(), other, NOON, 512)
+        add_face(TrackFaces(), other, NOON, 512)
 
 
-def shown(*people: np.ndarray) -> TrackEvidence:
+def shown(*people: np.ndarray) -> TrackFaces:
     """Return the evidence of a track that showed these people's faces, one a second."""
-    evidence = TrackEvidence()
+    evidence = TrackFaces()
     for second, person in enumerate(people):
         photo = pack_embedding(photo_of(person, noise=0.6).embedding)
         seen = msgspec.structs.replace(face(), embedding=photo)
@@ -175,12 +175,12 @@ def test_enrolment_is_the_same_on_every_replay_and_expires_by_kind() -> None:
     customer = customer_of(TrackId("trk_1"))
     anna = somebody()
     shots = [photo_of(anna, quality=q) for q in (0.5, 0.9, 0.7)]
-    entries = enrol(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
-    again = enrol(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
+    entries = enroll(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
+    again = enroll(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
     assert [e.entry_id for e in entries] == [e.entry_id for e in again]
     assert len({e.entry_id for e in entries}) == 3
     assert all(e.expires_at and (e.expires_at - NOON).days == 30 for e in entries)
-    staff = enrol(customer, IdentityKind.STAFF, shots, RetentionPolicy())
+    staff = enroll(customer, IdentityKind.STAFF, shots, RetentionPolicy())
     assert all(e.expires_at is None for e in staff)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trinetra.events.schema import Box
 from trinetra.identities.tracking.appearance import read_look
 from trinetra.identities.tracking.tracker import (
-    Sightings,
+    DetectionBatch,
     Step,
     Track,
     TrackerPolicy,
@@ -42,7 +42,7 @@ def run(
     state, steps = TrackerState(), []
     for number, xyxy in enumerate(frames):
         at = NOON + timedelta(seconds=number / fps)
-        seen = Sightings(xyxy, [score] * len(xyxy), [label] * len(xyxy))
+        seen = DetectionBatch(xyxy, [score] * len(xyxy), [label] * len(xyxy))
         outcome = step(state, seen, at, where=WHERE, policy=POLICY)
         state = outcome.state
         steps.append(outcome)
@@ -86,7 +86,7 @@ def test_a_weak_detection_keeps_a_track_alive_but_begins_none() -> None:
     assert run([person_at(10)] * 5, score=0.3)[-1].state.tracks == ()
     state = run([person_at(10)] * 3)[-1].state
     at = NOON + timedelta(seconds=2)
-    seen = Sightings(person_at(12), [0.3], ["person"])
+    seen = DetectionBatch(person_at(12), [0.3], ["person"])
     weak = step(state, seen, at, where=WHERE, policy=POLICY)
     assert list(weak.matched.values()) == [0]
 
@@ -97,7 +97,7 @@ def test_a_car_and_a_person_in_one_place_are_two_tracks_but_a_truck_may_turn_car
     state = TrackerState()
     for number, labels in enumerate([("person", "truck"), ("person", "car")]):
         at = NOON + timedelta(seconds=number / 5)
-        seen = Sightings(both, [0.9, 0.9], labels)
+        seen = DetectionBatch(both, [0.9, 0.9], labels)
         outcome = step(state, seen, at, where=WHERE, policy=POLICY)
         state = outcome.state
     assert len(state.tracks) == 2
@@ -173,7 +173,7 @@ def run_worn(
     state, steps = TrackerState(), []
     for number, objects in enumerate(frames):
         xyxy = [box for box, _ in objects]
-        seen = Sightings(
+        seen = DetectionBatch(
             xyxy,
             [0.9] * len(xyxy),
             ["person"] * len(xyxy),
@@ -209,8 +209,8 @@ def test_a_track_is_not_taken_up_by_who_looks_different_or_is_far_away() -> None
 
 
 def test_of_two_who_look_alike_nobody_is_taken_up_again() -> None:
-    twins = [*worn(60, RED), *worn(150, RED)]
-    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[twins] * 3])
+    pair = [*worn(60, RED), *worn(150, RED)]
+    steps = run_worn([*[worn(100, RED)] * 5, *[[]] * 25, *[pair] * 3])
     assert not steps[4].matched.keys() & steps[-1].matched.keys()
 
 

@@ -9,7 +9,7 @@ from trinetra.events.erasure import erased_change
 from trinetra.events.schema import TracksEvent
 from trinetra.insights.camera.camera_analytics import Outcome
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
-from trinetra.insights.partitions import CameraShare
+from trinetra.insights.partitions import CameraPartition
 from trinetra.values import EPOCH, CustomerId, IdentityKind
 
 ANN = CustomerId("cus_ann")
@@ -19,8 +19,8 @@ PLAN = CameraInsights(
 )
 
 
-def share(people: People) -> CameraShare:
-    return CameraShare(SITE, {CAMERA: PLAN}, InsightPolicy(), people.is_erased)
+def share(people: People) -> CameraPartition:
+    return CameraPartition(SITE, {CAMERA: PLAN}, InsightPolicy(), people.is_erased)
 
 
 def erase(people: People) -> None:
@@ -33,7 +33,7 @@ def seen(seconds: float, *, named: bool = True) -> TracksEvent:
     return frame(seconds, [position("t", (0.5, 0.3 + seconds / 50), **who)])
 
 
-def step(cameras: CameraShare, event: object) -> Outcome:
+def step(cameras: CameraPartition, event: object) -> Outcome:
     """Let a camera's event through as the engine does: read, then stepped."""
     return cameras.read(encode(event), 0)() or Outcome()
 

@@ -1,4 +1,4 @@
-"""Sightings: what is told of who is in view, and how it travels."""
+"""DetectionBatch: what is told of who is in view, and how it travels."""
 
 from pathlib import Path
 from random import Random
@@ -13,12 +13,12 @@ from tests.unit.insights.walks import CAMERA, SITE, at, frame, position
 from trinetra.errors import MalformedEvent
 from trinetra.events.schema import IdentityEvent, Visit
 from trinetra.events.sightings import Sighting, decode_sighting, encode_sighting
-from trinetra.insights.camera.camera_analytics import CameraMachine
-from trinetra.insights.camera.presence import Attendance
+from trinetra.insights.camera.camera_analytics import CameraAnalytics
+from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reports import Place
 from trinetra.insights.camera.track_stitching import Name
 from trinetra.insights.config import InsightPolicy
-from trinetra.insights.visits.visit_tracker import VisitBook
+from trinetra.insights.visits.visit_tracker import VisitTracker
 from trinetra.values import CustomerId, IdentityKind, Instant
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "internal" / "sighting.v1.json"
@@ -26,8 +26,8 @@ ANN = Name(CustomerId("ann"), IdentityKind.ENROLLED)
 instants = st.floats(0, 10**6).map(at)
 
 
-def attendance() -> Attendance:
-    return Attendance(Place(SITE, CAMERA), resend_s=5.0, absent_after_s=3.0)
+def attendance() -> PresenceTracker:
+    return PresenceTracker(Place(SITE, CAMERA), resend_s=5.0, absent_after_s=3.0)
 
 
 def told(sightings: list[Sighting]) -> list[tuple[Instant, Instant, bool]]:
@@ -69,7 +69,7 @@ def test_staff_and_the_watchlist_are_nobody_to_visits() -> None:
 
 
 def test_a_camera_that_was_silent_does_not_bridge_an_absence() -> None:
-    camera = CameraMachine(Place(SITE, CAMERA), PLAN, InsightPolicy())
+    camera = CameraAnalytics(Place(SITE, CAMERA), PLAN, InsightPolicy())
     seen = [position("t", (0.5, 0.5), customer="ann")]
     sightings = [s for t in (0, 4000) for s in camera.step(frame(t, seen)).sightings]
     assert told(sightings) == [
@@ -84,8 +84,10 @@ def test_a_camera_that_was_silent_does_not_bridge_an_absence() -> None:
 def test_visits_of_thinned_sightings_are_those_of_every_frame(seed: int) -> None:
     events = stroll(Random(seed), bursts=3)  # noqa: S311 -- a test's dice
     policy = InsightPolicy()
-    cameras = {c: CameraMachine(Place(SITE, c), PLAN, policy) for c in CAMERAS}
-    thinned, full = (VisitBook(SITE, policy.visit_gap_s, policy.visit_resend_s) for _ in range(2))
+    cameras = {c: CameraAnalytics(Place(SITE, c), PLAN, policy) for c in CAMERAS}
+    thinned, full = (
+        VisitTracker(SITE, policy.visit_gap_s, policy.visit_resend_s) for _ in range(2)
+    )
     thin_count = full_count = 0
     visits: tuple[dict[str, Visit], dict[str, Visit]] = ({}, {})
     for event in events:
@@ -112,7 +114,7 @@ def test_visits_of_thinned_sightings_are_those_of_every_frame(seed: int) -> None
     assert thin_count < full_count or full_count < 20
 
 
-def in_view(camera: CameraMachine, event: object) -> list[CustomerId]:
+def in_view(camera: CameraAnalytics, event: object) -> list[CustomerId]:
     if isinstance(event, IdentityEvent):
         return [event.customer_id] if event.customer_id else []
     names = [camera.name_at(track) for track in event.tracks]

@@ -11,51 +11,53 @@ from tests.unit.insights.strolls import CAMERAS, PLAN, CameraEvent, camera_burst
 from tests.unit.insights.walks import CAMERA, SITE, at, frame, identity
 
 from trinetra.events.sightings import Sighting
-from trinetra.insights.camera.camera_analytics import CameraMachine, Outcome
+from trinetra.insights.camera.camera_analytics import CameraAnalytics, Outcome
 from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reports import Place
 from trinetra.insights.config import CameraInsights, InsightPolicy
-from trinetra.insights.partitions import CameraShare, CustomerShare
-from trinetra.insights.snapshot import decode_camera, decode_guest, encode_camera, encode_guest
-from trinetra.insights.visits.visit_tracker import Guest
+from trinetra.insights.partitions import CameraPartition, CustomerPartition
+from trinetra.insights.snapshot import decode_camera, decode_visits, encode_camera, encode_visits
+from trinetra.insights.visits.visit_tracker import CustomerVisits
 
 POLICY = InsightPolicy(visit_gap_s=900.0)
 PLANS = dict.fromkeys(CAMERAS, PLAN)
 
 
-def cameras() -> CameraShare:
-    return CameraShare(SITE, PLANS, POLICY)
+def cameras() -> CameraPartition:
+    return CameraPartition(SITE, PLANS, POLICY)
 
 
-def customers() -> CustomerShare:
-    return CustomerShare(SITE, POLICY)
+def customers() -> CustomerPartition:
+    return CustomerPartition(SITE, POLICY)
 
 
-def remembered(share: CameraShare | CustomerShare, log: dict[str, bytes]) -> dict[str, bytes]:
+def remembered(
+    share: CameraPartition | CustomerPartition, log: dict[str, bytes]
+) -> dict[str, bytes]:
     """Return a compacted log after what a share has changed."""
     changed = {**log, **share.changes()}
     return {key: value for key, value in changed.items() if value is not None}
 
 
-def outcomes(share: CameraShare, events: list[CameraEvent]) -> list[Outcome]:
+def outcomes(share: CameraPartition, events: list[CameraEvent]) -> list[Outcome]:
     return [outcome for event in events if (outcome := share.step(event))]
 
 
 @given(seed=st.integers(0, 10**9), cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4))
 def test_going_on_from_what_was_remembered_is_going_on(seed: int, cuts: list[float]) -> None:
     events = list(camera_burst(Random(seed), CAMERA, 0.0, "x"))  # noqa: S311 -- a test's dice
-    straight = CameraShare(SITE, {CAMERA: PLAN}, POLICY)
+    straight = CameraPartition(SITE, {CAMERA: PLAN}, POLICY)
     expected = outcomes(straight, events)
     places = sorted({0, len(events), *(round(cut * len(events)) for cut in cuts)})
     found: list[Outcome] = []
     log: dict[str, bytes] = {}
     for start, end in itertools.pairwise(places):
-        share = CameraShare(SITE, {CAMERA: PLAN}, POLICY)
+        share = CameraPartition(SITE, {CAMERA: PLAN}, POLICY)
         assert share.resume(log) == {}
         found += outcomes(share, events[start:end])
         log = remembered(share, log)
     assert found == expected
-    last = CameraShare(SITE, {CAMERA: PLAN}, POLICY)
+    last = CameraPartition(SITE, {CAMERA: PLAN}, POLICY)
     last.resume(log)
     assert last.open_stays == straight.open_stays
     assert last.flush() == straight.flush()
@@ -71,7 +73,7 @@ def test_visits_go_on_from_what_was_remembered(seed: int, cut: float) -> None:
     middle = round(cut * len(sightings))
     found = [first.step(s, n) for n, s in enumerate(sightings[:middle])]
     # Without a record to look up, whose visit is over must not be forgotten.
-    log = {c: encode_guest(guest) for c, guest in first._book.guests.items()}
+    log = {c: encode_visits(visits_of) for c, visits_of in first._customer_log.customers.items()}
     assert second.resume(log) == {}
     found += [second.step(s, n) for n, s in enumerate(sightings[middle:], start=middle)]
     assert found == expected
@@ -98,7 +100,7 @@ def test_broken_state_is_refused_and_never_half_taken(payload: bytes) -> None:
             assert share.resume({CAMERA: version + payload}).keys() == {CAMERA}
             assert share.open_stays == 0
         with pytest.raises(ValueError, match="state"):
-            decode_guest(b"\xff" + payload)
+            decode_visits(b"\xff" + payload)
 
 
 def test_state_of_another_version_is_refused_by_its_number() -> None:
@@ -116,17 +118,17 @@ def test_state_of_another_version_is_refused_by_its_number() -> None:
 
 def test_zones_that_are_no_more_are_left_out_of_what_goes_on() -> None:
     place = Place(SITE, CAMERA)
-    before = CameraMachine(place, PLAN, POLICY)
+    before = CameraAnalytics(place, PLAN, POLICY)
     before.step(frame(0, {"a": (0.2, 0.8), "b": (0.5, 0.8)}))
     memory = decode_camera(encode_camera(before.memory()))
-    after = CameraMachine(place, CameraInsights(zones=PLAN.zones[1:]), POLICY)
+    after = CameraAnalytics(place, CameraInsights(zones=PLAN.zones[1:]), POLICY)
     after.resume(memory)
     after.step(frame(2, {"a": (0.2, 0.8), "b": (0.5, 0.8)}))
     assert [stay.zone_id for stay in after.flush().insights] == ["table"]
 
 
 def test_a_busy_camera_takes_a_few_kilobytes_and_a_customer_a_hundred_bytes() -> None:
-    share = CameraShare(SITE, {CAMERA: PLAN}, InsightPolicy())
+    share = CameraPartition(SITE, {CAMERA: PLAN}, InsightPolicy())
     names = [f"trk_{n:024x}" for n in range(10)]
     for number in range(60):
         feet = {
@@ -139,9 +141,9 @@ def test_a_busy_camera_takes_a_few_kilobytes_and_a_customer_a_hundred_bytes() ->
     (payload,) = share.changes().values()
     assert payload is not None
     assert len(payload) < 40_000
-    guests = customers()
-    guests.step(_sighting(), 0)
-    (payload,) = guests.changes().values()
+    partition = customers()
+    partition.step(_sighting(), 0)
+    (payload,) = partition.changes().values()
     assert payload is not None
     assert len(payload) < 130
 
@@ -158,8 +160,8 @@ def _sighting() -> Sighting:
 
 
 def test_what_was_met_and_not_yet_seen_is_remembered() -> None:
-    guest = decode_guest(encode_guest(Guest(awaited_to=7)))
-    assert (guest.number, guest.visit, guest.awaited_to) == (0, None, 7)
+    visits_of = decode_visits(encode_visits(CustomerVisits(awaited_to=7)))
+    assert (visits_of.number, visits_of.visit, visits_of.awaited_to) == (0, None, 7)
 
 
 def test_instants_keep_their_microseconds() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.unit.insights.walks import at, frame
 
 from trinetra.insights.camera.scene import Scene, scene_of
-from trinetra.insights.camera.track_stitching import Continuity, Merge, Name, Split
+from trinetra.insights.camera.track_stitching import Merge, Name, Split, TrackStitcher
 from trinetra.insights.config import InsightPolicy
 from trinetra.values import CustomerId, IdentityKind, TrackId
 
@@ -20,8 +20,8 @@ def scene(seconds: float, **feet: tuple[float, float]) -> Scene:
     return scene_of(frame(seconds, feet))
 
 
-def bodies_after(*scenes: Scene) -> Continuity:
-    continuity = Continuity(InsightPolicy(bridge_boxes=0.5))
+def bodies_after(*scenes: Scene) -> TrackStitcher:
+    continuity = TrackStitcher(InsightPolicy(bridge_boxes=0.5))
     for each in scenes:
         continuity.step(each)
     return continuity
@@ -88,7 +88,7 @@ decisions = st.tuples(tracks, st.sampled_from([None, "c1", "c2"]))
 def test_a_body_is_never_two_people(
     story: list[dict[str, tuple[float, float]] | tuple[str, str | None]], step: float
 ) -> None:
-    continuity = Continuity(InsightPolicy())
+    continuity = TrackStitcher(InsightPolicy())
     for i, turn in enumerate(story):
         if isinstance(turn, tuple):
             track, customer = turn

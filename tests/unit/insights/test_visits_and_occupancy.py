@@ -10,7 +10,7 @@ from trinetra.events.schema import Occupancy, Visit
 from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.track_stitching import Name
 from trinetra.insights.config import CameraInsights, Zone
-from trinetra.insights.visits.visit_tracker import VisitBook, guest_on_record
+from trinetra.insights.visits.visit_tracker import VisitTracker, visits_on_record
 from trinetra.values import CameraId, CustomerId, IdentityKind
 
 DOOR, TILL = CameraId("door"), CameraId("till")
@@ -18,8 +18,8 @@ ANN = Name(CustomerId("ann"), IdentityKind.ENROLLED)
 HOUR = 3600.0
 
 
-def book() -> VisitBook:
-    return VisitBook(SITE, gap_s=1800, resend_s=10)
+def customer_log() -> VisitTracker:
+    return VisitTracker(SITE, gap_s=1800, resend_s=10)
 
 
 def sighting(name: Name, camera: CameraId, since: float, until: float, **more: bool) -> Sighting:
@@ -34,55 +34,55 @@ def sighting(name: Name, camera: CameraId, since: float, until: float, **more: b
     )
 
 
-def sight(visits: VisitBook, *sightings: tuple[CameraId, float]) -> list[Visit]:
+def sight(visits: VisitTracker, *sightings: tuple[CameraId, float]) -> list[Visit]:
     return [v for camera, t in sightings for v in visits.step(sighting(ANN, camera, t, t))]
 
 
 def test_a_visit_runs_from_the_first_to_the_last_sighting_over_all_cameras() -> None:
-    visits = book()
+    visits = customer_log()
     sight(visits, (DOOR, 0), (TILL, 100), (DOOR, 105))
     (visit,) = visits.flush()
     assert (visit.started_at, visit.captured_at) == (at(0), at(105))
 
 
 def test_a_visit_names_its_cameras_in_the_order_they_saw_the_customer() -> None:
-    *_, visit = sight(book(), (DOOR, 0), (TILL, 100), (DOOR, 200))
+    *_, visit = sight(customer_log(), (DOOR, 0), (TILL, 100), (DOOR, 200))
     assert visit.cameras == (DOOR, TILL)
     assert (visit.camera_id, visit.kind, visit.visit_number) == (DOOR, IdentityKind.ENROLLED, 1)
 
 
 def test_a_growing_visit_is_reported_at_most_every_ten_seconds() -> None:
-    sent = sight(book(), *[(DOOR, t / 10) for t in range(300)])
+    sent = sight(customer_log(), *[(DOOR, t / 10) for t in range(300)])
     assert [v.captured_at for v in sent] == [at(0), at(10), at(20)]
     assert len({v.event_id for v in sent}) == 1
 
 
 def test_an_absence_longer_than_the_gap_starts_the_next_visit() -> None:
-    sent = sight(book(), (DOOR, 0), (DOOR, 1800), (DOOR, 3601))
+    sent = sight(customer_log(), (DOOR, 0), (DOOR, 1800), (DOOR, 3601))
     assert [(v.visit_number, v.started_at) for v in sent] == [(1, at(0)), (1, at(0)), (2, at(3601))]
     assert sent[1].event_id != sent[2].event_id
 
 
 def test_the_end_of_a_visit_is_reported_before_the_next_begins() -> None:
-    sent = sight(book(), (DOOR, 0), (DOOR, 5), (DOOR, 2 * HOUR))
+    sent = sight(customer_log(), (DOOR, 0), (DOOR, 5), (DOOR, 2 * HOUR))
     assert [v.captured_at for v in sent] == [at(0), at(5), at(2 * HOUR)]
 
 
 def test_a_visit_that_is_over_is_reported_as_it_ended_and_forgotten() -> None:
-    visits = book()
+    visits = customer_log()
     sight(visits, (DOOR, 0), (DOOR, 5))
     someone = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
     _, ended = visits.step(sighting(someone, DOOR, 1806, 1806))
     assert (ended.customer_id, ended.captured_at) == ("ann", at(5))
     assert visits.forget_ended(0) == {"ann"}
-    assert visits.guests.keys() == {"bob"}
+    assert visits.customers.keys() == {"bob"}
 
 
 def test_a_restored_visit_goes_on_or_is_followed_by_the_next() -> None:
-    (first,) = sight(book(), (DOOR, 0))
-    goes_on, comes_again = book(), book()
-    goes_on.meet(first.customer_id, guest_on_record(first))
-    comes_again.meet(first.customer_id, guest_on_record(first))
+    (first,) = sight(customer_log(), (DOOR, 0))
+    goes_on, comes_again = customer_log(), customer_log()
+    goes_on.meet(first.customer_id, visits_on_record(first))
+    comes_again.meet(first.customer_id, visits_on_record(first))
     (longer,) = sight(goes_on, (TILL, 60))
     assert (longer.event_id, longer.started_at) == (first.event_id, at(0))
     (second,) = sight(comes_again, (TILL, 2 * HOUR))
@@ -90,7 +90,7 @@ def test_a_restored_visit_goes_on_or_is_followed_by_the_next() -> None:
 
 
 def test_a_replayed_sighting_of_an_earlier_visit_changes_nothing() -> None:
-    visits = book()
+    visits = customer_log()
     sight(visits, (DOOR, 0), (DOOR, 2 * HOUR))
     assert sight(visits, (DOOR, 0)) == []
     assert visits.flush() == []
@@ -99,25 +99,25 @@ def test_a_replayed_sighting_of_an_earlier_visit_changes_nothing() -> None:
 def test_staff_and_the_watchlist_make_no_visits() -> None:
     for kind in (IdentityKind.STAFF, IdentityKind.WATCHLIST):
         name = Name(CustomerId("x"), kind)
-        visits = book()
+        visits = customer_log()
         assert visits.step(sighting(name, DOOR, 0, 0)) == []
-        assert visits.guests == {}
+        assert visits.customers == {}
 
 
 @given(st.permutations([(DOOR, 0.0), (TILL, 3.0), (DOOR, 6.0), (TILL, 9.0)]))
 def test_sightings_out_of_order_between_cameras_yield_the_same_visit(
     order: list[tuple[CameraId, float]],
 ) -> None:
-    visits = book()
+    visits = customer_log()
     visit = [*sight(visits, *order), *visits.flush()][-1]
     assert (visit.started_at, visit.captured_at, visit.camera_id) == (at(0), at(9), DOOR)
     assert set(visit.cameras) == {DOOR, TILL}
-    assert visit.event_id == sight(book(), (DOOR, 0))[0].event_id
+    assert visit.event_id == sight(customer_log(), (DOOR, 0))[0].event_id
 
 
 @given(st.lists(st.floats(0, 5000), min_size=1, max_size=40).map(sorted))
 def test_visits_never_overlap_and_hold_every_sighting(times: list[float]) -> None:
-    visits = book()
+    visits = customer_log()
     sent = sight(visits, *[(DOOR, t) for t in times])
     found = latest([*sent, *visits.flush()], Visit)
     assert [v.visit_number for v in found] == list(range(1, len(found) + 1))
@@ -145,8 +145,8 @@ def test_positions_of_a_known_track_keep_its_visit_going() -> None:
 
 def test_a_position_may_bear_the_customer_itself() -> None:
     staff = position("s", (0.2, 0.5), customer="joe", kind=IdentityKind.STAFF)
-    guest = position("g", (0.8, 0.5), customer="ann")
-    found = latest(play(machine(), [frame(0, [staff, guest])]), Visit)
+    visits_of = position("g", (0.8, 0.5), customer="ann")
+    found = latest(play(machine(), [frame(0, [staff, visits_of])]), Visit)
     assert [(v.customer_id, v.kind) for v in found] == [("ann", IdentityKind.ANONYMOUS)]
 
 

@@ -16,7 +16,7 @@ from trinetra.events.schema import (
 )
 from trinetra.insights.camera.camera_analytics import Outcome
 from trinetra.insights.config import CameraInsights, InsightPolicy
-from trinetra.insights.partitions import CameraShare, CustomerShare
+from trinetra.insights.partitions import CameraPartition, CustomerPartition
 from trinetra.values import (
     CameraId,
     CustomerId,
@@ -121,8 +121,8 @@ def identity(
 class Shop:
     """An engine without its log: what cameras show, and the visits made of it, in one step."""
 
-    cameras: CameraShare
-    customers: CustomerShare
+    cameras: CameraPartition
+    customers: CustomerPartition
 
     def step(self, event: TracksEvent | IdentityEvent) -> list[object]:
         return self._with_visits(self.cameras.step(event) or Outcome())
@@ -138,7 +138,7 @@ class Shop:
 
 def machine(plan: CameraInsights | None = None, policy: InsightPolicy | None = None) -> Shop:
     plans, policy = {CAMERA: plan or CameraInsights()}, policy or InsightPolicy()
-    return Shop(CameraShare(SITE, plans, policy), CustomerShare(SITE, policy))
+    return Shop(CameraPartition(SITE, plans, policy), CustomerPartition(SITE, policy))
 
 
 def play(shop: Shop, events: Iterable[TracksEvent | IdentityEvent]) -> list[object]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from trinetra.streaming.waiting import together, unless
+from trinetra.streaming.waiting import gather_or_cancel, run_until
 
 
 async def refused() -> int:
@@ -17,8 +17,8 @@ async def answer(number: int) -> int:
 
 
 async def test_all_answers_come_back_in_order() -> None:
-    assert await together([answer(1), answer(2)]) == [1, 2]
-    assert await together([]) == []
+    assert await gather_or_cancel([answer(1), answer(2)]) == [1, 2]
+    assert await gather_or_cancel([]) == []
 
 
 async def test_the_first_failure_ends_the_others() -> None:
@@ -32,7 +32,7 @@ async def test_the_first_failure_ends_the_others() -> None:
         return 0
 
     with pytest.raises(ConnectionRefusedError):
-        await together([patient(), refused()])
+        await gather_or_cancel([patient(), refused()])
     assert ended.is_set()
 
 
@@ -40,7 +40,7 @@ async def test_a_time_out_after_failed_requests_is_still_a_time_out() -> None:
     async def fail_and_wait() -> None:
         async with asyncio.timeout(0.01):
             with suppress(ConnectionRefusedError):
-                await together([refused(), answer(1)])
+                await gather_or_cancel([refused(), answer(1)])
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
@@ -56,7 +56,7 @@ async def test_work_is_abandoned_when_the_event_is_set_and_otherwise_done() -> N
         finally:
             ended.set()
 
-    waiting = asyncio.create_task(unless(event, patient()))
+    waiting = asyncio.create_task(run_until(event, patient()))
     await asyncio.sleep(0)
     event.set()
     await waiting
@@ -68,4 +68,4 @@ async def test_what_goes_wrong_with_the_work_is_raised() -> None:
         raise ConnectionRefusedError
 
     with pytest.raises(ConnectionRefusedError):
-        await unless(asyncio.Event(), fail())
+        await run_until(asyncio.Event(), fail())

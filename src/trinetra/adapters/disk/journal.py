@@ -1,6 +1,6 @@
 """An event log of one process that leaves its past on disk (docs/adr/0011).
 
-It decorates the log in memory. A follower of that log writes down what the topics are given, also
+It decorates the log in memory. A reader of that log writes down what the topics are given, also
 what comes in the outputs of a commit; the services never wait for it. Whoever follows a topic is
 first given what the files hold, and from where they end what memory holds.
 """
@@ -17,10 +17,10 @@ from typing import Self, TypeVar
 
 from trinetra.adapters.disk.journal_file import Edit, JournalFolder, Mark, read_topic
 from trinetra.adapters.disk.journal_format import Entry
-from trinetra.adapters.memory.event_log import MemoryEventLog, MemoryFollower
+from trinetra.adapters.memory.event_log import MemoryEventLog, MemoryTopicReader
 from trinetra.events.topics import Topic
-from trinetra.ports import Delivery, Follower, Record, Subscription
-from trinetra.streaming.waiting import unless
+from trinetra.ports import Delivery, Record, Subscription, TopicReader
+from trinetra.streaming.waiting import run_until
 from trinetra.telemetry import (
     JOURNAL_BYTES,
     JOURNAL_DELETED,
@@ -107,11 +107,11 @@ class JournalingEventLog:
         """Return what the log itself keeps of a compacted topic."""
         return await self._log.latest(topic, partition)
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
         """Read topics from what the files hold since then, and on with what comes."""
         if not {topic.name for topic in topics} <= self._topics:
-            return await self._log.follow(topics, since=since)
-        return JournalFollower(self, topics, since)
+            return await self._log.open_reader(topics, since=since)
+        return JournalTopicReader(self, topics, since)
 
     async def rewrite(self, edit: Edit) -> int:
         """Put every entry so far through ``edit``; return how many were changed or dropped.
@@ -124,7 +124,7 @@ class JournalingEventLog:
                 await self._write_some()
             return await self._run(self._files.rewrite, edit)
 
-    # --- for followers ------------------------------------------------------------------------
+    # --- for readers ------------------------------------------------------------------------
 
     def ends(self, topics: Sequence[Topic]) -> dict[str, Mark]:
         """Return where the files end now."""
@@ -141,7 +141,7 @@ class JournalingEventLog:
         ]
         return merge(*rows, key=lambda entry: entry.at)
 
-    def live(self, topics: Sequence[Topic], since: Instant) -> MemoryFollower:
+    def live(self, topics: Sequence[Topic], since: Instant) -> MemoryTopicReader:
         """Follow memory from where the files end at this moment."""
         names = {topic.name for topic in topics}
         return self._log.follow_from(
@@ -157,7 +157,7 @@ class JournalingEventLog:
     async def _keep_writing(self) -> None:
         is_last = False
         while not is_last:
-            await unless(self._finishing, self._log.clock.sleep(self._linger_s))
+            await run_until(self._finishing, self._log.clock.sleep(self._linger_s))
             is_last = self._finishing.is_set()
             async with self._turn:
                 while self._reading.is_behind():
@@ -211,7 +211,7 @@ class JournalingEventLog:
         return await loop.run_in_executor(self._thread, work, *arguments)
 
 
-class JournalFollower:
+class JournalTopicReader:
     """A Follower that reads the files to their end and then memory from there.
 
     How many records are left in the files nobody has counted: until they are read, ``behind`` tells
@@ -228,7 +228,7 @@ class JournalFollower:
         self._reading_to = self._read_to
         self._rows: Iterator[Entry] = iter(())
         self._fetching: asyncio.Future[list[Entry]] | None = None
-        self._live: MemoryFollower | None = None
+        self._live: MemoryTopicReader | None = None
         self._closed = False
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
@@ -240,11 +240,11 @@ class JournalFollower:
             self._go_on()
         return await self._live.poll(max_records=max_records, wait_s=wait_s)
 
-    async def behind(self) -> int:
+    async def lag(self) -> int:
         """Return how many records are still to be read."""
         if self._live is None:
             return 0 if self._closed else 1
-        return await self._live.behind()
+        return await self._live.lag()
 
     async def close(self) -> None:
         """Stop reading; may be called more than once."""

@@ -21,7 +21,7 @@ NOBODY = CustomerId("erased")
 _BIOMETRIC = (b'"embedding"', b'"appearance"')
 
 
-class JournalKeeper:
+class JournalErasureTarget:
     """A Keeper of what the journal says of people."""
 
     def __init__(self, journal: JournalingEventLog) -> None:

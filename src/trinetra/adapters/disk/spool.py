@@ -20,7 +20,7 @@ from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus
 from trinetra.adapters.disk.spool_format import Gap, Stored, pack
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
-from trinetra.ports import Clock, EventLog, Follower, Record, Subscription
+from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
 from trinetra.telemetry import (
     SPOOL_BYTES,
     SPOOL_CORRUPT,
@@ -112,9 +112,9 @@ class SpoolingEventLog:
         """Return what the log itself keeps of a compacted topic."""
         return await self._log.latest(topic, partition)
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> Follower:
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
         """Read topics of the log itself, outside of any group."""
-        return await self._log.follow(topics, since=since)
+        return await self._log.open_reader(topics, since=since)
 
     def status(self) -> SpoolStatus:
         """Return what waits on disk."""

@@ -17,7 +17,7 @@ _WHAT = "temporary files"
 
 
 @contextmanager
-def scratch_folder(data_dir: Path) -> Iterator[Path]:
+def temp_copy_folder(data_dir: Path) -> Iterator[Path]:
     """Make a folder that only its owner may look into, and remove it in the end.
 
     Raises StorageFull or ConfigurationError.
@@ -36,7 +36,7 @@ def scratch_folder(data_dir: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def clear_scratch(data_dir: Path) -> None:
+def clear_temp_copies(data_dir: Path) -> None:
     """Remove what processes left that were killed. Raises StorageFull or ConfigurationError."""
     root = data_dir / "tmp"
     if root.exists():

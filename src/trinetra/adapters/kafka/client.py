@@ -24,7 +24,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from trinetra.adapters.kafka.connection import KafkaConnection, knock
+from trinetra.adapters.kafka.connection import KafkaConnection, probe
 from trinetra.adapters.kafka.protocol import UNSTABLE_OFFSET_COMMIT, StableOffsetFetchRequest
 from trinetra.errors import ConfigurationError, EventLogUnavailable
 from trinetra.ports import Clock, TopicPartition
@@ -64,11 +64,11 @@ _OTHER_COORDINATOR = (
 )
 
 
-class TryAgain(Exception):
+class RetriableError(Exception):
     """A broker cannot do it now and may be able to soon."""
 
 
-class Brokers:
+class KafkaClient:
     """A Kafka cluster as one process asks it; a *lane* is a connection of one's own to a broker."""
 
     def __init__(self, connection: KafkaConnection, clock: Clock) -> None:
@@ -87,7 +87,7 @@ class Brokers:
     @contextlib.asynccontextmanager
     async def open(cls, connection: KafkaConnection, clock: Clock) -> AsyncIterator[Self]:
         """Connect, and learn who leads what. Raises EventLogUnavailable or ConfigurationError."""
-        await knock(connection)
+        await probe(connection)
         brokers = cls(connection, clock)
         client = brokers._client
         try:
@@ -114,12 +114,12 @@ class Brokers:
             raise translated(cause, doing, self.servers) from cause
 
     async def until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what raises TryAgain, with growing pauses; only a deadline around it ends that."""
+        """Repeat what raises RetriableError, with growing pauses, until a deadline around it."""
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 done = await attempt()
-            except TryAgain as cause:
+            except RetriableError as cause:
                 self._last_fault = str(cause)
             else:
                 self._last_fault = ""  # over: no reason for what times out later
@@ -128,15 +128,15 @@ class Brokers:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def ask(self, node: int, request: object, lane: int = 0) -> Any:
-        """Return a broker's answer. Raises TryAgain when the connection or the time runs out."""
+        """Return a broker's answer. Raises RetriableError on a lost connection or a timeout."""
         try:
             return await self._client.send(node, request, group=lane)
         except (kafka.KafkaConnectionError, kafka.NodeNotReadyError) as cause:
             self._coordinators.clear()
-            raise TryAgain(str(cause) or "the connection broke") from cause
+            raise RetriableError(str(cause) or "the connection broke") from cause
         except kafka.RequestTimedOutError as cause:
             self._coordinators.clear()
-            raise TryAgain(f"no answer within {_REQUEST_TIMEOUT_S:g} s") from cause
+            raise RetriableError(f"no answer within {_REQUEST_TIMEOUT_S:g} s") from cause
 
     async def ask_any(self, request: object) -> Any:
         """Return the answer of whichever broker."""
@@ -164,7 +164,7 @@ class Brokers:
         controller = self._client.cluster.controller
         if controller is None:
             self._client.force_metadata_update()
-            raise TryAgain("the cluster has no controller")
+            raise RetriableError("the cluster has no controller")
         return await self.ask(controller.nodeId, request)
 
     def nodes(self) -> list[int]:
@@ -172,17 +172,17 @@ class Brokers:
         return [broker.nodeId for broker in self._client.cluster.brokers()]
 
     def leader(self, where: TopicPartition) -> int:
-        """Return the broker that leads a partition. Raises TryAgain while there is none."""
+        """Return the broker that leads a partition. Raises RetriableError while there is none."""
         node: int | None = self._client.cluster.leader_for_partition(KafkaPartition(*where))
         if node is None or node == -1:
             self._client.force_metadata_update()
-            raise TryAgain(f"{where[0]}[{where[1]}] has no leader")
+            raise RetriableError(f"{where[0]}[{where[1]}] has no leader")
         return node
 
     def check(self, code: int, about: str = "") -> None:
         """Return if the code is that of success.
 
-        Raises TryAgain where another attempt may succeed, KafkaError where none will.
+        Raises RetriableError where another attempt may succeed, KafkaError where none will.
         """
         if code == 0:
             return
@@ -192,7 +192,7 @@ class Brokers:
         if issubclass(failure, _OTHER_COORDINATOR):
             self._coordinators.clear()
         if failure.retriable or code in _PASSING:
-            raise TryAgain(f"{about}: {failure.__name__}")
+            raise RetriableError(f"{about}: {failure.__name__}")
         raise failure(about) if failure.errno == code else kafka.KafkaError(f"{about}: code {code}")
 
     async def offsets(
@@ -235,7 +235,7 @@ class Brokers:
         return await self.until_done(attempt)
 
     def by_leader(self, places: Sequence[TopicPartition]) -> dict[int, list[TopicPartition]]:
-        """Return the partitions that each broker leads. Raises TryAgain if one has no leader."""
+        """Return the partitions each broker leads; raises RetriableError if one has no leader."""
         shares: dict[int, list[TopicPartition]] = {}
         for where in places:
             shares.setdefault(self.leader(where), []).append(where)
@@ -247,7 +247,7 @@ class Brokers:
             self.check(answer.error_code, f"coordinator of {key}")
             if self._client.cluster.broker_metadata(answer.coordinator_id) is None:
                 self._client.force_metadata_update()
-                raise TryAgain(f"coordinator of {key} is not up yet")
+                raise RetriableError(f"coordinator of {key} is not up yet")
             self._coordinators[kind, key] = answer.coordinator_id
         return self._coordinators[kind, key]
 
@@ -255,7 +255,7 @@ class Brokers:
         node: int | None = self._client.get_random_node()
         if node is None:
             self._client.force_metadata_update()
-            raise TryAgain("no broker is known")
+            raise RetriableError("no broker is known")
         return node
 
 

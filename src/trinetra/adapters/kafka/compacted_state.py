@@ -8,8 +8,8 @@ from trinetra.adapters.kafka.client import (
     LATEST,
     READ_COMMITTED,
     READ_UNCOMMITTED,
-    Brokers,
-    TryAgain,
+    KafkaClient,
+    RetriableError,
     stop,
 )
 from trinetra.adapters.kafka.connection import KafkaConnection
@@ -19,7 +19,7 @@ _FETCH_WAIT_MS = 500
 
 
 async def read_latest(
-    brokers: Brokers, connection: KafkaConnection, where: TopicPartition
+    brokers: KafkaClient, connection: KafkaConnection, where: TopicPartition
 ) -> dict[str, bytes]:
     """Return the last value of every key; deleted keys not.
 
@@ -42,7 +42,7 @@ async def read_latest(
         await stop(reader)
 
 
-async def _settled_end(brokers: Brokers, where: TopicPartition) -> int:
+async def _settled_end(brokers: KafkaClient, where: TopicPartition) -> int:
     """Return the end of the partition once every transaction up to it is committed or aborted.
 
     A commit returns when it is decided; that it is visible to readers, a moment later.
@@ -52,7 +52,7 @@ async def _settled_end(brokers: Brokers, where: TopicPartition) -> int:
     async def attempt() -> int:
         stable = (await brokers.offsets([where], LATEST, READ_COMMITTED))[where]
         if stable < end:
-            raise TryAgain(f"{where[0]}[{where[1]}] has an unfinished transaction")
+            raise RetriableError(f"{where[0]}[{where[1]}] has an unfinished transaction")
         return end
 
     return await brokers.until_done(attempt)

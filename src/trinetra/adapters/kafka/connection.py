@@ -86,7 +86,7 @@ class KafkaConnection:
         return context
 
 
-async def knock(connection: KafkaConnection) -> None:
+async def probe(connection: KafkaConnection) -> None:
     """Return when one server lets us in and is new enough.
 
     Raises ConfigurationError when a server refuses us for good, EventLogUnavailable with what each

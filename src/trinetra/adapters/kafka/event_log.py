@@ -6,13 +6,13 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
-from trinetra.adapters.kafka.client import Brokers
+from trinetra.adapters.kafka.client import KafkaClient
 from trinetra.adapters.kafka.compacted_state import read_latest
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.adapters.kafka.membership import Membership
 from trinetra.adapters.kafka.producer import Producer
 from trinetra.adapters.kafka.subscription import KafkaSubscription
-from trinetra.adapters.kafka.topic_reader import KafkaFollower
+from trinetra.adapters.kafka.topic_reader import KafkaTopicReader
 from trinetra.adapters.kafka.topics import Layout, require_topics
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, Topic
@@ -36,7 +36,7 @@ class KafkaEventLog:
     name = "event log"
 
     def __init__(
-        self, brokers: Brokers, connection: KafkaConnection, layout: Layout, instance: str
+        self, brokers: KafkaClient, connection: KafkaConnection, layout: Layout, instance: str
     ) -> None:
         self._brokers = brokers
         self._connection = connection
@@ -46,7 +46,7 @@ class KafkaEventLog:
         self._producer_started = False
         self._appending = asyncio.Lock()
         self._subscriptions: list[KafkaSubscription] = []
-        self._followers: list[KafkaFollower] = []
+        self._followers: list[KafkaTopicReader] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -71,7 +71,7 @@ class KafkaEventLog:
                     f"TRINETRA_{what} {name!r}: use up to 100 letters, digits, dots, _ and -"
                 )
         layout = Layout(site_id, namespace, topics)
-        async with Brokers.open(connection, clock) as brokers:
+        async with KafkaClient.open(connection, clock) as brokers:
             await require_topics(brokers, connection, layout)
             log = cls(brokers, connection, layout, instance)
             try:
@@ -79,8 +79,8 @@ class KafkaEventLog:
             finally:
                 for subscription in list(log._subscriptions):
                     await subscription.close()
-                for follower in list(log._followers):
-                    await follower.close()
+                for reader in list(log._followers):
+                    await reader.close()
 
     async def check(self) -> str:
         """Return what answers. Raises EventLogUnavailable."""
@@ -129,12 +129,12 @@ class KafkaEventLog:
         async with self._brokers.within(_STATE_TIMEOUT_S, f"reading {where[0]}[{partition}]"):
             return await read_latest(self._brokers, self._connection, where)
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> KafkaFollower:
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> KafkaTopicReader:
         """Read all partitions of topics, outside of any group, from an instant on.
 
         Raises EventLogUnavailable, ConfigurationError.
         """
-        follower = await KafkaFollower.open(
+        reader = await KafkaTopicReader.open(
             self._brokers,
             self._connection,
             topics,
@@ -142,8 +142,8 @@ class KafkaEventLog:
             since=since,
             on_close=self._followers.remove,
         )
-        self._followers.append(follower)
-        return follower
+        self._followers.append(reader)
+        return reader
 
     def _free_instance(self, group: str) -> str:
         """Return a name for one more member of this process; given back, it is used again."""

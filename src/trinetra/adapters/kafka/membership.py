@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
-from trinetra.adapters.kafka.client import GROUP, Brokers, stop
+from trinetra.adapters.kafka.client import GROUP, KafkaClient, stop
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.adapters.kafka.protocol import (
     FENCED_INSTANCE_ID,
@@ -64,7 +64,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not
 
     def __init__(
         self,
-        brokers: Brokers,
+        brokers: KafkaClient,
         connection: KafkaConnection,
         membership: Membership,
         deal: Callable[[Sequence[TopicPartition]], None],
@@ -139,13 +139,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not
 
     async def listen_for_life(self) -> None:
         """Return if a broker has answered lately, or does now. Raises EventLogUnavailable."""
-        heard = self._last_heard()
+        registry_events = self._last_heard()
         now_s = asyncio.get_running_loop().time()
-        if heard == self._heard and now_s - self._heard_at_s < _SILENCE_S:
+        if registry_events == self._heard and now_s - self._heard_at_s < _SILENCE_S:
             return
-        if heard == self._heard:
+        if registry_events == self._heard:
             await self._brokers.ping()
-        self._heard, self._heard_at_s = heard, now_s
+        self._heard, self._heard_at_s = registry_events, now_s
 
     async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:  # noqa: ARG002
         """Give everything up: the group is about to deal its partitions out anew."""

@@ -23,9 +23,9 @@ from aiokafka.protocol.transaction import (
 )
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from trinetra.adapters.kafka.client import GROUP, TRANSACTION, Brokers, by_topic
+from trinetra.adapters.kafka.client import GROUP, TRANSACTION, KafkaClient, by_topic
 from trinetra.ports import Record, TopicPartition
-from trinetra.streaming.waiting import together
+from trinetra.streaming.waiting import gather_or_cancel
 
 _BATCH_BYTES = 512 * 1024  # before compression: half of what a broker takes by default
 _ACKS_ALL = -1
@@ -54,7 +54,7 @@ class Producer:
     """
 
     def __init__(
-        self, brokers: Brokers, prefix: str, transactional_id: str | None = None, lane: int = 0
+        self, brokers: KafkaClient, prefix: str, transactional_id: str | None = None, lane: int = 0
     ) -> None:
         self._brokers = brokers
         self._prefix = prefix
@@ -134,7 +134,7 @@ class Producer:
 
         async def attempt() -> None:
             shares = self._brokers.by_leader(list(waiting))
-            told = await together(
+            told = await gather_or_cancel(
                 self._produce(node, {where: waiting[where] for where in mine})
                 for node, mine in shares.items()
             )
@@ -162,7 +162,7 @@ class Transactor:
     """Commits what came of one input partition, as long as nobody else was started for it."""
 
     def __init__(
-        self, brokers: Brokers, prefix: str, group: str, where: TopicPartition, lane: int
+        self, brokers: KafkaClient, prefix: str, group: str, where: TopicPartition, lane: int
     ) -> None:
         self._brokers = brokers
         self._name = f"{group}-{where[0]}-{where[1]}"
@@ -183,7 +183,7 @@ class Transactor:
         places = list(dict.fromkeys(self._producer.place(record) for record in outputs))
         await self._begin(places, moves_on=next_offset is not None)
         moving = [] if next_offset is None else [self._commit_offset(next_offset)]
-        await together([self._producer.send(outputs), *moving])
+        await gather_or_cancel([self._producer.send(outputs), *moving])
         await self._end()
 
     async def _begin(self, places: Sequence[TopicPartition], *, moves_on: bool) -> None:

@@ -16,13 +16,13 @@ from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
-from trinetra.adapters.kafka.client import EARLIEST, LATEST, Brokers, translated
+from trinetra.adapters.kafka.client import EARLIEST, LATEST, KafkaClient, translated
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.adapters.kafka.membership import Member, Membership
 from trinetra.adapters.kafka.producer import Transactor
 from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.ports import Delivery, Progress, TopicPartition
-from trinetra.streaming.waiting import together
+from trinetra.streaming.waiting import gather_or_cancel
 from trinetra.telemetry import get_logger
 
 _PREPARE_TIMEOUT_S = 15.0
@@ -66,7 +66,7 @@ class KafkaSubscription:
 
     def __init__(
         self,
-        brokers: Brokers,
+        brokers: KafkaClient,
         connection: KafkaConnection,
         membership: Membership,
         on_close: Callable[["KafkaSubscription"], None],
@@ -140,7 +140,7 @@ class KafkaSubscription:
         mine = [_Part(w, self._owned[w], p) for w, p in parts.items() if self._holds(w)]
         quiet = [part for part in mine if not part.progress.outputs]
         commits = [self._commit_outputs(part) for part in mine if part.progress.outputs]
-        done = await together([self._commit_offsets(quiet), *commits])
+        done = await gather_or_cancel([self._commit_offsets(quiet), *commits])
         kept = set(itertools.chain.from_iterable(done))
         if lost := {part.where for where, part in parts.items() if where not in kept}:
             topic, partition = min(lost)
@@ -195,7 +195,7 @@ class KafkaSubscription:
         if not fresh or not await self._member.in_good_order():
             return
         async with self._brokers.within(_PREPARE_TIMEOUT_S, "taking over partitions"):
-            await together(owned.transactor.take_over() for owned in fresh.values())
+            await gather_or_cancel(owned.transactor.take_over() for owned in fresh.values())
             places = list(fresh)
             committed = await self._brokers.committed(self._group, places)
             starts = await self._brokers.offsets(places, EARLIEST)

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
-from trinetra.adapters.kafka.client import LATEST, Brokers, stop, translated
+from trinetra.adapters.kafka.client import LATEST, KafkaClient, stop, translated
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.events.topics import Topic
 from trinetra.ports import Delivery, TopicPartition
@@ -17,7 +17,7 @@ _ANSWER_TIMEOUT_S = 15.0
 _FETCH_WAIT_MS = 500
 
 
-class KafkaFollower:
+class KafkaTopicReader:
     """A Follower with a consumer of its own, which gives every partition to itself.
 
     While brokers are away a poll has nothing and the next one after has the rest; ``behind`` is
@@ -26,11 +26,11 @@ class KafkaFollower:
 
     def __init__(
         self,
-        brokers: Brokers,
+        brokers: KafkaClient,
         consumer: AIOKafkaConsumer,
         places: Sequence[TopicPartition],
         prefix: str,
-        on_close: Callable[["KafkaFollower"], None],
+        on_close: Callable[["KafkaTopicReader"], None],
     ) -> None:
         self._brokers = brokers
         self._consumer = consumer
@@ -42,13 +42,13 @@ class KafkaFollower:
     @classmethod
     async def open(
         cls,
-        brokers: Brokers,
+        brokers: KafkaClient,
         connection: KafkaConnection,
         topics: Sequence[Topic],
         *,
         prefix: str,
         since: Instant,
-        on_close: Callable[["KafkaFollower"], None],
+        on_close: Callable[["KafkaTopicReader"], None],
     ) -> Self:
         """Find where to begin, and begin. Raises EventLogUnavailable, ConfigurationError."""
         places = [(prefix + topic.name, p) for topic in topics for p in range(topic.partitions)]
@@ -59,7 +59,7 @@ class KafkaFollower:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             **connection.login(),
         )
-        follower = cls(brokers, consumer, places, prefix, on_close)
+        reader = cls(brokers, consumer, places, prefix, on_close)
         try:
             async with brokers.within(_ANSWER_TIMEOUT_S, "beginning to follow topics"):
                 await consumer.start()
@@ -70,7 +70,7 @@ class KafkaFollower:
         except BaseException:
             await stop(consumer)
             raise
-        return follower
+        return reader
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
         """Return the next committed records, each partition in order; waits for the first only.
@@ -85,7 +85,7 @@ class KafkaFollower:
             raise translated(cause, "following topics", self._brokers.servers) from cause
         return [self._delivery(record) for found in batches.values() for record in found]
 
-    async def behind(self) -> int:
+    async def lag(self) -> int:
         """Return how many committed offsets are still to be passed.
 
         Raises EventLogUnavailable, ConfigurationError.
@@ -119,7 +119,7 @@ class KafkaFollower:
 
 
 async def _first_since(
-    brokers: Brokers, places: Sequence[TopicPartition], since: Instant
+    brokers: KafkaClient, places: Sequence[TopicPartition], since: Instant
 ) -> dict[TopicPartition, int]:
     """Return the offset of each partition's first record appended at or after an instant.
 

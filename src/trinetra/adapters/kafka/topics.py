@@ -8,7 +8,7 @@ from aiokafka import errors as kafka
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from trinetra.adapters.kafka.client import Brokers, TryAgain
+from trinetra.adapters.kafka.client import KafkaClient, RetriableError
 from trinetra.adapters.kafka.compacted_state import read_latest
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.adapters.kafka.producer import Producer
@@ -69,7 +69,7 @@ async def create_topics(
     when another site has claimed them, or the cluster refuses; EventLogUnavailable.
     """
     async with (
-        Brokers.open(connection, clock) as brokers,
+        KafkaClient.open(connection, clock) as brokers,
         brokers.within(_DEADLINE_S, "creating topics"),
     ):
         existing = await _partitions(brokers)
@@ -91,20 +91,20 @@ async def find_faults(connection: KafkaConnection, layout: Layout, clock: Clock)
     How long records are kept is among it; services run with any retention. Raises
     EventLogUnavailable, or ConfigurationError when the cluster does not let us in.
     """
-    async with Brokers.open(connection, clock) as brokers:
+    async with KafkaClient.open(connection, clock) as brokers:
         faults = await _faults(brokers, connection, layout)
         async with brokers.within(_DEADLINE_S, "checking how long topics keep records"):
             return faults + await _faults_of_retention(brokers, layout)
 
 
-async def require_topics(brokers: Brokers, connection: KafkaConnection, layout: Layout) -> None:
+async def require_topics(brokers: KafkaClient, connection: KafkaConnection, layout: Layout) -> None:
     """Return if the topics are as they should be. Raises ConfigurationError with what is not."""
     if faults := await _faults(brokers, connection, layout):
         told = "\n  ".join(faults)
         raise ConfigurationError(f"Kafka at {connection.servers} cannot be used:\n  {told}")
 
 
-async def _faults(brokers: Brokers, connection: KafkaConnection, layout: Layout) -> list[str]:
+async def _faults(brokers: KafkaClient, connection: KafkaConnection, layout: Layout) -> list[str]:
     async with brokers.within(_DEADLINE_S, "checking topics"):
         existing = await _partitions(brokers)
         present = [name for name in layout.names() if name in existing]
@@ -137,7 +137,7 @@ def _faults_of_topics(
             )
 
 
-async def _keep_as_long(brokers: Brokers, layout: Layout) -> None:
+async def _keep_as_long(brokers: KafkaClient, layout: Layout) -> None:
     """Let topics keep their records for as long as the layout says."""
     wrong = {
         name: {_RETENTION: ms, _SEGMENT_AGE: _segment_ms(ms)}
@@ -153,7 +153,7 @@ async def _keep_as_long(brokers: Brokers, layout: Layout) -> None:
         await brokers.until_done(attempt)
 
 
-async def _other_retention(brokers: Brokers, layout: Layout) -> dict[str, tuple[str, str]]:
+async def _other_retention(brokers: KafkaClient, layout: Layout) -> dict[str, tuple[str, str]]:
     """Return topics with another retention than the layout's: theirs, and what it should be."""
     existing = await _partitions(brokers)
     wanted = {
@@ -165,7 +165,7 @@ async def _other_retention(brokers: Brokers, layout: Layout) -> dict[str, tuple[
     return {name: (kept[name], ms) for name, ms in wanted.items() if kept[name] != ms}
 
 
-async def _faults_of_retention(brokers: Brokers, layout: Layout) -> list[str]:
+async def _faults_of_retention(brokers: KafkaClient, layout: Layout) -> list[str]:
     return [
         f"topic {name} has {_RETENTION}={kept_ms} and the site file says {ms}: run "
         "trinetra topics create --site SITE"
@@ -188,7 +188,7 @@ def _other_site(owner: str, layout: Layout) -> str:
 
 
 async def _refuse_other_site(
-    brokers: Brokers, connection: KafkaConnection, layout: Layout, existing: dict[str, int]
+    brokers: KafkaClient, connection: KafkaConnection, layout: Layout, existing: dict[str, int]
 ) -> None:
     if layout.prefix + SITE.name in existing:
         owner = await _owner(brokers, connection, layout)
@@ -196,12 +196,12 @@ async def _refuse_other_site(
             raise ConfigurationError(_other_site(str(owner), layout))
 
 
-async def _owner(brokers: Brokers, connection: KafkaConnection, layout: Layout) -> str | None:
+async def _owner(brokers: KafkaClient, connection: KafkaConnection, layout: Layout) -> str | None:
     claims = await read_latest(brokers, connection, (layout.prefix + SITE.name, 0))
     return claims[_CLAIM].decode() if _CLAIM in claims else None
 
 
-async def _partitions(brokers: Brokers) -> dict[str, int]:
+async def _partitions(brokers: KafkaClient) -> dict[str, int]:
     """Return every topic of the cluster with its number of partitions."""
 
     async def attempt() -> dict[str, int]:
@@ -214,7 +214,7 @@ def _counts(metadata: Any) -> dict[str, int]:
     return {name: len(partitions) for code, name, _, partitions in metadata.topics if code == 0}
 
 
-async def _configs(brokers: Brokers, names: Sequence[str], key: str) -> dict[str, str]:
+async def _configs(brokers: KafkaClient, names: Sequence[str], key: str) -> dict[str, str]:
     """Return what one of their settings is for each of these topics."""
 
     async def attempt() -> dict[str, str]:
@@ -230,7 +230,7 @@ async def _configs(brokers: Brokers, names: Sequence[str], key: str) -> dict[str
 
 
 async def _create(
-    brokers: Brokers, prefix: str, topics: Sequence[Topic], replication: int | None
+    brokers: KafkaClient, prefix: str, topics: Sequence[Topic], replication: int | None
 ) -> None:
     replicas = replication or min(_MOST_REPLICAS, len(brokers.nodes()))
     anywhere: list[int] = []
@@ -244,7 +244,7 @@ async def _create(
         answer = await brokers.ask_controller(request)
         for name, code, told in answer.topic_errors:
             if code == kafka.NotControllerError.errno:
-                raise TryAgain(f"topic {name}: {told}")
+                raise RetriableError(f"topic {name}: {told}")
             if code not in {0, kafka.TopicAlreadyExistsError.errno}:
                 raise ConfigurationError(
                     f"Kafka at {brokers.servers} refuses to create topic {name}: "
@@ -256,14 +256,14 @@ async def _create(
         await _known_everywhere(brokers, [name for name, *_ in wanted])
 
 
-async def _known_everywhere(brokers: Brokers, names: Sequence[str]) -> None:
+async def _known_everywhere(brokers: KafkaClient, names: Sequence[str]) -> None:
     """Return when every broker knows the topics: each learns of them in its own time."""
 
     async def attempt() -> None:
         for node in brokers.nodes():
             unknown = set(names) - _counts(await brokers.ask(node, _EVERY_TOPIC)).keys()
             if unknown:
-                raise TryAgain(f"broker {node} does not know {min(unknown)} yet")
+                raise RetriableError(f"broker {node} does not know {min(unknown)} yet")
 
     await brokers.until_done(attempt)
 

@@ -27,8 +27,8 @@ class _Row(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-class MemoryCustomerBook:
-    """A CustomerBook that ends with its process."""
+class MemoryCustomerLog:
+    """A CustomerLog that ends with its process."""
 
     name = "customer book"
 

@@ -147,7 +147,7 @@ class MemoryEventLog:
         self._max_records = max_records
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._groups: dict[str, _Group] = {}
-        self._followers: set[MemoryFollower] = set()
+        self._followers: set[MemoryTopicReader] = set()
         self._appended_at = clock.now()  # the latest; it never runs backwards
 
     async def append(self, records: Sequence[Record]) -> None:
@@ -176,20 +176,20 @@ class MemoryEventLog:
         """Return the last value of every key of a compacted topic's partition."""
         return dict(self.partition((topic.name, partition)).latest)
 
-    async def follow(self, topics: Sequence[Topic], *, since: Instant) -> "MemoryFollower":
+    async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> "MemoryTopicReader":
         """Read topics from the first record held that was appended at or after ``since``."""
         places = [(topic.name, p) for topic in topics for p in range(topic.partitions)]
         return self.follow_from({tp: self.partition(tp).first_since(since) for tp in places})
 
-    def follow_from(self, positions: Mapping[TopicPartition, int]) -> "MemoryFollower":
+    def follow_from(self, positions: Mapping[TopicPartition, int]) -> "MemoryTopicReader":
         """Read partitions from offsets on."""
-        follower = MemoryFollower(self, positions)
-        self._followers.add(follower)
-        return follower
+        reader = MemoryTopicReader(self, positions)
+        self._followers.add(reader)
+        return reader
 
-    def unfollow(self, follower: "MemoryFollower") -> None:
-        """Keep nothing for a follower any more."""
-        self._followers.discard(follower)
+    def unfollow(self, reader: "MemoryTopicReader") -> None:
+        """Keep nothing for a reader any more."""
+        self._followers.discard(reader)
 
     def commit(self, group: _Group, progress: Progress) -> None:
         """Append the outputs and move the group on, both at once: nothing awaits in between."""
@@ -234,8 +234,8 @@ class MemoryEventLog:
     def _free(self, where: TopicPartition) -> None:
         partition = self.partition(where)
         free = min(self._slowest(where), partition.end - self._keep_records)
-        for follower in self._followers:
-            wanted = follower.positions.get(where, free)
+        for reader in self._followers:
+            wanted = reader.positions.get(where, free)
             free = min(free, max(wanted, partition.end - self._max_records))
         partition.free_until(free)
 
@@ -314,7 +314,7 @@ class MemorySubscription:
         return self._log.partition(where).end > self._positions[where]
 
 
-class MemoryFollower:
+class MemoryTopicReader:
     """A reader of the memory log outside of any group."""
 
     def __init__(self, log: MemoryEventLog, positions: Mapping[TopicPartition, int]) -> None:
@@ -347,7 +347,7 @@ class MemoryFollower:
         """Return whether there is anything to read."""
         return any(self._waits(where) for where in self.positions)
 
-    async def behind(self) -> int:
+    async def lag(self) -> int:
         """Return how many records are still to be read."""
         return sum(
             self._log.partition(where).end - max(position, self._log.partition(where).base)
@@ -363,7 +363,7 @@ class MemoryFollower:
         missed = self._log.partition(where).base - self.positions[where]
         if missed > 0:
             FOLLOWER_MISSED.labels(where[0]).inc(missed)
-            _logger.warning("a follower was too slow", topic=where[0], missed=missed)
+            _logger.warning("a reader was too slow", topic=where[0], missed=missed)
 
     def _waits(self, where: TopicPartition) -> bool:
         return self._log.partition(where).end > self.positions[where]

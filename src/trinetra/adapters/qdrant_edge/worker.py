@@ -1,8 +1,8 @@
 """The child process of the embedded gallery: the Qdrant engine behind a pair of pipes.
 
 The engine holds the GIL on every call, and building its index stalls every thread, so it lives
-alone in this process: ``python -m trinetra.adapters.qdrant_edge.worker``, requests on standard input,
-replies on standard output. It ends when its parent closes the pipe or dies.
+alone in this process: ``python -m trinetra.adapters.qdrant_edge.worker``, requests on standard
+input, replies on standard output. It ends when its parent closes the pipe or dies.
 """
 
 import errno

@@ -82,8 +82,8 @@ _readers = Table(
 )
 
 
-class SqlCustomerBook:
-    """A CustomerBook in a SQL database; make one with ``open``."""
+class SqlCustomerLog:
+    """A CustomerLog in a SQL database; make one with ``open``."""
 
     name = "customer book"
 
@@ -94,13 +94,13 @@ class SqlCustomerBook:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str) -> AsyncIterator["SqlCustomerBook"]:
+    async def open(cls, url: str) -> AsyncIterator["SqlCustomerLog"]:
         """Open or create the book in the database of an SQLAlchemy URL.
 
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
         async with Database.connected(url, thread_name="customer-book") as database:
-            await database.run(prepare_book, writes=True)
+            await database.run(prepare_customer_log, writes=True)
             yield cls(database)
 
     @property
@@ -152,7 +152,7 @@ class SqlCustomerBook:
         return await self._run(lambda connection: connection.scalar(query)) or 0
 
 
-def prepare_book(connection: Connection) -> None:
+def prepare_customer_log(connection: Connection) -> None:
     """Create the tables of the book that are missing."""
     prepare(connection, _metadata, _schema, BOOK_VERSION, what="customer book")
 

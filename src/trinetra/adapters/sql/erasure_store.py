@@ -41,9 +41,9 @@ from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import (
     GALLERY,
+    Acknowledgement,
     Erasure,
     ErasureStatus,
-    Share,
     digests_of,
     erased_change,
 )
@@ -93,8 +93,8 @@ _members = Table(
 )
 
 
-class SqlErasureDesk:
-    """An ErasureDesk in a SQL database; make one with ``open``."""
+class SqlErasureStore:
+    """An ErasureStore in a SQL database; make one with ``open``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -102,29 +102,29 @@ class SqlErasureDesk:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str) -> AsyncIterator["SqlErasureDesk"]:
+    async def open(cls, url: str) -> AsyncIterator["SqlErasureStore"]:
         """Open or create the desk in the database of an SQLAlchemy URL.
 
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
         async with Database.connected(url, thread_name="erasure-desk") as database:
-            desk = cls(database)
+            erasure_store = cls(database)
             if await database.run(_prepare, writes=True):
-                await desk._scrub()  # an older TRINETRA only unlinked what it deleted
-            yield desk
+                await erasure_store._scrub()  # an older TRINETRA only unlinked what it deleted
+            yield erasure_store
 
-    async def ask(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
+    async def request(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
         """Forget a person here, in the book and among the insights, and have all others do so."""
         number = await self._run(lambda connection: _ask(connection, ids, at), writes=True)
         return await self._run(lambda connection: _status(connection, number, at))
 
-    async def attend(self, member: str, at: Instant) -> list[Erasure]:
+    async def heartbeat(self, member: str, at: Instant) -> list[Erasure]:
         """Note that a process is there; return what it has to confirm."""
         due = await self._run(lambda connection: _attend(connection, member, at), writes=True)
         await self._settle(at)
         return due
 
-    async def confirm(self, number: int, share: Share) -> None:
+    async def acknowledge(self, number: int, share: Acknowledgement) -> None:
         """Note that a process did its share; when it was the last one, the ids are forgotten."""
         await self._run(lambda connection: _note_share(connection, number, share), writes=True)
         await self._settle(share.at)
@@ -134,7 +134,7 @@ class SqlErasureDesk:
         await self._settle(at)
         return await self._run(lambda connection: _find(connection, customer_id, at))
 
-    async def leave(self, member: str) -> None:
+    async def deregister(self, member: str) -> None:
         """Note that a process ends in order: nobody has to wait for it."""
         at = await self._run(lambda connection: _leave(connection, member), writes=True)
         if at is not None:
@@ -177,7 +177,7 @@ def _ask(connection: Connection, asked: Sequence[CustomerId], at: Instant) -> in
     number = _new_request(connection, new, at) if new else max(numbers.values())
     erased = sum(erase_from_book(connection, each, erased_change(each, at)) for each in ids)
     removed = {"book_entries": erased} | _forget_insights(connection, ids)
-    _note_share(connection, number, Share(member=_HERE, at=at, removed=removed))
+    _note_share(connection, number, Acknowledgement(member=_HERE, at=at, removed=removed))
     return number
 
 
@@ -251,7 +251,7 @@ def _leave(connection: Connection, member: str) -> Instant | None:
     return seen_at
 
 
-def _note_share(connection: Connection, number: int, share: Share) -> None:
+def _note_share(connection: Connection, number: int, share: Acknowledgement) -> None:
     """Note what a process deleted; of what it told before, the first word stands."""
     take_turn(connection)
     own = (_shares.c.number == number, _shares.c.member == share.member)
@@ -297,7 +297,10 @@ def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
     rows = connection.execute(
         select(_shares).where(_shares.c.number == number).order_by(_shares.c.at, _shares.c.member)
     )
-    shares = [Share(member=r.member, at=r.at, removed=msgspec.json.decode(r.removed)) for r in rows]
+    shares = [
+        Acknowledgement(member=r.member, at=r.at, removed=msgspec.json.decode(r.removed))
+        for r in rows
+    ]
     present = select(_members.c.member).where(_members.c.seen_at > after(at, -GONE_AFTER_S))
     awaited = set(connection.scalars(present)) - {share.member for share in shares}
     settled = select(_erasures.c.settled_at).where(_erasures.c.number == number)

@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
 )
 
-from trinetra.adapters.sql.customer_log import erased_among, prepare_book
+from trinetra.adapters.sql.customer_log import erased_among, prepare_customer_log
 from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.events.codec import encode
 from trinetra.events.customers import People
@@ -323,7 +323,7 @@ def forget_aliases(connection: Connection, ids: Sequence[CustomerId]) -> None:
 def prepare_store(connection: Connection) -> None:
     """Create the tables of the store that are missing, and those of the book, which it asks."""
     prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
-    prepare_book(connection)
+    prepare_customer_log(connection)
 
 
 def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:

@@ -32,7 +32,7 @@ _ANONYMOUS = IdentityKind.ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
-class ConsolidationPolicy:
+class MergePolicy:
     """From which score two fused faces are one person's, and from which it is worth asking.
 
     Scores are on the scale of the matching policy. Both lie above its ``similarity``: a wrong match
@@ -43,7 +43,7 @@ class ConsolidationPolicy:
     propose_at: float = 0.78
 
 
-class Fellow(NamedTuple):
+class IdentityRef(NamedTuple):
     """One of two who may be one person, under the id and kind that hold now."""
 
     customer_id: CustomerId
@@ -51,11 +51,11 @@ class Fellow(NamedTuple):
     first_seen: Instant
 
 
-class Twins(NamedTuple):
+class DuplicatePair(NamedTuple):
     """An identity and another that has nearly the same face; ``score`` is calibrated."""
 
-    one: Fellow
-    two: Fellow
+    one: IdentityRef
+    two: IdentityRef
     score: float
 
 
@@ -66,19 +66,19 @@ class Finding(NamedTuple):
     reason: str
 
 
-class Doubt(NamedTuple):
+class AmbiguousFace(NamedTuple):
     """A track's fused face that resembled two people too much to be either's."""
 
     embedding: Embedding
     at: Instant
 
 
-def twins_of(
+def duplicates_of(
     entry: GalleryEntry,
     matches: Sequence[GalleryMatch],
     people: People,
     score: Callable[[float], float],
-) -> list[Twins]:
+) -> list[DuplicatePair]:
     """Return who else has the face of a fused entry, best first.
 
     Only fused faces of others count, or the photos of those whom the shop enrolled: a single shot
@@ -89,27 +89,27 @@ def twins_of(
     own, kind = people.as_known(entry.customer_id, entry.kind)
     if kind is IdentityKind.OPTED_OUT:
         return []
-    one = Fellow(own, kind, min([entry.first_seen, *_first_seen(matches, people, own)]))
+    one = IdentityRef(own, kind, min([entry.first_seen, *_first_seen(matches, people, own)]))
     return [
-        Twins(one, two, score(cosine))
+        DuplicatePair(one, two, score(cosine))
         for two, cosine in _resembling(matches, people)
         if two.customer_id != own
     ]
 
 
-def twins_in_doubt(
+def ambiguous_duplicates(
     matches: Sequence[GalleryMatch], people: People, score: Callable[[float], float]
-) -> list[Twins]:
+) -> list[DuplicatePair]:
     """Return the two people whom a face resembles most, as alike as it is to the second.
 
     So twins are found whom nobody looked up when they came to be; while there are two of them, who
     comes back is neither, and no new face of either is stored.
     """
     found = _resembling(matches, people)[:2]
-    return [Twins(found[0][0], found[1][0], score(found[1][1]))] if len(found) > 1 else []
+    return [DuplicatePair(found[0][0], found[1][0], score(found[1][1]))] if len(found) > 1 else []
 
 
-def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[Fellow, float]]:
+def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[IdentityRef, float]]:
     """Return people with the cosine of their most similar telling entry, best first."""
     best: dict[CustomerId, GalleryMatch] = {}
     for match in matches:
@@ -117,7 +117,7 @@ def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[F
         if _is_telling(match, people) and not people.is_erased(match.customer_id):
             best[who] = max(match, best.get(who, match), key=lambda m: m.cosine)
     found = [
-        (Fellow(*people.as_known(who, match.kind), since), match.cosine)
+        (IdentityRef(*people.as_known(who, match.kind), since), match.cosine)
         for who, match in best.items()
         if (since := min(_first_seen(matches, people, who), default=None)) is not None
     ]
@@ -138,12 +138,12 @@ def _is_telling(match: GalleryMatch, people: People) -> bool:
     return is_enrolled or match.entry_id in summaries_of(match.customer_id)
 
 
-def judge_twins(
-    twins: Twins,
+def judge_duplicates(
+    pair: DuplicatePair,
     people: People,
     presences: tuple[Presence | None, Presence | None],
     graph: SiteGraph,
-    policy: ConsolidationPolicy,
+    policy: MergePolicy,
     at: Instant,
 ) -> Finding | None:
     """Return whether two identities become one, are proposed to, or why not; None if unlike.
@@ -151,19 +151,19 @@ def judge_twins(
     What a person has said of two identities is final: who was told apart, or whose merge was
     undone, is neither merged nor proposed again, whichever other ids they have been given since.
     """
-    if twins.score < policy.propose_at:
+    if pair.score < policy.propose_at:
         return None
-    pair = twins.one.customer_id, twins.two.customer_id
-    if were_told_apart(people, *pair):
+    ids = pair.one.customer_id, pair.two.customer_id
+    if were_told_apart(people, *ids):
         return Finding(None, "told_apart")
     if conflict := apart(*presences, graph):
         return Finding(None, conflict)
-    both_enrolled = _ANONYMOUS not in {twins.one.kind, twins.two.kind}
-    if twins.score >= policy.merge_at and not both_enrolled:
-        return Finding(_change("merged", twins, at), "merged")
-    if (min(pair), max(pair)) in people.proposed:
+    both_enrolled = _ANONYMOUS not in {pair.one.kind, pair.two.kind}
+    if pair.score >= policy.merge_at and not both_enrolled:
+        return Finding(_change("merged", pair, at), "merged")
+    if (min(ids), max(ids)) in people.proposed:
         return Finding(None, "proposed_already")
-    return Finding(_change("merge_proposed", twins, at), "proposed")
+    return Finding(_change("merge_proposed", pair, at), "proposed")
 
 
 def were_told_apart(people: People, one: CustomerId, two: CustomerId) -> bool:
@@ -197,14 +197,16 @@ def _at_once(first: Sighting, second: Sighting) -> bool:
     return seconds_between(begins, ends) > 0
 
 
-def survivor(one: Fellow, two: Fellow) -> tuple[Fellow, Fellow]:
+def survivor(one: IdentityRef, two: IdentityRef) -> tuple[IdentityRef, IdentityRef]:
     """Return who is merged and into whom: the anonymous into the enrolled, else into the elder."""
     into, gone = sorted((one, two), key=lambda f: (f.kind is _ANONYMOUS, f.first_seen, f[0]))
     return gone, into
 
 
-def _change(what: Literal["merged", "merge_proposed"], twins: Twins, at: Instant) -> CustomerChange:
-    gone, into = survivor(twins.one, twins.two)
+def _change(
+    what: Literal["merged", "merge_proposed"], pair: DuplicatePair, at: Instant
+) -> CustomerChange:
+    gone, into = survivor(pair.one, pair.two)
     return CustomerChange(
         change_id=derive_id("chg", what, "resolver", gone.customer_id, into.customer_id),
         change=what,
@@ -212,7 +214,7 @@ def _change(what: Literal["merged", "merge_proposed"], twins: Twins, at: Instant
         other=into.customer_id,
         at=at,
         by="resolver",
-        score=round(twins.score, 4),
+        score=round(pair.score, 4),
         reason="same_face",
     )
 

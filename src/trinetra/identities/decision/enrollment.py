@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from trinetra.errors import CustomerConflict, PhotoRejected
 from trinetra.events.customers import Customer, CustomerChange, People
-from trinetra.identities.decision.lifecycle import RetentionPolicy, enrol
+from trinetra.identities.decision.lifecycle import RetentionPolicy, enroll
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.tracking.track_faces import Shot, fuse
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind, Instant, derive_id
@@ -83,7 +83,7 @@ def faces_of(
 ) -> list[GalleryEntry]:
     """Return what the gallery is to know somebody by: every photo's face, and all together."""
     kept = RetentionPolicy({})  # enrolled people are kept until they are forgotten
-    return enrol(customer_id, kind, shots, kept, variety=len(shots))
+    return enroll(customer_id, kind, shots, kept, variety=len(shots))
 
 
 def enrolled(

@@ -63,7 +63,7 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
     )
 
 
-def farewell(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
+def track_ended(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
     """Return the event that ends a camera's tracks when nothing comes after its last frame."""
     tracks = tuple(identity.track_id for identity in ended)
     return TracksEvent(
@@ -78,7 +78,7 @@ def farewell(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
     )
 
 
-def lives(
+def lifecycle_events(
     site_id: SiteId,
     camera_id: CameraId,
     captured_at: Instant,

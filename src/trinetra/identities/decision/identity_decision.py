@@ -18,24 +18,24 @@ from trinetra.identities.decision.matching import (
     wants_to_be_left_out,
     without_faces,
 )
-from trinetra.identities.decision.track_identity import TrackIdentity, Visible
+from trinetra.identities.decision.track_identity import TrackIdentity, TrackObservation
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, judge
-from trinetra.identities.tracking.track_faces import TrackEvidence, mean_quality
+from trinetra.identities.tracking.track_faces import TrackFaces, mean_quality
 from trinetra.values import CameraId, CustomerId, GalleryMatch
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ExplainedDecision:
     """A decision with everything that led to it; ``gate`` is set when a match was strong."""
 
     decision: Decision
     gate: GateEvidence | None
-    explained: Evidence
+    evidence: Evidence
 
 
 def resolve(
-    seen: Visible,
+    seen: TrackObservation,
     matches: Sequence[GalleryMatch],
     *,
     camera_id: CameraId,
@@ -44,14 +44,14 @@ def resolve(
     graph: SiteGraph,
     policy: MatchingPolicy,
     model: str,
-) -> Judgement:
+) -> ExplainedDecision:
     """Return who a track is, given its gallery matches and where those identities were seen.
 
     A track that has a decision keeps it unless there is good reason for another.
     """
     ranked = rank(matches, policy)
     if wants_to_be_left_out(ranked, policy):
-        return Judgement(LEFT_OUT, None, explain(seen.evidence, model, policy))
+        return ExplainedDecision(LEFT_OUT, None, explain(seen.evidence, model, policy))
     present = seen.identity.decision
     gate = None
     if ranked and ranked[0].score >= policy.similarity:
@@ -64,7 +64,7 @@ def resolve(
         decision = reconsider(present, decision, ranked, policy)
     explained = explain(seen.evidence, model, policy)
     margin = margin_of(ranked)
-    return Judgement(
+    return ExplainedDecision(
         decision,
         gate,
         msgspec.structs.replace(
@@ -76,7 +76,7 @@ def resolve(
     )
 
 
-def explain(evidence: TrackEvidence, model: str, policy: MatchingPolicy) -> Evidence:
+def explain(evidence: TrackFaces, model: str, policy: MatchingPolicy) -> Evidence:
     """Return what an identity event says of a track's faces."""
     shots = evidence.shots
     return Evidence(
@@ -90,11 +90,11 @@ def explain(evidence: TrackEvidence, model: str, policy: MatchingPolicy) -> Evid
     )
 
 
-def unrecognised(identity: TrackIdentity, model: str, policy: MatchingPolicy) -> Judgement:
+def unrecognised(identity: TrackIdentity, model: str, policy: MatchingPolicy) -> ExplainedDecision:
     """Return the judgement on a track that ends without a decision."""
     evidence = identity.evidence
     if evidence.shots:
         decision = Decision("unknown", ("too_few_good_faces",))
     else:
         decision = without_faces(evidence.unusable, evidence.faces_seen)
-    return Judgement(decision, None, explain(evidence, model, policy))
+    return ExplainedDecision(decision, None, explain(evidence, model, policy))

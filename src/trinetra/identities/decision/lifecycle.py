@@ -103,7 +103,7 @@ def with_own_id(decision: Decision, found: Iterable[GalleryMatch], people: Peopl
     return decision if own == who else replace(decision, own_id=own)
 
 
-def enrol(
+def enroll(
     customer_id: CustomerId,
     kind: IdentityKind,
     shots: Sequence[Shot],
@@ -140,6 +140,6 @@ def renew(
 
     There is one such entry per identity, so the gallery does not grow with every visit.
     """
-    [fused] = enrol(customer_id, kind, shots, retention, variety=0)
+    [fused] = enroll(customer_id, kind, shots, retention, variety=0)
     _, latest = summaries_of(customer_id)
     return replace(fused, entry_id=latest)

@@ -7,21 +7,25 @@ still has a question. So every question that may come up is asked: a few too man
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trinetra.identities.decision.track_identity import FrameOutcome, TrackIdentity, Visible
-from trinetra.identities.tracking.track_faces import TrackEvidence
+from trinetra.identities.decision.track_identity import (
+    FrameOutcome,
+    TrackIdentity,
+    TrackObservation,
+)
+from trinetra.identities.tracking.track_faces import TrackFaces
 from trinetra.values import Embedding, GalleryMatch, TrackId
 
 Question = tuple[TrackId, int, int]
 """A track, which of its stretches, and how many usable faces its person had shown."""
 
 
-def question_of(seen: Visible) -> Question:
+def question_of(seen: TrackObservation) -> Question:
     """Return what the gallery is asked about a track as it was in one frame."""
     return seen.identity.track_id, seen.evidence.stretch, seen.evidence.usable
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class LookupResults:
     """What the gallery answered to each question, with the face that was searched for."""
 
     probes: Mapping[Question, Embedding]
@@ -29,7 +33,7 @@ class Answers:
 
 
 @dataclass(slots=True)
-class Inquiry:
+class LookupBatch:
     """The questions of one batch."""
 
     _asked: dict[tuple[TrackId, int], int] = field(default_factory=dict)
@@ -53,7 +57,7 @@ class Inquiry:
         return self._probes
 
 
-def _last_look(identity: TrackIdentity, evidence: TrackEvidence) -> tuple[int, bool]:
+def _last_look(identity: TrackIdentity, evidence: TrackFaces) -> tuple[int, bool]:
     """Return at how many faces of this person the gallery was asked, and whether it was away."""
     if identity.stretch != evidence.stretch:
         return 0, False

@@ -26,8 +26,14 @@ from trinetra.identities.gate.topology import Sighting, SiteGraph
 from trinetra.identities.tracking.face_association import Observations, observe
 from trinetra.identities.tracking.face_similarity import likeness, owners
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
-from trinetra.identities.tracking.track_faces import TrackEvidence, add_face
-from trinetra.identities.tracking.tracker import Sightings, Track, TrackerPolicy, TrackerState, step
+from trinetra.identities.tracking.track_faces import TrackFaces, add_face
+from trinetra.identities.tracking.tracker import (
+    DetectionBatch,
+    Track,
+    TrackerPolicy,
+    TrackerState,
+    step,
+)
 from trinetra.values import (
     CameraId,
     CustomerId,
@@ -93,7 +99,7 @@ class TrackIdentity:
     track_id: TrackId
     label: str
     started_at: Instant
-    evidence: TrackEvidence = field(default_factory=TrackEvidence)
+    evidence: TrackFaces = field(default_factory=TrackFaces)
     decision: Decision | None = None
     explained: Evidence | None = None
     asked_at: int = 0
@@ -107,7 +113,7 @@ class TrackIdentity:
         """The identity this track was given, if any."""
         return self.decision.customer_id if self.decision else None
 
-    def is_due(self, evidence: TrackEvidence, asked_at: int, *, missed: bool) -> bool:
+    def is_due(self, evidence: TrackFaces, asked_at: int, *, missed: bool) -> bool:
         """Return whether such evidence is worth asking the gallery about.
 
         ``asked_at`` is how many usable faces there were when it was asked last, ``missed`` whether
@@ -148,10 +154,10 @@ class TrackIdentity:
             self.explained = msgspec.structs.replace(
                 self.explained, candidates=(), margin=None, gate=(), known_since=None
             )
-        self.decision, self.evidence, self.since = why, TrackEvidence(), None
+        self.decision, self.evidence, self.since = why, TrackFaces(), None
         self.alerted.clear()
 
-    def follow(self, evidence: TrackEvidence) -> bool:
+    def follow(self, evidence: TrackFaces) -> bool:
         """Drop a decision about somebody who does not speak for the track any more.
 
         Return whether there was one.
@@ -178,14 +184,14 @@ class CameraState:
     heard_s: float = 0.0
 
 
-class Visible(NamedTuple):
+class TrackObservation(NamedTuple):
     """A confirmed track in one frame, with the evidence there was by then.
 
     ``frame`` is the width and height of the picture that the box lies in.
     """
 
     identity: TrackIdentity
-    evidence: TrackEvidence
+    evidence: TrackFaces
     box: Box
     seen_at: Instant
     frame: tuple[int, int] | None = None
@@ -207,11 +213,11 @@ class Visible(NamedTuple):
 class FrameOutcome:
     """What one frame changed: the tracks in it with their boxes, and the tracks that are over."""
 
-    visible: tuple[Visible, ...]
+    visible: tuple[TrackObservation, ...]
     ended: tuple[TrackIdentity, ...]
     faults: tuple[MalformedEvent, ...]
 
-    def in_view(self, but: Visible) -> frozenset[CustomerId]:
+    def in_view(self, but: TrackObservation) -> frozenset[CustomerId]:
         """Return whom other tracks in this frame show.
 
         Who has not shown their face there since it appeared on this track is not among them.
@@ -225,14 +231,14 @@ class FrameOutcome:
             and not (since and other.evidence.shown_at and other.evidence.shown_at < since)
         )
 
-    def doubles(self) -> list[tuple[Visible, Instant]]:
+    def doubles(self) -> list[tuple[TrackObservation, Instant]]:
         """Return tracks named after somebody whose face another one showed later, and since when.
 
         Nobody is in two places of one view. The tracks went over to somebody else unnoticed.
         """
         if len(self.visible) < 2:  # noqa: PLR2004  nobody else is there
             return []
-        latest: dict[CustomerId, Visible] = {}
+        latest: dict[CustomerId, TrackObservation] = {}
         doubles = []
         for seen in self.visible:
             customer = seen.identity.customer_id
@@ -249,7 +255,7 @@ class FrameOutcome:
         return doubles
 
 
-def _shown_at(seen: Visible) -> Instant:
+def _shown_at(seen: TrackObservation) -> Instant:
     return seen.evidence.shown_at or seen.identity.started_at
 
 
@@ -266,7 +272,7 @@ def advance(
     alike = _likeness(camera, seen, dimension)
     stepped = step(
         camera.tracker,
-        Sightings(seen.boxes, seen.scores, seen.labels, seen.looks, alike),
+        DetectionBatch(seen.boxes, seen.scores, seen.labels, seen.looks, alike),
         event.captured_at,
         where=(site_id, camera.camera_id),
         policy=policy,
@@ -287,7 +293,7 @@ def advance(
         if track.confirmed:
             box = _rounded(seen.boxes[detection])
             size = event.frame_width, event.frame_height
-            visible.append(Visible(identity, identity.evidence, box, track.seen_at, size))
+            visible.append(TrackObservation(identity, identity.evidence, box, track.seen_at, size))
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
 
 

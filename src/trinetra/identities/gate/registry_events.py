@@ -16,7 +16,7 @@ from trinetra.values import CameraId, CustomerId, IdentityKind, Instant
 _NAMED = b'"customer_id":"'
 
 
-class Heard(NamedTuple):
+class RegistryEvent(NamedTuple):
     """That an identity was in a camera's view."""
 
     customer_id: CustomerId
@@ -61,7 +61,7 @@ class _Decision(msgspec.Struct, frozen=True, tag_field="type", tag="identity"):
 _decoder = msgspec.json.Decoder(_Tracks | _Decision)
 
 
-def heard(payload: bytes, graph: SiteGraph) -> Iterator[Heard]:
+def registry_events(payload: bytes, graph: SiteGraph) -> Iterator[RegistryEvent]:
     """Yield who was seen, by a decision or by the tracks of a frame. Raises MalformedEvent."""
     if _NAMED not in payload:
         return
@@ -83,16 +83,18 @@ def _instants(event: _Tracks | _Decision) -> list[Instant]:
     return [event.captured_at, *event.certain_from]
 
 
-def _decided(event: _Decision) -> Iterator[Heard]:
+def _decided(event: _Decision) -> Iterator[RegistryEvent]:
     if event.customer_id and event.kind:
         stretch = Sighting(event.camera_id, max(event.certain_from), event.captured_at)
-        yield Heard(event.customer_id, event.kind, stretch)
+        yield RegistryEvent(event.customer_id, event.kind, stretch)
 
 
-def _seen(event: _Tracks, graph: SiteGraph) -> Iterator[Heard]:
+def _seen(event: _Tracks, graph: SiteGraph) -> Iterator[RegistryEvent]:
     frame = event.frame_width, event.frame_height
     for track in event.tracks:
         if track.customer_id and track.kind:
             place = graph.place(event.camera_id, track.box, frame)
             at = event.captured_at
-            yield Heard(track.customer_id, track.kind, Sighting(event.camera_id, at, at, place))
+            yield RegistryEvent(
+                track.customer_id, track.kind, Sighting(event.camera_id, at, at, place)
+            )

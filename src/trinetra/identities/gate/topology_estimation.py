@@ -26,7 +26,7 @@ _STRAIGHT_ON = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class TopologyEstimate:
     """What is proposed for two cameras, and what that rests on.
 
     ``there`` and ``back`` count walks from ``a`` to ``b`` and from ``b`` to ``a``; ``together`` how
@@ -38,14 +38,16 @@ class Suggestion:
     b: CameraId
     there: int
     back: int
-    together: int
+    seen_together: int
     median_s: float = 0.0
     quick_s: float = 0.0
 
     @property
     def overlap(self) -> bool:
         """Whether the two views seem to overlap."""
-        return self.together >= _LEAST_TOGETHER_SHARE * (self.together + self.there + self.back)
+        return self.seen_together >= _LEAST_TOGETHER_SHARE * (
+            self.seen_together + self.there + self.back
+        )
 
     @property
     def one_way(self) -> bool:
@@ -76,7 +78,7 @@ class _Track:
 
 
 @dataclass(slots=True)
-class Passages:
+class TransitionCollector:
     """Collects where people were from identity and tracks events, in any number."""
 
     _tracks: dict[TrackId, _Track] = field(default_factory=dict)
@@ -131,7 +133,9 @@ def _gone_s(before: Sighting, after: Sighting) -> float:
     return seconds_between(before.last_at, after.first_at)
 
 
-def suggest(people: Mapping[CustomerId, Sequence[Sighting]], *, least: int = 5) -> list[Suggestion]:
+def suggest(
+    people: Mapping[CustomerId, Sequence[Sighting]], *, least: int = 5
+) -> list[TopologyEstimate]:
     """Return the edges and overlaps that at least so many walks, or meetings of views, speak for.
 
     An edge that is hardly shorter than the way through other proposed ones is left out.
@@ -143,16 +147,18 @@ def suggest(people: Mapping[CustomerId, Sequence[Sighting]], *, least: int = 5) 
                 walks[before.camera_id, after.camera_id].append(_gone_s(before, after))
     pairs = {min(pair, pair[::-1]) for pair in walks}
     found = [_suggestion(walks.get((a, b), []), walks.get((b, a), []), a, b) for a, b in pairs]
-    enough = [s for s in found if s.there + s.back + s.together >= least]
+    enough = [s for s in found if s.there + s.back + s.seen_together >= least]
     return sorted(_direct(enough), key=lambda s: (not s.overlap, s.distance_m, s.a, s.b))
 
 
-def _suggestion(there: list[float], back: list[float], a: CameraId, b: CameraId) -> Suggestion:
+def _suggestion(
+    there: list[float], back: list[float], a: CameraId, b: CameraId
+) -> TopologyEstimate:
     if len(back) > len(there):
         return _suggestion(back, there, b, a)
     walked = [seconds for seconds in (*there, *back) if seconds > 0]
     quick_s, median_s = np.percentile(walked, [_QUICK, 50]) if walked else (0.0, 0.0)
-    return Suggestion(
+    return TopologyEstimate(
         a,
         b,
         sum(seconds > 0 for seconds in there),
@@ -163,7 +169,7 @@ def _suggestion(there: list[float], back: list[float], a: CameraId, b: CameraId)
     )
 
 
-def _direct(found: Sequence[Suggestion]) -> Iterator[Suggestion]:
+def _direct(found: Sequence[TopologyEstimate]) -> Iterator[TopologyEstimate]:
     length = {frozenset((s.a, s.b)): 0.0 if s.overlap else s.distance_m for s in found}
     cameras = {camera for pair in length for camera in pair}
     for each in found:

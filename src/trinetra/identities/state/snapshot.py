@@ -24,7 +24,7 @@ from trinetra.identities.decision.track_identity import (
     TrackIdentity,
 )
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
-from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackEvidence, fuse
+from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces, fuse
 from trinetra.identities.tracking.tracker import Track, TrackerState
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant, TrackId
 
@@ -105,7 +105,7 @@ def encode_camera(camera: CameraState) -> bytes:
     rows = []
     for track in camera.tracker.tracks:
         identity = camera.identities.get(track.track_id)
-        seen = identity.evidence if identity else TrackEvidence()
+        seen = identity.evidence if identity else TrackFaces()
         groups = [
             _GroupRow(g.usable, g.first_at, g.last_at, g.lead, g.lead_since) for g in seen.groups
         ]
@@ -267,7 +267,7 @@ def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
     shots = faces.groups if faces else []
     if len(shots) != len(row.groups):
         return identity  # its faces are lost: they are counted anew
-    identity.evidence = TrackEvidence(
+    identity.evidence = TrackFaces(
         faces_seen=row.faces_seen,
         best_face_px=row.best_face_px,
         groups=tuple(map(_group, row.groups, shots)),

@@ -83,7 +83,7 @@ class FaceGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackEvidence:
+class TrackFaces:
     """The faces of one track: all counted, the unusable ones by reason, the others in groups.
 
     The first of ``groups`` speaks for the track. ``stretch`` counts how often another one took
@@ -121,8 +121,8 @@ class TrackEvidence:
 
 
 def add_face(
-    evidence: TrackEvidence, face: FaceBox, captured_at: Instant, dimension: int
-) -> TrackEvidence:
+    evidence: TrackFaces, face: FaceBox, captured_at: Instant, dimension: int
+) -> TrackFaces:
     """Return the evidence with one more face.
 
     Raises MalformedEvent when its embedding is not a unit vector of the given dimension.
@@ -142,7 +142,7 @@ def add_face(
     return _sorted_in(counted, shot)
 
 
-def _sorted_in(evidence: TrackEvidence, shot: Shot) -> TrackEvidence:
+def _sorted_in(evidence: TrackFaces, shot: Shot) -> TrackFaces:
     """Return the evidence with a usable face in the group that it belongs to."""
     groups = evidence.groups
     if not groups:
@@ -156,7 +156,7 @@ def _sorted_in(evidence: TrackEvidence, shot: Shot) -> TrackEvidence:
     return _shown(evidence, len(groups), FaceGroup.of(shot))
 
 
-def _shown(evidence: TrackEvidence, index: int, group: FaceGroup) -> TrackEvidence:
+def _shown(evidence: TrackFaces, index: int, group: FaceGroup) -> TrackFaces:
     """Return the evidence after the group in that place has shown itself."""
     speaking, *others = evidence.groups
     if index == 0:
@@ -173,11 +173,11 @@ def _shown(evidence: TrackEvidence, index: int, group: FaceGroup) -> TrackEviden
 
 
 def _taken_over(
-    evidence: TrackEvidence,
+    evidence: TrackFaces,
     group: FaceGroup,
     others: tuple[FaceGroup, ...],
     since: Instant | None,
-) -> TrackEvidence:
+) -> TrackFaces:
     kept = sorted(others, key=lambda g: g.last_at, reverse=True)[: _MAX_GROUPS - 1]
     groups = tuple(replace(g, lead=0, lead_since=None) for g in (group, *kept))
     return replace(evidence, groups=groups, stretch=evidence.stretch + 1, since=since)

@@ -104,7 +104,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
+class DetectionBatch:
     """The detections of one frame, struct-of-arrays.
 
     ``likeness`` is the cosine of a track's best-fitting face to that of a detection, where both
@@ -137,7 +137,7 @@ def group_of(label: str) -> str:
 
 def step(
     state: TrackerState,
-    seen: Sightings,
+    seen: DetectionBatch,
     captured_at: Instant,
     *,
     where: tuple[SiteId, CameraId],
@@ -202,7 +202,7 @@ def _elapsed(state: TrackerState, captured_at: Instant) -> float:
 
 def _associate(
     tracks: Sequence[Track],
-    seen: Sightings,
+    seen: DetectionBatch,
     strong: set[int],
     captured_at: Instant,
     policy: TrackerPolicy,
@@ -223,7 +223,7 @@ def _associate(
 def _similarity(
     tracks: Sequence[Track],
     rows: Sequence[int],
-    seen: Sightings,
+    seen: DetectionBatch,
     columns: Collection[int],
     buffer: float,
     policy: TrackerPolicy,
@@ -244,7 +244,7 @@ def _similarity(
     return found
 
 
-def _agreement(track: Track, seen: Sightings, detection: int, policy: LookPolicy) -> float:
+def _agreement(track: Track, seen: DetectionBatch, detection: int, policy: LookPolicy) -> float:
     """Return what face and clothes add to the similarity of a pair, or take from it."""
     cosine = seen.likeness.get((track.track_id, detection))
     if cosine is not None and cosine < policy.stranger_cosine:
@@ -260,7 +260,7 @@ def _agreement(track: Track, seen: Sightings, detection: int, policy: LookPolicy
 def _found_again(
     tracks: Sequence[Track],
     pairs: Mapping[int, int],
-    seen: Sightings,
+    seen: DetectionBatch,
     strong: set[int],
     captured_at: Instant,
     policy: TrackerPolicy,
@@ -287,7 +287,7 @@ def _found_again(
 
 
 def _in_reach(
-    track: Track, seen: Sightings, detection: int, captured_at: Instant, policy: LookPolicy
+    track: Track, seen: DetectionBatch, detection: int, captured_at: Instant, policy: LookPolicy
 ) -> bool:
     """Return whether somebody can have got from where a track paused to where a detection is."""
     if group_of(track.label) != group_of(seen.labels[detection]):
@@ -307,7 +307,7 @@ def _birth_score(label: str, policy: TrackerPolicy) -> float:
 
 
 def _begin(
-    seen: Sightings,
+    seen: DetectionBatch,
     detection: int,
     captured_at: Instant,
     where: tuple[SiteId, CameraId],
@@ -342,7 +342,7 @@ def _predict(track: Track, elapsed_s: float, captured_at: Instant, policy: Track
 
 
 def _update(
-    track: Track, seen: Sightings, detection: int, captured_at: Instant, policy: TrackerPolicy
+    track: Track, seen: DetectionBatch, detection: int, captured_at: Instant, policy: TrackerPolicy
 ) -> Track:
     hits, box = track.hits + 1, seen.boxes[detection]
     paused = _is_paused(track, captured_at, policy)

@@ -19,11 +19,11 @@ from trinetra.events.schema import (
 from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.lines import Crossed, LineCounter
 from trinetra.insights.camera.occupancy import OccupancyMeter
-from trinetra.insights.camera.presence import Attendance
-from trinetra.insights.camera.reported_events import Nameable, Recall
+from trinetra.insights.camera.presence import PresenceTracker
+from trinetra.insights.camera.reported_events import Nameable, ReportedEvents
 from trinetra.insights.camera.reports import Place, line_crossing, occupancy, zone_stay
 from trinetra.insights.camera.scene import Scene, scene_of
-from trinetra.insights.camera.track_stitching import Body, Continuity, Name, Revision, Split
+from trinetra.insights.camera.track_stitching import Body, Name, Revision, Split, TrackStitcher
 from trinetra.insights.camera.zones import Stay, ZoneWatch
 from trinetra.insights.config import PERSON, CameraInsights, InsightPolicy
 from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
@@ -38,18 +38,18 @@ class Outcome:
     sightings: list[Sighting] = field(default_factory=list)
 
 
-class CameraMachine:
+class CameraAnalytics:
     """Crossings, stays, occupancy and attendance of one camera."""
 
     def __init__(self, place: Place, plan: CameraInsights, policy: InsightPolicy) -> None:
         self._place = place
         self._plan = plan
-        self._continuity = Continuity(policy)
+        self._continuity = TrackStitcher(policy)
         self._lines = LineCounter(plan.lines, policy)
         self._zones = ZoneWatch(plan.zones, policy)
         self._meter = OccupancyMeter(policy.occupancy_every_s)
-        self._recall = Recall(policy.max_remembered)
-        self._attendance = Attendance(place, policy.sighting_every_s, policy.absent_after_s)
+        self._recall = ReportedEvents(policy.max_remembered)
+        self._attendance = PresenceTracker(place, policy.sighting_every_s, policy.absent_after_s)
         self._last_at: Instant | None = None
 
     @property

@@ -30,7 +30,7 @@ class Presence(msgspec.Struct, array_like=True):
 
 
 @dataclass(slots=True)
-class Attendance:
+class PresenceTracker:
     """The customers in view of one camera."""
 
     place: Place

@@ -19,7 +19,7 @@ Nameable = LineCrossing | ZoneStay
 
 
 @dataclass(slots=True)
-class Recall:
+class ReportedEvents:
     """What was lately reported of each body of one camera; the oldest gives way."""
 
     max_remembered: int

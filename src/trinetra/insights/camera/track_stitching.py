@@ -89,7 +89,7 @@ Revision = Split | Merge
 
 
 @dataclass(slots=True)
-class Continuity:
+class TrackStitcher:
     """Follows the bodies of one camera; every call takes captured time only."""
 
     policy: InsightPolicy

@@ -5,8 +5,8 @@ what it says follows from the sightings alone, not from their order. An absence 
 ``gap_s`` starts the next visit. A sighting that lies before the known visit by more than that
 belongs to a visit already on record, as when a log is replayed, and changes nothing.
 
-Of a customer who is not among the book's guests, look up the last visit on record and ``meet`` the
-customer with it before stepping, so that visits keep their numbers and ids over restarts.
+For a customer unknown to the tracker, look up the last visit on record and ``meet`` the customer
+with it before stepping, so that visits keep their numbers and ids over restarts.
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Presence(msgspec.Struct, array_like=True):
     has_grown: bool = False
 
 
-class Guest(msgspec.Struct, array_like=True):
+class CustomerVisits(msgspec.Struct, array_like=True):
     """A customer's last visit and its number; 0 and None for who was never here.
 
     ``awaited_to`` is the offset of a sighting that is still to be stepped, if beyond the last one.
@@ -58,10 +58,10 @@ class Guest(msgspec.Struct, array_like=True):
     awaited_to: int = -1
 
 
-def guest_on_record(visit: Visit | None) -> Guest:
+def visits_on_record(visit: Visit | None) -> CustomerVisits:
     """Return the customer whose last visit on record is this one."""
     if visit is None:
-        return Guest()
+        return CustomerVisits()
     presence = Presence(
         kind=visit.kind,
         kind_at=visit.captured_at,
@@ -71,11 +71,11 @@ def guest_on_record(visit: Visit | None) -> Guest:
         cameras=visit.cameras,
         reported_until=visit.captured_at,
     )
-    return Guest(visit.visit_number, presence)
+    return CustomerVisits(visit.visit_number, presence)
 
 
 @dataclass(slots=True)
-class VisitBook:
+class VisitTracker:
     """The visits that go on at one site, of some of its customers.
 
     ``now`` is the latest sighting of anybody: by it an absence is told from a pause.
@@ -84,25 +84,25 @@ class VisitBook:
     site_id: SiteId
     gap_s: float
     resend_s: float
-    guests: dict[CustomerId, Guest] = field(default_factory=dict)
+    customers: dict[CustomerId, CustomerVisits] = field(default_factory=dict)
     now: Instant | None = None
     _over: set[CustomerId] = field(default_factory=set)
     _next_end: Instant | None = None
 
-    def meet(self, customer_id: CustomerId, guest: Guest) -> None:
+    def meet(self, customer_id: CustomerId, visits: CustomerVisits) -> None:
         """Take up a customer; the last visit goes on if the gap allows, else the next follows."""
-        self.guests[customer_id] = guest
-        if guest.visit:
-            self.now = max(guest.visit.until, self.now or guest.visit.until)
-            self._watch(guest.visit)
+        self.customers[customer_id] = visits
+        if visits.visit:
+            self.now = max(visits.visit.until, self.now or visits.visit.until)
+            self._watch(visits.visit)
 
     def step(self, sighting: Sighting) -> list[Visit]:
         """Take in a sighting; return the visits to report."""
         if sighting.kind not in COUNTED_KINDS:
             return []
         self.now = max(sighting.until, self.now or sighting.until)
-        guest = self.guests.setdefault(sighting.customer_id, Guest())
-        reports = self._take(sighting, guest)
+        visits = self.customers.setdefault(sighting.customer_id, CustomerVisits())
+        reports = self._take(sighting, visits)
         return reports + self._end_others()
 
     def forget_ended(self, offset: int) -> set[CustomerId]:
@@ -110,44 +110,44 @@ class VisitBook:
 
         Their visits must be on record: there they are looked up when they come again.
         """
-        gone = {c for c in self._over if self.guests[c].awaited_to <= offset}
+        gone = {c for c in self._over if self.customers[c].awaited_to <= offset}
         self._over -= gone
         for customer_id in gone:
-            del self.guests[customer_id]
+            del self.customers[customer_id]
         return gone
 
     def forget(self, customer_id: CustomerId) -> None:
         """Forget a customer who was erased, visit and all."""
         self._over.discard(customer_id)
-        del self.guests[customer_id]
+        del self.customers[customer_id]
 
     def may_end(self, customer_id: CustomerId, horizon: Instant) -> bool:
         """Return whether a customer may be forgotten before everything up to then is stepped."""
-        visit = self.guests[customer_id].visit
+        visit = self.customers[customer_id].visit
         latest = max(horizon, self.now or horizon)
         return visit is None or seconds_between(visit.until, latest) > self.gap_s
 
     def flush(self) -> list[Visit]:
         """Return every visit that grew since it was last reported."""
-        return [v for c, guest in self.guests.items() for v in self._report_growth(c, guest)]
+        return [v for c, visits in self.customers.items() for v in self._report_growth(c, visits)]
 
-    def _take(self, sighting: Sighting, guest: Guest) -> list[Visit]:
-        customer_id, visit = sighting.customer_id, guest.visit
+    def _take(self, sighting: Sighting, visits: CustomerVisits) -> list[Visit]:
+        customer_id, visit = sighting.customer_id, visits.visit
         if visit is None:
-            return self._begin(sighting, guest)
+            return self._begin(sighting, visits)
         if seconds_between(sighting.until, visit.started[0]) > self.gap_s:
             return []
         if seconds_between(visit.until, sighting.since) > self.gap_s:
-            return self._report_growth(customer_id, guest) + self._begin(sighting, guest)
+            return self._report_growth(customer_id, visits) + self._begin(sighting, visits)
         self._extend(sighting, visit)
         self._watch_again(customer_id, visit)
         reported = visit.reported_until
         is_due = reported is None or seconds_between(reported, visit.until) >= self.resend_s
-        return self._report_growth(customer_id, guest) if is_due or sighting.left else []
+        return self._report_growth(customer_id, visits) if is_due or sighting.left else []
 
-    def _begin(self, sighting: Sighting, guest: Guest) -> list[Visit]:
-        guest.number += 1
-        guest.visit = Presence(
+    def _begin(self, sighting: Sighting, visits: CustomerVisits) -> list[Visit]:
+        visits.number += 1
+        visits.visit = Presence(
             kind=sighting.kind,
             kind_at=sighting.until,
             started=(sighting.since, sighting.camera_id),
@@ -155,8 +155,8 @@ class VisitBook:
             seen={sighting.camera_id: sighting.since},
             has_grown=True,
         )
-        self._watch_again(sighting.customer_id, guest.visit)
-        return self._report_growth(sighting.customer_id, guest)
+        self._watch_again(sighting.customer_id, visits.visit)
+        return self._report_growth(sighting.customer_id, visits)
 
     @staticmethod
     def _extend(sighting: Sighting, visit: Presence) -> None:
@@ -170,13 +170,13 @@ class VisitBook:
         if before != (visit.kind, visit.started, visit.until, _cameras(visit)):
             visit.has_grown = True
 
-    def _report_growth(self, customer_id: CustomerId, guest: Guest) -> list[Visit]:
-        visit = guest.visit
+    def _report_growth(self, customer_id: CustomerId, visits: CustomerVisits) -> list[Visit]:
+        visit = visits.visit
         if visit is None or not visit.has_grown:
             return []
         visit.reported_until, visit.has_grown = visit.until, False
         # The number, not the start, makes the id: a start may still move back.
-        event_id = EventId(derive_id("visit", self.site_id, customer_id, guest.number))
+        event_id = EventId(derive_id("visit", self.site_id, customer_id, visits.number))
         return [
             Visit(
                 event_id=event_id,
@@ -187,7 +187,7 @@ class VisitBook:
                 kind=visit.kind,
                 started_at=visit.started[0],
                 cameras=_cameras(visit),
-                visit_number=guest.number,
+                visit_number=visits.number,
             )
         ]
 
@@ -197,14 +197,14 @@ class VisitBook:
             return []
         self._next_end = None
         reports: list[Visit] = []
-        for customer_id, guest in self.guests.items():
-            if guest.visit is None or customer_id in self._over:
+        for customer_id, visits in self.customers.items():
+            if visits.visit is None or customer_id in self._over:
                 continue
-            if seconds_between(guest.visit.until, self.now) > self.gap_s:
+            if seconds_between(visits.visit.until, self.now) > self.gap_s:
                 self._over.add(customer_id)
-                reports += self._report_growth(customer_id, guest)
+                reports += self._report_growth(customer_id, visits)
             else:
-                self._watch(guest.visit)
+                self._watch(visits.visit)
         return reports
 
     def _watch_again(self, customer_id: CustomerId, visit: Presence) -> None:

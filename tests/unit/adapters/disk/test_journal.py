@@ -17,7 +17,7 @@ from trinetra.adapters.disk.journal_file import JournalFolder, read_journal
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import Topic
-from trinetra.ports import Clock, Delivery, Follower, Progress, Record
+from trinetra.ports import Clock, Delivery, Progress, Record, TopicReader
 from trinetra.telemetry import JOURNAL_LOST
 from trinetra.values import EPOCH
 
@@ -51,10 +51,10 @@ def on_disk(folder: Path) -> list[int]:
     return [int(e.value) for e in read_journal(folder, [TOPIC.name], since=EPOCH)]
 
 
-async def numbers(follower: Follower, until: int) -> list[Delivery]:
+async def numbers(reader: TopicReader, until: int) -> list[Delivery]:
     got: list[Delivery] = []
     while not got or max(int(d.value) for d in got) < until:
-        got += await follower.poll(max_records=13, wait_s=1)
+        got += await reader.poll(max_records=13, wait_s=1)
     return got
 
 
@@ -67,13 +67,13 @@ async def test_from_files_to_memory_there_is_no_gap_and_nothing_twice(opening: O
         for number in range(100):
             await log.append([record(number)])
         await asyncio.sleep(0.02)  # some of them are in the files by now
-        followers: list[Follower] = []
+        readers: list[TopicReader] = []
         reading: list[asyncio.Task[list[Delivery]]] = []
         for number in range(100, 700):
             await log.append([record(number)])
-            if number % 60 == 0:  # followers begin at all stages of writing
-                followers.append(await log.follow([TOPIC], since=EPOCH))
-                reading.append(asyncio.create_task(numbers(followers[-1], 699)))
+            if number % 60 == 0:  # readers begin at all stages of writing
+                readers.append(await log.open_reader([TOPIC], since=EPOCH))
+                reading.append(asyncio.create_task(numbers(readers[-1], 699)))
                 await asyncio.sleep(0.001)
         for got in await asyncio.gather(*reading):
             assert sorted(int(d.value) for d in got) == list(range(700))
@@ -90,32 +90,32 @@ async def test_the_next_process_reads_what_the_last_one_was_given(opening: Openi
         await reader.commit([Progress((OTHER.name, 0), 1, [record(2)])])
     async with opening() as log:
         await log.append([record(3)])
-        follower = await log.follow([TOPIC], since=EPOCH)
-        assert sorted(int(d.value) for d in await numbers(follower, 3)) == [1, 2, 3]
+        reader = await log.open_reader([TOPIC], since=EPOCH)
+        assert sorted(int(d.value) for d in await numbers(reader, 3)) == [1, 2, 3]
 
 
 async def test_a_follower_of_a_topic_without_a_journal_reads_memory(opening: Opening) -> None:
     async with opening() as log:
-        follower = await log.follow([TOPIC, OTHER], since=EPOCH)
+        reader = await log.open_reader([TOPIC, OTHER], since=EPOCH)
         await log.append([Record(OTHER, "a", b"1"), record(2)])
-        assert {d.topic for d in await numbers(follower, 2)} == {TOPIC.name, OTHER.name}
+        assert {d.topic for d in await numbers(reader, 2)} == {TOPIC.name, OTHER.name}
 
 
 async def test_a_poll_that_is_cancelled_loses_nothing(opening: Opening) -> None:
     async with opening() as log:
         await log.append([record(n) for n in range(50)])
     async with opening() as log:
-        follower = await log.follow([TOPIC], since=EPOCH)
+        reader = await log.open_reader([TOPIC], since=EPOCH)
         got: list[Delivery] = []
         for patience in count():
-            polling = asyncio.create_task(follower.poll(max_records=5, wait_s=0))
+            polling = asyncio.create_task(reader.poll(max_records=5, wait_s=0))
             for _ in range(patience % 4):
                 await asyncio.sleep(0)
             polling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 got += await polling
-            got += await follower.poll(max_records=5, wait_s=0)
-            if not await follower.behind():
+            got += await reader.poll(max_records=5, wait_s=0)
+            if not await reader.lag():
                 break
         assert sorted(int(d.value) for d in got) == list(range(50))
 
@@ -123,13 +123,13 @@ async def test_a_poll_that_is_cancelled_loses_nothing(opening: Opening) -> None:
 async def test_a_closed_follower_reads_nothing_more(opening: Opening) -> None:
     async with opening() as log:
         await log.append([record(1)])
-        early, late = [await log.follow([TOPIC], since=EPOCH) for _ in range(2)]
+        early, late = [await log.open_reader([TOPIC], since=EPOCH) for _ in range(2)]
         await numbers(late, 1)
-        for follower in (early, late):
-            await follower.close()
-            await follower.close()
-            assert await follower.poll(max_records=5, wait_s=0) == []
-            assert await follower.behind() == 0
+        for reader in (early, late):
+            await reader.close()
+            await reader.close()
+            assert await reader.poll(max_records=5, wait_s=0) == []
+            assert await reader.lag() == 0
 
 
 async def test_a_disk_that_takes_nothing_stops_nobody_and_is_counted(

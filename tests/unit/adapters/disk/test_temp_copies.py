@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from trinetra.adapters.disk.temp_copies import clear_scratch, scratch_folder
+from trinetra.adapters.disk.temp_copies import clear_temp_copies, temp_copy_folder
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from trinetra.adapters.disk.temp_copies import scratch_folder
-with scratch_folder(Path(sys.argv[1])) as folder:
+from trinetra.adapters.disk.temp_copies import temp_copy_folder
+with temp_copy_folder(Path(sys.argv[1])) as folder:
     (folder / "faces").write_text("faces")
     os.kill(os.getpid(), 9)
 """
@@ -30,7 +30,7 @@ def left(tmp_path: Path) -> Path:
 
 
 def test_it_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
-    with scratch_folder(tmp_path) as folder:
+    with temp_copy_folder(tmp_path) as folder:
         (folder / "faces").write_text("faces")
         assert {p.stat().st_mode & 0o777 for p in (folder, folder.parent)} == {0o700}
     assert held(tmp_path) == []
@@ -39,14 +39,14 @@ def test_it_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_goes_when_the_next_one_begins(
     tmp_path: Path, left: Path
 ) -> None:
-    with scratch_folder(tmp_path) as folder:
+    with temp_copy_folder(tmp_path) as folder:
         assert held(tmp_path) == [folder] != [left]
 
 
 def test_clearing_leaves_alone_what_is_in_use(tmp_path: Path, left: Path) -> None:
-    clear_scratch(tmp_path / "nowhere")
-    clear_scratch(tmp_path)
+    clear_temp_copies(tmp_path / "nowhere")
+    clear_temp_copies(tmp_path)
     assert not left.exists()
-    with scratch_folder(tmp_path) as folder:
-        clear_scratch(tmp_path)
+    with temp_copy_folder(tmp_path) as folder:
+        clear_temp_copies(tmp_path)
         assert held(tmp_path) == [folder]

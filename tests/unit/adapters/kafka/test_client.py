@@ -6,7 +6,7 @@ import pytest
 from aiokafka import errors as kafka
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka.client import Brokers, TryAgain
+from trinetra.adapters.kafka.client import KafkaClient, RetriableError
 from trinetra.adapters.kafka.event_log import KafkaConnection
 from trinetra.adapters.kafka.producer import Producer
 from trinetra.errors import ConfigurationError, EventLogUnavailable
@@ -14,7 +14,7 @@ from trinetra.events.topics import Topic
 from trinetra.ports import Record, TopicPartition
 
 
-class Broker(Brokers):
+class Broker(KafkaClient):
     """A cluster of one broker, that takes no record."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Broker(Brokers):
         return type("Answer", (), {"topics": [("t", [(3, kafka.MessageSizeTooLargeError.errno)])]})
 
 
-async def time_out(brokers: Brokers) -> str:
+async def time_out(brokers: KafkaClient) -> str:
     with pytest.raises(EventLogUnavailable) as raised:
         async with brokers.within(0.01, "waiting"):
             await asyncio.Event().wait()
@@ -36,7 +36,7 @@ async def time_out(brokers: Brokers) -> str:
 
 async def test_a_time_out_tells_the_fault_that_lasts_and_none_that_is_over() -> None:
     brokers = Broker()
-    faults = [TryAgain("no leader")]
+    faults = [RetriableError("no leader")]
 
     async def attempt() -> None:
         if faults:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trinetra.adapters.kafka.connection import knock
+from trinetra.adapters.kafka.connection import probe
 from trinetra.adapters.kafka.event_log import KafkaConnection
 from trinetra.errors import ConfigurationError, EventLogUnavailable
 
@@ -62,10 +62,10 @@ async def test_a_broker_that_is_too_old_is_told_so() -> None:
     port = server.sockets[0].getsockname()[1]
     async with server:
         with pytest.raises(ConfigurationError, match="too old"):
-            await knock(KafkaConnection(f"127.0.0.1:{port}"))
+            await probe(KafkaConnection(f"127.0.0.1:{port}"))
         await served.wait()
 
 
 async def test_a_port_where_nobody_listens_is_named() -> None:
     with pytest.raises(EventLogUnavailable, match=r"127\.0\.0\.1:1: connection refused"):
-        await knock(KafkaConnection("127.0.0.1:1"))
+        await probe(KafkaConnection("127.0.0.1:1"))

@@ -6,7 +6,7 @@ import pytest
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka import membership as kafka_member
-from trinetra.adapters.kafka.client import Brokers
+from trinetra.adapters.kafka.client import KafkaClient
 from trinetra.adapters.kafka.event_log import KafkaConnection
 from trinetra.adapters.kafka.membership import Member, Membership
 from trinetra.errors import ConfigurationError, EventLogUnavailable
@@ -29,7 +29,7 @@ class Parting(Member):
 
     def __init__(self, failure: BaseException) -> None:
         connection = KafkaConnection("127.0.0.1:1")
-        brokers = Brokers(connection, SystemClock())
+        brokers = KafkaClient(connection, SystemClock())
         super().__init__(brokers, connection, Membership((), "", "g", "one"), lambda _: None)
         self._identity = (1, "member")
         self._failure = failure

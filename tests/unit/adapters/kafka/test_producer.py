@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka.client import Brokers
+from trinetra.adapters.kafka.client import KafkaClient
 from trinetra.adapters.kafka.event_log import KafkaConnection
 from trinetra.adapters.kafka.producer import Producer, partition_of_key
 from trinetra.events.topics import Topic
@@ -34,7 +34,7 @@ def test_keys_go_where_java_clients_send_them(key: str, java: int) -> None:
 
 
 async def producer() -> Producer:
-    return Producer(Brokers(KafkaConnection("127.0.0.1:1"), SystemClock()), "north.")
+    return Producer(KafkaClient(KafkaConnection("127.0.0.1:1"), SystemClock()), "north.")
 
 
 async def test_a_partition_that_is_given_wins_over_the_key() -> None:

@@ -11,7 +11,7 @@ from aiokafka import errors as kafka
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka import subscription as kafka_subscription
-from trinetra.adapters.kafka.client import Brokers
+from trinetra.adapters.kafka.client import KafkaClient
 from trinetra.adapters.kafka.event_log import KafkaConnection
 from trinetra.adapters.kafka.membership import Membership
 from trinetra.adapters.kafka.subscription import KafkaSubscription, _Batch, _Owned
@@ -75,7 +75,7 @@ async def subscription(monkeypatch: pytest.MonkeyPatch) -> KafkaSubscription:
     monkeypatch.setattr(kafka_subscription, "Member", Member)
     connection = KafkaConnection("127.0.0.1:1")
     membership = Membership((TOPIC,), "", "g", "one")
-    brokers = Brokers(connection, SystemClock())
+    brokers = KafkaClient(connection, SystemClock())
     return KafkaSubscription(brokers, connection, membership, lambda _: None)
 
 
