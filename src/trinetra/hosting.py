@@ -22,7 +22,7 @@ from fastapi.responses import StreamingResponse
 
 from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
 from trinetra.ports import Clock
-from trinetra.streaming.waiting import run_until
+from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger, mask_urls
 
 log = get_logger("hosting")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import Topic
@@ -381,7 +381,7 @@ class InsightStore(Protocol):
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
         """Return the most recent visit recorded under this very id."""
 
-    async def know(self, people: People) -> None:
+    async def know(self, people: CustomerDirectory) -> None:
         """Take note of who is whom; what a call knew of more changes said stands.
 
         Nothing recorded is rewritten: an undone merge leaves no trace.

@@ -190,7 +190,7 @@ REGISTRY_REPLICA_LAG = Gauge(
 )
 ERASURES_WAITING = Gauge(
     "trinetra_erasures_waiting",
-    "People to be forgotten of whom this process still holds something.",
+    "CustomerDirectory to be forgotten of whom this process still holds something.",
     ["service"],
     registry=REGISTRY,
 )
@@ -295,9 +295,12 @@ def _number(level: str) -> int:
     return logging.getLevelNamesMapping()[level]
 
 
-def get_logger(service: str) -> structlog.typing.FilteringBoundLogger:
+BoundLogger = structlog.typing.FilteringBoundLogger
+
+
+def get_logger(service: str) -> BoundLogger:
     """Return a logger whose entries name their service."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(service=service)
+    logger: BoundLogger = structlog.get_logger(service=service)
     return logger
 
 

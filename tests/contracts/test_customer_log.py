@@ -14,7 +14,7 @@ from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError, CustomerConflict
-from trinetra.events.customers import ChangeKind, CustomerChange, People, erasure_digest
+from trinetra.events.customers import ChangeKind, CustomerChange, CustomerDirectory, erasure_digest
 from trinetra.ports import CustomerLog, Template
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
@@ -85,8 +85,8 @@ async def told(customer_log: CustomerLog, after: int = 0) -> list[str]:
     return [numbered.change.change_id for numbered in await customer_log.changes(after, 1000)]
 
 
-async def folded(customer_log: CustomerLog) -> People:
-    people = People()
+async def folded(customer_log: CustomerLog) -> CustomerDirectory:
+    people = CustomerDirectory()
     people.apply(await customer_log.changes(0, 1000))
     return people
 

@@ -24,7 +24,7 @@ from trinetra.adapters.sql import insight_store as sql
 from trinetra.adapters.sql.errors import translated
 from trinetra.adapters.sql.insight_store import SCHEMA_VERSION, SqlInsightStore
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
-from trinetra.events.customers import Customer, People
+from trinetra.events.customers import Customer, CustomerDirectory
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.ports import InsightStore
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
@@ -206,8 +206,10 @@ async def test_the_last_visit_is_the_latest_of_that_customer(store: InsightStore
 GAP_S = 1800.0
 
 
-def who_is_whom(number: int, **merged: str) -> People:
-    return People(number, merged={CustomerId(c): CustomerId(o) for c, o in merged.items()})
+def who_is_whom(number: int, **merged: str) -> CustomerDirectory:
+    return CustomerDirectory(
+        number, merged={CustomerId(c): CustomerId(o) for c, o in merged.items()}
+    )
 
 
 async def test_a_merge_counts_for_all_that_was_recorded_and_undone_leaves_no_trace(

@@ -11,7 +11,8 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.hosting import stop_on_signals
-from trinetra.insights.service import InsightEngine
+from trinetra.insights.processors import SiteInsights, insight_engine
+from trinetra.streaming.runner import RunnerPolicy
 
 
 async def main(servers: str, namespace: str, instance: str, store_url: str) -> None:
@@ -28,16 +29,9 @@ async def main(servers: str, namespace: str, instance: str, store_url: str) -> N
             ) as log,
             SqlInsightStore.open(store_url) as store,
         ):
-            engine = InsightEngine(
-                SITE,
-                log,
-                store,
-                dict.fromkeys(CAMERAS, PLAN),
-                clock=clock,
-                concludes_at_stop=False,
-                max_records=100,
-                linger_s=0.05,
-            )
+            site = SiteInsights(SITE, dict.fromkeys(CAMERAS, PLAN))
+            policy = RunnerPolicy(max_records=100, linger_s=0.05, drains_at_stop=False)
+            engine = insight_engine(log, store, clock, site, policy=policy)
             await engine.run(stop)
 
 

@@ -17,12 +17,12 @@ from trinetra.errors import GalleryUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.schema import AnyEvent, DetectionEvent
 from trinetra.events.topics import ALERTS, DETECTIONS, IDENTITIES, Topic
-from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.policy import ResolverPolicy
+from trinetra.identities.processor import identity_resolver
 from trinetra.identities.registry_replica import RegistryReplica
-from trinetra.identities.service import IdentityResolver
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
 from trinetra.ports import (
     Clock,
@@ -35,6 +35,7 @@ from trinetra.ports import (
     TopicPartition,
     TopicReader,
 )
+from trinetra.streaming.runner import StreamRunner
 from trinetra.twin.emission import Arrival
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario, Sensing
@@ -183,11 +184,11 @@ class Fleet:
     killed: int = 0
     _used: dict[asyncio.Task[None], EventLog] = field(default_factory=dict)
 
-    def resolver(self, log: EventLog | None = None) -> IdentityResolver:
+    def resolver(self, log: EventLog | None = None) -> StreamRunner:
         door = InterruptibleLog(log or self.log)
         registry = ActiveRegistry() if self.mirrored else self.registry
         self.registries.append(registry)
-        face_identifier = FaceIdentifier(
+        context = ResolverContext(
             site_id=self.site_id,
             gallery=self.gallery,
             registry=registry,
@@ -196,8 +197,8 @@ class Fleet:
             model=self.model,
             dimension=DIMENSION,
         )
-        background_tasks = [RegistryReplica(face_identifier, door)] if self.mirrored else []
-        return IdentityResolver(door, face_identifier, self.policy, background_tasks)
+        background_tasks = [RegistryReplica(context, door)] if self.mirrored else []
+        return identity_resolver(door, context, self.policy, background_tasks)
 
     def join(self) -> None:
         taken = list(self._used.values())

@@ -20,13 +20,16 @@ from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import AnyEvent, InsightEvent, Visit
 from trinetra.events.sightings import Sighting, encode_sighting
 from trinetra.events.topics import IDENTITIES, INSIGHTS
-from trinetra.insights.service import GROUP, InsightEngine
+from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.ports import Record
+from trinetra.streaming.runner import RunnerPolicy
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
+
+GROUP = "insight-engine-group"
 
 
 class KilledError(Exception):
@@ -57,7 +60,7 @@ class Shelf:
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         raise NotImplementedError
 
-    async def know(self, people: People) -> None:
+    async def know(self, people: CustomerDirectory) -> None:
         raise NotImplementedError
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
@@ -84,15 +87,12 @@ class Crew:
     members: list[tuple[asyncio.Task[None], asyncio.Event]] = field(default_factory=list)
 
     def hire(self, max_records: int) -> None:
-        engine = InsightEngine(
-            SITE,
+        engine = insight_engine(
             InterruptibleLog(self.log),
             self.store,
-            dict.fromkeys(CAMERAS, PLAN),
-            clock=TurnClock(),
-            concludes_at_stop=False,
-            max_records=max_records,
-            wait_s=0.01,
+            TurnClock(),
+            SiteInsights(SITE, dict.fromkeys(CAMERAS, PLAN)),
+            policy=RunnerPolicy(max_records=max_records, poll_wait_s=0.01, drains_at_stop=False),
         )
         stopping = asyncio.Event()
         self.members.append((asyncio.create_task(engine.run(stopping)), stopping))

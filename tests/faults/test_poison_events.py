@@ -20,9 +20,10 @@ from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.events.codec import encode
 from trinetra.events.schema import DeadLetter
 from trinetra.events.topics import DEAD_LETTERS, DETECTIONS, IDENTITIES, Topic
-from trinetra.insights.service import InsightEngine
+from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.ports import Record
 from trinetra.streaming.dead_letter import MOST_PAYLOAD_BYTES
+from trinetra.streaming.runner import RunnerPolicy
 from trinetra.telemetry import EVENTS_REJECTED
 from trinetra.values import SiteId
 
@@ -110,7 +111,8 @@ async def test_the_insight_engine_sets_poison_aside_and_ends_in_order(name: str)
     stopping.set()
     async with SqlInsightStore.open("sqlite://") as store:
         for _restart in range(2):
-            engine = InsightEngine(SiteId("shop"), log, store, {}, clock=SystemClock(), wait_s=0.0)
+            site, policy = SiteInsights(SiteId("shop")), RunnerPolicy(poll_wait_s=0.0)
+            engine = insight_engine(log, store, SystemClock(), site, policy=policy)
             await engine.run(stopping)
     reader = await log.subscribe([DEAD_LETTERS], "test")
     (letter,) = letters(await reader.poll(max_records=10, wait_s=0))

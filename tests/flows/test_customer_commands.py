@@ -21,7 +21,7 @@ from trinetra.commands import customers as customer_commands
 from trinetra.commands import enrollment as enrolment
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict, PhotoRejected
-from trinetra.events.customers import CustomerChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory
 from trinetra.events.schema import Visit
 from trinetra.identities.decision.enrollment import enrolled, faces_of
 from trinetra.identities.tracking.track_faces import Shot
@@ -43,8 +43,8 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"sqlite:///{tmp_path}/data/insights.db"
 
 
-def people(url: str) -> People:
-    async def read() -> People:
+def people(url: str) -> CustomerDirectory:
+    async def read() -> CustomerDirectory:
         async with SqlCustomerLog.open(url) as customer_log:
             return await read_people(customer_log)
 
@@ -250,7 +250,7 @@ def test_what_is_no_photo_is_refused_before_any_network_is_loaded(
 
     assert isinstance(failure, PhotoRejected)
     assert complaint in str(failure)
-    assert people(url) == People()
+    assert people(url) == CustomerDirectory()
 
 
 def test_too_many_photos_are_refused_before_any_is_read() -> None:

@@ -12,9 +12,9 @@ from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.erasure import erased_change
 from trinetra.events.schema import DetectionEvent
+from trinetra.identities.context import IdentificationPolicy
 from trinetra.identities.customer_sync import CustomerSync
-from trinetra.identities.face_identifier import IdentificationPolicy
-from trinetra.identities.service import IdentityResolver
+from trinetra.identities.processor import identity_resolver
 from trinetra.values import Embedding, GalleryEntry, GalleryMatch, IdentityKind
 
 
@@ -43,16 +43,16 @@ class LiveShop(Shop):
         super().__init__()
         self.gallery = Gallery(512)
         self.start()
-        self.face_identifier.policy = IdentificationPolicy(gallery_retry_s=0.0, **policy)
-        self.face_identifier.__post_init__()
+        self.context.policy = IdentificationPolicy(gallery_retry_s=0.0, **policy)
+        self.context.__post_init__()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         stopping = asyncio.Event()
         directory = CustomerSync(
-            self.face_identifier, self.customer_log, self.log, every_s=0.0, silence_s=0.0
+            self.context, self.customer_log, self.log, every_s=0.0, silence_s=0.0
         )
-        resolver = IdentityResolver(self.log, self.face_identifier, background_tasks=[directory])
+        resolver = identity_resolver(self.log, self.context, tasks=[directory])
         running = asyncio.create_task(resolver.run(stopping))
         yield
         stopping.set()
@@ -64,7 +64,7 @@ class LiveShop(Shop):
     async def caught_up(self) -> None:
         """Let the resolver read the book as far as it is written."""
         newest = (await self.customer_log.changes(0, 99))[-1].number
-        while self.face_identifier.people.number < newest:  # noqa: ASYNC110 -- of the book
+        while self.context.directory.number < newest:  # noqa: ASYNC110 -- of the book
             await asyncio.sleep(0)
 
 

@@ -28,10 +28,12 @@ from trinetra.events.topics import IDENTITIES, INSIGHT_STATE, RESOLVER_STATE, VI
 from trinetra.identities.customer_sync import CustomerSync
 from trinetra.identities.erasure_handler import ErasureHandler
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.service import BackgroundTask, IdentityResolver
-from trinetra.insights.config import CameraInsights, InsightPolicy
-from trinetra.insights.service import InsightEngine
+from trinetra.identities.processor import identity_resolver
+from trinetra.insights.config import CameraInsights
+from trinetra.insights.processors import CustomerUpkeep, SiteInsights, insight_engine
 from trinetra.ports import ErasureStore, EventLog, Record
+from trinetra.streaming.background import BackgroundTask
+from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.values import IdentityKind
 
 GOES_ON = ResolverPolicy(ends_tracks_at_stop=False, poll_wait_s=0.05)
@@ -57,7 +59,7 @@ def names_anna(state: bytes) -> bool:
 
 
 @asynccontextmanager
-async def running(service: IdentityResolver | InsightEngine) -> AsyncIterator[None]:
+async def running(service: StreamRunner) -> AsyncIterator[None]:
     stopping = asyncio.Event()
     task = asyncio.create_task(service.run(stopping))
     try:
@@ -87,11 +89,9 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
     shop, anna = Shop(), Person(5)
     await shop.know(ANNA, anna, IdentityKind.VIP)
 
-    def resolver(*background_tasks: BackgroundTask) -> IdentityResolver:
-        directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
-        return IdentityResolver(
-            shop.log, shop.face_identifier, GOES_ON, [directory, *background_tasks]
-        )
+    def resolver(*background_tasks: BackgroundTask) -> StreamRunner:
+        directory = CustomerSync(shop.context, shop.customer_log, shop.log, every_s=0.0)
+        return identity_resolver(shop.log, shop.context, GOES_ON, [directory, *background_tasks])
 
     async with running(resolver()):
         await shop.log.append([record(e) for e in list(visit("door", 0, [anna], seconds=3))[:12]])
@@ -99,9 +99,7 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
     shop.start()
     async with SqlErasureStore.open(url) as erasure_store:
         participant = ErasureParticipant(erasure_store, shop.clock, member="resolver", every_s=0.05)
-        async with running(
-            resolver(ErasureHandler(shop.face_identifier, shop.gallery, participant))
-        ):
+        async with running(resolver(ErasureHandler(shop.context, shop.gallery, participant))):
             await shop.customer_log.erase(ANNA, erased_change(ANNA, shop.clock.now()))
             await erasure_store.request([ANNA], shop.clock.now())
             status = await confirmed(erasure_store, "resolver")
@@ -114,7 +112,7 @@ async def test_a_resolver_that_took_over_a_silent_camera_forgets_before_it_confi
 async def test_the_tracks_of_a_camera_that_fell_silent_end_and_their_faces_go() -> None:
     shop = Shop()
     quiet = replace(GOES_ON, silent_after_s=0.3)
-    async with running(IdentityResolver(shop.log, shop.face_identifier, quiet)):
+    async with running(identity_resolver(shop.log, shop.context, quiet)):
         in_view = list(visit("door", 0, [Person(5)], seconds=3))[:12]
         await shop.log.append([record(event) for event in in_view])
         await until(shop.log, RESOLVER_STATE, lambda state: b"track/" in state)
@@ -135,18 +133,13 @@ async def test_an_engine_forgets_in_its_state_before_it_confirms(url: str) -> No
         SqlCustomerLog.open(url) as customer_log,
         SqlErasureStore.open(url) as erasure_store,
     ):
-        engine = InsightEngine(
-            SITE,
-            log,
-            store,
-            {CAMERA: CameraInsights()},
-            InsightPolicy(),
-            customer_sync=StoreCustomerSync(customer_log, store, clock, service="engine"),
-            erasures=ErasureParticipant(erasure_store, clock, member="engine", every_s=0.05),
-            clock=clock,
-            concludes_at_stop=False,
-            wait_s=0.05,
+        upkeep = CustomerUpkeep(
+            StoreCustomerSync(customer_log, store, clock, service="engine"),
+            ErasureParticipant(erasure_store, clock, member="engine", every_s=0.05),
         )
+        site = SiteInsights(SITE, {CAMERA: CameraInsights()})
+        policy = RunnerPolicy(poll_wait_s=0.05, drains_at_stop=False)
+        engine = insight_engine(log, store, clock, site, upkeep, policy)
         async with running(engine):
             await log.append([Record(IDENTITIES, CAMERA, encode(event)) for event in seen])
             await until(log, VISIT_STATE, names_anna)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import msgspec
@@ -25,11 +25,11 @@ from trinetra.events.schema import (
     TracksEvent,
 )
 from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES
-from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.registry_events import registry_events
 from trinetra.identities.gate.topology import build_graph
-from trinetra.identities.service import IdentityResolver
+from trinetra.identities.processor import identity_resolver
 from trinetra.ports import Gallery, Record
 from trinetra.telemetry import FACES_IGNORED
 from trinetra.values import (
@@ -56,7 +56,7 @@ class Shop:
     def __post_init__(self) -> None:
         clock = SystemClock()
         self.log = MemoryEventLog(clock)
-        self.face_identifier = FaceIdentifier(
+        self.context = ResolverContext(
             site_id=SITE,
             gallery=self.gallery,
             registry=ActiveRegistry(),
@@ -75,7 +75,7 @@ class Shop:
         await self.log.append(records)
         stopping = asyncio.Event()
         stopping.set()  # drain what is there, then end
-        await IdentityResolver(self.log, self.face_identifier).run(stopping)
+        await identity_resolver(self.log, self.context).run(stopping)
         return await self.read()
 
     async def read(self) -> list[AnyEvent]:
@@ -135,8 +135,8 @@ async def test_others_hear_that_somebody_is_here_since_the_face_was_seen_not_the
     out = await shop.resolve([*turned_away, *list(visit("door", 0, [ANNA], seconds=4))[10:]])
     (named,) = (e for e in identities(out) if e.customer_id)
     assert named.track_started_at == NOON
-    (told,) = registry_events(encode(named), shop.face_identifier.graph)
-    known = shop.face_identifier.registry.get(told.customer_id)
+    (told,) = registry_events(encode(named), shop.context.graph)
+    known = shop.context.registry.get(told.customer_id)
     assert known is not None
     assert told.sighting.first_at == known.sightings[DOOR].first_at == NOON + timedelta(seconds=2)
 
@@ -298,8 +298,9 @@ async def test_an_open_track_is_resolved_as_soon_as_the_gallery_is_back() -> Non
     gallery = FlakyGallery()
     gallery.broken = True
     shop = Shop(gallery=gallery)
-    shop.face_identifier.clock = shop.face_identifier.faces.clock = clock = ManualClock()
-    resolver = IdentityResolver(shop.log, shop.face_identifier)
+    clock = ManualClock()
+    shop.context = replace(shop.context, clock=clock)
+    resolver = identity_resolver(shop.log, shop.context)
     stopping = asyncio.Event()
     running = asyncio.create_task(resolver.run(stopping))
     frames = list(visit("door", 0, [ANNA], seconds=6))

@@ -14,7 +14,7 @@ from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import EventLogUnavailable, StorageFull, StoreUnavailable
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import (
     AnyEvent,
     DeadLetter,
@@ -36,8 +36,9 @@ from trinetra.events.topics import (
 )
 from trinetra.events.visits import unite
 from trinetra.insights.config import CameraInsights, Line, Zone
-from trinetra.insights.service import GROUP, InsightEngine
+from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.ports import Delivery, Progress, Record, Subscription, TopicPartition
+from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.telemetry import STATE_REJECTED
 from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId
 
@@ -56,7 +57,7 @@ class DictStore:
     is_full: bool = False
     away: int = 0
     has_rows: asyncio.Event = field(default_factory=asyncio.Event)
-    people: People = field(default_factory=People)
+    people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         self.answer()
@@ -74,7 +75,7 @@ class DictStore:
         mine = [v for v in self.of(Visit) if v.customer_id == customer_id]
         return max(mine, key=_captured, default=None)
 
-    async def know(self, people: People) -> None:
+    async def know(self, people: CustomerDirectory) -> None:
         self.answer()
         self.people = people
 
@@ -116,20 +117,17 @@ def records(events: Sequence[AnyEvent]) -> list[Record]:
     return [Record(IDENTITIES, event.camera_id, encode(event)) for event in events]
 
 
-def engine(log: object, store: DictStore, *, concludes: bool = True) -> InsightEngine:
-    return InsightEngine(
-        SITE,
+def engine(log: object, store: DictStore, *, concludes: bool = True) -> StreamRunner:
+    return insight_engine(
         log,
         store,
-        {CAMERA: PLAN, TILL: PLAN},
-        clock=SystemClock(),
-        concludes_at_stop=concludes,
-        max_records=40,
-        wait_s=0.01,
+        SystemClock(),
+        SiteInsights(SITE, {CAMERA: PLAN, TILL: PLAN}),
+        policy=RunnerPolicy(max_records=40, poll_wait_s=0.01, drains_at_stop=concludes),
     )
 
 
-async def drain(log: object, store: DictStore) -> InsightEngine:
+async def drain(log: object, store: DictStore) -> StreamRunner:
     """Run an engine until the log has no more."""
     stopping = asyncio.Event()
     stopping.set()
@@ -161,7 +159,7 @@ async def test_from_positions_to_insights_in_the_store_and_on_the_log(
     told = [decode(d.value) for d in await published(log, INSIGHTS)]
     assert {event.event_id: event for event in told} == store.rows
     status = service.status()
-    assert (status.crossings_in, status.stays, status.visits, status.events) == (1, 1, 1, 23)
+    assert [status[k] for k in ("crossings_in", "stays", "visits", "events")] == [1, 1, 1, 23]
 
 
 async def test_a_malformed_record_goes_to_the_dead_letters_and_costs_nothing_else(
@@ -178,7 +176,7 @@ async def test_a_malformed_record_goes_to_the_dead_letters_and_costs_nothing_els
     await log.append([bad[0], *good[:5], *bad[1:], *good[5:]])
     service = await drain(log, store)
     assert len(store.of(ZoneStay)) == len(store.of(LineCrossing)) == 1
-    assert service.status().rejected == 4
+    assert service.status()["rejected"] == 4
     letters = [_dead_letter(d.value) for d in await published(log, DEAD_LETTERS)]
     assert [letter.payload for letter in letters] == [record.value for record in bad]
     assert all(letter.topic == IDENTITIES.name and letter.reason for letter in letters)
@@ -217,7 +215,7 @@ async def test_frames_that_come_twice_in_one_run_are_counted_and_ignored(
     await log.append([*events, *events])
     service = await drain(log, store)
     assert len(store.of(ZoneStay)) == 1
-    assert service.status().repeated == 22
+    assert service.status()["repeated"] == 22
 
 
 async def test_a_customer_who_comes_back_after_a_restart_makes_the_second_visit(
@@ -336,7 +334,7 @@ async def test_a_lost_partition_does_not_cost_the_insights_of_the_others(
     assert len([e for e in told if isinstance(e, LineCrossing) and e.camera_id == kept]) == 1
 
 
-async def worked_off(log: MemoryEventLog, store: DictStore) -> InsightEngine:
+async def worked_off(log: MemoryEventLog, store: DictStore) -> StreamRunner:
     """Run an engine that leaves its state to others until the log has no more."""
     service, stopping = engine(log, store, concludes=False), asyncio.Event()
     running = asyncio.create_task(service.run(stopping))
@@ -355,7 +353,7 @@ async def until(is_so: Callable[[], bool], running: asyncio.Task[None]) -> None:
 
 
 def unread(log: MemoryEventLog) -> int:
-    group = log._groups.get(GROUP)
+    group = log._groups.get("insight-engine-group")
     places = [(t.name, p) for t in (IDENTITIES, SIGHTINGS) for p in range(t.partitions)]
     done = group.committed if group else {}
     return sum(log.partition(place).end - done.get(place, 0) for place in places)
@@ -367,7 +365,7 @@ async def test_what_goes_on_when_an_engine_stops_is_ended_by_the_next(
     events = guest("t1", "ann", 0)
     await log.append(records(events[:12]))
     first = await worked_off(log, store)
-    assert first.status().events == 12
+    assert first.status()["events"] == 12
     assert store.of(ZoneStay) == []
     await log.append(records([*events[12:], frame(9, {}), frame(20, {})]))
     await worked_off(log, store)
@@ -384,7 +382,7 @@ async def test_an_engine_that_leaves_its_state_to_others_stops_at_once_however_m
     service, stopping = engine(log, store, concludes=False), asyncio.Event()
     stopping.set()
     await service.run(stopping)
-    assert service.status().events == 0
+    assert service.status()["events"] == 0
     assert unread(log) == 50 * 23
 
 
@@ -403,7 +401,7 @@ async def test_several_engines_share_the_work_and_tell_everything_once(
     services = [engine(log, store, concludes=False) for _ in range(3)]
     stopping = asyncio.Event()
     running = [asyncio.create_task(service.run(stopping)) for service in services]
-    await until(lambda: [s.status().partitions for s in services] == [6, 5, 5], running[0])
+    await until(lambda: [len(s.status()["partitions"]) for s in services] == [6, 5, 5], running[0])
     await log.append(records(events))
     await until(lambda: unread(log) == 0, running[0])
     stopping.set()
@@ -411,7 +409,7 @@ async def test_several_engines_share_the_work_and_tell_everything_once(
     alone, alone_store = MemoryEventLog(SystemClock()), DictStore()
     await alone.append(records(events))
     await worked_off(alone, alone_store)
-    assert sum(service.status().events for service in services) == len(events)
+    assert sum(service.status()["events"] for service in services) == len(events)
     assert store.rows == alone_store.rows
     assert of_cameras(await published(log, INSIGHTS)) == of_cameras(
         await published(alone, INSIGHTS)
@@ -469,11 +467,11 @@ async def test_an_outage_of_the_log_is_waited_out_and_said(
     flickering = FlickeringLog(log, away={question: times})
     service, stopping = engine(flickering, store), asyncio.Event()
     running = asyncio.create_task(service.run(stopping))
-    await until(lambda: service.status().waits_for is not None, running)
+    outage = f"no broker answers a {question}"
+    await until(lambda: service.status().get("waiting") == outage, running)
     assert not service.ready()
-    assert service.status().waits_for == f"no broker answers a {question}"
     await until(lambda: unread(log) == 0 and service.ready(), running)
-    assert service.status().waits_for is None
+    assert service.status().get("waiting") is None
     stopping.set()
     await running
     assert len(store.of(ZoneStay)) == len(store.of(Visit)) == 1
@@ -486,9 +484,9 @@ async def test_an_outage_of_the_store_is_waited_out_and_said_without_its_passwor
     store.away = 3
     service, stopping = engine(log, store), asyncio.Event()
     running = asyncio.create_task(service.run(stopping))
-    await until(lambda: service.status().waits_for is not None, running)
+    outage = "postgresql://***@db/shop does not answer"
+    await until(lambda: service.status().get("waiting") == outage, running)
     assert not service.ready()
-    assert service.status().waits_for == "postgresql://***@db/shop does not answer"
     stopping.set()
     await running
     told = [decode(d.value) for d in await published(log, INSIGHTS)]
@@ -503,7 +501,7 @@ async def test_told_to_stop_in_an_outage_an_engine_leaves_the_rest_to_the_next(
     store.away = 10**6
     service, stopping = engine(log, store, concludes=False), asyncio.Event()
     running = asyncio.create_task(service.run(stopping))
-    await until(lambda: service.status().waits_for is not None, running)
+    await until(lambda: service.status().get("waiting") is not None, running)
     stopping.set()
     await running
     assert store.rows == {}
@@ -519,8 +517,8 @@ async def test_after_an_outage_nothing_is_stored_of_what_others_took_over_meanwh
     store.away = 1
     service, stopping = engine(log, store, concludes=False), asyncio.Event()
     running = asyncio.create_task(service.run(stopping))
-    await until(lambda: service.status().waits_for is not None, running)
-    rival = await log.subscribe([IDENTITIES, SIGHTINGS], GROUP)
+    await until(lambda: service.status().get("waiting") is not None, running)
+    rival = await log.subscribe([IDENTITIES, SIGHTINGS], "insight-engine-group")
     await store.has_rows.wait()
     stopping.set()
     await running
@@ -586,5 +584,5 @@ async def test_sightings_that_cannot_be_read_go_to_the_dead_letters(
     service = await drain(log, store)
     letters = [_dead_letter(d.value) for d in await published(log, DEAD_LETTERS)]
     assert [letter.payload for letter in letters] == [record.value for record in bad]
-    assert service.status().rejected == 2
+    assert service.status()["rejected"] == 2
     assert len(store.of(Visit)) == 1

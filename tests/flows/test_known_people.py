@@ -28,18 +28,17 @@ from trinetra.events.schema import (
     Visit,
 )
 from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.enrollment import enrolled, faces_of
-from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import build_graph
 from trinetra.identities.merge_job import MergeJob
-from trinetra.identities.service import IdentityResolver
-from trinetra.identities.state.partition import PartitionState
+from trinetra.identities.processor import identity_resolver
 from trinetra.identities.tracking.track_faces import Shot
 from trinetra.insights.config import CameraInsights, Line
-from trinetra.insights.service import InsightEngine
+from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.ports import Template
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind
 
@@ -72,7 +71,7 @@ class Shop:
 
     def start(self) -> None:
         """Start the resolver's process (again): nothing of the last one is left in memory."""
-        self.face_identifier = FaceIdentifier(
+        self.context = ResolverContext(
             site_id=SITE,
             gallery=self.gallery,
             registry=ActiveRegistry(),
@@ -104,13 +103,11 @@ class Shop:
         await self.log.append([record(event) for event in ordered])
         stopping = asyncio.Event()
         stopping.set()  # drain what is there, then end
-        consolidator = MergeJob(self.face_identifier, self.customer_log, MergePolicy())
+        consolidator = MergeJob(self.context, self.customer_log, MergePolicy())
         directory = CustomerSync(
-            self.face_identifier, self.customer_log, self.log, every_s=0.0, silence_s=0.0
+            self.context, self.customer_log, self.log, every_s=0.0, silence_s=0.0
         )
-        resolver = IdentityResolver(
-            self.log, self.face_identifier, background_tasks=[directory, consolidator]
-        )
+        resolver = identity_resolver(self.log, self.context, tasks=[directory, consolidator])
         await resolver.run(stopping)
         events = await self.told()
         known.subtract(event.event_id for event in events)
@@ -219,31 +216,22 @@ async def test_nothing_is_kept_of_who_opted_out(shop: Shop) -> None:
     assert not any(e.evidence.candidates or e.evidence.gate for e in of_anna)
     kept = [e for e in await shop.entries() if float(e.embedding @ anna.face) > 0.3]
     assert {e.customer_id for e in kept} == {ANNA}
-    assert shop.face_identifier.registry.get(ANNA) is None
+    assert shop.context.registry.get(ANNA) is None
 
 
 async def test_a_track_that_is_left_out_remembers_no_face(shop: Shop) -> None:
     anna = Person(1)
     await shop.know(ANNA, anna, IdentityKind.OPTED_OUT)
-    held: list[PartitionState] = []
-
-    class Watch:
-        async def tend(self, states: dict[object, PartitionState]) -> None:
-            held[:] = states.values()
-
-        async def close(self) -> None:
-            pass
-
     await shop.log.append([record(e) for e in list(visit("door", 0, [anna]))[:14]])
     stopping = asyncio.Event()
-    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
-    resolver = IdentityResolver(
-        shop.log, shop.face_identifier, background_tasks=[directory, Watch()]
-    )
+    directory = CustomerSync(shop.context, shop.customer_log, shop.log, every_s=0.0)
+    resolver = identity_resolver(shop.log, shop.context, tasks=[directory])
     running = asyncio.create_task(resolver.run(stopping))
     await shop.until(lambda event: event.reasons == ("opted_out",))
 
-    [camera] = [camera for state in held for camera in state.cameras.values()]
+    [camera] = [
+        camera for state in shop.context.partitions.values() for camera in state.cameras.values()
+    ]
     assert all(identity.evidence.shots == () for identity in camera.identities.values())
     stopping.set()
     await running
@@ -290,8 +278,8 @@ async def test_a_change_of_kind_holds_for_tracks_that_are_open(
     first, second = list(visit("door", 0, [anna]))[:7], list(visit("door", 0, [anna]))[7:]
     await shop.log.append([record(event) for event in first])
     stopping = asyncio.Event()
-    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
-    resolver = IdentityResolver(shop.log, shop.face_identifier, background_tasks=[directory])
+    directory = CustomerSync(shop.context, shop.customer_log, shop.log, every_s=0.0)
+    resolver = identity_resolver(shop.log, shop.context, tasks=[directory])
     running = asyncio.create_task(resolver.run(stopping))
     await shop.until(lambda event: event.customer_id is not None)
     await shop.change("renamed", ANNA, kind=kind)
@@ -312,7 +300,7 @@ async def test_an_anonymous_visitor_who_enrolls_is_one_person_with_the_past(shop
 
     told = await shop.resolve(visit("door", 600, [anna]))
 
-    assert shop.face_identifier.people.canonical(CustomerId(anonymous)) == ANNA
+    assert shop.context.directory.canonical(CustomerId(anonymous)) == ANNA
     assert {e.customer_id for e in identities(told) if e.customer_id} == {ANNA}
 
 
@@ -374,7 +362,7 @@ async def test_staff_are_in_no_visit_and_no_footfall_and_customers_are(shop: Sho
     across = CameraInsights(lines=(Line("door", (0.16, 1.0), (0.16, 0.0)),))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlInsightStore.open("sqlite://"))
-        engine = InsightEngine(SITE, shop.log, store, {DOOR: across}, clock=shop.clock)
+        engine = insight_engine(shop.log, store, shop.clock, SiteInsights(SITE, {DOOR: across}))
         await engine.run(stopping)
         crossings = await store.fetch("line_crossing", *ALL_OF_IT)
         visits = await store.fetch("visit", *ALL_OF_IT)
@@ -383,7 +371,7 @@ async def test_staff_are_in_no_visit_and_no_footfall_and_customers_are(shop: Sho
     assert kinds == {ANNA: IdentityKind.STAFF, BEN: IdentityKind.VIP}
     assert {v.customer_id for v in visits if isinstance(v, Visit)} == {BEN}
     status = engine.status()
-    assert (status.crossings_in + status.crossings_out, status.visits) == (1, 1)
+    assert status["crossings_in"] + status["crossings_out"] == status["visits"] == 1
 
 
 @pytest.mark.parametrize("what", ["templates", "reached"])
@@ -409,9 +397,9 @@ async def test_a_book_that_hangs_holds_no_batch_up(
 
     await shop.know(ANNA, Person(1), IdentityKind.ENROLLED)
     monkeypatch.setattr(shop.customer_log, "templates", hanging)
-    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
-    await directory.tend({})
-    await directory.tend({})
+    directory = CustomerSync(shop.context, shop.customer_log, shop.log, every_s=0.0)
+    await directory.tend()
+    await directory.tend()
     answers.set()
     await directory.close()
     assert {e.customer_id for e in await shop.entries()} == {ANNA}
@@ -425,10 +413,8 @@ async def test_what_a_long_book_says_last_holds_from_the_first_decision(shop: Sh
     stopping = asyncio.Event()
     stopping.set()
     await shop.log.append([record(event) for event in visit("door", 0, [anna])])
-    directory = CustomerSync(shop.face_identifier, shop.customer_log, shop.log, every_s=0.0)
-    await IdentityResolver(shop.log, shop.face_identifier, background_tasks=[directory]).run(
-        stopping
-    )
+    directory = CustomerSync(shop.context, shop.customer_log, shop.log, every_s=0.0)
+    await identity_resolver(shop.log, shop.context, tasks=[directory]).run(stopping)
 
     told = identities(await shop.told())
     assert told
@@ -446,16 +432,16 @@ async def test_after_a_split_neither_was_where_the_other_was_seen(shop: Shop) ->
     (x,) = {e.customer_id for e in identities(await shop.resolve(visit("door", 0, [stranger])))} - {
         None
     }
-    consolidator = MergeJob(shop.face_identifier, shop.customer_log, MergePolicy())
-    people = shop.face_identifier.people
+    consolidator = MergeJob(shop.context, shop.customer_log, MergePolicy())
+    people = shop.context.directory
     people.merged[x] = ANNA
     people.number += 1
-    await consolidator.tend({})
-    assert shop.face_identifier.registry.get(ANNA) is not None
+    await consolidator.tend()
+    assert shop.context.registry.get(ANNA) is not None
     del people.merged[x]
     people.number += 1
-    await consolidator.tend({})
-    assert shop.face_identifier.registry.get(ANNA) is None
+    await consolidator.tend()
+    assert shop.context.registry.get(ANNA) is None
 
 
 async def test_one_companion_that_fails_at_the_end_leaves_none_open(shop: Shop) -> None:
@@ -466,13 +452,11 @@ async def test_one_companion_that_fails_at_the_end_leaves_none_open(shop: Shop) 
             closed.append(self)
             raise StoreUnavailable("away")
 
-    background_tasks = [
-        Fails(shop.face_identifier, shop.customer_log, MergePolicy()) for _ in range(2)
-    ]
+    background_tasks = [Fails(shop.context, shop.customer_log, MergePolicy()) for _ in range(2)]
     stopping = asyncio.Event()
     stopping.set()
     with pytest.raises(StoreUnavailable):
-        await IdentityResolver(
-            shop.log, shop.face_identifier, background_tasks=background_tasks
-        ).run(stopping)
+        await identity_resolver(shop.log, shop.context, tasks=background_tasks).run(
+            stopping
+        )
     assert closed == background_tasks

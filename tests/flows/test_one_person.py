@@ -18,17 +18,18 @@ from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerChange
 from trinetra.events.schema import DetectionEvent, IdentityEvent, LifecycleEvent, Visit
 from trinetra.events.topics import CUSTOMERS, IDENTITIES, Topic
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
 from trinetra.identities.decision.duplicates import MergePolicy
-from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.service import IdentityResolver
-from trinetra.insights.service import InsightEngine
+from trinetra.identities.processor import identity_resolver
+from trinetra.insights.processors import CustomerUpkeep, SiteInsights, insight_engine
 from trinetra.ports import CustomerLog, Template
-from trinetra.values import CameraId
+from trinetra.streaming.runner import RunnerPolicy, StreamRunner
+from trinetra.values import CameraId, GalleryEntry
 
 DOOR, AISLE, TILL = CameraId("door"), CameraId("aisle"), CameraId("till")
 """Three cameras of three partitions, so that they can have three resolvers."""
@@ -58,6 +59,21 @@ class AbsentBook(MemoryCustomerLog):
         await super().write(changes, templates)
 
 
+class AtOnceGallery(MemoryGallery):
+    """A gallery whose first entries arrive from all resolvers at the same time."""
+
+    def __init__(self, dimension: int, resolvers: int) -> None:
+        super().__init__(dimension)
+        self._barrier = asyncio.Barrier(resolvers)
+        self._expected = resolvers
+
+    async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
+        if self._expected:
+            self._expected -= 1
+            await self._barrier.wait()
+        await super().upsert(entries)
+
+
 @dataclass
 class Shop:
     """A log, a gallery, a book and a registry that several resolvers share."""
@@ -72,9 +88,9 @@ class Shop:
         self.log = MemoryEventLog(self.clock)
         self.gallery = MemoryGallery(512)
 
-    def resolver(self) -> IdentityResolver:
+    def resolver(self) -> StreamRunner:
         """Return a resolver of its own memory."""
-        face_identifier = FaceIdentifier(
+        context = ResolverContext(
             site_id=SITE,
             gallery=self.gallery,
             registry=self.registry,
@@ -84,11 +100,11 @@ class Shop:
             dimension=512,
         )
         background_tasks = (
-            MergeJob(face_identifier, self.customer_log, self.policy),
-            CustomerSync(face_identifier, self.customer_log, self.log, every_s=0.0),
+            MergeJob(context, self.customer_log, self.policy),
+            CustomerSync(context, self.customer_log, self.log, every_s=0.0),
         )
         policy = ResolverPolicy(poll_wait_s=0.0, poll_records=30)
-        return IdentityResolver(self.log, face_identifier, policy, background_tasks)
+        return identity_resolver(self.log, context, policy, background_tasks)
 
     async def resolve(self, *events: DetectionEvent, resolvers: int = 1) -> None:
         """Let resolvers share the cameras and work the events off."""
@@ -116,14 +132,14 @@ class Shop:
 
     async def visits(self, store: SqlInsightStore) -> list[Visit]:
         """Let an insight engine work off what was said; return the visits of people."""
-        engine = InsightEngine(
-            SITE,
+        sync = StoreCustomerSync(self.customer_log, store, self.clock, service="test")
+        engine = insight_engine(
             self.log,
             store,
-            {},
-            customer_sync=StoreCustomerSync(self.customer_log, store, self.clock, service="test"),
-            clock=self.clock,
-            wait_s=0.0,
+            self.clock,
+            SiteInsights(SITE),
+            CustomerUpkeep(sync),
+            RunnerPolicy(poll_wait_s=0.0),
         )
         stopping = asyncio.Event()
         stopping.set()
@@ -145,6 +161,7 @@ async def test_who_is_enrolled_by_three_resolvers_at_once_becomes_one_visitor_an
     None
 ):
     shop = Shop()
+    shop.gallery = AtOnceGallery(512, resolvers=3)
     await shop.resolve(*at_three_doors(ANNA), resolvers=3)
     created = await shop.lifecycle_events("created")
     merges = [c for c in await shop.changes() if c.change == "merged"]

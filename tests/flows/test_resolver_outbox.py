@@ -13,8 +13,8 @@ from tests.flows.test_identity_resolver import Shop, alerts, customers, identiti
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.schema import AnyEvent
-from trinetra.identities.face_identifier import IdentificationPolicy
-from trinetra.identities.service import IdentityResolver
+from trinetra.identities.context import IdentificationPolicy
+from trinetra.identities.processor import identity_resolver
 from trinetra.values import GalleryEntry
 
 ANNA, BEN = Person(1), Person(2)
@@ -53,7 +53,7 @@ def shop(gallery: ReadOnlyGallery) -> Shop:
     """Return a shop where one person fills the outbox; the gallery is never left alone."""
     shop = Shop(gallery=gallery)
     policy = IdentificationPolicy(gallery_retry_s=0, most_waiting=ENTRIES_OF_ONE)
-    shop.face_identifier = replace(shop.face_identifier, policy=policy)
+    shop.context = replace(shop.context, policy=policy)
     return shop
 
 
@@ -67,14 +67,14 @@ async def test_who_comes_when_too_many_wait_stays_unknown_with_one_alert_and_one
         ("gallery_unavailable",)
     ]
     assert [alert.rule for alert in alerts(out)] == ["gallery_unavailable"]
-    assert sum(line["event"].startswith("nobody is enrolled") for line in logged) == 1
+    assert sum(line["event"].startswith("no new identities") for line in logged) == 1
 
 
 async def test_nothing_that_waited_is_lost_and_who_was_unknown_is_enrolled_once_there_is_room(
     shop: Shop, gallery: ReadOnlyGallery
 ) -> None:
     stopping = asyncio.Event()
-    running = asyncio.create_task(IdentityResolver(shop.log, shop.face_identifier).run(stopping))
+    running = asyncio.create_task(identity_resolver(shop.log, shop.context).run(stopping))
     frames = list(visit("door", 0, [ANNA, BEN], seconds=8))
     await shop.log.append([record(frame) for frame in frames[:20]])
     out: list[AnyEvent] = []

@@ -8,7 +8,7 @@ from typing import Protocol, Self, runtime_checkable
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
-from trinetra.streaming.waiting import run_until
+from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import get_logger
 from trinetra.values import Instant
 

@@ -18,12 +18,13 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.events.codec import decode
 from trinetra.events.schema import DetectionEvent
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.events import tracks_event
 from trinetra.identities.decision.lookup import LookupBatch
 from trinetra.identities.decision.track_identity import Arrival, CameraState, TrackIdentity, advance
 from trinetra.identities.face_identifier import FaceIdentifier
-from trinetra.identities.gallery_client import Outbox
 from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.state.snapshot import encode_track
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.models.manifest import load_manifest
@@ -58,7 +59,7 @@ def run(hours: float = 0.1) -> dict[str, Any]:
     asyncio.run(again.measure(events))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    identities = len(again.face_identifier.registry)
+    identities = len(again.context.registry)
     open_tracks = [i for camera in again.cameras.values() for i in camera.identities.values()]
     written = [len(encode_track(i, MODELS["face_embed"])) for i in open_tracks]
     return {
@@ -93,11 +94,11 @@ class Cost(NamedTuple):
 
 
 class Bench:
-    """A resolver without its log: cameras, a face_identifier, and a gallery in memory."""
+    """A resolver without its log: cameras, a context, and a gallery in memory."""
 
     def __init__(self, site: Site) -> None:
         face = load_manifest().profile("default").face_embedder
-        self.face_identifier = FaceIdentifier(
+        self.context = ResolverContext(
             site_id=site.site_id,
             gallery=MemoryGallery(face.dimension),
             registry=ActiveRegistry(),
@@ -107,9 +108,10 @@ class Bench:
             dimension=face.dimension,
             policy=plans.recognition_policy(site, face.calibration),
         )
+        self.context.partitions[_HOME] = PartitionState(number=1)
         self.cameras: dict[CameraId, CameraState] = {}
+        self._identifier = FaceIdentifier(self.context)
         self._tracker = plans.resolver_policy(site).tracker
-        self._outbox: Outbox = {}
 
     async def measure(self, events: list[DetectionEvent]) -> NDArray[np.float64]:
         """Return for each frame with tracks: seconds in all, in tracking, and how many tracks."""
@@ -118,7 +120,7 @@ class Bench:
 
     async def frame(self, event: DetectionEvent) -> Cost:
         """Resolve one frame."""
-        face_identifier = self.face_identifier
+        context = self.context
         camera = self.cameras.get(event.camera_id)
         if camera is None:
             camera = CameraState(event.camera_id, ReorderWindow[Arrival](16, 1.0))
@@ -127,22 +129,21 @@ class Bench:
         outcome = advance(
             camera,
             event,
-            site_id=face_identifier.site_id,
-            dimension=face_identifier.dimension,
+            site_id=context.site_id,
+            dimension=context.dimension,
             policy=self._tracker,
         )
         tracked = time.perf_counter()
-        lookup = LookupBatch()
-        lookup.note(outcome)
+        batch = LookupBatch()
+        batch.note(outcome)
         asked = time.perf_counter()
-        answers = await face_identifier.faces.ask(lookup)
+        results = await context.gallery_client.lookup(batch)
         answered = time.perf_counter()
-        face_identifier.identify(
-            event.camera_id, outcome, event.captured_at, answers, {_HOME: self._outbox}, _HOME
-        )
-        face_identifier.finalize_tracks(outcome.ended, self._outbox)
+        identifier = self._identifier
+        identifier.identify(_HOME, event.camera_id, outcome, event.captured_at, results)
+        identifier.finalize_tracks(_HOME, outcome.ended)
         tracks_event(event, outcome)
         ended = time.perf_counter()
-        await face_identifier.faces.store([self._outbox])
+        await context.gallery_client.store([context.partitions[_HOME].outbox])
         total = (asked - started) + (ended - answered)
         return Cost(total, tracked - started, len(outcome.visible), outcome.ended)

@@ -32,7 +32,7 @@ def run(seeds: Iterable[int], *, hours: float = 0.25) -> dict[str, Any]:
         twin = Twin(built_in_shop(), Scenario(seed, _SHOPPERS_PER_HOUR, hours))
         bench = Bench(site_of(twin.plan))
         faces = asyncio.run(_fused(bench, twin))
-        policy = bench.face_identifier.policy.matching
+        policy = bench.context.policy.matching
         scores, same = _pairs(faces, _people(faces, twin), policy.scale_offset, policy.scale_gain)
         impostors.append(scores[~same])
         genuine.append(scores[same])

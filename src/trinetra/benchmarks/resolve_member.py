@@ -9,12 +9,13 @@ from pathlib import Path
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
-from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
-from trinetra.identities.service import IdentityResolver
+from trinetra.identities.processor import identity_resolver
 from trinetra.models.manifest import load_manifest
 from trinetra.ports import Clock, EventLog, Gallery
+from trinetra.streaming.runner import StreamRunner
 from trinetra.telemetry import configure_logging
 from trinetra.twin.emission import MODELS
 from trinetra.twin.shop import built_in_shop
@@ -37,11 +38,11 @@ class Member:
     gallery: Path
 
 
-def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
+def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> StreamRunner:
     """Return a resolver as a cluster has it: its state is kept in the log."""
     site = site_of(built_in_shop())
     face = load_manifest().profile("default").face_embedder
-    face_identifier = FaceIdentifier(
+    context = ResolverContext(
         site_id=SITE_ID,
         gallery=gallery,
         registry=ActiveRegistry(),
@@ -51,7 +52,7 @@ def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
         dimension=DIMENSION,
         policy=plans.recognition_policy(site, face.calibration),
     )
-    return IdentityResolver(log, face_identifier, ResolverPolicy(ends_tracks_at_stop=False))
+    return identity_resolver(log, context, ResolverPolicy(ends_tracks_at_stop=False))
 
 
 def serve(member: Member, parent: Connection) -> None:

@@ -19,7 +19,13 @@ from trinetra.commands.audit_trail import record_change, record_deed
 from trinetra.commands.console import note, output, print_json, print_text, say
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict
-from trinetra.events.customers import ChangeKind, Customer, CustomerChange, People, described
+from trinetra.events.customers import (
+    ChangeKind,
+    Customer,
+    CustomerChange,
+    CustomerDirectory,
+    described,
+)
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.identities.decision.enrollment import need_a_basis
 from trinetra.identities.decision.lifecycle import is_summary
@@ -48,7 +54,7 @@ def register(app: typer.Typer) -> None:
 class Known:
     """What the book says, and of how many photos it has faces that the model in use read."""
 
-    people: People
+    people: CustomerDirectory
     photos: Counter[CustomerId]
     model: str
 
@@ -127,7 +133,7 @@ def update(
     if name is not None:
         need_a_name(name)
 
-    def change(people: People) -> CustomerChange:
+    def change(people: CustomerDirectory) -> CustomerChange:
         who = people.canonical(CustomerId(customer_id))
         before = people.customers.get(who)
         becomes = kind_named(kind) if kind else (before.kind if before else IdentityKind.ENROLLED)
@@ -145,7 +151,7 @@ def update(
 def merge(customer_id: _Id, other: _Other) -> None:
     """Say that ID is the same person as OTHER, and goes by that id from now on."""
 
-    def change(people: People) -> CustomerChange:
+    def change(people: CustomerDirectory) -> CustomerChange:
         who, into = CustomerId(customer_id), CustomerId(other)
         if who in people.customers and into not in people.customers and who != into:
             raise CustomerConflict(
@@ -165,7 +171,7 @@ def merge(customer_id: _Id, other: _Other) -> None:
 def split(customer_id: _Id) -> None:
     """Undo a merge: ID is a person of its own again, and not merged again by itself."""
 
-    def change(people: People) -> CustomerChange:
+    def change(people: CustomerDirectory) -> CustomerChange:
         who = CustomerId(customer_id)
         if (into := people.merged.get(who)) is None:
             raise CustomerConflict(f"{who} is not merged into anybody: there is nothing to undo")
@@ -218,7 +224,9 @@ def need_a_name(name: str) -> None:
         raise CustomerConflict(f"a name has 1 to {most} printable characters")
 
 
-def change_of(people: People, change: ChangeKind, who: CustomerId, **fields: Any) -> CustomerChange:
+def change_of(
+    people: CustomerDirectory, change: ChangeKind, who: CustomerId, **fields: Any
+) -> CustomerChange:
     """Return a change by the operator, named after what the book said before it.
 
     So an order that is given twice at once is carried out once, and given again later is another.
@@ -233,7 +241,7 @@ def change_of(people: People, change: ChangeKind, who: CustomerId, **fields: Any
 
 
 def _dismiss(one: str, two: str) -> None:
-    def change(people: People) -> CustomerChange:
+    def change(people: CustomerDirectory) -> CustomerChange:
         who, other = CustomerId(one), CustomerId(two)
         if not {(who, other), (other, who)} & people.proposed.keys():
             raise CustomerConflict(f"nobody proposed that {who} and {other} are one person")
@@ -265,7 +273,7 @@ async def _read(settings: Settings) -> Known:
 
 
 async def _write(
-    settings: Settings, change: Callable[[People], CustomerChange], *must_exist: str
+    settings: Settings, change: Callable[[CustomerDirectory], CustomerChange], *must_exist: str
 ) -> None:
     """Write the change that follows from what the book says, about people who exist."""
     async with open_customer_log(settings) as customer_log:
@@ -278,7 +286,9 @@ async def _write(
     record_change(settings, written)
 
 
-async def last_visit(settings: Settings, people: People, customer_id: CustomerId) -> Visit | None:
+async def last_visit(
+    settings: Settings, people: CustomerDirectory, customer_id: CustomerId
+) -> Visit | None:
     """Return a person's most recent visit."""
     async with open_store(settings) as store:
         for each in (customer_id, people.canonical(customer_id)):
@@ -293,7 +303,7 @@ async def _records_of(settings: Settings, ids: Iterable[CustomerId]) -> list[Ins
         return await store.records_of(sorted(ids))
 
 
-def need_known(people: People, customer_id: CustomerId, visit: Visit | None) -> None:
+def need_known(people: CustomerDirectory, customer_id: CustomerId, visit: Visit | None) -> None:
     """Raise CustomerConflict for an id that is nobody's, or that of somebody erased."""
     if people.is_erased(customer_id):
         raise CustomerConflict(f"{customer_id} was erased: nothing is kept of that person")
@@ -310,7 +320,7 @@ def need_known(people: People, customer_id: CustomerId, visit: Visit | None) -> 
         )
 
 
-def _heads(people: People) -> list[Customer]:
+def _heads(people: CustomerDirectory) -> list[Customer]:
     """Return those who are not merged into somebody else, the latest last."""
     heads = [c for c in people.customers.values() if c.customer_id not in people.merged]
     return sorted(heads, key=lambda c: (c.enrolled_at, c.customer_id))

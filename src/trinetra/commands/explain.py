@@ -13,7 +13,7 @@ from trinetra.commands.audit_trail import record_deed
 from trinetra.commands.console import output, print_json
 from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS, Topic
 from trinetra.explanation import Explanation, Gathering, Naming, explain_events, subjects_of
 from trinetra.settings import load_settings
@@ -73,7 +73,7 @@ def explain(
         _show(account, output())
 
 
-def _named(people: People) -> Naming:
+def _named(people: CustomerDirectory) -> Naming:
     def name(customer_id: CustomerId) -> str:
         known = people.customers.get(people.canonical(customer_id))
         return f"{known.name} ({customer_id})" if known and known.name else customer_id

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from trinetra.errors import StorageFull, StoreUnavailable
-from trinetra.events.customers import NumberedChange, People
+from trinetra.events.customers import CustomerDirectory, NumberedChange
 from trinetra.ports import Clock, CustomerLog, ExpiringStore, InsightStore
-from trinetra.streaming.waiting import OutageTracker, Poller
+from trinetra.streaming.background import Poller
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import CUSTOMER_LOG_UP, STATE_REJECTED, get_logger
 from trinetra.values import after
 
@@ -13,9 +14,9 @@ _AT_ONCE = 1000
 _EXPIRED_AT_ONCE = 1000
 
 
-async def read_people(customer_log: CustomerLog) -> People:
+async def read_people(customer_log: CustomerLog) -> CustomerDirectory:
     """Return who is whom after everything the book says; raises StoreUnavailable."""
-    people = People()
+    people = CustomerDirectory()
     while changes := await customer_log.changes(people.number, _AT_ONCE):
         people.apply(changes)
     return people
@@ -34,11 +35,11 @@ class CustomerFeed:
         clock: Clock,
         *,
         service: str,
-        people: People | None = None,
+        people: CustomerDirectory | None = None,
         every_s: float = 1.0,
     ) -> None:
         """Follow ``book`` into ``people``; ``service`` is who, for metrics and logs."""
-        self.people = people if people is not None else People()
+        self.people = people if people is not None else CustomerDirectory()
         self.is_current = False
         self._clock = clock
         self._service = service
@@ -111,14 +112,14 @@ class StoreCustomerSync:
         self._told_to = 0
 
     @property
-    def people(self) -> People:
-        """Who is whom, as last read."""
+    def directory(self) -> CustomerDirectory:
+        """The customer log's state as last read."""
         return self._reader.people
 
-    async def renew(self) -> None:
-        """Tell the store what is new in the book; raises StoreUnavailable, then call it again.
+    async def tend(self) -> None:
+        """Pass on to the store what is new in the customer log. Raises StoreUnavailable.
 
-        The first time, the whole book is read: who is whom is known before anybody is counted.
+        The first time, the whole log is read: merges are known before a visit is counted.
         """
         while await self._reader.catch_up() and not self._reader.is_current:
             pass
@@ -146,8 +147,8 @@ class StoreRetention:
         self._every_s = every_s
         self._due_s = clock.monotonic()
 
-    async def renew(self) -> None:
-        """Delete some of what is too old, if it is time; raises StoreUnavailable."""
+    async def tend(self) -> None:
+        """Delete some of what is too old, if it is time. Raises StoreUnavailable."""
         if self._clock.monotonic() < self._due_s:
             return
         before = after(self._clock.now(), -self._keeps_s)
@@ -156,3 +157,6 @@ class StoreRetention:
             self._due_s = self._clock.monotonic() + self._every_s
         if gone:
             get_logger("retention").info("insights deleted", number=gone, before=str(before))
+
+    async def close(self) -> None:
+        """Do nothing: nothing is held."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.erasure import Acknowledgement, Erasure
 from trinetra.ports import Clock, ErasureStore
-from trinetra.streaming.waiting import OutageTracker, Poller
+from trinetra.streaming.background import Poller
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import ERASURES_WAITING, get_logger
 
 

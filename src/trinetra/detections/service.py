@@ -38,7 +38,7 @@ from trinetra.ports import (
     FrameBuffer,
     Record,
 )
-from trinetra.streaming.waiting import run_until
+from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import (
     BATCH_FRAMES,
     FRAME_AGE_S,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -45,7 +45,7 @@ class OutcomeGathering:
 
     visit_gap_s: float
     _decisions: dict[TrackId, IdentityEvent] = field(default_factory=dict)
-    _people: People = field(default_factory=People)
+    _people: CustomerDirectory = field(default_factory=CustomerDirectory)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
     _stays: dict[EventId, ZoneStay] = field(default_factory=dict)
     _crossings: dict[EventId, LineCrossing] = field(default_factory=dict)

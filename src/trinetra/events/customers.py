@@ -153,7 +153,7 @@ def described(who: CustomerId, change: CustomerChange, before: Customer | None) 
 
 
 @dataclass(slots=True)
-class People:
+class CustomerDirectory:
     """Who is whom after all changes so far; ``number`` is that of the last one."""
 
     number: int = 0
@@ -203,9 +203,9 @@ class People:
         if len(self.erased) > erased:  # once for all of them: it looks through everybody
             self._forget_erased()
 
-    def copy(self) -> "People":
+    def copy(self) -> "CustomerDirectory":
         """Return the same for itself, to try changes on."""
-        return People(
+        return CustomerDirectory(
             self.number,
             dict(self.customers),
             dict(self.merged),

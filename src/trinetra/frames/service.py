@@ -20,7 +20,7 @@ from trinetra.frames.handoff import Handoff
 from trinetra.frames.outage import Outage
 from trinetra.frames.sampling.pacing import Backoff, Lockstep, Pacing, release_delay_s
 from trinetra.ports import Clock, FrameBuffer, FrameSource
-from trinetra.streaming.waiting import run_until
+from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import get_logger
 from trinetra.values import CameraId, Frame
 

@@ -6,19 +6,19 @@ may be done twice: faces have fixed ids, and so have events. An event may theref
 a crash, or when another resolver takes over. Names never leave the book.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from trinetra.customers.customer_feed import CustomerFeed
 from trinetra.errors import EventLogUnavailable, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.codec import encode
 from trinetra.events.customers import CustomerChange, NumberedChange
 from trinetra.events.topics import CUSTOMERS, DETECTIONS
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.canonical_ids import event_of, resembling
-from trinetra.identities.decision.lifecycle import is_summary
-from trinetra.identities.face_identifier import FaceIdentifier
-from trinetra.identities.state.partition import PartitionState, drop
+from trinetra.identities.state.partition import drop
 from trinetra.ports import CustomerLog, EventLog, Record, TopicPartition
-from trinetra.streaming.waiting import OutageTracker, TaskSlot
+from trinetra.streaming.background import TaskSlot
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import get_logger
 from trinetra.values import GalleryEntry, IdentityKind
 
@@ -38,7 +38,7 @@ class CustomerSync:
 
     def __init__(
         self,
-        face_identifier: FaceIdentifier,
+        context: ResolverContext,
         customer_log: CustomerLog,
         event_log: EventLog,
         *,
@@ -46,14 +46,14 @@ class CustomerSync:
         silence_s: float = 30.0,
     ) -> None:
         """Know nobody yet; at its start it waits ``silence_s`` for a book that does not answer."""
-        self._face_identifier = face_identifier
+        self._context = context
         self._customer_log = customer_log
         self._log = event_log
         self._reader = CustomerFeed(
             customer_log,
-            face_identifier.clock,
+            context.clock,
             service="identity-resolver",
-            people=face_identifier.people,
+            people=context.directory,
             every_s=every_s,
         )
         self._untaught: list[GalleryEntry] | None = None
@@ -61,19 +61,19 @@ class CustomerSync:
         self._told_to: int | None = None
         self._silence_s: float | None = silence_s
         self._work = TaskSlot()
-        self._outage = OutageTracker(face_identifier.clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(context.clock, _tell_outage, retry_s=_RETRY_S)
 
-    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+    async def tend(self) -> None:
         """Fold what is new in the book, teach the gallery faces, and tell changes on."""
         for _, change in await self._read():
             self._note(change)
-        self._drop_waiting(held)
+        self._drop_waiting()
         if self._work.is_busy:
             return
-        if _ANNOUNCER not in held:
+        if _ANNOUNCER not in self._context.partitions:
             self._told_to = None
         if self._outage.may_ask:
-            self._work.begin(self._act(tells=_ANNOUNCER in held))
+            self._work.begin(self._act(tells=_ANNOUNCER in self._context.partitions))
             await self._work.wait(_PATIENCE_S)
 
     async def close(self) -> None:
@@ -113,46 +113,46 @@ class CustomerSync:
         elif change.kind is IdentityKind.OPTED_OUT:
             self._untaught, self._taught = None, set()
 
-    def _drop_waiting(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+    def _drop_waiting(self) -> None:
         """Drop faces of those who are not to be kept before the gallery gets them after all."""
-        withdrawn = self._face_identifier.withdrawn
-        for state in held.values() if withdrawn else ():
+        withdrawn = self._context.withdrawn
+        for state in self._context.partitions.values() if withdrawn else ():
             drop(state.outbox, withdrawn.__contains__)
 
     async def _withdraw(self) -> None:
         """Delete the faces of people of whom it turned out too late that they must not stay."""
-        for customer_id in list(self._face_identifier.withdrawn):
-            if not self._face_identifier.faces.may_ask:
+        for customer_id in list(self._context.withdrawn):
+            if not self._context.gallery_client.may_ask:
                 return
-            await self._face_identifier.gallery.delete(customer_id)
-            self._face_identifier.withdrawn.discard(customer_id)
+            await self._context.gallery.delete(customer_id)
+            self._context.withdrawn.discard(customer_id)
 
     async def _teach(self) -> None:
         """Put enrolled faces into the gallery that it has not been given by this process."""
         if self._untaught is None:
-            if not self._face_identifier.faces.may_ask:
+            if not self._context.gallery_client.may_ask:
                 return
             entries = await self._new_faces()
             await self._clear_opted_out(entries)
             self._untaught = entries
         while self._untaught:
-            if not self._face_identifier.faces.may_ask:
+            if not self._context.gallery_client.may_ask:
                 return
             batch = self._untaught[:_FACES_AT_ONCE]
-            await self._face_identifier.gallery.upsert(batch)
-            self._face_identifier.faces.fresh.extend(entry for entry in batch if is_summary(entry))
+            await self._context.gallery.upsert(batch)
+            self._context.merge_queue.offer_stored(batch)
             self._taught |= {entry.entry_id for entry in batch}
             self._untaught = self._untaught[_FACES_AT_ONCE:]
 
     async def _new_faces(self) -> list[GalleryEntry]:
-        people, now = self._face_identifier.people, self._face_identifier.clock.now()
-        entries = await self._customer_log.templates(self._face_identifier.model)
+        people, now = self._context.directory, self._context.clock.now()
+        entries = await self._customer_log.templates(self._context.model)
         lacking = len(people.customers.keys() - {entry.customer_id for entry in entries})
         if lacking:
             log.warning(
                 "people without faces of this model",
                 people=lacking,
-                model=self._face_identifier.model,
+                model=self._context.model,
                 todo="see `trinetra customers list` and enroll them again",
             )
         return [
@@ -168,40 +168,36 @@ class CustomerSync:
 
         That is every face under an id of theirs, and of anonymous identities with the same face.
         """
-        face_identifier = self._face_identifier
-        people = face_identifier.people
+        context = self._context
+        people = context.directory
         out = [e for e in entries if people.kind_of(e.customer_id) is IdentityKind.OPTED_OUT]
         if not out:
             return
         probes = [entry.embedding for entry in out]
-        found = await face_identifier.gallery.search(probes, face_identifier.policy.top_k)
-        seen = resembling(found, people, face_identifier.policy.matching)
+        found = await context.gallery.search(probes, context.policy.top_k)
+        seen = resembling(found, people, context.policy.matching)
         for customer_id in seen.union(*(people.members(entry.customer_id) for entry in out)):
-            await face_identifier.gallery.delete(customer_id)
+            await context.gallery.delete(customer_id)
             # At once, and not with the others later: without these faces the person is enrolled.
             if taught := [entry for entry in out if entry.customer_id == customer_id]:
-                await face_identifier.gallery.upsert(taught)
-            face_identifier.registry.forget(customer_id)
+                await context.gallery.upsert(taught)
+            context.registry.forget(customer_id)
 
     async def _tell(self) -> None:
         """Publish changes that nobody has told on yet; events first, so that none is missed."""
         if self._told_to is None:
             self._told_to = await self._customer_log.reached(READER)
-        if self._face_identifier.people.number <= self._told_to:
+        if self._context.directory.number <= self._told_to:
             return
         changes = await self._customer_log.changes(self._told_to, _AT_ONCE)
-        known = [
-            change for change in changes if change.number <= self._face_identifier.people.number
-        ]
+        known = [change for change in changes if change.number <= self._context.directory.number]
         if not known:
             return
         await self._log.append([record for change in known for record in self._records(change)])
         self._told_to = await self._customer_log.reached(READER, known[-1].number)
 
     def _records(self, numbered: NumberedChange) -> list[Record]:
-        event = event_of(
-            numbered.change, self._face_identifier.people, self._face_identifier.site_id
-        )
+        event = event_of(numbered.change, self._context.directory, self._context.site_id)
         return [Record(CUSTOMERS, event.customer_id, encode(event))] if event else []
 
 

@@ -5,16 +5,15 @@ theirs is stored and no track named after them again, by whoever owns a partitio
 adds is to delete what is there already, and to confirm it.
 """
 
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.errors import ConfigurationError, ServerUnavailable, StorageFull
 from trinetra.events.erasure import GALLERY, Erasure
-from trinetra.identities.face_identifier import FaceIdentifier
-from trinetra.identities.state.partition import PartitionState
+from trinetra.identities.context import ResolverContext
 from trinetra.ports import ErasureTarget, PurgeableGallery, TopicPartition
-from trinetra.streaming.waiting import TaskSlot
+from trinetra.streaming.background import TaskSlot
 from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId
 
@@ -26,12 +25,12 @@ class ErasureHandler:
 
     def __init__(
         self,
-        face_identifier: FaceIdentifier,
+        context: ResolverContext,
         gallery: PurgeableGallery,
         participant: ErasureParticipant,
         erasure_targets: Sequence[ErasureTarget] = (),
     ) -> None:
-        self._face_identifier = face_identifier
+        self._context = context
         self._gallery = gallery
         self._participant = participant
         self._erasure_targets = erasure_targets
@@ -39,12 +38,12 @@ class ErasureHandler:
         self._from_memory: Counter[str] = Counter()
         self._work = TaskSlot()
 
-    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+    async def tend(self) -> None:
         """Forget what is held of people who were erased, and begin with what is due."""
-        self._sweep(held)
-        if self._work.is_busy or any(state.forgets for state in held.values()):
+        self._sweep()
+        if self._work.is_busy or any(state.forgets for state in self._context.partitions.values()):
             return  # what was written down of them goes with the next commit
-        erased = self._face_identifier.people.erased
+        erased = self._context.directory.erased
         due = [e for e in await self._participant.due() if erased.issuperset(e.digests)]
         if due:
             # Rewriting files takes a while, and the cameras do not wait.
@@ -74,19 +73,17 @@ class ErasureHandler:
         self._from_memory.clear()
         return removed
 
-    def _sweep(self, held: Mapping[TopicPartition, PartitionState]) -> None:
-        """Forget in memory, whenever the book erased somebody or a partition was taken over."""
-        people, face_identifier = self._face_identifier.people, self._face_identifier
-        holding = frozenset((where, state.number) for where, state in held.items())
-        if not people.erased or self._swept == (len(people.erased), holding):
+    def _sweep(self) -> None:
+        """Erase from memory when customers were erased or a partition was taken over."""
+        context, is_erased = self._context, self._context.directory.is_erased
+        owned = frozenset(context.numbers().items())
+        erased = len(context.directory.erased)
+        if not erased or self._swept == (erased, owned):
             return
-        self._swept = len(people.erased), holding
-        for state in held.values():
-            tracks, faces = state.forget(people.is_erased)
+        self._swept = erased, owned
+        for state in context.partitions.values():
+            tracks, faces = state.forget(is_erased)
             self._from_memory.update({"open_tracks": tracks, "faces_on_their_way": faces})
-        face_identifier.faces.fresh = deque(
-            (e for e in face_identifier.faces.fresh if not people.is_erased(e.customer_id)),
-            face_identifier.faces.fresh.maxlen,
-        )
-        left = face_identifier.registry.forget_all(people.is_erased)
+        context.merge_queue.discard(is_erased)
+        left = context.registry.forget_all(is_erased)
         self._from_memory.update({"active_identities": left})

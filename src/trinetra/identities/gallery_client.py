@@ -1,20 +1,18 @@
-"""The gallery as the resolver uses it: asked in batches, written behind, left alone when down.
+"""The gallery as the resolver uses it: searched in batches, written behind, spared during outages.
 
 What is enrolled waits in an outbox of the partition it came from until that partition's decisions
-are committed, and only then goes into the gallery. So a batch that is done again after a crash
-finds the gallery as it was the first time, and no decision is ever founded on one that nobody saw.
+are committed, and only then goes into the gallery. A batch that is processed again after a crash
+therefore finds the gallery as it was the first time, and no decision rests on an uncommitted one.
 """
 
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 from trinetra.errors import GalleryUnavailable
-from trinetra.events.customers import People
-from trinetra.identities.decision.lifecycle import is_summary
+from trinetra.events.customers import CustomerDirectory
 from trinetra.identities.decision.lookup import LookupBatch, LookupResults
 from trinetra.identities.state.partition import drop
-from trinetra.ports import Clock, Gallery, TopicPartition
+from trinetra.ports import Clock, Gallery
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import GALLERY_S, GALLERY_UP, get_logger
 from trinetra.values import (
     CustomerId,
@@ -27,120 +25,128 @@ from trinetra.values import (
 
 Outbox = dict[str, GalleryEntry]
 """Entries by ``entry_id`` that the gallery does not have yet, or not in this form."""
-MOST_FRESH = 10_000
 _SPARE_MATCHES = 6
-"""Asked for beyond the best, since the outboxes may hold some of them in a newer form."""
+"""Requested beyond the best, since the outboxes may hold some of them in a newer form."""
 log = get_logger("identity-resolver")
 
 
-@dataclass(slots=True)
 class GalleryClient:
-    """A gallery that may be away; ``fresh`` are the fused faces it took lately, to be looked up."""
+    """A gallery that may be unavailable, and the outboxes that wait for it."""
 
-    gallery: Gallery
-    clock: Clock
-    people: People
-    top_k: int
-    retry_s: float
-    most_waiting: int
-    fresh: deque[GalleryEntry] = field(default_factory=lambda: deque(maxlen=MOST_FRESH))
-    _down_until_s: float = 0.0
-    _was_down: bool = False
-    _refuses_entries: bool = False
-    _told_full: bool = False
+    def __init__(
+        self,
+        gallery: Gallery,
+        clock: Clock,
+        directory: CustomerDirectory,
+        *,
+        top_k: int,
+        retry_s: float,
+        most_waiting: int,
+    ) -> None:
+        self._gallery = gallery
+        self._directory = directory
+        self._top_k = top_k
+        self._most_waiting = most_waiting
+        self._outage = OutageTracker(clock, _report_outage, retry_s=retry_s)
+        self._was_reported = False
+        self._refuses_entries = False
+        self._reported_full = False
 
     @property
     def may_ask(self) -> bool:
-        """Whether the gallery has not failed just now."""
-        return self.clock.monotonic() >= self._down_until_s
+        """Whether the gallery did not fail just now."""
+        return self._outage.may_ask
 
-    async def ask(self, lookup: LookupBatch) -> LookupResults | None:
-        """Return what the gallery knows of the faces, or None when it does not answer."""
-        probes = lookup.probes()
+    async def lookup(self, batch: LookupBatch) -> LookupResults | None:
+        """Return the gallery's matches for the faces of a batch; None if it is unavailable."""
+        probes = batch.probes()
         if not probes:
             return LookupResults({}, {})
         if not self.may_ask:
             return None
+        wanted = self._top_k + _SPARE_MATCHES
         try:
             with GALLERY_S.labels("search").time():
-                found = await self.gallery.search(
-                    list(probes.values()), self.top_k + _SPARE_MATCHES
-                )
+                found = await self._gallery.search(list(probes.values()), wanted)
         except GalleryUnavailable as cause:
             self.mark_down(cause)
             return None
         self._mark_up()
         return LookupResults(probes, dict(zip(probes, found, strict=True)))
 
-    async def store(self, outboxes: Sequence[Outbox]) -> bool:
-        """Put what the outboxes hold into the gallery and empty them; return whether that worked.
+    async def store(self, outboxes: Sequence[Outbox]) -> list[GalleryEntry]:
+        """Move what the outboxes hold into the gallery; return what it accepted.
 
-        Call it once what led to these entries is committed. Faces of who opted out or was erased
-        since are dropped.
+        Call it once the decisions behind these entries are committed. Faces of customers who have
+        opted out or were erased since are dropped. During an outage the entries stay.
         """
         for outbox in outboxes:
-            drop(outbox, self._is_gone)
+            drop(outbox, self._must_not_be_kept)
         entries = {name: entry for outbox in outboxes for name, entry in outbox.items()}
         if not entries:
-            self._refuses_entries = self._told_full = False
-            return True
+            self._refuses_entries = self._reported_full = False
+            return []
         if not self.may_ask:
-            return False
+            return []
+        accepted = list(entries.values())
         try:
             with GALLERY_S.labels("upsert").time():
-                await self.gallery.upsert(list(entries.values()))
+                await self._gallery.upsert(accepted)
         except GalleryUnavailable as cause:
             self._refuses_entries = True
             self.mark_down(cause)
-            return False
-        self._refuses_entries = self._told_full = False
-        self.fresh.extend(entry for entry in entries.values() if is_summary(entry))
+            return []
+        self._refuses_entries = self._reported_full = False
         for outbox in outboxes:
             outbox.clear()
-        return True
+        return accepted
 
-    def _is_gone(self, customer_id: CustomerId) -> bool:
-        people = self.people
-        is_out = people.kind_of(customer_id) is IdentityKind.OPTED_OUT
-        return is_out or people.is_erased(customer_id)
-
-    async def forget_expired(self, now: Instant) -> None:
-        """Let the gallery forget what its retention says."""
+    async def delete_expired(self, now: Instant) -> None:
+        """Delete entries whose retention has ended."""
         try:
-            await self.gallery.delete_expired(now)
+            await self._gallery.delete_expired(now)
         except GalleryUnavailable as cause:
             self.mark_down(cause)
 
     def has_room(self, outbox: Outbox) -> bool:
-        """Return whether more may wait for the gallery; says once that it may not."""
-        if len(outbox) < self.most_waiting:
+        """Return whether another entry may wait in an outbox; a full one is logged once."""
+        if len(outbox) < self._most_waiting:
             return True
-        if not self._told_full:
-            self._told_full = True
-            log.error("nobody is enrolled until the gallery takes entries", waiting=len(outbox))
+        if not self._reported_full:
+            self._reported_full = True
+            log.error("no new identities until the gallery accepts entries", waiting=len(outbox))
         return False
 
     def is_first_of_outage(self) -> bool:
-        """Return whether nobody was told of this outage yet; by asking, somebody is."""
-        first, self._was_down = not self._was_down, True
+        """Return True on the first call in an outage: it is to be alerted on once."""
+        first, self._was_reported = not self._was_reported, True
         return first
 
     def mark_down(self, cause: GalleryUnavailable) -> None:
         """Leave the gallery alone for a while: it does not answer."""
-        self._down_until_s = self.clock.monotonic() + self.retry_s
         GALLERY_UP.set(0)
-        log.warning("gallery unavailable", cause=str(cause))
+        self._outage.note(cause)
 
     def _mark_up(self) -> None:
         GALLERY_UP.set(1)
-        # One that finds but takes nothing is not back: every search would end an outage otherwise.
-        self._was_down = self._was_down and self._refuses_entries
+        self._outage.end()
+        # A gallery that answers searches but fails writes is still down: otherwise every search
+        # would end an outage that the next write begins again, with an alert each time.
+        self._was_reported = self._was_reported and self._refuses_entries
+
+    def _must_not_be_kept(self, customer_id: CustomerId) -> bool:
+        is_out = self._directory.kind_of(customer_id) is IdentityKind.OPTED_OUT
+        return is_out or self._directory.is_erased(customer_id)
 
 
-def resembling(face: Embedding, outboxes: Mapping[TopicPartition, Outbox]) -> list[GalleryMatch]:
-    """Return how a face resembles those that the gallery does not have yet."""
+def waiting_matches(face: Embedding, outboxes: Iterable[Outbox]) -> list[GalleryMatch]:
+    """Return the similarity of a face to every entry that waits in an outbox."""
     return [
         GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, float(face @ entry.embedding))
-        for outbox in outboxes.values()
+        for outbox in outboxes
         for entry in outbox.values()
     ]
+
+
+def _report_outage(cause: Exception) -> None:
+    log.warning("gallery unavailable", cause=str(cause))

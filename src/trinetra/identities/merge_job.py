@@ -8,11 +8,12 @@ waits, within a bound; a process that ends forgets it, and the next visit of the
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from trinetra.errors import CustomerConflict, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.customers import CustomerChange
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.duplicates import (
     AmbiguousFace,
     DuplicatePair,
@@ -23,10 +24,9 @@ from trinetra.identities.decision.duplicates import (
     duplicates_of,
     judge_duplicates,
 )
-from trinetra.identities.face_identifier import FaceIdentifier
-from trinetra.identities.state.partition import PartitionState
-from trinetra.ports import CustomerLog, TopicPartition
-from trinetra.streaming.waiting import OutageTracker, TaskSlot
+from trinetra.ports import CustomerLog
+from trinetra.streaming.background import TaskSlot
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import CONSOLIDATIONS, get_logger
 from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
 
@@ -48,13 +48,13 @@ class MergeJob:
 
     def __init__(
         self,
-        face_identifier: FaceIdentifier,
+        context: ResolverContext,
         customer_log: CustomerLog,
         policy: MergePolicy,
         *,
         settle_s: float = 0.0,
     ) -> None:
-        self._face_identifier = face_identifier
+        self._context = context
         self._customer_log = customer_log
         self._policy = policy
         self._settle_s = settle_s
@@ -65,11 +65,10 @@ class MergeJob:
         self._turn = TaskSlot()
         self._joined: dict[CustomerId, CustomerId] = {}
         self._joined_to = 0
-        self._outage = OutageTracker(face_identifier.clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(context.clock, _tell_outage, retry_s=_RETRY_S)
 
-    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
-        """Join what the registry knows of merged identities; let the look at new faces go on."""
-        del held
+    async def tend(self) -> None:
+        """Join merged identities in the registry; let the lookup of new faces go on."""
         self._join_merged()
         self._admit()
         if not self._turn.is_busy and self._is_due:
@@ -84,32 +83,30 @@ class MergeJob:
 
     def _admit(self) -> None:
         """Note until when each new face has to wait."""
-        due_s = self._face_identifier.clock.monotonic() + self._settle_s
-        for new in (self._face_identifier.faces.fresh, self._face_identifier.doubts):
-            self._settling.extend((due_s, face) for face in new)
-            new.clear()
+        due_s = self._context.clock.monotonic() + self._settle_s
+        self._settling.extend((due_s, face) for face in self._context.merge_queue.drain())
 
     @property
     def _is_due(self) -> bool:
-        now_s = self._face_identifier.clock.monotonic()
+        now_s = self._context.clock.monotonic()
         has_work = self._unwritten or (self._settling and self._settling[0][0] <= now_s)
-        return bool(has_work) and self._outage.may_ask and self._face_identifier.faces.may_ask
+        return bool(has_work) and self._outage.may_ask and self._context.gallery_client.may_ask
 
     def _join_merged(self) -> None:
         """Join those in the registry; of two who were split, nobody can say who was seen where."""
-        people, registry = self._face_identifier.people, self._face_identifier.registry
-        if people.number == self._joined_to:
+        directory, registry = self._context.directory, self._context.registry
+        if directory.number == self._joined_to:
             return
-        for parted in self._joined.items() - people.merged.items():
+        for parted in self._joined.items() - directory.merged.items():
             for customer_id in parted:
-                registry.forget(people.canonical(customer_id))
-        for gone, _ in people.merged.items() - self._joined.items():
-            registry.join(gone, people.canonical(gone))
-        self._joined, self._joined_to = dict(people.merged), people.number
+                registry.forget(directory.canonical(customer_id))
+        for gone, _ in directory.merged.items() - self._joined.items():
+            registry.join(gone, directory.canonical(gone))
+        self._joined, self._joined_to = dict(directory.merged), directory.number
 
     async def _take_turn(self) -> None:
         """Look up some faces and write what that tells; what fails is for a later turn."""
-        now_s = self._face_identifier.clock.monotonic()
+        now_s = self._context.clock.monotonic()
         due = [part for part in islice(self._settling, _FACES_PER_TURN) if part[0] <= now_s]
         for _ in due:
             self._settling.popleft()
@@ -122,14 +119,14 @@ class MergeJob:
                 del self._unwritten[0]
                 self._outage.end()
         except GalleryUnavailable as cause:
-            self._face_identifier.faces.mark_down(cause)
+            self._context.gallery_client.mark_down(cause)
             self._settling.extendleft(reversed(due))
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
 
     async def _look_up(self, faces: Sequence[GalleryEntry | AmbiguousFace]) -> None:
         probes = [face.embedding for face in faces]
-        found = await self._face_identifier.gallery.search(probes, _MATCHES)
+        found = await self._context.gallery.search(probes, _MATCHES)
         findings = [f for e, m in zip(faces, found, strict=True) for f in self._judge(e, m)]
         for finding in findings:
             CONSOLIDATIONS.labels(finding.reason).inc()
@@ -138,7 +135,7 @@ class MergeJob:
     def _judge(
         self, face: GalleryEntry | AmbiguousFace, matches: Sequence[GalleryMatch]
     ) -> list[Finding]:
-        people, score = self._face_identifier.people, self._face_identifier.policy.matching.score
+        people, score = self._context.directory, self._context.policy.matching.score
         if isinstance(face, AmbiguousFace):
             found, at = ambiguous_duplicates(matches, people, score), face.at
         else:
@@ -147,14 +144,12 @@ class MergeJob:
         return [finding for finding in judged if finding is not None]
 
     def _judge_twins(self, pair: DuplicatePair, at: Instant) -> Finding | None:
-        face_identifier = self._face_identifier
+        context = self._context
         presences = (
-            face_identifier.registry.get(pair.one.customer_id),
-            face_identifier.registry.get(pair.two.customer_id),
+            context.registry.get(pair.one.customer_id),
+            context.registry.get(pair.two.customer_id),
         )
-        return judge_duplicates(
-            pair, face_identifier.people, presences, face_identifier.graph, self._policy, at
-        )
+        return judge_duplicates(pair, context.directory, presences, context.graph, self._policy, at)
 
     async def _write(self, change: CustomerChange) -> None:
         """Write a change for itself: others may have said by now who one of the two is."""

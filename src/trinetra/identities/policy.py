@@ -1,4 +1,4 @@
-"""How the resolver goes about its work."""
+"""Policy of the identity resolver: tracking, reordering, expiry and the end of silent tracks."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,10 @@ from trinetra.identities.tracking.tracker import TrackerPolicy
 class ResolverPolicy:
     """How much is read at once, how long order is waited for, how often things expire.
 
-    A camera's tracks are over when nothing came from it for ``silent_after_s``: what is known of
-    faces in them must not stay for as long as a camera that was unplugged does.
-    ``ends_tracks_at_stop`` is for a process after which nobody goes on: it reads the log to its
-    end, ends every track and writes no state. Otherwise a stop leaves open tracks to the next owner
-    of their partition.
+    The tracks of a camera end when nothing came from it for ``silent_after_s``: what is known of
+    their faces must not stay for as long as a camera is unplugged. ``ends_tracks_at_stop`` is for a
+    process that no other one continues: it reads the log to its end, ends every track and writes no
+    state. Otherwise a stop leaves open tracks to the next owner of their partition.
     """
 
     tracker: TrackerPolicy = field(default_factory=TrackerPolicy)
@@ -24,8 +23,6 @@ class ResolverPolicy:
     expire_every_s: float = 600.0
     silent_after_s: float = 600.0
     ends_tracks_at_stop: bool = True
-    retry_first_s: float = 0.2
-    retry_max_s: float = 5.0
 
     @property
     def window(self) -> tuple[int, float]:

@@ -7,15 +7,14 @@ was told within the time to live. What another resolver sees is known here once 
 read: until then, some tenths of a second, nobody can compare with it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from trinetra.errors import EventLogUnavailable, MalformedEvent
 from trinetra.events.topics import IDENTITIES
-from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.gate.registry_events import registry_events
-from trinetra.identities.state.partition import PartitionState
 from trinetra.ports import Delivery, EventLog, TopicPartition, TopicReader
-from trinetra.streaming.waiting import OutageTracker
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import EVENTS_REJECTED, REGISTRY_REPLICA_LAG, get_logger
 from trinetra.values import after
 
@@ -32,20 +31,20 @@ log = get_logger("identity-resolver")
 class RegistryReplica:
     """A companion of the resolver that takes what is told in identities into its registry."""
 
-    def __init__(self, face_identifier: FaceIdentifier, event_log: EventLog) -> None:
-        self._face_identifier = face_identifier
-        self._clock = face_identifier.clock
+    def __init__(self, context: ResolverContext, event_log: EventLog) -> None:
+        self._context = context
+        self._clock = context.clock
         self._log = event_log
         self._reader: TopicReader | None = None
         self._numbers: dict[TopicPartition, int] = {}
         self._outage = OutageTracker(self._clock, _tell_outage, retry_s=_RETRY_S)
         self._measure_at_s = 0.0
 
-    async def tend(self, held: Mapping[TopicPartition, PartitionState]) -> None:
+    async def tend(self) -> None:
         """Read on; to the end where partitions have come here since last time."""
         if not self._outage.may_ask:
             return
-        numbers = {where: state.number for where, state in held.items()}
+        numbers = self._context.numbers()
         came = numbers.items() - self._numbers.items()
         try:
             reader = await self._following()
@@ -66,7 +65,7 @@ class RegistryReplica:
 
     async def _following(self) -> TopicReader:
         if self._reader is None:
-            since = after(self._clock.now(), -self._face_identifier.registry.ttl_s)
+            since = after(self._clock.now(), -self._context.registry.ttl_s)
             self._reader = await self._log.open_reader([IDENTITIES], since=since)
         return self._reader
 
@@ -97,13 +96,13 @@ class RegistryReplica:
             REGISTRY_REPLICA_LAG.set(await reader.lag())
 
     def _take(self, deliveries: Iterable[Delivery]) -> None:
-        registry, people = self._face_identifier.registry, self._face_identifier.people
-        graph = self._face_identifier.graph
+        registry, directory = self._context.registry, self._context.directory
+        graph = self._context.graph
         for delivery in deliveries:
             try:
                 for customer_id, kind, sighting in registry_events(delivery.value, graph):
-                    if not people.is_erased(customer_id):
-                        registry.see(*people.as_known(customer_id, kind), sighting)
+                    if not directory.is_erased(customer_id):
+                        registry.see(*directory.as_known(customer_id, kind), sighting)
             except MalformedEvent:
                 EVENTS_REJECTED.labels(IDENTITIES.name).inc()
 

@@ -5,7 +5,6 @@ remembered anew, by key; None means that a key can be forgotten.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from msgspec.structs import replace
@@ -83,6 +82,11 @@ class CameraPartition:
         self._changed |= {c for c, cam in self._cameras.items() if cam.forget(self._is_erased)}
         return 0
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether something changed since ``changes`` was called."""
+        return bool(self._changed)
+
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call."""
         changed, self._changed = self._changed, set()
@@ -137,11 +141,6 @@ class CustomerPartition:
         self._awaited: dict[CustomerId, int] = {}
         self._horizon: Instant | None = None
         self._offset = -1
-
-    @property
-    def open_stays(self) -> int:
-        """None: customers stay in zones of cameras."""
-        return 0
 
     def read(self, payload: bytes, offset: int) -> Step:
         """Return what a record makes to do; raises MalformedEvent when it is not for here."""
@@ -201,6 +200,11 @@ class CustomerPartition:
         self._changed |= set(gone)
         return len(gone)
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether something changed since ``changes`` was called."""
+        return bool(self._changed)
+
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call, and forget whose visit is over."""
         over = self._customer_log.forget_ended(self._offset)
@@ -223,17 +227,6 @@ class CustomerPartition:
             except ValueError as fault:
                 faults[key] = str(fault)
         return faults
-
-
-InsightPartition = CameraPartition | CustomerPartition
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A partition's share of the work, and the number of the assignment it was restored for."""
-
-    number: int
-    share: InsightPartition
 
 
 def _check_site(site_id: SiteId, own_id: SiteId, what: str) -> None:

@@ -6,25 +6,6 @@ from trinetra.events.schema import InsightEvent, LineCrossing, Visit, ZoneStay
 from trinetra.values import EventId, IdentityKind
 
 
-@dataclass(frozen=True, slots=True)
-class InsightStatus:
-    """What the engine has done so far; insights are distinct ones.
-
-    ``partitions`` is how many it owns, ``waits_for`` the outage it waits to end, if any.
-    """
-
-    events: int
-    rejected: int
-    repeated: int
-    crossings_in: int
-    crossings_out: int
-    stays: int
-    open_stays: int
-    visits: int
-    partitions: int
-    waits_for: str | None
-
-
 @dataclass(slots=True)
 class Tally:
     """Distinct insights so far; corrections and growth of one already counted do not add.

@@ -12,13 +12,15 @@ from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.frames.service import StreamIngestor
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
 from trinetra.identities.erasure_handler import ErasureHandler
-from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.merge_job import MergeJob
+from trinetra.identities.processor import NAME as RESOLVER
+from trinetra.identities.processor import identity_resolver
 from trinetra.identities.registry_replica import RegistryReplica
-from trinetra.identities.service import BackgroundTask, IdentityResolver
-from trinetra.insights.service import InsightEngine
+from trinetra.insights.processors import NAME as ENGINE
+from trinetra.insights.processors import CustomerUpkeep, SiteInsights, insight_engine
 from trinetra.models.calibration import calibrated, calibration_path, read_calibration
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
@@ -33,6 +35,8 @@ from trinetra.ports import (
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
+from trinetra.streaming.background import BackgroundTask
+from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.values import CameraId, Instant
 from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
@@ -107,9 +111,9 @@ def resolver(
     customer_log: CustomerLog,
     clock: Clock,
     erasure_store: ErasureStore | None = None,
-) -> IdentityResolver:
+) -> StreamRunner:
     """Return an identity-resolver for faces of the given model."""
-    face_identifier = FaceIdentifier(
+    context = ResolverContext(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
@@ -125,23 +129,21 @@ def resolver(
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
     background_tasks: list[BackgroundTask] = [
         MergeJob(
-            face_identifier,
+            context,
             customer_log,
             plans.consolidation_policy(site),
             settle_s=0.0 if ends_with_process(settings) else _SETTLE_S,
         ),
-        CustomerSync(face_identifier, customer_log, log),
-        RegistryReplica(face_identifier, log),
+        CustomerSync(context, customer_log, log),
+        RegistryReplica(context, log),
     ]
     if erasure_store is not None:
         participant = ErasureParticipant(
-            erasure_store, clock, member=f"{IdentityResolver.name}@{settings.instance}"
+            erasure_store, clock, member=f"{RESOLVER}@{settings.instance}"
         )
         erasure_targets = [JournalErasureTarget(log)] if isinstance(log, JournalingEventLog) else []
-        background_tasks.append(
-            ErasureHandler(face_identifier, gallery, participant, erasure_targets)
-        )
-    return IdentityResolver(log, face_identifier, policy, background_tasks)
+        background_tasks.append(ErasureHandler(context, gallery, participant, erasure_targets))
+    return identity_resolver(log, context, policy, background_tasks)
 
 
 def engine(
@@ -152,24 +154,23 @@ def engine(
     customer_log: CustomerLog,
     clock: Clock,
     erasure_store: ErasureStore | None = None,
-) -> InsightEngine:
+) -> StreamRunner:
     """Return an insight-engine."""
-    member = f"{InsightEngine.name}@{settings.instance}"
+    member = f"{ENGINE}@{settings.instance}"
     days = site.policies.retention.insights_days
-    return InsightEngine(
-        site.site_id,
-        log,
-        store,
-        plans.insight_plans(site),
-        plans.insight_policy(site),
-        customer_sync=StoreCustomerSync(customer_log, store, clock, service=InsightEngine.name),
-        erasures=ErasureParticipant(erasure_store, clock, member=member) if erasure_store else None,
-        retention=StoreRetention(store, clock, days * _DAY_S) if days else None,
-        clock=clock,
-        concludes_at_stop=ends_with_process(settings),
+    upkeep = CustomerUpkeep(
+        StoreCustomerSync(customer_log, store, clock, service=ENGINE),
+        ErasureParticipant(erasure_store, clock, member=member) if erasure_store else None,
+        StoreRetention(store, clock, days * _DAY_S) if days else None,
+    )
+    policy = RunnerPolicy(
+        max_records=500,
         # A transaction for every frame would cost more than the frame.
         linger_s=0.0 if settings.event_log == "memory" else 0.2,
+        drains_at_stop=ends_with_process(settings),
     )
+    insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
+    return insight_engine(log, store, clock, insights, upkeep, policy)
 
 
 def ends_with_process(settings: Settings) -> bool:

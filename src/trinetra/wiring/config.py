@@ -22,11 +22,11 @@ from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import SamplingConfig
 from trinetra.geometry import fit
+from trinetra.identities.context import IdentificationPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
-from trinetra.identities.face_identifier import IdentificationPolicy
 from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, build_graph

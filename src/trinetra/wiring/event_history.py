@@ -11,7 +11,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.journal_file import read_journal
 from trinetra.adapters.kafka.event_log import KafkaEventLog
 from trinetra.errors import ConfigurationError
-from trinetra.events.customers import CustomerChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory
 from trinetra.events.topics import Topic
 from trinetra.ports import EventLog
 from trinetra.settings import Settings
@@ -127,13 +127,13 @@ def history_of(settings: Settings, *, file: Path | None, site: Path | None) -> E
     return ClusterHistory(settings, site_id_of(site))
 
 
-async def read_people(settings: Settings, *, before: Instant | None = None) -> People:
+async def read_people(settings: Settings, *, before: Instant | None = None) -> CustomerDirectory:
     """Return who is whom by the customer book; nobody where there is none yet.
 
     With ``before``, what resolvers found out by themselves from then on is left out.
     Raises StoreUnavailable or ConfigurationError.
     """
-    people = People()
+    people = CustomerDirectory()
     if settings.store_url is None and not (settings.data_dir / "insights.db").exists():
         return people  # opening the book would make it
     async with open_customer_log(settings) as customer_log:

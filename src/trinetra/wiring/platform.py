@@ -8,13 +8,12 @@ from pathlib import Path
 from trinetra.adapters.clock import SystemClock
 from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
-from trinetra.identities.service import IdentityResolver
-from trinetra.insights.service import InsightEngine
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, EventLog
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.event_recorder import EventRecorder
+from trinetra.streaming.runner import StreamRunner
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
@@ -40,8 +39,8 @@ class Platform:
 
     upstream: tuple[Service, ...]
     cameras: Callable[[], Mapping[CameraId, CameraStatus]]
-    resolver: IdentityResolver
-    engine: InsightEngine
+    resolver: StreamRunner
+    engine: StreamRunner
     recorder: EventRecorder
 
     @property

@@ -14,19 +14,20 @@ from dataclasses import dataclass, field, replace
 from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.gallery import MemoryGallery
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.events.visits import unite
 from trinetra.hosting import Service
+from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
-from trinetra.identities.face_identifier import FaceIdentifier
 from trinetra.identities.merge_job import MergeJob
-from trinetra.identities.service import IdentityResolver
-from trinetra.insights.service import InsightEngine
+from trinetra.identities.processor import identity_resolver
+from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, EventLog, Gallery, Record, read_up_to
 from trinetra.site import Site
+from trinetra.streaming.runner import StreamRunner
 from trinetra.values import EPOCH, CameraId, CustomerId, EventId, GalleryEntry, Instant
 from trinetra.wiring import config as plans
 
@@ -63,7 +64,7 @@ class MemoryInsightStore:
     def __init__(self) -> None:
         self._kept: dict[EventId, InsightEvent] = {}
         self._last: dict[CustomerId, Visit] = {}
-        self._people = People()
+        self._people = CustomerDirectory()
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         """Insert or replace by event id."""
@@ -83,7 +84,7 @@ class MemoryInsightStore:
         """Return the most recent visit recorded under this very id."""
         return self._last.get(customer_id)
 
-    async def know(self, people: People) -> None:
+    async def know(self, people: CustomerDirectory) -> None:
         """Take note of who is whom."""
         self._people = people
 
@@ -104,7 +105,7 @@ class Stage:
     site: Site
     model: FaceEmbedderModel
     entries: Sequence[GalleryEntry] = ()
-    people: People = field(default_factory=People)
+    people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
 
 async def replay(stage: Stage, detections: Iterable[Detected], listener: Listener) -> None:
@@ -137,9 +138,9 @@ async def _feed(detections: Iterable[Detected], log: EventLog) -> None:
         await log.append([Record(DETECTIONS, camera, payload) for camera, payload in batch])
 
 
-def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> IdentityResolver:
+def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> StreamRunner:
     site, model = stage.site, stage.model
-    face_identifier = FaceIdentifier(
+    context = ResolverContext(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
@@ -148,25 +149,19 @@ def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> Id
         model=model.version,
         dimension=model.dimension,
         policy=plans.recognition_policy(site, model.calibration),
-        people=replace(deepcopy(stage.people), number=0),  # of a book that begins here
+        directory=replace(deepcopy(stage.people), number=0),  # of a book that begins here
     )
     customer_log = MemoryCustomerLog()
     background_tasks = (
-        MergeJob(face_identifier, customer_log, plans.consolidation_policy(site)),
-        CustomerSync(face_identifier, customer_log, log, every_s=0.0),
+        MergeJob(context, customer_log, plans.consolidation_policy(site)),
+        CustomerSync(context, customer_log, log, every_s=0.0),
     )
-    return IdentityResolver(log, face_identifier, plans.resolver_policy(site), background_tasks)
+    return identity_resolver(log, context, plans.resolver_policy(site), background_tasks)
 
 
-def _engine(site: Site, log: EventLog, clock: Clock) -> InsightEngine:
-    return InsightEngine(
-        site.site_id,
-        log,
-        MemoryInsightStore(),
-        plans.insight_plans(site),
-        plans.insight_policy(site),
-        clock=clock,
-    )
+def _engine(site: Site, log: EventLog, clock: Clock) -> StreamRunner:
+    insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
+    return insight_engine(log, MemoryInsightStore(), clock, insights)
 
 
 class _EventTap:

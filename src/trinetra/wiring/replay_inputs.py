@@ -9,7 +9,7 @@ from trinetra.adapters.disk import gallery_file
 from trinetra.adapters.disk.temp_copies import temp_copy_folder
 from trinetra.adapters.qdrant_edge.gallery_copy import copy_gallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.models.calibration import calibrated
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.settings import Settings
@@ -49,7 +49,7 @@ async def prepare_replay(
     """
     model = _model(recording, settings)
     chosen = _site(recording.site_id, site)
-    people, known, notes = People(), list[GalleryEntry](), list[str]()
+    people, known, notes = CustomerDirectory(), list[GalleryEntry](), list[str]()
     if gallery is not None:
         known = _exported(gallery, model)
     elif not isinstance(past, FileHistory):

@@ -17,7 +17,7 @@ from trinetra.models.manifest import load_manifest
 from trinetra.ports import Clock, EventLog
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.streaming.waiting import run_until
+from trinetra.streaming.concurrency import run_until
 from trinetra.twin.emission import Arrival
 from trinetra.twin.layout import Distances, Sketch, gaps_m, lay_out
 from trinetra.twin.plan import FloorPlan, Line, Zone

@@ -139,8 +139,8 @@ async def test_nobody_is_counted_before_the_book_was_read_to_its_end() -> None:
     async with SqlInsightStore.open("sqlite://") as store:
         customer_sync = StoreCustomerSync(customer_log, store, clock, service="test")
         with pytest.raises(StoreUnavailable):
-            await customer_sync.renew()
+            await customer_sync.tend()
         customer_log.fails = None
         clock.advance(1.0)
-        await customer_sync.renew()
-    assert len(customer_sync.people.customers) == 1500
+        await customer_sync.tend()
+    assert len(customer_sync.directory.customers) == 1500

@@ -7,8 +7,8 @@ from trinetra.errors import CustomerConflict, MalformedState
 from trinetra.events import customers
 from trinetra.events.customers import (
     CustomerChange,
+    CustomerDirectory,
     NumberedChange,
-    People,
     decode_change,
     encode_change,
 )
@@ -27,7 +27,7 @@ def written(**fields: object) -> bytes:
 
 @pytest.mark.parametrize("fields", [{"change": "adopted"}, {"kind": "regular"}], ids=str)
 def test_what_a_later_version_says_changes_nothing_here(fields: dict[str, str]) -> None:
-    people = People()
+    people = CustomerDirectory()
     people.apply([NumberedChange(1, ENROLLED)])
     later = decode_change(written(**fields))
 
@@ -46,7 +46,7 @@ def test_a_known_change_that_is_not_valid_is_refused() -> None:
 
 
 def test_many_erasures_look_through_everybody_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    people = People()
+    people = CustomerDirectory()
     people.apply([NumberedChange(1, ENROLLED)])
     asked = []
 
@@ -64,7 +64,7 @@ def test_many_erasures_look_through_everybody_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_somebody_is_known_by_the_id_and_kind_that_hold_now() -> None:
-    people = People()
+    people = CustomerDirectory()
     merge = CustomerChange(change_id="2", change="merged", customer_id=BOB, other=ANN, at=EPOCH)
     assert people.as_known(BOB, IdentityKind.ANONYMOUS) == (BOB, IdentityKind.ANONYMOUS)
     people.apply([NumberedChange(1, ENROLLED), NumberedChange(2, merge)])

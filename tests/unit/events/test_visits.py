@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.schema import Visit
 from trinetra.events.visits import unite
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, after
@@ -32,14 +32,14 @@ def visit(who: str, start_min: float, end_min: float, number: int = 1, *cameras:
     )
 
 
-def people(*merges: tuple[str, str]) -> People:
-    known = People()
+def people(*merges: tuple[str, str]) -> CustomerDirectory:
+    known = CustomerDirectory()
     for gone, into in merges:
         known.apply([change(known, "merged", gone, into)])
     return known
 
 
-def change(known: People, what: str, who: str, other: str) -> NumberedChange:
+def change(known: CustomerDirectory, what: str, who: str, other: str) -> NumberedChange:
     said = CustomerChange(
         change_id=f"{known.number}",
         change=what,
@@ -50,7 +50,7 @@ def change(known: People, what: str, who: str, other: str) -> NumberedChange:
     return NumberedChange(known.number + 1, said)
 
 
-def united(visits: Iterable[Visit], known: People) -> list[Visit]:
+def united(visits: Iterable[Visit], known: CustomerDirectory) -> list[Visit]:
     return unite(visits, known.canonical, GAP_S)
 
 
@@ -91,9 +91,9 @@ def histories(draw: st.DrawFn) -> list[Visit]:
 
 
 @st.composite
-def books(draw: st.DrawFn) -> People:
+def books(draw: st.DrawFn) -> CustomerDirectory:
     """Return who is whom after changes that the book would take."""
-    known = People()
+    known = CustomerDirectory()
     for _ in range(draw(st.integers(0, 8))):
         what = draw(st.sampled_from(["merged", "merged", "split"]))
         who, other = draw(st.sampled_from(IDS)), draw(st.sampled_from(IDS))
@@ -105,7 +105,7 @@ def books(draw: st.DrawFn) -> People:
 
 @given(histories(), books())
 def test_people_are_counted_once_and_their_visits_lie_apart(
-    recorded: list[Visit], known: People
+    recorded: list[Visit], known: CustomerDirectory
 ) -> None:
     visits = united(recorded, known)
     assert {v.customer_id for v in visits} == {known.canonical(v.customer_id) for v in recorded}
@@ -118,7 +118,7 @@ def test_people_are_counted_once_and_their_visits_lie_apart(
 
 @given(histories(), books())
 def test_every_recorded_visit_lies_in_one_of_its_person(
-    recorded: list[Visit], known: People
+    recorded: list[Visit], known: CustomerDirectory
 ) -> None:
     visits = united(recorded, known)
     for part in recorded:
@@ -133,9 +133,9 @@ def test_every_recorded_visit_lies_in_one_of_its_person(
 
 @given(histories(), books())
 def test_once_every_merge_is_undone_visits_are_what_they_were(
-    recorded: list[Visit], known: People
+    recorded: list[Visit], known: CustomerDirectory
 ) -> None:
-    before = united(recorded, People())
+    before = united(recorded, CustomerDirectory())
     for who in list(known.merged):
         known.apply([change(known, "split", who, known.merged[who])])
     assert united(recorded, known) == before

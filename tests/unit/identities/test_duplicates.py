@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.identities.decision.duplicates import (
     DuplicatePair,
     Finding,
@@ -52,8 +52,8 @@ def fellow(who: CustomerId, kind: IdentityKind = ANONYMOUS, seen_s: float = 0.0)
     return IdentityRef(who, kind, after(NOON, seen_s))
 
 
-def told(*changes: tuple[str, CustomerId, CustomerId]) -> People:
-    people = People()
+def told(*changes: tuple[str, CustomerId, CustomerId]) -> CustomerDirectory:
+    people = CustomerDirectory()
     for number, (what, who, other) in enumerate(changes, 1):
         said = CustomerChange(
             change_id=str(number), change=what, customer_id=who, other=other, at=NOON
@@ -62,19 +62,19 @@ def told(*changes: tuple[str, CustomerId, CustomerId]) -> People:
     return people
 
 
-def enrolled(who: CustomerId, kind: IdentityKind) -> People:
+def enrolled(who: CustomerId, kind: IdentityKind) -> CustomerDirectory:
     said = CustomerChange(change_id="1", change="enrolled", customer_id=who, kind=kind, at=NOON)
-    people = People()
+    people = CustomerDirectory()
     people.apply([NumberedChange(1, said)])
     return people
 
 
 def judged(
     pair: DuplicatePair,
-    people: People | None = None,
+    people: CustomerDirectory | None = None,
     presences: tuple[Presence | None, Presence | None] = (None, None),
 ) -> Finding | None:
-    return judge_duplicates(pair, people or People(), presences, GRAPH, POLICY, NOON)
+    return judge_duplicates(pair, people or CustomerDirectory(), presences, GRAPH, POLICY, NOON)
 
 
 def presence(who: CustomerId, *stretches: tuple[CameraId, float, float]) -> Presence:
@@ -190,8 +190,12 @@ def match(entry: GalleryEntry, cosine: float = 0.9, since_s: float = 0.0) -> Gal
     return GalleryMatch(entry.entry_id, entry.customer_id, entry.kind, cosine, seen)
 
 
-def found(matches: list[GalleryMatch], people: People | None = None) -> list[DuplicatePair]:
-    return duplicates_of(entries(ANN)[0], matches, people or People(), lambda cosine: cosine)
+def found(
+    matches: list[GalleryMatch], people: CustomerDirectory | None = None
+) -> list[DuplicatePair]:
+    return duplicates_of(
+        entries(ANN)[0], matches, people or CustomerDirectory(), lambda cosine: cosine
+    )
 
 
 def test_only_fused_faces_of_others_count() -> None:
@@ -228,11 +232,11 @@ def track(decision: Decision) -> TrackIdentity:
 
 def test_an_open_track_follows_a_merge_and_its_undoing() -> None:
     identity = track(Decision("new", ("no_match",), ANN, ANONYMOUS))
-    assert not rename(identity, People())
+    assert not rename(identity, CustomerDirectory())
     assert rename(identity, told(("merged", ANN, BEN)))
     assert identity.decision == Decision("known", ("merged",), BEN, ANONYMOUS, ANN)
     assert not rename(identity, told(("merged", ANN, BEN)))
-    assert rename(identity, People())
+    assert rename(identity, CustomerDirectory())
     assert identity.decision == Decision("known", ("split",), ANN, ANONYMOUS)
 
 
@@ -244,9 +248,9 @@ def test_a_track_that_resembled_the_others_face_goes_back_to_the_other() -> None
     assert (like_ann.own_id, like_ben.own_id) == (ANN, None)
     identity = track(like_ann)
     assert not rename(identity, people)
-    assert rename(identity, People())
+    assert rename(identity, CustomerDirectory())
     assert identity.customer_id == ANN
-    assert not rename(track(like_ben), People())
+    assert not rename(track(like_ben), CustomerDirectory())
 
 
 def test_the_registry_knows_a_merged_person_wherever_either_was_seen() -> None:

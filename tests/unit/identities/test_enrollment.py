@@ -5,7 +5,7 @@ import pytest
 from tests.flows.shop import NOON, Person
 
 from trinetra.errors import CustomerConflict, PhotoRejected
-from trinetra.events.customers import CustomerChange, NumberedChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.identities.decision.enrollment import (
     enrolled,
     faces_of,
@@ -25,8 +25,8 @@ def shots(person: Person, count: int = 3) -> list[Shot]:
     return [Shot(person.photo(), 0.8, 90.0, NOON) for _ in range(count)]
 
 
-def people_with(*customers: CustomerId) -> People:
-    people = People()
+def people_with(*customers: CustomerId) -> CustomerDirectory:
+    people = CustomerDirectory()
     for number, who in enumerate(customers, start=1):
         change = enrolled(who, who, IdentityKind.VIP, NOON, consent=True, purpose=None)
         people.apply([NumberedChange(number, change)])

@@ -4,7 +4,7 @@ import pytest
 from tests.unit.insights.walks import CAMERA, SITE, frame, identity, position
 
 from trinetra.events.codec import encode
-from trinetra.events.customers import NumberedChange, People
+from trinetra.events.customers import CustomerDirectory, NumberedChange
 from trinetra.events.erasure import erased_change
 from trinetra.events.schema import TracksEvent
 from trinetra.insights.camera.camera_analytics import Outcome
@@ -19,11 +19,11 @@ PLAN = CameraInsights(
 )
 
 
-def share(people: People) -> CameraPartition:
+def share(people: CustomerDirectory) -> CameraPartition:
     return CameraPartition(SITE, {CAMERA: PLAN}, InsightPolicy(), people.is_erased)
 
 
-def erase(people: People) -> None:
+def erase(people: CustomerDirectory) -> None:
     people.apply([NumberedChange(people.number + 1, erased_change(ANN, EPOCH))])
 
 
@@ -40,7 +40,7 @@ def step(cameras: CameraPartition, event: object) -> Outcome:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_what_is_told_after_somebody_was_erased_bears_no_id(*, named: bool) -> None:
-    people = People()
+    people = CustomerDirectory()
     cameras = share(people)
     for n in range(8):
         step(cameras, seen(n / 2))
@@ -57,7 +57,7 @@ def test_what_is_told_after_somebody_was_erased_bears_no_id(*, named: bool) -> N
 
 
 def test_whoever_takes_a_camera_over_forgets_who_was_erased_meanwhile() -> None:
-    people = People()
+    people = CustomerDirectory()
     before = share(people)
     for n in range(20):
         step(before, seen(n / 2))

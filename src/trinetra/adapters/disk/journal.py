@@ -20,7 +20,7 @@ from trinetra.adapters.disk.journal_format import Entry
 from trinetra.adapters.memory.event_log import MemoryEventLog, MemoryTopicReader
 from trinetra.events.topics import Topic
 from trinetra.ports import Delivery, Record, Subscription, TopicReader
-from trinetra.streaming.waiting import run_until
+from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import (
     JOURNAL_BYTES,
     JOURNAL_DELETED,

@@ -25,7 +25,7 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 
 from trinetra.adapters.kafka.client import GROUP, TRANSACTION, KafkaClient, by_topic
 from trinetra.ports import Record, TopicPartition
-from trinetra.streaming.waiting import gather_or_cancel
+from trinetra.streaming.concurrency import gather_or_cancel
 
 _BATCH_BYTES = 512 * 1024  # before compression: half of what a broker takes by default
 _ACKS_ALL = -1

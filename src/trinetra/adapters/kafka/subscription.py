@@ -22,7 +22,7 @@ from trinetra.adapters.kafka.membership import Member, Membership
 from trinetra.adapters.kafka.producer import Transactor
 from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.ports import Delivery, Progress, TopicPartition
-from trinetra.streaming.waiting import gather_or_cancel
+from trinetra.streaming.concurrency import gather_or_cancel
 from trinetra.telemetry import get_logger
 
 _PREPARE_TIMEOUT_S = 15.0

@@ -9,8 +9,8 @@ import numpy as np
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import (
     CustomerChange,
+    CustomerDirectory,
     NumberedChange,
-    People,
     decode_change,
     encode_change,
 )
@@ -44,7 +44,7 @@ class MemoryCustomerLog:
         """Add changes in order, and faces, all or none; raises CustomerConflict."""
         written = {row.change_id for row in self._rows}
         new = {c.change_id: c for c in changes if c.change_id not in written}
-        people = People()
+        people = CustomerDirectory()
         people.apply(self._numbered())
         refuse_contradictions(people, list(new.values()), templates)
         for change in new.values():
@@ -88,7 +88,7 @@ class MemoryCustomerLog:
 
 
 def refuse_contradictions(
-    people: People, changes: Sequence[CustomerChange], templates: Sequence[Template]
+    people: CustomerDirectory, changes: Sequence[CustomerChange], templates: Sequence[Template]
 ) -> None:
     """Fold changes into ``people``, each checked against those before it.
 

@@ -33,8 +33,8 @@ from trinetra.adapters.memory.customer_log import refuse_contradictions
 from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.events.customers import (
     CustomerChange,
+    CustomerDirectory,
     NumberedChange,
-    People,
     decode_change,
     encode_change,
     erasure_digest,
@@ -90,7 +90,7 @@ class SqlCustomerLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
-        self._committed = People()  # folded as far as the last writing had to read
+        self._committed = CustomerDirectory()  # folded as far as the last writing had to read
 
     @classmethod
     @asynccontextmanager
@@ -165,7 +165,7 @@ def take_turn(connection: Connection) -> None:
 
 def everybody_of(connection: Connection, ids: Iterable[CustomerId]) -> list[CustomerId]:
     """Return every id of these people as the book has them now, in order."""
-    people = People()
+    people = CustomerDirectory()
     people.apply(_read(connection, 0, None))
     return sorted({member for each in ids for member in people.members(each)})
 
@@ -189,7 +189,7 @@ def _read(connection: Connection, after: int, limit: int | None) -> list[Numbere
 
 def _write(
     connection: Connection,
-    committed: People,
+    committed: CustomerDirectory,
     changes: Sequence[CustomerChange],
     templates: Sequence[Template],
 ) -> None:

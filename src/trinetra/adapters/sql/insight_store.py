@@ -34,7 +34,7 @@ from sqlalchemy import (
 from trinetra.adapters.sql.customer_log import erased_among, prepare_customer_log
 from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.events.codec import encode
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
 from trinetra.events.visits import unite
 from trinetra.telemetry import get_logger
@@ -219,7 +219,7 @@ class SqlInsightStore:
             await self._database.empty_log()
         return gone
 
-    async def know(self, people: People) -> None:
+    async def know(self, people: CustomerDirectory) -> None:
         """Read what is recorded as done by these people from now on; older news is ignored."""
         await self._run(lambda connection: _know(connection, people), writes=True)
 
@@ -249,7 +249,7 @@ def _expire(connection: Connection, before: Instant, most: int) -> int:
     return gone
 
 
-def _know(connection: Connection, people: People) -> None:
+def _know(connection: Connection, people: CustomerDirectory) -> None:
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
     if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:

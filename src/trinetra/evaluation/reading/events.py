@@ -10,7 +10,7 @@ from trinetra.evaluation.boxes import Boxes, BoxesBuilder
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
 from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Presence, Stay
 from trinetra.events.codec import decode
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import (
     AnyEvent,
     DetectionEvent,
@@ -58,7 +58,7 @@ class Gathered:
     _crossings: dict[EventId, Crossing] = field(default_factory=dict)
     _stays: dict[EventId, Stay] = field(default_factory=dict)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
-    _people: People = field(default_factory=People)
+    _people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
     def add(self, event: AnyEvent) -> None:
         """Take in one event; alerts and occupancy are not scored."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from trinetra.events.customers import ChangeKind, CustomerChange, People
+from trinetra.events.customers import ChangeKind, CustomerChange, CustomerDirectory
 from trinetra.events.schema import LifecycleChange, LifecycleEvent
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.values import (
@@ -28,7 +28,7 @@ _TOLD: Mapping[ChangeKind, LifecycleChange] = {
 """That a proposal was dismissed is between the book and those who propose."""
 
 
-def as_known(people: People, matches: Iterable[GalleryMatch]) -> list[GalleryMatch]:
+def as_known(people: CustomerDirectory, matches: Iterable[GalleryMatch]) -> list[GalleryMatch]:
     """Return the matches under the ids and kinds that hold now; who was erased is not among them.
 
     The gallery keeps a face under the id it was enrolled with: merges and their undoing, a change
@@ -45,7 +45,9 @@ def as_known(people: People, matches: Iterable[GalleryMatch]) -> list[GalleryMat
     return known
 
 
-def event_of(change: CustomerChange, people: People, site_id: SiteId) -> LifecycleEvent | None:
+def event_of(
+    change: CustomerChange, people: CustomerDirectory, site_id: SiteId
+) -> LifecycleEvent | None:
     """Return the event that tells a change on, without names; None where there is none.
 
     Of who opted out nothing is told.
@@ -70,7 +72,7 @@ def event_of(change: CustomerChange, people: People, site_id: SiteId) -> Lifecyc
 
 
 def resembling(
-    found: Iterable[Iterable[GalleryMatch]], people: People, policy: MatchingPolicy
+    found: Iterable[Iterable[GalleryMatch]], people: CustomerDirectory, policy: MatchingPolicy
 ) -> set[CustomerId]:
     """Return the identities, unknown to the book, that have nearly the face searched for.
 

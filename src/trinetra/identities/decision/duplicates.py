@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from trinetra.events.customers import CustomerChange, People
+from trinetra.events.customers import CustomerChange, CustomerDirectory
 from trinetra.identities.decision.lifecycle import summaries_of
 from trinetra.identities.gate.registry import Presence
 from trinetra.identities.gate.topology import Sighting, SiteGraph, judge
@@ -76,7 +76,7 @@ class AmbiguousFace(NamedTuple):
 def duplicates_of(
     entry: GalleryEntry,
     matches: Sequence[GalleryMatch],
-    people: People,
+    people: CustomerDirectory,
     score: Callable[[float], float],
 ) -> list[DuplicatePair]:
     """Return who else has the face of a fused entry, best first.
@@ -98,7 +98,7 @@ def duplicates_of(
 
 
 def ambiguous_duplicates(
-    matches: Sequence[GalleryMatch], people: People, score: Callable[[float], float]
+    matches: Sequence[GalleryMatch], people: CustomerDirectory, score: Callable[[float], float]
 ) -> list[DuplicatePair]:
     """Return the two people whom a face resembles most, as alike as it is to the second.
 
@@ -109,7 +109,9 @@ def ambiguous_duplicates(
     return [DuplicatePair(found[0][0], found[1][0], score(found[1][1]))] if len(found) > 1 else []
 
 
-def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[IdentityRef, float]]:
+def _resembling(
+    matches: Sequence[GalleryMatch], people: CustomerDirectory
+) -> list[tuple[IdentityRef, float]]:
     """Return people with the cosine of their most similar telling entry, best first."""
     best: dict[CustomerId, GalleryMatch] = {}
     for match in matches:
@@ -126,21 +128,21 @@ def _resembling(matches: Sequence[GalleryMatch], people: People) -> list[tuple[I
 
 
 def _first_seen(
-    matches: Iterable[GalleryMatch], people: People, who: CustomerId
+    matches: Iterable[GalleryMatch], people: CustomerDirectory, who: CustomerId
 ) -> Iterator[Instant]:
     for match in matches:
         if match.first_seen is not None and people.canonical(match.customer_id) == who:
             yield match.first_seen
 
 
-def _is_telling(match: GalleryMatch, people: People) -> bool:
+def _is_telling(match: GalleryMatch, people: CustomerDirectory) -> bool:
     is_enrolled = people.kind_of(match.customer_id) is not None
     return is_enrolled or match.entry_id in summaries_of(match.customer_id)
 
 
 def judge_duplicates(
     pair: DuplicatePair,
-    people: People,
+    people: CustomerDirectory,
     presences: tuple[Presence | None, Presence | None],
     graph: SiteGraph,
     policy: MergePolicy,
@@ -166,7 +168,7 @@ def judge_duplicates(
     return Finding(_change("merge_proposed", pair, at), "proposed")
 
 
-def were_told_apart(people: People, one: CustomerId, two: CustomerId) -> bool:
+def were_told_apart(people: CustomerDirectory, one: CustomerId, two: CustomerId) -> bool:
     """Return whether somebody said that these are two people, of any of their ids."""
     heads = {one, two}
     return any(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from trinetra.errors import CustomerConflict, PhotoRejected
-from trinetra.events.customers import Customer, CustomerChange, People
+from trinetra.events.customers import Customer, CustomerChange, CustomerDirectory
 from trinetra.identities.decision.lifecycle import RetentionPolicy, enroll
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.tracking.track_faces import Shot, fuse
@@ -61,7 +61,7 @@ def need_one_person(shots: Mapping[str, Shot], policy: MatchingPolicy) -> None:
 def likenesses(
     shots: Iterable[Shot],
     templates: Iterable[GalleryEntry],
-    people: People,
+    people: CustomerDirectory,
     policy: MatchingPolicy,
 ) -> list[Likeness]:
     """Return who is enrolled already with a face that would match, the most alike first."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from trinetra.events.customers import People
+from trinetra.events.customers import CustomerDirectory
 from trinetra.identities.decision.matching import Decision
 from trinetra.identities.decision.track_identity import TrackIdentity
 from trinetra.identities.tracking.track_faces import Shot, fuse
@@ -58,7 +58,7 @@ def is_summary(entry: GalleryEntry) -> bool:
     return entry.entry_id in summaries_of(entry.customer_id)
 
 
-def rename(identity: TrackIdentity, people: People) -> bool:
+def rename(identity: TrackIdentity, people: CustomerDirectory) -> bool:
     """Give a track the id that holds now for its person; return whether that is news.
 
     A merge gives it the other's id, and its undoing the own one back: that under which the face is
@@ -82,7 +82,7 @@ def rename(identity: TrackIdentity, people: People) -> bool:
     return True
 
 
-def own_kind(customer_id: CustomerId, people: People) -> IdentityKind:
+def own_kind(customer_id: CustomerId, people: CustomerDirectory) -> IdentityKind:
     """Return the kind of an id for itself, whomever it was merged into.
 
     An id of which the book tells, but not that it was enrolled, is one that cameras made.
@@ -91,7 +91,9 @@ def own_kind(customer_id: CustomerId, people: People) -> IdentityKind:
     return known.kind if known else IdentityKind.ANONYMOUS
 
 
-def with_own_id(decision: Decision, found: Iterable[GalleryMatch], people: People) -> Decision:
+def with_own_id(
+    decision: Decision, found: Iterable[GalleryMatch], people: CustomerDirectory
+) -> Decision:
     """Return the decision with the id under which its person's most similar face is kept.
 
     ``found`` are the matches as the gallery has them, best first.

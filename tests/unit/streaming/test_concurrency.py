@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from trinetra.streaming.waiting import gather_or_cancel, run_until
+from trinetra.streaming.concurrency import gather_or_cancel, run_until
 
 
 async def refused() -> int:

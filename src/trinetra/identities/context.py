@@ -1,0 +1,111 @@
+"""What the parts of one resolver share: its gallery, registry, customer directory and partitions.
+
+Each part changes only what is its own; what one part has to tell another goes through a queue here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from trinetra.events.customers import CustomerDirectory
+from trinetra.identities.decision.drift import Quantity, Reference
+from trinetra.identities.decision.duplicates import AmbiguousFace
+from trinetra.identities.decision.lifecycle import RetentionPolicy, is_summary
+from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.gallery_client import GalleryClient
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import SiteGraph
+from trinetra.identities.state.partition import PartitionState
+from trinetra.ports import Clock, Gallery, TopicPartition
+from trinetra.values import CustomerId, GalleryEntry, SiteId
+
+_MOST_QUEUED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class IdentificationPolicy:
+    """How the gallery is searched, and how long it is left alone after it failed.
+
+    A VIP or watchlist customer is announced again only after ``alert_cooldown_s``. While
+    ``most_waiting`` entries of a partition wait for the gallery, no new identity is made there: a
+    gallery that accepts nothing for days must not fill memory and the log.
+    """
+
+    matching: MatchingPolicy = field(default_factory=MatchingPolicy)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    top_k: int = 10
+    gallery_retry_s: float = 2.0
+    most_waiting: int = 10_000
+    alert_cooldown_s: float = 300.0
+
+
+class MergeQueue:
+    """Faces that may show two identities to be one person, for the merge job to look up.
+
+    They are fused faces that the gallery has accepted, and faces of tracks that resembled two
+    identities. Bounded: the oldest are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._stored: deque[GalleryEntry] = deque(maxlen=_MOST_QUEUED)
+        self._ambiguous: deque[AmbiguousFace] = deque(maxlen=_MOST_QUEUED)
+
+    def offer_stored(self, entries: Iterable[GalleryEntry]) -> None:
+        """Queue the fused faces among entries that are in the gallery now."""
+        self._stored.extend(entry for entry in entries if is_summary(entry))
+
+    def offer_ambiguous(self, face: AmbiguousFace) -> None:
+        """Queue a face that resembled two identities, neither clearly more."""
+        self._ambiguous.append(face)
+
+    def drain(self) -> list[GalleryEntry | AmbiguousFace]:
+        """Return the queued faces and empty the queue."""
+        faces: list[GalleryEntry | AmbiguousFace] = [*self._stored, *self._ambiguous]
+        self._stored.clear()
+        self._ambiguous.clear()
+        return faces
+
+    def discard(self, is_erased: Callable[[CustomerId], bool]) -> None:
+        """Remove faces that are stored under erased identities."""
+        kept = [entry for entry in self._stored if not is_erased(entry.customer_id)]
+        self._stored.clear()
+        self._stored.extend(kept)
+
+
+@dataclass(slots=True)
+class ResolverContext:
+    """The shared parts of one resolver.
+
+    ``references`` are the face statistics of the calibration, by quantity. ``withdrawn`` are
+    identities whose faces must leave the gallery: they were stored before it was known here that
+    their person had opted out or was erased. ``partitions`` are those owned by this resolver.
+    """
+
+    site_id: SiteId
+    gallery: Gallery
+    registry: ActiveRegistry
+    graph: SiteGraph
+    clock: Clock
+    model: str
+    dimension: int
+    policy: IdentificationPolicy = field(default_factory=IdentificationPolicy)
+    directory: CustomerDirectory = field(default_factory=CustomerDirectory)
+    references: Mapping[Quantity, Reference] = field(default_factory=dict)
+    merge_queue: MergeQueue = field(default_factory=MergeQueue)
+    withdrawn: set[CustomerId] = field(default_factory=set)
+    partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
+    gallery_client: GalleryClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gallery_client = GalleryClient(
+            self.gallery,
+            self.clock,
+            self.directory,
+            top_k=self.policy.top_k,
+            retry_s=self.policy.gallery_retry_s,
+            most_waiting=self.policy.most_waiting,
+        )
+
+    def numbers(self) -> dict[TopicPartition, int]:
+        """Return the number of the assignment of each owned partition."""
+        return {where: state.number for where, state in self.partitions.items()}
