@@ -1,4 +1,4 @@
-"""The audit log goes on whatever happened to its last write, and tells of it."""
+"""Tests that the audit log continues after an interrupted write, and reports it."""
 
 import os
 from datetime import UTC, datetime
@@ -22,10 +22,10 @@ def log(tmp_path: Path) -> AuditLog:
 
 
 @pytest.mark.parametrize("left", [1, 40, -2, -1])
-def test_a_line_that_was_broken_off_is_told_of_and_stops_nobody(log: AuditLog, left: int) -> None:
+def test_an_incomplete_line_is_reported_and_harmless(log: AuditLog, left: int) -> None:
     whole = log.path.read_bytes().splitlines(keepends=True)
     log.path.write_bytes(whole[0] + whole[1][:left])
-    is_whole = left == -1  # but for its end of line
+    is_whole = left == -1  # except for its newline
     line = log.append(NOON, "forget", "somebody")
     assert line.number == 2 + is_whole
     assert log.lines()[-1] == line
@@ -65,7 +65,7 @@ def test_a_user_without_a_name_stands_there_by_number(
     assert log.append(NOON, "show", "somebody").by == f"uid {os.getuid()}"
 
 
-def test_a_folder_of_somebody_else_is_used_as_it_is(
+def test_a_folder_of_another_user_keeps_its_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o755)
