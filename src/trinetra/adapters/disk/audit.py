@@ -102,7 +102,7 @@ class AuditLog:
         for place, text in enumerate(self._texts(), 1):
             line = _line(text)
             if line is None:
-                yield f"line {place}: it is not a line of an audit log; a write may have been cut off"
+                yield f"line {place}: it is not an audit log entry; a write may have been cut off"
                 continue
             if line.number != before + 1 or line.previous != previous:
                 yield f"line {place}: it does not follow the line before it"

@@ -183,7 +183,7 @@ def erased_among(connection: Connection, ids: Iterable[CustomerId]) -> set[Custo
         return set()
     if connection.dialect.name == "postgresql":
         # Shared: callers do not exclude each other, but an erasure waits for all of them, so none
-        # can insert a row of a person whom an erasure has just removed.
+        # can insert a row of a person that an erasure has just removed.
         connection.execute(select(func.pg_advisory_xact_lock_shared(_WRITE_LOCK)))
     query = select(_changes.c.customer_id).where(_changes.c.customer_id.in_(digests))
     return {digests[digest] for digest in connection.scalars(query)}

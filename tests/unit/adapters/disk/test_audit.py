@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def log(tmp_path: Path) -> AuditLog:
     log = AuditLog(tmp_path / "audit")
     for action in ("enrol", "show"):
-        log.append(NOON, action, "somebody")
+        log.append(NOON, action, "a-person")
     return log
 
 
@@ -26,7 +26,7 @@ def test_an_incomplete_line_is_reported_and_harmless(log: AuditLog, left: int) -
     whole = log.path.read_bytes().splitlines(keepends=True)
     log.path.write_bytes(whole[0] + whole[1][:left])
     is_whole = left == -1  # except for its newline
-    line = log.append(NOON, "forget", "somebody")
+    line = log.append(NOON, "forget", "a-person")
     assert line.number == 2 + is_whole
     assert log.lines()[-1] == line
     assert len(list(log.faults())) == 1 - is_whole
@@ -51,18 +51,18 @@ def test_a_write_that_fails_half_way_leaves_nothing(
     with monkeypatch.context() as full:
         full.setattr(audit, "write_all", half)
         with pytest.raises(StorageFull):
-            log.append(NOON, "forget", "somebody")
+            log.append(NOON, "forget", "a-person")
     assert log.path.read_bytes() == before
 
 
 def test_a_user_without_a_name_stands_there_by_number(
     log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody() -> str:
+    def no_user() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(audit.getpass, "getuser", nobody)
-    assert log.append(NOON, "show", "somebody").by == f"uid {os.getuid()}"
+    monkeypatch.setattr(audit.getpass, "getuser", no_user)
+    assert log.append(NOON, "show", "a-person").by == f"uid {os.getuid()}"
 
 
 def test_a_folder_of_another_user_keeps_its_mode(
