@@ -1,4 +1,4 @@
-"""What the services need from the world, as protocols of at most five methods.
+"""Ports: protocols of at most five methods for everything that services use from outside.
 
 An adapter translates its vendor's exceptions into those of ``trinetra.errors``. Every adapter of a
 port passes the same suite in ``tests/contracts``.
@@ -32,24 +32,24 @@ from trinetra.values import (
 
 
 class Clock(Protocol):
-    """Time as the services see it; tests put in their own."""
+    """Source of time for the services; tests inject their own."""
 
     def now(self) -> Instant:
         """Return the current UTC instant."""
 
     def monotonic(self) -> float:
-        """Return seconds of a clock that never steps back."""
+        """Return the seconds of a clock that never goes backwards."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after the given time on this clock."""
+        """Return after that many seconds on this clock."""
 
 
 class DecodedFrame(Protocol):
-    """A frame as a source decoded it, still in the source's own memory layout."""
+    """A decoded frame, still in the memory layout of its source."""
 
     @property
     def captured_at(self) -> Instant:
-        """The instant of capture, as well as the source knows it."""
+        """The capture time, as accurately as the source knows it."""
 
     @property
     def width(self) -> int:
@@ -60,32 +60,32 @@ class DecodedFrame(Protocol):
         """Native height in pixels."""
 
     def planes(self, width: int, height: int) -> YuvPlanes:
-        """Return the picture scaled to ``width x height``, in JPEG's colours."""
+        """Return the picture scaled to ``width x height``, in JPEG's color space."""
 
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
-        """Return the brightness scaled to ``(height, width)``; cheap, for motion."""
+        """Return the brightness scaled to ``(height, width)``; cheap, for motion detection."""
 
 
 class FrameSource(Protocol):
-    """One camera, file or folder of images. It blocks: the ingestor gives it a thread."""
+    """One camera, file or folder of images. Calls block, so the ingestor gives it a thread."""
 
     def open(self) -> None:
-        """Connect; raises SourceUnavailable or SourceRefused."""
+        """Connect. Raises SourceUnavailable or SourceRefused."""
 
     def read(self, *, key_frames_only: bool) -> DecodedFrame | None:
-        """Return the next frame, or None where a file has ended.
+        """Return the next frame, or None at the end of a file.
 
         Raises SourceStalled when nothing arrives in time, SourceUnavailable when the connection
-        breaks, FrameRejected when this one frame is unusable and the next may be good.
+        breaks, FrameRejected when this frame is unusable but the next one may be good.
         """
 
     def close(self) -> None:
-        """Release the connection; may be called more than once."""
+        """Release the connection; idempotent."""
 
 
 @dataclass(frozen=True, slots=True)
 class BufferedFrame:
-    """A frame handed to one consumer, to be acknowledged by its ``entry_id``."""
+    """A frame delivered to one consumer, which acknowledges it by its ``entry_id``."""
 
     entry_id: str
     frame: Frame
@@ -98,27 +98,27 @@ class FrameBuffer(Protocol):
     """
 
     async def append(self, frame: Frame) -> int:
-        """Add a frame; return how many old ones were dropped to stay within the bound."""
+        """Append a frame; return how many old ones were dropped to stay within the bound."""
 
     async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
-        """Return up to ``max_frames`` new frames, fairly over cameras; wait for the first only."""
+        """Return up to ``max_frames`` new frames, fairly over cameras; wait only for the first."""
 
     async def ack(self, frames: Sequence[BufferedFrame]) -> None:
-        """Declare frames done; they are never delivered again."""
+        """Acknowledge frames; they are never delivered again."""
 
     async def claim(self, *, idle_s: float, max_frames: int) -> list[BufferedFrame]:
-        """Take over frames that another consumer has held for ``idle_s`` without acknowledging."""
+        """Take over frames that another consumer has left unacknowledged for ``idle_s``."""
 
     async def lag(self, camera_id: CameraId) -> int:
-        """Return how many frames of a camera wait or are held unacknowledged."""
+        """Return how many frames of a camera are undelivered or unacknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Bytes bound for a topic; records of one key keep their order.
+    """Bytes to append to a topic; records with the same key keep their order.
 
-    ``partition`` follows from the key unless it is given: state goes where its input came from. A
-    value of None deletes the key from a compacted topic.
+    ``partition`` is derived from the key unless it is given: a state record goes to the partition
+    that its input came from. A value of None deletes the key from a compacted topic.
     """
 
     topic: Topic
@@ -129,7 +129,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A record as one subscriber of a group receives it."""
+    """A record as a consumer receives it."""
 
     topic: str
     partition: int
@@ -143,9 +143,10 @@ TopicPartition = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one partition has been read, and what came of it.
+    """The next offset to read in one partition, and the outputs derived from the records before it.
 
-    ``next_offset`` is None for what came of no record: the group stays where it is.
+    ``next_offset`` is None if no input record caused the outputs; the committed offset of the group
+    does not move.
     """
 
     where: TopicPartition
@@ -154,13 +155,13 @@ class Progress:
 
 
 def read_up_to(deliveries: Iterable[Delivery]) -> list[Progress]:
-    """Return the progress of who has read these records and made nothing of them."""
+    """Return the progress for records that were read and produced no output."""
     ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
     return [Progress(where, next_offset) for where, next_offset in ends.items()]
 
 
 class Subscription(Protocol):
-    """One member of a consumer group, owning some partitions of its topics."""
+    """One member of a consumer group, which owns some partitions of its topics."""
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
         """Return the next records of the owned partitions, each partition in order.
@@ -171,31 +172,31 @@ class Subscription(Protocol):
     def assignment(self) -> Mapping[TopicPartition, int]:
         """Return the partitions owned since the last poll, each with the number of its assignment.
 
-        A number that rose, or is new, means: restore what is known of the partition from its state,
-        for it was someone else's, or what this member last committed may have failed. By then no
-        earlier owner can commit to it any more.
+        If a number is new or has risen, the consumer must restore the partition from its state
+        topic: either another member owned it meanwhile, or this member's last commit may have
+        failed. By then no earlier owner can commit to the partition any more.
         """
 
     async def commit(self, progress: Sequence[Progress]) -> None:
-        """Per partition, atomically append its outputs and move the group on.
+        """For each partition, atomically append its outputs and commit its offset for the group.
 
-        After a crash before this returns, a partition's records are delivered again and none of its
-        outputs is visible, or all of it is done. Raises PartitionsLost with the partitions for
-        which nothing was done; it was for all others.
+        If the process crashes before this returns, each partition is either fully committed, or its
+        records are delivered again and none of its outputs is visible. Raises PartitionsLost with
+        the partitions that were not committed; all others were.
         """
 
     async def lag(self) -> int:
         """Return how many records of the owned partitions are not yet committed."""
 
     async def close(self) -> None:
-        """Leave the group; uncommitted records go to another member."""
+        """Leave the group; uncommitted records are delivered to another member."""
 
 
 class TopicReader(Protocol):
-    """A reader of whole topics, outside of any group: it owns nothing and commits nothing."""
+    """A reader of whole topics outside any consumer group: it owns and commits nothing."""
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
-        """Return the next records, each partition in order; waits for the first only.
+        """Return the next records, each partition in order; wait only for the first.
 
         Raises EventLogUnavailable; poll again later.
         """
@@ -204,53 +205,54 @@ class TopicReader(Protocol):
         """Return how many committed records are still to be read."""
 
     async def close(self) -> None:
-        """Stop reading; may be called more than once."""
+        """Stop reading; idempotent."""
 
 
 class EventLog(Protocol):
     """A durable, partitioned log."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append records; returning means acknowledged. Raises EventLogUnavailable."""
+        """Append records; they are acknowledged when this returns. Raises EventLogUnavailable."""
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
         """Join a consumer group, from the group's committed offsets or from the beginning."""
 
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
-        """Return the last value of every key of a compacted topic's partition; deleted ones not.
+        """Return the last value of every key in a partition of a compacted topic.
 
-        Sees every commit that returned before. Raises EventLogUnavailable.
+        Deleted keys are omitted. Includes every commit that returned before the call. Raises
+        EventLogUnavailable.
         """
 
     async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
-        """Read all partitions of topics from the first record appended at or after ``since``.
+        """Open a reader of all partitions, at the first record appended at or after ``since``.
 
-        Only what is committed is seen. Raises EventLogUnavailable.
+        It sees committed records only. Raises EventLogUnavailable.
         """
 
 
 class Engine(Protocol):
-    """A loaded network that maps one batch tensor to its output tensors."""
+    """A loaded neural network that maps one batch tensor to its output tensors."""
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return the outputs, in the manifest's order, for an input ``(n, channels, h, w)``.
+        """Return the outputs, in the order of the manifest, for an input ``(n, channels, h, w)``.
 
         Raises EngineFailure.
         """
 
 
 class Detector(Protocol):
-    """Finds people and vehicles."""
+    """Detects people and vehicles."""
 
     def detect(self, images: Sequence[ImageBgr]) -> list[Detections]:
-        """Return the objects of each image, in that image's pixels."""
+        """Return the objects of each image, in pixels of that image."""
 
 
 class FaceReader(Protocol):
-    """Finds faces, and turns aligned ones into embeddings."""
+    """Detects faces and computes embeddings of aligned ones."""
 
     def find(self, images: Sequence[ImageBgr]) -> list[Faces]:
-        """Return the faces of each image, in that image's pixels."""
+        """Return the faces of each image, in pixels of that image."""
 
     def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
         """Return the embeddings of aligned ``112 x 112`` faces."""
@@ -258,7 +260,7 @@ class FaceReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One face of an enrolled person, as one model version read it."""
+    """One face of an enrolled person, embedded by one model version."""
 
     model: str
     entry: GalleryEntry
@@ -268,109 +270,110 @@ class Gallery(Protocol):
     """The embeddings of one model version, searchable by cosine similarity."""
 
     async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
-        """Return for each embedding its ``k`` nearest, best first. Raises GalleryUnavailable."""
+        """Return the ``k`` nearest of each embedding, best first. Raises GalleryUnavailable."""
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
-        """Add or replace entries by ``entry_id``; returning means durable."""
+        """Insert or replace entries by ``entry_id``; they are durable when this returns."""
 
     async def delete(self, customer_id: CustomerId) -> int:
-        """Remove every entry of an identity; return how many there were."""
+        """Delete every entry of an identity; return how many there were."""
 
     async def delete_expired(self, now: Instant) -> int:
-        """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
+        """Delete the entries whose ``expires_at`` is not after ``now``; return how many."""
 
     async def count(self) -> int:
         """Return the number of entries."""
 
 
 class PurgeableGallery(Gallery, Protocol):
-    """A gallery that can be asked to keep no trace of what was deleted."""
+    """A gallery that can remove deleted data from its files."""
 
     async def purge(self) -> bool:
-        """Leave no byte of what was deleted in the files; return whether that is so.
+        """Remove every byte of deleted entries from the files; return whether that was possible.
 
-        False where files are a server's own business. Raises GalleryUnavailable.
+        False if a server manages the files. Raises GalleryUnavailable.
         """
 
 
 class GalleryArchive(PurgeableGallery, Protocol):
-    """A gallery that can be read as a whole, to move it elsewhere."""
+    """A gallery whose entries can all be read, to export or move it."""
 
     def entries(self, batch_size: int) -> AsyncIterator[list[GalleryEntry]]:
-        """Yield every entry, in batches; what changes meanwhile may be in it or not.
+        """Yield every entry, in batches; changes made meanwhile may or may not be included.
 
         Raises GalleryUnavailable.
         """
 
 
 class CustomerLog(Protocol):
-    """Who is whom: people the shop knows, identities that are one person, people to forget.
+    """The log of customer changes: enrollments, merged identities and erasures.
 
-    A numbered sequence of changes, with the faces of who was enrolled. Every method raises
-    StoreUnavailable when the book does not answer.
+    A numbered sequence of changes, stored with the faces of enrolled people. Every method raises
+    StoreUnavailable when the log does not answer.
     """
 
     async def write(
         self, changes: Sequence[CustomerChange], templates: Sequence[Template] = ()
     ) -> None:
-        """Add changes in order, and faces, all or none; a ``change_id`` is added but once.
+        """Append changes in order, and faces, all or none; each ``change_id`` at most once.
 
-        Raises CustomerConflict for a change that contradicts those before it.
+        Raises CustomerConflict for a change that contradicts an earlier one.
         """
 
     async def changes(self, after: int, limit: int) -> list[NumberedChange]:
         """Return changes with a number above ``after``, in order."""
 
     async def templates(self, model: str) -> list[GalleryEntry]:
-        """Return the faces of enrolled people that a model version read."""
+        """Return the faces of enrolled people that were embedded by a model version."""
 
     async def erase(self, customer_id: CustomerId, change: CustomerChange) -> int:
-        """Delete everything about somebody and put ``change``, which names nobody, in its place.
+        """Replace every record about a person with ``change``, which does not identify them.
 
-        Return how many changes and faces that were.
+        Return how many changes and faces were deleted.
         """
 
     async def reached(self, reader: str, number: int = 0) -> int:
-        """Note that a reader has acted on all changes up to a number; return the furthest noted."""
+        """Record that a reader has applied all changes up to ``number``; return its maximum."""
 
 
 class ErasureTarget(Protocol):
-    """Keeps records of people that name them by id, beside the gallery and the database."""
+    """A store, besides the gallery and the database, whose records identify people by id."""
 
     async def forget(self, ids: Sequence[CustomerId]) -> Mapping[str, int]:
-        """Delete what is kept of a person; return how many of what. May be called again."""
+        """Delete all records of a person; return the count of each kind. Idempotent."""
 
 
 class ErasureStore(Protocol):
-    """Where the forgetting of people is asked for, and where everybody says that it is done.
+    """Coordinates erasures: takes requests, and collects the acknowledgement of every process.
 
-    Every method raises StoreUnavailable when the desk does not answer.
+    Every method raises StoreUnavailable when the store does not answer.
     """
 
     async def request(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
-        """Forget a person here, in the book and among the insights, and have all others do so.
+        """Erase a person from this database, and request the same of all other processes.
 
-        From when this returns, nothing brings the ids back. Asked again, it is the same request.
+        Covers the customer log and the insights. Once this returns, nothing can bring the ids back.
+        Idempotent: repeating it returns the same request.
         """
 
     async def heartbeat(self, member: str, at: Instant) -> list[Erasure]:
-        """Note that a process is there; return what it has to confirm."""
+        """Record that a process is alive; return the erasures it still has to acknowledge."""
 
     async def acknowledge(self, number: int, share: Acknowledgement) -> None:
-        """Note that a process did its share; when it was the last one, the ids are forgotten."""
+        """Record that a process did its part; after the last acknowledgement, delete the ids."""
 
     async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
-        """Return the erasure of somebody, with who is awaited then, if it was ever asked for."""
+        """Return the erasure of a person and the processes it still waits for, or None."""
 
     async def deregister(self, member: str) -> None:
-        """Note that a process ends in order: nobody has to wait for it."""
+        """Record that a process shuts down cleanly, so that no erasure waits for it."""
 
 
 class InsightStore(Protocol):
-    """What the insight engine has found out, kept for queries."""
+    """The insights that the insight engine has derived, stored for queries."""
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
-        """Insert or replace by ``event_id``; returning means durable.
+        """Insert or replace by ``event_id``; insights are durable when this returns.
 
         Raises StorageFull or StoreUnavailable.
         """
@@ -379,27 +382,27 @@ class InsightStore(Protocol):
         """Return insights of one event type with captured_at in ``[start, end)``, in that order."""
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return the most recent visit recorded under this very id."""
+        """Return the most recent visit recorded under exactly this id."""
 
     async def know(self, people: CustomerDirectory) -> None:
-        """Take note of who is whom; what a call knew of more changes said stands.
+        """Store which ids belong to the same person; a directory with a lower number is ignored.
 
-        Nothing recorded is rewritten: an undone merge leaves no trace.
+        Recorded insights are not rewritten, so undoing a merge leaves no trace.
         """
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
         """Return the visits of people that ended in ``[start, end)``, in that order.
 
-        What was recorded under several ids of one person is told as that person's; visits of them
-        are one where at most ``gap_s`` lies between.
+        Visits recorded under several ids of one person are reported under that person's canonical
+        id, and merged if at most ``gap_s`` lies between them.
         """
 
 
 class ExpiringStore(InsightStore, Protocol):
-    """An insight store that forgets what is too old; every method may raise StoreUnavailable."""
+    """An insight store that deletes old insights; every method may raise StoreUnavailable."""
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
-        """Return all that was recorded under these very ids, in the order of capture."""
+        """Return everything recorded under exactly these ids, in the order of capture."""
 
     async def expire(self, before: Instant, most: int) -> int:
-        """Delete insights older than that, ``most`` of each kind at once; return how many."""
+        """Delete up to ``most`` insights of each kind older than ``before``; return how many."""

@@ -1,4 +1,4 @@
-"""What the customer book promises: in memory, on SQLite, and on a PostgreSQL server."""
+"""Contract of the customer log: in memory, on SQLite, and on a PostgreSQL server."""
 
 import asyncio
 import sqlite3
@@ -63,7 +63,7 @@ def template(who: CustomerId, seed: int = 1, model: str = "m1") -> Template:
 async def books(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[CustomerLog, CustomerLog]]:
-    """One book, opened by two processes as it were."""
+    """Two connections to one log, as from two processes."""
     if request.param == "memory":
         customer_log = MemoryCustomerLog()
         yield customer_log, customer_log
@@ -198,7 +198,7 @@ async def test_faces_come_back_bit_by_bit_and_by_model(customer_log: CustomerLog
     assert len(await customer_log.templates("m2")) == 1
 
 
-async def test_of_somebody_erased_only_a_digest_is_left(customer_log: CustomerLog) -> None:
+async def test_an_erasure_leaves_only_a_digest(customer_log: CustomerLog) -> None:
     await customer_log.write(
         [enrolled(ANN), enrolled(BOB), change("merged", EVE, ANN)], [template(ANN)]
     )
@@ -280,6 +280,6 @@ async def test_a_book_of_a_newer_trinetra_is_refused(tmp_path: Path) -> None:
         other.execute("update customer_book_schema set version = 99")
     other.close()
 
-    with pytest.raises(ConfigurationError, match="customer book schema 99"):
+    with pytest.raises(ConfigurationError, match="customer log schema version 99"):
         async with SqlCustomerLog.open(url):
             pass

@@ -1,4 +1,4 @@
-"""What every Detector and FaceReader keeps, on real weights, clips and photographs."""
+"""Contract of every Detector and FaceReader, with real weights, clips and photographs."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ NANODET = DetectorSpec(
     nms_iou=0.6,
 )
 YOLO_INPUT = InputSpec(640, 640, "NHWC", "RGB", std=(255.0, 255.0, 255.0), pad=114)
-YOLOV8 = DetectorSpec("yolov8", YOLO_INPUT, CLASSES, KEEP, 0.4, 0.6, normalised_boxes=True)
+YOLOV8 = DetectorSpec("yolov8", YOLO_INPUT, CLASSES, KEEP, 0.4, 0.6, normalized_boxes=True)
 NANODET_OUTPUTS = tuple(f"Identity{suffix}" for suffix in ("", "_1", "_2", "_3", "_4", "_5"))
 EMBEDDER = FaceEmbedderSpec(InputSpec(112, 112, mean=(127.5,) * 3, std=(128.0,) * 3))
 ENGINES = {"onnxruntime": onnxruntime.load, "openvino": openvino.load}
@@ -183,14 +183,14 @@ def test_no_face_is_found_in_nothing_and_none_is_embedded(faces):
 
 
 def aligned_photographs(faces, folder):
-    """Return the face nearest the middle of each photograph, and whose it is."""
+    """Return the face nearest the center of each photograph, and the person it belongs to."""
     paths = sorted(folder.glob("*/*.jpg"))
     photos = [cv2.imread(str(path)) for path in paths]
     crops = []
     for photo, seen in zip(photos, faces.find(photos), strict=True):
-        centres = seen.xyxy.reshape(-1, 2, 2).mean(axis=1)
+        centers = seen.xyxy.reshape(-1, 2, 2).mean(axis=1)
         middle = np.array([photo.shape[1], photo.shape[0]]) / 2
-        nearest = np.linalg.norm(centres - middle, axis=1).argmin()
+        nearest = np.linalg.norm(centers - middle, axis=1).argmin()
         crops.append(align(photo, similarity(seen.landmarks[nearest : nearest + 1])[0]))
     return crops, np.array([path.parent.name for path in paths])
 

@@ -1,4 +1,4 @@
-"""What every Engine keeps: order of outputs, independence of rows, and honest failures."""
+"""Contract of every Engine: order of outputs, independence of rows, and reported failures."""
 
 import numpy as np
 import onnx
@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from trinetra.adapters.inference import onnxruntime, openvino
 from trinetra.errors import EngineFailure
 
-# bfloat16 keeps 8 bits of a number.
+# bfloat16 has 8 significant bits.
 ENGINES = [
     pytest.param(onnxruntime.load, {}, 1e-4, id="onnxruntime"),
     pytest.param(openvino.load, {"precision": "f32"}, 1e-4, id="openvino-f32"),
@@ -23,7 +23,7 @@ WEIGHTS = [
 
 @pytest.fixture
 def small_model(tmp_path):
-    """Return a file with a convolution whose channels and their mean are its two outputs."""
+    """Return a model file with a convolution; its outputs are the channels and their mean."""
     weights = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
     graph = helper.make_graph(
         [

@@ -1,4 +1,4 @@
-"""What an erasure desk promises, in a file and on a server."""
+"""Contract of the erasure store, on SQLite and on a PostgreSQL server."""
 
 import asyncio
 import sqlite3
@@ -42,7 +42,7 @@ FACE = np.random.default_rng(0).standard_normal(128).astype(np.float32)
 
 @dataclass
 class Shop:
-    """The three that share a database."""
+    """The three stores that share a database."""
 
     erasure_store: SqlErasureStore
     store: SqlInsightStore
@@ -149,7 +149,7 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
     assert traces(shop.folder, [FACE], names) == {}
     found = await shop.store.visits(NOON, LATER, 1800)
     assert {v.customer_id for v in found if v.event_id != "v4"}.isdisjoint({ANN, ALSO_ANN})
-    assert len({v.customer_id for v in found}) == len(found)  # none leads to another
+    assert len({v.customer_id for v in found}) == len(found)  # the ids are unlinkable
     assert {(v.kind, v.visit_number) for v in found if v.event_id != "v4"} == {("anonymous", 1)}
     tracks = {e.event_id: e for k in KINDS for e in await shop.store.fetch(k, NOON, LATER)}
     changed = {name for name, event in tracks.items() if event.track_id != f"t-{name}"}
@@ -157,7 +157,7 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
     assert {n: e.kind for n, e in tracks.items() if e.kind is not UNSET} == {"x4": "staff"}
 
 
-async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
+async def test_late_records_do_not_bring_an_erased_person_back(shop: Shop) -> None:
     await fill(shop)
     await shop.erasure_store.request([ANN, ALSO_ANN], NOON)
     before = await totals(shop)
@@ -166,7 +166,7 @@ async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
     await shop.store.record([*late, crossing("x9", ANN)])
     assert await totals(shop) == {**before, "crossings": 5}
     assert traces(shop.folder, [], [ANN, ALSO_ANN, "Ann Example"]).keys() <= {
-        "insights.db",  # the request itself, until it is confirmed
+        "insights.db",  # the request itself, until it is acknowledged
         "insights.db-wal",
     }
     again = CustomerChange(change_id="9", change="enrolled", customer_id=ANN, at=LATER)
@@ -174,7 +174,7 @@ async def test_what_comes_late_does_not_bring_anybody_back(shop: Shop) -> None:
         await shop.customer_log.write([again])
 
 
-async def test_a_request_stands_until_everybody_present_confirmed(shop: Shop) -> None:
+async def test_a_request_is_open_until_all_live_processes_acknowledged(shop: Shop) -> None:
     await fill(shop)
     assert await shop.erasure_store.heartbeat("resolver", NOON) == []
     assert await shop.erasure_store.heartbeat("engine", NOON) == []
@@ -250,9 +250,7 @@ async def settled(shop: Shop, when: datetime) -> bool:
 
 
 @pytest.mark.parametrize("ends", ["in order", "without a word"])
-async def test_nobody_waits_for_a_process_that_ended_after_all_others_confirmed(
-    shop: Shop, ends: str
-) -> None:
+async def test_an_erasure_does_not_wait_for_a_process_that_ended(shop: Shop, ends: str) -> None:
     await shop.erasure_store.heartbeat("resolver", NOON)
     await shop.erasure_store.heartbeat("engine", NOON)
     await shop.erasure_store.request([ANN], NOON)
@@ -300,7 +298,7 @@ async def test_processes_that_act_at_the_same_time_leave_nothing_open(shop: Shop
     assert [who.settled_at for who in found if who] == [NOON] * len(people)
 
 
-async def test_nobody_asked_for_a_stranger(shop: Shop) -> None:
+async def test_an_unknown_id_has_no_erasure(shop: Shop) -> None:
     assert await shop.erasure_store.find(BOB, NOON) is None
 
 

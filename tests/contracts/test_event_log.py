@@ -1,4 +1,4 @@
-"""What every event log promises."""
+"""Contract of every event log."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +22,7 @@ SOURCE = Topic("test.source", 8)
 SINK = Topic("test.sink", 3)
 STATE = Topic("test.state", 8, compacted=True)
 TOPICS = (SOURCE, SINK, STATE, DETECTIONS, IDENTITIES)
-QUIET_S = 0.3  # long enough for a record that should not be there to arrive on loopback
+QUIET_S = 0.3  # long enough for an unexpected record to arrive on loopback
 
 
 @pytest.fixture(params=["memory", "journal", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -48,7 +48,7 @@ def records(topic: Topic, *pairs: tuple[str, int]) -> list[Record]:
 
 
 async def take(subscription: Subscription, count: int) -> list[Delivery]:
-    """Poll until ``count`` records came; the test runner's own limit ends a hang."""
+    """Poll until ``count`` records arrived; the test runner's timeout ends a hang."""
     got: list[Delivery] = []
     while len(got) < count:
         got += await subscription.poll(max_records=100, wait_s=1)
@@ -56,7 +56,7 @@ async def take(subscription: Subscription, count: int) -> list[Delivery]:
 
 
 async def next_batch(subscription: Subscription, max_records: int) -> list[Delivery]:
-    """Poll until something came, or nothing is left that is not committed."""
+    """Poll until records arrive or all records are committed."""
     got = await subscription.poll(max_records=max_records, wait_s=0)
     while not got and await subscription.lag():
         got = await subscription.poll(max_records=max_records, wait_s=0.1)
@@ -64,7 +64,7 @@ async def next_batch(subscription: Subscription, max_records: int) -> list[Deliv
 
 
 def after(deliveries: list[Delivery], outputs: Sequence[Record] = ()) -> list[Progress]:
-    """Return progress past the deliveries; the outputs go with the first partition."""
+    """Return progress past the deliveries; the first partition carries the outputs."""
     ends = {(d.topic, d.partition): d.offset + 1 for d in deliveries}
     given = chain([outputs], repeat(()))
     return [
@@ -90,7 +90,7 @@ async def test_a_group_starts_where_it_last_committed(log: EventLog) -> None:
     assert [d.value for d in again] == [b"3"]
 
 
-async def test_what_was_not_committed_is_delivered_again(log: EventLog) -> None:
+async def test_uncommitted_records_are_delivered_again(log: EventLog) -> None:
     await log.append(records(SOURCE, ("a", 1)))
     first = await log.subscribe([SOURCE], "g")
     await take(first, 1)
@@ -127,7 +127,7 @@ async def test_outputs_and_offsets_are_committed_together(log: EventLog) -> None
     assert [d.value for d in await take(await log.subscribe([SINK], "s"), 1)] == [b"10"]
 
 
-async def test_of_lost_partitions_nothing_is_committed_and_of_the_others_all(log: EventLog) -> None:
+async def test_lost_partitions_are_not_committed_and_all_others_are(log: EventLog) -> None:
     await log.append(records(SOURCE, *[(f"cam{n}", n) for n in range(64)]))
     zombie = await log.subscribe([SOURCE], "g")
     got = await take(zombie, 64)
@@ -178,7 +178,7 @@ async def test_state_goes_where_its_input_came_from_and_keeps_the_last_value(log
     assert await log.latest(STATE, 7) == {}
 
 
-async def test_what_came_of_no_record_is_committed_and_the_group_stays_where_it_is(
+async def test_outputs_without_an_input_record_do_not_move_the_offset(
     log: EventLog,
 ) -> None:
     await log.append(records(SOURCE, ("a", 1)))
@@ -207,7 +207,7 @@ async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
 
 
 async def caught_up(reader: TopicReader) -> list[Delivery]:
-    """Poll until nothing committed is left to read."""
+    """Poll until all committed records are read."""
     got = []
     while await reader.lag():
         got += await reader.poll(max_records=50, wait_s=0.1)
@@ -231,7 +231,7 @@ async def test_a_follower_reads_every_partition_in_order_and_then_what_comes(log
 
 async def test_a_follower_begins_with_the_first_record_appended_since(log: EventLog) -> None:
     await log.append(records(SOURCE, *[(f"cam{n}", 1) for n in range(32)]))
-    await asyncio.sleep(0.002)  # Kafka's instants are whole milliseconds
+    await asyncio.sleep(0.002)  # Kafka's timestamps are whole milliseconds
     since = SystemClock().now()
     await asyncio.sleep(0.002)
     await log.append(records(SOURCE, ("cam1", 2)))
@@ -261,7 +261,7 @@ async def test_a_follower_waits_for_the_first_record(log: EventLog) -> None:
     assert [d.value for d in await polling] == [b"1"]
 
 
-async def test_in_memory_a_follower_that_sleeps_holds_nobody_back() -> None:
+async def test_in_memory_a_slow_reader_does_not_block_writers() -> None:
     log = MemoryEventLog(SystemClock(), keep_records=2, max_records=4)
     reader = await log.open_reader([SOURCE], since=SystemClock().now())
     await log.append(records(SOURCE, *[("a", n) for n in range(10)]))
@@ -343,7 +343,7 @@ async def read_with_crashes(
 
 
 def after_each(deliveries: list[Delivery]) -> list[Progress]:
-    """Return progress past the deliveries; each partition's copies go with it."""
+    """Return progress past the deliveries; each partition carries its own copies."""
     return [
         Progress(
             step.where,

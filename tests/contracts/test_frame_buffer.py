@@ -1,4 +1,4 @@
-"""What every frame buffer promises."""
+"""Contract of every frame buffer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,7 +26,7 @@ CAMERAS = [CameraId(name) for name in ("busy", "door", "quiet")]
 
 @dataclass
 class Rig:
-    """A shared buffer: its consumers, and time for those who wait and for frames that are held."""
+    """A shared buffer: creates consumers, and advances time for waits and for pending frames."""
 
     consumer: Callable[[str], Awaitable[FrameBuffer]]
     elapse: Callable[[float], Awaitable[None]]
@@ -85,7 +85,7 @@ async def redis_rig(url: str, max_frames: int = 100) -> AsyncIterator[Rig]:
             )
 
         async def elapse(seconds: float) -> None:
-            """Nothing to do: the server has a clock of its own."""
+            """Do nothing: the server has its own clock."""
 
         async def leave_idle(seconds: float) -> None:
             for camera in CAMERAS:

@@ -1,4 +1,4 @@
-"""What every adapter of the FrameSource port does."""
+"""Contract of every FrameSource adapter."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -90,7 +90,7 @@ def test_a_frame_has_its_native_size_and_scales_to_any(source: FrameSource) -> N
     assert {plane.dtype for plane in (*frame.planes(*SIZE), frame.luma(48, 32))} == {np.dtype("u1")}
 
 
-def test_colours_are_those_of_the_scene(source: FrameSource) -> None:
+def test_colors_are_those_of_the_scene(source: FrameSource) -> None:
     (frame,) = take(source, 1)
     blue, green, red = bgr_of(frame.planes(*SIZE))[64, 10].tolist()  # within the blue square
     assert (blue, green, red) == pytest.approx((255, 40, 40), abs=12)
@@ -99,7 +99,7 @@ def test_colours_are_those_of_the_scene(source: FrameSource) -> None:
 def test_luma_is_the_mean_brightness_of_what_lies_under_a_pixel(source: FrameSource) -> None:
     (frame,) = take(source, 1)
     means = frame.planes(*SIZE).y.astype(float).reshape(32, 4, 48, 4).mean(axis=(1, 3))
-    # Up to a scale: brightness in video goes from 16 to 235, not from 0 to 255.
+    # Up to a scale: luma in video ranges from 16 to 235, not from 0 to 255.
     assert np.corrcoef(means.ravel(), frame.luma(48, 32).ravel())[0, 1] > 0.98
 
 
@@ -119,7 +119,7 @@ def test_a_closed_source_can_be_opened_again(source: FrameSource) -> None:
     assert take(source, 1)[0].width == SIZE[0]
 
 
-def test_what_is_not_there_is_unavailable_and_named(made: tuple[SourceSpec, str]) -> None:
+def test_a_missing_source_is_unavailable_and_named(made: tuple[SourceSpec, str]) -> None:
     source = open_source(_spec(made[1]), SystemClock())
     with pytest.raises(SourceUnavailable) as failure:
         source.open()

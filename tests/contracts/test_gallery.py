@@ -1,4 +1,4 @@
-"""What every gallery promises, whatever it is made of."""
+"""Contract of every gallery adapter."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ DIMENSION = 24
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INDEX_AT_ONCE = GalleryTuning(index_after=8, index_at_latest=8)
 URL_VARIABLE, KEY_VARIABLE = "TRINETRA_TEST_QDRANT_URL", "TRINETRA_TEST_QDRANT_API_KEY"
-PATIENT = ServerPatience(search_s=30, write_s=30, prepare_s=30)  # a slow machine is not wrong
+PATIENT = ServerPatience(search_s=30, write_s=30, prepare_s=30)  # a slow machine is no failure
 LOCAL_MODE_SCANS = "ignore:(Payload indexes|Local mode):UserWarning"
 COSINE_TOLERANCE = 1e-5
 Opener = Callable[[], AbstractAsyncContextManager[GalleryArchive]]
@@ -64,7 +64,7 @@ def large_indexing_opener(folder: Path, dimension: int) -> Opener:
 
 
 def local_opener(_folder: Path, dimension: int) -> Opener:
-    """Return qdrant-client's own engine, written by others than the server's."""
+    """Return qdrant-client's local engine, an implementation independent of the server's."""
     client = AsyncQdrantLocal(":memory:")
 
     @asynccontextmanager
@@ -149,7 +149,7 @@ async def gallery(opener: Opener) -> AsyncIterator[GalleryArchive]:
 
 @dataclass
 class Hosted:
-    """A gallery that lives in a loop of its own, for tests that hypothesis calls many times."""
+    """A gallery with its own event loop, for tests that hypothesis calls many times."""
 
     gallery: GalleryArchive
     run: Callable[[Awaitable[object]], object]
@@ -326,7 +326,7 @@ async def test_a_deleted_customer_is_not_found_again(gallery: Gallery) -> None:
         assert {match.customer_id for match in matches} == {"ann"}
 
 
-async def test_a_purge_leaves_everybody_else_to_be_found(gallery: GalleryArchive) -> None:
+async def test_a_purge_keeps_all_other_entries(gallery: GalleryArchive) -> None:
     faces = directions(30)
     await gallery.upsert([entry(str(i), f, f"c{i}") for i, f in enumerate(faces)])
     await gallery.delete(CustomerId("c7"))
@@ -400,7 +400,7 @@ async def test_the_gallery_keeps_its_own_copy(gallery: Gallery) -> None:
     assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
-async def test_what_was_stored_is_there_after_opening_again(opener: Opener) -> None:
+async def test_stored_entries_are_persistent(opener: Opener) -> None:
     faces = directions(20)
     async with opener() as gallery:
         await gallery.upsert([entry(str(i), f, f"c{i}") for i, f in enumerate(faces)])
@@ -447,12 +447,12 @@ async def test_an_archive_holds_every_entry_as_it_was_given(gallery: GalleryArch
     for name, was in given.items():
         kept_face = kept[name].embedding
         assert kept_face == pytest.approx(faces[int(name)], abs=COSINE_TOLERANCE)
-        assert kept[name].quality == pytest.approx(was.quality)  # it travels as text
+        assert kept[name].quality == pytest.approx(was.quality)  # it is sent as text
         assert replace(kept[name], embedding=was.embedding, quality=was.quality) == was
 
 
 async def test_the_health_page_shows_what_answers(gallery: GalleryArchive) -> None:
-    if isinstance(gallery, MemoryGallery):  # which is never away, and so is not shown
+    if isinstance(gallery, MemoryGallery):  # never unavailable, so not shown on the health page
         assert not isinstance(gallery, Dependency)
         return
     assert isinstance(gallery, Dependency)
@@ -469,7 +469,7 @@ async def test_an_archive_of_an_empty_gallery_is_empty(gallery: GalleryArchive) 
     assert [batch async for batch in gallery.entries(10)] == []
 
 
-# Whole numbers, so that equal cosines are exactly equal and others clearly differ.
+# Integers, so that equal cosines are exactly equal and others clearly differ.
 vectors = st.lists(st.integers(-4, 4), min_size=DIMENSION, max_size=DIMENSION).filter(any)
 operations = st.lists(
     st.one_of(
@@ -540,7 +540,7 @@ async def _clear(gallery: Gallery) -> None:
 )
 @pytest.mark.parametrize("dimension", [512])
 async def test_an_index_finds_the_nearest_of_many_and_scores_them_exactly(opener: Opener) -> None:
-    faces = directions(2_100, 512)  # so many that the engine searches its graph
+    faces = directions(2_100, 512)  # enough for the engine to search its graph
     noise = directions(300, 512, seed=1)
     queries = [f + np.float32(0.5) * n for f, n in zip(faces[::7], noise, strict=True)]
     async with opener() as gallery:

@@ -1,4 +1,4 @@
-"""What the insight store promises: in memory, on disk and on a PostgreSQL server."""
+"""Contract of the insight store: in memory, on disk and on a PostgreSQL server."""
 
 import asyncio
 import signal
@@ -185,7 +185,7 @@ async def test_kinds_do_not_mix_even_under_one_id(store: InsightStore) -> None:
         assert len(await store.fetch(kind, *ALWAYS)) == 1
 
 
-async def test_all_that_bears_somebodys_ids_is_found_in_order(store: InsightStore) -> None:
+async def test_all_records_of_given_ids_are_returned_in_order(store: InsightStore) -> None:
     named = msgspec.structs.replace(crossing(1, 80), customer_id=CustomerId("bob"))
     await store.record([visit(1, 90), named, stay(3, 70), visit(4, 60, customer="eve")])
 
@@ -247,7 +247,7 @@ async def test_visits_are_numbered_by_all_of_a_person_not_only_by_what_is_asked_
     assert [(v.customer_id, v.visit_number) for v in found] == [("ann", 4), ("eve", 1)]
 
 
-async def test_visits_of_somebody_who_turned_out_to_be_staff_are_staffs(
+async def test_visits_of_a_person_later_marked_as_staff_are_staff_visits(
     store: InsightStore,
 ) -> None:
     ann = Customer(CustomerId("ann"), IdentityKind.STAFF, None, True, None, NOON)
@@ -268,7 +268,7 @@ async def test_of_a_chain_of_merges_the_last_id_is_told(store: InsightStore) -> 
     assert [v.customer_id for v in await store.visits(*ALWAYS, GAP_S)] == ["ann"]
 
 
-async def test_older_news_of_who_is_whom_is_ignored(store: InsightStore) -> None:
+async def test_an_older_directory_is_ignored(store: InsightStore) -> None:
     await store.record([visit(1, 50, customer="bob")])
     await store.know(who_is_whom(2, bob="ann"))
     await store.know(who_is_whom(1))
@@ -286,7 +286,7 @@ async def test_thousands_of_merges_are_no_trouble(store: InsightStore) -> None:
     assert {v.customer_id for v in found} == {f"ann_{n}" for n in range(0, 2500, 100)}
 
 
-async def test_who_is_whom_is_there_after_opening_again(file_url: str) -> None:
+async def test_aliases_are_persistent(file_url: str) -> None:
     async with SqlInsightStore.open(file_url) as store:
         await store.record([visit(1, 50, customer="bob")])
         await store.know(who_is_whom(2, bob="ann"))
@@ -295,7 +295,7 @@ async def test_who_is_whom_is_there_after_opening_again(file_url: str) -> None:
 
 
 async def test_an_unknown_kind_is_refused(store: InsightStore) -> None:
-    with pytest.raises(ValueError, match="no insight is called 'weather'"):
+    with pytest.raises(ValueError, match="'weather' is no kind of insight"):
         await store.fetch("weather", *ALWAYS)
 
 
@@ -431,7 +431,7 @@ async def test_a_newer_schema_is_refused_by_name_and_number(file_url: str, tmp_p
         other.execute("update trinetra_schema set version = ?", [SCHEMA_VERSION + 1])
     other.close()
 
-    with pytest.raises(ConfigurationError, match=f"insight schema {SCHEMA_VERSION + 1}"):
+    with pytest.raises(ConfigurationError, match=f"insight schema version {SCHEMA_VERSION + 1}"):
         async with SqlInsightStore.open(file_url):
             pass
 
@@ -479,7 +479,7 @@ async def test_a_full_disk_is_storage_full_and_keeps_what_was_there(
 ) -> None:
     async with SqlInsightStore.open(file_url) as store:
         await store.record([visit(1)])
-        # SQLite's own page limit answers exactly as a full disk does.
+        # SQLite's page limit causes exactly the same error as a full disk.
         await store._run(lambda c: c.exec_driver_sql("pragma max_page_count = 1"))
         with pytest.raises(StorageFull, match="free some space"):
             await store.record([visit(n) for n in range(2, 2000)])
@@ -538,7 +538,7 @@ async def test_a_connection_that_is_cut_is_an_outage_and_the_next_one_works(
 
 
 class Complaint(Exception):
-    """A driver's error, with the state that PostgreSQL gives it."""
+    """A driver's error with a SQLSTATE from PostgreSQL."""
 
     def __init__(self, sqlstate: str) -> None:
         super().__init__(f"state {sqlstate}, said to hunter2")
@@ -560,7 +560,7 @@ class Complaint(Exception):
         ("42P01", ConfigurationError),
     ],
 )
-def test_what_postgresql_complains_of_is_waited_for_or_told(
+def test_postgresql_errors_are_translated_by_sqlstate(
     sqlstate: str, planned: type[Exception]
 ) -> None:
     url = make_url("postgresql+psycopg://ann:hunter2@db/shop")
@@ -582,7 +582,7 @@ def test_tables_and_upserts_are_valid_for_postgresql() -> None:
     assert "ON CONFLICT (event_id) DO UPDATE" in upsert
 
 
-async def test_what_is_too_old_is_deleted_some_at_once_and_the_oldest_first(
+async def test_old_insights_are_deleted_in_batches_oldest_first(
     store: SqlInsightStore,
 ) -> None:
     await store.record([*(crossing(i, 60.0 * i) for i in range(5)), visit(9, 30.0)])

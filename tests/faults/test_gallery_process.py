@@ -313,7 +313,7 @@ async def test_a_full_disk_refuses_writes_and_still_finds(tmp_path: Path) -> Non
 
 
 async def test_a_disk_too_full_to_open_is_storage_full(tmp_path: Path) -> None:
-    with pytest.raises(StorageFull, match="kept in reserve"):
+    with pytest.raises(StorageFull, match="are required"):
         async with opened(tmp_path, GalleryTuning(reserve_bytes=1 << 60)):
             pass
 

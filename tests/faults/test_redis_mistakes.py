@@ -34,12 +34,12 @@ async def failure(url: str, expected: type[TrinetraError], **more: object) -> st
     ("url", "problem"),
     [
         (f"http://ann:{SECRET}@127.0.0.1:6379/0", "does not begin with redis://"),
-        (f"redis:ann:{SECRET}", "names no host"),
-        (f"redis://ann:{SECRET}@/0", "names no host"),
-        (f"redis://ann:{SECRET}#@127.0.0.1/0", "needs %XX"),
-        (f"redis://:{SECRET}@127.0.0.1:redis", "port is no number"),
-        (f"redis://:{SECRET}@127.0.0.1:70000", "port is no number"),
-        (f"redis://:{SECRET}@127.0.0.1/frames", "no database number"),
+        (f"redis:ann:{SECRET}", "has no host"),
+        (f"redis://ann:{SECRET}@/0", "has no host"),
+        (f"redis://ann:{SECRET}#@127.0.0.1/0", "not encoded as %XX"),
+        (f"redis://:{SECRET}@127.0.0.1:redis", "port is not a number"),
+        (f"redis://:{SECRET}@127.0.0.1:70000", "port is not a number"),
+        (f"redis://:{SECRET}@127.0.0.1/frames", "not a database number"),
         (f"redis://127.0.0.1/0?password={SECRET}", "not password"),
         ("redis://127.0.0.1/0?decode_responses=yes", "not decode_responses"),
         (f"redis://:{SECRET}@127.0.0.1/0?ssl_ca_certs=x", "ssl_"),
@@ -157,7 +157,7 @@ async def test_an_old_server_is_refused_with_both_versions() -> None:
 
 async def test_what_is_no_redis_is_told() -> None:
     async with replying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
-        assert "is no Redis" in await failure(url, ConfigurationError)
+        assert "is not Redis" in await failure(url, ConfigurationError)
 
 
 @pytest.mark.redis

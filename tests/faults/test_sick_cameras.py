@@ -20,7 +20,7 @@ PROBLEMS = {
     "refused": "refused the user or password; check the credentials",
     "mjpeg": "refused the user or password; check the credentials",
     "missing": "was not found; check the path of the address",
-    "garbage": "answered, but not with video that can be read",
+    "garbage": "answered, but not with readable video",
     "nobody": "cannot be reached: Connection refused",
 }
 

@@ -108,7 +108,7 @@ def test_a_second_run_on_one_data_folder_is_refused_and_the_first_goes_on(
     with started("run", site, folder=tmp_path, **folders) as first:
         read_until(first.stderr, "camera streaming")
         error = complaint(trinetra("run", site, folder=tmp_path, **folders))
-        assert f"is in use: process {first.pid} has it open; stop that run" in error
+        assert f"is in use: process {first.pid} has it open; stop that process" in error
         assert first.poll() is None
         first.send_signal(signal.SIGINT)
         first.communicate()

@@ -234,7 +234,7 @@ def test_proposals_are_listed_until_they_are_dismissed(url: str) -> None:
     [
         ("none.jpg", None, "no such file"),
         ("folder", b"", "is a directory"),
-        ("text.jpg", b"not a picture", "no picture"),
+        ("text.jpg", b"not a picture", "not a readable image"),
     ],
 )
 def test_what_is_no_photo_is_refused_before_any_network_is_loaded(
@@ -305,7 +305,7 @@ def test_a_person_is_enrolled_once_from_real_photos(
     assert told["customer_id"] in str(again)
     assert "somebody else" in str(mixed)
     assert "shows 2 faces" in str(several)
-    assert "48 px are needed" in str(far)
+    assert "48 px are required" in str(far)
     assert "not upright" in str(headstand)
     [customer] = people(url).customers.values()
     assert (customer.name, customer.kind) == ("Ana", IdentityKind.VIP)

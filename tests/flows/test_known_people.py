@@ -456,7 +456,5 @@ async def test_one_companion_that_fails_at_the_end_leaves_none_open(shop: Shop) 
     stopping = asyncio.Event()
     stopping.set()
     with pytest.raises(StoreUnavailable):
-        await identity_resolver(shop.log, shop.context, tasks=background_tasks).run(
-            stopping
-        )
+        await identity_resolver(shop.log, shop.context, tasks=background_tasks).run(stopping)
     assert closed == background_tasks

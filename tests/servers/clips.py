@@ -1,4 +1,4 @@
-"""Small clips and pictures for tests, made on the spot."""
+"""Generates small clips and pictures for tests."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ from trinetra.values import YuvPlanes
 
 
 def picture(number: int, width: int, height: int, *, moves: bool = True) -> np.ndarray:
-    """Return a textured BGR picture; a blue square steps across it where it ``moves``."""
+    """Return a textured BGR picture; if it ``moves``, a blue square steps across it."""
     y, x = np.mgrid[0:height, 0:width]
     image = np.repeat(((x * 3 + y * 2) % 200)[..., None], 3, axis=2).astype(np.uint8)
     if moves:
@@ -30,7 +30,7 @@ def mark(image: np.ndarray, number: int) -> np.ndarray:
 
 
 def bgr_of(planes: YuvPlanes) -> np.ndarray:
-    """Return the pixels of a picture in JPEG's colours (ITU-T T.871)."""
+    """Return the BGR pixels of a picture in JPEG's color space (ITU-T T.871)."""
     y, u, v = (plane.astype(np.float32) for plane in planes)
     height, width = y.shape
     u, v = ((p - 128).repeat(2, 0).repeat(2, 1)[:height, :width] for p in (u, v))
@@ -39,12 +39,12 @@ def bgr_of(planes: YuvPlanes) -> np.ndarray:
 
 
 def read_mark(bgr: np.ndarray) -> int:
-    """Return the number that ``mark`` wrote; survives video compression."""
+    """Return the number that ``mark`` wrote; it survives video compression."""
     height, width = bgr.shape[:2]
     number = 0
     for bit in range(8):
-        centre = (2 * bit + 1) * height // 16
-        patch = bgr[centre - 1 : centre + 2, width * 15 // 16 - 2 : width * 15 // 16 + 2]
+        center = (2 * bit + 1) * height // 16
+        patch = bgr[center - 1 : center + 2, width * 15 // 16 - 2 : width * 15 // 16 + 2]
         number |= int(patch.mean() > 127) << bit
     return number
 
@@ -59,7 +59,7 @@ def write_clip(
     b_frames: int = 0,
     moves: bool = True,
 ) -> Path:
-    """Write an H.264 file whose frames carry their number; audio there is none."""
+    """Write an H.264 file whose frames carry their number; it has no audio."""
     width, height = size
     with av.open(str(path), "w") as container:
         options = {

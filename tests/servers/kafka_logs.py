@@ -1,4 +1,4 @@
-"""Event logs on a real Kafka, each with topics of its own."""
+"""Event logs on a real Kafka, each with its own topics."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ SITE_ID = "test-shop"
 async def kafka_log(
     servers: str, topics: Sequence[Topic], *, namespace: str, instance: str = "test"
 ) -> AsyncIterator[KafkaEventLog]:
-    """Open a log, with the topics in the namespace made if need be."""
+    """Open a log; create the topics of its namespace if necessary."""
     connection, layout, clock = (
         KafkaConnection(servers),
         Layout(SITE_ID, namespace, topics),

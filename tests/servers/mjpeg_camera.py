@@ -28,7 +28,7 @@ class MjpegCamera:
                 camera._serve(self)
 
             def log_message(self, *_: object) -> None:
-                """Stay silent: the test's output is the test's."""
+                """Log nothing, to keep the test output clean."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = False
@@ -49,7 +49,7 @@ class MjpegCamera:
         self._thread.join()
 
     def end(self) -> None:
-        """End every stream, as a camera does that is switched off."""
+        """End every stream, like a camera that is switched off."""
         self._ended.set()
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:

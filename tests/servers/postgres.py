@@ -1,4 +1,4 @@
-"""A PostgreSQL of the test run's own on loopback: a fresh cluster, a password, nothing synced."""
+"""PostgreSQL server for a test run on loopback: a new cluster with a password and no fsync."""
 
 import os
 import pwd
@@ -18,7 +18,7 @@ _USER = "trinetra"
 
 
 def find_postgres() -> Path:
-    """Return the folder of PostgreSQL's programs, the newest; raises ServerMissing."""
+    """Return the folder of the newest PostgreSQL's programs. Raises ServerMissing."""
     versions = [folder for folder in _DEBIAN.glob("*/bin") if (folder / "initdb").exists()]
     if versions:
         return max(versions, key=lambda folder: int(folder.parent.name))
@@ -29,8 +29,8 @@ def find_postgres() -> Path:
 
 @contextmanager
 def running_postgres(programs: Path) -> Iterator[str]:
-    """Start a server; yield its URL, and remove all of it at the end."""
-    # Not under pytest's folder, which nobody but root may enter when root runs the tests.
+    """Start a server and yield its URL; remove all its files at the end."""
+    # Not under pytest's folder: if root runs the tests, only root may enter it.
     folder = Path(tempfile.mkdtemp(prefix="trinetra-postgres-"))
     port, password = free_port(), secrets.token_hex(8)
     data, secret = folder / "data", folder / "password"
@@ -42,7 +42,8 @@ def running_postgres(programs: Path) -> Iterator[str]:
             *(*as_owner, str(programs / "initdb"), "-D", str(data), "-U", _USER, "--no-sync"),
             *("--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"),
         )
-        # Sockets would need a folder that every system has; a crash of ours may lose everything.
+        # Unix sockets would need a folder that exists on every system. Without fsync a crash may
+        # lose the data, which is irrelevant here.
         options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
         _run(*control, "-l", str(folder / "log"), "-o", options + "-c fsync=off", "start")
         try:
@@ -54,7 +55,7 @@ def running_postgres(programs: Path) -> Iterator[str]:
 
 
 def _as_owner(folder: Path) -> list[str]:
-    """Return what to put before a command: PostgreSQL refuses to run as root."""
+    """Return a command prefix that changes the user, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return []
     owner = pwd.getpwnam("postgres")

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that fails on command: it slows, cuts, stalls and refuses connections."""
+"""TCP proxy on loopback that fails on command: delays, resets, stalls or refuses connections."""
 
 import asyncio
 import socket
@@ -23,19 +23,19 @@ class Way(Enum):
 
 
 class Proxy:
-    """Forwards connections to a port of loopback; a context manager with a thread of its own.
+    """Forwards connections to a loopback port; a context manager with its own thread.
 
-    Every method may be called from any thread and has taken effect when it returns. Clients come to
-    ``port``, which stays the same.
+    Methods are thread-safe and have taken effect when they return. Clients connect to ``port``,
+    which stays the same.
     """
 
     def __init__(self, upstream_port: int, *, port: int | None = None) -> None:
         self.port = port or free_port()
         self.upstream_port = upstream_port
         self.accepted = 0
-        """Connections so far."""
+        """Number of connections accepted so far."""
         self.forwarded = dict.fromkeys(Way, 0)
-        """Bytes so far."""
+        """Number of bytes forwarded so far."""
         self._latency_s = 0.0
         self._bytes_per_s = float("inf")
         self._cuts = False
@@ -59,19 +59,19 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many connections are open now."""
+        """The number of open connections."""
         return len(self._connections)
 
     def heal(self) -> None:
-        """Accept and forward everything at full speed; what was stalled goes on where it was."""
+        """Accept and forward everything at full speed; stalled connections continue."""
         self._call(self._heal())
 
     def slow(self, *, latency_s: float = 0.1, bytes_per_s: float = 1e6) -> None:
-        """Delay every piece (at most 16 KiB), and let no more bytes a second through each way."""
+        """Delay every chunk (at most 16 KiB), and limit the bytes per second in each direction."""
         self._latency_s, self._bytes_per_s = latency_s, bytes_per_s
 
     def reset(self) -> None:
-        """Reset every connection (RST); new ones are welcome."""
+        """Reset every connection (RST); new ones are accepted."""
         self._call(self._reset())
 
     def cut(self) -> None:
@@ -79,19 +79,19 @@ class Proxy:
         self._call(self._cut())
 
     def refuse(self) -> None:
-        """Reset every connection and listen no more: new ones are refused."""
+        """Reset every connection and stop listening, so that new ones are refused."""
         self._call(self._refuse())
 
     def stall(self, *ways: Way) -> None:
-        """Accept connections and keep them, but forward nothing these ways, or either way.
+        """Accept and keep connections, but forward nothing in these directions (default: both).
 
-        So a network looks that loses all packets, and a server behind a half-open connection. With
-        ``Way.REPLIES`` alone, the server does as it is told and nobody hears of it.
+        This simulates a network that loses all packets, and a half-open connection. With only
+        ``Way.REPLIES``, the server executes requests but its replies are lost.
         """
         self._call(self._close_gates(ways or Way))
 
     def wait_until(self, condition: Callable[[Self], bool]) -> None:
-        """Return when the condition holds; asked whenever bytes or connections came."""
+        """Return when the condition holds; it is evaluated after every new byte or connection."""
         with self._changed:
             self._changed.wait_for(lambda: condition(self))
 
@@ -135,7 +135,7 @@ class Proxy:
         self._tell()
         try:
             await self._serve(reader, writer, self._connections[task])
-        except asyncio.CancelledError:  # we have cut it; Python 3.11 would log that as an error
+        except asyncio.CancelledError:  # we reset it; Python 3.11 would log that as an error
             pass
         finally:
             for each in self._connections.pop(task):
@@ -153,7 +153,7 @@ class Proxy:
             return
         try:
             await self._forward(reader, writer, writers)
-        except* OSError:  # one side is gone: the other is to know
+        except* OSError:  # one side is gone, so reset the other one too
             for each in writers:
                 _reset(each)
 
@@ -163,7 +163,7 @@ class Proxy:
         to_client: asyncio.StreamWriter,
         writers: list[asyncio.StreamWriter],
     ) -> None:
-        # A server behind a network that loses everything does not know of the connection either.
+        # In a network that loses everything the server would not see the connection either.
         await self._open[Way.REQUESTS].wait()
         from_server, to_server = await asyncio.open_connection(HOST, self.upstream_port)
         writers.append(to_server)
@@ -192,6 +192,6 @@ class Proxy:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     connection: socket.socket = writer.get_extra_info("socket")
-    with suppress(OSError):  # closed already
+    with suppress(OSError):  # it is closed already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()

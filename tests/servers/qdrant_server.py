@@ -1,9 +1,9 @@
-"""A gRPC server that speaks the part of Qdrant's protocol which our gallery uses, over the engine.
+"""gRPC server on the embedded engine for the part of Qdrant's protocol that the gallery uses.
 
 ``python tests/servers/qdrant_server.py --folder F [--port P]`` prints ``ready on PORT`` and serves
-until it is killed; what it acknowledged is in the engine's write-ahead log. It stands in for a
-Qdrant server where none can be had: wire, deadlines, kills, stalls and restarts are real, the
-server's own code (optimiser, clustering, access rules) is not there.
+until it is killed; acknowledged writes are in the engine's write-ahead log. It replaces a Qdrant
+server where none is available: protocol, deadlines, kills, stalls and restarts are real, but the
+server's own code (optimizer, clustering, access rules) is missing.
 """
 
 import argparse
@@ -46,7 +46,7 @@ _CHANGES = (
 
 
 class Refused(Exception):
-    """A request that is answered with an error."""
+    """Raised for a request that is answered with an error."""
 
     def __init__(self, code: grpc.StatusCode, reason: str) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 
 class Collection:
-    """A folder with a shard of the engine and the request that created it."""
+    """A folder with a shard of the engine, and the request that created it."""
 
     def __init__(self, folder: Path, created: qdrant.CreateCollection) -> None:
         self.created = created
@@ -121,7 +121,7 @@ class Collection:
 
 
 class Store:
-    """Every collection of a folder."""
+    """All collections of a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -160,7 +160,7 @@ class Store:
 
 
 class LookupResults:
-    """What the server answers to each request, by the method's name in the protocol."""
+    """Answers requests; each method has the name of its method in the protocol."""
 
     def __init__(self, store: Store, version: str) -> None:
         self._store = store
@@ -206,8 +206,8 @@ class LookupResults:
         return _done()
 
     def delete(self, request: qdrant.DeletePoints) -> Message:
-        doomed = _filter(request.points.filter)
-        operation = engine.UpdateOperation.delete_points_by_filter(doomed)
+        selected = _filter(request.points.filter)
+        operation = engine.UpdateOperation.delete_points_by_filter(selected)
         self._store[request.collection_name].shard.update(operation)
         return _done()
 
@@ -245,7 +245,7 @@ class LookupResults:
 
 @dataclass(frozen=True)
 class Keys:
-    """The API keys a server takes; None takes whoever comes."""
+    """The API keys that a server accepts; None accepts every client."""
 
     full: str | None = None
     reading: str | None = None
@@ -263,7 +263,7 @@ class Keys:
 def _handler(
     answer: Callable[[Any], Message], request: type[Message], keys: Keys
 ) -> grpc.RpcMethodHandler:
-    """Answer a method, asking for the API key, and turning refusals into codes."""
+    """Answer a method: check the API key, and translate refusals to status codes."""
 
     async def handle(request: Message, context: grpc.aio.ServicerContext) -> Message:
         given = dict(context.invocation_metadata()).get("api-key")
@@ -364,7 +364,7 @@ async def serve(folder: Path, port: int, keys: Keys, version: str) -> None:
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    print(f"ready on {bound}", flush=True)  # noqa: T201 - what starts this program waits for it
+    print(f"ready on {bound}", flush=True)  # noqa: T201 - the parent process waits for this line
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -374,7 +374,7 @@ async def serve(folder: Path, port: int, keys: Keys, version: str) -> None:
 
 
 class QdrantServer:
-    """The server as a process of its own; a context manager that may be killed and restarted."""
+    """The server in its own process; a context manager that can be killed and restarted."""
 
     def __init__(
         self,
@@ -404,7 +404,7 @@ class QdrantServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, on the same port as before, and return once it listens."""
+        """Start it on the same port as before; return once it listens."""
         command = [sys.executable, __file__, "--port", str(self.port), *self._arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline()
@@ -416,7 +416,7 @@ class QdrantServer:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """Kill it as a power failure of the process would."""
+        """Kill it with SIGKILL, without a clean shutdown."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -425,7 +425,7 @@ class QdrantServer:
 
 
 def main() -> None:
-    """Read the command line and serve."""
+    """Parse the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where the points are kept")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")

@@ -1,4 +1,4 @@
-"""An RTSP camera for tests: it plays an H.264 file in a loop over RTSP/TCP, and fails on command.
+"""RTSP camera for tests: plays an H.264 file in a loop over RTSP/TCP, and fails on command.
 
 RTSP 1.0 (RFC 2326) with interleaved RTP (RFC 3550), H.264 in packetization mode 1 (RFC 6184) and
 digest authentication (RFC 2617). Nothing is transcoded: the file's access units go out as they are.
@@ -28,13 +28,13 @@ _SPS = 7
 
 
 class Mood(Enum):
-    """How the camera behaves towards new connections."""
+    """Behavior of the camera for new connections."""
 
     WELL = "well"
     GARBAGE = "garbage"
-    """Answers with bytes that are no RTSP."""
+    """Answers with bytes that are not RTSP."""
     SILENT = "silent"
-    """Accepts and says nothing."""
+    """Accepts and sends nothing."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def _fragments(nal: bytes) -> list[bytes]:
 
 
 class RtspCamera:
-    """The camera, in its own thread and event loop; a context manager.
+    """The camera, with its own thread and event loop; a context manager.
 
-    Every path but ``missing`` is a stream.
+    Every path except ``missing`` is a stream.
     """
 
     def __init__(self, clip: Path, *, user: str | None = None, password: str | None = None) -> None:
@@ -136,19 +136,19 @@ class RtspCamera:
         self._loop.close()
 
     def start(self) -> None:
-        """Listen, on the same port as before if there was one."""
+        """Listen, on the same port as before a restart."""
         self._do(self._start())
 
     def kill(self) -> None:
-        """Stop listening and cut every connection."""
+        """Stop listening and close every connection."""
         self._do(self._kill())
 
     def drop(self) -> None:
-        """Cut every connection, but go on listening."""
+        """Close every connection, but keep listening."""
         self._do(self._drop())
 
     def stall(self) -> None:
-        """Keep the connections open and send no more pictures."""
+        """Keep the connections open, but send no more pictures."""
         self._loop.call_soon_threadsafe(self._playing.clear)
 
     def resume(self) -> None:
@@ -184,7 +184,7 @@ class RtspCamera:
         try:
             await self._converse(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has gone
+            pass  # the client has disconnected
         except asyncio.CancelledError:
             pass  # drop() or kill()
         finally:
@@ -275,7 +275,7 @@ class RtspCamera:
 async def _next_request(
     reader: asyncio.StreamReader,
 ) -> tuple[str, str, dict[str, str]] | None:
-    """Return method, URL and headers, skipping the client's RTCP; None at the end."""
+    """Return method, URL and headers, skipping the client's RTCP; None at the end of the stream."""
     while first := await reader.read(1):
         if first == b"$":
             _, size = struct.unpack(">BH", await reader.readexactly(3))

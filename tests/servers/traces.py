@@ -1,4 +1,4 @@
-"""Looks for traces of a person in files: any 32 bytes of an embedding, and any mention of an id."""
+"""Searches files for traces of a person: any 32 bytes of an embedding, and any mention of an id."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +12,9 @@ _PAGE = 4096
 
 
 def traces(folder: Path, faces: Iterable[Embedding], names: Iterable[str]) -> dict[str, list[str]]:
-    """Return which files below a folder hold a part of a face or a name, and of which kind.
+    """Return the files below a folder that contain a name or a part of a face, and the kinds found.
 
-    A face is looked for as float32 and as float16, as given and at length one, in both byte orders.
+    A face is searched as float32 and as float16, as given and normalized, in both byte orders.
     """
     needles = list(_windows(faces))
     found: dict[str, list[str]] = {}
@@ -28,10 +28,10 @@ def traces(folder: Path, faces: Iterable[Embedding], names: Iterable[str]) -> di
 
 
 def _written(file: Path) -> bytes:
-    """Return a file without its empty pages: engines allocate far more than they fill."""
+    """Return a file's bytes without empty pages, since engines allocate far more than they fill."""
     try:
         content = file.read_bytes()
-    except FileNotFoundError:  # it was a temporary one
+    except FileNotFoundError:  # a temporary file that was just deleted
         return b""
     whole = len(content) // _PAGE * _PAGE
     pages = np.frombuffer(content[:whole], np.uint8).reshape(-1, _PAGE)
@@ -39,7 +39,7 @@ def _written(file: Path) -> bytes:
 
 
 def _windows(faces: Iterable[Embedding]) -> Iterable[tuple[str, bytes]]:
-    """Return aligned windows: any 63 bytes of the face in a file hold one of them."""
+    """Return aligned windows of a face; any 63 consecutive bytes of it contain one of them."""
     for face in faces:
         for vector in (face, face / np.linalg.norm(face)):
             for code in ("<f4", ">f4", "<f2", ">f2"):

@@ -1,7 +1,7 @@
-"""The world behind the ports; vendors' libraries are imported here alone."""
+"""Adapters that implement the ports; vendor libraries are imported only here."""
 
 import os
 
-# ONNX Runtime's official builds report to their maker from the moment they are imported, and leave
-# a session file in the temporary folder. What happens in a shop stays there.
+# ONNX Runtime's official builds send telemetry to their vendor as soon as they are imported, and
+# leave a session file in the temporary folder. No data about a shop may leave it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,4 +1,4 @@
-"""Clocks: the machine's own, and one that only moves when told to."""
+"""Clocks: the system clock, and a manual one for tests and replays."""
 
 import asyncio
 import heapq
@@ -21,7 +21,7 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after that many real seconds."""
+        """Return after that many seconds of real time."""
         await asyncio.sleep(seconds)
 
 
@@ -35,15 +35,15 @@ class ManualClock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
 
     def now(self) -> Instant:
-        """Return the instant this clock stands at."""
+        """Return the instant that this clock shows."""
         return self._start + timedelta(seconds=self._elapsed_s)
 
     def monotonic(self) -> float:
-        """Return the seconds this clock was advanced by."""
+        """Return the total seconds that this clock was advanced by."""
         return self._elapsed_s
 
     async def sleep(self, seconds: float) -> None:
-        """Return once the clock was advanced by that much."""
+        """Return once the clock has been advanced by ``seconds``."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -52,7 +52,7 @@ class ManualClock:
         await woken
 
     def advance(self, seconds: float) -> None:
-        """Move on and wake every sleeper whose time has come, in order."""
+        """Advance the clock and wake every sleeper that is due, in order."""
         self._elapsed_s += seconds
         while self._sleepers and self._sleepers[0][0] <= self._elapsed_s:
             _, _, woken = heapq.heappop(self._sleepers)

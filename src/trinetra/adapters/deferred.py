@@ -1,4 +1,4 @@
-"""An event log that may not be there yet: it is opened beside the work, as soon as it answers."""
+"""An event log that is opened in the background, because its server may not be up yet."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,10 +18,10 @@ _logger = get_logger("event-log")
 
 
 class DeferredEventLog:
-    """Passes everything on to the log that ``opening`` opens; until then it is unavailable.
+    """Delegates to the log that ``opening`` opens; every call fails until it is open.
 
-    So an inference-worker that starts while the log is away works all the same: a spool before this
-    log keeps its events.
+    This lets an inference-worker start while the log is down: a spool in front of this log keeps
+    its events.
     """
 
     name = "event log"
@@ -35,7 +35,7 @@ class DeferredEventLog:
     async def open(
         cls, opening: Callable[[], AbstractAsyncContextManager[EventLog]], clock: Clock
     ) -> AsyncIterator[Self]:
-        """Begin to open the log. What waiting cannot mend cancels the block and is raised."""
+        """Start to open the log. An error that no retry can fix cancels the block and is raised."""
         log = cls()
         try:
             async with asyncio.TaskGroup() as group:
@@ -51,23 +51,23 @@ class DeferredEventLog:
             raise failures.exceptions[0] from None
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append records; raises EventLogUnavailable while the log is not there."""
+        """Append records. Raises EventLogUnavailable while the log is not open."""
         await self._log.append(records)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
-        """Join a consumer group; raises EventLogUnavailable while the log is not there."""
+        """Join a consumer group. Raises EventLogUnavailable while the log is not open."""
         return await self._log.subscribe(topics, group)
 
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
-        """Return what the log keeps of a compacted topic; raises EventLogUnavailable."""
+        """Return the last value of every key of a compacted topic. Raises EventLogUnavailable."""
         return await self._log.latest(topic, partition)
 
     async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
-        """Read topics outside of any group; raises EventLogUnavailable while the log is away."""
+        """Open a reader outside any group. Raises EventLogUnavailable while the log is not open."""
         return await self._log.open_reader(topics, since=since)
 
     async def check(self) -> str:
-        """Return what the log itself says of its servers; raises EventLogUnavailable."""
+        """Return the log's own description of its servers. Raises EventLogUnavailable."""
         checked = self._log
         return await checked.check() if isinstance(checked, _Checked) else "open"
 
@@ -83,7 +83,10 @@ class DeferredEventLog:
         clock: Clock,
         done: asyncio.Event,
     ) -> None:
-        """Open the log, again and again, and keep it open: who enters a context leaves it."""
+        """Retry until the log is open, then hold it open until ``done``.
+
+        One task does both, since a context manager has to be left by the task that entered it.
+        """
         retry_s = _RETRY_FIRST_S
         while not done.is_set():
             try:
@@ -91,9 +94,9 @@ class DeferredEventLog:
                     await done.wait()
             except EventLogUnavailable as cause:
                 if self._opened is not None:
-                    raise  # it could not be closed in order
+                    raise  # closing failed, not opening: a retry would hide that
                 self._reason = str(cause)
-                _logger.warning("the event log is not there yet", cause=str(cause))
+                _logger.warning("the event log is not available yet", cause=str(cause))
                 await run_until(done, clock.sleep(retry_s))
                 retry_s = min(2 * retry_s, _RETRY_MAX_S)
 

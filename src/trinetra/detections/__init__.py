@@ -1,1 +1,1 @@
-"""detections."""
+"""Detection of people, vehicles and faces in buffered frames."""

@@ -1,4 +1,4 @@
-"""When a micro-batch is complete: enough frames, or enough time since the first."""
+"""Micro-batching: a batch is complete with enough frames, or enough time after the first."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -14,14 +14,14 @@ class BatchPolicy:
     max_wait_s: float = 0.020
 
     def __post_init__(self) -> None:
-        """Refuse a policy under which no batch could ever close."""
+        """Raise ValueError for a policy under which no batch could ever close."""
         if self.max_frames < 1 or self.max_wait_s < 0:
             raise ValueError("a batch needs max_frames >= 1 and max_wait_s >= 0")
 
 
 @dataclass(slots=True)
 class BatchWindow(Generic[Item]):
-    """One batch while it fills; the caller brings the time, in seconds of a monotonic clock."""
+    """A batch that is being filled; the caller passes the time, in seconds of a monotonic clock."""
 
     policy: BatchPolicy
     items: list[Item] = field(default_factory=list)
@@ -29,17 +29,17 @@ class BatchWindow(Generic[Item]):
 
     @property
     def room(self) -> int:
-        """How many items still fit."""
+        """The number of items that still fit."""
         return self.policy.max_frames - len(self.items)
 
     def add(self, items: list[Item], now_s: float) -> None:
-        """Take items in; the first ones start the window."""
+        """Add items; the first ones start the window."""
         if items and not self.items:
             self._closes_at_s = now_s + self.policy.max_wait_s
         self.items += items
 
     def wait_s(self, now_s: float) -> float:
-        """Return how long the window may still wait for more: 0 when full, or when time is up."""
+        """Return how long the window may still wait for more; 0 if it is full or time is up."""
         if not self.items or self.room <= 0:
             return 0.0
         return max(0.0, self._closes_at_s - now_s)

@@ -1,4 +1,4 @@
-"""The face of one labelled picture, as it is and made smaller, to calibrate an embedder with."""
+"""Embeddings of a labeled image at several sizes, for calibrating a face embedder."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from trinetra.values import FaceVectors, ImageBgr
 
 
 class CalibrationSample(NamedTuple):
-    """``vectors`` has a row for the picture as it is and one for every size it was shrunk to."""
+    """``vectors`` has a row for the original image and one for each reduced size."""
 
     vectors: FaceVectors
     quality: float
@@ -24,10 +24,10 @@ class CalibrationSample(NamedTuple):
 def read_calibration_sample(
     image: ImageBgr, faces: FaceReader, shrink_to_px: Sequence[int] = ()
 ) -> CalibrationSample | None:
-    """Return the largest face of a picture, or None where there is none; raises EngineFailure.
+    """Return the largest face of an image, or None if there is none. Raises EngineFailure.
 
-    Shrunk pictures are cut at the same landmarks: what is compared is what fewer pixels tell, not
-    whether a face is found in them.
+    Reduced images are cropped at the same landmarks, so that the samples measure the effect of
+    fewer pixels on the embedding, and not on face detection.
     """
     found = faces_in(image, faces)
     if not len(found):

@@ -1,4 +1,4 @@
-"""People and vehicles: a letterboxed batch through one network, decoded and suppressed."""
+"""Detector for people and vehicles: one network, with decoding and non-maximum suppression."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from trinetra.values import Detections, ImageBgr, Letterbox, no_detections
 
 @dataclass(frozen=True, slots=True)
 class DetectorSpec:
-    """How to read one detection network.
+    """Input and output format of a detection network.
 
-    ``class_names`` are its classes in order; only those in ``keep`` are looked for.
-    ``normalised_boxes`` tells a YOLOv8 export with boxes in 0..1 (TFLite) from one in pixels.
+    ``class_names`` are its classes in order; only those in ``keep`` are detected.
+    ``normalized_boxes`` is True for a YOLOv8 export with boxes in 0..1 (TFLite), False for pixels.
     """
 
     decoder: Literal["nanodet", "yolov8"]
@@ -27,16 +27,16 @@ class DetectorSpec:
     keep: frozenset[str]
     min_score: float
     nms_iou: float
-    normalised_boxes: bool = False
+    normalized_boxes: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse classes that the network does not have."""
+        """Raise ValueError for classes that the network does not have."""
         if unknown := self.keep - set(self.class_names):
-            raise ValueError(f"the network knows no {', '.join(sorted(unknown))}")
+            raise ValueError(f"the network has no class {', '.join(sorted(unknown))}")
 
 
 class NetworkDetector:
-    """A Detector on any engine; one thread at a time."""
+    """A Detector on any engine; not thread-safe."""
 
     def __init__(self, engine: Engine, spec: DetectorSpec) -> None:
         self._engine = engine
@@ -49,7 +49,7 @@ class NetworkDetector:
         self._labels = [spec.class_names[i] for i in self._wanted]
 
     def detect(self, images: Sequence[ImageBgr]) -> list[Detections]:
-        """Return the objects of each image, in that image's pixels, best first.
+        """Return the objects of each image, in pixels of that image, best first.
 
         Raises EngineFailure.
         """
@@ -66,7 +66,7 @@ class NetworkDetector:
         if spec.decoder == "nanodet":
             return decode.nanodet(outputs, self._head, self._wanted, spec.min_score)
         return decode.yolov8(
-            outputs, self._head, self._wanted, spec.min_score, normalised=spec.normalised_boxes
+            outputs, self._head, self._wanted, spec.min_score, normalized=spec.normalized_boxes
         )
 
     def _in_image(self, found: decode.Candidates, boxed: Letterbox, image: ImageBgr) -> Detections:

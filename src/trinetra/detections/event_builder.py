@@ -1,4 +1,4 @@
-"""What one frame shows, as the boxes and faces of its detection event."""
+"""Builds the boxes and faces of a frame's detection event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ _PERSON = "person"
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """What is looked for in one camera's frames.
+    """Detection settings for one camera.
 
-    A face with a shorter side below ``min_face_px`` is reported without an embedding. Of a camera
-    that ``is_live``, what is happening now matters more than old frames; recordings lose none.
+    A face with a shorter side below ``min_face_px`` is reported without an embedding. Old frames of
+    a camera that ``is_live`` may be skipped in favor of current ones; recordings lose no frame.
     """
 
     camera_id: CameraId
@@ -37,7 +37,7 @@ class CameraPlan:
 
 @dataclass(frozen=True, slots=True)
 class FaceFinding:
-    """One face, not yet embedded; ``aligned`` is there only when it can be recognised."""
+    """One face, not embedded yet; ``aligned`` is None unless the face is usable."""
 
     score: float
     box: Box
@@ -47,7 +47,7 @@ class FaceFinding:
     aligned: ImageBgr | None
 
     def to_event(self, embedding: Embedding | None, norm: float | None) -> FaceBox:
-        """Return the face as it goes into the event; ``norm`` is that of the raw embedding."""
+        """Return the face for the event; ``norm`` is that of the raw embedding."""
         return FaceBox(
             score=self.score,
             box=self.box,
@@ -60,7 +60,7 @@ class FaceFinding:
 
 
 def object_boxes(picture: Picture, found: Detections, plan: CameraPlan) -> tuple[ObjectBox, ...]:
-    """Return the objects that the plan asks for, in native pixels; people with their clothes."""
+    """Return the objects with the plan's labels, in native pixels; people with their appearance."""
     rows = [
         row
         for row, (label, score) in enumerate(zip(found.label, found.score, strict=True))
@@ -82,9 +82,9 @@ def face_findings(
     policy: QualityPolicy,
     limits: PictureLimits,
 ) -> list[FaceFinding]:
-    """Judge the faces of one frame and cut out those that can be recognised.
+    """Measure the quality of the faces in a frame and crop those that are usable.
 
-    The native picture is decoded only when a face is large enough; smaller ones are judged on the
+    The native picture is decoded only if a face is large enough; smaller ones are measured on the
     square picture. Raises FrameRejected when the native picture is damaged.
     """
     certain = np.flatnonzero(found.score >= plan.min_face_score)
@@ -94,7 +94,7 @@ def face_findings(
         picture.to_native(found.landmarks[certain]),
     )
     sides_px = (native.xyxy[:, 2:] - native.xyxy[:, :2]) * picture.frame.native_scale
-    # Rounded as it is told, so that the event and the decision agree.
+    # Rounded as in the event, so that the reported size and the decision agree.
     size_px = sides_px.min(axis=1).astype(np.float64).round(1)
     source = _source(picture, limits, wanted=bool((size_px >= plan.min_face_px).any()))
     return [
@@ -105,7 +105,7 @@ def face_findings(
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The picture faces are judged and cut from; its pixels are ``native * scale``."""
+    """The picture that faces are measured and cropped in; its pixels are ``native * scale``."""
 
     image: ImageBgr
     scale: float
@@ -144,7 +144,7 @@ def _finding(
 
 
 def _corners(picture: Picture, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return boxes ``(n, 4)`` of the content in native pixels, within the native image."""
+    """Return boxes ``(n, 4)`` of the content in native pixels, clipped to the native image."""
     limits = np.array([picture.frame.width, picture.frame.height] * 2, np.float32)
     return np.clip(picture.to_native(xyxy), 0, limits)
 

@@ -1,4 +1,4 @@
-"""Faces: found with five landmarks by one network, turned into embeddings by another."""
+"""Face detection with five landmarks by one network, and face embedding by another."""
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from trinetra.values import Faces, FaceVectors, ImageBgr, Letterbox, no_faces
 
 _Size = tuple[int, int]
 _CELL = 32
-"""The coarsest stride: input sides must be its multiples."""
+"""The coarsest stride: input sides must be multiples of it."""
 _MAX_SIZES = 8
-"""Batch arrays kept for images of different sizes (12 MB each at 4 x 640 x 384)."""
+"""Number of batch arrays cached for different image sizes (12 MB each at 4 x 640 x 384)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceFinderSpec:
-    """How to read the network that finds faces; images keep their size, padded to whole cells."""
+    """Format of the face detection network; images keep their size, padded to whole cells."""
 
     input: InputSpec
     min_score: float = 0.6
@@ -31,14 +31,14 @@ class FaceFinderSpec:
 
 @dataclass(frozen=True, slots=True)
 class FaceEmbedderSpec:
-    """How to read the network that embeds aligned faces."""
+    """Format of the network that embeds aligned faces."""
 
     input: InputSpec
     dimension: int = 512
 
 
 class NetworkFaceReader:
-    """A FaceReader on any two engines; one thread at a time."""
+    """A FaceReader on any two engines; not thread-safe."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class NetworkFaceReader:
         self._batches: OrderedDict[_Size, BatchBuilder] = OrderedDict()
 
     def find(self, images: Sequence[ImageBgr]) -> list[Faces]:
-        """Return the faces of each image, in that image's pixels, best first.
+        """Return the faces of each image, in pixels of that image, best first.
 
-        Images of about one size share an engine call. Raises EngineFailure.
+        Images of about the same size share an engine call. Raises EngineFailure.
         """
         found = [no_faces() for _ in images]
         alike: defaultdict[_Size, list[int]] = defaultdict(list)
@@ -79,13 +79,13 @@ class NetworkFaceReader:
         raw = self._embedder.run(self._aligned.build(aligned)[0])[0]
         if raw.shape != (len(aligned), self._dimension):
             raise EngineFailure(
-                f"the face embedder returned {raw.shape}, the manifest says {self._dimension} "
-                "dimensions; correct the manifest or the model file"
+                f"the face embedder returned the shape {raw.shape}, but the manifest declares "
+                f"{self._dimension} dimensions; correct the manifest or the model file"
             )
         norm = np.linalg.norm(raw, axis=1, keepdims=True)
         if not np.all(np.isfinite(norm) & (norm > 0)):
             raise EngineFailure(
-                "the face embedder returned a vector without direction; "
+                "the face embedder returned a zero or non-finite vector; "
                 "try the precision f32, or fetch the model again"
             )
         return FaceVectors(raw / norm, norm[:, 0])

@@ -1,4 +1,4 @@
-"""From buffered frames to detection events: the synchronous heart of the inference worker."""
+"""Synchronous analysis of buffered frames: decode, detect, embed, and build detection events."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,9 +24,9 @@ _ALIGNED_SIZE = (112, 112, 3)
 
 @dataclass(frozen=True, slots=True)
 class FrameAnalyzerConfig:
-    """What the events of one site are made with.
+    """Settings for the analysis of one site's frames.
 
-    ``models`` maps a task to the version of the network that does it, as the events carry it.
+    ``models`` maps a task to the version of its network, which the events carry.
     """
 
     site_id: SiteId
@@ -37,9 +37,9 @@ class FrameAnalyzerConfig:
 
 
 class FrameAnalyzer:
-    """Turns batches of frames into events; for one thread at a time.
+    """Converts batches of frames to detection events; not thread-safe.
 
-    A frame that cannot be used becomes its rejection.
+    An unusable frame results in its FrameRejected instead of an event.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class FrameAnalyzer:
         faces: FaceReader,
         timed: Timer = lambda _task: nullcontext(),
     ) -> None:
-        """Take the networks, and ``timed`` that measures what runs under the name of a task."""
+        """Create an analyzer; ``timed`` measures a block under the name of its task."""
         self._config = config
         self._detector = detector
         self._faces = faces
         self._timed = timed
 
     def warm_up(self, batch_frames: int) -> None:
-        """Run every network on batches of every magnitude. Raises EngineFailure.
+        """Run every network on batches of ``batch_frames``, and of each half of that, down to 1.
 
-        Engines compile for a size of batch at its first use: done now, that neither holds up frames
-        nor takes another 100 MB when the platform has run for minutes.
+        Engines compile for each batch size at its first use. Doing it now neither delays frames nor
+        takes another 100 MB after the platform has run for minutes. Raises EngineFailure.
         """
         count = batch_frames
         while count:
@@ -71,7 +71,7 @@ class FrameAnalyzer:
             count //= 2
 
     def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
-        """Return the event of every frame, rejections in their places. Raises EngineFailure."""
+        """Return for every frame, in order, its event or its rejection. Raises EngineFailure."""
         opened = [self._opened(frame) for frame in frames]
         pictures = [picture for picture in opened if isinstance(picture, Picture)]
         objects = self._objects(pictures)
@@ -82,7 +82,7 @@ class FrameAnalyzer:
     def _opened(self, frame: Frame) -> Opened:
         if frame.camera_id not in self._config.plans:
             return FrameRejected(
-                f"no camera {frame.camera_id} in the site file", reason="unknown_camera"
+                f"the site file has no camera {frame.camera_id}", reason="unknown_camera"
             )
         try:
             return open_picture(frame, self._config.limits)
@@ -122,7 +122,7 @@ class FrameAnalyzer:
     def _embedded(
         self, findings: Sequence[list[FaceFinding] | FrameRejected]
     ) -> list[tuple[FaceBox, ...] | FrameRejected]:
-        """Embed the usable faces of all pictures in one call and hand them back in order."""
+        """Embed the usable faces of all pictures in one call; return them in order."""
         faces = [face for of_one in findings if isinstance(of_one, list) for face in of_one]
         aligned = [face.aligned for face in faces if face.aligned is not None]
         vectors: Iterator[tuple[Embedding, float]] = iter(())

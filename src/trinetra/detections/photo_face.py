@@ -1,7 +1,7 @@
-"""The one face of a photo that somebody hands in, as cameras' faces are read: found, judged, cut.
+"""Face of an enrollment photo: detection, quality check and embedding, as for camera frames.
 
-A photo from a phone is far larger than a frame, and a face in it larger than the finder knows. So
-faces are looked for in a smaller copy, and cut from the photo itself.
+A photo from a phone is far larger than a frame, and its faces are larger than the face detector can
+handle. So faces are detected in a smaller copy, and cropped from the photo itself.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ from trinetra.ports import FaceReader
 from trinetra.values import Embedding, Faces, ImageBgr
 
 _SIDES_PX = (1280, 480)
-"""Longest sides in which faces are looked for; in the second those that fill the photo."""
+"""Longest sides of the copies in which faces are detected; the second is for faces that fill the
+photo."""
 _TURNS = (1, 2, 3)
 _LEAST_SIDE_PX = 16
 _ADVICE = {
@@ -29,7 +30,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacePolicy:
-    """What a photo must show; stricter than a frame, for everything later is compared to it."""
+    """Quality thresholds of a photo; stricter than for frames, which are compared to it later."""
 
     min_face_px: float = 48.0
     quality: QualityPolicy = field(default_factory=QualityPolicy)
@@ -46,15 +47,15 @@ class PhotoFace:
 
 
 def decode_photo(photo: str, content: bytes) -> ImageBgr:
-    """Return the pixels of a JPEG, PNG or WebP, upright; raises PhotoRejected."""
+    """Return the pixels of a JPEG, PNG or WebP, rotated by its metadata. Raises PhotoRejected."""
     if not content:
         raise PhotoRejected(f"{photo} is empty: copy the photo again")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as cause:
-        raise PhotoRejected(f"{photo} cannot be read as a picture; use a JPEG or PNG") from cause
+        raise PhotoRejected(f"{photo} cannot be read as an image; use a JPEG or PNG") from cause
     if image is None or min(image.shape[:2]) < _LEAST_SIDE_PX:
-        raise PhotoRejected(f"{photo} is no picture that can be read; use a JPEG or PNG")
+        raise PhotoRejected(f"{photo} is not a readable image; use a JPEG or PNG")
     pixels: ImageBgr = image
     return pixels
 
@@ -62,18 +63,18 @@ def decode_photo(photo: str, content: bytes) -> ImageBgr:
 def read_photo_face(
     photo: str, image: ImageBgr, faces: FaceReader, policy: PhotoFacePolicy, *, largest: bool
 ) -> PhotoFace:
-    """Return the face in a photo, of several the ``largest`` if that is wanted.
+    """Return the face in a photo; if it has several, the largest one if ``largest``.
 
-    Raises PhotoRejected when there is none, there are several, or it cannot be recognised; and
-    EngineFailure.
+    Raises PhotoRejected when the photo has no face, has several without ``largest``, or its face is
+    unusable; EngineFailure.
     """
     found = faces_in(image, faces)
     _need_upright(photo, image, found, faces)
     if not len(found):
-        raise PhotoRejected(f"{photo}: no face was found in it")
+        raise PhotoRejected(f"{photo}: no face was found; use a photo that shows one face")
     if len(found) > 1 and not largest:
         raise PhotoRejected(
-            f"{photo} shows {len(found)} faces; cut out the right one, or take the largest "
+            f"{photo} shows {len(found)} faces; crop it to the right one, or use the largest "
             "with --largest"
         )
     sizes_px = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1)
@@ -85,7 +86,7 @@ def read_photo_face(
 
 
 def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:
-    """Return the faces of a photo, in its pixels."""
+    """Return the faces of a photo, in pixels of the photo."""
     longest = max(image.shape[:2])
     for side in _SIDES_PX:
         scale = min(1.0, side / longest)
@@ -98,10 +99,11 @@ def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:
 
 
 def _need_upright(photo: str, image: ImageBgr, found: Faces, faces: FaceReader) -> None:
-    """Refuse a photo whose faces are surer when it is turned.
+    """Raise PhotoRejected if faces are detected with a higher score in a rotated photo.
 
-    The finder sees a face that stands on its head, too, but puts the eyes where they are in an
-    upright one. So the landmarks do not tell, and what is read of it is somebody else's face.
+    The detector also finds a face that is upside down, but places the eyes where they would be in
+    an upright one. So the landmarks do not reveal the rotation, and the embedding would be that of
+    a different person.
     """
     sure = found.score.max(initial=0.0)
     for turns in _TURNS:
@@ -117,14 +119,16 @@ def _quality(photo: str, image: ImageBgr, found: Faces, row: int, policy: PhotoF
     reason = unusable_reason(face, policy.min_face_px, policy.quality)
     if reason == "too_small":
         raise PhotoRejected(
-            f"{photo}: the face is {size_px:.0f} px wide, and {policy.min_face_px:.0f} px are "
-            "needed; take a closer or larger photo"
+            f"{photo}: the face is {size_px:.0f} px wide, but {policy.min_face_px:.0f} px are "
+            "required; use a closer or larger photo"
         )
     if reason is not None:
         of_all = (
-            f"too little of it can be made out (quality {face.quality.total:.2f} of at least "
-            f"{policy.quality.min_total:.2f})"
+            f"its quality is too low ({face.quality.total:.2f}, at least "
+            f"{policy.quality.min_total:.2f} is required)"
         )
         why = _ADVICE.get(reason, of_all)
-        raise PhotoRejected(f"{photo}: the face cannot be recognised well: {why}")
+        raise PhotoRejected(
+            f"{photo}: the face cannot be recognized well: {why}; use another photo"
+        )
     return face.quality.total

@@ -1,9 +1,9 @@
-"""The inference-worker: frames in, detection events out.
+"""Inference-worker: reads frames and publishes detection events.
 
-Batches are dealt out to lanes, each a thread with networks of its own: while one lane decodes JPEGs
-another infers, and no network waits for a second thread that the system has put to other work.
+Batches are distributed over lanes, each a thread with its own networks: while one lane decodes
+JPEGs another infers, and no network waits for a second thread that the scheduler has preempted.
 Events are published in the order in which the batches were read, so frames of a camera stay in
-order. While the buffer or the log is away the worker waits, is not ready, and goes on by itself.
+order. While the buffer or the log is down the worker waits, is not ready, and resumes by itself.
 """
 
 import asyncio
@@ -58,13 +58,14 @@ _BUFFER, _LOG = "the frame buffer", "the event log"
 
 @dataclass(frozen=True, slots=True)
 class WorkerPolicy:
-    """How a worker waits; all times are on its clock.
+    """Waits, retries and limits of a worker; all times are on its clock.
 
-    A frame that some consumer has held for ``claim_idle_s`` is taken over; keep that well above the
-    time a batch takes, and below ``max_age_s``: a live camera's frame that is older is skipped and
-    counted, so that a worker that fell behind catches up with what happens now. ``idle_wait_s``
-    bounds how long a stop goes unnoticed. ``drains_at_stop`` is for a buffer that ends with this
-    process: a stop takes what is still in it. Another buffer's frames are left to other workers.
+    A frame that a consumer has left unacknowledged for ``claim_idle_s`` is claimed; keep that well
+    above the time of a batch, and below ``max_age_s``: a live camera's frame that is older is
+    skipped and counted, so that a worker that fell behind catches up with the present.
+    ``idle_wait_s`` bounds how long a stop goes unnoticed. ``drains_at_stop`` is for a buffer that
+    ends with this process: a stop first processes its remaining frames. The frames of any other
+    buffer are left to other workers.
     """
 
     batch: BatchPolicy = field(default_factory=BatchPolicy)
@@ -79,18 +80,18 @@ class WorkerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class InferenceThread:
-    """One set of networks, for one thread."""
+    """One set of networks, used by one thread."""
 
     detector: Detector
     faces: FaceReader
 
 
 class InferenceWorker:
-    """Competes for frames and publishes one event for each that can be used.
+    """Competes for frames and publishes one event for each usable frame.
 
-    A frame is acknowledged only after the log has its event, or when it was rejected or skipped,
-    and counted. Where the acknowledgement is lost the frame may be delivered again; its event then
-    has the same id.
+    A frame is acknowledged only after the log has its event, or after it was rejected or skipped,
+    and counted. If the acknowledgement is lost the frame may be delivered again; its event then has
+    the same id.
     """
 
     name = "inference-worker"
@@ -109,9 +110,9 @@ class InferenceWorker:
         quality: QualityPolicy | None = None,
         limits: PictureLimits | None = None,
     ) -> None:
-        """Take the ports, what to look for per camera, and the model version behind each task.
+        """Create a worker; ``models`` maps each task to its model version.
 
-        Each lane's networks are used by one thread alone.
+        The networks of a lane are used by only one thread.
         """
         self._buffer = buffer
         self._log = log
@@ -132,11 +133,11 @@ class InferenceWorker:
         self._next_claim_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until ``stopping`` is set, then finish what is begun; see ``drains_at_stop``.
+        """Work until ``stopping`` is set, then finish batches in progress; see ``drains_at_stop``.
 
         Raises EngineFailure when a network fails, and EventLogUnavailable when the log does not
         answer while stopping; the frames concerned stay unacknowledged. A buffer that does not
-        answer then is left as it is.
+        answer while stopping is ignored.
         """
         with _Threads(len(self._analysts)) as threads:
             try:
@@ -151,11 +152,11 @@ class InferenceWorker:
                 self._state = "stopped"
 
     def ready(self) -> bool:
-        """Return whether the networks are loaded, the buffer answers and the log takes events."""
+        """Return whether the networks are loaded, the buffer answers and the log accepts events."""
         return self._state == "running" and not self._absent
 
     def status(self) -> dict[str, object]:
-        """Return the state, the frames in work, and how many were inferred or dropped so far."""
+        """Return the state, the frames in progress, and the counts of inferred and dropped ones."""
         waits = f"waiting for {' and '.join(self._absent)}" if self._absent else None
         return {
             "state": waits if waits and self._state == "running" else self._state,
@@ -194,10 +195,12 @@ class InferenceWorker:
             await self._try_to_acknowledge()
         await self._try_to_acknowledge()
         if self._finished:
-            _log.warning("frames stay unacknowledged and come again", frames=len(self._finished))
+            _log.warning(
+                "frames stay unacknowledged and will be redelivered", frames=len(self._finished)
+            )
 
     async def _next_batch(self, stopping: asyncio.Event) -> _Batch:
-        """Return the next frames; none means that the worker is stopping and has taken all."""
+        """Return the next frames; an empty batch means that the worker is stopping and is done."""
         retry_s = self._policy.retry_first_s
         while True:
             try:
@@ -232,13 +235,13 @@ class InferenceWorker:
             except BufferUnavailable:
                 if not window.items:
                     raise
-                break  # what came before is good, and the next read will say it again
+                break  # the frames read so far are good, and the next read will raise again
             window.add(frames, self._clock.monotonic())
             wait_s = window.wait_s(self._clock.monotonic())
         return window.items
 
     async def _claimed(self) -> _Batch:
-        """Return frames that a consumer died on; those in work here are only slow."""
+        """Return frames of a consumer that died; frames in progress here are merely slow."""
         if self._clock.monotonic() < self._next_claim_s:
             return []
         claimed = await self._buffer.claim(
@@ -252,7 +255,7 @@ class InferenceWorker:
         return batch
 
     def _without_stale(self, batch: _Batch) -> _Batch:
-        """Return the frames that are still worth inferring; count and finish the others."""
+        """Return the frames that are still current; count the others and mark them as finished."""
         now = self._clock.now()
         stale = [buffered for buffered in batch if self._is_stale(buffered, now)]
         for buffered in stale:
@@ -269,7 +272,7 @@ class InferenceWorker:
         return plan is not None and plan.is_live and age_s > self._policy.max_age_s
 
     async def _acknowledge(self) -> None:
-        """Acknowledge what is finished; where that fails it stays for the next time."""
+        """Acknowledge finished frames; if that fails they are kept for the next attempt."""
         done, self._finished = self._finished, []
         if not done:
             return
@@ -287,7 +290,7 @@ class InferenceWorker:
             self._miss(_BUFFER, error)
 
     async def _append(self, events: Sequence[DetectionEvent], stopping: asyncio.Event) -> None:
-        """Append the events in frame order; while the log is down, wait for it."""
+        """Append the events in frame order; while the log is down, wait and retry."""
         in_order = sorted(events, key=lambda event: event.frame_seq)
         records = [Record(DETECTIONS, event.camera_id, encode(event)) for event in in_order]
         retry_s = self._policy.retry_first_s
@@ -305,9 +308,9 @@ class InferenceWorker:
                 return
 
     def _miss(self, server: str, error: ServerUnavailable) -> None:
-        """Note that a server is away; said aloud only where it is news."""
+        """Record that a server is down; log a warning only at the start of the outage."""
         report = _log.debug if server in self._absent else _log.warning
-        report(f"{server} is away", problem=str(error))
+        report(f"{server} is unavailable", problem=str(error))
         self._absent[server] = str(error)
 
     def _found(self, server: str) -> None:
@@ -332,7 +335,7 @@ class InferenceWorker:
 
 
 class _Threads:
-    """A thread for each lane, and the batches begun, in order, until they are published."""
+    """One thread per lane, and the queue of batches in progress, in order of publication."""
 
     def __init__(self, lanes: int) -> None:
         self.begun: asyncio.Queue[tuple[_Batch, asyncio.Future[list[AnalyzedFrame]]] | None] = (
@@ -350,7 +353,7 @@ class _Threads:
     def run(
         self, lane: int, work: Callable[[_Argument], _Result], argument: _Argument
     ) -> asyncio.Future[_Result]:
-        """Begin work in a lane's thread, after what it already has."""
+        """Queue work for a lane's thread."""
         return asyncio.get_running_loop().run_in_executor(self._threads[lane], work, argument)
 
 

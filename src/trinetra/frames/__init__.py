@@ -1,1 +1,1 @@
-"""From camera to frame buffer: decode, select, encode, and come back after trouble."""
+"""Frame ingestion, from camera to frame buffer: decode, sample, encode, reconnect."""

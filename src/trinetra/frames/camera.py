@@ -1,4 +1,4 @@
-"""One camera of the stream-ingestor: its plan, its state, and the work of its decode thread."""
+"""One camera of the stream-ingestor: its plan, its state and its decode thread."""
 
 import threading
 from contextlib import closing
@@ -36,10 +36,10 @@ _log = get_logger("stream-ingestor")
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """How one camera is to be read.
+    """Configuration for reading one camera.
 
-    ``retries`` False is for a recording that cannot be opened: it will not heal, so the camera is
-    disabled and the run can end.
+    ``retries`` is False for recordings: one that cannot be opened will not become readable, so the
+    camera is disabled and the run can end.
     """
 
     camera_id: CameraId
@@ -52,10 +52,10 @@ class CameraPlan:
 
 
 class Camera:
-    """One camera: its plan, its state, and the work of its decode thread.
+    """One camera: its plan, its state and its decode thread.
 
-    The thread counts what it reads, the event loop what it appends; only changes of state come
-    from both and are guarded.
+    The thread counts the frames it reads, the event loop those it appends. Only state changes come
+    from both, so a lock guards them.
     """
 
     def __init__(self, plan: CameraPlan, clock: Clock) -> None:
@@ -72,7 +72,7 @@ class Camera:
         self._times = Increasing()
         self._seq: int | None = None
         self.stands_by = False
-        # A replay must not depend on the machine: every frame is decoded.
+        # A replay must give the same result on every machine, so every frame is decoded.
         idles = plan.idle.enabled and plan.pacing is not Pacing.LOCKSTEP
         self._selection = Selection(plan.sampling, plan.motion, replace(plan.idle, enabled=idles))
         self._encoder = Encoder(plan.camera_id, plan.encoding)
@@ -86,8 +86,8 @@ class Camera:
         self._handoff = handoff
         self._streaming_since_s = None
         self._rejected_before = False
-        # A thread inside FFmpeg cannot be woken before its time-out: it must not keep a process
-        # alive whose event loop has given up on it.
+        # A thread inside FFmpeg cannot be interrupted before its timeout. As a daemon it does not
+        # keep the process alive after the event loop has ended.
         thread = threading.Thread(
             target=self._decode,
             args=(source, handoff),
@@ -98,19 +98,19 @@ class Camera:
         return thread
 
     def halt(self) -> None:
-        """Make the decode thread end after its current read."""
+        """Ask the decode thread to end after its current read."""
         if self._handoff is not None:
             self._handoff.close()
 
     def enter(self, state: CameraState) -> None:
-        """Change the state, if it is another one."""
+        """Change the state, unless it is the current one."""
         with self._state_lock:
             if state is not self.connection.state:
                 self.connection.to(state, self._clock.now())
         self._show_state()
 
     def check_stall(self, after_s: float) -> None:
-        """Tell a live camera that went silent from one that delivers."""
+        """Switch a live camera between streaming and stalled, by the time since its last frame."""
         silent = self._clock.monotonic() - self._read_at_s > after_s
         if self.plan.pacing is Pacing.LIVE:
             with self._state_lock:
@@ -122,18 +122,18 @@ class Camera:
         SAMPLE_RATE.labels(self.camera_id).set(self.connection.sample_rate_hz())
 
     def streamed_s(self) -> float:
-        """Return how long the current or last connection has delivered frames."""
+        """Return for how long the current or last connection has delivered frames."""
         if self._streaming_since_s is None:
             return 0.0
         return self._clock.monotonic() - self._streaming_since_s
 
     def fail(self, error: SourceUnavailable, *, is_steady: bool) -> int:
-        """Count a failure and return how many there were in a row."""
+        """Count a failure; return the number of consecutive failures."""
         CAMERA_FAILURES.labels(self.camera_id, _failure_name(error)).inc()
         return self.connection.failed(is_steady=is_steady)
 
     def back_off(self, error: SourceUnavailable, delay_s: float) -> float:
-        """Wait before the next attempt; said aloud only where it is news."""
+        """Enter the backoff state and return the delay; a repeated problem is logged as debug."""
         report = _log.debug if self.connection.problem == str(error) else _log.warning
         report(
             "camera lost",
@@ -146,19 +146,19 @@ class Camera:
         return delay_s
 
     def give_up(self, error: SourceUnavailable) -> None:
-        """Disable the camera for good."""
+        """Disable the camera permanently."""
         self.fail(error, is_steady=False)
         _log.error("camera disabled", camera=self.camera_id, problem=str(error))
         self.connection.problem = str(error)
         self.enter(CameraState.DISABLED)
 
     def finish(self) -> None:
-        """Note that nothing more will come."""
+        """Record that no more frames will come."""
         if self.connection.state is not CameraState.DISABLED:
             self.enter(CameraState.ENDED)
 
     def stand_by(self, taken: CameraTaken) -> None:
-        """Leave the camera to another ingestor; what comes after that one is numbered anew."""
+        """Leave the camera to another ingestor; after a takeover, frame numbers start anew."""
         if not self.stands_by:
             _log.warning("camera taken", camera=self.camera_id, problem=str(taken))
         self.stands_by = True
@@ -166,7 +166,7 @@ class Camera:
         self.connection.problem = str(taken)
 
     def sampled(self, frame: Frame) -> None:
-        """Count a frame that is in the buffer."""
+        """Count a frame that was appended to the buffer."""
         if self.stands_by:
             _log.info("camera taken over", camera=self.camera_id)
             self.stands_by, self.connection.problem = False, None
@@ -174,7 +174,7 @@ class Camera:
         FRAMES_SAMPLED.labels(self.camera_id).inc()
 
     def waiting(self, frames: int) -> None:
-        """Note how many frames wait in the buffer; the sampler slows down for many."""
+        """Record the buffer's lag; the sampler lowers its rate when it is high."""
         self.lag = frames
         FRAMES_WAITING.labels(self.camera_id).set(frames)
 

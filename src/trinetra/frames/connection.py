@@ -1,4 +1,4 @@
-"""The state of one camera's connection, its legal transitions and its counters."""
+"""State machine of a camera's connection, with counters."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from trinetra.values import Instant, seconds_between
 
 
 class CameraState(StrEnum):
-    """What a camera is doing now."""
+    """State of a camera's connection."""
 
     CONNECTING = "connecting"
     STREAMING = "streaming"
@@ -18,9 +18,9 @@ class CameraState(StrEnum):
     BACKOFF = "backoff"
     """Lost or refused; waiting before the next attempt."""
     DISABLED = "disabled"
-    """Given up: a recording that cannot be read does not heal."""
+    """Given up: a recording that cannot be read will not become readable."""
     ENDED = "ended"
-    """A recording was read to its end, or the ingestor was told to stop."""
+    """A recording was read to its end, or the ingestor was stopped."""
 
 
 _LEGAL: Mapping[CameraState, frozenset[CameraState]] = {
@@ -41,10 +41,10 @@ _LEGAL: Mapping[CameraState, frozenset[CameraState]] = {
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """What an operator wants to know about one camera.
+    """Status of one camera, for operators.
 
     ``dropped`` counts lost frames by reason; ``sample_fps`` is measured over the last samples on
-    the capture clock; ``problem`` is the last failure while it lasts.
+    the capture clock; ``problem`` is the current failure, if any.
     """
 
     state: CameraState
@@ -62,7 +62,7 @@ class CameraStatus:
 
 
 class Connection:
-    """One camera's state machine; every change of state must be a legal one."""
+    """One camera's state machine; illegal transitions are rejected."""
 
     def __init__(self, now: Instant) -> None:
         self.state = CameraState.CONNECTING
@@ -80,7 +80,7 @@ class Connection:
         self._sampled_at: deque[Instant] = deque(maxlen=16)
 
     def to(self, state: CameraState, now: Instant) -> None:
-        """Change the state; raises ValueError for a transition that makes no sense."""
+        """Change the state. Raises ValueError for an illegal transition."""
         if state not in _LEGAL[self.state]:
             raise ValueError(f"a camera cannot go from {self.state} to {state}")
         self.state = state
@@ -93,25 +93,25 @@ class Connection:
         self.width, self.height = width, height
 
     def sampled(self, captured_at: Instant) -> None:
-        """Count a frame that went on to the buffer."""
+        """Count a frame that was appended to the buffer."""
         self.frames_sampled += 1
         self._sampled_at.append(captured_at)
 
     def failed(self, *, is_steady: bool) -> int:
-        """Count a lost or refused connection and return how many there were in a row.
+        """Count a lost or refused connection; return the number of consecutive failures.
 
-        ``is_steady`` means that the connection had held for long, so that the row starts anew.
+        ``is_steady`` means that the connection was stable before, so the count restarts at one.
         """
         self.failures += 1
         self._failures_in_a_row = 1 if is_steady else self._failures_in_a_row + 1
         return self._failures_in_a_row
 
     def sample_rate_hz(self) -> float:
-        """Return the rate of the last samples on the capture clock."""
+        """Return the rate of the last samples, on the capture clock."""
         return mean_rate_hz(tuple(self._sampled_at))
 
     def status(self) -> CameraStatus:
-        """Return a copy that no longer changes."""
+        """Return an immutable snapshot."""
         return CameraStatus(
             state=self.state,
             since=self.since,
@@ -129,7 +129,7 @@ class Connection:
 
 
 def mean_rate_hz(instants: tuple[Instant, ...]) -> float:
-    """Return the mean rate of instants in order, 0.0 when there are too few to tell."""
+    """Return the mean rate of ordered instants, or 0.0 if there are too few."""
     if len(instants) <= 1 or instants[-1] <= instants[0]:
         return 0.0
     return (len(instants) - 1) / seconds_between(instants[0], instants[-1])

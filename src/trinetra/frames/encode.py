@@ -1,7 +1,7 @@
-"""From a decoded picture to the frame that waits in the buffer: letterbox, scale, JPEG.
+"""Encodes a decoded picture as a frame for the buffer: letterbox, scale, JPEG.
 
-Pictures stay in JPEG's own colours, planes at half size included, all the way: nothing is turned
-into RGB only for the JPEG encoder to turn it back.
+Pictures stay in JPEG's color space, with chroma planes at half size, throughout. Converting to RGB
+would only make the JPEG encoder convert back.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from trinetra.values import CameraId, Frame, Instant, Letterbox, YuvPlanes
 
-_GREY = 128
+_GRAY = 128
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingConfig:
-    """Size and quality of what is kept of a frame.
+    """Size and quality of the encoded pictures.
 
     ``keeps_native`` adds the native picture, bounded to ``native_max_side`` pixels, for cameras
-    whose faces are read. ``pad_level`` is the grey level around the letterboxed picture.
+    with face recognition. ``pad_level`` is the gray level around the letterboxed picture.
     """
 
     side: int = 640
@@ -33,7 +33,7 @@ class EncodingConfig:
 
 
 class Picture(Protocol):
-    """What encoding needs of a decoded frame."""
+    """The part of a decoded frame that encoding needs."""
 
     @property
     def width(self) -> int:
@@ -44,11 +44,11 @@ class Picture(Protocol):
         """Native height in pixels."""
 
     def planes(self, width: int, height: int) -> YuvPlanes:
-        """Return the picture scaled to ``width x height``, in JPEG's colours."""
+        """Return the picture scaled to ``width x height``, in JPEG's color space."""
 
 
 class Encoder:
-    """Makes the frames of one camera, for one thread at a time."""
+    """Encodes the frames of one camera; not thread-safe."""
 
     def __init__(self, camera_id: CameraId, config: EncodingConfig) -> None:
         self._camera_id = camera_id
@@ -56,7 +56,7 @@ class Encoder:
         self._square = Square(config.side, config.pad_level)
 
     def encode(self, seq: int, captured_at: Instant, picture: Picture) -> Frame:
-        """Return the frame as it goes into the buffer."""
+        """Return the frame for the buffer."""
         config = self._config
         box = letterbox(picture, config.side)
         content = picture.planes(*_scaled(picture, box.scale))
@@ -75,19 +75,20 @@ class Encoder:
 
 
 def letterbox(picture: Picture, side: int) -> Letterbox:
-    """Return how the picture lies in the square: centred, but from an even pixel on.
+    """Return the position of the picture in the square: centered, but at even coordinates.
 
-    A colour sample covers 2 x 2 pixels, and from an odd pixel on the content's own samples would
-    lie across those of the square.
+    A chroma sample covers 2 x 2 pixels; at an odd coordinate the samples of the content would not
+    coincide with those of the square.
     """
     box = Letterbox.fit(picture.width, picture.height, side)
     return Letterbox(box.scale, box.pad_x - box.pad_x % 2, box.pad_y - box.pad_y % 2)
 
 
 class Square:
-    """Planes for letterboxed pictures, kept from one to the next.
+    """Planes for letterboxed pictures, reused from one picture to the next.
 
-    Fresh memory for each would cost more than scaling: the system has to clear half a megabyte.
+    Allocating them for each picture would cost more than scaling: the system has to clear half a
+    megabyte.
     """
 
     def __init__(self, side: int, pad_level: int) -> None:
@@ -97,7 +98,7 @@ class Square:
             np.empty((half, half), np.uint8),
             np.empty((half, half), np.uint8),
         )
-        self._padding = (pad_level, _GREY, _GREY)
+        self._padding = (pad_level, _GRAY, _GRAY)
         self._shown: tuple[Letterbox, tuple[int, ...]] | None = None
 
     def show(self, content: YuvPlanes, box: Letterbox) -> YuvPlanes:
@@ -130,7 +131,7 @@ def _scaled(picture: Picture, scale: float) -> tuple[int, int]:
 
 
 def to_jpeg(planes: YuvPlanes, quality: int) -> bytes:
-    """Return the picture as a JPEG with the colours at half size."""
+    """Return the picture as a JPEG with chroma at half size."""
     encoded: bytes = simplejpeg.encode_jpeg_yuv_planes(
         _in_whole_cells(planes.y), planes.u, planes.v, quality, fastdct=True
     )
@@ -138,9 +139,10 @@ def to_jpeg(planes: YuvPlanes, quality: int) -> bytes:
 
 
 def _in_whole_cells(y: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the plane with pixels behind its edges where its sides are odd.
+    """Return the plane backed by memory with even sides.
 
-    The encoder reads whole cells of 2 x 2 pixels, beyond the end of the memory if need be.
+    The encoder reads whole cells of 2 x 2 pixels, so with odd sides it would read beyond the end of
+    the memory.
     """
     height, width = y.shape
     if not (height % 2 or width % 2):

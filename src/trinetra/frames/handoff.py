@@ -1,4 +1,4 @@
-"""The way of frames from a camera's decode thread into the event loop."""
+"""Bounded queue that passes frames from a camera's decode thread to the event loop."""
 
 import asyncio
 import threading
@@ -11,13 +11,13 @@ from trinetra.values import Frame
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """The thread is done, with the error that ended it."""
+    """Marks the end of the thread, with the error that ended it, if any."""
 
     error: BaseException | None
 
 
 class Handoff:
-    """A short queue from a camera's thread to the event loop."""
+    """A short queue from a camera's decode thread to the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, size: int) -> None:
         self._loop = loop
@@ -27,17 +27,17 @@ class Handoff:
         self.finished = asyncio.Event()
 
     def put(self, frame: Frame, *, wait: bool) -> bool:
-        """Hand a frame over (in the thread); False when there was no room or it is closed."""
+        """Add a frame (called in the thread); return False if the queue is full or closed."""
         if not self._room.acquire(blocking=wait) or self.closed:
             return False
         return self._in_loop(self._queue.put_nowait, frame)
 
     def finish(self, error: BaseException | None) -> None:
-        """Say that nothing more comes (in the thread)."""
+        """Signal that no more frames follow (called in the thread)."""
         self._in_loop(self._end, _End(error))
 
     async def get(self) -> Frame | None:
-        """Return the next frame, None at the end; raises the error that ended the thread."""
+        """Return the next frame, or None at the end. Raises the error that ended the thread."""
         item = await self._queue.get()
         if isinstance(item, Frame):
             self._room.release()
@@ -47,7 +47,7 @@ class Handoff:
         return None
 
     def close(self) -> None:
-        """Take no more frames and wake the thread where it waits for room."""
+        """Accept no more frames, and wake the thread if it waits for room."""
         self.closed = True
         self._room.release()
 
@@ -59,6 +59,6 @@ class Handoff:
         try:
             self._loop.call_soon_threadsafe(call, item)
         except RuntimeError:
-            # The loop was closed without waiting for this thread: nobody is left to tell.
+            # The loop was closed without waiting for this thread, so there is no consumer left.
             return False
         return True

@@ -1,10 +1,11 @@
-"""Whether the frame buffer answers, and when it is worth trying. Pure."""
+"""Availability of the frame buffer, and the schedule of attempts during an outage. Pure."""
 
 
 class Outage:
-    """The frame buffer's absence, seen by all cameras together; the caller brings the time.
+    """An outage of the frame buffer, shared by all cameras; the caller passes the time.
 
-    While it lasts, one frame in ``retry_s`` is tried, and all others need not wait for an answer.
+    During an outage one frame per ``retry_s`` is attempted; all others are not delayed by a server
+    that does not answer.
     """
 
     def __init__(self, retry_s: float) -> None:
@@ -13,7 +14,7 @@ class Outage:
         self._next_try_s = 0.0
 
     def may_try(self, now_s: float) -> bool:
-        """Return whether to try the buffer now; the one who is told so during an outage does."""
+        """Return whether to try the buffer now; during an outage the caller must then do so."""
         if self.problem is None:
             return True
         if now_s < self._next_try_s:
@@ -22,18 +23,18 @@ class Outage:
         return True
 
     def failed(self, problem: str, now_s: float) -> bool:
-        """Note that the buffer did not answer; return whether that is news."""
+        """Record that the buffer did not answer; return True at the start of an outage."""
         is_news = self.problem is None
         self.problem = problem
         self._next_try_s = now_s + self._retry_s
         return is_news
 
     def untried_s(self, now_s: float) -> float:
-        """Return for how long the next try has been due: nobody had a frame to try."""
+        """Return how long the next attempt is overdue, because no camera had a frame to append."""
         return 0.0 if self.problem is None else max(0.0, now_s - self._next_try_s)
 
     def answered(self) -> bool:
-        """Note that the buffer answered; return whether that is news."""
+        """Record that the buffer answered; return True at the end of an outage."""
         is_news = self.problem is not None
         self.problem = None
         return is_news

@@ -1,10 +1,10 @@
-"""The stream-ingestor: cameras in, sampled frames out.
+"""Stream-ingestor: reads cameras and appends sampled frames to the buffer.
 
-One asyncio task and one decode thread per camera. The thread reads, samples and encodes; the task
-paces, appends to the buffer and, when the camera is lost, waits and starts the next thread. Between
-them lies a short queue: the event loop never waits for a camera, and a camera waits for the event
-loop only where it plays a recording. While the buffer is away the cameras are read on, and their
-frames are dropped and counted; only a recording played in step waits.
+Each camera has one asyncio task and one decode thread. The thread reads, samples and encodes; the
+task paces, appends to the buffer and, when the camera is lost, waits and starts the next thread.
+Between them is a short queue: the event loop never waits for a camera, and a camera waits for the
+event loop only if it plays a recording. While the buffer is down the cameras are still read, and
+their frames are dropped and counted; only a lockstep replay waits.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ _log = get_logger("stream-ingestor")
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
-    """How the ingestor deals with trouble; the same for every camera.
+    """Retries, timeouts and limits of the ingestor; the same for every camera.
 
-    ``max_lag`` is how many frames a lockstep replay may be ahead of the consumers. A camera that
-    streamed for ``steady_after_s`` starts again at the shortest backoff. While the buffer does not
-    answer, it is tried every ``buffer_retry_s``.
+    ``max_lag`` is how many frames a lockstep replay may be ahead of the consumers. After a camera
+    has streamed for ``steady_after_s``, its backoff restarts at the shortest delay. While the
+    buffer does not answer, it is tried every ``buffer_retry_s``.
     """
 
     lost: Backoff = field(default_factory=Backoff)
@@ -48,7 +48,7 @@ class IngestPolicy:
 
 
 class StreamIngestor:
-    """Reads every camera until it has ended or ``stopping`` is set."""
+    """Reads every camera until it ends or ``stopping`` is set."""
 
     name = "stream-ingestor"
 
@@ -62,7 +62,7 @@ class StreamIngestor:
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Take the plans, and ``open_source`` that returns a camera's source, not yet open."""
+        """Create an ingestor; ``open_source`` returns a camera's source, not connected yet."""
         self._open_source = open_source
         self._buffer = buffer
         self._clock = clock
@@ -92,14 +92,14 @@ class StreamIngestor:
         self._running = False
 
     def ready(self) -> bool:
-        """Return whether every camera has its task, and the buffer takes frames.
+        """Return whether every camera has its task and the buffer accepts frames.
 
-        A camera in trouble does not change that.
+        A camera that has failed does not make the ingestor unready.
         """
         return self._running and self._outage.problem is None
 
     def status(self) -> dict[CameraId, CameraStatus]:
-        """Return what each camera is doing now; a buffer that is away is every camera's problem."""
+        """Return each camera's status; an outage of the buffer is a problem of every camera."""
         statuses = {c.camera_id: c.connection.status() for c in self._cameras}
         missing = self._outage.problem
         return {
@@ -113,14 +113,14 @@ class StreamIngestor:
             camera.halt()
 
     async def _watch(self) -> None:
-        """Notice stalls before the source's own time-out does, and keep the gauges current."""
+        """Detect stalls before the source's own timeout does, and keep the gauges current."""
         while True:
             await self._clock.sleep(self._policy.watch_every_s)
             for camera in self._cameras:
                 camera.check_stall(self._policy.stalled_after_s)
 
     async def _watch_buffer(self) -> None:
-        """Notice that the buffer is back also while no camera has a frame to try it with."""
+        """Detect that the buffer is back even while no camera has a frame to append."""
         while self._cameras:
             await self._clock.sleep(self._policy.watch_every_s)
             if self._outage.untried_s(self._clock.monotonic()) >= self._policy.watch_every_s:
@@ -138,7 +138,7 @@ class StreamIngestor:
             await self._replay.leave(camera.camera_id)
 
     async def _connect_once(self, camera: Camera, stopping: asyncio.Event) -> float | None:
-        """Stream until the camera ends or is lost; return the wait before the next attempt."""
+        """Stream until the camera ends or is lost; return the delay before the next attempt."""
         camera.enter(CameraState.CONNECTING)
         try:
             await self._stream(camera, stopping)
@@ -183,10 +183,10 @@ class StreamIngestor:
     async def _append_in_step(self, camera: Camera, frame: Frame, stopping: asyncio.Event) -> None:
         async with self._replay.turn(frame):
             while not stopping.is_set():
-                # An append whose answer is lost is done again: the frame is the same then.
+                # An append whose reply was lost is repeated with an identical frame.
                 if await self._has_room(camera) and await self._append(camera, frame):
                     return
-                # The buffer cannot tell when it has room, so it has to be asked.
+                # The buffer does not notify when it has room, so it has to be polled.
                 await self._clock.sleep(self._policy.lag_poll_s)
 
     async def _has_room(self, camera: Camera) -> bool:
@@ -202,7 +202,7 @@ class StreamIngestor:
             camera.dropped("taken" if camera.stands_by else "buffer_unavailable", 1)
 
     async def _append(self, camera: Camera, frame: Frame) -> bool:
-        """Return whether the frame is in the buffer."""
+        """Append a frame; return whether it is in the buffer."""
         try:
             camera.dropped("buffer_full", await self._buffer.append(frame))
         except CameraTaken as error:
@@ -216,7 +216,7 @@ class StreamIngestor:
         return True
 
     async def _refresh_lag(self, camera: Camera) -> bool:
-        """Return whether the buffer told how many of the camera's frames are unfinished."""
+        """Update the camera's lag; return whether the buffer answered."""
         try:
             camera.waiting(await self._buffer.lag(camera.camera_id))
         except BufferUnavailable as error:
@@ -235,7 +235,7 @@ class StreamIngestor:
 
 
 class _Replay:
-    """Lets the cameras of a lockstep replay wait for their turn."""
+    """Makes the cameras of a lockstep replay wait for their turn."""
 
     def __init__(self, order: Lockstep) -> None:
         self._order = order

@@ -133,7 +133,7 @@ def _detector_spec(model: DetectorModel) -> DetectorSpec:
         keep=_COUNTED,
         min_score=model.score_threshold * _WEAK_SHARE,
         nms_iou=model.nms_iou,
-        normalised_boxes=model.box_unit == "input_side",
+        normalized_boxes=model.box_unit == "input_side",
     )
 
 
@@ -150,7 +150,7 @@ def _input(declared: DeclaredInput) -> InputSpec:
         width=declared.width,
         height=declared.height,
         layout=declared.layout,
-        colour=declared.colour,
+        color=declared.colour,
         mean=declared.mean,
         std=declared.std,
         pad=float(declared.pad_value),

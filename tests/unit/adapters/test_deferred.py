@@ -1,4 +1,4 @@
-"""An event log that is opened beside the work."""
+"""Tests for an event log that is opened in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ RECORD = Record(DETECTIONS, "door", b"1")
 
 
 class Opening:
-    """Opens a memory log, but only once it has failed as told."""
+    """Opens a memory log after the given failures."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -37,7 +37,7 @@ class Opening:
         self.closed = True
 
 
-async def test_until_the_log_is_there_it_is_unavailable_and_says_why() -> None:
+async def test_an_unopened_log_is_unavailable_with_the_reason() -> None:
     opening = Opening(EventLogUnavailable("no broker"))
     async with DeferredEventLog.open(opening, ManualClock()) as log:
         with pytest.raises(EventLogUnavailable):
@@ -66,7 +66,7 @@ async def test_it_is_opened_again_until_that_works() -> None:
     assert opening.closed
 
 
-async def test_what_waiting_cannot_mend_ends_the_block() -> None:
+async def test_an_error_that_no_retry_can_fix_ends_the_block() -> None:
     opening = Opening(ConfigurationError("wrong password"))
     with pytest.raises(ConfigurationError, match="wrong password"):
         async with DeferredEventLog.open(opening, opening.clock):

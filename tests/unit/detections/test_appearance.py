@@ -1,4 +1,4 @@
-"""Clothes: stripes of a body's box, as the mean colours of their middles."""
+"""Tests for the appearance descriptor: mean colors of stripes of a person's box."""
 
 import numpy as np
 from hypothesis import given
@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from trinetra.detections.vision.appearance import STRIPES, TAG, describe
 
-GREY = 128
+GRAY = 128
 
 
 def picture(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> np.ndarray:
-    """Return a picture whose upper half has one colour (BGR) and whose lower half another."""
+    """Return a picture with one color (BGR) in its upper half and another in its lower half."""
     image = np.empty((120, 80, 3), np.uint8)
     image[:60], image[60:] = upper, lower
     return image
@@ -33,20 +33,20 @@ def test_a_description_has_a_tag_and_three_bytes_a_stripe() -> None:
 
 def test_shirt_and_trousers_are_told_apart_from_head_to_feet() -> None:
     seen = stripes(one(picture((20, 20, 180), (150, 40, 40)), 10, 0, 70, 120))
-    assert (seen[:3, 1] > GREY + 50).all()  # a red shirt
-    assert (seen[3:, 1] < GREY - 50).all()  # blue trousers
+    assert (seen[:3, 1] > GRAY + 50).all()  # a red shirt
+    assert (seen[3:, 1] < GRAY - 50).all()  # blue trousers
     assert np.ptp(seen[:3], axis=0).max() == np.ptp(seen[3:], axis=0).max() == 0
 
 
-def test_grey_has_no_colour_and_is_as_bright_as_it_is() -> None:
+def test_gray_has_no_color_and_is_as_bright_as_it_is() -> None:
     dark, light = (stripes(one(picture((v, v, v), (v, v, v)), 0, 0, 80, 120)) for v in (25, 225))
-    assert (dark[:, 1:] == GREY).all()
-    assert (light[:, 1:] == GREY).all()
+    assert (dark[:, 1:] == GRAY).all()
+    assert (light[:, 1:] == GRAY).all()
     assert (dark[:, 0] == 80).all()  # 16 * sqrt(25)
     assert (light[:, 0] == 240).all()
 
 
-def test_light_of_half_the_strength_changes_brightness_more_than_colour() -> None:
+def test_light_of_half_the_strength_changes_brightness_more_than_color() -> None:
     full = stripes(one(picture((60, 100, 200), (60, 100, 200)), 0, 0, 80, 120))
     half = stripes(one(picture((30, 50, 100), (30, 50, 100)), 0, 0, 80, 120))
     assert abs(full - half)[:, 1:].max() < abs(full - half)[:, 0].min()

@@ -22,7 +22,7 @@ def as_boxes(points):
 
 
 def greedy(xyxy, score, kind, max_iou):
-    """Visit boxes one by one, as the textbook has it."""
+    """Greedy suppression that visits boxes one by one, as in textbooks."""
     overlap, kept = decode.iou(xyxy, xyxy), []
     for row in np.argsort(-score, kind="stable"):
         if all(kind[row] != kind[k] or overlap[k, row] <= max_iou for k in kept):
@@ -58,7 +58,7 @@ def test_suppression_at_once_keeps_what_visiting_one_by_one_keeps(points, score,
 
 
 @given(corners, scores, kinds)
-def test_what_suppression_keeps_it_keeps_again(points, score, kind):
+def test_suppression_is_idempotent(points, score, kind):
     boxes = as_boxes(points)
     rows = decode.nms(boxes, score, kind, 0.5)
     again = decode.nms(boxes[rows], score[rows], kind[rows], 0.5)
@@ -101,8 +101,8 @@ def test_nanodet_places_a_box_where_its_cell_and_distances_say(level, reach, pla
     outputs[3 + level][image, cell].reshape(4, 8)[np.arange(4), reach] = 100.0
     found = decode.nanodet(outputs, HEAD, PERSON, 0.5)
     column, row = cell % (SIDE // stride), cell // (SIDE // stride)
-    centre = np.array([column + 0.5, row + 0.5]) * stride
-    expected = np.concatenate([centre - reach[:2] * stride, centre + reach[2:] * stride])
+    center = np.array([column + 0.5, row + 0.5]) * stride
+    expected = np.concatenate([center - reach[:2] * stride, center + reach[2:] * stride])
     assert found.image.tolist() == [image]
     assert found.xyxy[0] == pytest.approx(expected, abs=1e-3)
 
@@ -133,12 +133,12 @@ def test_nanodet_outputs_in_the_wrong_order_are_refused():
         decode.nanodet(nanodet_outputs()[::-1], HEAD, PERSON, 0.5)
 
 
-@pytest.mark.parametrize(("normalised", "unit"), [(False, 1), (True, SIDE)])
-def test_yolov8_reads_centres_and_sizes_in_pixels_or_in_sides(normalised, unit):
+@pytest.mark.parametrize(("normalized", "unit"), [(False, 1), (True, SIDE)])
+def test_yolov8_reads_centers_and_sizes_in_pixels_or_in_sides(normalized, unit):
     tensor = np.zeros((2, 4 + 3, sum(CELLS)), np.float32)
     tensor[1, :4, 6] = np.array([32, 24, 10, 5]) / unit
     tensor[1, 4, 6] = 0.8
-    found = decode.yolov8([tensor], HEAD, PERSON, 0.5, normalised=normalised)
+    found = decode.yolov8([tensor], HEAD, PERSON, 0.5, normalized=normalized)
     assert found.image.tolist() == [1]
     assert found.xyxy[0] == pytest.approx([27, 21.5, 37, 26.5])
 
@@ -146,7 +146,7 @@ def test_yolov8_reads_centres_and_sizes_in_pixels_or_in_sides(normalised, unit):
 @pytest.mark.parametrize("shape", [(1, 6, sum(CELLS)), (1, 7, 10), (7, sum(CELLS))])
 def test_a_yolov8_tensor_of_another_network_is_refused(shape):
     with pytest.raises(EngineFailure, match="yolov8"):
-        decode.yolov8([np.zeros(shape, np.float32)], HEAD, PERSON, 0.5, normalised=False)
+        decode.yolov8([np.zeros(shape, np.float32)], HEAD, PERSON, 0.5, normalized=False)
 
 
 @pytest.mark.parametrize("order", [[3, 4, 5, 0, 1, 2], [2, 1, 0, 5, 4, 3], [0, 1, 2], []])

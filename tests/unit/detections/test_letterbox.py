@@ -30,8 +30,8 @@ def test_a_point_survives_the_way_into_the_letterbox_and_back(width, height, x, 
     assert box.to_native(box.to_boxed(point)) == pytest.approx(point, abs=max(width, height) / 500)
 
 
-def test_pixels_are_normalised_in_the_networks_colour_order_and_padded():
-    spec = InputSpec(4, 4, colour="RGB", mean=(10, 20, 30), std=(2, 4, 5), pad=10)
+def test_pixels_are_normalized_in_the_networks_color_order_and_padded():
+    spec = InputSpec(4, 4, color="RGB", mean=(10, 20, 30), std=(2, 4, 5), pad=10)
     picture = np.full((2, 4, 3), (30, 60, 110), np.uint8)  # blue, green, red
     tensor, (box,) = BatchBuilder(spec).build([picture])
     assert box == Letterbox(1.0, 0.0, 1.0)

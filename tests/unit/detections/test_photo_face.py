@@ -1,4 +1,4 @@
-"""Photos that somebody hands in: what may be enrolled from them, and what is told otherwise."""
+"""Tests for enrollment photos: which are accepted, and the reasons for rejecting others."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ Face = tuple[float, float, float]
 
 
 class Reader:
-    """Finds the faces it was told of in a photo of ``width``, and embeds every one alike."""
+    """Finds the given faces in a photo of ``width``, and returns the same embedding for all."""
 
     def __init__(self, width: int, *faces: Face, least_px: float = 0.0) -> None:
         self.width, self.faces, self.least_px = width, faces, least_px
@@ -98,7 +98,7 @@ def test_of_several_faces_the_largest_is_taken_only_when_that_is_wanted() -> Non
 
 def test_a_small_face_is_refused_with_its_size_and_the_limit() -> None:
     reader = Reader(400, (10, 10, 40))
-    with pytest.raises(PhotoRejected, match="40 px wide, and 48 px are needed"):
+    with pytest.raises(PhotoRejected, match="40 px wide, but 48 px are required"):
         read_photo_face("far.jpg", photo(), reader, PhotoFacePolicy(), largest=False)
 
 
@@ -113,16 +113,16 @@ def test_a_poor_face_is_refused_with_the_reason() -> None:
 def test_only_a_face_that_is_poor_as_a_whole_is_told_its_quality() -> None:
     reader = Reader(400, (100, 50, 120))
     strict = PhotoFacePolicy(quality=QualityPolicy(min_total=0.99))
-    with pytest.raises(PhotoRejected, match=r"quality 0\.\d\d of at least 0\.99"):
+    with pytest.raises(PhotoRejected, match=r"quality is too low .0\.\d\d, at least 0\.99"):
         read_photo_face("a.jpg", photo(), reader, strict, largest=False)
-    with pytest.raises(PhotoRejected, match=r"blurred$"):
+    with pytest.raises(PhotoRejected, match=r"it is blurred; use another photo$"):
         read_photo_face("b.jpg", photo(blur=True), reader, strict, largest=False)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_photo_that_is_not_upright_is_refused(turns: int) -> None:
     class Sure(Reader):
-        """Is surer of a face the brighter the top of the photo is, as if that were its brow."""
+        """Gives a face a higher score the brighter the top of the photo, as if it were its brow."""
 
         def _found(self, scale: float) -> Faces:
             found = super()._found(scale)
@@ -157,7 +157,7 @@ def test_an_empty_photo_is_told() -> None:
 
 
 @pytest.mark.parametrize("content", [b"%PDF-1.7 no picture", b"\xff\xd8\xff\xe0broken"])
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused(content: bytes) -> None:
     with pytest.raises(PhotoRejected, match=r"cv\.pdf"):
         decode_photo("cv.pdf", content)
 

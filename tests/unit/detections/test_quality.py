@@ -49,7 +49,7 @@ def test_a_good_face_is_usable():
         ("poor", {"image": textured(), "size_px": 16.2, "min_face_px": 10.0}),
     ],
 )
-def test_a_face_that_cannot_be_recognised_says_why(expected, arguments):
+def test_a_face_that_cannot_be_recognized_says_why(expected, arguments):
     assert reason(**arguments) == expected
 
 

@@ -84,7 +84,7 @@ class Broken:
 
 
 def picture(side_x=640, side_y=640, value=128):
-    # Fine stripes, so that faces in it are sharp.
+    # Fine stripes, so that faces in the picture are sharp.
     pixels = np.full((side_y, side_x, 3), value, np.uint8)
     pixels[:, ::3] = value - 40
     return simplejpeg.encode_jpeg(pixels, 90, "BGR", "444")
@@ -108,7 +108,7 @@ def plan(camera="door", labels=("person",), reads_faces=False, **changes):
 
 
 class Breakable:
-    """A frame buffer that does not answer what the test has put into ``away``."""
+    """A frame buffer that does not answer the calls that the test put into ``away``."""
 
     def __init__(self, real):
         self.real = real
@@ -123,7 +123,7 @@ class Breakable:
 
 
 class Shop:
-    """One worker with real memory adapters on a clock that the test moves."""
+    """One worker with in-memory adapters on a clock that the test advances."""
 
     def __init__(self, *plans, detector=None, faces=None, log=None, policy=None):
         self.clock = ManualClock(EPOCH)
@@ -148,7 +148,7 @@ class Shop:
             await self.buffer.append(one)
 
     async def drain(self):
-        """Run the worker over what is buffered, then stop it."""
+        """Run the worker over the buffered frames, then stop it."""
         self.stopping.set()
         await self.worker.run(self.stopping)
 
@@ -157,7 +157,7 @@ class Shop:
         return [decode(d.value) for d in await reader.poll(max_records=1000, wait_s=0)]
 
     async def until(self, holds):
-        """Let the worker run, and time pass, until the condition holds."""
+        """Run the worker and advance the clock until the condition holds."""
         while not holds():
             self.clock.advance(0.01)
             await asyncio.sleep(0)
@@ -319,7 +319,7 @@ async def test_an_engine_that_cannot_warm_up_ends_the_worker():
 
 
 class FlakyLog:
-    """A log that is down until told otherwise."""
+    """A log that is down until the test restores it."""
 
     def __init__(self, clock):
         self.real = MemoryEventLog(clock)
@@ -374,7 +374,7 @@ async def test_frames_of_a_dead_consumer_are_claimed():
 
 
 class Gated(OneOfEach):
-    """A detector that holds every batch after the warm-up until it is let go."""
+    """A detector that blocks every batch after the warm-up until it is released."""
 
     def __init__(self):
         super().__init__()
@@ -387,7 +387,7 @@ class Gated(OneOfEach):
         return super().detect(images)
 
 
-async def test_a_slow_batch_is_not_claimed_from_oneself_and_holds_the_loop_up_for_nobody():
+async def test_a_slow_batch_is_not_claimed_by_its_own_worker_and_does_not_block_the_loop():
     shop = Shop(plan(), detector=Gated())
     await shop.put(frame(seq=1))
     running = asyncio.create_task(shop.worker.run(shop.stopping))
@@ -478,7 +478,7 @@ async def test_stopping_while_the_buffer_is_away_ends_at_once_and_leaves_frames_
     shop.buffer.away = {"read", "claim", "ack"}
     await shop.until(lambda: shop.buffer.refused >= 2)
     shop.stopping.set()
-    await running  # though no time passes
+    await running  # without any time passing
     assert await shop.buffer.lag(CameraId("door")) == 1
 
 

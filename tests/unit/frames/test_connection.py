@@ -46,7 +46,7 @@ def test_a_step_that_makes_no_sense_is_refused(
 
 
 @given(st.lists(st.sampled_from(list(CameraState)), max_size=30))
-def test_what_has_ended_stays_ended(wishes: list[CameraState]) -> None:
+def test_final_states_are_final(wishes: list[CameraState]) -> None:
     connection = Connection(START)
     ended_as = None
     for wish in wishes:

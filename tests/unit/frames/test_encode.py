@@ -12,17 +12,17 @@ from trinetra.values import CameraId, Frame, Letterbox, YuvPlanes
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 CAMERA = CameraId("door")
-COLOUR = (96, 180, 90)
+COLOR = (96, 180, 90)
 
 
 class Plain:
-    """A picture of one colour, given as Y, U and V."""
+    """A picture of one color, given as Y, U and V."""
 
-    def __init__(self, width: int, height: int, colour: tuple[int, int, int] = COLOUR) -> None:
-        self.width, self.height, self.colour = width, height, colour
+    def __init__(self, width: int, height: int, color: tuple[int, int, int] = COLOR) -> None:
+        self.width, self.height, self.color = width, height, color
 
     def planes(self, width: int, height: int) -> YuvPlanes:
-        y, u, v = self.colour
+        y, u, v = self.color
         half = ((height + 1) // 2, (width + 1) // 2)
         return YuvPlanes(
             np.full((height, width), y, np.uint8),
@@ -55,17 +55,17 @@ def test_the_picture_lies_where_the_letterbox_says_and_the_rest_is_padding(
 
 
 @given(st.integers(16, 4000), st.integers(16, 4000))
-def test_the_picture_is_centred_and_begins_with_a_whole_colour_sample(
+def test_the_picture_is_centered_and_begins_with_a_whole_color_sample(
     width: int, height: int
 ) -> None:
     box = encoded(width, height, EncodingConfig(side=128)).letterbox
-    centred = Letterbox.fit(width, height, 128)
+    centered = Letterbox.fit(width, height, 128)
     assert box.pad_x % 2 == box.pad_y % 2 == 0
-    assert 0 <= centred.pad_x - box.pad_x <= 1
-    assert 0 <= centred.pad_y - box.pad_y <= 1
+    assert 0 <= centered.pad_x - box.pad_x <= 1
+    assert 0 <= centered.pad_y - box.pad_y <= 1
 
 
-def test_the_jpeg_is_the_square_in_the_right_colours() -> None:
+def test_the_jpeg_is_the_square_in_the_right_colors() -> None:
     image = pixels(encoded(1280, 720, EncodingConfig()).jpeg)
     assert image.shape == (640, 640, 3)
     assert image[320, 320] == pytest.approx(bgr_of(Plain(1, 1).planes(1, 1))[0, 0], abs=3)
@@ -111,7 +111,7 @@ def test_the_native_picture_is_bounded_and_its_scale_told(
 
 
 @given(*[st.integers(1, 40)] * 2, *[st.integers(0, 255)] * 3)
-def test_a_picture_of_any_size_keeps_its_colours_in_jpeg(
+def test_a_picture_of_any_size_keeps_its_colors_in_jpeg(
     width: int, height: int, y: int, u: int, v: int
 ) -> None:
     planes = Plain(width, height, (y, u, v)).planes(width, height)

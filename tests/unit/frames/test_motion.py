@@ -12,7 +12,7 @@ CONFIG = MotionConfig()
 
 
 def scene(seed: int = 0) -> Luma:
-    """Return a textured picture whose levels leave room to brighten and darken."""
+    """Return a textured picture that can become brighter or darker without clipping."""
     blocks = np.random.default_rng(seed).integers(60, 140, (9, 16), dtype=np.uint8)
     return np.kron(blocks, np.ones((8, 8), np.uint8))
 
@@ -44,13 +44,13 @@ def test_sensor_noise_on_a_blank_wall_is_no_motion(seed: int) -> None:
 
 
 @given(st.integers(0, 110), st.integers(0, 50))
-def test_what_enters_the_scene_counts_about_its_own_size(x: int, seed: int) -> None:
+def test_an_object_entering_the_scene_scores_about_its_own_size(x: int, seed: int) -> None:
     score = motion_score(scene(seed), with_object(scene(seed), x), CONFIG)
     assert score == pytest.approx(10 * 24 / (72 * 128), rel=0.35)
 
 
 @given(st.integers(0, 110), st.integers(0, 50))
-def test_what_moves_is_seen_also_while_the_light_changes(x: int, seed: int) -> None:
+def test_motion_is_detected_while_the_light_changes(x: int, seed: int) -> None:
     darker = (with_object(scene(seed), x) * 0.7).astype(np.uint8)
     assert motion_score(scene(seed), darker, CONFIG) > 0.5 * 10 * 24 / (72 * 128)
 
@@ -58,7 +58,7 @@ def test_what_moves_is_seen_also_while_the_light_changes(x: int, seed: int) -> N
 def test_a_slow_walker_is_seen_because_the_reference_is_older() -> None:
     meter = MotionMeter(CONFIG)
     scores = []
-    for step in range(10):  # one pixel in 0.2 s: two neighbouring checks hardly differ
+    for step in range(10):  # one pixel in 0.2 s: two neighboring checks hardly differ
         at = START + timedelta(seconds=0.2 * step)
         scores.append(meter.update(at, with_object(scene(), 20 + step)))
     neighbours = motion_score(with_object(scene(), 20), with_object(scene(), 21), CONFIG)

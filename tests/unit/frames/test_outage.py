@@ -22,7 +22,7 @@ def test_only_the_first_failure_and_the_first_answer_are_news():
     assert outage.problem is None
 
 
-def test_it_is_known_for_how_long_nobody_has_tried():
+def test_the_overdue_time_of_the_next_attempt_is_known():
     outage = Outage(retry_s=0.5)
     outage.failed("gone", 1.0)
     assert [outage.untried_s(now) for now in (1.0, 1.5, 2.5)] == [0.0, 0.0, 1.0]

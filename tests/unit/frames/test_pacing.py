@@ -50,7 +50,7 @@ def test_capture_times_that_increase_are_left_alone() -> None:
     assert [times.next(at(s)) for s in (0, 1, 2.5)] == [at(0), at(1), at(2.5)]
 
 
-def test_nobody_goes_before_all_have_offered() -> None:
+def test_no_camera_goes_before_all_have_offered() -> None:
     order = Lockstep([A, B])
     order.offer(A, at(0))
     assert order.turn() is None
@@ -67,7 +67,7 @@ def test_a_camera_that_left_is_not_waited_for_and_may_come_back() -> None:
     assert order.turn() is None
 
 
-def test_with_nobody_left_it_is_nobodys_turn() -> None:
+def test_without_members_it_is_no_cameras_turn() -> None:
     order = Lockstep([A])
     order.offer(A, at(0))
     order.leave(A)

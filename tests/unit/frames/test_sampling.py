@@ -27,7 +27,7 @@ def configs(draw: st.DrawFn) -> SamplingConfig:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[tuple[Instant, float, int]]:
-    """Return frames in order of capture, each with the motion and the lag of its moment."""
+    """Return frames in order of capture, each with its motion score and lag."""
     gaps = draw(st.lists(st.floats(0.005, 0.8), min_size=2, max_size=120))
     frames, at = [], START
     for gap in gaps:

@@ -113,5 +113,5 @@ def test_a_person_without_a_face_and_a_file_that_is_no_picture_are_named(
     with pytest.raises(ConfigurationError, match=r"dora: no face was found"):
         run(folder)
     (folder / "dora" / "1.png").write_bytes(b"not a picture")
-    with pytest.raises(Exception, match=r"dora/1.png is no picture"):
+    with pytest.raises(Exception, match=r"dora/1.png is not a readable image"):
         run(folder)

@@ -1,1 +1,1 @@
-"""Files in the data folder: journal, spool, audit trail, receipts and gallery archives."""
+"""Files in the data folder: journal, spool, audit log, receipts and gallery archives."""

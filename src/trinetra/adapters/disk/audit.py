@@ -1,9 +1,9 @@
-"""Who did what to people's data: lines of JSON, each with the hash of the one before.
+"""Audit log of operations on people's data: JSON lines, each with the hash of the previous line.
 
-Nobody is named in it but whoever gave the order: people appear by digest. A line that was changed,
-removed or put in breaks the chain (S. Haber, W. S. Stornetta, How to time-stamp a digital document,
-1991). That lines were cut off at the end shows only where the last hash is known elsewhere, as on
-every receipt.
+Only the operator is named in it; the people concerned appear as digests. Changing, removing or
+inserting a line breaks the hash chain (S. Haber, W. S. Stornetta, How to time-stamp a digital
+document, 1991). Truncation at the end can be detected only if the last hash is known from another
+source; every receipt has it.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ _WHAT = "audit log"
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One deed: when, by which user of the system, what, and to whom, by digest."""
+    """One operation: time, system user, action, and the digest of the person concerned."""
 
     number: int
     at: Instant
@@ -57,17 +57,17 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditLog:
-    """The audit log in a folder, which only its owner may look into; processes take turns."""
+    """The audit log in a folder that only its owner may read; a file lock serializes processes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.path = folder / "audit.jsonl"
 
     def append(self, at: Instant, action: Action, subject: str, detail: str = "") -> AuditLine:
-        """Write a line and bring it to the disk. Raises StorageFull or ConfigurationError.
+        """Append a line and sync it to disk. Raises StorageFull or ConfigurationError.
 
-        What a crash broke off is left as it is, for ``faults`` to tell: the line follows on the
-        last whole one.
+        A line that a crash cut short is left as it is, for ``faults`` to report; the new line is
+        chained to the last complete one.
         """
         with explained(_WHAT, self._folder):
             make_private(self._folder)
@@ -93,19 +93,19 @@ class AuditLog:
         return line
 
     def lines(self) -> list[AuditLine]:
-        """Return what was done, without what is no line of this log: see ``faults``."""
+        """Return the valid lines; ``faults`` reports the others."""
         return [line for line in map(_line, self._texts()) if line is not None]
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the log, line by line; nothing where nobody touched it."""
+        """Yield a message for each fault of the log; none if the log is intact."""
         before, previous = 0, _FIRST
         for place, text in enumerate(self._texts(), 1):
             line = _line(text)
             if line is None:
-                yield f"line {place}: it is no line of an audit log; a write may have broken off"
+                yield f"line {place}: it is not an audit log entry; a write may have been cut off"
                 continue
             if line.number != before + 1 or line.previous != previous:
-                yield f"line {place}: it does not follow on the line before it"
+                yield f"line {place}: it does not follow the line before it"
             if line != line.sealed():
                 yield f"line {place}: it was changed"
             before, previous = line.number, line.hash
@@ -123,7 +123,7 @@ def _line(text: bytes) -> AuditLine | None:
 
 
 def _operator() -> str:
-    """Return who gives the order; a container's user may have a number and no name."""
+    """Return the name of the system user; in a container it may have only a number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -131,7 +131,7 @@ def _operator() -> str:
 
 
 def _write_or_nothing(file: int, text: bytes, size: int) -> None:
-    """Write behind the ``size`` bytes there are and bring it to the disk, or leave those alone."""
+    """Append to a file of ``size`` bytes and sync it; on failure restore that size."""
     try:
         write_all(file, text)
         os.fsync(file)

@@ -1,8 +1,8 @@
-"""A gallery as one file, to keep or to carry elsewhere.
+"""Gallery archive in one file, for backup or transfer.
 
-After a line that names the format come MessagePack messages, each behind its length (unsigned
-32-bit, little-endian): a Head, any number of Batches, and a Foot, whose digest (BLAKE2b, 256 bits)
-covers every byte before it. A file without a Foot was not finished.
+A line that names the format is followed by MessagePack messages, each preceded by its length
+(unsigned 32-bit, little-endian): a Head, any number of Batches, and a Foot, whose digest (BLAKE2b,
+256 bits) covers all preceding bytes. A file without a Foot is incomplete.
 """
 
 import errno
@@ -29,20 +29,20 @@ _ONLY_OWNER = 0o600
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Which network made the embeddings, and how many values each has."""
+    """The network that computed the embeddings, and their dimension."""
 
     model_version: str
     dimension: int
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Some entries."""
+    """Some of the entries."""
 
     points: list[StoredPoint]
 
 
 class Foot(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """How many entries there were, and the digest of all before."""
+    """The number of entries, and the digest of all preceding bytes."""
 
     entries: int
     digest: bytes
@@ -56,7 +56,7 @@ _decoder: msgspec.msgpack.Decoder[Head | Batch | Foot] = msgspec.msgpack.Decoder
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a complete file holds."""
+    """Summary of a complete file."""
 
     model_version: str
     dimension: int
@@ -64,7 +64,7 @@ class Contents:
 
 
 class GalleryFileWriter:
-    """Takes entries into a file that gets its name when it is complete; made by ``writing``."""
+    """Writes entries to a gallery archive; created by ``writing``."""
 
     def __init__(self, file: BinaryIO, head: Head) -> None:
         self._file = file
@@ -74,13 +74,13 @@ class GalleryFileWriter:
         self._put(_FORMAT + _framed(head))
 
     def add(self, entries: Sequence[GalleryEntry]) -> None:
-        """Write some entries."""
+        """Write a batch of entries."""
         points = [stored_point(entry, self._dimension) for entry in entries]
         self._put(_framed(Batch(points)))
         self.entries += len(points)
 
     def finish(self) -> None:
-        """Write how many there were and the digest, and bring all to the disk itself."""
+        """Write the number of entries and the digest, and sync the file to disk."""
         self._put(_framed(Foot(self.entries, self._digest.digest())))
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -92,13 +92,13 @@ class GalleryFileWriter:
 
 @contextmanager
 def writing(path: Path, model_version: str, dimension: int) -> Iterator[GalleryFileWriter]:
-    """Write a file that only its owner may read; it appears under its name when it is complete.
+    """Write a file that only its owner may read; it gets its final name only once complete.
 
-    Raises StorageFull, or ConfigurationError when it cannot be written there.
+    Raises StorageFull, or ConfigurationError when the file cannot be written there.
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.unlink(missing_ok=True)  # by an export that was killed
+        part.unlink(missing_ok=True)  # left by an export that was killed
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER)
         with _removed_on_failure(part), os.fdopen(handle, "wb") as file:
             writer = GalleryFileWriter(file, Head(model_version, dimension))
@@ -107,13 +107,15 @@ def writing(path: Path, model_version: str, dimension: int) -> Iterator[GalleryF
             part.replace(path)
     except OSError as cause:
         if cause.errno == errno.ENOSPC:
-            raise StorageFull(f"{part}: no space left; free some and start again") from cause
-        raise ConfigurationError(f"{path} cannot be written: {cause.strerror}") from cause
+            raise StorageFull(f"{part}: no space left; free some and export again") from cause
+        raise ConfigurationError(
+            f"{path} cannot be written: {cause.strerror}; choose another path"
+        ) from cause
 
 
 @contextmanager
 def _removed_on_failure(part: Path) -> Iterator[None]:
-    """Leave no half of a file behind: there are faces in it."""
+    """Remove an incomplete file on failure, because it contains faces."""
     try:
         yield
     except BaseException:
@@ -122,9 +124,9 @@ def _removed_on_failure(part: Path) -> Iterator[None]:
 
 
 def check(path: Path, progress: Callable[[int], None] = lambda _: None) -> Contents:
-    """Read a whole file and return what it holds; ``progress`` is told each message's bytes.
+    """Verify a whole file and return its summary; ``progress`` is called with each message's size.
 
-    Raises ConfigurationError when it is no such file, is damaged, or was not finished.
+    Raises ConfigurationError when the file is not a gallery archive, is damaged or is incomplete.
     """
     digest = hashlib.blake2b(_FORMAT, digest_size=_DIGEST_BYTES)
     head: Head | None = None
@@ -145,7 +147,7 @@ def check(path: Path, progress: Callable[[int], None] = lambda _: None) -> Conte
 
 
 def read(path: Path) -> Iterator[list[GalleryEntry]]:
-    """Yield the entries of a file that ``check`` found good, in batches as written."""
+    """Yield the entries of a file that ``check`` has verified, in batches as written."""
     for _, message in _messages(path):
         if isinstance(message, Batch):
             yield [gallery_entry(point) for point in message.points]
@@ -155,7 +157,7 @@ def _messages(path: Path) -> Iterator[tuple[bytes, Head | Batch | Foot]]:
     try:
         with path.open("rb") as file:
             if file.read(len(_FORMAT)) != _FORMAT:
-                raise _unusable(path, "it is no gallery that `trinetra gallery export` wrote")
+                raise _unusable(path, "it was not written by `trinetra gallery export`")
             while header := file.read(_LENGTH.size):
                 body = _body(file, header)
                 yield body, _decoder.decode(body)

@@ -1,4 +1,4 @@
-"""A folder that one process writes and only its owner may look into."""
+"""Folders that only their owner may read, and helpers to lock, write and sync files in them."""
 
 import errno
 import fcntl
@@ -11,9 +11,10 @@ from trinetra.errors import ConfigurationError, StorageFull
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner may look into, and its name durable.
+    """Create a folder that only its owner may read, and sync its name to disk.
 
-    One that is somebody else's stays as it is: a mounted volume may belong to another user.
+    The mode of a folder that belongs to another user is not changed, because it may be a mounted
+    volume.
     """
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -24,7 +25,7 @@ def make_private(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file's bytes to the disk itself, or the names in a folder."""
+    """Sync a file's bytes, or a folder's directory entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -33,9 +34,10 @@ def sync(path: Path) -> None:
 
 
 def keep_out_others(what: str, folder: Path) -> int:
-    """Return the open lock of a folder; the system frees it however the process ends.
+    """Lock a folder for this process and return the lock's open file descriptor.
 
-    Raises ConfigurationError, saying which, when another process has it.
+    The kernel releases the lock when the process ends, even if it is killed. Raises
+    ConfigurationError with the id of the process that holds the lock.
     """
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -44,7 +46,7 @@ def keep_out_others(what: str, folder: Path) -> int:
         owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
         os.close(file)
         raise ConfigurationError(
-            f"the {what} in {folder} is in use: process {owner} has it open; stop that run, "
+            f"the {what} in {folder} is in use: process {owner} has it open; stop that process, "
             "or give each its own TRINETRA_INSTANCE or TRINETRA_DATA_DIR"
         ) from cause
     os.ftruncate(file, 0)
@@ -53,7 +55,7 @@ def keep_out_others(what: str, folder: Path) -> int:
 
 
 def write_all(file: int, data: bytes) -> None:
-    """Write all of the bytes."""
+    """Write all bytes; a single ``os.write`` may write fewer."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
@@ -61,19 +63,16 @@ def write_all(file: int, data: bytes) -> None:
 
 @contextmanager
 def explained(what: str, folder: Path) -> Iterator[None]:
-    """Translate what the system refuses into what the user can do.
-
-    Raises StorageFull or ConfigurationError.
-    """
+    """Translate OSError into StorageFull or ConfigurationError, with advice for the user."""
     try:
         yield
     except OSError as cause:
         if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFull(
-                f"no space left for the {what} in {folder}; free some and start again"
+                f"no space left for the {what} in {folder}; free some and restart"
             ) from cause
         reason = (cause.strerror or str(cause)).lower()
         raise ConfigurationError(
-            f"the {what} in {folder} cannot be used: {reason}; mend that, or choose another "
+            f"the {what} in {folder} cannot be used: {reason}; fix that, or set another "
             "TRINETRA_DATA_DIR"
         ) from cause

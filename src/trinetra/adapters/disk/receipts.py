@@ -1,7 +1,7 @@
-"""Receipts that nobody can change unnoticed: signed by Ed25519 (RFC 8032).
+"""Tamper-evident receipts, signed with Ed25519 (RFC 8032).
 
-The key is made when it is first needed. Who has the public key, which stands on every receipt,
-can tell that two receipts are of one installation.
+The key is generated when it is first needed. Every receipt contains the public key, which shows
+whether two receipts come from the same installation.
 """
 
 import os
@@ -20,7 +20,7 @@ _WHAT = "key of the receipts"
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A receipt with its signature and the public key to it, both in hexadecimal digits."""
+    """A receipt with its signature and public key, both in hexadecimal."""
 
     receipt: dict[str, Any]
     public_key: str
@@ -28,14 +28,16 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 def signing_key(folder: Path) -> Ed25519PrivateKey:
-    """Return the installation's key, made at the first use, readable by its owner alone.
+    """Return the installation's private key; generate it at first use, readable only by its owner.
 
-    Raises ConfigurationError when the file holds something else, StorageFull.
+    Raises ConfigurationError when the file is not a key, StorageFull when it cannot be stored.
     """
     path = folder / _KEY_FILE
     with explained(_WHAT, folder):
         make_private(folder)
         if not path.exists():
+            # Written to a temporary file and then linked: unlike a rename, a link cannot replace
+            # the key of another process, which may have signed with it already.
             part = path.with_suffix(f".{os.getpid()}")
             file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
@@ -44,18 +46,18 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
             finally:
                 os.close(file)
             try:
-                os.link(part, path)  # which fails where another process was faster
+                os.link(part, path)
             except FileExistsError:
-                pass
+                pass  # another process was faster; its key is used
             finally:
                 part.unlink()
     return _read(path)
 
 
 def known_key(folder: Path) -> str | None:
-    """Return the installation's public key in hexadecimal digits, if it ever signed anything.
+    """Return the installation's public key in hexadecimal, or None if it has none yet.
 
-    Raises ConfigurationError when the file holds something else.
+    Raises ConfigurationError when the file is not a key.
     """
     path = folder / _KEY_FILE
     return _public(_read(path)) if path.exists() else None
@@ -68,8 +70,8 @@ def _read(path: Path) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(secret)
     except ValueError as cause:
         raise ConfigurationError(
-            f"{path} is no signing key; put a copy of it back, or remove it: receipts signed with "
-            "it can still be checked"
+            f"{path} is not a signing key; restore a backup, or remove the file to generate a new "
+            "key: receipts signed with the old key can still be checked"
         ) from cause
 
 
@@ -80,7 +82,7 @@ def sign(receipt: dict[str, Any], key: Ed25519PrivateKey) -> Signed:
 
 
 def check(path: Path) -> Signed:
-    """Return the receipt in a file; raises ConfigurationError when it was changed or is none."""
+    """Return the verified receipt in a file. Raises ConfigurationError if changed or invalid."""
     try:
         signed = msgspec.json.decode(path.read_bytes(), type=Signed)
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signed.public_key))
@@ -90,7 +92,7 @@ def check(path: Path) -> Signed:
     except InvalidSignature as cause:
         raise ConfigurationError(f"{path} was changed after it was signed") from cause
     except (msgspec.DecodeError, ValueError) as cause:
-        raise ConfigurationError(f"{path} is no receipt: {cause}") from cause
+        raise ConfigurationError(f"{path} is not a receipt: {cause}") from cause
     return signed
 
 

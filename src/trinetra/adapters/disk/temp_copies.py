@@ -1,6 +1,6 @@
-"""Copies that hold faces, for the time of one command: in the data folder, and never left behind.
+"""Temporary folders for copies of faces, which exist only while one command runs.
 
-What a process that was killed left is removed by whoever comes next.
+They are in the data folder. The next command removes folders left by a process that was killed.
 """
 
 import fcntl
@@ -18,13 +18,15 @@ _WHAT = "temporary files"
 
 @contextmanager
 def temp_copy_folder(data_dir: Path) -> Iterator[Path]:
-    """Make a folder that only its owner may look into, and remove it in the end.
+    """Create a folder that only its owner may read, and remove it after the block.
 
     Raises StorageFull or ConfigurationError.
     """
     root = data_dir / "tmp"
     with explained(_WHAT, root):
         make_private(root)
+        # Under the root's lock no other process can mistake the new folder, which is not locked
+        # yet, for a leftover.
         with _held(root):
             _remove_left_overs(root)
             folder = Path(tempfile.mkdtemp(dir=root))
@@ -37,7 +39,7 @@ def temp_copy_folder(data_dir: Path) -> Iterator[Path]:
 
 
 def clear_temp_copies(data_dir: Path) -> None:
-    """Remove what processes left that were killed. Raises StorageFull or ConfigurationError."""
+    """Remove folders that killed processes left. Raises StorageFull or ConfigurationError."""
     root = data_dir / "tmp"
     if root.exists():
         with explained(_WHAT, root), _held(root):
@@ -46,7 +48,7 @@ def clear_temp_copies(data_dir: Path) -> None:
 
 def _remove_left_overs(root: Path) -> None:
     for folder in root.iterdir():
-        # Somebody is at work there, or has just been.
+        # A locked folder is in use; a missing one was just removed by its owner.
         with suppress(BlockingIOError, FileNotFoundError), _held(folder, fcntl.LOCK_NB):
             shutil.rmtree(folder)
 
@@ -61,7 +63,7 @@ def _held(folder: Path, how: int = 0) -> Iterator[None]:
 
 
 def _lock(folder: Path, how: int = 0) -> int:
-    """Return the open lock of a folder; the system frees it however the process ends."""
+    """Lock a folder and return its descriptor; the kernel unlocks it when the process ends."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | how)

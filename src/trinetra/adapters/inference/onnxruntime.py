@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU as an inference engine: runs anywhere."""
+"""Inference engine on ONNX Runtime, which runs on any CPU."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeEngine:
-    """One session; ``run`` may be called from several threads."""
+    """One session; ``run`` is thread-safe."""
 
     def __init__(self, session: Any, path: Path, outputs: Sequence[str]) -> None:
         self._session = session
@@ -23,12 +23,12 @@ class OnnxRuntimeEngine:
         self._outputs = list(outputs)
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return the outputs for a batch; raises EngineFailure when the network refuses it."""
+        """Return the outputs for a batch. Raises EngineFailure when the network rejects it."""
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(
                 self._outputs, {self._input: batch}
             )
-        except Exception as cause:  # its exceptions share no base but this one
+        except Exception as cause:  # ONNX Runtime's exceptions have no other common base
             raise EngineFailure(
                 f"{self._path.name}: ONNX Runtime could not run a batch of shape {batch.shape}: "
                 f"{_first_line(cause)}; check the model's input size in the manifest"
@@ -39,19 +39,19 @@ class OnnxRuntimeEngine:
 def load(path: Path, *, threads: int, outputs: Sequence[str] | None = None) -> OnnxRuntimeEngine:
     """Return an engine for an ONNX file.
 
-    ``outputs`` names the tensors that ``run`` returns, in that order; by default the file's own.
-    Raises EngineFailure when the file is missing, damaged or not an ONNX model, or has no output of
-    such a name.
+    ``outputs`` names the tensors that ``run`` returns, in that order; the default is all outputs in
+    the file's order. Raises EngineFailure when the file is missing, damaged or not an ONNX model,
+    or has no output of such a name.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    # Idle threads would otherwise spin and take the cores that cameras are decoded on.
+    # Idle threads would otherwise spin and use the cores that decode the cameras.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as cause:  # its exceptions share no base but this one
+    except Exception as cause:  # ONNX Runtime's exceptions have no other common base
         raise EngineFailure(
             f"{path}: ONNX Runtime cannot load this model: {_first_line(cause)}; "
             "fetch the file again with 'trinetra models fetch'"
@@ -59,7 +59,8 @@ def load(path: Path, *, threads: int, outputs: Sequence[str] | None = None) -> O
     own = [output.name for output in session.get_outputs()]
     if missing := [name for name in outputs or () if name not in own]:
         raise EngineFailure(
-            f"{path}: the model has no output {', '.join(missing)}; it has {', '.join(own)}"
+            f"{path}: the model has no output {', '.join(missing)}; it has {', '.join(own)}; "
+            "correct the output names in the manifest"
         )
     return OnnxRuntimeEngine(session, path, outputs or own)
 

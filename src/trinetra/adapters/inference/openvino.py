@@ -1,7 +1,7 @@
-"""OpenVINO as an inference engine: the fastest on CPUs with bfloat16 or VNNI instructions.
+"""Inference engine on OpenVINO, the fastest on CPUs with bfloat16 or VNNI instructions.
 
 Networks are compiled for fixed shapes, which is 10 to 20 % faster here than one compilation with a
-dynamic batch. A batch is run in pieces of 4, 2 and 1, so that few shapes are ever compiled.
+dynamic batch. A batch is split into parts of 4, 2 and 1, so that only a few shapes are compiled.
 """
 
 import threading
@@ -27,7 +27,7 @@ _MAX_COMPILED = 16
 
 
 class OpenVinoEngine:
-    """One network; calls from several threads take turns."""
+    """One network; ``run`` is thread-safe, a lock serializes the calls."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class OpenVinoEngine:
         self._lock = threading.Lock()
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return the outputs for a batch; raises EngineFailure when the network refuses it."""
+        """Return the outputs for a batch. Raises EngineFailure when the network rejects it."""
         pieces = _PIECES if self._fixed_batch is None else (self._fixed_batch,)
         try:
             with self._lock:
@@ -69,18 +69,18 @@ class OpenVinoEngine:
     def _infer(self, part: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         request = self._request(part.shape)
         request.infer([part], share_inputs=True)
-        # The request reuses its output memory, hence the copies.
+        # The request reuses its output memory, so the results must be copied.
         return [np.array(request.get_output_tensor(index).data) for index in self._outputs]
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        """Return the request for this input shape, compiling it at its first use."""
+        """Return the request for an input shape; compile the network for it at its first use."""
         if shape in self._requests:
             self._requests.move_to_end(shape)
             return self._requests[shape]
         declared = self._model.inputs[0].partial_shape
         if not declared.compatible(ov.PartialShape(list(shape))):
-            # Reshaping would quietly turn the file into another network.
-            raise ValueError(f"the network takes {declared}")
+            # Reshaping would silently turn the file into another network.
+            raise ValueError(f"the network accepts the shape {declared}")
         fixed = self._model.clone()
         if self._fixed_batch is None:
             fixed.reshape(list(shape))
@@ -101,10 +101,10 @@ def load(
 ) -> OpenVinoEngine:
     """Return an engine for an ONNX, TFLite or OpenVINO IR file.
 
-    ``precision`` is that of the arithmetic; ``auto`` takes bfloat16 where the device computes in
-    it. ``outputs`` names the tensors that ``run`` returns, in that order; by default the file's
-    own. Raises EngineFailure when the file is missing, damaged or of another kind, has no output of
-    such a name, or when there is no such device.
+    ``precision`` is that of the arithmetic; ``auto`` selects bfloat16 if the device supports it.
+    ``outputs`` names the tensors that ``run`` returns, in that order; the default is all outputs in
+    the file's order. Raises EngineFailure when the file is missing, damaged or of another format,
+    has no output of such a name, or when there is no such device.
     """
     core = _core(device)
     try:
@@ -118,7 +118,7 @@ def load(
             config=config,
             outputs=_output_indices(model, path, outputs),
         )
-        # Found now rather than at the first frame: a device that cannot run this network.
+        # A device that cannot run this network should fail now and not at the first frame.
         core.query_model(model, device, config)
     except RuntimeError as cause:
         raise EngineFailure(
@@ -130,17 +130,18 @@ def load(
 
 @cache
 def _core(device: str) -> Any:
-    """Return the process's one OpenVINO core, with the device's plugin loaded.
+    """Return the process-wide OpenVINO core, with the device's plugin loaded.
 
-    OpenVINO's CPU plugin gives the thread that loads it an alternate signal stack and frees that
-    stack when the last core goes. Were this the main thread, the next Ctrl-C would crash the
-    process. So a thread that ends at once loads it, and the core is kept.
+    OpenVINO's CPU plugin installs an alternate signal stack in the thread that loads it, and frees
+    that stack with the last core. In the main thread, the next Ctrl-C would then crash the process.
+    So a short-lived thread loads the plugin, and the core is cached.
     """
     core = ov.Core()
-    # OpenVINO fills its table of types at its first use; two threads that come to this at the same
-    # time wait for ever, one for the table and the other for the interpreter's lock.
+    # OpenVINO fills its table of types at the first use; two threads that do so at the same time
+    # deadlock, one waiting for the table and the other for the GIL.
     ov.Type.f32.to_dtype()
-    with ThreadPoolExecutor(1) as loader, suppress(RuntimeError):  # told with the model's name
+    # A device that does not exist is reported by ``load``, with the name of the model.
+    with ThreadPoolExecutor(1) as loader, suppress(RuntimeError):
         loader.submit(core.get_property, device, properties.supported_properties).result()
     return core
 
@@ -155,7 +156,7 @@ def _config(core: Any, device: str, threads: int, precision: Precision) -> dict[
     }
     if device == "CPU":
         config[properties.inference_num_threads] = threads
-        # Pinned, every engine of a process would claim the same first cores.
+        # With pinning, every engine of a process would use the same first cores.
         config[hint.enable_cpu_pinning] = False
     return config
 
@@ -166,7 +167,8 @@ def _output_indices(model: Any, path: Path, names: Sequence[str] | None) -> list
     index_of = {name: i for i, output in enumerate(model.outputs) for name in output.names}
     if missing := [name for name in names if name not in index_of]:
         raise EngineFailure(
-            f"{path}: the model has no output {', '.join(missing)}; it has {', '.join(index_of)}"
+            f"{path}: the model has no output {', '.join(missing)}; it has {', '.join(index_of)}; "
+            "correct the output names in the manifest"
         )
     return [index_of[name] for name in names]
 
@@ -177,16 +179,16 @@ def _fixed_batch(model: Any) -> int | None:
 
 
 def _split(count: int, pieces: Sequence[int]) -> Iterator[slice]:
-    """Yield slices of the largest pieces that cover ``count`` rows exactly."""
+    """Yield slices, as large as possible, that cover ``count`` rows exactly."""
     start = 0
     while start < count:
         fitting = [piece for piece in pieces if piece <= count - start]
         if not fitting:
-            raise ValueError(f"the network only takes batches of {min(pieces)}")
+            raise ValueError(f"the network only accepts batches of {min(pieces)}")
         yield slice(start, start + fitting[0])
         start += fitting[0]
 
 
 def _last_line(cause: Exception) -> str:
-    """Return what is wrong; OpenVINO's messages begin with where in its source it noticed."""
+    """Return the cause; OpenVINO's messages begin with locations in its source code."""
     return str(cause).strip().splitlines()[-1]

@@ -1,1 +1,1 @@
-"""Ports within one process: event log, frame buffer, gallery and customer log."""
+"""In-process adapters: event log, frame buffer, gallery and customer log."""

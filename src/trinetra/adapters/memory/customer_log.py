@@ -1,4 +1,4 @@
-"""A customer book in memory: for tests and measurements, and to say what the port means."""
+"""In-memory customer log, for tests and benchmarks, and as the reference for the port."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from trinetra.values import CustomerId, GalleryEntry
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """A change as it was written, and whom it concerns."""
+    """A change as it was written, and the ids it concerns."""
 
     number: int
     change_id: str
@@ -28,7 +28,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class MemoryCustomerLog:
-    """A CustomerLog that ends with its process."""
+    """A CustomerLog that is lost when its process ends."""
 
     name = "customer book"
 
@@ -41,7 +41,7 @@ class MemoryCustomerLog:
     async def write(
         self, changes: Sequence[CustomerChange], templates: Sequence[Template] = ()
     ) -> None:
-        """Add changes in order, and faces, all or none; raises CustomerConflict."""
+        """Append changes in order, and faces, all or none. Raises CustomerConflict."""
         written = {row.change_id for row in self._rows}
         new = {c.change_id: c for c in changes if c.change_id not in written}
         people = CustomerDirectory()
@@ -58,22 +58,22 @@ class MemoryCustomerLog:
         return [change for change in self._numbered() if change.number > after][:limit]
 
     async def templates(self, model: str) -> list[GalleryEntry]:
-        """Return the faces of enrolled people that a model version read."""
+        """Return the faces of enrolled people that were embedded by a model version."""
         of_model = sorted(key for key in self._faces if key[0] == model)
         return [_copied(self._faces[key]) for key in of_model]
 
     async def erase(self, customer_id: CustomerId, change: CustomerChange) -> int:
-        """Delete everything about somebody and put ``change`` in its place; return how much."""
+        """Replace every record about a person with ``change``; return how many were deleted."""
         before = len(self._rows) + len(self._faces)
         self._rows = [row for row in self._rows if customer_id not in row.about]
         self._faces = {k: e for k, e in self._faces.items() if e.customer_id != customer_id}
-        gone = before - len(self._rows) - len(self._faces)
+        deleted = before - len(self._rows) - len(self._faces)
         if change.change_id not in {row.change_id for row in self._rows}:
             self._add(change)
-        return gone
+        return deleted
 
     async def reached(self, reader: str, number: int = 0) -> int:
-        """Note how far a reader has acted on the changes; return the furthest noted."""
+        """Record that a reader has applied all changes up to ``number``; return its maximum."""
         self._reached[reader] = max(number, self._reached.get(reader, 0))
         return self._reached[reader]
 
@@ -90,17 +90,17 @@ class MemoryCustomerLog:
 def refuse_contradictions(
     people: CustomerDirectory, changes: Sequence[CustomerChange], templates: Sequence[Template]
 ) -> None:
-    """Fold changes into ``people``, each checked against those before it.
+    """Apply changes to ``people``, checking each against the ones before it.
 
-    Raises CustomerConflict for one that contradicts them, and for a face of somebody erased; what
-    ``people`` says then is of no more use.
+    Raises CustomerConflict for a change that contradicts an earlier one, and for a face of an
+    erased person; ``people`` must be discarded then.
     """
     for change in changes:
         people.check(change)
         people.apply([NumberedChange(people.number, change)])
     for template in templates:
         if people.is_erased(template.entry.customer_id):
-            raise CustomerConflict("a face of somebody who was erased cannot be kept")
+            raise CustomerConflict("a face of an erased person cannot be kept")
 
 
 def _copied(entry: GalleryEntry) -> GalleryEntry:

@@ -1,8 +1,8 @@
-"""The event log within one process.
+"""In-process event log.
 
-A real adapter, not a double: events are held as bytes; partitions, groups, offsets, redelivery and
-transactions behave as with Kafka. Only durability is missing: what is in memory ends with the
-process.
+A real adapter, not a test double: events are stored as bytes; partitions, groups, offsets,
+redelivery and transactions behave as in Kafka. Only durability is missing: the contents are lost
+when the process ends.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ _logger = get_logger("event-log")
 
 
 class Signal:
-    """Wakes those whose condition a change has made true; a wait may be bounded on any clock.
+    """Wakes the tasks whose condition has become true; a wait may have a timeout on any clock.
 
-    The conditions are asked at every change, which costs far less than waking a task to ask it.
+    Conditions are evaluated at every change, which costs far less than waking a task to do it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -34,7 +34,7 @@ class Signal:
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def notify(self) -> None:
-        """Say that something has changed."""
+        """Evaluate the conditions after a change and wake the tasks whose condition holds."""
         for woken, ready in self._waiting.items():
             if not woken.done() and ready():
                 woken.set_result(None)
@@ -45,7 +45,7 @@ class Signal:
             await self._woken(ready)
 
     async def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        """Return when ``ready()`` holds or the time is over."""
+        """Return when ``ready()`` holds or after ``timeout_s``."""
         if ready() or timeout_s <= 0:
             return
         timer = asyncio.ensure_future(self._clock.sleep(timeout_s))
@@ -69,7 +69,7 @@ class Signal:
 
 
 class Kept(NamedTuple):
-    """A record as it is held, with the instant at which it was appended."""
+    """A stored record with the instant at which it was appended."""
 
     key: str
     value: bytes
@@ -78,7 +78,7 @@ class Kept(NamedTuple):
 
 @dataclass(slots=True)
 class _Partition:
-    """Records from ``base`` on; those before it were finished with and freed."""
+    """Records from offset ``base`` on; earlier ones were freed."""
 
     base: int = 0
     records: deque[Kept] = field(default_factory=deque)
@@ -94,7 +94,7 @@ class _Partition:
         return list(enumerate(window, first))
 
     def first_since(self, since: Instant) -> int:
-        """Return the offset of the first record appended at or after an instant, or the end."""
+        """Return the offset of the first record appended at or after ``since``, or the end."""
         found = (offset for offset, kept in enumerate(self.records, self.base) if kept.at >= since)
         return next(found, self.end)
 
@@ -106,7 +106,7 @@ class _Partition:
 
 @dataclass(slots=True)
 class _Group:
-    """A consumer group: its members, who owns what, and how far it has committed."""
+    """A consumer group: its topics, members and committed offsets."""
 
     topics: tuple[Topic, ...]
     _names: frozenset[str] = field(init=False)
@@ -125,17 +125,17 @@ class _Group:
         number = next(self.assigned)
         partitions = [(t.name, p) for t in self.topics for p in range(t.partitions)]
         for index, member in enumerate(self.members):
-            mine = [tp for i, tp in enumerate(partitions) if i % len(self.members) == index]
-            member.assign({tp: self.committed.get(tp, 0) for tp in mine}, number)
+            own = [tp for i, tp in enumerate(partitions) if i % len(self.members) == index]
+            member.assign({tp: self.committed.get(tp, 0) for tp in own}, number)
 
 
 class MemoryEventLog:
     """A partitioned log in memory.
 
-    Every partition keeps what some group has yet to commit, and its last ``keep_records`` for
-    groups that join later. When a group falls ``max_records`` behind, ``append`` waits for it:
-    backpressure, so that memory is bounded and nothing is lost. Followers hold nobody back: one
-    that falls as far behind misses what is freed meanwhile.
+    Every partition keeps the records that some group has not committed yet, and its last
+    ``keep_records`` for groups that join later. When a group falls ``max_records`` behind,
+    ``append`` waits for it: this backpressure bounds memory without losing records. Readers cause
+    no backpressure: one that falls as far behind misses the records that are freed meanwhile.
     """
 
     def __init__(
@@ -148,27 +148,31 @@ class MemoryEventLog:
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._groups: dict[str, _Group] = {}
         self._followers: set[MemoryTopicReader] = set()
-        self._appended_at = clock.now()  # the latest; it never runs backwards
+        # Time of the latest append; it never decreases, so that a search by time is well defined
+        # even if the clock steps back.
+        self._appended_at = clock.now()
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append records in order; the partition follows from the key."""
+        """Append records in order; the key determines the partition."""
         for where in dict.fromkeys(_partition_of(record) for record in records):
             await self.changed.wait(partial(self._has_room, where))
         self._append_now(records)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> "MemorySubscription":
-        """Join a group; its partitions are shared out anew among its members."""
+        """Join a group; its partitions are reassigned among its members."""
         membership = self._groups.setdefault(group, _Group(tuple(topics)))
         if membership.topics != tuple(topics):
             names = ", ".join(topic.name for topic in membership.topics)
-            raise EventLogUnavailable(f"group {group} already reads {names}; join with the same")
+            raise EventLogUnavailable(
+                f"group {group} already reads {names}; subscribe to the same topics"
+            )
         member = MemorySubscription(self, membership)
         membership.members.append(member)
         membership.rebalance()
         return member
 
     def partition(self, where: TopicPartition) -> _Partition:
-        """Return a partition, made at its first use."""
+        """Return a partition; create it at its first use."""
         found = self._partitions.get(where)
         return self._partitions.setdefault(where, _Partition()) if found is None else found
 
@@ -177,22 +181,22 @@ class MemoryEventLog:
         return dict(self.partition((topic.name, partition)).latest)
 
     async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> "MemoryTopicReader":
-        """Read topics from the first record held that was appended at or after ``since``."""
+        """Open a reader at the first stored record appended at or after ``since``."""
         places = [(topic.name, p) for topic in topics for p in range(topic.partitions)]
         return self.follow_from({tp: self.partition(tp).first_since(since) for tp in places})
 
     def follow_from(self, positions: Mapping[TopicPartition, int]) -> "MemoryTopicReader":
-        """Read partitions from offsets on."""
+        """Open a reader of partitions at the given offsets."""
         reader = MemoryTopicReader(self, positions)
         self._followers.add(reader)
         return reader
 
     def unfollow(self, reader: "MemoryTopicReader") -> None:
-        """Keep nothing for a reader any more."""
+        """Stop keeping records for a reader."""
         self._followers.discard(reader)
 
     def commit(self, group: _Group, progress: Progress) -> None:
-        """Append the outputs and move the group on, both at once: nothing awaits in between."""
+        """Append the outputs and commit the offset, atomically: there is no await in between."""
         self._append_now(progress.outputs)
         if progress.next_offset is not None:
             group.committed[progress.where] = progress.next_offset
@@ -214,7 +218,7 @@ class MemoryEventLog:
         self.changed.notify()
 
     def _replace(self, where: TopicPartition, record: Record) -> None:
-        """Keep of a compacted topic the values alone: nobody subscribes to it."""
+        """Keep only the last value per key of a compacted topic, which has no subscribers."""
         if record.value is None:
             self.partition(where).latest.pop(record.key, None)
         else:
@@ -247,7 +251,7 @@ def _partition_of(record: Record) -> TopicPartition:
 
 
 class MemorySubscription:
-    """One member of a consumer group of the memory log."""
+    """One member of a consumer group of a MemoryEventLog."""
 
     def __init__(self, log: MemoryEventLog, group: _Group) -> None:
         self._log = log
@@ -257,13 +261,16 @@ class MemorySubscription:
         self._polled: dict[TopicPartition, int] = {}
 
     def assign(self, positions: dict[TopicPartition, int], number: int) -> None:
-        """Own these partitions from these offsets on; called by the group at a rebalance."""
+        """Take ownership of partitions at the given offsets; the group calls it on a rebalance.
+
+        A partition that this member keeps retains its position and assignment number.
+        """
         kept = {tp: self._positions[tp] for tp in positions if tp in self._positions}
         self._positions = {**positions, **kept}
         self._numbers = {tp: self._numbers.get(tp, number) for tp in positions}
 
     def assignment(self) -> Mapping[TopicPartition, int]:
-        """Return the partitions owned since the last poll, with the numbers of assignment."""
+        """Return the partitions owned since the last poll, with their assignment numbers."""
         return self._polled
 
     async def poll(self, *, max_records: int, wait_s: float) -> list[Delivery]:
@@ -280,7 +287,7 @@ class MemorySubscription:
         return deliveries
 
     async def commit(self, progress: Sequence[Progress]) -> None:
-        """Append the outputs and move the group on; raises PartitionsLost after a rebalance."""
+        """Append the outputs and commit the offsets. Raises PartitionsLost after a rebalance."""
         lost = set()
         for part in progress:
             number = self._polled.get(part.where)
@@ -291,7 +298,7 @@ class MemorySubscription:
         if lost:
             topic, partition = min(lost)
             raise PartitionsLost(
-                f"{topic}[{partition}] now belongs to another member", frozenset(lost)
+                f"{topic}[{partition}] now belongs to another member; poll again", frozenset(lost)
             )
 
     async def lag(self) -> int:
@@ -300,7 +307,7 @@ class MemorySubscription:
         return sum(self._log.partition(tp).end - committed.get(tp, 0) for tp in self._positions)
 
     async def close(self) -> None:
-        """Leave the group; what was not committed goes to another member, from the beginning."""
+        """Leave the group; another member receives all uncommitted records again."""
         if self in self._group.members:
             self._group.members.remove(self)
             self._positions, self._numbers = {}, {}
@@ -315,7 +322,7 @@ class MemorySubscription:
 
 
 class MemoryTopicReader:
-    """A reader of the memory log outside of any group."""
+    """A reader of a MemoryEventLog outside any consumer group."""
 
     def __init__(self, log: MemoryEventLog, positions: Mapping[TopicPartition, int]) -> None:
         self._log = log
@@ -331,7 +338,7 @@ class MemoryTopicReader:
         ]
 
     def take(self, max_records: int) -> list[tuple[TopicPartition, int, Kept]]:
-        """Return what ``poll`` would return at once, with its offsets, as it is held."""
+        """Return the stored records, with offsets, that ``poll`` would return without waiting."""
         waiting = [where for where in self.positions if self._waits(where)]
         share = max(1, max_records // max(1, len(waiting)))
         self._turn = (self._turn + 1) % max(1, len(waiting))
@@ -355,7 +362,7 @@ class MemoryTopicReader:
         )
 
     async def close(self) -> None:
-        """Stop reading; may be called more than once."""
+        """Stop reading; idempotent."""
         self.positions.clear()
         self._log.unfollow(self)
 
@@ -363,7 +370,7 @@ class MemoryTopicReader:
         missed = self._log.partition(where).base - self.positions[where]
         if missed > 0:
             FOLLOWER_MISSED.labels(where[0]).inc(missed)
-            _logger.warning("a reader was too slow", topic=where[0], missed=missed)
+            _logger.warning("slow reader missed records", topic=where[0], missed=missed)
 
     def _waits(self, where: TopicPartition) -> bool:
         return self._log.partition(where).end > self.positions[where]

@@ -1,7 +1,7 @@
-"""The frame buffer within one process.
+"""In-process frame buffer.
 
-A real adapter, not a double: frames are held as bytes; groups, pending entries and claims behave as
-with Redis Streams. Only durability is missing: what is in memory ends with the process.
+A real adapter, not a test double: frames are stored as bytes; groups, pending entries and claims
+behave as in Redis Streams. Only durability is missing: the contents are lost when the process ends.
 """
 
 import itertools
@@ -23,7 +23,7 @@ class _Held:
 
 @dataclass(slots=True)
 class _GroupView:
-    """One group's place in one camera's stream."""
+    """One group's undelivered and pending entries in one camera's stream."""
 
     waiting: deque[int] = field(default_factory=deque)
     held: OrderedDict[int, _Held] = field(default_factory=OrderedDict)
@@ -40,10 +40,10 @@ class _Stream:
 
 
 class MemoryFrameStreams:
-    """The streams that every ``MemoryFrameBuffer`` of a process shares.
+    """The streams shared by every ``MemoryFrameBuffer`` of a process.
 
-    Each camera keeps its newest ``max_frames``; an older frame gives way even while a consumer
-    holds it, and is counted as dropped unless every group was done with it.
+    Each camera keeps its newest ``max_frames``; an older frame is dropped even while a consumer
+    holds it, and is counted unless every group had acknowledged it.
     """
 
     def __init__(self, clock: Clock, max_frames: int = 100) -> None:
@@ -54,25 +54,25 @@ class MemoryFrameStreams:
         self._groups: set[str] = set()
 
     def join(self, group: str) -> None:
-        """Create a group; it is given every frame from now on and those still buffered."""
+        """Create a group; it receives all frames still buffered and every new one."""
         if group not in self._groups:
             self._groups.add(group)
             for stream in self._streams.values():
                 stream.groups[group] = _GroupView(deque(stream.entries))
 
     def stream(self, camera_id: CameraId) -> _Stream:
-        """Return a camera's stream, made at its first use."""
+        """Return a camera's stream; create it at its first use."""
         if camera_id not in self._streams:
             groups = {group: _GroupView() for group in self._groups}
             self._streams[camera_id] = _Stream(groups=groups)
         return self._streams[camera_id]
 
     def views(self, group: str) -> list[tuple[CameraId, _Stream, _GroupView]]:
-        """Return the group's place in every stream."""
+        """Return the group's view of every stream."""
         return [(camera, s, s.groups[group]) for camera, s in self._streams.items()]
 
     def append(self, frame: Frame) -> int:
-        """Add a frame and return how many unfinished ones had to go."""
+        """Append a frame; return how many unfinished ones were dropped."""
         stream = self.stream(frame.camera_id)
         number = next(stream.numbers)
         stream.entries[number] = encode_frame(frame)
@@ -85,7 +85,7 @@ class MemoryFrameStreams:
         return dropped
 
     def finish(self, group: str, camera_id: CameraId, number: int) -> None:
-        """Acknowledge an entry for a group and free it when no group needs it any more."""
+        """Acknowledge an entry for a group; free it when no group needs it any more."""
         stream = self.stream(camera_id)
         stream.groups[group].held.pop(number, None)
         if not any(view.needs(number) for view in stream.groups.values()):
@@ -114,11 +114,11 @@ class MemoryFrameBuffer:
         streams.join(group)
 
     async def append(self, frame: Frame) -> int:
-        """Add a frame; return how many old ones were dropped to stay within the bound."""
+        """Append a frame; return how many old ones were dropped to stay within the bound."""
         return self._streams.append(frame)
 
     async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
-        """Return up to ``max_frames`` new frames, one camera after the other in turn."""
+        """Return up to ``max_frames`` new frames, one of each camera in turn."""
         await self._streams.arrived.wait_until(self._any_waiting, wait_s)
         taken: list[BufferedFrame] = []
         views = self._streams.views(self._group)
@@ -130,13 +130,13 @@ class MemoryFrameBuffer:
         return taken
 
     async def ack(self, frames: Sequence[BufferedFrame]) -> None:
-        """Declare frames done."""
+        """Acknowledge frames."""
         for buffered in frames:
             number = int(buffered.entry_id.rpartition(":")[2])
             self._streams.finish(self._group, buffered.frame.camera_id, number)
 
     async def claim(self, *, idle_s: float, max_frames: int) -> list[BufferedFrame]:
-        """Take over frames that some consumer has held for ``idle_s`` without acknowledging."""
+        """Take over frames that any consumer has left unacknowledged for ``idle_s``."""
         now_s = self._streams.clock.monotonic()
         claimed: list[BufferedFrame] = []
         for camera, stream, view in self._streams.views(self._group):
@@ -146,7 +146,7 @@ class MemoryFrameBuffer:
         return claimed
 
     async def lag(self, camera_id: CameraId) -> int:
-        """Return how many frames of a camera wait or are held unacknowledged."""
+        """Return how many frames of a camera are undelivered or unacknowledged."""
         view = self._streams.stream(camera_id).groups[self._group]
         return len(view.waiting) + len(view.held)
 

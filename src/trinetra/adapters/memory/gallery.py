@@ -1,4 +1,4 @@
-"""A gallery in memory that compares with every entry: exact, and gone with the process."""
+"""In-memory gallery with exhaustive search: exact, and lost when the process ends."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ _LEAST_ROOM = 256
 
 
 class MemoryGallery:
-    """A Gallery that keeps copies of what it is given, for tests, replays and short runs.
+    """A Gallery that stores copies of its entries, for tests, replays and short runs.
 
-    ``_units[i]`` is the unit vector of ``_entries[i]``; there is room behind the last one, so that
-    a new entry need not move all others.
+    ``_units[i]`` is the unit vector of ``_entries[i]``; the array has spare rows at the end, so
+    that a new entry need not copy all others.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -26,7 +26,7 @@ class MemoryGallery:
         self._units = np.zeros((0, dimension), np.float32)
 
     async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
-        """Return for each embedding its ``k`` nearest entries, best first."""
+        """Return the ``k`` nearest entries of each embedding, best first."""
         units = [self._unit(embedding) for embedding in embeddings]
         if not units or not self._entries or k < 1:
             return [[] for _ in units]
@@ -34,21 +34,22 @@ class MemoryGallery:
         return [_best(self._entries, cosines, k) for cosines in np.stack(units) @ known.T]
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
-        """Add or replace entries by ``entry_id``."""
-        units = [self._unit(entry.embedding) for entry in entries]  # all are checked before any
+        """Insert or replace entries by ``entry_id``, all or none."""
+        # All are validated before any is stored.
+        units = [self._unit(entry.embedding) for entry in entries]
         for entry, unit in zip(entries, units, strict=True):
             self._put(replace(entry, embedding=unit), unit)
 
     async def delete(self, customer_id: CustomerId) -> int:
-        """Remove every entry of an identity; return how many there were."""
+        """Delete every entry of an identity; return how many there were."""
         return self._keep([e for e in self._entries if e.customer_id != customer_id])
 
     async def delete_expired(self, now: Instant) -> int:
-        """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
+        """Delete the entries whose ``expires_at`` is not after ``now``; return how many."""
         return self._keep([e for e in self._entries if not _expired(e, now)])
 
     async def purge(self) -> bool:
-        """Return True: what was deleted is nowhere."""
+        """Return True: deletion already removes all data."""
         return True
 
     async def count(self) -> int:
@@ -56,7 +57,7 @@ class MemoryGallery:
         return len(self._entries)
 
     async def entries(self, batch_size: int = 256) -> AsyncIterator[list[GalleryEntry]]:
-        """Yield every entry, in batches; what changes meanwhile is not in it."""
+        """Yield every entry, in batches; changes made meanwhile are not included."""
         entries = list(self._entries)
         for start in range(0, len(entries), batch_size):
             yield entries[start : start + batch_size]
@@ -73,7 +74,11 @@ class MemoryGallery:
         self._units[place] = unit
 
     def _keep(self, entries: list[GalleryEntry]) -> int:
-        """Forget all others, also what their vectors left in memory; return how many there were."""
+        """Delete all other entries, including their vectors; return how many there were.
+
+        The array is rebuilt instead of compacted in place, so that no deleted vector stays in its
+        spare rows.
+        """
         removed = len(self._entries) - len(entries)
         if removed:
             self._entries, self._place = [], {}
@@ -95,7 +100,10 @@ def _expired(entry: GalleryEntry, now: Instant) -> bool:
 def _best(
     entries: Sequence[GalleryEntry], cosines: NDArray[np.float32], k: int
 ) -> list[GalleryMatch]:
-    """Return the nearest, of equals the elder: as a stable sort of all, which takes far longer."""
+    """Return the ``k`` nearest; of equal ones the older.
+
+    The result equals that of a stable sort of all entries, which takes far longer.
+    """
     least = np.partition(cosines, -k)[-k] if k < len(cosines) else -np.inf
     near = np.flatnonzero(cosines >= least)
     return [

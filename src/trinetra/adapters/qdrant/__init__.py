@@ -1,1 +1,1 @@
-"""The gallery on a Qdrant server."""
+"""Gallery on a Qdrant server."""

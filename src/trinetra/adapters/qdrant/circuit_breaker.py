@@ -1,12 +1,13 @@
-"""When to leave a failing server alone, and how often to ask it twice."""
+"""Circuit breaker and retry budget for calls to a server that may fail."""
 
 
 class CircuitBreaker:
-    """Closed while calls succeed; open for a while after so many failures in a row; then one probe.
+    """Closed while calls succeed; open for a while after consecutive failures; then one probe.
 
-    While it is open nobody waits for a server that does not answer, and the server is spared. It is
-    open for ``first_open_s``, and twice as long after each probe that fails, up to ``most_open_s``.
-    The pattern is M. Nygard's (Release It!). Instants are seconds of a monotonic clock.
+    While it is open, callers do not wait for a server that does not answer, and the server gets no
+    load. It is open for ``first_open_s``, and twice as long after each failed probe, up to
+    ``most_open_s``. The pattern is M. Nygard's (Release It!). Times are seconds of a monotonic
+    clock.
     """
 
     def __init__(self, *, failures_to_open: int, first_open_s: float, most_open_s: float) -> None:
@@ -20,11 +21,11 @@ class CircuitBreaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls are admitted freely."""
+        """True while all calls are admitted."""
         return self._open_until_s is None
 
     def admits(self, now_s: float) -> bool:
-        """Return whether a call may be made; whoever is told so reports how it went."""
+        """Return whether a call may be made; if so, the caller must report its outcome."""
         if self._open_until_s is None:
             return True
         if self._probing or now_s < self._open_until_s:
@@ -33,12 +34,12 @@ class CircuitBreaker:
         return True
 
     def succeeded(self) -> None:
-        """Close: the server answers."""
+        """Record a success: close the circuit."""
         self._failures, self._open_until_s, self._probing = 0, None, False
         self._open_s = self._first_open_s
 
     def failed(self, now_s: float) -> None:
-        """Count a failure; open after enough of them, and at once after a failed probe."""
+        """Record a failure; open after ``failures_to_open``, and at once after a failed probe."""
         self._failures += 1
         if self._probing or self._failures >= self._failures_to_open:
             self._open_until_s = now_s + self._open_s
@@ -46,15 +47,15 @@ class CircuitBreaker:
         self._probing = False
 
     def abandoned(self) -> None:
-        """Forget a call that was given up before its outcome was known: the next may probe."""
+        """Record that a call was cancelled before its outcome was known, so the next may probe."""
         self._probing = False
 
 
 class RetryBudget:
-    """Bounds retries to a share of the calls, so that they never multiply the load of an outage.
+    """Limits retries to a share of the calls, so that they never multiply the load in an outage.
 
-    Every call saves ``share`` of a retry, up to ``most_saved``; a retry spends one. It is how gRPC
-    throttles its own retries (proposal A6).
+    Every call adds ``share`` of a retry to the budget, up to ``most_saved``; a retry takes one.
+    gRPC throttles its own retries in the same way (proposal A6).
     """
 
     def __init__(self, *, share: float, most_saved: float) -> None:
@@ -63,11 +64,11 @@ class RetryBudget:
         self._saved = most_saved
 
     def note_call(self) -> None:
-        """Save a little."""
+        """Add ``share`` of a retry to the budget."""
         self._saved = min(self._most_saved, self._saved + self._share)
 
     def spend(self) -> bool:
-        """Return whether one more retry is affordable, and take it if so."""
+        """Take one retry from the budget; return False if there is none."""
         if self._saved < 1.0:
             return False
         self._saved -= 1.0

@@ -1,4 +1,4 @@
-"""The collection of one embedding model version on a server: made if absent, else checked."""
+"""Creates the collection of an embedding model version on a server, or checks an existing one."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from trinetra.adapters.qdrant.connection import VENDOR_ERRORS
 from trinetra.adapters.qdrant.points import CUSTOMER_ID, EXPIRES_AT, KIND, model_slug
 from trinetra.errors import ConfigurationError
 
-# The first whose servers read vectors as the client of today writes them (DenseVector).
+# The first server version that reads vectors in the format of the current client (DenseVector).
 OLDEST_SERVER = (1, 16)
 _PAYLOAD_INDEXES = {
     CUSTOMER_ID: models.PayloadSchemaType.KEYWORD,
@@ -21,11 +21,11 @@ _PAYLOAD_INDEXES = {
 
 @dataclass(frozen=True, slots=True)
 class ServerTuning:
-    """How a server's index is built and searched; the defaults suit up to about a million entries.
+    """Index and search parameters of a server; the defaults suit up to about a million entries.
 
     The graph is denser than the embedded gallery's, since with m = 16 the first rank of a million
-    random directions was missed in 3.5 % of searches. A collection keeps the ``m`` and
-    ``ef_construct`` that it was made with; ``ef_search`` and ``oversampling`` are each search's.
+    random directions was missed in 3.5 % of searches. ``m`` and ``ef_construct`` are fixed when a
+    collection is created; ``ef_search`` and ``oversampling`` apply to each search.
     """
 
     m: int = 32
@@ -35,7 +35,7 @@ class ServerTuning:
 
 
 def collection_name(namespace: str, model_version: str) -> str:
-    """Return where a shop's faces of one embedding model version are."""
+    """Return the name of the collection for the faces of one embedding model version."""
     prefix = f"{namespace}-" if namespace else ""
     return f"{prefix}faces-{model_slug(model_version)}"
 
@@ -43,10 +43,10 @@ def collection_name(namespace: str, model_version: str) -> str:
 async def prepare(
     client: AsyncQdrantBase, name: str, dimension: int, tuning: ServerTuning, where: str
 ) -> None:
-    """Make the collection ready for use; any number of processes may do so at once.
+    """Create or check the collection; safe to call from several processes at once.
 
-    Raises ConfigurationError for a server that is too old or a collection of another kind, and
-    what the client raises.
+    Raises ConfigurationError for a server that is too old or an incompatible collection, and the
+    client's errors.
     """
     _check_server(await client.info(), where)
     if not await client.collection_exists(name):
@@ -70,7 +70,7 @@ async def _create(client: AsyncQdrantBase, name: str, dimension: int, tuning: Se
             ),
         )
     except VENDOR_ERRORS:
-        # Another resolver may have been faster; the code of that refusal differs between versions.
+        # Another resolver may have created it first; the error code for that differs by version.
         if not await client.collection_exists(name):
             raise
 
@@ -79,14 +79,14 @@ def _check_server(info: models.VersionInfo, where: str) -> None:
     version = re.match(r"(\d+)\.(\d+)", info.version)
     if "qdrant" not in info.title.lower() or version is None:
         raise ConfigurationError(
-            f"{where} is no Qdrant server: it says it is {info.title!r} {info.version!r}; "
+            f"{where} is not a Qdrant server: it reports {info.title!r} {info.version!r}; "
             "check TRINETRA_QDRANT_URL"
         )
     if (int(version[1]), int(version[2])) < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
         raise ConfigurationError(
-            f"the Qdrant server {where} has version {info.version}, and {oldest} or newer is "
-            "needed; upgrade it"
+            f"the Qdrant server {where} has version {info.version}, but {oldest} or newer is "
+            "required; upgrade it"
         )
 
 
@@ -94,17 +94,17 @@ def _check_vectors(info: models.CollectionInfo, name: str, dimension: int, where
     params = info.config.params.vectors
     if not isinstance(params, models.VectorParams):
         raise ConfigurationError(
-            f"the collection {name} of {where} has named vectors and is none of TRINETRA's; move "
-            "it away, or set a TRINETRA_NAMESPACE of your own"
+            f"the collection {name} on {where} has named vectors, so TRINETRA did not create it; "
+            "move it away, or set another TRINETRA_NAMESPACE"
         )
     if params.size != dimension:
         raise ConfigurationError(
-            f"the collection {name} of {where} holds vectors of {params.size} values, and the "
-            f"model makes embeddings of {dimension}; give the model a version of its own, or "
-            "export the collection and delete it"
+            f"the collection {name} on {where} has vectors of dimension {params.size}, but the "
+            f"model's embeddings have dimension {dimension}; give the model a version of its own, "
+            "or export the collection and delete it"
         )
     if params.distance != models.Distance.COSINE:
         raise ConfigurationError(
-            f"the collection {name} of {where} compares by {params.distance}, and Cosine is "
-            "needed; export the collection, delete it, and import it again"
+            f"the collection {name} on {where} uses the distance {params.distance}, but Cosine is "
+            "required; export the collection, delete it, and import it again"
         )

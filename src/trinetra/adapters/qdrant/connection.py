@@ -1,4 +1,4 @@
-"""Calls to a Qdrant server that fail in planned ways: timed, tried twice, cut short in outages."""
+"""Calls to a Qdrant server with deadline, one retry and circuit breaker."""
 
 import asyncio
 import math
@@ -17,23 +17,23 @@ from trinetra.adapters.qdrant.circuit_breaker import CircuitBreaker, RetryBudget
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.telemetry import GALLERY_UP, get_logger, mask_urls
 
-# ValueError: the client raises it, or pydantic's child of it, for a reply it cannot read.
+# ValueError: the client raises it, or pydantic's subclass of it, for a reply it cannot parse.
 VENDOR_ERRORS = (grpc.aio.AioRpcError, QdrantException, ApiException, ValueError)
 
 _GRPC_PORT = 6334
 _REST_PORT = 6333
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CHANNEL_OPTIONS = {
-    # Left alone, a channel retries after up to two minutes: the server would be back unnoticed.
+    # By default a channel waits up to two minutes to reconnect: a restored server would go unused.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
     "grpc.min_reconnect_backoff_ms": 2_000,  # how long one attempt to connect may take
-    # A cable that was pulled closes no connection. Calls notice by their deadlines, so pings may be
-    # rare: servers hang up on clients that ping often, or while nothing is asked of them.
+    # An unplugged cable closes no connection. Calls notice it by their deadlines, so pings may be
+    # rare: servers disconnect clients that ping often, or while no call is active.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 3_000,
     "grpc.keepalive_permit_without_calls": 0,
-    # Faces do not travel through a web proxy.
+    # Faces must not pass through a web proxy.
     "grpc.enable_http_proxy": 0,
 }
 _TRANSIENT = frozenset(
@@ -56,16 +56,16 @@ log = get_logger("gallery")
 
 @dataclass(frozen=True, slots=True)
 class ServerPatience:
-    """How long calls may take, in seconds, and when the server is left alone.
+    """Deadlines of calls, in seconds, and the parameters of the circuit breaker and the retries.
 
-    A time is that of a whole call, with its retry. After ``failures_to_open`` failures in a row
-    calls fail at once for ``first_open_s``, doubling up to ``most_open_s``; the first call after
-    that is the probe. Retries are at most ``retry_share`` of the calls.
+    A deadline applies to a whole call, including its retry. After ``failures_to_open`` consecutive
+    failures, calls fail at once for ``first_open_s``, doubling up to ``most_open_s``; the first
+    call after that is the probe. Retries are at most ``retry_share`` of the calls.
 
-    The resolver has a pause of its own: it does not search for 2 s after a failure. What it does
-    not pause, such as enrolment and expiry, the circuit breaker cuts short. The first opening is
-    shorter than that pause, so a short outage lasts no longer because of it; with the longest, a
-    server that is back is found within 4 s, and 2 s more where the resolver was just pausing.
+    The resolver has its own pause: it does not search for 2 s after a failure. Calls that it does
+    not pause, such as enrollment and expiry, are rejected by the circuit breaker. The first open
+    period is shorter than that pause, so it does not prolong a short outage; with the longest, a
+    restored server is found within 4 s, plus 2 s if the resolver has just begun to pause.
     """
 
     search_s: float = 1.0
@@ -79,7 +79,7 @@ class ServerPatience:
 
 
 class Endpoint(NamedTuple):
-    """Where a server listens for gRPC."""
+    """The address at which a server accepts gRPC."""
 
     host: str
     port: int
@@ -92,15 +92,17 @@ class Endpoint(NamedTuple):
             parts = urlsplit(url)
             port = parts.port or _GRPC_PORT
         except ValueError as cause:
-            raise _unusable(url, "it is no URL") from cause
+            raise _unusable(url, "it is not a URL") from cause
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise _unusable(url, "it does not begin with http:// or https:// and a host")
         if parts.username or parts.password:
-            raise _unusable(url, "it has a user or a password in it; set TRINETRA_QDRANT_API_KEY")
+            raise _unusable(
+                url, "it contains a user or a password; set TRINETRA_QDRANT_API_KEY instead"
+            )
         if parts.path.strip("/") or parts.query or parts.fragment:
-            raise _unusable(url, "there is something after the port")
+            raise _unusable(url, "it continues after the port")
         if port == _REST_PORT:
-            raise _unusable(url, f"{_REST_PORT} is the port of REST")
+            raise _unusable(url, f"{_REST_PORT} is the REST port")
         return cls(parts.hostname, port, parts.scheme == "https")
 
     def __str__(self) -> str:
@@ -111,51 +113,51 @@ class Endpoint(NamedTuple):
 
 def _unusable(url: str, fault: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the URL {mask_urls(url)!r} of the Qdrant server cannot be used: {fault}; give the port "
-        f"of gRPC, as in http://qdrant:{_GRPC_PORT}"
+        f"the URL {mask_urls(url)!r} of the Qdrant server cannot be used: {fault}; use the gRPC "
+        f"port, as in http://qdrant:{_GRPC_PORT}"
     )
 
 
 class Refused(GalleryUnavailable):
-    """The server answers, and will not do this."""
+    """The server answers, but refuses the request."""
 
 
 class Denied(Refused):
-    """The server wants another API key."""
+    """The server rejects the API key."""
 
 
 def connect(endpoint: Endpoint, api_key: str | None, patience: ServerPatience) -> AsyncQdrantRemote:
-    """Return a client, which connects when it is first used. Raises ConfigurationError."""
+    """Return a client, which connects at its first use. Raises ConfigurationError."""
     if api_key and not (api_key.isascii() and api_key.isprintable()):
-        # gRPC would refuse it, too, and repeat it in the error.
+        # gRPC would reject it too, but would show the key in its error.
         raise ConfigurationError(
-            "the API key of the gallery has characters in it that no header may have, perhaps a "
-            "line break at its end; correct TRINETRA_QDRANT_API_KEY"
+            "the API key of the gallery contains characters that are not allowed in a header, "
+            "perhaps a line break at its end; correct TRINETRA_QDRANT_API_KEY"
         )
     if api_key and not endpoint.secure and endpoint.host not in _LOOPBACK:
-        log.warning("the API key of the gallery travels unencrypted", url=str(endpoint))
+        log.warning("the API key of the gallery is sent unencrypted", url=str(endpoint))
     longest_s = max(patience.search_s, patience.write_s, patience.prepare_s)
     return AsyncQdrantRemote(
         host=f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host,
         grpc_port=endpoint.port,
         prefer_grpc=True,
         https=endpoint.secure,
-        # As a header, and not as the parameter whose warning would repeat ours above.
+        # A header, because the api_key parameter would log a warning that repeats ours above.
         headers={"api-key": api_key} if api_key else None,
         timeout=math.ceil(longest_s) + 1,  # whole seconds; each call has its own, shorter one
         grpc_options=dict(_CHANNEL_OPTIONS),
         pool_size=1,  # channels to one server share their connection anyway
-        check_compatibility=False,  # it asks by REST in a thread, and only warns: prepare checks
+        check_compatibility=False,  # uses REST in a thread and only warns; ``prepare`` checks
     )
 
 
 class GuardedCalls:
-    """Calls to one server, with deadline, retry, circuit breaker and our own errors."""
+    """Calls to one server with deadline, retry, circuit breaker and translated errors."""
 
     def __init__(self, where: str, patience: ServerPatience) -> None:
         self._where = where
         self._retry_after_s = patience.retry_after_s
-        self._absence = "it was not asked yet"
+        self._absence = "it was not called yet"
         self._breaker = CircuitBreaker(
             failures_to_open=patience.failures_to_open,
             first_open_s=patience.first_open_s,
@@ -165,9 +167,11 @@ class GuardedCalls:
         self._random = np.random.default_rng()
 
     async def make(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
-        """Make a call that may be made twice. Raises GalleryUnavailable."""
+        """Make an idempotent call, which may be retried once. Raises GalleryUnavailable."""
         if not self._breaker.admits(self._now()):
-            raise GalleryUnavailable(f"the gallery is left alone for a moment: {self._absence}")
+            raise GalleryUnavailable(
+                f"the gallery is not called for a moment after failures: {self._absence}"
+            )
         self._budget.note_call()
         try:
             async with asyncio.timeout(timeout_s):
@@ -176,7 +180,7 @@ class GuardedCalls:
             raise self._away(f"did not answer {what} within {timeout_s:g} s") from cause
         except VENDOR_ERRORS as cause:
             raise self._failure(what, cause) from cause
-        except BaseException:  # cancelled, or what is wrong is not the server
+        except BaseException:  # cancelled, or an error that does not come from the server
             self._breaker.abandoned()
             raise
         self._breaker.succeeded()
@@ -184,7 +188,7 @@ class GuardedCalls:
         return answer
 
     async def look(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
-        """Make a call once for whoever watches: no circuit opens or closes by it.
+        """Make a monitoring call once, without effect on the circuit breaker.
 
         Raises GalleryUnavailable.
         """
@@ -206,18 +210,18 @@ class GuardedCalls:
         except VENDOR_ERRORS as cause:
             if not _is_transient(cause) or not self._breaker.is_closed or not self._budget.spend():
                 raise
-        # Spread out, so that resolvers that failed together do not come back together.
+        # Jitter, so that resolvers that failed at the same time do not retry at the same time.
         await asyncio.sleep(self._random.uniform(0.5, 1.5) * self._retry_after_s)
         return await send()
 
     def _failure(self, what: str, cause: Exception) -> GalleryUnavailable:
         detail = _detail(cause)
         if _is_disk_full(cause):
-            # No StorageFull: that ends the service, and the disk is not this machine's.
+            # Not StorageFull, which would end this service although the disk is another machine's.
             self._breaker.succeeded()
             return GalleryUnavailable(
                 f"the disk of the gallery server {self._where} is full at {what}: {detail}; free "
-                "some space there, and what waits is written"
+                "some space there, then pending entries are written"
             )
         if _is_transient(cause):
             return self._away(f"failed at {what}: {detail}")
@@ -240,14 +244,14 @@ def _code(cause: Exception) -> grpc.StatusCode | None:
 
 
 def _is_transient(cause: Exception) -> bool:
-    """Return whether the same call may succeed in a moment."""
+    """Return whether a retry of the same call may succeed."""
     if isinstance(cause, grpc.aio.AioRpcError):
         return cause.code() in _TRANSIENT and not _is_disk_full(cause)
     return not isinstance(cause, ValueError)
 
 
 def _is_disk_full(cause: Exception) -> bool:
-    return "No space left" in _detail(cause)  # the server has no code for it
+    return "No space left" in _detail(cause)  # the server has no status code for it
 
 
 def _detail(cause: Exception) -> str:

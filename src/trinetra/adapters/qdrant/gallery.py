@@ -1,7 +1,8 @@
-"""The gallery on a Qdrant server, by gRPC: one for all resolvers of a shop.
+"""Gallery on a Qdrant server, over gRPC, shared by all resolvers of a shop.
 
-It may be opened while the server is away. Until the server answers, every call raises
-GalleryUnavailable, at once once a few have failed in a row, and people go out as unknown.
+It may be opened while the server is down. Until the server answers, every call raises
+GalleryUnavailable, immediately after a few consecutive failures, and people are reported as
+unknown.
 """
 
 import asyncio
@@ -48,10 +49,10 @@ log = get_logger("gallery")
 
 
 class QdrantGallery:
-    """A Gallery on a Qdrant server; make one with ``open``.
+    """A Gallery on a Qdrant server; create one with ``open``.
 
-    ``client`` may be any of qdrant-client's: the remote one, or its local mode in tests. ``where``
-    is what errors call the server.
+    ``client`` may be any client of qdrant-client: the remote one, or its local mode in tests.
+    ``where`` names the server in error messages.
     """
 
     name = "gallery"
@@ -95,10 +96,10 @@ class QdrantGallery:
         tuning: ServerTuning | None = None,
         patience: ServerPatience | None = None,
     ) -> AsyncIterator["QdrantGallery"]:
-        """Use the collection of one embedding model version, making it when it is first needed.
+        """Open the collection of one embedding model version; create it if necessary.
 
-        Raises ConfigurationError for a URL, an API key, a server version or a collection that
-        cannot be used, now or, if the server is away now, from the first call that reaches it.
+        Raises ConfigurationError for an unusable URL, API key, server version or collection; if
+        the server is down now, the first call that reaches it raises the error instead.
         """
         endpoint = Endpoint.parse(url)
         patience = patience or ServerPatience()
@@ -113,14 +114,15 @@ class QdrantGallery:
             await client.close()
 
     async def check(self) -> str:
-        """Return which server answers; raises GalleryUnavailable when none does."""
-        # Sooner than a search gives up, so that the health page tells our reason and not its own.
+        """Return the server's version and address. Raises GalleryUnavailable if it is down."""
+        # Shorter than a search's deadline, so that the health page shows this error and not its
+        # own timeout.
         timeout_s = 0.8 * self._patience.search_s
         info = await self._calls.look("a health check", timeout_s, self._client.info)
         return f"Qdrant {info.version} at {self._where}, collection {self.collection}"
 
     async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
-        """Return for each embedding its ``k`` nearest entries, best first."""
+        """Return the ``k`` nearest entries of each embedding, best first."""
         vectors = [pack_vector(embedding, self._dimension) for embedding in embeddings]
         if not vectors or k < 1:
             return [[] for _ in vectors]
@@ -133,25 +135,25 @@ class QdrantGallery:
         return [[self._match(point) for point in response.points] for response in found]
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
-        """Add or replace entries by ``entry_id``; once it returns, the server has them on disk."""
+        """Insert or replace entries by ``entry_id``; they are on the server's disk on return."""
         points = [_point(stored_point(entry, self._dimension)) for entry in entries]
         for start in range(0, len(points), _POINTS_PER_MESSAGE):
             await self._upsert(points[start : start + _POINTS_PER_MESSAGE])
 
     async def delete(self, customer_id: CustomerId) -> int:
-        """Remove every entry of an identity; return how many there were."""
+        """Delete every entry of an identity; return how many there were."""
         return await self._delete(
             models.FieldCondition(key=CUSTOMER_ID, match=models.MatchValue(value=customer_id))
         )
 
     async def delete_expired(self, now: Instant) -> int:
-        """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
+        """Delete the entries whose ``expires_at`` is not after ``now``; return how many."""
         return await self._delete(
             models.FieldCondition(key=EXPIRES_AT, range=models.Range(lte=float(microseconds(now))))
         )
 
     async def purge(self) -> bool:
-        """Return False: when the server rewrites its files is the server's own business."""
+        """Return False: the server decides when it rewrites its files."""
         return False
 
     async def count(self) -> int:
@@ -161,7 +163,7 @@ class QdrantGallery:
     async def entries(
         self, batch_size: int = _POINTS_PER_MESSAGE
     ) -> AsyncIterator[list[GalleryEntry]]:
-        """Yield every entry, in batches; what changes meanwhile may be in it or not."""
+        """Yield every entry, in batches; changes made meanwhile may or may not be included."""
         start: models.ExtendedPointId | None = None
         while True:
             records, start = await self._scroll(start, batch_size)
@@ -185,10 +187,10 @@ class QdrantGallery:
         )
 
     async def _delete(self, condition: models.FieldCondition) -> int:
-        doomed = models.Filter(must=[condition])
-        number = await self._count(doomed)
+        selected = models.Filter(must=[condition])
+        number = await self._count(selected)
         if number:
-            selector = models.FilterSelector(filter=doomed)
+            selector = models.FilterSelector(filter=selected)
             await self._write(
                 "a delete",
                 lambda: self._client.delete(self.collection, selector, wait=True),
@@ -228,18 +230,20 @@ class QdrantGallery:
 
     def _foreign(self, where: models.ExtendedPointId) -> ConfigurationError:
         return ConfigurationError(
-            f"the point {where} in the collection {self.collection} of {self._where} is none of "
-            "TRINETRA's; remove it, or set a TRINETRA_NAMESPACE of your own"
+            f"the point {where} in the collection {self.collection} on {self._where} was not "
+            "written by TRINETRA; delete it, or set another TRINETRA_NAMESPACE"
         )
 
     async def _try_to_prepare(self) -> None:
         try:
             await self._prepare()
         except GalleryUnavailable as cause:
-            log.warning("the gallery is away, people are unknown until it is back", why=str(cause))
+            log.warning(
+                "the gallery is unavailable; people are unknown until it is back", why=str(cause)
+            )
 
     async def _prepare(self) -> None:
-        """Make or check the collection, unless that was done since the server last objected."""
+        """Create or check the collection, unless that was done since the server last refused."""
         if self._is_prepared.is_set():
             return
         async with self._preparing:
@@ -260,25 +264,26 @@ class QdrantGallery:
             raise _wrong_key(cause) from cause
 
     async def _write(self, what: str, send: Callable[[], Awaitable[object]]) -> None:
-        """Change something; a key that may only read is found out here."""
+        """Make a call that changes data; this is where a read-only API key fails."""
         try:
             await self._call(what, self._patience.write_s, send)
         except Denied as cause:
-            # No outage: it would never end, and what is to be written would pile up unseen.
+            # Not an outage: retries would never succeed, and pending writes would accumulate.
             raise _wrong_key(cause) from cause
 
     async def _call(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
         await self._prepare()
         try:
             return await self._calls.make(what, timeout_s, send)
-        except Refused:  # because of the key or the collection? the next call finds out
+        except Refused:
+            # The API key or the collection may have changed; the next call checks both again.
             self._is_prepared.clear()
             raise
 
 
 def _wrong_key(cause: Denied) -> ConfigurationError:
     return ConfigurationError(
-        f"{cause}; set TRINETRA_QDRANT_API_KEY to a key of that server that may write"
+        f"{cause}; set TRINETRA_QDRANT_API_KEY to a key of that server with write access"
     )
 
 

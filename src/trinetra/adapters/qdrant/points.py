@@ -1,6 +1,6 @@
-"""How a gallery entry is stored as a point, by whichever Qdrant: embedded or server.
+"""Conversion between gallery entries and Qdrant points, for the embedded engine and the server.
 
-Both use the same ids and payload, so entries go from one to the other as they are. Instants are
+Both use the same ids and payload, so entries can be moved between them unchanged. Instants are
 whole microseconds since 1970, which are exact in the engine's float64 ranges until the year 2255.
 """
 
@@ -29,7 +29,7 @@ PAYLOAD_OF_A_MATCH = [ENTRY_ID, CUSTOMER_ID, KIND, FIRST_SEEN]
 
 
 class StoredPoint(msgspec.Struct, frozen=True, array_like=True):
-    """One gallery entry as it is stored; ``vector`` is float32, little-endian."""
+    """A gallery entry in stored form; ``vector`` is float32, little-endian."""
 
     entry_id: str
     customer_id: str
@@ -43,7 +43,7 @@ class StoredPoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StoredPayload(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is stored beside the vector; ``expires_at_us`` is absent where nothing expires."""
+    """The payload of a vector; ``expires_at_us`` is absent if the entry never expires."""
 
     entry_id: str
     customer_id: str
@@ -56,7 +56,7 @@ class StoredPayload(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def stored_point(entry: GalleryEntry, dimension: int) -> StoredPoint:
-    """Return the entry as it is stored. Raises ValueError as ``pack_vector`` does."""
+    """Return the entry in stored form. Raises ValueError as ``pack_vector`` does."""
     expires_at = entry.expires_at
     return StoredPoint(
         entry.entry_id,
@@ -72,7 +72,7 @@ def stored_point(entry: GalleryEntry, dimension: int) -> StoredPoint:
 
 
 def gallery_entry(point: StoredPoint) -> GalleryEntry:
-    """Return the entry that a stored point is."""
+    """Return the gallery entry of a stored point."""
     expires_at_us = point.expires_at_us
     return GalleryEntry(
         entry_id=point.entry_id,
@@ -88,7 +88,7 @@ def gallery_entry(point: StoredPoint) -> GalleryEntry:
 
 
 def payload_of(point: StoredPoint) -> dict[str, Any]:
-    """Return what is stored beside the point's vector."""
+    """Return the payload that is stored with the point's vector."""
     payload: dict[str, Any] = msgspec.to_builtins(
         StoredPayload(
             point.entry_id,
@@ -105,7 +105,7 @@ def payload_of(point: StoredPoint) -> dict[str, Any]:
 
 
 def point_of(payload: Mapping[str, Any] | None, vector: bytes) -> StoredPoint:
-    """Return the stored point of a payload and its vector; raises msgspec.ValidationError."""
+    """Return the stored point for a payload and its vector. Raises msgspec.ValidationError."""
     stored = msgspec.convert(payload or {}, StoredPayload)
     return StoredPoint(
         stored.entry_id,
@@ -123,44 +123,44 @@ def point_of(payload: Mapping[str, Any] | None, vector: bytes) -> StoredPoint:
 def gallery_match(
     entry_id: str, customer_id: str, kind: str, cosine: float, first_seen_us: int
 ) -> GalleryMatch:
-    """Return a match; rounding in the engine may leave [-1, 1] by a little, a match does not."""
+    """Return a match; its cosine is clipped to [-1, 1], which rounding in the engine may exceed."""
     bounded = max(-1.0, min(1.0, cosine))
     seen = instant_at(first_seen_us)
     return GalleryMatch(entry_id, CustomerId(customer_id), IdentityKind(kind), bounded, seen)
 
 
 def point_id(entry_id: str) -> UUID:
-    """Return the engine's id of an entry: the engine takes only integers and UUIDs."""
+    """Return the engine's id of an entry; the engine accepts only integers and UUIDs."""
     return UUID(bytes=hashlib.blake2b(entry_id.encode(), digest_size=16).digest())
 
 
 def model_slug(model_version: str) -> str:
-    """Return a name for the points of one embedding model version; no two versions share one."""
+    """Return a name for one embedding model version, unique by a digest of the version."""
     slug = re.sub(r"[^a-z0-9.-]+", "_", model_version.lower()).strip("._-")[:48]
     digest = hashlib.blake2b(model_version.encode(), digest_size=4).hexdigest()
     return f"{slug or 'model'}-{digest}"
 
 
 def pack_vector(embedding: Embedding, dimension: int) -> bytes:
-    """Return the embedding as float32 bytes, a copy of its own.
+    """Return a copy of the embedding as float32 bytes.
 
-    Raises ValueError for what must never reach an index: another shape than ``(dimension,)``,
-    values that are not finite, or the zero vector, which has no direction.
+    Raises ValueError for embeddings that must never reach an index: a shape other than
+    ``(dimension,)``, values that are not finite, or the zero vector, which has no direction.
     """
     if embedding.shape != (dimension,):
         raise ValueError(f"an embedding of shape {embedding.shape}, expected ({dimension},)")
     norm = float(np.linalg.norm(embedding))
-    if not 0.0 < norm < float("inf"):  # false for NaN, too
+    if not 0.0 < norm < float("inf"):  # also rejects NaN
         raise ValueError(f"an embedding of norm {norm} cannot be compared by cosine")
     return np.ascontiguousarray(embedding, "<f4").tobytes()
 
 
 def floats(vector: bytes) -> list[float]:
-    """Return packed float32 values as the list that the engine's interfaces take."""
+    """Return packed float32 values as the list that the engine's APIs accept."""
     values: list[float] = np.frombuffer(vector, "<f4").tolist()
     return values
 
 
 def pack_floats(values: Any) -> bytes:
-    """Return what an engine's interface gives as a vector in packed form."""
+    """Return a vector from the engine's API in packed form."""
     return np.asarray(values, "<f4").tobytes()

@@ -1,1 +1,1 @@
-"""The gallery embedded in this installation: the Qdrant engine in a child process."""
+"""Embedded gallery: the Qdrant engine in a child process."""

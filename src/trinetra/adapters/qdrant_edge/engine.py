@@ -1,4 +1,4 @@
-"""Points in one folder, kept by the Qdrant engine."""
+"""Points in one folder, stored and searched by the Qdrant engine."""
 
 import shutil
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from trinetra.adapters.qdrant_edge.protocol import (
 
 _BYTES_PER_VALUE = 4
 _KIB = 1024
-# Opening and deleting write little, and a delete is what helps when the disk is full.
+# Opening and deleting write little, and deleting helps when the disk is full.
 _SMALL_SHARE_OF_RESERVE = 8
 _PAYLOAD_INDEXES = {
     CUSTOMER_ID: qdrant.PayloadSchemaType.Keyword,
@@ -40,7 +40,7 @@ _PAYLOAD_INDEXES = {
 
 
 class Refusal(Exception):
-    """A request that cannot be carried out, with the reason to send back."""
+    """A request that cannot be executed, with the reason to send back."""
 
     def __init__(self, failure: Failure, reason: str) -> None:
         super().__init__(reason)
@@ -60,7 +60,7 @@ def engine_config(dimension: int, tuning: GalleryTuning) -> qdrant.EdgeConfig:
         ),
         optimizers=qdrant.EdgeOptimizersConfig(
             default_segment_number=1,
-            # Just below the step, so that a step is never left un-indexed by rounding.
+            # Just below the step, so that rounding never leaves a step unindexed.
             indexing_threshold=max(1, int(0.9 * tuning.index_after * kib_per_point)),
             max_segment_size=max(1, int(tuning.segment_points * kib_per_point)),
         ),
@@ -68,12 +68,12 @@ def engine_config(dimension: int, tuning: GalleryTuning) -> qdrant.EdgeConfig:
 
 
 def of_customer(customer_id: str) -> qdrant.Filter:
-    """Return the condition that a point is a customer's."""
+    """Return the filter for the points of a customer."""
     return _must(qdrant.FieldCondition(CUSTOMER_ID, match=qdrant.MatchValue(customer_id)))
 
 
 def expired_at(now_us: int) -> qdrant.Filter:
-    """Return the condition that a point expired at or before an instant."""
+    """Return the filter for points that expired at or before ``now_us``."""
     return _must(qdrant.FieldCondition(EXPIRES_AT, range=qdrant.RangeFloat(lte=float(now_us))))
 
 
@@ -82,7 +82,7 @@ def _must(condition: qdrant.FieldCondition) -> qdrant.Filter:
 
 
 class Points:
-    """One folder of points; every method may raise Refusal."""
+    """A folder of points; every method may raise Refusal."""
 
     def __init__(self, folder: Path, dimension: int, tuning: GalleryTuning) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -115,7 +115,7 @@ class Points:
             self._update(qdrant.UpdateOperation.create_field_index(field, _PAYLOAD_INDEXES[field]))
 
     def search(self, searches: Sequence[Search]) -> list[Found]:
-        """Return the matches of several searches, run as one batch of the engine."""
+        """Return the matches of several searches, executed as one batch of the engine."""
         queries = [
             self._query(vector, search.k) for search in searches for vector in search.vectors
         ]
@@ -134,32 +134,33 @@ class Points:
         )
 
     def upsert(self, points: Sequence[StoredPoint]) -> int:
-        """Add or replace points; when this returns they are in the write-ahead log."""
+        """Insert or replace points; they are in the write-ahead log when this returns."""
         self.require_space(self._tuning.reserve_bytes)
         self._update(qdrant.UpdateOperation.upsert_points([_engine_point(p) for p in points]))
         self.unindexed += len(points)
         return len(points)
 
-    def delete(self, doomed: qdrant.Filter) -> None:
-        """Mark what meets the condition as deleted; its bytes stay in the files.
+    def delete(self, condition: qdrant.Filter) -> None:
+        """Mark matching points as deleted; their bytes stay in the files.
 
-        Raises Refusal also when the engine says nothing and deletes nothing: it skips operations
-        that it takes for older than its points, and nobody may be told of an erasure that was none.
+        Also raises Refusal if points remain although the engine reported no error: it silently
+        skips operations that it considers older than its points, and an erasure that did not happen
+        must not be confirmed.
         """
         self.require_space(self._tuning.reserve_bytes // _SMALL_SHARE_OF_RESERVE)
-        self._update(qdrant.UpdateOperation.delete_points_by_filter(doomed))
-        if left := self.count(doomed):
-            raise Refusal(Failure.REFUSED, f"{left} entries are still there after their deletion")
+        self._update(qdrant.UpdateOperation.delete_points_by_filter(condition))
+        if left := self.count(condition):
+            raise Refusal(Failure.REFUSED, f"{left} entries remain after their deletion")
 
     def count(self, condition: qdrant.Filter | None = None) -> int:
-        """Return the number of points, of those that meet the condition if there is one."""
+        """Return the number of points, or of those that match ``condition``."""
         try:
             return int(self._engine.count(qdrant.CountRequest(exact=True, filter=condition)))
         except Exception as cause:
             raise Refusal(Failure.REFUSED, f"the count failed: {cause}") from cause
 
     def scroll(self, start: str | None, limit: int) -> Page:
-        """Return some points in the order of their ids, and where to go on."""
+        """Return up to ``limit`` points in the order of their ids, and the id of the next one."""
         request = qdrant.ScrollRequest(
             offset=UUID(start) if start else None, limit=limit, with_payload=True, with_vector=True
         )
@@ -167,18 +168,18 @@ class Points:
             records, next_start = self._engine.scroll(request)
             points = [point_of(r.payload, pack_floats(r.vector)) for r in records]
         except Exception as cause:
-            raise Refusal(Failure.REFUSED, f"reading on failed: {cause}") from cause
+            raise Refusal(Failure.REFUSED, f"the read failed: {cause}") from cause
         return Page(points, None if next_start is None else str(next_start))
 
     def flush(self) -> None:
-        """Bring everything to the disk itself, and shorten the write-ahead log."""
+        """Sync everything to disk, and truncate the write-ahead log."""
         self._engine.flush()
 
     def index(self) -> None:
-        """Index what is not indexed yet, unless the disk is too full for the copies it makes."""
+        """Index new points, unless the disk has no space for the copies that indexing makes."""
         if self._free_bytes() > self._tuning.reserve_bytes:
             self._engine.optimize()
-            self._engine.flush()  # until then the old segments stay on disk and come back
+            self._engine.flush()  # until then the old segments stay on disk and are loaded again
         self.unindexed = 0
 
     def close(self) -> None:
@@ -196,12 +197,12 @@ class Points:
             ) from cause
 
     def require_space(self, bytes_: int) -> None:
-        """Raise Refusal when less than that is free on the disk."""
+        """Raise Refusal when less than ``bytes_`` is free on the disk."""
         free = self._free_bytes()
         if free < bytes_:
             raise Refusal(
                 Failure.STORAGE_FULL,
-                f"{free >> 20} MiB are free and {bytes_ >> 20} MiB are kept in reserve",
+                f"{free >> 20} MiB are free, but {bytes_ >> 20} MiB are required",
             )
 
     def _free_bytes(self) -> int:

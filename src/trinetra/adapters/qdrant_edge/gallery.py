@@ -1,7 +1,7 @@
-"""The embedded gallery: the Qdrant engine in a supervised child process.
+"""Embedded gallery: the Qdrant engine in a supervised child process.
 
-A killed child is started again; what was acknowledged is still there. While it is away every
-request fails at once with GalleryUnavailable, so the resolver can go on with unknown identities.
+A killed child is restarted, with everything that was acknowledged. While it is down every request
+fails at once with GalleryUnavailable, so the resolver can continue with unknown identities.
 """
 
 import asyncio
@@ -50,12 +50,12 @@ log = get_logger("gallery")
 
 @dataclass(frozen=True, slots=True)
 class GalleryTimeouts:
-    """How long the parent waits for its child, in seconds.
+    """Timeouts of the parent for its child, in seconds.
 
-    ``request_s`` must exceed one indexing step (about 1 s), and ``purge_s`` the rewriting of all
-    files, which goes on between other requests. A child that has been silent for ``hung_s`` while
-    something else was asked of it is killed and started again. Restarts wait from
-    ``backoff_first_s``, doubling up to ``backoff_most_s``.
+    ``request_s`` must exceed one indexing step (about 1 s), and ``purge_s`` the time to rewrite all
+    files, which happens between other requests. A child that has not replied for ``hung_s`` while a
+    request other than a purge is pending is killed and restarted. The delay before a restart starts
+    at ``backoff_first_s`` and doubles up to ``backoff_most_s``.
     """
 
     open_s: float = 60.0
@@ -68,19 +68,19 @@ class GalleryTimeouts:
     backoff_most_s: float = 10.0
 
     def backoff_s(self, attempts: int) -> float:
-        """Return how long to wait before the next start, after ``attempts`` that did not last."""
+        """Return the delay before the next start, after ``attempts`` that failed or soon ended."""
         if not attempts:
             return 0.0
         return float(min(self.backoff_most_s, self.backoff_first_s * 2 ** min(attempts - 1, 32)))
 
 
 def collection_folder(root: Path, model_version: str) -> Path:
-    """Return the folder of one embedding model version; distinct versions never share one."""
+    """Return the folder of one embedding model version; every version has its own."""
     return root / model_slug(model_version)
 
 
 class EdgeGallery:
-    """A Gallery on disk, in its own process; make one with ``open``."""
+    """A Gallery on disk, in its own process; create one with ``open``."""
 
     name = "gallery"
 
@@ -109,7 +109,7 @@ class EdgeGallery:
         """Open or create the collection of one embedding model version under ``path``.
 
         Raises ConfigurationError when another process has it open or its vectors have another
-        dimension, GalleryUnavailable when it cannot be read, StorageFull when it has no room.
+        dimension, GalleryUnavailable when it cannot be read, StorageFull when the disk is full.
         """
         folder = collection_folder(path, model_version)
         gallery = cls(folder, dimension, tuning or GalleryTuning(), timeouts or GalleryTimeouts())
@@ -122,7 +122,7 @@ class EdgeGallery:
             await asyncio.wait([supervisor])
             await gallery._close_child()
             if not supervisor.cancelled():
-                supervisor.result()  # it never returns, so this raises what ended it
+                supervisor.result()  # it never returns, so this raises the error that ended it
 
     @property
     def process_id(self) -> int | None:
@@ -130,7 +130,7 @@ class EdgeGallery:
         return self._child.process_id if self._child else None
 
     async def check(self) -> str:
-        """Return which process answers and what it holds; raises GalleryUnavailable."""
+        """Return the id of the process and the number of entries. Raises GalleryUnavailable."""
         number = await self.count()
         return f"gallery process {self.process_id} answers, {number} entries"
 
@@ -139,7 +139,7 @@ class EdgeGallery:
         await self._ready.wait()
 
     async def search(self, embeddings: Sequence[Embedding], k: int) -> list[list[GalleryMatch]]:
-        """Return for each embedding its ``k`` nearest entries, best first."""
+        """Return the ``k`` nearest entries of each embedding, best first."""
         vectors = [pack_vector(embedding, self._dimension) for embedding in embeddings]
         if not vectors or k < 1:
             return [[] for _ in vectors]
@@ -153,21 +153,21 @@ class EdgeGallery:
         ]
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
-        """Add or replace entries by ``entry_id``; once it returns, no kill loses any of them."""
+        """Insert or replace entries by ``entry_id``; on return no kill loses any of them."""
         points = [stored_point(entry, self._dimension) for entry in entries]
         for start in range(0, len(points), _POINTS_PER_MESSAGE):
             await self._ask(Upsert(points[start : start + _POINTS_PER_MESSAGE]), Done)
 
     async def delete(self, customer_id: CustomerId) -> int:
-        """Remove every entry of an identity; return how many there were."""
+        """Delete every entry of an identity; return how many there were."""
         return (await self._ask(DeleteCustomer(customer_id), Done)).number
 
     async def delete_expired(self, now: Instant) -> int:
-        """Remove entries whose ``expires_at`` is not after ``now``; return how many."""
+        """Delete the entries whose ``expires_at`` is not after ``now``; return how many."""
         return (await self._ask(DeleteExpired(microseconds(now)), Done)).number
 
     async def purge(self) -> bool:
-        """Rewrite the files without what was deleted; True: no byte of it is left."""
+        """Rewrite the files without deleted data; return True once no byte of it remains."""
         await self._ask(Purge(), Done, self._timeouts.purge_s)
         return True
 
@@ -178,7 +178,7 @@ class EdgeGallery:
     async def entries(
         self, batch_size: int = _POINTS_PER_MESSAGE
     ) -> AsyncIterator[list[GalleryEntry]]:
-        """Yield every entry, in batches; what changes meanwhile may be in it or not."""
+        """Yield every entry, in batches; changes made meanwhile may or may not be included."""
         start: str | None = None
         while True:
             page = await self._ask(Scroll(start, batch_size), Page)
@@ -190,7 +190,7 @@ class EdgeGallery:
     async def _ask(self, request: Request, expected: type[R], timeout_s: float | None = None) -> R:
         child = self._child
         if child is None:
-            raise GalleryUnavailable(f"the gallery {self._folder} is away: {self._absence}")
+            raise GalleryUnavailable(f"the gallery {self._folder} is unavailable: {self._absence}")
         reply = await child.ask(request, timeout_s or self._timeouts.request_s)
         return self._checked(reply, expected)
 
@@ -253,18 +253,18 @@ def _failure_to_error(failed: Failed, folder: Path) -> TrinetraError:
             )
         case Failure.LOCKED:
             return ConfigurationError(
-                f"the gallery {folder} is in use: {failed.reason}; stop that run, or give this one "
-                "another data folder"
+                f"the gallery {folder} is in use: {failed.reason}; stop that process, or give this "
+                "one another data folder"
             )
         case Failure.INCOMPATIBLE:
             return ConfigurationError(
-                f"the gallery {folder} was made for another embedding size: {failed.reason}; "
+                f"the gallery {folder} was created for another embedding size: {failed.reason}; "
                 "give the model a version of its own, or another data folder"
             )
         case Failure.UNREADABLE:
             return GalleryUnavailable(
-                f"the gallery {folder} cannot be read: {failed.reason}; move this folder away, or "
-                "put a copy of it back, and start again"
+                f"the gallery {folder} cannot be read: {failed.reason}; move this folder away or "
+                "restore a backup, then restart"
             )
         case _:
-            return GalleryUnavailable(f"the gallery {folder} refused: {failed.reason}")
+            return GalleryUnavailable(f"the gallery {folder} refused a request: {failed.reason}")

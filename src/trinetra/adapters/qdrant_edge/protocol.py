@@ -1,7 +1,7 @@
-"""What the embedded gallery and its child process say to each other over two pipes.
+"""Protocol between the embedded gallery and its child process, over two pipes.
 
-A frame is the length of its body, the number of the request (both unsigned 32-bit little-endian),
-and the body, a MessagePack message; a reply carries the number of its request.
+A frame consists of the length of its body, the number of the request (both unsigned 32-bit
+little-endian), and the body, a MessagePack message. A reply carries the number of its request.
 """
 
 import struct
@@ -17,18 +17,21 @@ MAX_BODY_BYTES = 64 << 20
 
 
 class GalleryTuning(msgspec.Struct, frozen=True, kw_only=True):
-    """How the index is built, searched and kept; the defaults suit up to a few 100,000 entries.
+    """Index, search and storage parameters; the defaults suit up to a few 100,000 entries.
 
-    Indexing holds up every search in the child, so it runs in small steps: once ``index_after``
-    points are not indexed and nothing was asked for ``idle_s``, and at ``index_at_latest`` in any
+    Indexing blocks every search in the child, so it runs in small steps: once ``index_after``
+    points are not indexed and no request has come for ``idle_s``, and at ``index_at_latest`` in any
     case. Until then these points are scanned, which is exact and takes about 1 ms at 10,000.
-    ``segment_points`` bounds one step. A kill of any process loses nothing that was acknowledged; a
-    power failure loses at most what came in the last ``flush_interval_s``. Upserts are refused
-    below ``reserve_bytes`` of free disk, opening and deletes below an eighth of that, since the
-    engine's memory-mapped files cannot report a full disk: the process would die of SIGBUS.
-    What was deleted lies on disk for ``purge_after_s``, and until nothing was asked for ``idle_s``
-    but for no more than twice ``purge_after_s``, before the files are rewritten without it, in
-    small steps between requests; on a full disk that is tried again after ``purge_retry_s``.
+    ``segment_points`` bounds one step.
+
+    Killing any process loses nothing that was acknowledged; a power failure loses at most the
+    writes of the last ``flush_interval_s``. Upserts are refused below ``reserve_bytes`` of free
+    disk, opening and deletes below an eighth of that, since the engine's memory-mapped files cannot
+    report a full disk: the process would be killed by SIGBUS.
+
+    Deleted data stays on disk for ``purge_after_s``, and then until no request has come for
+    ``idle_s``, but for no more than twice ``purge_after_s``. Then the files are rewritten without
+    it, in small steps between requests; on a full disk that is retried after ``purge_retry_s``.
     """
 
     m: int = 16
@@ -46,7 +49,7 @@ class GalleryTuning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(StrEnum):
-    """Why the child could not do what it was asked."""
+    """The reason why the child could not execute a request."""
 
     LOCKED = "locked"
     INCOMPATIBLE = "incompatible"
@@ -60,7 +63,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Open(Message, frozen=True):
-    """Open or create the shard in ``folder``, before all else; answered by Done."""
+    """Open or create the shard in ``folder``; must be the first request; answered by Done."""
 
     folder: str
     dimension: int
@@ -69,32 +72,32 @@ class Open(Message, frozen=True):
 
 
 class Search(Message, frozen=True):
-    """Find the ``k`` nearest of each vector; answered by Found."""
+    """Find the ``k`` nearest points of each vector; answered by Found."""
 
     k: int
     vectors: list[bytes]
 
 
 class Upsert(Message, frozen=True):
-    """Add or replace points by entry id; answered by Done with their number."""
+    """Insert or replace points by entry id; answered by Done with their number."""
 
     points: list[StoredPoint]
 
 
 class DeleteCustomer(Message, frozen=True):
-    """Remove every point of a customer; answered by Done with their number."""
+    """Delete every point of a customer; answered by Done with their number."""
 
     customer_id: str
 
 
 class DeleteExpired(Message, frozen=True):
-    """Remove the points that expired at or before an instant; answered by Done."""
+    """Delete the points that expired at or before ``now_us``; answered by Done."""
 
     now_us: int
 
 
 class Purge(Message, frozen=True):
-    """Leave no byte of deleted points in the files; answered by Done with the points left."""
+    """Remove every byte of deleted points from the files; answered by Done with the points left."""
 
 
 class Count(Message, frozen=True):
@@ -102,7 +105,7 @@ class Count(Message, frozen=True):
 
 
 class Scroll(Message, frozen=True):
-    """Return up to ``limit`` points in the order of their ids, from one on; answered by Page."""
+    """Read up to ``limit`` points in the order of their ids, from ``start``; answered by Page."""
 
     start: str | None
     limit: int
@@ -136,13 +139,13 @@ class Page(Message, frozen=True):
 
 
 class Done(Message, frozen=True):
-    """The request was carried out on ``number`` points."""
+    """The request was executed on ``number`` points."""
 
     number: int
 
 
 class Failed(Message, frozen=True):
-    """The request was not carried out."""
+    """The request was not executed."""
 
     failure: Failure
     reason: str
@@ -157,21 +160,21 @@ reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
 def framed(number: int, message: Message) -> bytes:
-    """Return the message as it goes over the pipe."""
+    """Return the message as a frame for the pipe."""
     body = _encoder.encode(message)
     return HEADER.pack(len(body), number) + body
 
 
 def parse_header(header: bytes | bytearray) -> tuple[int, int]:
-    """Return body length and request number; raises ValueError when they cannot be such."""
+    """Return body length and request number. Raises ValueError for an impossible length."""
     length, number = HEADER.unpack(header)
     if not 0 < length <= MAX_BODY_BYTES:
-        raise ValueError(f"a message of {length} bytes is not of this protocol")
+        raise ValueError(f"a message of {length} bytes does not belong to this protocol")
     return length, number
 
 
 def take_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Take every complete frame off the front of ``buffer``; yield request number and body."""
+    """Remove complete frames from the front of ``buffer``; yield request number and body."""
     while len(buffer) >= HEADER.size:
         length, number = parse_header(buffer[: HEADER.size])
         end = HEADER.size + length

@@ -1,12 +1,12 @@
-"""The embedded gallery's collection on disk, which leaves no byte of what was deleted behind.
+"""The embedded gallery's collection on disk, with a purge that removes every byte of deleted data.
 
-The engine only marks deleted points, rewrites a segment when it sees fit, and keeps in its log what
-it was told. So a purge relies on none of that: it carries the live points over into a fresh folder
-beside, while the old one goes on answering, and then takes the old one away.
+The engine only marks deleted points, rewrites segments at times of its own, and keeps operations in
+its log. So a purge relies on none of that: it copies the live points into a new folder while the
+old one keeps answering, and then deletes the old one.
 
-Folders are numbered, and the lowest is the gallery, since it was complete before another was begun.
-The one step that makes the next the lowest is renaming the old: a crash leaves either of the two,
-whole, and the mark that something was deleted, so the purge is done again.
+Folders are numbered, and the lowest number is the gallery, since it was complete before the next
+one was begun. The switch is a single rename of the old folder: a crash leaves one of the two,
+complete, and the marker that data was deleted, so the purge is repeated.
 """
 
 import os
@@ -23,16 +23,17 @@ from trinetra.adapters.qdrant_edge.engine import Points, Refusal, expired_at, of
 from trinetra.adapters.qdrant_edge.protocol import Failure, Found, GalleryTuning, Page, Search
 
 _POINTS_FOLDER = "shard"
-_GONE_FOLDER = "gone"
+_RETIRED_FOLDER = "gone"
 _DELETED_SINCE = "deleted"
 _LEFT_TO_THE_ENGINE = 0
-"""Folders without a number were purged by the engine, which left faces in them."""
+"""Number of a folder without a suffix, from an older version that relied on the engine to purge,
+which left faces in the files."""
 _BLOCK_BYTES = 512
 _POINTS_PER_STEP = 500
 
 
 class Shard:
-    """One collection of points in its folder; every method may raise Refusal."""
+    """A collection of points in its folder; every method may raise Refusal."""
 
     def __init__(self, folder: Path, dimension: int, tuning: GalleryTuning) -> None:
         self._folder = folder
@@ -45,12 +46,12 @@ class Shard:
         self._rewrite: _Rewrite | None = None
 
     def _tidy(self) -> int:
-        """Remove what a crash left of a purge, and return the number of the gallery's folder."""
+        """Remove leftovers of an interrupted purge; return the number of the gallery's folder."""
         numbers = sorted(map(_number, self._folder.glob(f"{_POINTS_FOLDER}*")))
         for number in numbers[1:]:
             shutil.rmtree(self._points_folder(number))
-        if (self._folder / _GONE_FOLDER).exists():
-            shutil.rmtree(self._folder / _GONE_FOLDER)
+        if (self._folder / _RETIRED_FOLDER).exists():
+            shutil.rmtree(self._folder / _RETIRED_FOLDER)
         return numbers[0] if numbers else _LEFT_TO_THE_ENGINE + 1
 
     def _points_folder(self, number: int) -> Path:
@@ -59,12 +60,12 @@ class Shard:
 
     @property
     def unindexed(self) -> int:
-        """How many points a search has to scan."""
+        """The number of points that a search has to scan."""
         return self._points.unindexed
 
     @property
     def deleted_at(self) -> float | None:
-        """When the first of the points was deleted that may still be in the files, in Unix time."""
+        """Unix time of the earliest deletion that may not be purged yet, or None."""
         try:
             return (self._folder / _DELETED_SINCE).stat().st_mtime
         except FileNotFoundError:
@@ -77,7 +78,7 @@ class Shard:
         sync(self._folder)
 
     def search(self, searches: Sequence[Search]) -> list[Found]:
-        """Return the matches of several searches, run as one batch of the engine."""
+        """Return the matches of several searches, executed as one batch of the engine."""
         return self._points.search(searches)
 
     def count(self) -> int:
@@ -85,34 +86,35 @@ class Shard:
         return self._points.count()
 
     def scroll(self, start: str | None, limit: int) -> Page:
-        """Return some points in the order of their ids, and where to go on."""
+        """Return up to ``limit`` points in the order of their ids, and the id of the next one."""
         return self._points.scroll(start, limit)
 
     def upsert(self, points: Sequence[StoredPoint]) -> int:
-        """Add or replace points; when this returns they are in the write-ahead log."""
+        """Insert or replace points; they are in the write-ahead log when this returns."""
         self._points.upsert(points)
-        self._also(lambda successor: successor.upsert(points))
+        self._write_to_rewrite(lambda successor: successor.upsert(points))
         return len(points)
 
     def delete_customer(self, customer_id: str) -> int:
-        """Remove every point of a customer and return how many there were."""
+        """Delete every point of a customer; return how many there were."""
         return self._delete(of_customer(customer_id))
 
     def delete_expired(self, now_us: int) -> int:
-        """Remove the points that expired at or before ``now_us`` and return how many."""
+        """Delete the points that expired at or before ``now_us``; return how many."""
         return self._delete(expired_at(now_us))
 
-    def _delete(self, doomed: qdrant.Filter) -> int:
-        number = self._points.count(doomed)
+    def _delete(self, condition: qdrant.Filter) -> int:
+        number = self._points.count(condition)
         if number:
+            # Marked before the deletion, so that a crash in between cannot prevent the purge.
             if self.deleted_at is None:
                 self._mark_deleted(time.time())
-            self._points.delete(doomed)
-            self._also(lambda successor: successor.delete(doomed))
+            self._points.delete(condition)
+            self._write_to_rewrite(lambda successor: successor.delete(condition))
         return number
 
-    def _also(self, write: Callable[["_Rewrite"], object]) -> None:
-        """Write to the folder in the making, too; where that fails it is begun anew later."""
+    def _write_to_rewrite(self, write: Callable[["_Rewrite"], object]) -> None:
+        """Apply a write to the new folder too; if that fails, the purge is restarted later."""
         if self._rewrite is not None:
             try:
                 write(self._rewrite)
@@ -121,13 +123,13 @@ class Shard:
 
     @property
     def is_rewriting(self) -> bool:
-        """Whether a purge is under way."""
+        """True while a purge is in progress."""
         return self._rewrite is not None
 
     def purge_step(self) -> bool:
-        """Begin a purge, or carry it on by at most one step of copying or of indexing.
+        """Begin a purge, or continue it by at most one step of copying or indexing.
 
-        Return True once it is complete: then no byte is left of what was deleted before it began.
+        Return True once it is complete: no byte then remains of data deleted before it began.
         """
         try:
             if self._rewrite is None:
@@ -151,15 +153,17 @@ class Shard:
     def _replace_points(self, rewrite: "_Rewrite") -> None:
         if rewrite.target.count() != self._points.count():
             raise Refusal(Failure.REFUSED, "the rewritten files lack points; the old ones are kept")
+        # The order matters for crashes: the new files must be on disk before the old folder is
+        # renamed, and the marker is removed or moved on only after the old files are gone.
         rewrite.target.flush()
         _sync_all(self._points_folder(self._number + 1))
         self._points.close()
-        gone = self._folder / _GONE_FOLDER
-        self._points_folder(self._number).rename(gone)
+        retired = self._folder / _RETIRED_FOLDER
+        self._points_folder(self._number).rename(retired)
         sync(self._folder)
         self._points, self._rewrite = rewrite.target, None
         self._number += 1
-        shutil.rmtree(gone)
+        shutil.rmtree(retired)
         if rewrite.deleted_at is None:
             (self._folder / _DELETED_SINCE).unlink(missing_ok=True)
         else:
@@ -172,21 +176,21 @@ class Shard:
         shutil.rmtree(self._points_folder(self._number + 1), ignore_errors=True)
 
     def flush(self) -> None:
-        """Bring everything to the disk itself, and shorten the write-ahead log."""
+        """Sync everything to disk, and truncate the write-ahead log."""
         self._points.flush()
 
     def index(self) -> None:
-        """Index what is not indexed yet, unless the disk is too full for the copies it makes."""
+        """Index new points, unless the disk has no space for the copies that indexing makes."""
         self._points.index()
 
     def close(self) -> None:
-        """Flush and release the folder; a purge that is under way is still due."""
+        """Flush and release the folder; a purge in progress is abandoned and still due."""
         self._abandon_rewrite()
         self._points.close()
 
 
 class _Rewrite:
-    """A folder in the making, which gets what another holds and what is written meanwhile."""
+    """A new folder that receives all points of another, and the writes made meanwhile."""
 
     def __init__(self, source: Points, target: Points, tuning: GalleryTuning) -> None:
         self.target = target
@@ -197,7 +201,7 @@ class _Rewrite:
         self._copied_all = False
 
     def step(self) -> bool:
-        """Index, or else copy some points; return True once there is nothing left to do."""
+        """Index or copy some points; return True once there is nothing left to do."""
         if self.target.unindexed >= self._index_after:
             self.target.index()
         elif not self._copied_all:
@@ -209,14 +213,14 @@ class _Rewrite:
         return False
 
     def upsert(self, points: Sequence[StoredPoint]) -> None:
-        """Add or replace points, whether or not they have been copied yet."""
+        """Insert or replace points, whether or not they have been copied yet."""
         self.target.upsert(points)
 
-    def delete(self, doomed: qdrant.Filter) -> None:
-        """Delete what has been copied; what is in the files from now on takes another purge."""
+    def delete(self, condition: qdrant.Filter) -> None:
+        """Delete points already copied; their bytes in the new files need another purge."""
         if self.deleted_at is None:
             self.deleted_at = time.time()
-        self.target.delete(doomed)
+        self.target.delete(condition)
 
 
 def _number(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""One run of the embedded gallery's child process, seen from the parent."""
+"""Parent side of one run of the embedded gallery's child process."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ log = get_logger("gallery")
 
 
 class GalleryChild:
-    """One run of the child process, and the requests that wait for its replies."""
+    """One run of the child process, and the pending requests."""
 
     def __init__(
         self,
@@ -59,9 +59,10 @@ class GalleryChild:
     async def start(
         cls, folder: Path, hung_s: float, on_end: Callable[[str], None]
     ) -> "GalleryChild":
-        """Start the process, which waits for Open; ``on_end`` is told why it ended.
+        """Start the process, which waits for Open; ``on_end`` is called with the cause of its end.
 
-        That happens before any request fails, so nobody sees the failure and a live gallery.
+        It is called before pending requests fail, so that no caller sees a failed request while the
+        gallery still counts as available.
         """
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
@@ -69,7 +70,7 @@ class GalleryChild:
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
-            process_group=0,  # a Ctrl-C in the terminal is the parent's to answer
+            process_group=0,  # Ctrl-C in the terminal must reach only the parent
         )
         return cls(process, folder, hung_s, on_end)
 
@@ -79,13 +80,13 @@ class GalleryChild:
         return self._process.pid
 
     async def ask(self, request: Request, timeout_s: float) -> Reply:
-        """Send a request and return its reply; raises GalleryUnavailable."""
+        """Send a request and return its reply. Raises GalleryUnavailable."""
         if self._run_task.done():
             raise GalleryUnavailable(self._run_task.result())
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
-        if not isinstance(request, Purge):  # one is answered when all files are rewritten
+        if not isinstance(request, Purge):  # a purge is answered only after all files are rewritten
             self._expect_soon(number)
         try:
             async with asyncio.timeout(timeout_s):
@@ -102,22 +103,22 @@ class GalleryChild:
             del self._waiting[number]
 
     async def ended(self) -> str:
-        """Return why the process ended, once it has; every waiting request has failed by then."""
+        """Wait for the process to end; return the cause. All requests have failed by then."""
         return await asyncio.shield(self._run_task)
 
     async def close(self, timeout_s: float) -> None:
-        """Let the process flush and exit; kill it when that takes longer."""
+        """Let the process flush and exit; kill it if that takes longer than ``timeout_s``."""
         try:
             await self.ask(Close(), timeout_s)
             async with asyncio.timeout(timeout_s):
                 await self.ended()
         except (GalleryUnavailable, TimeoutError) as cause:
-            log.warning("the gallery did not close in order; nothing is lost", cause=str(cause))
+            log.warning("the gallery did not close cleanly; nothing is lost", cause=str(cause))
         finally:
             await self.kill()
 
     async def kill(self) -> None:
-        """End the process if it still runs, and wait for its end."""
+        """Kill the process if it still runs, and wait for its end."""
         self._kill_now()
         await self.ended()
 
@@ -127,19 +128,20 @@ class GalleryChild:
             self._silent_since = asyncio.get_running_loop().time()
 
     async def _send(self, frame: bytes) -> None:
-        with suppress(ConnectionError):  # the process is ending: _run fails the request, with cause
+        # On a broken pipe the process is ending, and _run fails the request with the cause.
+        with suppress(ConnectionError):
             self._stdin.write(frame)
             await self._stdin.drain()
 
     async def _run(self) -> str:
-        """Hand out replies until the process ends; return why it did."""
-        last_words = asyncio.create_task(_tail(_piped(self._process.stderr)))
+        """Dispatch replies until the process ends; return the cause."""
+        stderr_tail = asyncio.create_task(_tail(_piped(self._process.stderr)))
         complaint = await self._take_replies()
         if complaint:
             self._kill_now()
         code = await self._process.wait()
         self._stdin.close()
-        cause = f"{complaint}{_describe_exit(code)}{await last_words}"
+        cause = f"{complaint}{_describe_exit(code)}{await stderr_tail}"
         self._on_end(cause)
         for reply in self._waiting.values():
             if not reply.done():
@@ -149,7 +151,7 @@ class GalleryChild:
         return cause
 
     async def _take_replies(self) -> str:
-        """Hand out replies until there are no more; return what was wrong with the last one."""
+        """Dispatch replies until the pipe ends; return the error if a reply was invalid."""
         try:
             while True:
                 length, number = parse_header(await self._stdout.readexactly(HEADER.size))
@@ -158,7 +160,7 @@ class GalleryChild:
         except asyncio.IncompleteReadError:
             return ""
         except (ValueError, msgspec.DecodeError) as cause:
-            return f"it wrote what is no reply ({cause}); "
+            return f"it wrote an invalid reply ({cause}); "
 
     def _hand_out(self, number: int, reply: Reply) -> None:
         others_wait = self._due_soon - {number}
@@ -170,11 +172,12 @@ class GalleryChild:
     def _kill_if_hung(self) -> None:
         now = asyncio.get_running_loop().time()
         if self._silent_since is not None and now - self._silent_since >= self._hung_s:
-            log.warning("the gallery process is hung and killed", silent_s=now - self._silent_since)
+            log.warning("killing the hung gallery process", silent_s=now - self._silent_since)
             self._kill_now()
 
     def _kill_now(self) -> None:
-        # Process.kill would reap a process that just ended, and asyncio then miss its exit code.
+        # Process.kill would reap a process that has just ended, and asyncio would miss its exit
+        # code.
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
@@ -187,7 +190,7 @@ def _piped(stream: S | None) -> S:
 
 
 async def _tail(stream: asyncio.StreamReader) -> str:
-    """Return the last lines of what a stream said until its end, for an error message."""
+    """Read a stream to its end; return its last lines for an error message."""
     tail = b""
     while chunk := await stream.read(_STDERR_BYTES):
         tail = (tail + chunk)[-_STDERR_BYTES:]
@@ -199,5 +202,5 @@ def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name
-    # A memory-mapped write that finds no free block is answered by this signal alone.
+    # A memory-mapped write that finds no free block has no other way to fail than this signal.
     return f"{name}, the disk may be full" if -code == signal.SIGBUS else name

@@ -1,8 +1,8 @@
-"""The child process of the embedded gallery: the Qdrant engine behind a pair of pipes.
+"""Child process of the embedded gallery: the Qdrant engine behind a pair of pipes.
 
-The engine holds the GIL on every call, and building its index stalls every thread, so it lives
-alone in this process: ``python -m trinetra.adapters.qdrant_edge.worker``, requests on standard
-input, replies on standard output. It ends when its parent closes the pipe or dies.
+The engine holds the GIL during every call, and building its index stalls every thread, so it has
+its own process: ``python -m trinetra.adapters.qdrant_edge.worker``, with requests on standard input
+and replies on standard output. It ends when its parent closes the pipe or dies.
 """
 
 import errno
@@ -44,14 +44,14 @@ from trinetra.adapters.qdrant_edge.protocol import (
 from trinetra.adapters.qdrant_edge.shard import Shard
 
 Numbered = tuple[int, Request]
-"""A request with its number, which goes back with the reply."""
+"""A request with its number, which is returned with the reply."""
 
 LOCK_FILE = "lock"
 _READ_BYTES = 1 << 20
 
 
 class Server:
-    """Answers requests one after the other, and keeps the shard in order between them."""
+    """Answers requests one by one, and flushes, indexes and purges the shard between them."""
 
     def __init__(
         self, shard: Shard, tuning: GalleryTuning, requests: "RequestPipe", reply_fd: int
@@ -67,10 +67,11 @@ class Server:
         self._no_purge_before = 0.0
 
     def run(self) -> None:
-        """Serve until the parent says Close or is gone."""
+        """Serve until the parent sends Close or is gone."""
         while (requests := self._requests.read(self._seconds_to_next_duty())) is not None:
             if requests:
                 self._last_request_at = time.monotonic()
+            # Adjacent searches are batched; the order of searches and writes is kept.
             for is_search, group in groupby(requests, lambda r: isinstance(r[1], Search)):
                 if is_search:
                     self._search(list(group))
@@ -97,7 +98,7 @@ class Server:
                 send(self._reply_fd, [(number, Done(0))])
                 return True
             if isinstance(request, Purge):
-                self._purges_asked.append(number)  # answered when it is complete
+                self._purges_asked.append(number)  # answered when the purge is complete
             else:
                 send(self._reply_fd, [(number, self._carry_out(request))])
         return False
@@ -124,7 +125,7 @@ class Server:
             case Count():
                 return self._shard.count()
             case _:
-                raise Refusal(Failure.REFUSED, f"{type(request).__name__} is out of place here")
+                raise Refusal(Failure.REFUSED, f"{type(request).__name__} is not expected here")
 
     def _flush_soon(self) -> None:
         if self._flush_at is None:
@@ -166,7 +167,11 @@ class Server:
             self._purge()
 
     def _purge(self) -> None:
-        """Go one step on; who asks meanwhile gets a purge that begins after that."""
+        """Do one step of a purge.
+
+        A request that arrives during a purge waits for the next one, because the current one may
+        already have copied points that were deleted since.
+        """
         if not self._shard.is_rewriting:
             self._purges_under_way += self._purges_asked
             self._purges_asked = []
@@ -176,7 +181,7 @@ class Server:
         except Refusal as refusal:
             if refusal.failure is not Failure.STORAGE_FULL and not self._purges_under_way:
                 raise
-            # Upserts are refused for the same reason, and tell of it.
+            # Not fatal: upserts are refused for the same reason and report it.
             self._no_purge_before = time.monotonic() + self._tuning.purge_retry_s
             self._answer_purges(Failed(refusal.failure, str(refusal)))
 
@@ -186,14 +191,14 @@ class Server:
 
 
 class RequestPipe:
-    """Requests as they come in over a file descriptor."""
+    """Reads requests from a file descriptor."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._buffer = bytearray()
 
     def read(self, wait_s: float | None) -> list[Numbered] | None:
-        """Return what has come within ``wait_s`` (maybe nothing), or None once the pipe ended."""
+        """Return the requests that arrive within ``wait_s``, or None at the end of the pipe."""
         ready, _, _ = select.select([self._fd], [], [], wait_s)
         if not ready:
             return []
@@ -205,7 +210,7 @@ class RequestPipe:
         return [(number, request_decoder.decode(body)) for number, body in frames]
 
     def read_first(self) -> Numbered | None:
-        """Return the first request, or None when the pipe ended before it."""
+        """Return the first request, or None if the pipe ends before it."""
         while (requests := self.read(None)) is not None:
             if requests:
                 return requests[0]
@@ -221,7 +226,7 @@ def send(fd: int, replies: Sequence[tuple[int, Reply]]) -> None:
 
 @contextmanager
 def locked(folder: Path, wait_s: float) -> Iterator[None]:
-    """Hold the folder for this process alone; raises Refusal when another keeps it."""
+    """Lock the folder for this process. Raises Refusal if another holds it for ``wait_s``."""
     with (folder / LOCK_FILE).open("a+") as lock:
         try:
             with _alarm_after(wait_s):
@@ -238,7 +243,11 @@ def locked(folder: Path, wait_s: float) -> Iterator[None]:
 
 @contextmanager
 def _alarm_after(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block when it takes longer; a lock has no timeout of its own."""
+    """Raise TimeoutError in the block after ``seconds``, because ``flock`` has no timeout.
+
+    The signal interrupts the system call, and the exception keeps Python from retrying it (PEP
+    475).
+    """
 
     def raise_timeout(_signal: int, _frame: object) -> NoReturn:
         raise TimeoutError
@@ -253,7 +262,7 @@ def _alarm_after(seconds: float) -> Iterator[None]:
 
 
 def serve(requests: RequestPipe, reply_fd: int) -> None:
-    """Open the shard the first request names, and answer until the parent is done with it."""
+    """Open the shard named by the first request, and answer requests until the parent closes it."""
     first = requests.read_first()
     if first is None:
         return
@@ -284,12 +293,14 @@ def _open_shard(held: ExitStack, opening: Open) -> Shard:
 
 def main() -> None:
     """Run the child process: standard input to standard output."""
-    # Ctrl-C and a service manager signal the whole group; only the parent decides when to stop.
+    # Ctrl-C and service managers signal the whole group; only the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.umask(0o077)  # what the engine writes is nobody else's to read
+    os.umask(0o077)  # the engine's files contain faces: only their owner may read them
+    # Replies get a private copy of standard output; anything else that is printed goes to standard
+    # error, so that it cannot corrupt the protocol.
     reply_fd = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing else may write among the replies
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         serve(RequestPipe(sys.stdin.fileno()), reply_fd)
     except (BrokenPipeError, msgspec.DecodeError, ValueError) as cause:

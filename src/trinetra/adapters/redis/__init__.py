@@ -1,1 +1,1 @@
-"""The frame buffer on Redis Streams."""
+"""Frame buffer on Redis Streams."""

@@ -1,9 +1,9 @@
-"""The frame buffer on Redis Streams: one stream per camera, one consumer group.
+"""Frame buffer on Redis Streams: one stream per camera, one consumer group.
 
-A finished frame is deleted as it is acknowledged, so a stream holds unfinished frames alone: its
-length is the lag, and what the bound costs is known exactly. Nothing here repeats a failed
-operation; the next one connects anew, makes groups again that a flush took away, and first asks
-for what the server already delivered to an answer that was lost.
+An acknowledged frame is also deleted, so a stream holds only unfinished frames: its length is the
+lag, and the number of frames dropped by the bound is exact. Failed operations are not retried here.
+The next operation reconnects, recreates groups that a flush deleted, and first recovers the entries
+of a reply that was lost: the server counts them as delivered to this consumer.
 """
 
 import math
@@ -26,21 +26,22 @@ from trinetra.values import CameraId, Frame, SiteId
 
 _log = get_logger("frame-buffer")
 _FIELD = scripts.FIELD.encode()
-# Redis trims whole nodes of 4 KB where it may trim roughly ("~"). A frame of that size has a node
-# of its own, so rough is exact and cheap; smaller ones are trimmed one by one ("=").
+# Approximate trimming ("~") removes whole nodes of 4 KB. A frame of that size or more has a node of
+# its own, so approximate trimming is exact, and cheap; smaller frames need exact trimming ("=").
 _NODE_BYTES = 4096
-# A vanished server is noticed at the end of a wait, so long waits are cut into several.
+# A vanished server is noticed only at the end of a blocking read, so long waits are split.
 _LONGEST_WAIT_S = 5.0
-# For so long after every camera was found empty, hardly more than one frame can have come.
+# Within this time after all cameras were found empty, rarely more than one frame can have arrived,
+# so a blocking read for a single frame is enough.
 _EMPTY_FOR_S = 0.005
 
 _Fields = Mapping[bytes, bytes] | None
 _Entry = tuple[CameraId, bytes, _Fields]
-"""Camera, id, and the fields: none where the entry was trimmed while it was held."""
+"""Camera, entry id and fields; the fields are None if the entry was trimmed while pending."""
 
 
 class RedisFrameBuffer:
-    """One consumer's (or the ingestor's) view of the frame streams; make one with ``open``."""
+    """One consumer's (or the ingestor's) view of the frame streams; create one with ``open``."""
 
     name = "frame buffer"
 
@@ -75,7 +76,7 @@ class RedisFrameBuffer:
         )
         self._delivered: deque[BufferedFrame] = deque()
         self._handed_out: set[str] = set()
-        self._unsure = True
+        self._may_have_lost_reply = True
         self._empty_at_s = -math.inf
 
     @classmethod
@@ -93,11 +94,11 @@ class RedisFrameBuffer:
         max_frames: int = 100,
         answer_s: float = 2.0,
     ) -> AsyncIterator["RedisFrameBuffer"]:
-        """Connect, claim the names for the site and join the group of every camera.
+        """Connect, claim the key names for the site and join the group of every camera.
 
-        A consumer that comes back under its old name is first given what it held when it went.
-        Raises BufferUnavailable when no server answers, ConfigurationError when the URL, the login
-        or the version is wrong, or when the names are another site's.
+        A consumer that restarts under the same name first receives the frames it had not
+        acknowledged. Raises BufferUnavailable when no server answers, ConfigurationError when the
+        URL, the login or the version is wrong, or when the names belong to another site.
         """
         async with RedisClient.open(url, answer_s=answer_s) as client:
             buffer = cls(
@@ -117,95 +118,102 @@ class RedisFrameBuffer:
                 await buffer._leases.release()
 
     async def check(self) -> str:
-        """Return which server answers; raises BufferUnavailable when none does."""
+        """Return the server's version and address. Raises BufferUnavailable if it is down."""
         return f"Redis {await self._client.version()} at {self._client.where}"
 
     async def join(self) -> None:
-        """Claim the names for the site and make the groups that are missing."""
-        async with self._at_home():
+        """Claim the key names for the site and create missing groups."""
+        async with self._checking_site():
             await self._join([self._site_key, *self._streams()], [self._site_id, self._group])
 
     async def append(self, frame: Frame) -> int:
-        """Add a frame; return how many old ones were dropped to stay within the bound.
+        """Append a frame; return how many old ones were dropped to stay within the bound.
 
-        Raises CameraTaken while another ingestor adds frames of this camera.
+        Raises CameraTaken while another ingestor appends frames of this camera.
         """
         await self._leases.hold(frame.camera_id)
         payload = encode_frame(frame)
         stream = self._stream(frame.camera_id)
         is_small = len(payload) < _NODE_BYTES
-        # XTRIM tells what XADD's own MAXLEN would not: how many frames it cost.
+        # XTRIM returns how many entries it removed; XADD with MAXLEN does not.
         steps = self._redis.pipeline(transaction=False)
         steps.get(self._site_key)
         steps.xadd(stream, {_FIELD: payload})
         steps.xtrim(stream, maxlen=self._max_frames, approximate=not is_small)
         async with self._client.answering():
-            # Not raised by the pipeline: it would put the command, and so the picture, in the text.
-            owner, entry_id, dropped = _unfailing(await steps.execute(raise_on_error=False))
-        if owner != self._site_id.encode():  # the server was emptied
+            # The pipeline must not raise: its message would contain the command with the picture.
+            owner, entry_id, dropped = _raise_first_error(await steps.execute(raise_on_error=False))
+        # A flush deletes the site key, after which another site may have claimed the names. The
+        # key is read in the same round trip, so the check costs nothing on the normal path; a frame
+        # that went into another site's stream is deleted again, and ``join`` raises.
+        if owner != self._site_id.encode():
             if owner is not None:
-                await self._forget([(frame.camera_id, entry_id)])
+                await self._finish_entries([(frame.camera_id, entry_id)])
             await self.join()
         return int(dropped)
 
     async def read(self, *, max_frames: int, wait_s: float) -> list[BufferedFrame]:
-        """Return up to ``max_frames`` new frames, a share of each camera in turn."""
+        """Return up to ``max_frames`` new frames, an equal share of each camera in turn."""
         ends_at_s = self._clock.monotonic() + wait_s
         async with self._delivering():
-            if self._unsure:
-                await self._recall()
+            if self._may_have_lost_reply:
+                await self._recover_pending()
             while not self._delivered:
-                self._delivered += await self._readable(await self._look(max_frames, ends_at_s))
+                self._delivered += await self._decoded(
+                    await self._next_entries(max_frames, ends_at_s)
+                )
                 if self._clock.monotonic() >= ends_at_s:
                     break
         count = min(max_frames, len(self._delivered))
         return self._hand_out([self._delivered.popleft() for _ in range(count)])
 
     async def ack(self, frames: Sequence[BufferedFrame]) -> None:
-        """Declare frames done."""
+        """Acknowledge frames and delete them."""
         entries = [(f.frame.camera_id, f.entry_id.rpartition(":")[2].encode()) for f in frames]
-        await self._forget(entries)
+        await self._finish_entries(entries)
         self._handed_out.difference_update(f.entry_id for f in frames)
 
     async def claim(self, *, idle_s: float, max_frames: int) -> list[BufferedFrame]:
-        """Take over frames that some consumer has held for ``idle_s`` without acknowledging."""
+        """Take over frames that any consumer has left unacknowledged for ``idle_s``."""
         if not self._cameras:
             return []
         cameras = list(self._cameras)
         async with self._delivering():
-            async with self._at_home():
+            async with self._checking_site():
                 idle_ms = round(idle_s * 1000)
                 taken, trimmed, nameless = await self._claim(
                     [self._site_key, *self._streams()],
                     [self._site_id, self._group, self._consumer, idle_ms, max_frames],
                 )
-            self._unsure = self._unsure or nameless > 0
+            self._may_have_lost_reply = self._may_have_lost_reply or nameless > 0
             for index, count in trimmed:
                 _count_overtaken(cameras[index], count)
-            claimed = await self._readable(_scripted(cameras, taken))
+            claimed = await self._decoded(_scripted(cameras, taken))
+        # A frame recovered by this consumer may be claimed as well; it must not be returned twice.
         ids = {buffered.entry_id for buffered in claimed}
         self._delivered = deque(b for b in self._delivered if b.entry_id not in ids)
         return self._hand_out(claimed)
 
     async def lag(self, camera_id: CameraId) -> int:
-        """Return how many frames of a camera wait or are held unacknowledged."""
+        """Return how many frames of a camera are undelivered or unacknowledged."""
         async with self._client.answering():
             return int(await self._redis.xlen(self._stream(camera_id)))
 
     # --- getting entries
 
-    async def _look(self, room: int, ends_at_s: float) -> list[_Entry]:
-        """Return what is there; where nothing is, wait for the next frame."""
+    async def _next_entries(self, room: int, ends_at_s: float) -> list[_Entry]:
+        """Return available entries; if there are none, wait for the next frame."""
         now_s = self._clock.monotonic()
         if now_s < self._empty_at_s + _EMPTY_FOR_S and now_s < ends_at_s:
             return await self._wait(ends_at_s - now_s)
         return await self._sweep(room)
 
     async def _sweep(self, room: int) -> list[_Entry]:
-        """Ask a few cameras after the other, so that no more than ``room`` frames can come.
+        """Read a few cameras per command, so that at most ``room`` entries are delivered.
 
-        It begins after the camera that was served last. A camera that gave its full share may have
-        more, and is asked again when all have had their turn.
+        COUNT applies to each stream, so reading all at once could deliver more than fit. Starts
+        after the camera that was served last. A camera that returned its full share may have more,
+        and is read again after all others have had their turn.
         """
         entries: list[_Entry] = []
         asked = list(self._cameras)
@@ -226,7 +234,7 @@ class RedisFrameBuffer:
         return entries
 
     async def _wait(self, wait_s: float) -> list[_Entry]:
-        """Return the next frame as it arrives, and seldom one each of several cameras."""
+        """Block until a frame arrives; return it, and rarely also one each of other cameras."""
         if not self._cameras:
             await self._clock.sleep(wait_s)
             return []
@@ -240,30 +248,30 @@ class RedisFrameBuffer:
         if entries:
             self._cameras.rotate(-self._cameras.index(entries[-1][0]) - 1)
 
-    async def _recall(self) -> None:
-        """Ask for everything delivered to this consumer that it has never handed out.
+    async def _recover_pending(self) -> None:
+        """Read all pending entries of this consumer that it has not returned to its caller.
 
-        After a lost answer, or in a process of the same name that died, nobody else would see to
-        these before they have been idle for long.
+        They exist after a lost reply, or after a process of the same name died. Without this they
+        would wait until some consumer claims them as idle.
         """
         self._delivered.clear()
         await self.join()
         held = await self._read_group(self._cameras, start="0", count=self._max_frames)
-        fresh = await self._readable(held)
+        fresh = await self._decoded(held)
         self._delivered += [b for b in fresh if b.entry_id not in self._handed_out]
-        self._unsure = False
+        self._may_have_lost_reply = False
 
     async def _read_group(
         self, cameras: Collection[CameraId], *, start: str = ">", count: int, block_s: float = 0.0
     ) -> list[_Entry]:
-        """Read from streams, each of which has its group again afterwards."""
+        """Read from streams; if a group is missing, recreate it, and repeat a non-blocking read."""
         camera_of = {self._stream(camera).encode(): camera for camera in cameras}
         if not camera_of:
             return []
-        # To Redis, to block for 0 ms means for ever.
+        # BLOCK 0 means to wait forever.
         block_ms = max(1, math.ceil(block_s * 1000)) if block_s else None
         try:
-            async with self._client.answering(block_s), _outliving_groups():
+            async with self._client.answering(block_s), _detecting_lost_groups():
                 reply: Any = await self._redis.xreadgroup(
                     self._group,
                     self._consumer,
@@ -271,7 +279,7 @@ class RedisFrameBuffer:
                     count=count,
                     block=block_ms,
                 )
-        except _GroupGone:
+        except _GroupLost:
             await self.join()
             return [] if block_s else await self._read_group(cameras, start=start, count=count)
         return [
@@ -280,10 +288,10 @@ class RedisFrameBuffer:
             for entry_id, fields in entries
         ]
 
-    async def _readable(self, entries: Iterable[_Entry]) -> list[BufferedFrame]:
-        """Return the frames; what is none, or is gone, is acknowledged and counted."""
+    async def _decoded(self, entries: Iterable[_Entry]) -> list[BufferedFrame]:
+        """Return decoded frames; acknowledge and count entries that are invalid or were trimmed."""
         frames: list[BufferedFrame] = []
-        useless: list[tuple[CameraId, bytes]] = []
+        unusable: list[tuple[CameraId, bytes]] = []
         for camera, entry_id, fields in entries:
             try:
                 frame = _frame_of(camera, fields)
@@ -292,13 +300,13 @@ class RedisFrameBuffer:
                 _log.warning("frame rejected", camera=camera, problem=str(rejected))
                 frame = None
             if frame is None:
-                useless.append((camera, entry_id))
+                unusable.append((camera, entry_id))
             else:
                 frames.append(BufferedFrame(f"{camera}:{entry_id.decode()}", frame))
-        await self._forget(useless)
+        await self._finish_entries(unusable)
         return frames
 
-    async def _forget(self, entries: Sequence[tuple[CameraId, bytes]]) -> None:
+    async def _finish_entries(self, entries: Sequence[tuple[CameraId, bytes]]) -> None:
         if not entries:
             return
         cameras = list(dict.fromkeys(camera for camera, _ in entries))
@@ -320,16 +328,20 @@ class RedisFrameBuffer:
 
     @asynccontextmanager
     async def _delivering(self) -> AsyncIterator[None]:
-        """Note, when this is left early, that the server may have delivered what nobody got."""
+        """Mark pending entries as unknown if the block fails.
+
+        The server may have delivered entries in a reply that was lost or cancelled; the next
+        ``read`` recovers them.
+        """
         try:
             yield
         except BaseException:
-            self._unsure = True
+            self._may_have_lost_reply = True
             raise
 
     @asynccontextmanager
-    async def _at_home(self) -> AsyncIterator[None]:
-        """Ask something that fails where the names are another site's."""
+    async def _checking_site(self) -> AsyncIterator[None]:
+        """Translate the error of a script that found the names claimed by another site."""
         async with self._client.answering():
             try:
                 yield
@@ -338,28 +350,28 @@ class RedisFrameBuffer:
                 if code != scripts.OTHER_SITE:
                     raise
                 raise ConfigurationError(
-                    f"Redis at {self._client.where} buffers the frames of site {owner}, and this "
-                    f"is site {self._site_id}: give one of them another TRINETRA_NAMESPACE (here "
-                    f'it is "{self._namespace}"). If {owner} is gone for good, delete the key '
-                    f"{self._site_key}"
+                    f"Redis at {self._client.where} buffers the frames of site {owner}, but this "
+                    f"is site {self._site_id}: set another TRINETRA_NAMESPACE for one of them "
+                    f'(here it is "{self._namespace}"). If {owner} no longer exists, delete the '
+                    f"key {self._site_key}"
                 ) from None
 
 
-class _GroupGone(Exception):
-    """A stream has lost its group, or the group went while one waited."""
+class _GroupLost(Exception):
+    """A stream has no consumer group, or lost it during a blocking read."""
 
 
 @asynccontextmanager
-async def _outliving_groups() -> AsyncIterator[None]:
+async def _detecting_lost_groups() -> AsyncIterator[None]:
     try:
         yield
     except ResponseError as refused:
         if str(refused).startswith(("NOGROUP", "UNBLOCKED")):
-            raise _GroupGone from refused
+            raise _GroupLost from refused
         raise
 
 
-def _unfailing(replies: list[Any]) -> list[Any]:
+def _raise_first_error(replies: list[Any]) -> list[Any]:
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
@@ -367,25 +379,25 @@ def _unfailing(replies: list[Any]) -> list[Any]:
 
 
 def _frame_of(camera: CameraId, fields: _Fields) -> Frame | None:
-    """Return the frame, None where it was trimmed; raises FrameRejected when it is none."""
+    """Return the frame, or None if it was trimmed. Raises FrameRejected if it is invalid."""
     if not fields:
         _count_overtaken(camera, 1)
         return None
     if _FIELD not in fields:
-        raise FrameRejected(f"a stream entry has no field {scripts.FIELD}")
+        raise FrameRejected(f"a stream entry has no field {scripts.FIELD!r}")
     frame = decode_frame(fields[_FIELD])
     if frame.camera_id != camera:
-        raise FrameRejected(f"a frame of camera {frame.camera_id} lies in another's stream")
+        raise FrameRejected(f"the stream of camera {camera} has a frame of {frame.camera_id}")
     return frame
 
 
 def _count_overtaken(camera: CameraId, count: int) -> None:
     FRAMES_OVERTAKEN.labels(camera).inc(count)
-    _log.warning("held frames gave way to newer ones", camera=camera, frames=count)
+    _log.warning("pending frames were dropped for newer ones", camera=camera, frames=count)
 
 
 def _scripted(cameras: Sequence[CameraId], taken: Iterable[Any]) -> list[_Entry]:
-    """Return entries as a script tells them: index of the stream, id, field and value in turn."""
+    """Return the entries that a script returned as stream index, id, and alternating fields."""
     return [
         (cameras[index], entry_id, fields and dict(zip(fields[::2], fields[1::2], strict=True)))
         for index, entry_id, fields in taken

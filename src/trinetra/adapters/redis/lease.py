@@ -1,8 +1,8 @@
-"""Who may put a camera's frames into the buffer: one ingestor at a time.
+"""Leases that let only one ingestor at a time append a camera's frames.
 
-Frames of two ingestors would lie in one stream under numbers of two sequences, and whoever restores
-their order would take all of one for late. A second ingestor is therefore a stand-by: it takes a
-camera over once the first one's lease has run out.
+Two ingestors would write two independent frame number sequences into one stream, and consumers that
+restore the frame order would treat all frames of one ingestor as late. A second ingestor is
+therefore a standby: it takes over a camera once the first one's lease has expired.
 """
 
 import secrets
@@ -18,7 +18,9 @@ from trinetra.values import CameraId
 
 _RENEW_S = 1.0
 _LEASE_MS = 4_000
-"""Less than a killed ingestor's successor may keep everybody waiting."""
+"""Bounds the time for which a camera delivers no frames after its ingestor was killed."""
+# Compare and set have to be one atomic step: between a separate GET and SET the lease could expire
+# and another ingestor take it, and both would hold the camera.
 _HOLD = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return holder end
@@ -33,7 +35,7 @@ _log = get_logger("frame-buffer")
 
 
 class CameraLeases:
-    """The cameras that one ingestor holds; ``name`` is what others are told of it."""
+    """The cameras held by one ingestor; error messages of other ingestors show its ``name``."""
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class CameraLeases:
         self._clock = clock
         self._prefix = prefix
         self._name = name
-        # A restarted process has a new token: it cannot know whether the other one is dead.
+        # A token per process, not per name: after a restart the old process may still be running.
         self._token = f"{name}/{secrets.token_hex(8)}".encode()
         self._renew_at_s: dict[CameraId, float] = {}
 
@@ -65,19 +67,19 @@ class CameraLeases:
             self._renew_at_s.pop(camera_id, None)
             other = holder.decode(errors="replace").rpartition("/")[0]
             raise CameraTaken(
-                f"camera {camera_id} is read by another ingestor, {other}, and this one stands by: "
-                "stop one of them, or share the cameras out with --camera"
+                f"camera {camera_id} is read by another ingestor, {other}; this one is on standby. "
+                "Stop one of them, or divide the cameras between them with --camera"
             )
         self._renew_at_s[camera_id] = now_s + _RENEW_S
 
     async def release(self) -> None:
-        """Give every camera up, so that a successor need not wait."""
+        """Release every camera, so that a successor need not wait for the leases to expire."""
         try:
             async with self._answering():
                 for camera_id in self._renew_at_s:
                     await self._release([self._key(camera_id)], [self._token])
         except BufferUnavailable as cause:
-            _log.warning("leases run out by themselves", cause=str(cause))
+            _log.warning("camera leases not released; they will expire", cause=str(cause))
 
     def _key(self, camera_id: CameraId) -> str:
         return f"{self._prefix}trinetra:ingestor:{camera_id}"

@@ -1,14 +1,16 @@
-"""What the frame buffer asks of Redis in one atomic step each, as Lua run by the server.
+"""Lua scripts for the frame buffer operations that Redis must execute atomically.
 
-Frames in numbers do not pass through them: Lua would copy each three times. Errors are passed on as
-values, for before Redis 7 an error thrown in a script loses its own code.
+The site has to be checked in the same step that changes the streams: between two commands another
+site could claim the names. The bulk of the frames does not pass through scripts, because Lua would
+copy each three times. Errors are returned as values (``pcall``), because before Redis 7 an error
+raised in a script loses its error code.
 """
 
 FIELD = "frame"
-"""The one field of a stream entry: a frame as MessagePack."""
+"""The only field of a stream entry: a frame as MessagePack."""
 
 OTHER_SITE = "OTHERSITE"
-"""The code of the error that says whose buffer this is already; the site's name follows."""
+"""Error code for a buffer that already belongs to another site; the site's name follows."""
 
 _CLAIM_SITE = f"""
 local function misplaced(key, site)
@@ -35,14 +37,15 @@ end
 return 0
 """
 )
-"""Claim the buffer for a site and make the group where it is missing, from the oldest entry on."""
+"""Claim the buffer for a site and create missing groups, which start at the oldest entry."""
 
 CLAIM = (
     _CLAIM_SITE
     + """
 -- KEYS: site, streams...  ARGV: site, group, consumer, idle in ms, room
--- Returns {index of the stream, id, {field, value}} of entries, {index, how many were trimmed} of
--- streams, and how many entries came without a name (before Redis 7, trimmed ones do).
+-- Returns {stream index, id, {field, value}} for each entry, {stream index, number of trimmed
+-- entries} for each stream, and the number of entries without an id (before Redis 7, XAUTOCLAIM
+-- returns trimmed entries as nil).
 local wrong = misplaced(KEYS[1], ARGV[1])
 if wrong then return wrong end
 local group, consumer, idle_ms, room = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -69,7 +72,7 @@ end
 return {taken, trimmed, nameless}
 """
 )
-"""Take over what any consumer has held too long; what was trimmed meanwhile is forgotten."""
+"""Claim entries that any consumer has held for too long; trimmed entries leave the pending list."""
 
 FINISH = """
 -- KEYS: streams...  ARGV: group, then for each entry the index of its stream and its id
@@ -81,4 +84,4 @@ for n = 2, #ARGV, 2 do
 end
 return 0
 """
-"""Acknowledge entries and delete them, so that a stream holds unfinished frames alone."""
+"""Acknowledge and delete entries, so that a stream holds only unfinished frames."""

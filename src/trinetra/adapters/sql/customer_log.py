@@ -1,7 +1,8 @@
-"""The customer book on SQL, beside the insight store: changes in order, and faces of the enrolled.
+"""Customer log in the database of the insight store: ordered changes, and faces of enrolled people.
 
-Writers take turns, so that each is checked against everything before it, and a reader that asks for
-what is above a number never misses one that was given earlier and committed later. See ADR 12.
+Writers are serialized, so that each change is checked against all earlier ones, and a reader that
+asks for changes above a number never misses one that was numbered earlier but committed later. See
+ADR 12.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -43,8 +44,8 @@ from trinetra.ports import Template
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 
 BOOK_VERSION = 1
-_TURN_LOCK = 0x626F6F6B
-"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
+_WRITE_LOCK = 0x626F6F6B
+"""Key of the advisory lock: any number that no other application uses in this database."""
 _LITTLE_FLOATS = np.dtype("<f4")
 
 _metadata = MetaData()
@@ -57,7 +58,7 @@ _changes = Table(
     Column("customer_id", String(64), nullable=False, index=True),
     Column("other", String(64), index=True),
     Column("change", Text, nullable=False),
-    # Without it SQLite gives the numbers of deleted changes again, and readers would skip those.
+    # Without it SQLite reuses the numbers of deleted changes, and readers would skip the new ones.
     sqlite_autoincrement=True,
 )
 _templates = Table(
@@ -83,19 +84,19 @@ _readers = Table(
 
 
 class SqlCustomerLog:
-    """A CustomerLog in a SQL database; make one with ``open``."""
+    """A CustomerLog in a SQL database; create one with ``open``."""
 
     name = "customer book"
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
-        self._committed = CustomerDirectory()  # folded as far as the last writing had to read
+        self._committed = CustomerDirectory()  # cache of all changes up to the last write
 
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str) -> AsyncIterator["SqlCustomerLog"]:
-        """Open or create the book in the database of an SQLAlchemy URL.
+        """Open or create the log in the database of an SQLAlchemy URL.
 
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
@@ -105,17 +106,17 @@ class SqlCustomerLog:
 
     @property
     def place(self) -> str:
-        """Where the book is, without its password."""
+        """The URL of the database, without its password."""
         return self._database.place
 
     async def check(self) -> str:
-        """Return which database answers; raises StoreUnavailable when none does."""
+        """Return the database's URL. Raises StoreUnavailable when it does not answer."""
         return await self._database.check()
 
     async def write(
         self, changes: Sequence[CustomerChange], templates: Sequence[Template] = ()
     ) -> None:
-        """Add changes in order, and faces, all or none; a ``change_id`` is added but once.
+        """Append changes in order, and faces, all or none; each ``change_id`` at most once.
 
         Raises CustomerConflict, StorageFull or StoreUnavailable.
         """
@@ -128,24 +129,25 @@ class SqlCustomerLog:
         return await self._run(lambda connection: _read(connection, after, limit))
 
     async def templates(self, model: str) -> list[GalleryEntry]:
-        """Return the faces of enrolled people that a model version read."""
+        """Return the faces of enrolled people that were embedded by a model version."""
         query = select(_templates).where(_templates.c.model == model).order_by("entry_id")
         rows = await self._run(lambda connection: connection.execute(query).all())
         return [_entry(row) for row in rows]
 
     async def erase(self, customer_id: CustomerId, change: CustomerChange) -> int:
-        """Delete everything about somebody and put ``change`` in its place; return how much.
+        """Replace every record about a person with ``change``; return how many were deleted.
 
-        In SQLite no byte of it is left in the files, unless somebody reads or writes meanwhile.
+        In SQLite no byte of them remains in the files, unless another connection reads or writes
+        meanwhile.
         """
-        gone = await self._run(
-            lambda connection: erase_from_book(connection, customer_id, change), writes=True
+        deleted = await self._run(
+            lambda connection: erase_records(connection, customer_id, change), writes=True
         )
         await self._database.scrub()
-        return gone
+        return deleted
 
     async def reached(self, reader: str, number: int = 0) -> int:
-        """Note how far a reader has acted on the changes; return the furthest noted."""
+        """Record that a reader has applied all changes up to ``number``; return its maximum."""
         if number:
             await self._run(lambda connection: _note(connection, reader, number), writes=True)
         query = select(_readers.c.number).where(_readers.c.reader == reader)
@@ -153,30 +155,36 @@ class SqlCustomerLog:
 
 
 def prepare_customer_log(connection: Connection) -> None:
-    """Create the tables of the book that are missing."""
-    prepare(connection, _metadata, _schema, BOOK_VERSION, what="customer book")
+    """Create missing tables of the customer log."""
+    prepare(connection, _metadata, _schema, BOOK_VERSION, what="customer log")
 
 
-def take_turn(connection: Connection) -> None:
-    """Wait until no other transaction writes; SQLite saw to that when this one began."""
+def lock_writes(connection: Connection) -> None:
+    """Wait until no other transaction writes; on SQLite BEGIN IMMEDIATE has already ensured it.
+
+    The lock is held until the transaction ends. Without it two PostgreSQL transactions could commit
+    in the reverse order of their numbers, and a reader would skip the lower one for good.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_TURN_LOCK)))
+        connection.execute(select(func.pg_advisory_xact_lock(_WRITE_LOCK)))
 
 
-def everybody_of(connection: Connection, ids: Iterable[CustomerId]) -> list[CustomerId]:
-    """Return every id of these people as the book has them now, in order."""
+def all_ids_of(connection: Connection, ids: Iterable[CustomerId]) -> list[CustomerId]:
+    """Return every id of these people according to the log now, sorted."""
     people = CustomerDirectory()
     people.apply(_read(connection, 0, None))
     return sorted({member for each in ids for member in people.members(each)})
 
 
 def erased_among(connection: Connection, ids: Iterable[CustomerId]) -> set[CustomerId]:
-    """Return those ids whose person was erased; nobody is until this transaction has ended."""
+    """Return the ids whose person was erased; no further one is until this transaction ends."""
     digests = {erasure_digest(each): each for each in ids}
     if not digests:
         return set()
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock_shared(_TURN_LOCK)))
+        # Shared: callers do not exclude each other, but an erasure waits for all of them, so none
+        # can insert a row of a person that an erasure has just removed.
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_WRITE_LOCK)))
     query = select(_changes.c.customer_id).where(_changes.c.customer_id.in_(digests))
     return {digests[digest] for digest in connection.scalars(query)}
 
@@ -193,13 +201,14 @@ def _write(
     changes: Sequence[CustomerChange],
     templates: Sequence[Template],
 ) -> None:
-    """Add to the book; ``committed`` is folded on to what it says before that."""
-    take_turn(connection)
+    """Append to the log; ``committed`` is first brought up to date with it."""
+    lock_writes(connection)
     committed.apply(_read(connection, committed.number, None))
     ids = [change.change_id for change in changes]
     written = connection.scalars(select(_changes.c.change_id).where(_changes.c.change_id.in_(ids)))
     known = set(written)
     new = {change.change_id: change for change in changes if change.change_id not in known}
+    # On a copy: the transaction may still fail, and ``committed`` outlives it.
     refuse_contradictions(committed.copy(), list(new.values()), templates)
     if new:
         connection.execute(insert(_changes), [_change_row(change) for change in new.values()])
@@ -212,17 +221,17 @@ def _write(
         connection.execute(statement, list(rows.values()))
 
 
-def erase_from_book(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:
-    """Delete everything about somebody, faces too, and put ``change`` there; return how much."""
-    take_turn(connection)
+def erase_records(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:
+    """Replace every change and face of a person with ``change``; return how many were deleted."""
+    lock_writes(connection)
     about = or_(_changes.c.customer_id == customer_id, _changes.c.other == customer_id)
-    said = connection.execute(delete(_changes).where(about)).rowcount
+    deleted_changes = connection.execute(delete(_changes).where(about)).rowcount
     faces = delete(_templates).where(_templates.c.customer_id == customer_id)
-    gone = said + connection.execute(faces).rowcount
+    deleted = deleted_changes + connection.execute(faces).rowcount
     is_there = select(_changes.c.number).where(_changes.c.change_id == change.change_id)
     if connection.scalar(is_there) is None:
         connection.execute(insert(_changes), [_change_row(change)])
-    return gone
+    return deleted
 
 
 def _note(connection: Connection, reader: str, number: int) -> None:

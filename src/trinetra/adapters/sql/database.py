@@ -1,7 +1,7 @@
-"""A SQL database that several processes share: SQLite or PostgreSQL, the URL chooses.
+"""SQL database shared by several processes: SQLite or PostgreSQL, depending on the URL.
 
-What is kept there, the insight store and the customer book say for themselves; how one connects,
-takes turns, and what a fault means is the same for both.
+Connections, transactions and the translation of errors are common to the insight store, the
+customer log and the erasure store, which define their own tables.
 """
 
 import asyncio
@@ -43,11 +43,12 @@ from trinetra.errors import ConfigurationError, StoreUnavailable
 
 _MEMORY_NAMES = (None, "", ":memory:")
 _SHORT_WAIT_MS = 100
-"""Who empties the log keeps writers out while it waits for readers."""
-_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
+"""Truncating the write-ahead log blocks writers while it waits for readers, so it must not wait
+long."""
+_TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 _SETUP_LOCK = 0x7472696E
-"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
-_PATIENCE = {
+"""Key of the advisory lock: any number that no other application uses in this database."""
+_LIBPQ_TIMEOUTS = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -55,18 +56,18 @@ _PATIENCE = {
     "tcp_user_timeout": 10_000,
     "options": "-c statement_timeout=10s -c lock_timeout=5s",
 }
-"""libpq's: a server that is gone is an error within seconds instead of a silence."""
+"""Options of libpq: a server that is gone causes an error within seconds instead of a hang."""
 T = TypeVar("T")
 
 
 class Utc(TypeDecorator[datetime]):
-    """An instant, stored in UTC and read back as UTC, also where the database has no time zones."""
+    """An instant stored and read as UTC, also in databases without time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the instant in UTC; raises ValueError for one without an offset."""
+        """Return the instant in UTC. Raises ValueError if it has no UTC offset."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -83,15 +84,15 @@ class Utc(TypeDecorator[datetime]):
 
 
 class Database:
-    """A connection of one's own, with a thread of its own for all work.
+    """One connection, with one thread that executes all work on it.
 
-    SQLite's single writer asks for one thread anyway.
+    SQLite allows only one writer at a time, so more threads would not help.
     """
 
     def __init__(self, url: str, *, thread_name: str) -> None:
-        """Connect at the first use.
+        """Prepare the engine; it connects at the first use.
 
-        Raises ConfigurationError when the URL is none or its driver is missing.
+        Raises ConfigurationError when the URL is invalid or its driver is missing.
         """
         self._url = _parse(url)
         self._engine = _engine(self._url)
@@ -100,7 +101,7 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def connected(cls, url: str, *, thread_name: str) -> AsyncIterator["Database"]:
-        """Open a database for a while. Raises ConfigurationError as making one does."""
+        """Open a database for the block. Raises ConfigurationError as the constructor does."""
         database = cls(url, thread_name=thread_name)
         try:
             yield database
@@ -109,16 +110,16 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where the database is, without its password."""
+        """The URL of the database, without its password."""
         return self._url.render_as_string(hide_password=True)
 
     async def check(self) -> str:
-        """Return which database answers; raises StoreUnavailable when none does."""
+        """Return the database's URL. Raises StoreUnavailable when it does not answer."""
         await self.run(lambda connection: connection.scalar(select(1)))
         return self.place
 
     async def run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
-        """Return what ``work`` returns, done in one transaction.
+        """Run ``work`` in one transaction and return its result.
 
         Raises StorageFull, StoreUnavailable or ConfigurationError.
         """
@@ -126,22 +127,24 @@ class Database:
         return await loop.run_in_executor(self._thread, self._transact, work, writes)
 
     async def scrub(self) -> bool:
-        """Rewrite an SQLite file without what was deleted; return whether no byte of it is left.
+        """Rewrite an SQLite file without deleted data; return whether no byte of it remains.
 
-        False while somebody else reads or writes: ask again later, for nobody is kept waiting
-        long. A server vacuums, and keeps its log, as it is set up to.
+        False while another connection reads or writes: retry later. Does not wait long, since it
+        would block other writers. Always True for a server, which vacuums and keeps its log as
+        configured.
         """
-        return await self._tidy(_EMPTY_LOG, "VACUUM", _EMPTY_LOG)
+        # Deleted rows also remain in the write-ahead log, and VACUUM itself writes to the log.
+        return await self._maintain(_TRUNCATE_LOG, "VACUUM", _TRUNCATE_LOG)
 
     async def empty_log(self) -> bool:
-        """Empty SQLite's write-ahead log; False while somebody else reads or writes."""
-        return await self._tidy(_EMPTY_LOG)
+        """Truncate SQLite's write-ahead log; False while another connection reads or writes."""
+        return await self._maintain(_TRUNCATE_LOG)
 
-    async def _tidy(self, *statements: str) -> bool:
+    async def _maintain(self, *statements: str) -> bool:
         if self._url.get_backend_name() != "sqlite":
             return True
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._do_soon_or_not, statements)
+        return await loop.run_in_executor(self._thread, self._execute_unless_busy, statements)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -157,27 +160,32 @@ class Database:
                     return work(connection)
         except (SQLAlchemyError, OSError) as cause:
             if isinstance(cause, StatementError) and isinstance(cause.orig, ValueError):
-                raise cause.orig from None  # a value of the caller's, not the database's trouble
+                raise cause.orig from None  # an invalid value of the caller, not a database error
             raise translated(cause, self._url) from cause
 
-    def _do_soon_or_not(self, statements: Sequence[str]) -> bool:
-        """Do these in order until one finds the file in use; return whether none did."""
+    def _execute_unless_busy(self, statements: Sequence[str]) -> bool:
+        """Execute statements in order until one finds the file in use; return whether none did."""
         try:
             with closing(self._engine.raw_connection()) as connection:
                 cursor = connection.cursor()
                 cursor.execute(f"PRAGMA busy_timeout={_SHORT_WAIT_MS}")
                 try:
-                    return all(_is_done(cursor, statement) for statement in statements)
+                    return all(_executed(cursor, statement) for statement in statements)
                 finally:
                     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}")
         except SQLAlchemyError as cause:
             raise translated(cause, self._url) from cause
         except SqliteError as cause:
-            raise StoreUnavailable(f"{self.place} cannot be rewritten now: {cause}") from cause
+            raise StoreUnavailable(
+                f"deleted data cannot be removed from the file of {self.place} now: {cause}"
+            ) from cause
 
 
-def _is_done(cursor: Any, statement: str) -> bool:
-    """Do it; return whether it could be done, which what empties the log says in its answer."""
+def _executed(cursor: Any, statement: str) -> bool:
+    """Execute a statement; return False if the file is in use.
+
+    A checkpoint does not fail then, but reports it in the first column of its result.
+    """
     try:
         answer = cursor.execute(statement).fetchone()
     except OperationalError as cause:
@@ -188,7 +196,7 @@ def _is_done(cursor: Any, statement: str) -> bool:
 
 
 def version_table(name: str, metadata: MetaData) -> Table:
-    """Return the table in which ``prepare`` notes the version of a schema."""
+    """Return the table in which ``prepare`` stores the version of a schema."""
     return Table(
         name,
         metadata,
@@ -200,19 +208,21 @@ def version_table(name: str, metadata: MetaData) -> Table:
 def prepare(
     connection: Connection, metadata: MetaData, schema: Table, version: int, *, what: str
 ) -> None:
-    """Create what is missing; refuse a schema that this version does not know.
+    """Create missing tables and columns.
 
-    ``schema`` is the table of ``metadata`` that holds the version, as ``id`` 1.
+    ``schema`` is the table of ``metadata`` that holds the version, in the row with ``id`` 1. Raises
+    ConfigurationError for a schema newer than ``version``.
     """
     if connection.dialect.name == "postgresql":
+        # Services may start together, and creating the same table twice at once fails.
         connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
     if inspect(connection).has_table(schema.name):
         found = connection.scalar(select(schema.c.version))
         if found is not None and found > version:
             place = connection.engine.url.render_as_string(hide_password=True)
             raise ConfigurationError(
-                f"{place} has {what} schema {found}, this TRINETRA knows up to {version}; "
-                "use the newer TRINETRA or another database"
+                f"{place} has {what} schema version {found}, but this TRINETRA supports versions "
+                f"up to {version}; use the newer TRINETRA or another database"
             )
     metadata.create_all(connection)
     _add_columns(connection, metadata)
@@ -221,7 +231,7 @@ def prepare(
 
 
 def _add_columns(connection: Connection, metadata: MetaData) -> None:
-    """Add columns that a table of an earlier TRINETRA lacks; what they would say is not known."""
+    """Add columns that tables of an earlier TRINETRA lack; existing rows get NULL."""
     for table in metadata.sorted_tables:
         there = {column["name"] for column in inspect(connection).get_columns(table.name)}
         for column in table.columns:
@@ -231,7 +241,7 @@ def _add_columns(connection: Connection, metadata: MetaData) -> None:
 
 
 def upsert_into(table: Table, dialect: str) -> Any:
-    """Return an insert that may say what happens to a row that is there."""
+    """Return an insert statement that supports ON CONFLICT in this dialect."""
     return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
 
 
@@ -239,14 +249,14 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as cause:
-        # The text may hold a password, so it is not repeated.
+        # The URL may contain a password, so the message does not repeat it.
         raise ConfigurationError(
-            "the insight store's URL cannot be read; it looks like sqlite:///insights.db or "
-            "postgresql://user:password@host/name"
+            "the insight store's URL cannot be parsed; it should look like sqlite:///insights.db "
+            "or postgresql://user:password@host/name"
         ) from cause
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise ConfigurationError(
-            f"the insight store cannot be on {parsed.get_backend_name()!r}; "
+            f"the insight store does not support {parsed.get_backend_name()!r}; "
             "use sqlite:///FILE or postgresql://user:password@host/name"
         )
     if parsed.drivername == "postgresql":
@@ -256,16 +266,16 @@ def _parse(url: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        given = _PATIENCE if url.drivername == "postgresql+psycopg" else {}
-        patience = {key: value for key, value in given.items() if key not in url.query}
-        return _created(url, pool_pre_ping=True, pool_size=1, connect_args=patience)
+        given = _LIBPQ_TIMEOUTS if url.drivername == "postgresql+psycopg" else {}
+        timeouts = {key: value for key, value in given.items() if key not in url.query}
+        return _created(url, pool_pre_ping=True, pool_size=1, connect_args=timeouts)
     arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
     if url.database in _MEMORY_NAMES:
         engine = _created(url, connect_args=arguments, poolclass=StaticPool)
     else:
         _make_folder(Path(str(url.database)).parent, url)
         engine = _created(url, connect_args=arguments)
-        event.listen(engine, "connect", _write_ahead)
+        event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -275,14 +285,15 @@ def _created(url: URL, **options: Any) -> Engine:
         return create_engine(url, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as cause:
         raise ConfigurationError(
-            f"the driver of {url.drivername} is not installed: {cause}"
+            f"the driver of {url.drivername} is not installed: {cause}; install it"
         ) from cause
 
 
 def _make_folder(folder: Path, url: URL) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its logs the permissions of the file; an older TRINETRA let others read it.
+        # SQLite gives its log files the permissions of the database file, which older versions of
+        # TRINETRA created readable for other users.
         Path(str(url.database)).touch(mode=0o600)
         for file in (Path(f"{url.database}{suffix}") for suffix in ("", "-wal", "-shm")):
             if file.exists() and file.stat().st_uid == os.geteuid():
@@ -291,20 +302,20 @@ def _make_folder(folder: Path, url: URL) -> None:
         raise translated(cause, url) from cause
 
 
-def _write_ahead(connection: Any, _record: object) -> None:
-    """Let readers go on beside the writer, lose nothing at a power cut, and really delete."""
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    """Configure a new SQLite connection for concurrent readers, durability and real deletion."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA journal_mode=WAL")  # readers are not blocked by the writer
+    cursor.execute("PRAGMA synchronous=FULL")  # a power failure loses no commit
     cursor.execute("PRAGMA secure_delete=ON")  # deleted rows are overwritten, not just unlinked
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction on SQLite, which Python's driver would do too late.
+    """Begin a transaction on SQLite explicitly, because Python's driver would begin it too late.
 
-    Who is to write takes its turn now: a reader that turns writer is refused at once when another
-    process wrote meanwhile.
+    A transaction that will write takes the write lock now. If it began as a reader, SQLite would
+    fail its first write at once, without waiting, if another process has written since.
     """
     writes = connection.get_execution_options().get("trinetra_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,7 +1,7 @@
-"""The erasure desk on SQL, beside the insight store and the customer book.
+"""Erasure store in the database of the insight store and the customer log.
 
-What these two hold of a person goes in the transaction that takes the request; from then on neither
-takes that person in again. The rest of the platform confirms, process by process.
+Both delete a person's records in the same transaction that stores the request, and from then on
+reject records of that person. All other processes acknowledge the erasure one by one.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from trinetra.adapters.sql.customer_log import erase_from_book, everybody_of, take_turn
+from trinetra.adapters.sql.customer_log import all_ids_of, erase_records, lock_writes
 from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.adapters.sql.insight_store import (
     TABLE_OF_KIND,
@@ -54,10 +54,11 @@ from trinetra.values import CustomerId, EventId, IdentityKind, Instant, after
 
 DESK_VERSION = 1
 GONE_AFTER_S = 30.0
-"""A process not heard of for so long is not waited for; it forgets before it does anything else."""
+"""An erasure does not wait for a process without a heartbeat for so long. When such a process comes
+back, it erases before it does anything else."""
 _VISIT_GAP_S = 1800.0
-"""What sites keep if they do not set ``visit_gap_s``, which who erases may not know. It matters
-only where a person's visits under several ids touch: they become one, or stay two."""
+"""The default of ``visit_gap_s``; the process that erases may not know the value of the site. It
+matters only for adjacent visits of a person under several ids: they are merged, or stay two."""
 _HERE = "database"
 
 _metadata = MetaData()
@@ -94,7 +95,7 @@ _members = Table(
 
 
 class SqlErasureStore:
-    """An ErasureStore in a SQL database; make one with ``open``."""
+    """An ErasureStore in a SQL database; create one with ``open``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -103,45 +104,56 @@ class SqlErasureStore:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str) -> AsyncIterator["SqlErasureStore"]:
-        """Open or create the desk in the database of an SQLAlchemy URL.
+        """Open or create the store in the database of an SQLAlchemy URL.
 
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
         async with Database.connected(url, thread_name="erasure-desk") as database:
             erasure_store = cls(database)
             if await database.run(_prepare, writes=True):
-                await erasure_store._scrub()  # an older TRINETRA only unlinked what it deleted
+                # Older versions of TRINETRA left deleted data in the free pages of the file.
+                await erasure_store._scrub()
             yield erasure_store
 
     async def request(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
-        """Forget a person here, in the book and among the insights, and have all others do so."""
-        number = await self._run(lambda connection: _ask(connection, ids, at), writes=True)
+        """Erase a person from this database, and request the same of all other processes."""
+        number = await self._run(
+            lambda connection: _store_request(connection, ids, at), writes=True
+        )
         return await self._run(lambda connection: _status(connection, number, at))
 
     async def heartbeat(self, member: str, at: Instant) -> list[Erasure]:
-        """Note that a process is there; return what it has to confirm."""
-        due = await self._run(lambda connection: _attend(connection, member, at), writes=True)
+        """Record that a process is alive; return the erasures it still has to acknowledge."""
+        due = await self._run(
+            lambda connection: _store_heartbeat(connection, member, at), writes=True
+        )
         await self._settle(at)
         return due
 
     async def acknowledge(self, number: int, share: Acknowledgement) -> None:
-        """Note that a process did its share; when it was the last one, the ids are forgotten."""
-        await self._run(lambda connection: _note_share(connection, number, share), writes=True)
+        """Record that a process did its part; after the last acknowledgement, delete the ids."""
+        await self._run(
+            lambda connection: _store_acknowledgement(connection, number, share), writes=True
+        )
         await self._settle(share.at)
 
     async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
-        """Return the erasure of somebody, with who is awaited then, if it was ever asked for."""
+        """Return the erasure of a person and the processes it still waits for, or None."""
         await self._settle(at)
         return await self._run(lambda connection: _find(connection, customer_id, at))
 
     async def deregister(self, member: str) -> None:
-        """Note that a process ends in order: nobody has to wait for it."""
-        at = await self._run(lambda connection: _leave(connection, member), writes=True)
+        """Record that a process shuts down cleanly, so that no erasure waits for it."""
+        at = await self._run(lambda connection: _remove_member(connection, member), writes=True)
         if at is not None:
             await self._settle(at)
 
     async def _settle(self, at: Instant) -> None:
-        """Forget the ids that everybody confirmed; done is what no byte of the file tells of."""
+        """Delete the ids of erasures that all processes acknowledged.
+
+        An erasure counts as settled only once no byte of the ids remains in the file. If the file
+        is in use now, the ids are deleted but the erasure stays open, and a later call settles it.
+        """
         if not await self._run(_open_numbers):
             return
         numbers = await self._run(lambda connection: _drop_ids(connection, at), writes=True)
@@ -149,35 +161,38 @@ class SqlErasureStore:
             await self._run(lambda connection: _note_settled(connection, numbers, at), writes=True)
 
     async def _scrub(self) -> bool:
-        """Leave no byte of what was deleted; return whether that could be done now."""
+        """Remove every byte of deleted data from the file; return whether that was possible now."""
         try:
             return await self._database.scrub()
-        except StoreUnavailable as cause:  # no room for a copy, say: what else there is to do can
+        except StoreUnavailable as cause:  # for example no space for a copy; the rest can go on
             get_logger("erasure").warning("deleted data is still in the file", cause=str(cause))
             return False
 
 
 def _prepare(connection: Connection) -> bool:
-    """Create what is missing; return whether nobody could ask for an erasure here before."""
+    """Create missing tables; return True if this database had no erasure store before."""
     is_new = not inspect(connection).has_table(_schema.name)
     prepare_store(connection)
     prepare(connection, _metadata, _schema, DESK_VERSION, what="erasure")
     return is_new
 
 
-def _ask(connection: Connection, asked: Sequence[CustomerId], at: Instant) -> int:
-    """Erase who the book says these are now; return the number of what all others have to do.
+def _store_request(connection: Connection, asked: Sequence[CustomerId], at: Instant) -> int:
+    """Erase the people that these ids belong to; return the number of the request.
 
-    Ids that were not asked for before are a request of their own: the others know the old one.
+    Ids that were not requested before become a request of their own, because other processes may
+    already have fetched the earlier one.
     """
-    take_turn(connection)
-    ids = everybody_of(connection, asked)
+    lock_writes(connection)
+    ids = all_ids_of(connection, asked)
     numbers = _numbers_of(connection, ids)
     new = [each for each in ids if erasure_digest(each) not in numbers]
     number = _new_request(connection, new, at) if new else max(numbers.values())
-    erased = sum(erase_from_book(connection, each, erased_change(each, at)) for each in ids)
+    erased = sum(erase_records(connection, each, erased_change(each, at)) for each in ids)
     removed = {"book_entries": erased} | _forget_insights(connection, ids)
-    _note_share(connection, number, Acknowledgement(member=_HERE, at=at, removed=removed))
+    _store_acknowledgement(
+        connection, number, Acknowledgement(member=_HERE, at=at, removed=removed)
+    )
     return number
 
 
@@ -197,7 +212,7 @@ def _new_request(connection: Connection, ids: Sequence[CustomerId], at: Instant)
 
 
 def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[str, int]:
-    """Take a person out of the insights without changing what they add up to; return how many."""
+    """Remove a person from the insights without changing any totals; return the counts."""
     forget_aliases(connection, ids)
     counts = {}
     for kind in ("line_crossing", "zone_stay"):
@@ -213,9 +228,10 @@ def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[
 
 
 def _unlinked(visit: Visit) -> Visit:
-    """Return a stranger's first visit; its ids are drawn by lot, so that none leads to another.
+    """Return the visit as the first one of an anonymous person, with random ids.
 
-    A number or a kind of few would single out whose visits these were.
+    Random ids make the visits of one person unlinkable. The visit number and the kind are reset,
+    because a rare value would reveal whose visits these were.
     """
     return msgspec.structs.replace(
         visit,
@@ -226,7 +242,7 @@ def _unlinked(visit: Visit) -> Visit:
     )
 
 
-def _attend(connection: Connection, member: str, at: Instant) -> list[Erasure]:
+def _store_heartbeat(connection: Connection, member: str, at: Instant) -> list[Erasure]:
     statement = upsert_into(_members, connection.dialect.name).values(member=member, seen_at=at)
     connection.execute(
         statement.on_conflict_do_update(
@@ -243,22 +259,25 @@ def _attend(connection: Connection, member: str, at: Instant) -> list[Erasure]:
     return [_erasure(connection, number) for number in numbers]
 
 
-def _leave(connection: Connection, member: str) -> Instant | None:
-    """Strike a process off; return when it was last seen."""
+def _remove_member(connection: Connection, member: str) -> Instant | None:
+    """Remove a process from the members; return when it was last seen."""
     own = _members.c.member == member
     seen_at = connection.scalar(select(_members.c.seen_at).where(own))
     connection.execute(delete(_members).where(own))
     return seen_at
 
 
-def _note_share(connection: Connection, number: int, share: Acknowledgement) -> None:
-    """Note what a process deleted; of what it told before, the first word stands."""
-    take_turn(connection)
+def _store_acknowledgement(connection: Connection, number: int, share: Acknowledgement) -> None:
+    """Record what a process deleted; counts that it reported before are kept.
+
+    A process that repeats an erasure, say after a restart, finds nothing left to delete.
+    """
+    lock_writes(connection)
     own = (_shares.c.number == number, _shares.c.member == share.member)
-    told = connection.scalar(select(_shares.c.removed).where(*own))
-    removed = share.removed | (msgspec.json.decode(told) if told else {})
+    reported = connection.scalar(select(_shares.c.removed).where(*own))
+    removed = share.removed | (msgspec.json.decode(reported) if reported else {})
     row = {"at": share.at, "removed": msgspec.json.encode(removed).decode()}
-    if told is None:
+    if reported is None:
         connection.execute(insert(_shares).values(number=number, member=share.member, **row))
     else:
         connection.execute(update(_shares).where(*own).values(row))
@@ -270,8 +289,8 @@ def _open_numbers(connection: Connection) -> Sequence[int]:
 
 
 def _drop_ids(connection: Connection, at: Instant) -> list[int]:
-    """Delete the ids of what everybody confirmed; return the numbers of it."""
-    take_turn(connection)  # whoever confirmed meanwhile is seen
+    """Delete the ids of erasures that all processes acknowledged; return their numbers."""
+    lock_writes(connection)  # so that acknowledgements committed meanwhile are seen
     statuses = [_status(connection, number, at) for number in _open_numbers(connection)]
     done = [s.erasure.number for s in statuses if not s.awaited and GALLERY in s.removed()]
     _update(connection, done, {"ids": _packed(())})
@@ -283,8 +302,8 @@ def _note_settled(connection: Connection, numbers: Sequence[int], at: Instant) -
 
 
 def _update(connection: Connection, numbers: Sequence[int], values: dict[str, Any]) -> None:
-    mine = _erasures.c.number.in_(numbers) & _erasures.c.settled_at.is_(None)
-    connection.execute(update(_erasures).where(mine).values(values))
+    open_rows = _erasures.c.number.in_(numbers) & _erasures.c.settled_at.is_(None)
+    connection.execute(update(_erasures).where(open_rows).values(values))
 
 
 def _find(connection: Connection, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:

@@ -1,7 +1,7 @@
-"""What a database complains about, in the words of ``trinetra.errors``: wait, free space, or edit.
+"""Translation of database errors to ``trinetra.errors``: retry, free space, or reconfigure.
 
-PostgreSQL names its troubles by SQLSTATE (documentation, appendix A); where libpq could not even
-connect there is only a text, and so there is with SQLite.
+PostgreSQL classifies its errors by SQLSTATE (documentation, appendix A). If libpq could not even
+connect, and with SQLite, only the text of the message tells the cause.
 """
 
 import errno
@@ -15,7 +15,8 @@ from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
 BUSY_TIMEOUT_S = 10.0
 _DISK_FULL = frozenset({"53100"})
 _PASSING = ("08", "40", "53", "55", "57", "58")
-"""Classes: connection, rollback (deadlock), resources, not in that state, operator, system."""
+"""Transient SQLSTATE classes: connection, rollback (deadlock), insufficient resources, object not
+in the required state, operator intervention, system error."""
 _REFUSED_LOGIN = (
     "authentication failed",
     "no password supplied",
@@ -27,7 +28,7 @@ Planned = ConfigurationError | StorageFull | StoreUnavailable
 
 
 def translated(cause: SQLAlchemyError | OSError, url: URL) -> Planned:
-    """Return the planned failure that a database's complaint is; it never holds the password."""
+    """Return the error of ``trinetra.errors`` for a database error, without the password."""
     place, reason = url.render_as_string(hide_password=True), _reason(cause, url)
     if _is_full(cause, reason.lower()):
         return StorageFull(f"the disk of the insight store {place} is full; free some space")
@@ -41,12 +42,12 @@ def _of_sqlite(place: str, reason: str) -> Planned:
     if "locked" in text or "busy" in text:
         return StoreUnavailable(
             f"the insight store {place} was locked by another program for more than "
-            f"{BUSY_TIMEOUT_S:g} s; trying again, end that program if it hangs"
+            f"{BUSY_TIMEOUT_S:g} s; retrying; stop that program if it hangs"
         )
     if "malformed" in text or "not a database" in text:
         return ConfigurationError(
-            f"the insight store {place} is corrupt ({reason}); move the file away, or put a copy "
-            "of it back, and start again"
+            f"the insight store {place} is corrupt ({reason}); move the file away or restore a "
+            "backup, then restart"
         )
     return _unusable(place, reason)
 
@@ -64,7 +65,9 @@ def _of_server(cause: SQLAlchemyError | OSError, place: str, reason: str) -> Pla
 
 
 def _unusable(place: str, reason: str) -> ConfigurationError:
-    return ConfigurationError(f"the insight store {place} cannot be used: {reason}")
+    return ConfigurationError(
+        f"the insight store {place} cannot be used: {reason}; correct its URL or the database"
+    )
 
 
 def _reason(cause: SQLAlchemyError | OSError, url: URL) -> str:

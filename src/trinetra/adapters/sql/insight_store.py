@@ -1,8 +1,8 @@
-"""The insight store on SQL: one table per kind of insight, with real columns to query.
+"""Insight store in a SQL database: one table per kind of insight, with columns to query.
 
-Each row also keeps its event as JSON, which is what ``fetch`` returns, so a column added later
-never loses what the event said. Written for SQLite and PostgreSQL; the URL chooses. Several engines
-may write to one database, on one host also to one SQLite file.
+Each row also keeps its event as JSON, which ``fetch`` returns, so fields without a column are not
+lost. Works on SQLite and PostgreSQL, depending on the URL. Several insight engines may write to one
+database, and on one host also to one SQLite file.
 """
 
 import secrets
@@ -44,7 +44,7 @@ log = get_logger("retention")
 SCHEMA_VERSION = 1
 _IDS_AT_ONCE = 500
 _ALIASES_LOCK = 0x74726970
-"""Any number will do, as long as only TRINETRA takes this advisory lock in its database."""
+"""Key of the advisory lock: any number that no other application uses in this database."""
 
 _metadata = MetaData()
 _schema = version_table("trinetra_schema", _metadata)
@@ -104,8 +104,9 @@ _aliases = Table(
     Column("person_id", String(64), nullable=False, index=True),
     Column("kind", String(16)),
 )
-"""Who is whom, and of what kind by now. Every other table keeps what held when its row was written;
-to count people, join this one and take ``coalesce(person_id, customer_id)``."""
+"""The person that each merged id belongs to now, and their kind. All other tables keep the id that
+was valid when the row was written; to count people, join this table and use
+``coalesce(person_id, customer_id)``."""
 _aliases_read = Table(
     "customer_aliases_read",
     _metadata,
@@ -129,14 +130,14 @@ _KIND_OF_TYPE = {type_: kind for kind, type_ in TYPE_OF_KIND.items()}
 
 
 class SqlInsightStore:
-    """An InsightStore in a SQL database; make one with ``open``."""
+    """An InsightStore in a SQL database; create one with ``open``."""
 
     name = "insight store"
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
-        self._told_of_expiry = False
+        self._expiry_logged = False
 
     @classmethod
     @asynccontextmanager
@@ -144,8 +145,8 @@ class SqlInsightStore:
         """Open or create the tables in the database of an SQLAlchemy URL.
 
         ``sqlite:///FILE`` (its folder is created), ``sqlite://`` for memory, or
-        ``postgresql://USER:PASSWORD@HOST/NAME``. Raises ConfigurationError when the URL is none,
-        its driver is missing, the login is refused, the file is no database, or a newer TRINETRA
+        ``postgresql://USER:PASSWORD@HOST/NAME``. Raises ConfigurationError when the URL is invalid,
+        its driver is missing, the login is refused, the file is not a database, or a newer TRINETRA
         wrote it; StoreUnavailable when the server does not answer or the file is locked.
         """
         async with Database.connected(url, thread_name="insight-store") as database:
@@ -154,19 +155,19 @@ class SqlInsightStore:
 
     @property
     def place(self) -> str:
-        """Where the store is, without its password."""
+        """The URL of the database, without its password."""
         return self._database.place
 
     async def check(self) -> str:
-        """Return which database answers; raises StoreUnavailable when none does."""
+        """Return the database's URL. Raises StoreUnavailable when it does not answer."""
         return await self._database.check()
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         """Insert or replace by ``event_id``, all or none.
 
-        A visit only ever grows, so an older state of it, which an engine that was taken for dead
-        may still deliver, is ignored. Who was erased does not come back: of them crossings and
-        stays are kept without an id, and no visits. Raises StorageFull or StoreUnavailable.
+        A visit only ever grows, so an older state of it is ignored; an engine that was considered
+        dead may still deliver one. For erased people, crossings and stays are kept without an id,
+        and visits are discarded. Raises StorageFull or StoreUnavailable.
         """
         if insights:
             await self._run(lambda connection: _record(connection, insights), writes=True)
@@ -174,10 +175,10 @@ class SqlInsightStore:
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order.
 
-        Raises ValueError for a kind that is no insight.
+        Raises ValueError for an unknown kind.
         """
         if kind not in TABLE_OF_KIND:
-            raise ValueError(f"no insight is called {kind!r}; there are {sorted(TABLE_OF_KIND)}")
+            raise ValueError(f"{kind!r} is no kind of insight; use one of {sorted(TABLE_OF_KIND)}")
         table = TABLE_OF_KIND[kind]
         query = (
             select(table.c.event)
@@ -188,13 +189,13 @@ class SqlInsightStore:
         return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
-        """Return all that was recorded under these very ids, in the order of capture."""
+        """Return everything recorded under exactly these ids, in the order of capture."""
         kinds = ("line_crossing", "zone_stay", "visit")
         found = await self._run(lambda c: [e for kind in kinds for e in insights_of(c, kind, ids)])
         return sorted(found, key=lambda event: (event.captured_at, event.event_id))
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return the most recent visit recorded under this very id."""
+        """Return the most recent visit recorded under exactly this id."""
         query = (
             select(_visits.c.event)
             .where(_visits.c.customer_id == customer_id)
@@ -205,22 +206,22 @@ class SqlInsightStore:
         return None if text is None else msgspec.json.decode(text, type=Visit)
 
     async def expire(self, before: Instant, most: int) -> int:
-        """Delete insights older than that, ``most`` of each kind at once; return how many."""
-        if not self._told_of_expiry:
-            self._told_of_expiry = True
+        """Delete up to ``most`` insights of each kind older than ``before``; return how many."""
+        if not self._expiry_logged:
+            self._expiry_logged = True
             if old := await self._run(lambda connection: _count_older(connection, before)):
                 log.warning(
                     "insights are deleted for good: policies.retention.insights_days of the site",
                     number=old,
                     older_than=before.isoformat(),
                 )
-        gone = await self._run(lambda connection: _expire(connection, before, most), writes=True)
-        if 0 < gone < most:  # else there is more to delete at once
+        deleted = await self._run(lambda connection: _expire(connection, before, most), writes=True)
+        if 0 < deleted < most:  # otherwise more may be due, and the log is truncated after that
             await self._database.empty_log()
-        return gone
+        return deleted
 
     async def know(self, people: CustomerDirectory) -> None:
-        """Read what is recorded as done by these people from now on; older news is ignored."""
+        """Store which ids belong to the same person; a directory with a lower number is ignored."""
         await self._run(lambda connection: _know(connection, people), writes=True)
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
@@ -241,23 +242,25 @@ def _count_older(connection: Connection, before: Instant) -> int:
 
 
 def _expire(connection: Connection, before: Instant, most: int) -> int:
-    gone = 0
+    deleted = 0
     for table in TABLE_OF_KIND.values():
         old = select(table.c.event_id).where(table.c.captured_at < before)
         oldest = old.order_by(table.c.captured_at).limit(most)
-        gone += connection.execute(delete(table).where(table.c.event_id.in_(oldest))).rowcount
-    return gone
+        deleted += connection.execute(delete(table).where(table.c.event_id.in_(oldest))).rowcount
+    return deleted
 
 
 def _know(connection: Connection, people: CustomerDirectory) -> None:
-    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+    # Read, compare and write must not interleave with another engine, or an older directory could
+    # overwrite a newer one. SQLite has only one writer at a time anyway.
+    if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
     if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
         return
     known = _aliases_in(connection)
-    told = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in people.merged}
-    changed = {c for c in known.keys() | told.keys() if known.get(c) != told.get(c)}
-    rows = [{"customer_id": c, **told[c]._asdict()} for c in sorted(changed & told.keys())]
+    current = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in people.merged}
+    changed = {c for c in known.keys() | current.keys() if known.get(c) != current.get(c)}
+    rows = [{"customer_id": c, **current[c]._asdict()} for c in sorted(changed & current.keys())]
     for part in _parts(changed):
         connection.execute(delete(_aliases).where(_aliases.c.customer_id.in_(part)))
     if rows:
@@ -267,7 +270,7 @@ def _know(connection: Connection, people: CustomerDirectory) -> None:
 
 
 class _Alias(NamedTuple):
-    """Who an id is, and of what kind that person is, where the book says so."""
+    """The person that an id belongs to, and their kind if the customer log has one."""
 
     person_id: CustomerId
     kind: IdentityKind | None
@@ -281,7 +284,11 @@ def _aliases_in(connection: Connection) -> dict[CustomerId, _Alias]:
 def _visits_between(
     connection: Connection, start: Instant, end: Instant
 ) -> tuple[dict[CustomerId, _Alias], list[Visit]]:
-    """Return who is whom, and visits of the time with all others of people of several ids."""
+    """Return all aliases, and the visits of the period.
+
+    For people with several ids all their visits are included, because a visit before or after the
+    period may have to be merged with one in it.
+    """
     known = _aliases_in(connection)
     person_of = {customer_id: alias.person_id for customer_id, alias in known.items()}
     in_time = (_visits.c.captured_at >= start, _visits.c.captured_at < end)
@@ -301,27 +308,27 @@ def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[st
 
 
 def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
-    """Yield ids in numbers that fit into one statement."""
+    """Yield ids in batches that fit into one statement."""
     remaining = iter(sorted(ids))
     while part := list(islice(remaining, _IDS_AT_ONCE)):
         yield part
 
 
 def insights_of(connection: Connection, kind: str, ids: Sequence[CustomerId]) -> list[InsightEvent]:
-    """Return the insights of one kind, not an occupancy, that bear one of these ids."""
+    """Return the insights of one kind (except occupancy) that carry one of these ids."""
     table = TABLE_OF_KIND[kind]
     texts = connection.scalars(select(table.c.event).where(table.c.customer_id.in_(ids)))
     return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
 
 def forget_aliases(connection: Connection, ids: Sequence[CustomerId]) -> None:
-    """Delete what the store knows of who these are."""
+    """Delete the aliases that contain one of these ids."""
     about = or_(_aliases.c.customer_id.in_(ids), _aliases.c.person_id.in_(ids))
     connection.execute(delete(_aliases).where(about))
 
 
 def prepare_store(connection: Connection) -> None:
-    """Create the tables of the store that are missing, and those of the book, which it asks."""
+    """Create missing tables of the store, and of the customer log, which it reads."""
     prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
     prepare_customer_log(connection)
 
@@ -333,7 +340,7 @@ def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:
 
 
 def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) -> list[InsightEvent]:
-    """Return what may be kept: of somebody erased crossings and stays, as those of a stranger."""
+    """Return the insights that may be kept: of erased people no visits, and the rest without id."""
     kept: list[InsightEvent] = []
     for insight in insights:
         if isinstance(insight, Occupancy) or insight.customer_id not in erased:
@@ -344,9 +351,10 @@ def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) ->
 
 
 def _of_a_stranger(insight: LineCrossing | ZoneStay) -> InsightEvent:
-    """Return what leads to nobody: an id follows from its first track, so that goes as well.
+    """Return the insight without anything that identifies a person.
 
-    Staff stay what they are, for they must not be counted.
+    The track id goes as well, because customer ids are derived from a person's first track. Staff
+    keep their kind, because they must not be counted as customers.
     """
     return msgspec.structs.replace(
         insight,
@@ -359,18 +367,18 @@ def _of_a_stranger(insight: LineCrossing | ZoneStay) -> InsightEvent:
 def upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
     """Insert or replace by ``event_id``."""
     for type_, kind in _KIND_OF_TYPE.items():
-        # The last of one id wins: PostgreSQL refuses to touch a row twice in one statement.
+        # The last event of an id wins: PostgreSQL refuses to change a row twice in one statement.
         latest = {i.event_id: _row(i, kind) for i in insights if isinstance(i, type_)}
         if latest:
             statement = _upsert(TABLE_OF_KIND[kind], connection.dialect.name)
-            # In one order everywhere: engines that lock rows crosswise would wait for each other.
+            # Sorted, because engines that lock the same rows in different orders would deadlock.
             connection.execute(statement, [latest[event_id] for event_id in sorted(latest)])
 
 
 def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
     fields = {c.name for c in TABLE_OF_KIND[kind].columns} - {"event"}
-    said = ((name, getattr(insight, name)) for name in fields)
-    row: dict[str, Any] = {n: None if v is msgspec.UNSET else v for n, v in said}
+    values = ((name, getattr(insight, name)) for name in fields)
+    row: dict[str, Any] = {n: None if v is msgspec.UNSET else v for n, v in values}
     return {**row, "event": encode(insight).decode()}
 
 

@@ -1,1 +1,1 @@
-"""Cameras and recordings, read with PyAV."""
+"""Frame sources for cameras and recordings, read with PyAV."""

@@ -1,15 +1,15 @@
-"""When a live frame was captured, from when it arrived and what its stream says. Pure."""
+"""Estimation of a live frame's capture time from its arrival and its stream time. Pure."""
 
 from trinetra.values import Instant, after, seconds_between
 
 
 class CaptureTimes:
-    """Turns arrivals, which jitter, and stream times, which drift, into capture instants.
+    """Estimates capture times from arrival times, which jitter, and stream times, which drift.
 
-    The wall clock's offset from the stream clock is estimated as the smallest one seen (the frame
-    that was least delayed), and may rise by ``leak`` seconds a second, which follows any real
-    drift of the two. A jump of more than ``gap_s`` between them anchors anew. No result lies after
-    its arrival; the ingestor sees to it that they increase across reconnects.
+    The offset of the wall clock from the stream clock is estimated as the smallest one seen (that
+    of the least delayed frame), and may rise by ``leak`` seconds per second to follow a real drift
+    between the two clocks. A jump of more than ``gap_s`` resets the estimate. No result is later
+    than the arrival; the ingestor ensures that results increase across reconnects.
     """
 
     def __init__(self, *, leak: float = 0.005, gap_s: float = 1.0) -> None:
@@ -18,7 +18,7 @@ class CaptureTimes:
         self._anchor: tuple[Instant, float] | None = None
 
     def stamp(self, arrived_at: Instant, stream_s: float | None) -> Instant:
-        """Return the capture instant of the next frame; ``stream_s`` None means: at arrival."""
+        """Return the capture time of the next frame; its arrival if ``stream_s`` is None."""
         captured_at = arrived_at
         if stream_s is not None:
             captured_at = self._follow(arrived_at, stream_s)

@@ -1,7 +1,7 @@
-"""Decoding with PyAV (FFmpeg): packets to pictures, its failures to ours.
+"""Video decoding with PyAV (FFmpeg), and translation of FFmpeg's errors.
 
-No FFmpeg message leaves this package as it is: FFmpeg puts the URL, with the password, into its
-errors. For the same reason PyAV's log stays off, as it is by default.
+No FFmpeg message leaves this package unchanged: FFmpeg's errors contain the URL, including the
+password. For the same reason PyAV's log stays off, which is its default.
 """
 
 import errno
@@ -24,7 +24,7 @@ _MAX_SCALERS = 8
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """Which frames are worth decoding; 8K is 7680 x 4320."""
+    """Frame sizes that are decoded; the maximum is 8K, 7680 x 4320."""
 
     min_side: int = 16
     max_pixels: int = 7680 * 4320
@@ -39,7 +39,7 @@ class FrameLimits:
         self.check_large(width, height)
 
     def check_large(self, width: int, height: int) -> None:
-        """Raise FrameRejected for too many pixels; 0 x 0, an unknown size, passes."""
+        """Raise FrameRejected for too many pixels; 0 x 0, an unknown size, is accepted."""
         if width * height > self.max_pixels:
             raise FrameRejected(
                 f"a frame of {width}x{height} has more than {self.max_pixels} pixels",
@@ -48,15 +48,15 @@ class FrameLimits:
 
 
 class Scalers:
-    """One swscale context per size and format, since setting one up costs more than scaling."""
+    """Caches one swscale context per size and format; to create one costs more than to scale."""
 
     def __init__(self) -> None:
         self._contexts: dict[tuple[int, int, str], VideoReformatter] = {}
 
     def planes(self, frame: Any, width: int, height: int) -> YuvPlanes:
-        """Return the picture in that size and in JPEG's colours, whatever its own are.
+        """Return the picture in that size and in JPEG's color space, converted from any other.
 
-        Range, matrix and size change in one pass. The planes are views of FFmpeg's memory.
+        Range, matrix and size are converted in one pass. The planes are views of FFmpeg's memory.
         """
         jpeg = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
         method = Interpolation.FAST_BILINEAR
@@ -74,7 +74,7 @@ class Scalers:
         height: int,
         pixels: str,
         method: Interpolation,
-        **colours: Any,
+        **colors: Any,
     ) -> Any:
         key = (width, height, pixels)
         if key not in self._contexts and len(self._contexts) >= _MAX_SCALERS:
@@ -82,12 +82,12 @@ class Scalers:
         context = self._contexts.setdefault(key, VideoReformatter())
         # threads=1: the default starts a thread per processor in every context.
         return context.reformat(
-            frame, width, height, pixels, interpolation=method, threads=1, **colours
+            frame, width, height, pixels, interpolation=method, threads=1, **colors
         )
 
 
 def _pixels(plane: Any) -> NDArray[np.uint8]:
-    """Return a plane's pixels without the bytes that FFmpeg aligns its rows with."""
+    """Return a plane's pixels without the padding that FFmpeg adds to align its rows."""
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width]
 
@@ -105,7 +105,7 @@ class AvPicture:
         self.height: int = frame.height
 
     def planes(self, width: int, height: int) -> YuvPlanes:
-        """Return the picture scaled to ``width x height``, in JPEG's colours."""
+        """Return the picture scaled to ``width x height``, in JPEG's color space."""
         with _rejecting(width, height):
             return self._scalers.planes(self._frame, width, height)
 
@@ -117,7 +117,7 @@ class AvPicture:
 
 @contextmanager
 def _rejecting(width: int, height: int) -> Iterator[None]:
-    """Turn FFmpeg's failures to scale to that size into ours."""
+    """Translate FFmpeg's errors while scaling to that size into FrameRejected."""
     try:
         yield
     except (av.error.FFmpegError, ValueError) as error:
@@ -125,12 +125,12 @@ def _rejecting(width: int, height: int) -> Iterator[None]:
 
 
 class PacketDecoder:
-    """Decodes one video stream, in full or, while nothing moves, its key frames only.
+    """Decodes one video stream, either in full or, while nothing moves, its key frames only.
 
-    Key frames only is a permission: it is used where the last two key frames lay at most
-    ``max_key_gap_s`` apart. Back to full decoding, nothing is shown that refers to a frame which
-    was not decoded: either the last key frame is still at hand and decoding goes on from it, or the
-    next one is waited for.
+    ``key_frames_only`` is a permission: it is used only if the last two key frames were at most
+    ``max_key_gap_s`` apart. After a return to full decoding, no frame is output that refers to a
+    frame which was not decoded: either decoding resumes from the last key frame, if nothing was
+    skipped since, or it waits for the next one.
     """
 
     def __init__(self, stream: Any, limits: FrameLimits, *, max_key_gap_s: float = 2.5) -> None:
@@ -148,7 +148,7 @@ class PacketDecoder:
         self._broken_chain = False
 
     def decode(self, packet: Any, *, key_frames_only: bool) -> Sequence[Any]:
-        """Return the frames that this packet completes; raises FrameRejected."""
+        """Return the frames that this packet completes. Raises FrameRejected."""
         self._limits.check_large(self._context.width, self._context.height)
         if packet.is_keyframe:
             self._measure_gap(packet)
@@ -163,7 +163,7 @@ class PacketDecoder:
     def time_s(self, frame: Any) -> float | None:
         """Return a frame's time on the stream's clock.
 
-        Not ``frame.time``: PyAV knows the time base of a drained frame no more.
+        ``frame.time`` cannot be used, because a drained frame has lost its time base in PyAV.
         """
         return None if frame.pts is None else float(frame.pts * self._time_base)
 
@@ -183,7 +183,8 @@ class PacketDecoder:
         frames = self._feed(packet)
         if any(frame.pts == packet.pts for frame in frames):
             return frames
-        # A decoder that reorders holds the key frame back until it sees what follows; nothing will.
+        # A decoder that reorders frames holds the key frame back until it gets the next packets,
+        # which are skipped here. Draining outputs it, but ends the decoding until a flush.
         self._drained_key = packet
         return [*frames, *self._feed(None)]
 
@@ -198,7 +199,11 @@ class PacketDecoder:
         return self._resume_after(self._drained_key, packet)
 
     def _resume_after(self, key: Any, packet: Any) -> Sequence[Any]:
-        """Decode the key frame once more, for the reference, and go on with the packet."""
+        """Decode the key frame again, as the reference, and continue with the packet.
+
+        The drained decoder has to be flushed, which discards its reference frames. The key frame
+        was already output, so ``_was_shown`` suppresses it this time.
+        """
         self._drained_key, self._shown_pts = None, key.pts
         self._context.flush_buffers()
         return [*self._feed(key), *self._feed(packet)]
@@ -221,19 +226,19 @@ def check_frame(frame: Any, limits: FrameLimits) -> None:
     """Raise FrameRejected for a frame that is damaged or outside the limits."""
     limits.check(frame.width, frame.height)
     if frame.is_corrupt:
-        raise FrameRejected("a frame is damaged")
+        raise FrameRejected("a frame is corrupt")
 
 
 def first_video_stream(container: Any, label: str) -> Any:
-    """Return the stream to read; raises SourceUnavailable where there is none to decode."""
+    """Return the first decodable video stream. Raises SourceUnavailable if there is none."""
     for stream in container.streams.video:
         if stream.codec_context is not None:
             return stream
-    raise SourceUnavailable(f"{label} holds no video that can be decoded")
+    raise SourceUnavailable(f"{label} has no video that can be decoded; check the source")
 
 
 def open_failure(error: av.error.FFmpegError, label: str) -> SourceUnavailable:
-    """Return our failure for one of FFmpeg's while connecting."""
+    """Return the translated error for an FFmpeg error while connecting."""
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         return SourceRefused(f"{label} refused the user or password; check the credentials")
     if isinstance(error, av.error.HTTPNotFoundError):
@@ -241,8 +246,8 @@ def open_failure(error: av.error.FFmpegError, label: str) -> SourceUnavailable:
     if isinstance(error, av.error.HTTPClientError):
         return SourceRefused(f"{label} refused the request: {error.strerror}")
     if isinstance(error, av.error.InvalidDataError):
-        return SourceUnavailable(f"{label} answered, but not with video that can be read")
+        return SourceUnavailable(f"{label} answered, but not with readable video")
     if error.errno == errno.EIO:
-        # FFmpeg's word for a name that does not resolve.
+        # FFmpeg reports a host name that does not resolve as an I/O error.
         return SourceUnavailable(f"{label} cannot be reached: check the name and the network")
     return SourceUnavailable(f"{label} cannot be reached: {error.strerror}")

@@ -1,4 +1,4 @@
-"""H.264 files as the access units that go over the wire, and pictures as H.264 files (PyAV)."""
+"""Converts video files to H.264 access units for streaming, and images to H.264 files (PyAV)."""
 
 import errno
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _ENCODER = "libx264"
 
 
 class AccessUnit(NamedTuple):
-    """One coded picture; times count from the first picture's decoding."""
+    """One coded picture; times are relative to the decoding time of the first picture."""
 
     size: int
     pts_ns: int
@@ -35,10 +35,10 @@ class AccessUnit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ElementaryStream:
-    """An Annex B byte stream on disk (ITU-T H.264, annex B), and where its access units are.
+    """An Annex B byte stream on disk (ITU-T H.264, annex B) and its access units.
 
     It starts with a key frame; parameter sets precede every key frame. ``period_ns`` is the time
-    from its first picture to that of the next pass, when it is played in a loop.
+    between the first pictures of two passes when it is played in a loop.
     """
 
     path: Path
@@ -48,9 +48,9 @@ class ElementaryStream:
 
 
 def write_elementary_stream(clip: Path, target: Path) -> ElementaryStream:
-    """Write a video file's pictures as H.264 access units: its own, or encoded anew.
+    """Write a video file as H.264 access units; re-encode it if it has another format.
 
-    Raises ConfigurationError naming the file where it is no video.
+    Raises ConfigurationError naming the file if it is not a video.
     """
     try:
         with av.open(f"file:{clip}", "r", options={"protocol_whitelist": "file"}) as container:
@@ -63,29 +63,30 @@ def write_elementary_stream(clip: Path, target: Path) -> ElementaryStream:
         reason = error.strerror if isinstance(error, av.error.FFmpegError) else error
         raise ConfigurationError(f"{clip} cannot be served as a camera: {reason}") from error
     if not units:
-        raise ConfigurationError(f"{clip} cannot be served as a camera: it has no key frame")
+        raise ConfigurationError(
+            f"{clip} cannot be served as a camera: it has no key frame; use another file"
+        )
     period_ns = max(u.pts_ns for u in units) - min(u.pts_ns for u in units) + frame_ns
     return ElementaryStream(target, units, period_ns, reencoded=not is_h264)
 
 
 def _annex_b(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield the packets of a file, start codes in place of lengths, parameter sets in band."""
+    """Yield a file's packets with start codes instead of lengths, and parameter sets in band."""
     to_annex_b = BitStreamFilterContext("h264_mp4toannexb", stream)
     for packet in container.demux(stream):
         yield from to_annex_b.filter(packet if packet.size else None)
 
 
 def _encoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield the pictures of a file in another format as H.264 packets."""
+    """Yield the pictures of a file, re-encoded as H.264 packets."""
     encoder: Any = None
     for frame in container.decode(stream):
         if encoder is None:
             rate = stream.average_rate or _DEFAULT_RATE
             encoder = _encoder(frame.width, frame.height, rate, stream.time_base)
         picture = frame.reformat(encoder.width, encoder.height, "yuv420p")
-        picture.pict_type = (
-            PictureType.NONE
-        )  # the first coding's picture types are no advice for this one
+        # Otherwise the encoder would reuse the picture types of the original encoding.
+        picture.pict_type = PictureType.NONE
         yield from encoder.encode(picture)
     if encoder is not None:
         yield from encoder.encode(None)
@@ -101,21 +102,22 @@ def _encoder(width: int, height: int, rate: Fraction, time_base: Fraction) -> An
 
 
 def _encoder_options(rate: Fraction) -> dict[str, str]:
-    # A key frame a second: that is how long a client waits that joins.
+    # One key frame per second, which bounds how long a new client waits for its first picture.
     key_every = max(1, round(rate * _KEY_EVERY_S))
     x264 = f"keyint={key_every}:min-keyint={key_every}:scenecut=0:bframes=0"
     return {"preset": "superfast", "crf": "23", "x264-params": x264}
 
 
 def _even(side: int) -> int:
-    """Return the side that 4:2:0 sampling can have."""
+    """Round a side down to an even number, which 4:2:0 sampling requires; at least 2."""
     return max(2, side // 2 * 2)
 
 
 def _write(packets: Iterable[Any], target: Path, frame_ns: int) -> Iterator[AccessUnit]:
-    """Write packets from the first key frame on, and yield what was written.
+    """Write packets from the first key frame on; yield the access units.
 
-    Decoding times that stand still, run back or lack (edited files) go on at the nominal rate.
+    Decoding times that do not increase or are missing, as in edited files, are replaced by times at
+    the nominal rate.
     """
     first_ns, last_ns = None, -frame_ns
     with target.open("wb") as file:
@@ -137,14 +139,14 @@ def _write(packets: Iterable[Any], target: Path, frame_ns: int) -> Iterator[Acce
 
 
 class VideoWriter:
-    """An MP4 file that is drawn picture by picture; a context manager.
+    """Writes an MP4 file image by image; a context manager.
 
-    The file appears under its name when it is complete. Of an odd side the last pixel is left out:
-    the usual colour sampling has none.
+    The file gets its final name only once complete. The last pixel of an odd side is omitted,
+    because 4:2:0 color sampling requires even sides.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
-        """Take the size of the pictures; raises ConfigurationError where no file can be made."""
+        """Create a file for images of this size. Raises ConfigurationError if it cannot."""
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         rate = Fraction(fps).limit_denominator(1001)
@@ -162,7 +164,7 @@ class VideoWriter:
         return self
 
     def write(self, image: ImageBgr) -> None:
-        """Append one picture; raises StorageFull."""
+        """Append one image. Raises StorageFull."""
         whole = image[: self._stream.height, : self._stream.width]
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole), format="bgr24")
         frame.pts, self._frames = self._frames, self._frames + 1
@@ -185,7 +187,11 @@ class VideoWriter:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:  # FFmpeg's errors are OSErrors too where they have a number
+        except OSError as error:  # FFmpeg's errors with an errno are OSErrors too
             if error.errno == errno.ENOSPC:
-                raise StorageFull(f"the disk is full: {self._path} was not written") from error
-            raise ConfigurationError(f"{self._path} cannot be written: {error.strerror}") from error
+                raise StorageFull(
+                    f"the disk is full: {self._path} was not written; free some space"
+                ) from error
+            raise ConfigurationError(
+                f"{self._path} cannot be written: {error.strerror}; choose another path"
+            ) from error

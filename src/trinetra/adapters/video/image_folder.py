@@ -1,4 +1,4 @@
-"""A folder of pictures, in the order of their names, as if a camera had taken them."""
+"""Frame source that reads a folder of images in the order of their names."""
 
 import struct
 from pathlib import Path
@@ -18,7 +18,7 @@ _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 class ImageFolderSource:
-    """JPEG, PNG and BMP files at ``fps``; picture ``n`` is captured ``n / fps`` after the start."""
+    """JPEG, PNG and BMP files at ``fps``; image ``n`` is captured ``n / fps`` after the start."""
 
     def __init__(
         self,
@@ -40,16 +40,18 @@ class ImageFolderSource:
         self._good_in_pass = 0
 
     def open(self) -> None:
-        """List the folder; raises SourceUnavailable where there are no pictures."""
+        """List the folder. Raises SourceUnavailable if it has no images."""
         if not self._folder.is_dir():
             raise SourceUnavailable(f"{self._folder} is not a folder; check the camera's source")
         self._files = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in _CODECS)
         if not self._files:
-            raise SourceUnavailable(f"{self._folder} holds no {', '.join(_CODECS)} file")
+            raise SourceUnavailable(
+                f"{self._folder} has no {', '.join(_CODECS)} file; check the camera's source"
+            )
         self._number = self._good_in_pass = 0
 
     def read(self, *, key_frames_only: bool) -> AvPicture | None:  # noqa: ARG002  every picture is a key frame
-        """Return the next picture, None after the last; see ``FrameSource.read``."""
+        """Return the next image, or None after the last; see ``FrameSource.read``."""
         if not self._files or not self._has_next():
             return None
         number, self._number = self._number, self._number + 1
@@ -58,14 +60,15 @@ class ImageFolderSource:
         return AvPicture(frame, after(self._started_at, number / self._fps), self._scalers)
 
     def close(self) -> None:
-        """Forget the folder."""
+        """Discard the list of files."""
         self._files = []
 
     def _has_next(self) -> bool:
         if self._number == 0 or self._number % len(self._files):
             return True
+        # Without this check a folder of only damaged files would loop forever without a frame.
         if self._loop and not self._good_in_pass:
-            raise SourceUnavailable(f"{self._folder} holds no usable picture to loop over")
+            raise SourceUnavailable(f"{self._folder} has no usable image to loop over")
         self._good_in_pass = 0
         return self._loop
 
@@ -75,13 +78,14 @@ class ImageFolderSource:
             self._check_header(path, data)
             frame = self._first_frame(path, data)
         except (OSError, av.error.FFmpegError, ValueError, struct.error) as error:
-            raise FrameRejected(f"{path} cannot be read as a picture: {error}") from error
+            raise FrameRejected(f"{path} cannot be read as an image: {error}") from error
         if frame is None:
-            raise FrameRejected(f"{path} holds no picture")
+            raise FrameRejected(f"{path} contains no image")
         check_frame(frame, self._limits)
         return frame
 
     def _check_header(self, path: Path, data: bytes) -> None:
+        """Check the size before the decoder allocates memory for the pixels."""
         codec = _CODECS[path.suffix.lower()]
         if codec == "mjpeg":
             height, width, *_ = simplejpeg.decode_jpeg_header(data)
@@ -89,7 +93,7 @@ class ImageFolderSource:
         elif codec == "png":
             magic, width, height = _PNG_HEADER.unpack_from(data)
             if magic != _PNG_MAGIC:
-                raise ValueError("it is no PNG file")
+                raise ValueError("it is not a PNG file")
             self._limits.check(width, height)
 
     def _first_frame(self, path: Path, data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""Live cameras: RTSP over TCP (plain or TLS) and MJPEG over HTTP, read with PyAV."""
+"""Frame source for live cameras: RTSP over TCP (plain or TLS) and MJPEG over HTTP, with PyAV."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ _KEY_FRAME_PATIENCE_S = 30.0
 
 
 class LiveSource:
-    """A camera on the network; it never ends of its own accord, so an end is a failure.
+    """A network camera; its stream should never end, so an end of stream is a failure.
 
-    ``url`` may carry credentials and is therefore never shown; ``label`` is what messages say.
+    ``url`` may contain credentials and is therefore never shown; messages use ``label`` instead.
     ``trusts_stream_times`` is for protocols that carry capture times (RTP does, MJPEG does not).
     """
 
@@ -56,7 +56,7 @@ class LiveSource:
         self._framed_at_s = 0.0
 
     def open(self) -> None:
-        """Connect; raises SourceUnavailable or SourceRefused."""
+        """Connect. Raises SourceUnavailable or SourceRefused."""
         self.close()
         started_s = self._clock.monotonic()
         try:
@@ -64,14 +64,14 @@ class LiveSource:
             stream = first_video_stream(self._container, self._label)
         except av.error.FFmpegError as error:
             self.close()
-            # "from None": FFmpeg's own error names the URL and with it the password.
+            # "from None": FFmpeg's own error contains the URL, and with it the password.
             raise self._open_failure(error, started_s) from None
         self._decoder = PacketDecoder(stream, self._limits)
         self._packets = self._container.demux(stream)
         self._framed_at_s = self._clock.monotonic()
 
     def read(self, *, key_frames_only: bool) -> AvPicture | None:
-        """Return the next frame; see ``FrameSource.read`` for what it raises."""
+        """Return the next frame; raises as ``FrameSource.read`` does."""
         if self._decoder is None:
             raise SourceUnavailable(f"{self._label} is not open")
         while not self._ready:
@@ -94,8 +94,8 @@ class LiveSource:
             container.close()
 
     def _connect(self) -> Any:
-        # Connecting and probing may take the time-out each; a read fails after twice its own.
-        # FFmpeg's `stimeout` and `rw_timeout` options have no effect here.
+        # Connecting and probing may each take the whole timeout; a read fails after twice its
+        # timeout, hence the half. FFmpeg's `stimeout` and `rw_timeout` options have no effect here.
         options = {
             "rtsp_transport": "tcp",
             "protocol_whitelist": _PROTOCOLS,
@@ -107,7 +107,7 @@ class LiveSource:
         return av.open(self._url, "r", options=options, timeout=timeout)
 
     def _open_failure(self, error: av.error.FFmpegError, started_s: float) -> SourceUnavailable:
-        # FFmpeg has several names for its own time-outs, InvalidDataError among them.
+        # FFmpeg reports its timeouts as several different errors, InvalidDataError among them.
         is_answer = isinstance(error, av.error.HTTPError)
         if not is_answer and self._clock.monotonic() - started_s >= self._timeout_s:
             return SourceUnavailable(f"{self._label} did not answer within {self._timeout_s:g} s")
@@ -121,7 +121,7 @@ class LiveSource:
                 f"{self._label} sent nothing for {self._timeout_s:g} s; reconnecting"
             ) from None
         except av.error.FFmpegError as error:
-            raise SourceUnavailable(f"{self._label} broke off: {error.strerror}") from None
+            raise SourceUnavailable(f"{self._label} was lost: {error.strerror}") from None
         if packet is None or packet.size == 0:
             raise SourceUnavailable(f"{self._label} closed the connection")
         return packet

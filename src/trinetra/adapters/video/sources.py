@@ -1,4 +1,4 @@
-"""Which adapter reads a camera's source, and how its credentials get to it."""
+"""Selects the adapter for a camera's source and passes it the credentials."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,7 +15,7 @@ from trinetra.values import Instant
 
 
 class SourceKind(StrEnum):
-    """What a camera's frames are read from."""
+    """The kind of source that a camera's frames are read from."""
 
     RTSP = "rtsp"
     MJPEG = "mjpeg"
@@ -33,10 +33,10 @@ _SCHEMES = {
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """Where and how to read one camera; ``label`` is the part of ``location`` that may be shown.
+    """Location and options of one camera; ``label`` is the part of ``location`` that may be shown.
 
-    ``started_at`` (recordings) is the capture time of the first frame, now if None; ``fps`` is
-    for image folders.
+    ``started_at`` is the capture time of a recording's first frame, now if None; ``fps`` applies to
+    image folders.
     """
 
     kind: SourceKind
@@ -51,32 +51,32 @@ class SourceSpec:
 
     @property
     def label(self) -> str:
-        """The location without credentials and without its query, which often carries some."""
+        """The location without credentials and without its query, which often contains some."""
         return _label(self.location) if self.is_live else self.location
 
     @property
     def is_live(self) -> bool:
-        """Whether this is a camera, not a recording."""
+        """True for a camera, False for a recording."""
         return self.kind in {SourceKind.RTSP, SourceKind.MJPEG}
 
 
 def infer_kind(location: str) -> SourceKind:
-    """Return the kind that a location's form tells: a URL scheme, a folder, else a file.
+    """Return the kind of a location: by its URL scheme, else a folder or a file.
 
-    Raises ConfigurationError for a URL of another scheme.
+    Raises ConfigurationError for an unknown URL scheme.
     """
     scheme, separator, _ = location.partition("://")
     if not separator:
         return SourceKind.IMAGES if Path(location).is_dir() else SourceKind.FILE
     if (kind := _SCHEMES.get(scheme.lower())) is None:
         raise ConfigurationError(
-            f"{_label(location)}: a camera's address starts with {', '.join(_SCHEMES)}://"
+            f"{_label(location)}: a camera's address must start with {', '.join(_SCHEMES)}://"
         )
     return kind
 
 
 def open_source(spec: SourceSpec, clock: Clock) -> FrameSource:
-    """Return the adapter for a source, not yet connected."""
+    """Return the adapter for a source; it is not connected yet."""
     if spec.is_live:
         return LiveSource(
             _url(spec),

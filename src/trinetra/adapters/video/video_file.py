@@ -1,4 +1,4 @@
-"""A recording: a video file, once or in a loop, read with PyAV."""
+"""Frame source that plays a video file once or in a loop, with PyAV."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ _DEFAULT_FRAME_S = 0.04
 
 
 class VideoFileSource:
-    """A video file; frame times are ``started_at`` plus the time in the file.
+    """A video file; the capture time of a frame is ``started_at`` plus its time in the file.
 
-    In a loop the time line goes on: the next pass starts one frame after the last one's end.
+    In a loop, capture times continue: the next pass starts one frame after the end of the last.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class VideoFileSource:
         self._elapsed_s: float | None = None
 
     def open(self) -> None:
-        """Open the file; raises SourceUnavailable naming it."""
+        """Open the file. Raises SourceUnavailable naming it."""
         self.close()
         if not self._path.is_file():
             raise SourceUnavailable(f"{self._path} is not a file; check the camera's source")
@@ -69,7 +69,7 @@ class VideoFileSource:
         self._packets = self._container.demux(stream)
 
     def read(self, *, key_frames_only: bool) -> AvPicture | None:
-        """Return the next frame, None at the end; see ``FrameSource.read``."""
+        """Return the next frame, or None at the end; see ``FrameSource.read``."""
         while not self._ready:
             if self._decoder is None:
                 return None
@@ -87,8 +87,8 @@ class VideoFileSource:
             container.close()
 
     def _open_container(self) -> Any:
-        # A recording may not make FFmpeg open anything else, as a playlist would; "file:" keeps a
-        # colon in its name from being taken for a protocol.
+        # The whitelist keeps a recording from making FFmpeg open other resources, as a playlist
+        # could; "file:" keeps FFmpeg from parsing a colon in the file name as a protocol.
         options = {"protocol_whitelist": "file", "max_pixels": str(self._limits.max_pixels)}
         return av.open(f"file:{self._path}", "r", options=options)
 
@@ -117,7 +117,7 @@ class VideoFileSource:
         if not self._loop:
             return
         if elapsed_s is None:
-            raise SourceUnavailable(f"{self._path} holds no usable frame to loop over")
+            raise SourceUnavailable(f"{self._path} has no usable frame to loop over")
         self._pass_starts_at = after(self._pass_starts_at, elapsed_s + self._frame_s)
         self.open()
 
@@ -128,7 +128,7 @@ class VideoFileSource:
             self._elapsed_s = 0.0
         else:
             elapsed_s = -1.0 if time_s is None else time_s - self._first_s
-            # Times that stand still or run back (edited files) go on at the nominal rate.
+            # Times that do not increase, as in edited files, are replaced by the nominal rate.
             is_later = elapsed_s > self._elapsed_s
             self._elapsed_s = elapsed_s if is_later else self._elapsed_s + self._frame_s
         return after(self._pass_starts_at, self._elapsed_s)

@@ -1,1 +1,1 @@
-"""Images to tensors and tensors to boxes, faces and quality. Pure."""
+"""Vision functions: images to tensors, and tensors to boxes, faces and quality. Pure."""

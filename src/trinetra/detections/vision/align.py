@@ -1,4 +1,4 @@
-"""Faces turned, scaled and cut to the template that ArcFace-type networks were trained on."""
+"""Alignment of faces to the template that ArcFace-type networks were trained on."""
 
 import cv2
 import numpy as np
@@ -17,18 +17,18 @@ TEMPLATE = np.array(
     ],
     np.float32,
 )
-"""Where eyes, nose and mouth corners belong (Deng et al., ArcFace, arXiv:1801.07698)."""
+"""Positions of eyes, nose and mouth corners (Deng et al., ArcFace, arXiv:1801.07698)."""
 
 _ALIASING_SCALE = 0.5
 """Bilinear sampling reads 2 x 2 pixels, so stronger reduction needs averaging first."""
 
 
 def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return for ``(n, 5, 2)`` landmarks the matrices ``(n, 2, 3)`` that take them to the template.
+    """Return the matrices ``(n, 2, 3)`` that map landmarks ``(n, 5, 2)`` to the template.
 
-    The least-squares rotation, scale and shift of Umeyama (1991, doi:10.1109/34.88573). In the
-    plane a rotation with scale is the product with one complex number, which gives it in closed
-    form. Landmarks that all coincide yield scale 0.
+    This is the least-squares rotation, scale and translation of Umeyama (1991,
+    doi:10.1109/34.88573). In the plane, a rotation with scale is a product with one complex number,
+    which gives the solution in closed form. Landmarks that all coincide yield scale 0.
     """
     points = landmarks[..., 0] + 1j * landmarks[..., 1]
     target = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
@@ -43,9 +43,9 @@ def similarity(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def align(image: ImageBgr, matrix: NDArray[np.float32]) -> ImageBgr:
-    """Return the ``112 x 112`` face that ``matrix (2, 3)`` cuts out of the image.
+    """Return the ``112 x 112`` face that ``matrix (2, 3)`` crops from the image.
 
-    Only the pixels under the face are read; what lies outside the image is black.
+    Only the pixels under the face are read; pixels outside the image are black.
     """
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if 0 < scale < _ALIASING_SCALE:
@@ -65,7 +65,7 @@ def _reduced(
     x2, y2 = np.clip(np.ceil(under.max(axis=0)).astype(int), (x1 + 1, y1 + 1), limits)
     width, height = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
     small = cv2.resize(image[y1:y2, x1:x2], (width, height), interpolation=cv2.INTER_AREA)
-    # Pixel centres: image = small * step + origin, hence M(image) = (M * step) small + M(origin).
+    # Pixel centers: image = small * step + origin, hence M(image) = (M * step) small + M(origin).
     step = np.array([(x2 - x1) / width, (y2 - y1) / height], np.float32)
     origin = np.array([x1, y1], np.float32) + (step - 1) / 2
     moved = matrix[:, :2] @ origin + matrix[:, 2]

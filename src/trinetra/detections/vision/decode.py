@@ -1,8 +1,8 @@
-"""Network outputs into boxes: NanoDet, YOLOv8 and YuNet heads, and non-maximum suppression.
+"""Decodes the outputs of NanoDet, YOLOv8 and YuNet, with non-maximum suppression.
 
-Pure NumPy. Every head takes the raw tensors of a batch and returns the candidates of all its
-images as struct-of-arrays, boxes in pixels of the network's input; ``suppress`` then keeps the best
-of those that overlap.
+Pure NumPy. Every decoder takes the raw tensors of a batch and returns the candidates of all images
+as struct-of-arrays, with boxes in pixels of the network's input; ``suppress`` then keeps the best
+of overlapping ones.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ _SCORE_FLOOR = 1e-9
 class Candidates:
     """Boxes above the score threshold, one row each.
 
-    ``image (k,)`` is the row of the batch, ``xyxy (k, 4)``, ``score (k,)``, ``category (k,)`` the
-    column among the wanted classes, ``landmarks (k, 5, 2)`` or ``(k, 0, 2)`` where there are none.
+    ``image (k,)`` is the row in the batch, ``xyxy (k, 4)``, ``score (k,)``, ``category (k,)`` the
+    column among the wanted classes, ``landmarks (k, 5, 2)``, or ``(k, 0, 2)`` if there are none.
     """
 
     image: Indices
@@ -48,27 +48,27 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a network's outputs were computed for: its input's size in pixels and its classes."""
+    """Shape of a network's head: the size of its input in pixels, and the number of classes."""
 
     width: int
     height: int
     classes: int = 1
 
     def cells(self, stride: int) -> int:
-        """Return how many cells a stride's grid has."""
+        """Return the number of cells in the grid of a stride."""
         return self.columns(stride) * -(-self.height // stride)
 
     def columns(self, stride: int) -> int:
-        """Return how many cells a row of the grid has."""
+        """Return the number of cells in a row of the grid."""
         return -(-self.width // stride)
 
 
 def nanodet(outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float) -> Candidates:
-    """Decode NanoDet's head (generalised focal loss, Li et al. 2020, arXiv:2006.04388).
+    """Decode NanoDet's head (generalized focal loss, Li et al. 2020, arXiv:2006.04388).
 
     ``outputs``: class probabilities ``(n, cells, classes)`` for strides 8, 16, 32, then distance
     distributions ``(n, cells, 4 * bins)`` for the same strides. ``wanted`` are the class columns
-    that count. Raises EngineFailure for outputs of another kind or in another order.
+    to use. Raises EngineFailure for outputs of other shapes or in another order.
     """
     _require(len(outputs) == 2 * len(STRIDES), "nanodet", outputs)
     levels = []
@@ -78,24 +78,24 @@ def nanodet(outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: f
         _require(scores.shape == expected and distances_fit, "nanodet", outputs)
         image, cell, category, score = _best_class(scores[..., wanted], min_score)
         reach = _expected_distance(distances[image, cell]) * np.float32(stride)
-        centre = (_grid(cell, head.columns(stride)) + np.float32(0.5)) * np.float32(stride)
-        xyxy = np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1)
+        center = (_grid(cell, head.columns(stride)) + np.float32(0.5)) * np.float32(stride)
+        xyxy = np.concatenate([center - reach[:, :2], center + reach[:, 2:]], axis=1)
         levels.append(Candidates(image, xyxy, score, category, _no_landmarks(len(image))))
     return _joined(levels)
 
 
 def yolov8(
-    outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float, *, normalised: bool
+    outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float, *, normalized: bool
 ) -> Candidates:
     """Decode YOLOv8's head: one tensor ``(n, 4 + classes, anchors)``, boxes as cx, cy, w, h.
 
-    The anchors are the cells of strides 8, 16 and 32. ``normalised`` boxes are in sides of the
-    input instead of pixels. Raises EngineFailure for outputs of another kind.
+    The anchors are the cells of strides 8, 16 and 32. ``normalized`` boxes are relative to the
+    sides of the input, not in pixels. Raises EngineFailure for outputs of another shape.
     """
     anchors = sum(head.cells(stride) for stride in STRIDES)
     shapes = [tensor.shape[1:] for tensor in outputs]
     _require(shapes == [(4 + head.classes, anchors)], "yolov8", outputs)
-    tensor, unit = outputs[0], (head.width, head.height) if normalised else (1, 1)
+    tensor, unit = outputs[0], (head.width, head.height) if normalized else (1, 1)
     scores = tensor[:, 4 + wanted].transpose(0, 2, 1)
     image, anchor, category, score = _best_class(scores, min_score)
     boxes = tensor[image, :4, anchor] * np.array(unit * 2, np.float32)
@@ -107,9 +107,9 @@ def yolov8(
 def yunet(outputs: Sequence[Floats], head: Head, min_score: float) -> Candidates:
     """Decode YuNet's head (Wu et al. 2023, doi:10.1007/s11633-023-1423-y).
 
-    ``outputs``: class probabilities ``(n, cells, 1)`` for strides 8, 16, 32, then objectness alike,
-    boxes ``(n, cells, 4)`` and landmarks ``(n, cells, 10)``, as the published files have them.
-    Raises EngineFailure for outputs of another kind or in another order.
+    ``outputs``: class probabilities ``(n, cells, 1)`` for strides 8, 16, 32, then objectness of the
+    same shape, boxes ``(n, cells, 4)`` and landmarks ``(n, cells, 10)``, as in the published files.
+    Raises EngineFailure for outputs of other shapes or in another order.
     """
     _require(len(outputs) == 4 * len(STRIDES), "yunet", outputs)
     levels = []
@@ -121,9 +121,9 @@ def yunet(outputs: Sequence[Floats], head: Head, min_score: float) -> Candidates
         scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objectness, 0, 1))
         image, cell, category, score = _best_class(scores, min_score)
         grid, step = _grid(cell, head.columns(stride)), np.float32(stride)
-        centre = (grid + boxes[image, cell, :2]) * step
+        center = (grid + boxes[image, cell, :2]) * step
         half = np.exp(boxes[image, cell, 2:]) * (step / 2)
-        xyxy = np.concatenate([centre - half, centre + half], axis=1)
+        xyxy = np.concatenate([center - half, center + half], axis=1)
         offsets = points[image, cell].reshape(-1, _LANDMARKS, 2)
         landmarks = (grid[:, None] + offsets) * step
         levels.append(Candidates(image, xyxy, score, category, landmarks))
@@ -131,27 +131,27 @@ def yunet(outputs: Sequence[Floats], head: Head, min_score: float) -> Candidates
 
 
 def suppress(found: Candidates, max_iou: float, per_image: int = 300) -> list[Candidates]:
-    """Return the survivors of each image up to the last one with a candidate, best first.
+    """Return the remaining boxes of each image, best first, up to the last image with a candidate.
 
     Non-maximum suppression runs within one image and class. Only the ``per_image`` best candidates
-    of an image take part, which bounds time and memory on a picture full of noise.
+    of an image are considered, which bounds time and memory on a picture full of noise.
     """
     images = int(found.image.max(initial=-1)) + 1
     kept = []
     for image in range(images):
         rows = np.flatnonzero(found.image == image)
-        mine = found.take(rows[np.argsort(-found.score[rows], kind="stable")[:per_image]])
-        kept.append(mine.take(nms(mine.xyxy, mine.score, mine.category, max_iou)))
+        best = found.take(rows[np.argsort(-found.score[rows], kind="stable")[:per_image]])
+        kept.append(best.take(nms(best.xyxy, best.score, best.category, max_iou)))
     return kept
 
 
 def nms(xyxy: Floats, score: Floats, category: Indices, max_iou: float) -> Indices:
     """Return the rows that greedy non-maximum suppression keeps, best first.
 
-    A row falls when a kept row of its category scores higher and overlaps it by more than
-    ``max_iou``. Instead of visiting rows one by one, the rule is applied to all of them at once
-    until nothing changes: after pass k the k best rows are settled, so the greedy result is
-    reached, in practice after three or four passes.
+    A row is suppressed if a kept row of its category has a higher score and overlaps it by more
+    than ``max_iou``. Instead of visiting rows one by one, which is slow in NumPy, the rule is
+    applied to all rows at once until nothing changes: after pass k the k best rows are final, so
+    the result is that of the greedy algorithm, in practice after three or four passes.
     """
     order = np.argsort(-score, kind="stable")
     boxes, kinds = xyxy[order], category[order]
@@ -168,7 +168,7 @@ def nms(xyxy: Floats, score: Floats, category: Indices, max_iou: float) -> Indic
 def iou(first: Floats, second: Floats) -> Floats:
     """Return the intersection over union ``(n, m)`` of boxes ``(n, 4)`` and ``(m, 4)``.
 
-    Boxes without area overlap nothing.
+    A box without area overlaps nothing.
     """
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
@@ -184,7 +184,7 @@ def _area(xyxy: Floats) -> Floats:
 
 
 def _best_class(scores: Floats, min_score: float) -> tuple[Indices, Indices, Indices, Floats]:
-    """Return image, cell, class column and score wherever the best class reaches the threshold."""
+    """Return image, cell, class column and score where the best class reaches the threshold."""
     if scores.shape[2] == 0:
         nothing = np.zeros(0, np.intp)
         return nothing, nothing, nothing, np.zeros(0, np.float32)
@@ -225,6 +225,6 @@ def _require(fits: bool, head: str, outputs: Sequence[Floats]) -> None:  # noqa:
     if not fits:
         shapes = ", ".join(str(tensor.shape) for tensor in outputs)
         raise EngineFailure(
-            f"the outputs {shapes} are not those of a {head} network; "
+            f"outputs of the shapes {shapes} do not fit a {head} network; "
             "correct the model's decoder or output names in the manifest"
         )

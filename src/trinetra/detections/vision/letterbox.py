@@ -1,4 +1,4 @@
-"""Pictures into a network's input tensor: scale, pad, colour order, normalisation, layout."""
+"""Converts images to a network's input tensor: scale, pad, color order, normalization, layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ Channels = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a network expects; ``mean``, ``std`` and ``pad`` are 0..255, in ``colour`` order."""
+    """Input format of a network; ``mean``, ``std`` and ``pad`` are 0..255, in ``color`` order."""
 
     width: int
     height: int
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    colour: Literal["BGR", "RGB"] = "BGR"
+    color: Literal["BGR", "RGB"] = "BGR"
     mean: Channels = (0.0, 0.0, 0.0)
     std: Channels = (1.0, 1.0, 1.0)
     pad: float = 0.0
@@ -28,7 +28,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """Where a scaled picture lies within the network's input."""
+    """The position of a scaled image within the network's input."""
 
     x: int
     y: int
@@ -37,7 +37,7 @@ class _Region:
 
 
 def fit(width: int, height: int, spec: InputSpec) -> Letterbox:
-    """Return the centred letterbox that fits ``width x height`` into the network's input."""
+    """Return the centered letterbox that fits ``width x height`` into the network's input."""
     scale = min(spec.width / width, spec.height / height)
     region_w, region_h = max(1, round(width * scale)), max(1, round(height * scale))
     return Letterbox(
@@ -46,7 +46,7 @@ def fit(width: int, height: int, spec: InputSpec) -> Letterbox:
 
 
 class BatchBuilder:
-    """Fills one reused array with letterboxed pictures; not to be shared between threads."""
+    """Fills a reused array with letterboxed images; not thread-safe."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
@@ -58,7 +58,7 @@ class BatchBuilder:
         self._regions: list[_Region | None] = []
 
     def build(self, images: Sequence[ImageBgr]) -> tuple[NDArray[np.float32], list[Letterbox]]:
-        """Return the batch tensor and how each picture lies in it.
+        """Return the batch tensor and the letterbox of each image.
 
         The tensor is a view that the next call overwrites.
         """
@@ -96,12 +96,10 @@ class BatchBuilder:
 
     def _write(self, target: NDArray[np.float32], scaled: ImageBgr, region: _Region) -> None:
         inside = target[region.y : region.y + region.height, region.x : region.x + region.width]
-        # One channel at a time, taken apart as bytes: everything that follows reads and, in NCHW,
-        # writes contiguous memory, which makes this several times as fast.
+        # Split into channels while they are bytes: the following steps then read and, in NCHW,
+        # write contiguous memory, which is several times as fast.
         channels = cv2.split(scaled)
-        for channel, values in enumerate(
-            channels if self._spec.colour == "BGR" else channels[::-1]
-        ):
+        for channel, values in enumerate(channels if self._spec.color == "BGR" else channels[::-1]):
             plane = inside[..., channel]
             if self._plain:
                 plane[:] = values

@@ -1,4 +1,4 @@
-"""JPEGs of a frame into pixels, refused by their header before any memory is spent on them."""
+"""Decodes the JPEGs of a frame; the header is checked before memory is allocated."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from trinetra.values import Frame, ImageBgr
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """The pictures a worker will decode; 8K is more than any camera is asked to deliver."""
+    """Sizes of pictures that a worker decodes; 8K is larger, and no camera should deliver it."""
 
     min_side_px: int = 16
     max_pixels: int = 4096 * 4096
@@ -31,10 +31,10 @@ class Picture:
 
 
 def open_picture(frame: Frame, limits: PictureLimits) -> Picture:
-    """Decode a frame's square picture and cut the padding off.
+    """Decode a frame's square picture and remove its padding.
 
-    Raises FrameRejected when it is no JPEG, damaged, too small or too large, or not letterboxed as
-    the frame says.
+    Raises FrameRejected when it is not a JPEG, damaged, too small or too large, or does not match
+    the frame's letterbox.
     """
     if frame.native_jpeg is not None:
         check_header(frame.native_jpeg, limits)
@@ -42,10 +42,10 @@ def open_picture(frame: Frame, limits: PictureLimits) -> Picture:
 
 
 def decode(jpeg: bytes, limits: PictureLimits, *, coarse: bool = False) -> ImageBgr:
-    """Return the pixels of a JPEG; raises FrameRejected as ``open_picture`` does.
+    """Return the pixels of a JPEG. Raises FrameRejected as ``open_picture`` does.
 
-    ``coarse`` takes a fifth less time and does not smooth the colours, which are stored at half
-    size: enough to find something, but not to tell whose face it is.
+    ``coarse`` takes a fifth less time and does not interpolate the chroma, which is stored at half
+    size: good enough for detection, but not for face recognition.
     """
     check_header(jpeg, limits)
     try:
@@ -74,7 +74,9 @@ def _content(frame: Frame, boxed: ImageBgr) -> ImageBgr:
     padding = np.array([box.pad_x, box.pad_y])
     numbers = np.concatenate([positive, padding])
     if not (np.isfinite(numbers).all() and (positive > 0).all() and (padding >= 0).all()):
-        raise FrameRejected(f"the letterbox {box} of a {frame.width} x {frame.height} frame is off")
+        raise FrameRejected(
+            f"the letterbox {box} of a {frame.width} x {frame.height} frame is invalid"
+        )
     left, top = int(box.pad_x), int(box.pad_y)
     right = left + max(1, round(frame.width * box.scale))
     bottom = top + max(1, round(frame.height * box.scale))

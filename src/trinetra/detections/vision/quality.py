@@ -1,4 +1,4 @@
-"""How usable a face is: size, sharpness, frontality and exposure, each 0..1, and their mean."""
+"""Face quality: size, sharpness, frontality and exposure, each 0..1, and their geometric mean."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,19 @@ Range = tuple[float, float]
 
 _SIZE_PX: Range = (16.0, 64.0)
 _ROUGHNESS: Range = (0.015, 0.09)
-"""Deviation of the Laplacian over mean luma: 0.11 for press photos, 0.036 blurred by sigma 2."""
+"""Standard deviation of the Laplacian divided by mean luma: 0.11 for press photos, 0.036 when
+blurred with sigma 2."""
 _LUMA_DARK: Range = (15.0, 60.0)
 _LUMA_BRIGHT: Range = (250.0, 190.0)
 _NOSE_HEIGHT = 0.55
-"""Where the nose of an upright face lies between eyes (0) and mouth (1)."""
+"""Position of the nose of an upright face, between eyes (0) and mouth (1)."""
 _NOSE_HEIGHT_REACH = 0.45
 _MID_LUMA = 128.0
 
 
 @dataclass(frozen=True, slots=True)
 class QualityPolicy:
-    """Below these a face gets no embedding; all are on the 0..1 scale of ``FaceQuality``."""
+    """Minimum quality for an embedding; all values are on the 0..1 scale of ``FaceQuality``."""
 
     min_sharpness: float = 0.2
     min_frontality: float = 0.25
@@ -35,7 +36,7 @@ class QualityPolicy:
 
 @dataclass(frozen=True, slots=True)
 class FaceMeasure:
-    """The quality of a face, and whether its exposure errs on the bright side."""
+    """The quality of a face; ``bright`` tells whether it is too bright rather than too dark."""
 
     quality: FaceQuality
     bright: bool
@@ -44,10 +45,10 @@ class FaceMeasure:
 def measure(
     image: ImageBgr, xyxy: NDArray[np.float32], landmarks: NDArray[np.float32], size_px: float
 ) -> FaceMeasure:
-    """Judge one face from its pixels.
+    """Measure the quality of one face.
 
-    ``xyxy (4,)`` and ``landmarks (5, 2)`` are in the image's pixels; ``size_px`` is the shorter
-    side of the face in the best picture there is of it.
+    ``xyxy (4,)`` and ``landmarks (5, 2)`` are in pixels of the image; ``size_px`` is the shorter
+    side of the face in the picture with the highest resolution.
     """
     luma = _luma_of(image, xyxy)
     mean_luma = float(luma.mean())
@@ -68,7 +69,7 @@ def measure(
 
 
 def unusable_reason(face: FaceMeasure, min_face_px: float, policy: QualityPolicy) -> str | None:
-    """Return why a face cannot be recognised, the most certain reason first, or None."""
+    """Return the reason why a face is unusable, the most certain one first, or None."""
     quality = face.quality
     verdicts = (
         (quality.size_px < min_face_px, "too_small"),
@@ -84,7 +85,7 @@ def frontality_of(landmarks: NDArray[np.float32]) -> float:
     """Return 1 for a face that looks into the camera, 0 for one seen from the side.
 
     Turning the head moves the nose away from the middle of eyes and mouth, nodding moves it up or
-    down between them; both are measured after the rotation in the plane is taken out.
+    down between them; both are measured after the in-plane rotation is removed.
     """
     matrix = similarity(landmarks[None])[0]
     left_eye, right_eye, nose, left_mouth, right_mouth = landmarks @ matrix[:, :2].T + matrix[:, 2]
@@ -97,7 +98,7 @@ def frontality_of(landmarks: NDArray[np.float32]) -> float:
 
 
 def _luma_of(image: ImageBgr, xyxy: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the face in grey, no larger than the network will see it, at least one pixel."""
+    """Return the face in gray, no larger than the network's input, at least one pixel."""
     limits = np.array([image.shape[1], image.shape[0]])
     x1, y1 = np.clip(np.floor(xyxy[:2]).astype(int), 0, limits - 1)
     x2, y2 = np.clip(np.ceil(xyxy[2:]).astype(int), (x1 + 1, y1 + 1), limits)
@@ -109,5 +110,5 @@ def _luma_of(image: ImageBgr, xyxy: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _ramp(value: float, between: Range) -> float:
-    """Return 0 at the first end and beyond it, 1 at the second, and in proportion in between."""
+    """Interpolate linearly from 0 at the first end to 1 at the second, clipped to that range."""
     return float(np.clip((value - between[0]) / (between[1] - between[0]), 0, 1))

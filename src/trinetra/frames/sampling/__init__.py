@@ -1,1 +1,1 @@
-"""Which frames of a camera are kept, and when. Pure."""
+"""Frame sampling: motion, sample rate and pacing. Pure."""

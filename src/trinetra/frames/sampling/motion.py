@@ -1,4 +1,4 @@
-"""How much moves in front of a camera, from small pictures of its brightness."""
+"""Motion score of a camera, from small pictures of its brightness."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,11 @@ _QUARTILES = (25.0, 50.0, 75.0)
 
 @dataclass(frozen=True, slots=True)
 class MotionConfig:
-    """Size of the compared pictures, how often and over what time, and what counts as a change.
+    """Size of the compared pictures, interval of the checks, and thresholds of a change.
 
-    ``min_change`` (grey levels) is the smallest change of a pixel that counts. Below
-    ``min_spread`` (grey levels between the quartiles) a picture is too flat to tell its contrast.
+    ``min_change`` (gray levels) is the smallest change of a pixel that counts. Below
+    ``min_spread`` (gray levels between the quartiles) a picture is too flat to estimate its
+    contrast.
     """
 
     width: int = 128
@@ -32,8 +33,8 @@ class MotionConfig:
 def motion_score(before: Luma, after: Luma, config: MotionConfig) -> float:
     """Return the share of pixels that changed, in [0, 1].
 
-    A lamp switched on or the camera's own exposure control changes the whole picture by about
-    ``gain * x + offset``. Both are estimated and taken out first: from the quartiles, because mean
+    A lamp that is switched on, or the camera's exposure control, changes the whole picture by about
+    ``gain * x + offset``. Both are estimated and removed first, from the quartiles, because mean
     and variance would follow a bright coat that enters the scene.
     """
     low_b, middle_b, high_b = np.percentile(before, _QUARTILES)
@@ -49,7 +50,7 @@ class MotionMeter:
     """The motion of one camera over time.
 
     A frame is compared with one at least ``reference_age_s`` older, because a slow walker moves
-    too little between two neighbouring frames.
+    too little between two neighboring frames.
     """
 
     def __init__(self, config: MotionConfig) -> None:
@@ -66,7 +67,7 @@ class MotionMeter:
         return seconds_between(self._checked_at, captured_at) >= 1.0 / self._config.check_fps
 
     def update(self, captured_at: Instant, luma: Luma) -> float:
-        """Return the motion score of this picture, 0.0 for a first picture or a new size."""
+        """Return the motion score of this picture; 0.0 for the first picture or a new size."""
         self._checked_at = captured_at
         if self._reference is None or self._reference[1].shape != luma.shape:
             self._reference = self._newest = (captured_at, luma)

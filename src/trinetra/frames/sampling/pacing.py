@@ -1,4 +1,4 @@
-"""When frames are let go and when a lost camera is tried again."""
+"""Pacing of frame release, and backoff for lost cameras."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,24 +8,24 @@ from trinetra.values import CameraId, Instant, seconds_between
 
 
 class Pacing(StrEnum):
-    """How a source's frames are released."""
+    """The way in which a source's frames are released."""
 
     LIVE = "live"
-    """As they arrive; what the consumers cannot take is dropped and counted."""
+    """As they arrive; frames that the consumers cannot process are dropped and counted."""
     REALTIME = "realtime"
     """A recording at its own speed: each frame at its ``captured_at`` on the wall clock."""
     LOCKSTEP = "lockstep"
-    """A recording as fast as the consumers go: in order over all cameras, and nothing is lost."""
+    """A recording at the speed of the consumers: in order over all cameras, without loss."""
 
 
 class Increasing:
-    """Keeps a camera's capture times increasing, also when it reconnects and when clocks step."""
+    """Keeps a camera's capture times increasing across reconnects and clock steps."""
 
     def __init__(self) -> None:
         self._last: Instant | None = None
 
     def next(self, captured_at: Instant) -> Instant:
-        """Return the instant, or one just after the last where that would not be an advance."""
+        """Return the instant, but at least 1 ms after the previous one."""
         if self._last is not None:
             captured_at = max(captured_at, self._last + timedelta(milliseconds=1))
         self._last = captured_at
@@ -33,13 +33,13 @@ class Increasing:
 
 
 def release_delay_s(captured_at: Instant, now: Instant) -> float:
-    """Return how long a realtime recording holds a frame back, 0 when it is due or overdue."""
+    """Return how long a realtime recording delays a frame; 0 if it is due or overdue."""
     return max(0.0, seconds_between(now, captured_at))
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential waits with jitter, so that cameras behind one switch do not return in step."""
+    """Exponential backoff with jitter, so that cameras behind one switch do not return at once."""
 
     initial_s: float = 1.0
     factor: float = 2.0
@@ -47,7 +47,7 @@ class Backoff:
     jitter: float = 0.25
 
     def delay_s(self, failures: int, random: float) -> float:
-        """Return the wait after the n-th failure in a row.
+        """Return the delay after ``failures`` consecutive failures.
 
         ``random`` in [0, 1) spreads it evenly over ``1 - jitter`` to ``1 + jitter`` times its
         nominal length; ``max_s`` bounds the nominal length.
@@ -61,10 +61,10 @@ class Backoff:
 
 
 class Lockstep:
-    """Whose turn it is when several recordings are replayed as one.
+    """Merges the frames of several recordings in capture order.
 
     A camera is a member until it leaves. The member whose offered frame is the oldest goes first,
-    but only once every member has offered one: the next may come from any of them.
+    but only once every member has offered one, because any of them may have the next frame.
     """
 
     def __init__(self, cameras: list[CameraId]) -> None:
@@ -72,7 +72,7 @@ class Lockstep:
         self._offers: dict[CameraId, Instant] = {}
 
     def join(self, camera: CameraId) -> None:
-        """Make the others wait for this camera (again)."""
+        """Add a camera, for which the others wait from now on."""
         self._members.add(camera)
 
     def offer(self, camera: CameraId, captured_at: Instant) -> None:
@@ -80,16 +80,16 @@ class Lockstep:
         self._offers[camera] = captured_at
 
     def turn(self) -> CameraId | None:
-        """Return the camera that may release its frame, None while some member has none yet."""
+        """Return the camera that may release its frame, or None while a member has not offered."""
         if not self._offers or self._members - self._offers.keys():
             return None
         return min(self._offers, key=lambda camera: (self._offers[camera], camera))
 
     def release(self, camera: CameraId) -> None:
-        """Note that the offered frame has gone out."""
+        """Record that the offered frame was released."""
         self._offers.pop(camera, None)
 
     def leave(self, camera: CameraId) -> None:
-        """Note that a camera has ended or is away, so that nobody waits for it."""
+        """Remove a camera that has ended or is lost, so that the others do not wait for it."""
         self._members.discard(camera)
         self._offers.pop(camera, None)

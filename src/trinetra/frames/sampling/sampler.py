@@ -1,4 +1,4 @@
-"""Which frames of a camera are kept, and how much of its stream is decoded."""
+"""Adaptive frame sampling, and detection of idle cameras."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from trinetra.values import Instant, after, seconds_between
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """The sample rates of one camera and what moves the rate between them.
+    """The sample rates of one camera, and the thresholds of motion and lag.
 
-    The rate climbs from base to ceiling as the motion score goes from ``motion_low`` to
-    ``motion_high``, and sinks to the floor as the buffer's lag goes from ``lag_low`` to
+    The rate rises from base to ceiling as the motion score goes from ``motion_low`` to
+    ``motion_high``, and falls to the floor as the buffer's lag goes from ``lag_low`` to
     ``lag_high`` frames.
     """
 
@@ -23,7 +23,7 @@ class SamplingConfig:
     lag_high: int = 80
 
     def __post_init__(self) -> None:
-        """Refuse rates that contradict each other."""
+        """Raise ValueError for rates that contradict each other."""
         if not 0.0 < self.floor_fps <= self.base_fps <= self.ceiling_fps:
             raise ValueError(
                 "sampling needs 0 < floor_fps <= base_fps <= ceiling_fps, "
@@ -34,7 +34,7 @@ class SamplingConfig:
 def sample_rate_hz(config: SamplingConfig, *, motion: float, lag: int) -> float:
     """Return the rate for a motion score in [0, 1] and a lag in frames.
 
-    Lies between floor and ceiling, never falls with motion and never rises with lag.
+    The rate lies between floor and ceiling, never falls with motion and never rises with lag.
     """
     activity = _ramp(motion, config.motion_low, config.motion_high)
     wanted = config.base_fps + activity * (config.ceiling_fps - config.base_fps)
@@ -49,10 +49,10 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 
 class Sampler:
-    """Picks frames of one camera so that their rate follows ``sample_rate_hz``.
+    """Selects frames of one camera so that their rate follows ``sample_rate_hz``.
 
-    In any span of ``s`` seconds it picks at most ``ceiling_fps * s + 2`` frames. Two picks lie
-    at most ``1 / floor_fps`` and one frame apart.
+    In any span of ``s`` seconds it selects at most ``ceiling_fps * s + 2`` frames. Consecutive
+    selected frames are at most ``1 / floor_fps`` plus one frame apart.
     """
 
     def __init__(self, config: SamplingConfig) -> None:
@@ -61,7 +61,7 @@ class Sampler:
         self.rate_hz = config.base_fps
 
     def wants(self, captured_at: Instant, *, motion: float, lag: int) -> bool:
-        """Return whether to keep the frame captured then; frames come in order of capture."""
+        """Return whether to keep the frame; frames must be passed in order of capture."""
         self.rate_hz = sample_rate_hz(self._config, motion=motion, lag=lag)
         if self._slot is None:
             self._slot = captured_at
@@ -69,16 +69,16 @@ class Sampler:
         due = after(self._slot, 1.0 / self.rate_hz)
         if captured_at < due:
             return False
-        # A frame is rarely there just when it is due. Counting on from when it was due, not from
-        # when it came, keeps the mean rate; the carry is bounded so that a late frame after a gap
-        # is not followed by a burst.
+        # A frame rarely arrives exactly when it is due. Counting from the due time, not from the
+        # arrival, keeps the mean rate; the carry is bounded so that a late frame after a gap is not
+        # followed by a burst.
         self._slot = max(due, after(captured_at, -1.0 / self._config.ceiling_fps))
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class IdleConfig:
-    """When a camera is decoded by key frames only: ``after_s`` without motion above the level."""
+    """Decode only key frames after ``after_s`` without a motion score of ``motion_level``."""
 
     enabled: bool = True
     after_s: float = 5.0
@@ -86,7 +86,7 @@ class IdleConfig:
 
 
 class IdleWatch:
-    """Whether a camera has been still for long enough to decode its key frames only."""
+    """Detects whether a camera has been still for long enough to decode only its key frames."""
 
     def __init__(self, config: IdleConfig) -> None:
         self._config = config
@@ -94,7 +94,7 @@ class IdleWatch:
         self.is_idle = False
 
     def observe(self, captured_at: Instant, motion: float) -> bool:
-        """Take in the motion at an instant and return whether the camera is idle now."""
+        """Update with the motion score at an instant; return whether the camera is idle now."""
         if self._moved_at is None or motion >= self._config.motion_level:
             self._moved_at = captured_at
         still_s = seconds_between(self._moved_at, captured_at)

@@ -1,4 +1,4 @@
-"""What becomes of each decoded frame of a camera: motion, then sampling, then idling."""
+"""Frame selection for one camera: motion, sampling and idle detection combined."""
 
 from typing import Protocol
 
@@ -8,14 +8,14 @@ from trinetra.values import Instant
 
 
 class HasLuma(Protocol):
-    """What selection needs of a decoded frame."""
+    """The part of a decoded frame that selection needs."""
 
     def luma(self, width: int, height: int) -> Luma:
         """Return the brightness scaled to ``(height, width)``."""
 
 
 class Selection:
-    """Decides for one camera which frames are kept and how the next one should be decoded."""
+    """Decides which frames of one camera are kept and how the next one is decoded."""
 
     def __init__(self, sampling: SamplingConfig, motion: MotionConfig, idle: IdleConfig) -> None:
         self._motion = motion
@@ -25,11 +25,11 @@ class Selection:
 
     @property
     def key_frames_only(self) -> bool:
-        """Whether the camera is still and needs no full decoding."""
+        """True while the camera is idle and needs no full decoding."""
         return self._idle.is_idle
 
     def wants(self, frame: HasLuma, captured_at: Instant, *, lag: int) -> bool:
-        """Return whether to keep this frame; frames come in order of capture."""
+        """Return whether to keep this frame; frames must be passed in order of capture."""
         if self._meter.is_due(captured_at):
             luma = frame.luma(self._motion.width, self._motion.height)
             self._idle.observe(captured_at, self._meter.update(captured_at, luma))

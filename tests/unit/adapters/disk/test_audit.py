@@ -1,4 +1,4 @@
-"""The audit log goes on whatever happened to its last write, and tells of it."""
+"""Tests that the audit log continues after an interrupted write, and reports it."""
 
 import os
 from datetime import UTC, datetime
@@ -17,16 +17,16 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def log(tmp_path: Path) -> AuditLog:
     log = AuditLog(tmp_path / "audit")
     for action in ("enrol", "show"):
-        log.append(NOON, action, "somebody")
+        log.append(NOON, action, "a-person")
     return log
 
 
 @pytest.mark.parametrize("left", [1, 40, -2, -1])
-def test_a_line_that_was_broken_off_is_told_of_and_stops_nobody(log: AuditLog, left: int) -> None:
+def test_an_incomplete_line_is_reported_and_harmless(log: AuditLog, left: int) -> None:
     whole = log.path.read_bytes().splitlines(keepends=True)
     log.path.write_bytes(whole[0] + whole[1][:left])
-    is_whole = left == -1  # but for its end of line
-    line = log.append(NOON, "forget", "somebody")
+    is_whole = left == -1  # except for its newline
+    line = log.append(NOON, "forget", "a-person")
     assert line.number == 2 + is_whole
     assert log.lines()[-1] == line
     assert len(list(log.faults())) == 1 - is_whole
@@ -51,21 +51,21 @@ def test_a_write_that_fails_half_way_leaves_nothing(
     with monkeypatch.context() as full:
         full.setattr(audit, "write_all", half)
         with pytest.raises(StorageFull):
-            log.append(NOON, "forget", "somebody")
+            log.append(NOON, "forget", "a-person")
     assert log.path.read_bytes() == before
 
 
 def test_a_user_without_a_name_stands_there_by_number(
     log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody() -> str:
+    def no_user() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr(audit.getpass, "getuser", nobody)
-    assert log.append(NOON, "show", "somebody").by == f"uid {os.getuid()}"
+    monkeypatch.setattr(audit.getpass, "getuser", no_user)
+    assert log.append(NOON, "show", "a-person").by == f"uid {os.getuid()}"
 
 
-def test_a_folder_of_somebody_else_is_used_as_it_is(
+def test_a_folder_of_another_user_keeps_its_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o755)

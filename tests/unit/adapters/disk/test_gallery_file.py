@@ -1,4 +1,4 @@
-"""What a gallery file keeps, and what is noticed about one that is not whole."""
+"""Tests for gallery archives: contents, and detection of incomplete or damaged files."""
 
 import errno
 from collections.abc import Sequence
@@ -132,7 +132,7 @@ def test_a_file_that_is_something_else_is_refused_and_so_is_none(tmp_path: Path)
     other = tmp_path / "holiday.jpg"
     other.write_bytes(b"\xff\xd8\xff\xe0" * 100)
 
-    with pytest.raises(ConfigurationError, match="no gallery"):
+    with pytest.raises(ConfigurationError, match="not written by"):
         gallery_file.check(other)
     with pytest.raises(ConfigurationError, match="No such file"):
         gallery_file.check(tmp_path / "nothing")

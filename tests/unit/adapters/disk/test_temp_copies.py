@@ -1,4 +1,4 @@
-"""What lies in the scratch folder, and for how long."""
+"""Tests for the lifetime of temporary copies."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def test_it_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
     assert held(tmp_path) == []
 
 
-def test_what_a_killed_process_left_goes_when_the_next_one_begins(
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_one(
     tmp_path: Path, left: Path
 ) -> None:
     with temp_copy_folder(tmp_path) as folder:

@@ -1,4 +1,4 @@
-"""When a failing server is left alone, and how often it is asked twice."""
+"""Tests for the circuit breaker, the retry budget and guarded calls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -86,7 +86,7 @@ def vendor_error(code: grpc.StatusCode, details: str = "") -> grpc.aio.AioRpcErr
 
 
 def failing(*outcomes: Exception | str) -> tuple[Callable[[], Awaitable[str]], list[object]]:
-    """Return a call with these outcomes in turn, and those that it has had."""
+    """Return a call with these outcomes in turn, and the list of those it has had."""
     had: list[object] = []
 
     async def send() -> str:
@@ -139,7 +139,7 @@ async def test_when_the_budget_is_spent_calls_are_made_once() -> None:
         (grpc.StatusCode.PERMISSION_DENIED, Denied),
     ],
 )
-async def test_what_a_server_refuses_is_not_asked_twice_and_opens_no_circuit(
+async def test_a_refused_call_is_not_retried_and_opens_no_circuit(
     code: grpc.StatusCode, failure: type[Exception]
 ) -> None:
     calls = GuardedCalls("there", PATIENCE)
@@ -158,7 +158,7 @@ async def test_after_failures_in_a_row_nothing_is_sent() -> None:
             await calls.make("it", 10, send)
     send, had = failing("done")
 
-    with pytest.raises(GalleryUnavailable, match="left alone"):
+    with pytest.raises(GalleryUnavailable, match="not called for a moment"):
         await calls.make("it", 10, send)
     assert had == []
 

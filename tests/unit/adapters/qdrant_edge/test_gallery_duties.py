@@ -1,4 +1,4 @@
-"""When the embedded gallery's process does what nobody asked for."""
+"""Tests for the background duties of the embedded gallery's process."""
 
 import time
 
@@ -9,7 +9,7 @@ from trinetra.adapters.qdrant_edge.worker import Server
 
 
 class Deleted:
-    """A shard in which something was deleted a while ago."""
+    """A shard with a deletion some time ago."""
 
     unindexed = 0
     is_rewriting = False
@@ -19,7 +19,7 @@ class Deleted:
 
 
 @pytest.mark.parametrize(("ago_s", "is_due"), [(50, False), (150, False), (250, True)])
-def test_what_was_deleted_goes_after_twice_the_time_though_the_gallery_is_never_idle(
+def test_deleted_data_is_purged_after_twice_the_time_even_if_never_idle(
     ago_s: float, is_due: bool
 ) -> None:
     tuning = GalleryTuning(purge_after_s=100.0, idle_s=1e9)

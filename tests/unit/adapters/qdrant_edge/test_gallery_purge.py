@@ -1,4 +1,4 @@
-"""What is left of a deleted face in the files of the embedded gallery: nothing."""
+"""Tests that a purge removes every byte of a deleted face from the embedded gallery's files."""
 
 import asyncio
 import itertools
@@ -72,7 +72,7 @@ async def test_after_a_purge_no_byte_of_a_deleted_person_is_on_disk(
         assert await gallery.count() == 198
 
 
-async def test_what_expired_is_purged_without_being_asked(tmp_path: Path) -> None:
+async def test_expired_entries_are_purged_automatically(tmp_path: Path) -> None:
     tuning = GalleryTuning(purge_after_s=0.0, idle_s=0.0)
     async with opened(tmp_path, tuning) as gallery:
         await gallery.upsert([entry(1), entry(2, GONE, expires_at=NOON)])
@@ -100,7 +100,7 @@ async def _forget(gallery: EdgeGallery, folder: Path, number: int) -> None:
 
 
 async def test_a_gallery_goes_on_while_it_is_purged(tmp_path: Path) -> None:
-    """What is written meanwhile is there afterwards, and what is deleted is due once more."""
+    """Writes during a purge are kept, and deletions during it make another purge due."""
     shard = Shard(tmp_path, DIMENSION, SCANNED)
     shard.upsert([_point(i) for i in range(1_200)])
     shard.delete_customer("c1")
@@ -124,7 +124,7 @@ async def test_a_gallery_goes_on_while_it_is_purged(tmp_path: Path) -> None:
 
 
 class Crash(BaseException):
-    """The process ends here."""
+    """Simulates a crash of the process."""
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_gallery_that_the_engine_purged_is_rewritten_once(tmp_path: Path) -> N
 
 
 def test_a_full_disk_puts_a_purge_off(tmp_path: Path) -> None:
-    """The gallery answers on, and does not try again at once."""
+    """The gallery continues to answer, and does not retry at once."""
 
     class Full:
         deleted_at = 0.0
