@@ -1,4 +1,4 @@
-"""A whole run: all cameras' events in the order in which the log receives them."""
+"""A complete run: the events of all cameras in the order in which the log receives them."""
 
 import heapq
 import math
@@ -16,7 +16,7 @@ from trinetra.values import microseconds
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events that arrive in one stretch, in order, and the truth of its frames, as JSON."""
+    """The events that arrive in one segment, in order, and the frame truth, as JSON."""
 
     arrivals: list[Arrival]
     frames: list[bytes]
@@ -24,7 +24,7 @@ class Batch:
 
 @dataclass
 class Twin:
-    """One run of a scenario on a floor plan; all it yields follows from these two.
+    """One run of a scenario on a floor plan; plan and scenario determine all its output.
 
     ``models`` maps a task to the model version that events name.
     """
@@ -35,11 +35,11 @@ class Twin:
 
     @cached_property
     def world(self) -> World:
-        """What happened."""
+        """The simulated world."""
         return simulate(self.plan, self.scenario)
 
     def batches(self, *, with_truth: bool = True) -> Iterator[Batch]:
-        """Yield the run, a minute of recording at a time."""
+        """Yield the run, one minute of recording at a time."""
         cameras = range(len(self.plan.views))
         emitters = [Emitter(self.world, index, with_truth, self.models) for index in cameras]
         for day, (opens, closes) in enumerate(self.scenario.windows()):
@@ -56,7 +56,7 @@ class Twin:
             yield Batch(late, [])
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Yield every event of the run as it arrives, without the truth of frames."""
+        """Yield every event of the run in order of arrival, without the truth of frames."""
         for batch in self.batches(with_truth=False):
             yield from batch.arrivals
 
