@@ -51,7 +51,7 @@ _LEAST = {"exposure": 0.2, "frontality": 0.25, "sharpness": 0.2, "total": 0.3}
 
 @dataclass(frozen=True, slots=True)
 class FacesSeen:
-    """Faces found: ``row (n,)`` is the body's row; measures as in ``FaceQuality``, each ``(n,)``."""
+    """Faces found: ``row (n,)`` is the body's row; measures ``(n,)`` as in ``FaceQuality``."""
 
     row: Rows
     xyxy: Array

@@ -65,7 +65,7 @@ class Loop:
         self._key_dts_ns = [units[index].dts_ns for index in self._keys]
 
     def key_at(self, elapsed_ns: int) -> int:
-        """Return the key frame playing ``elapsed_ns`` after the start, or the last one before it."""
+        """Return the key frame playing ``elapsed_ns`` after the start, or the last before it."""
         passes, within_ns = divmod(elapsed_ns, self._period_ns)
         position = within_ns + self._units[0].dts_ns
         key = self._keys[bisect.bisect_right(self._key_dts_ns, position) - 1]

@@ -267,7 +267,7 @@ class _Builder:
         return self._on_floor(view, (0.5, 0.0)), self._on_floor(view, (0.5, 0.95))
 
     def _on_floor(self, view: View, point: Point) -> Point:
-        """Return the floor under an image point; points above the visible floor get its far edge."""
+        """Return the floor under an image point; points above the visible floor get its edge."""
         camera = Camera(view)
         u = np.array([point[0] * view.width])
         v = np.array([max(point[1] * view.height, camera.far_row_px + 0.04 * view.height)])
