@@ -187,6 +187,7 @@ async def _drain(
 ) -> None:
     try:
         async with asyncio.timeout(deadline_s):
+            # In order: a service may stop its intake only when the one before it has finished.
             for task, stopping in zip(tasks, stoppings, strict=True):
                 stopping.set()
                 await asyncio.wait({task})

@@ -36,7 +36,7 @@ def _user_folder(variable: str, fallback: str) -> Path:
 
 
 class Settings(BaseSettings):
-    """How and where TRINETRA runs; field ``x`` is set by the variable ``TRINETRA_X``."""
+    """Settings of this installation; field ``x`` is set by the variable ``TRINETRA_X``."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,

@@ -54,7 +54,7 @@ class Role(StrEnum):
 
 
 class IdentityKind(StrEnum):
-    """How an identity was enrolled and how it is treated.
+    """Kind of an identity: its origin in the gallery and its treatment.
 
     Staff are never counted as customers. A person who opted out is recognized only to be excluded:
     such a person is neither named nor stored.

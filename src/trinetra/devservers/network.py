@@ -51,7 +51,7 @@ def is_free(port: int) -> bool:
 
 
 def ask(port: int, question: bytes, *, at_least: int) -> bytes:
-    """Send bytes to a loopback port and return the response, of ``at_least`` so many bytes.
+    """Send bytes to a loopback port and return a response of ``at_least`` bytes or more.
 
     Raises OSError if no server listens, or if no such response arrives within a second.
     """

@@ -45,7 +45,7 @@ class Remembered(msgspec.Struct, frozen=True):
 
     @property
     def runs(self) -> bool:
-        """Whether this exact process is still running."""
+        """True while this exact process is still running."""
         return _started(self.pid) == self.started
 
     def stop(self) -> None:

@@ -105,6 +105,7 @@ def assign(pairs: Pairs, score: Floats) -> Ints:
 
 def _assign_block(score: Floats, begin: int, end: int, width: int) -> Ints:
     block = score[begin:end]
+    # One row or one column: the best pair is the optimal assignment, without the solver.
     if len(block) in {1, width} or width == 1:
         return np.array([begin + int(np.argmax(block))])
     rows, columns = scipy.optimize.linear_sum_assignment(block.reshape(-1, width), maximize=True)

@@ -130,7 +130,7 @@ def open_set(decisions: Iterable[Decision], people: Mapping[str, str]) -> OpenSe
     """Return the outcomes of the tracks' searches, given the person of each track."""
     counts = OpenSet()
     for decision in sorted(decisions, key=lambda d: (d.decided_us, d.track)):
-        counts.add(decision, people.get(decision.stretch))
+        counts.add(decision, people.get(decision.segment))
     return counts.close()
 
 
@@ -167,12 +167,12 @@ class Returns:
             if walk in shown and shown[walk].faces >= LEAST_FACES
         ]
         return [
-            _recognised(name, [right for px, right in sized if low <= px < high])
+            _recognition_score(name, [right for px, right in sized if low <= px < high])
             for name, low, high in _BANDS_PX
         ]
 
 
-def _recognised(band: str, outcomes: Sequence[bool]) -> Score:
+def _recognition_score(band: str, outcomes: Sequence[bool]) -> Score:
     right, walks = sum(outcomes), len(outcomes)
     return Score(
         name="recognised_again",
@@ -205,7 +205,7 @@ def score_identities(
     cuts = _cuts(decisions)
     cameras = {camera: (truth, found.cut(cuts)) for camera, (truth, found) in cameras.items()}
     tracks = compare(list(cameras.values()), tolerance_us=tolerance_us, share_names=True)
-    customers = {d.stretch: d.customer for d in decisions if d.customer}
+    customers = {d.segment: d.customer for d in decisions if d.customer}
     named = {
         camera: (truth, found.renamed(customers)) for camera, (truth, found) in cameras.items()
     }
@@ -239,7 +239,7 @@ def _cuts(decisions: Sequence[Decision]) -> dict[str, list[tuple[int, str]]]:
     cuts: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for decision in sorted(decisions, key=lambda d: d.since_us or 0):
         if decision.since_us is not None:
-            cuts[decision.track].append((decision.since_us, decision.stretch))
+            cuts[decision.track].append((decision.since_us, decision.segment))
     return dict(cuts)
 
 
@@ -261,7 +261,7 @@ def _of_walks(
     returns = Returns()
     owners = people_of_tracks(everybody, min_iou)
     for decision in sorted(decisions, key=lambda d: (d.decided_us, d.track)):
-        if walk := owners.get(decision.stretch):
+        if walk := owners.get(decision.segment):
             returns.add(decision, walk)
     return [
         *_of_boxes(FACE_SHOWN, named.where(truth, found), min_iou),

@@ -85,7 +85,7 @@ class Decision:
     since_us: int | None = None
 
     @property
-    def stretch(self) -> str:
+    def segment(self) -> str:
         """Name of the part of the track that this decision is about."""
         return self.track if self.since_us is None else f"{self.track}@{self.since_us}"
 

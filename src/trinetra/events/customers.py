@@ -166,6 +166,7 @@ class People:
 
     def canonical(self, customer_id: CustomerId) -> CustomerId:
         """Return the canonical id of a customer after all merges."""
+        # Terminates: check() refuses a merge that would close a cycle.
         while (other := self.merged.get(customer_id)) is not None:
             customer_id = other
         return customer_id
@@ -279,6 +280,7 @@ class People:
         self.dismissed.add(_pair(who, other))
 
     def _forget_erased(self) -> None:
+        # Erasures are known only by digest, so every remaining id has to be hashed and compared.
         self.customers = {c: v for c, v in self.customers.items() if not self.is_erased(c)}
         self.merged = {
             c: o for c, o in self.merged.items() if not (self.is_erased(c) or self.is_erased(o))

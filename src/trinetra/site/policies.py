@@ -41,7 +41,7 @@ class Matching(Model):
 
 
 class Consolidation(Model):
-    """When two identities are merged into one person; a value above 1 disables the step."""
+    """Thresholds for merging two identities into one person; 1 or more disables the step."""
 
     merge_at: Annotated[
         float,
@@ -58,14 +58,14 @@ class Consolidation(Model):
 
 
 class Registry(Model):
-    """How long, and how many, identities stay in memory after they were last seen."""
+    """Limits on the time and number of identities in memory after they were last seen."""
 
     ttl_s: Annotated[Seconds, Field(gt=0)] = 1800.0
     max_identities: Count = 50_000
 
 
 class Tracking(Model):
-    """How detections become tracks."""
+    """Parameters for building tracks from detections."""
 
     reorder_window_s: Annotated[
         float, Field(strict=True, ge=0, le=30, description="Seconds to wait for late frames.")
@@ -86,7 +86,7 @@ class Tracking(Model):
 
 
 class Stays(Model):
-    """How presence in zones becomes stays, and presence at the site becomes visits."""
+    """Parameters for deriving stays in zones, and visits to the site, from presence."""
 
     leave_after_s: Annotated[
         Gap, Field(description="Seconds outside a zone until a stay ends.")
@@ -115,7 +115,7 @@ class Retention(Model):
 
 
 class Alerts(Model):
-    """How often alerts are repeated."""
+    """Limits on the repetition of alerts."""
 
     cooldown_s: Annotated[
         Seconds,

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 DIMENSION = 512
 _SPREAD_DIMENSIONS = 50.0
-"""Variance falls by e every so many dimensions: 100 effective ones, as impostor cosines show."""
+"""Number of dimensions over which variance falls by e: 100 effective ones, as impostors show."""
 _DIFFERENT = 0.028
 _OCCASION_SHARE = 0.5
 """Half of the change between two photos is constant within one occasion."""

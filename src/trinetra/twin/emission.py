@@ -40,7 +40,7 @@ from trinetra.values import (
 
 Array = NDArray[np.float64]
 Item = TypeVar("Item")
-STRETCH_S = 60.0
+SEGMENT_S = 60.0
 MODELS = {"detect": "twin@1", "face_find": "twin@1", "face_embed": "twin@1"}
 _PERIOD_JITTER = 0.05
 _LATENCY_SIGMA = 0.35
@@ -61,7 +61,7 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """Output of one camera for one segment: events, and ground truth of frames as JSON lines."""
 
     arrivals: list[Arrival]
@@ -132,14 +132,14 @@ class Emitter:
     def _drives(self) -> "_Calendar[Drive]":
         return _Calendar.of(self.world.drives)
 
-    def stretch(self, day: int, number: int) -> Stretch:
+    def segment(self, day: int, number: int) -> Segment:
         """Return the output of the camera for one segment of a day's recording window."""
         opens, closes = self.world.scenario.windows()[day]
-        begin = opens + number * STRETCH_S
+        begin = opens + number * SEGMENT_S
         rng = stream(self.world.scenario.seed, Part.CAMERA, self.index, day, number)
-        frames = self._frames(day, (begin, min(begin + STRETCH_S, closes)), rng)
+        frames = self._frames(day, (begin, min(begin + SEGMENT_S, closes)), rng)
         if not len(frames):
-            return Stretch([], [])
+            return Segment([], [])
         if self._is_for_vehicles:
             return self._vehicles(frames, rng)
         looks = stream(self.world.scenario.seed, Part.LOOK, self.index, day, number)
@@ -171,7 +171,7 @@ class Emitter:
 
     def _people(
         self, frames: _Frames, rng: np.random.Generator, looks: np.random.Generator
-    ) -> Stretch:
+    ) -> Segment:
         view, sensing = self.camera.view, self.world.scenario.sensing
         stays = self._stays.during(frames)
         heights = np.array([stay.person.height_m for stay in stays])
@@ -186,7 +186,7 @@ class Emitter:
             faces, shown = self._faces(len(frames), bodies, stays, heights, rng)
         names = [stay.person.person_id for stay in stays]
         truth = self._truth(frames, bodies, names, "persons", shown) if self.with_truth else []
-        return Stretch(self._arrivals(frames, objects, faces, rng), truth)
+        return Segment(self._arrivals(frames, objects, faces, rng), truth)
 
     def _faces(
         self,
@@ -215,7 +215,7 @@ class Emitter:
 
     # --- vehicles -----------------------------------------------------------------------------
 
-    def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
+    def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Segment:
         view, sensing = self.camera.view, self.world.scenario.sensing
         drives = self._drives.during(frames)
         bodies = cars_in_view(self.camera, frames.t, drives)
@@ -225,7 +225,7 @@ class Emitter:
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
         truth = self._truth(frames, bodies, names, "vehicles", shown) if self.with_truth else []
-        return Stretch(self._arrivals(frames, objects, none, rng), truth)
+        return Segment(self._arrivals(frames, objects, none, rng), truth)
 
     # --- both ---------------------------------------------------------------------------------
 

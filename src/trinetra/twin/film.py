@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 TOP_VIEW = "top"
 """The video of the whole floor: for viewing only, not a camera of the site."""
 TOP_FPS = 5.0
-_STRETCH_S = 60.0
+_SEGMENT_S = 60.0
 _WALL_GAP_M = 0.5
 _HALL_M = 4.0
 _SHELF_AWAY_M = 0.75
@@ -71,13 +71,13 @@ class Films:
 
     def _moments(self, fps: float) -> Iterator[tuple[str, list[Figure], list[Car]]]:
         for opens, closes in self.world.scenario.windows():
-            for stretch in range(math.ceil((closes - opens) / _STRETCH_S)):
-                begin = opens + stretch * _STRETCH_S
-                end = min(begin + _STRETCH_S, closes)
+            for segment in range(math.ceil((closes - opens) / _SEGMENT_S)):
+                begin = opens + segment * _SEGMENT_S
+                end = min(begin + _SEGMENT_S, closes)
                 first, last = (math.ceil((edge - opens) * fps - 1e-6) for edge in (begin, end))
-                yield from self._stretch(opens + np.arange(first, last) / fps)
+                yield from self._segment(opens + np.arange(first, last) / fps)
 
-    def _stretch(self, t: Array) -> Iterator[tuple[str, list[Figure], list[Car]]]:
+    def _segment(self, t: Array) -> Iterator[tuple[str, list[Figure], list[Car]]]:
         people: list[list[Figure]] = [[] for _ in t]
         cars: list[list[Car]] = [[] for _ in t]
         for stay in self.world.stays:

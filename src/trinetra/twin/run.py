@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from trinetra.twin.emission import MODELS, STRETCH_S, Arrival, Emitter
+from trinetra.twin.emission import MODELS, SEGMENT_S, Arrival, Emitter
 from trinetra.twin.plan import FloorPlan
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.store import simulate
@@ -44,11 +44,12 @@ class Twin:
         emitters = [Emitter(self.world, index, with_truth, self.models) for index in cameras]
         for day, (opens, closes) in enumerate(self.scenario.windows()):
             late: list[Arrival] = []
-            for number in range(math.ceil((closes - opens) / STRETCH_S)):
-                parts = [emitter.stretch(day, number) for emitter in emitters]
+            for number in range(math.ceil((closes - opens) / SEGMENT_S)):
+                parts = [emitter.segment(day, number) for emitter in emitters]
                 late += [arrival for part in parts for arrival in part.arrivals]
                 late.sort()
-                end_us = self._start_us + round((opens + (number + 1) * STRETCH_S) * 1e6)
+                end_us = self._start_us + round((opens + (number + 1) * SEGMENT_S) * 1e6)
+                # Events delayed beyond this minute are held back, so that batches stay in order.
                 due = sum(arrival.at_us < end_us for arrival in late)
                 frames = [line for _, _, line in heapq.merge(*(part.truth for part in parts))]
                 yield Batch(late[:due], frames)

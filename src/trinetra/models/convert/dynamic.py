@@ -20,6 +20,7 @@ Dimension = int | str
 _BATCH = "N"
 _CELLS = "d1"
 _RESIZE_TO_SIZE_INPUTS = 4
+# In the target of an ONNX Reshape, 0 copies the dimension of the input.
 _COPY_FROM_INPUT = 0
 
 

@@ -65,6 +65,7 @@ class GraphBuilder:
     def _needed_for(self, outputs: Iterable[str]) -> tuple[list[NodeProto], set[str]]:
         used = set(outputs)
         kept = []
+        # Nodes are added in topological order, so walking backward sees consumers before producers.
         for node in reversed(self._nodes):
             if used.intersection(node.output):
                 kept.append(node)

@@ -19,6 +19,7 @@ Tensor = NDArray[Any]
 _TO_CHANNELS_FIRST = [0, 3, 1, 2]
 _TO_CHANNELS_LAST = [0, 2, 3, 1]
 _KERNEL_TO_ONNX = (3, 2, 0, 1)  # (height, width, in, out) -> (out, in, height, width)
+# In the target of an ONNX Reshape, 0 copies the dimension of the input.
 _COPY_FROM_INPUT = 0
 
 
