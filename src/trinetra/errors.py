@@ -1,15 +1,15 @@
-"""Every planned failure: one root, one class per response a caller can plan for.
+"""Exception hierarchy for planned failures: one root, one class per possible response.
 
-A message says what happened, where, and what to do. It never carries a secret.
+A message says what happened, where, and what to do. It never contains a secret.
 """
 
 
 class TrinetraError(Exception):
-    """Root of every failure that TRINETRA plans for; the CLI prints it without a traceback."""
+    """Root of all planned failures; the CLI prints it without a traceback."""
 
 
 class ConfigurationError(TrinetraError):
-    """The site file or the settings cannot be used; the user must edit them. Exit code 1."""
+    """The site file or the settings are invalid; the user must edit them. Exit code 1."""
 
 
 class ModelUnavailable(TrinetraError):
@@ -21,11 +21,11 @@ class SampleUnavailable(TrinetraError):
 
 
 class SourceUnavailable(TrinetraError):
-    """A camera cannot be reached now; retry with backoff."""
+    """A camera cannot be reached; retry with backoff."""
 
 
 class SourceRefused(SourceUnavailable):
-    """A camera answered and refused (credentials, unknown path); retry slowly and tell the user."""
+    """A camera refused the connection (credentials, unknown path); retry slowly, tell the user."""
 
 
 class SourceStalled(SourceUnavailable):
@@ -33,7 +33,7 @@ class SourceStalled(SourceUnavailable):
 
 
 class FrameRejected(TrinetraError):
-    """One frame cannot be used; count it under ``reason`` and go on.
+    """One frame is unusable; count it under ``reason`` and continue.
 
     ``reason`` is undecodable, too_small or too_large.
     """
@@ -44,19 +44,19 @@ class FrameRejected(TrinetraError):
 
 
 class PhotoRejected(TrinetraError):
-    """A photo does not show the face of one person well enough; nothing was kept, take another."""
+    """A photo does not show one person's face well enough; nothing was stored, use another."""
 
 
 class MalformedEvent(TrinetraError):
-    """Bytes in the log are not a valid event; send them to the dead-letter topic and go on."""
+    """Bytes in the log are not a valid event; send them to the dead-letter topic and continue."""
 
 
 class MalformedState(TrinetraError):
-    """What a service remembered of a partition cannot be read; count it and begin anew."""
+    """A service's saved state of a partition cannot be read; count it and start empty."""
 
 
 class CustomerConflict(TrinetraError):
-    """A change contradicts what is known of a customer; nothing was changed, choose another."""
+    """A change contradicts a customer's state; nothing was changed, choose another change."""
 
 
 class EngineFailure(TrinetraError):
@@ -64,19 +64,19 @@ class EngineFailure(TrinetraError):
 
 
 class ServerUnavailable(TrinetraError):
-    """A server that others run does not answer now; wait and try again."""
+    """An external server does not respond; wait and retry."""
 
 
 class GalleryUnavailable(ServerUnavailable):
-    """The gallery does not answer; identities go out as unknown until it returns."""
+    """The gallery does not respond; identities are emitted as unknown until it returns."""
 
 
 class BufferUnavailable(ServerUnavailable):
-    """The frame buffer does not answer; drop and count frames, or wait and read again."""
+    """The frame buffer does not respond; drop and count frames, or wait and read again."""
 
 
 class CameraTaken(BufferUnavailable):
-    """Another ingestor puts this camera's frames into the buffer; stand by until it stops."""
+    """Another ingestor writes this camera's frames to the buffer; stand by until it stops."""
 
 
 class EventLogUnavailable(ServerUnavailable):
@@ -84,17 +84,18 @@ class EventLogUnavailable(ServerUnavailable):
 
 
 class StoreUnavailable(ServerUnavailable):
-    """The insight store does not answer; wait and record again."""
+    """The insight store does not respond; wait and record again."""
 
 
 class StorageFull(TrinetraError):
-    """The data folder takes no more bytes; free space and restart."""
+    """The disk of the data folder is full; free space and restart."""
 
 
 class PartitionsLost(EventLogUnavailable):
-    """Nothing was committed for ``partitions``; forget what was derived from them and poll on.
+    """Nothing was committed for ``partitions``; discard state derived from them and poll again.
 
-    Another member owns them now, or the log did not answer: the next poll tells whose they are.
+    Another member owns them now, or the log did not answer: the next poll returns the new
+    assignment.
     """
 
     def __init__(self, message: str, partitions: frozenset[tuple[str, int]]) -> None:

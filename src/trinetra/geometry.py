@@ -1,7 +1,7 @@
-"""From a camera's picture to the floor: a plane seen in perspective, from points known on both.
+"""Homography from a camera's picture to the floor, estimated from point correspondences.
 
-Picture points are normalised, ``[0, 0]`` top left and ``[1, 1]`` bottom right; floor points are in
-metres on the floor plan.
+Picture points are normalized, ``[0, 0]`` top left and ``[1, 1]`` bottom right; floor points are in
+meters on the floor plan.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,16 @@ Rows = tuple[tuple[float, float, float], ...]
 LEAST_PAIRS = 4
 _MAX_RMS_M = 1.0
 _MIN_SINGULAR = 1e-3
-"""Of the largest: below it the points leave the mapping open, or a pixel moves it by metres."""
+"""Minimum ratio of the eighth to the largest singular value.
+
+Below it the points do not determine the mapping, or one pixel moves it by meters.
+"""
 
 
 class FloorPoint(NamedTuple):
-    """A place on the floor, and how far a step of 1 to the right and 1 down there would lead.
+    """A place on the floor, and the length on the floor of a picture step of 1 right and 1 down.
 
-    A step of 1 is the picture's whole width or height; both are in metres, to first order.
+    A step of 1 is the picture's whole width or height; both lengths are in meters, to first order.
     """
 
     x_m: float
@@ -38,11 +41,11 @@ class FloorPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Homography:
-    """A mapping from a picture to the floor, and how well the points agree with it.
+    """A mapping from a picture to the floor, and its residual errors.
 
-    ``rms_m`` is the root mean square distance between where the points should be and where they
-    are mapped; ``worst_m`` the largest, of the pair with the number ``worst``, counted from 0. Four
-    points always agree.
+    ``rms_m`` is the root mean square distance between the given floor points and the mapped picture
+    points; ``worst_m`` is the largest distance, of the pair with index ``worst``. Four points
+    always fit exactly.
     """
 
     rows: Rows
@@ -51,7 +54,7 @@ class Homography:
     worst: int = 0
 
     def to_floor(self, x: float, y: float) -> FloorPoint | None:
-        """Return the floor under a point of the picture, None at and above the horizon."""
+        """Return the floor point under a picture point, or None at and above the horizon."""
         (a, b, c), (d, e, f), (g, h, i) = self.rows
         w = g * x + h * y + i
         if w <= 0:
@@ -63,20 +66,23 @@ class Homography:
 
 
 def fit(pairs: Sequence[Pair]) -> Homography:
-    """Return the mapping that agrees best with all pairs.
+    """Return the homography that fits all pairs best.
 
-    The normalised direct linear transformation (Hartley, In defense of the eight-point algorithm,
-    IEEE PAMI 19(6), 1997). Raises ConfigurationError with the reason where the points do not settle
+    The normalized direct linear transformation (Hartley, In defense of the eight-point algorithm,
+    IEEE PAMI 19(6), 1997). Raises ConfigurationError with the reason if the points do not determine
     a mapping, contradict each other, or cannot all lie on one floor.
     """
     if len(pairs) < LEAST_PAIRS:
-        raise ConfigurationError(f"{len(pairs)} points do not fix a floor: give 4 or more")
+        raise ConfigurationError(f"{len(pairs)} points do not determine the floor: give 4 or more")
     picture = np.array([pair[0] for pair in pairs], np.float64)
     floor = np.array([pair[1] for pair in pairs], np.float64)
-    to_unit = _normalising(picture, "in the picture")
-    from_unit = _normalising(floor, "on the floor")
+    # Without normalization the equations mix terms of very different size, and the solution is
+    # numerically unstable (Hartley, 1997).
+    to_unit = _normalization(picture, "in the picture")
+    from_unit = _normalization(floor, "on the floor")
     solved = _solve(_map(to_unit, picture), _map(from_unit, floor))
     matrix = np.linalg.inv(from_unit) @ solved @ to_unit
+    # w is the depth up to a common factor: points before the camera all have the same sign.
     w = picture @ matrix[2, :2] + matrix[2, 2]
     if not (np.all(w > 0) or np.all(w < 0)):
         raise ConfigurationError(
@@ -84,10 +90,10 @@ def fit(pairs: Sequence[Pair]) -> Homography:
             "does not lie on the floor"
         )
     matrix = matrix / w.mean()
-    return _judged(matrix, np.linalg.norm(_map(matrix, picture) - floor, axis=1))
+    return _checked(matrix, np.linalg.norm(_map(matrix, picture) - floor, axis=1))
 
 
-def _judged(matrix: NDArray[np.float64], apart_m: NDArray[np.float64]) -> Homography:
+def _checked(matrix: NDArray[np.float64], apart_m: NDArray[np.float64]) -> Homography:
     rms_m, worst = float(np.sqrt(np.mean(apart_m**2))), int(apart_m.argmax())
     if rms_m > _MAX_RMS_M:
         raise ConfigurationError(
@@ -108,19 +114,19 @@ def _solve(picture: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[
     _, singular, vectors = np.linalg.svd(equations)
     if singular[7] < _MIN_SINGULAR * singular[0]:
         raise ConfigurationError(
-            "the points do not fix a floor: three of four lie on, or near, one straight line"
+            "the points do not determine the floor: three of four lie on or near one straight line"
         )
     return np.asarray(vectors[-1].reshape(3, 3), np.float64)
 
 
-def _normalising(points: NDArray[np.float64], where: str) -> NDArray[np.float64]:
-    """Return what moves the points' centre to 0 and their mean distance from it to sqrt(2)."""
-    centre = points.mean(axis=0)
-    apart = float(np.linalg.norm(points - centre, axis=1).mean())
+def _normalization(points: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    """Return the transform that moves the centroid to 0 and the mean distance to sqrt(2)."""
+    center = points.mean(axis=0)
+    apart = float(np.linalg.norm(points - center, axis=1).mean())
     if apart == 0:
-        raise ConfigurationError(f"all points are the same {where}")
+        raise ConfigurationError(f"all points are the same {where}: choose different ones")
     scale = np.sqrt(2) / apart
-    return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
+    return np.array([[scale, 0, -scale * center[0]], [0, scale, -scale * center[1]], [0, 0, 1]])
 
 
 def _map(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Runs services: signals, one task group, an ordered drain to a deadline, health and metrics.
+"""Runs services: signals, one task group, an ordered drain with a deadline, health and metrics.
 
-Services are given in the order in which data flows. When told to stop, or when the first of them
-has nothing more to read, each in turn ceases its intake, finishes what it holds and returns, so
-that nothing is lost between them.
+Services are listed in the order of the data flow. When a stop is requested, or the first service
+has no more input, each service in turn stops its intake, finishes its work and returns, so that no
+data is lost between them.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Service(Protocol):
-    """A stage of the platform that runs until told to stop."""
+    """A stage of the platform that runs until it is told to stop."""
 
     @property
     def name(self) -> str:
         """The service's name in logs, metrics and on the health page."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until ``stopping`` is set or the input has ended, then drain and return."""
+        """Run until ``stopping`` is set or the input has ended, then drain and return."""
 
     def ready(self) -> bool:
-        """Return whether the service does its work now."""
+        """Return whether the service is working."""
 
     def status(self) -> object:
-        """Return detail for the health page: plain values, or dataclasses of such."""
+        """Return details for the health page: plain values, or dataclasses of them."""
 
 
 @runtime_checkable
@@ -53,24 +53,25 @@ class Dependency(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is there for, on the health page."""
+        """The server's purpose, on the health page."""
 
     async def check(self) -> str:
-        """Return what answered; raises ServerUnavailable when nothing does."""
+        """Return what answered. Raises ServerUnavailable if nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A service with everything it needs open, and the servers among that."""
+    """A service with its resources open, and the servers among them."""
 
     service: Service
     dependencies: tuple[Dependency, ...] = ()
 
 
 class PatientService:
-    """A service whose servers may not be there yet: it waits for them, alive but not ready.
+    """A service that waits until its servers are available, alive but not ready.
 
-    So processes may start in any order. What waiting cannot mend is raised at once.
+    This allows processes to start in any order. Errors that waiting cannot resolve are raised at
+    once.
     """
 
     def __init__(
@@ -87,42 +88,42 @@ class PatientService:
         self._clock = clock
         self._retry_s = (retry_first_s, retry_max_s)
         self._opened: Opened | None = None
-        self._waits_for = "its adapters are being opened"
+        self._waits_for = "opening its adapters"
 
     @property
     def name(self) -> str:
-        """The name of the service within."""
+        """Name of the wrapped service."""
         return self._name
 
     def ready(self) -> bool:
-        """Return whether the service was opened and is ready."""
+        """Return whether the service is open and ready."""
         return self._opened is not None and self._opened.service.ready()
 
     def status(self) -> object:
-        """Return the service's status, or what it waits for."""
+        """Return the service's status, or what it is waiting for."""
         return self._opened.service.status() if self._opened else {"waiting": self._waits_for}
 
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
-        """The servers of the service, once it was opened."""
+        """The servers of the service, once it is open."""
         return self._opened.dependencies if self._opened else ()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Open the service as soon as its servers answer, then run it.
 
-        While it is being opened there is nothing to finish: a stop ends that at once.
+        While it is being opened there is no work to finish, so a stop cancels the opening at once.
         """
         serving = asyncio.ensure_future(self._serve(stopping))
-        told = asyncio.ensure_future(stopping.wait())
+        stop_requested = asyncio.ensure_future(stopping.wait())
         try:
-            await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
             if self._opened is None:
                 serving.cancel()
             await asyncio.wait({serving})
         finally:
             serving.cancel()
-            told.cancel()
-            await asyncio.gather(serving, told, return_exceptions=True)
+            stop_requested.cancel()
+            await asyncio.gather(serving, stop_requested, return_exceptions=True)
         if not serving.cancelled():
             serving.result()
 
@@ -156,8 +157,8 @@ async def host(
 ) -> None:
     """Run the services until ``stop`` is set or the first one ends, then drain them in order.
 
-    The first failure of any service cancels the others and is raised as it is. Raises
-    DrainIncomplete when the deadline passes.
+    The first failure of any service cancels the others and is raised unchanged. Raises
+    DrainIncomplete if the deadline passes.
     """
     stoppings = [asyncio.Event() for _ in services]
     try:
@@ -186,19 +187,20 @@ async def _drain(
 ) -> None:
     try:
         async with asyncio.timeout(deadline_s):
+            # In order: a service may stop its intake only when the one before it has finished.
             for task, stopping in zip(tasks, stoppings, strict=True):
                 stopping.set()
                 await asyncio.wait({task})
     except TimeoutError:
         late = [task.get_name() for task in tasks if not task.done()]
         raise DrainIncomplete(
-            f"{', '.join(late)} did not finish within {deadline_s:g} s; what waited in memory is "
-            "lost, what a log keeps is read again. TRINETRA_DRAIN_DEADLINE_S gives more time"
+            f"{', '.join(late)} did not finish within {deadline_s:g} s; records in memory are "
+            "lost, records in a log are read again. TRINETRA_DRAIN_DEADLINE_S gives more time"
         ) from None
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first true exception inside nested groups."""
+    """Return the first exception that is not a group, in nested groups."""
     found = failures.exceptions[0]
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
@@ -222,12 +224,12 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
         yield stop
     finally:
         for number, handler in zip(_SIGNALS, before, strict=True):
-            loop.remove_signal_handler(number)  # which forgets what was there before
+            loop.remove_signal_handler(number)  # which also discards the previous handler
             signal.signal(number, handler)
 
 
 def ignore_signals() -> None:
-    """Take no more notice of SIGINT and SIGTERM."""
+    """Ignore SIGINT and SIGTERM from now on."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -239,8 +241,8 @@ def health_app(
 ) -> FastAPI:
     """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``.
 
-    With ``watch``, which yields the last so many events and then every new one, also ``/events``.
-    A service decides itself whether it is ready; its dependencies are shown beside it.
+    With ``watch``, which yields the last n events and then every new one, it also has ``/events``.
+    A service itself determines whether it is ready; its dependencies are only shown.
     """
     app = FastAPI(title="TRINETRA health", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -276,7 +278,7 @@ def health_app(
 
 
 async def _checked(dependency: Dependency) -> tuple[str, dict[str, object]]:
-    """Return a dependency's name and whether it answers, soon enough for whoever asks."""
+    """Return a dependency's name and whether it answers, within a short timeout."""
     try:
         async with asyncio.timeout(_CHECK_S):
             return dependency.name, {"up": True, "detail": await dependency.check()}
@@ -287,7 +289,7 @@ async def _checked(dependency: Dependency) -> tuple[str, dict[str, object]]:
 
 
 class _QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves the signals to ``stop_on_signals``."""
+    """A uvicorn server that leaves signals to ``stop_on_signals``."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -296,15 +298,15 @@ class _QuietServer(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(app: Any, *, address: str, port: int) -> AsyncIterator[int]:
-    """Serve an app while the context lasts; yields the port, chosen freely for port 0.
+    """Serve an app within the context; yields the port, a free one for port 0.
 
-    Raises ConfigurationError when the address cannot be bound.
+    Raises ConfigurationError if the address cannot be bound.
     """
     listener = _bind(address, port)
     bound = int(listener.getsockname()[1])
     config = uvicorn.Config(
         app,
-        log_config=None,  # its own wants a standard output, which a service may not have
+        log_config=None,  # uvicorn's default needs standard output, which a service may lack
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -332,5 +334,5 @@ def _bind(address: str, port: int) -> socket.socket:
 
 
 def _reason(cause: OSError) -> str:
-    """Return what the system said, without what ``create_server`` repeats of the address."""
+    """Return the system's error message, without the address that ``create_server`` adds."""
     return os.strerror(cause.errno).lower() if cause.errno and cause.errno > 0 else str(cause)

@@ -1,6 +1,6 @@
 """Settings of this machine: ``TRINETRA_*`` environment variables, read once by the wiring.
 
-What a shop is like stands in the site file; how and where TRINETRA runs stands here.
+The site file describes the shop; these settings describe how and where TRINETRA runs.
 """
 
 import os
@@ -29,14 +29,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$|^$")]
 
 
 def _user_folder(variable: str, fallback: str) -> Path:
-    """Return TRINETRA's folder under an XDG base folder (freedesktop.org base directories 0.8)."""
+    """Return TRINETRA's folder in an XDG base folder (freedesktop.org base directories 0.8)."""
     base = Path(os.environ.get(variable, ""))
-    # The specification has relative paths ignored.
+    # The specification requires relative paths to be ignored.
     return (base if base.is_absolute() else Path.home() / fallback) / "trinetra"
 
 
 class Settings(BaseSettings):
-    """How and where TRINETRA runs; field ``x`` is set by the variable ``TRINETRA_X``."""
+    """Settings of this installation; field ``x`` is set by the variable ``TRINETRA_X``."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -48,124 +48,135 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"),
-        description="What has to last: insights, gallery, spool, local servers.",
+        description="Folder for persistent data: insights, gallery, spool, local servers.",
     )
     cache_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"),
-        description="What can be fetched again: networks, clips, Kafka.",
+        description="Folder for files that can be fetched again: networks, clips, Kafka.",
     )
     models_dir: Path | None = Field(
-        default=None, description="Networks you bring yourself, looked for before any is fetched."
+        default=None, description="Folder of your own networks, searched before any is fetched."
     )
     samples_dir: Path | None = Field(
-        default=None, description="Clips you bring yourself, looked for before any is fetched."
+        default=None, description="Folder of your own clips, searched before any is fetched."
     )
 
     profile: Profile = Field(
-        default="default", description="Which networks run; `trinetra models list` shows them."
+        default="default", description="Set of networks to run; `trinetra models list` shows them."
     )
-    backend: Backend = Field(
-        default="auto", description="What runs the networks; auto takes OpenVINO."
-    )
+    backend: Backend = Field(default="auto", description="Inference runtime; auto takes OpenVINO.")
     inference_lanes: int = Field(
-        default=0, ge=0, le=64, description="Batches inferred at once; 0 leaves it to us."
+        default=0, ge=0, le=64, description="Batches inferred in parallel; 0 chooses automatically."
     )
     threads: int = Field(
-        default=0, ge=0, le=256, description="Threads of each network; 0 leaves it to us."
+        default=0, ge=0, le=256, description="Threads of each network; 0 chooses automatically."
     )
     batch_max_frames: int = Field(
-        default=4, ge=1, le=64, description="Frames inferred together at most."
+        default=4, ge=1, le=64, description="Maximum frames in one batch."
     )
     batch_window_ms: float = Field(
-        default=20.0, ge=0, le=1000, description="How long a batch waits for more frames."
+        default=20.0,
+        ge=0,
+        le=1000,
+        description="Maximum wait of a batch for more frames, in ms.",
     )
 
     namespace: Name = Field(
-        default="", description="Keeps the names of one shop apart from another's on one cluster."
+        default="", description="Prefix that separates the names of shops on one cluster."
     )
     instance: str = Field(
         default_factory=platform.node,
         min_length=1,
         max_length=100,
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="Tells processes of one service apart; the same after every restart.",
+        description="Name of this process within its service; keep it across restarts.",
     )
 
     frame_buffer: Literal["memory", "redis"] = Field(
-        default="memory", description="Where frames wait; more than one process needs redis."
+        default="memory", description="Where frames are buffered; several processes need redis."
     )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Where Redis is; rediss:// for TLS, redis://USER:PASSWORD@HOST for a login.",
+        description="Redis URL; rediss:// for TLS, redis://USER:PASSWORD@HOST for a login.",
     )
     frame_max_age_s: float = Field(
-        default=10.0, gt=0, description="Older frames of live cameras are skipped, and counted."
+        default=10.0,
+        gt=0,
+        description="Older frames of live cameras are skipped and counted, in seconds.",
     )
 
     event_log: Literal["memory", "kafka"] = Field(
-        default="memory", description="Where events go; more than one process needs kafka."
+        default="memory", description="Where events are stored; several processes need kafka."
     )
     kafka_servers: str = Field(
-        default="127.0.0.1:9092", description="HOST:PORT of brokers to begin with, by commas."
+        default="127.0.0.1:9092", description="Bootstrap brokers as HOST:PORT, separated by commas."
     )
     kafka_security: KafkaSecurity = Field(
-        default="plaintext", description="Encrypted (ssl), with a login (sasl), or both."
+        default="plaintext", description="Encryption (ssl), login (sasl), or both."
     )
     kafka_sasl_mechanism: SaslMechanism = Field(
-        default="SCRAM-SHA-512", description="How one logs in to Kafka."
+        default="SCRAM-SHA-512", description="Login mechanism of Kafka."
     )
-    kafka_user: str | None = Field(default=None, description="Needed where security has sasl.")
+    kafka_user: str | None = Field(default=None, description="Required if security includes sasl.")
     kafka_password: SecretStr | None = Field(
-        default=None, description="Needed where security has sasl."
+        default=None, description="Required if security includes sasl."
     )
     kafka_ca_file: Path | None = Field(
-        default=None, description="Whom to trust, in PEM; the system's authorities if not given."
+        default=None, description="Trusted authorities, in PEM; by default those of the system."
     )
     kafka_cert_file: Path | None = Field(
-        default=None, description="A certificate of our own, in PEM, where Kafka asks for one."
+        default=None, description="Client certificate, in PEM, if Kafka requires one."
     )
-    kafka_key_file: Path | None = Field(default=None, description="The key of that certificate.")
+    kafka_key_file: Path | None = Field(
+        default=None, description="Private key of that certificate."
+    )
     spool_max_mb: int = Field(
-        default=1024, ge=1, description="Room on disk for events while the event log is down."
+        default=1024,
+        ge=1,
+        description="Maximum disk space for events while the event log is down, in MB.",
     )
 
     journal_max_mb: int = Field(
         default=4096,
         ge=0,
-        description="Room on disk for the past of an event log in memory; 0 keeps none.",
+        description="Maximum disk space for the journal of the memory log, in MB; 0 keeps none.",
     )
 
     gallery: Literal["edge", "memory", "qdrant"] = Field(
         default="edge",
-        description="Where known faces are; edge: the data folder, for one resolver alone.",
+        description="Where known faces are stored; edge: the data folder, for a single resolver.",
     )
     qdrant_url: str = Field(
         default="http://127.0.0.1:6334", description="Qdrant's gRPC address; https:// for TLS."
     )
     qdrant_api_key: SecretStr | None = Field(
-        default=None, description="Needed where Qdrant asks for one; it must allow writing."
+        default=None, description="Required if Qdrant demands one; it must allow writing."
     )
 
     store_url: SecretStr | None = Field(
-        default=None, description="Where insights are kept; SQLite in the data folder if not given."
+        default=None, description="Database of insights; by default SQLite in the data folder."
     )
 
     host: str = Field(
-        default="127.0.0.1", description="Where health and metrics are served; 0.0.0.0: everywhere."
+        default="127.0.0.1",
+        description="Address for health and metrics; 0.0.0.0 is all interfaces.",
     )
     embedded_port: Port = Field(
-        default=8000, description="Of `trinetra run`; here and below, 0 takes any free port."
+        default=8000, description="Port of `trinetra run`; here and below, 0 takes any free port."
     )
-    ingest_port: Port = Field(default=8001, description="Of `trinetra ingest`.")
-    infer_port: Port = Field(default=8002, description="Of `trinetra infer`.")
-    resolve_port: Port = Field(default=8003, description="Of `trinetra resolve`.")
-    insight_port: Port = Field(default=8004, description="Of `trinetra insight`.")
+    ingest_port: Port = Field(default=8001, description="Port of `trinetra ingest`.")
+    infer_port: Port = Field(default=8002, description="Port of `trinetra infer`.")
+    resolve_port: Port = Field(default=8003, description="Port of `trinetra resolve`.")
+    insight_port: Port = Field(default=8004, description="Port of `trinetra insight`.")
     drain_deadline_s: float = Field(
-        default=30.0, gt=0, le=600, description="How long a stopped service may finish its work."
+        default=30.0,
+        gt=0,
+        le=600,
+        description="Maximum time for a stopped service to finish its work, in seconds.",
     )
 
     log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
-    log_level: LogLevel = Field(default="INFO", description="The least that is logged.")
+    log_level: LogLevel = Field(default="INFO", description="Minimum level to log.")
     debug: bool = Field(default=False, description="Show tracebacks of planned failures.")
 
     @field_validator("log_level", mode="before")
@@ -204,16 +215,16 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Return the settings that the environment makes.
+    """Return the settings from the environment.
 
-    Raises ConfigurationError naming every variable that is unknown or has a value that cannot be
-    used; the values themselves are not repeated.
+    Raises ConfigurationError naming every variable that is unknown or has an invalid value; the
+    values themselves are not repeated.
     """
     faults = list(_unknown_variables(os.environ))
     try:
         settings = Settings()
     except ValidationError as cause:
-        faults += [_told(error) for error in cause.errors(include_url=False)]
+        faults += [_message(error) for error in cause.errors(include_url=False)]
         raise _invalid(faults) from None
     if faults:
         raise _invalid(faults)
@@ -221,7 +232,7 @@ def load_settings() -> Settings:
 
 
 def _invalid(faults: Iterable[str]) -> ConfigurationError:
-    return ConfigurationError("the settings cannot be used:\n  " + "\n  ".join(faults))
+    return ConfigurationError("invalid settings:\n  " + "\n  ".join(faults))
 
 
 def _unknown_variables(environ: Iterable[str]) -> Iterator[str]:
@@ -230,11 +241,11 @@ def _unknown_variables(environ: Iterable[str]) -> Iterator[str]:
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else "unset it"
-            yield f"{name}: no such setting ({hint})"
+            yield f"{name}: unknown setting ({hint})"
 
 
-def _told(error: ErrorDetails) -> str:
-    if not error["loc"]:  # about several, which the message names
+def _message(error: ErrorDetails) -> str:
+    if not error["loc"]:  # an error of several variables, which the message names
         return error["msg"]
     expected = error.get("ctx", {}).get("expected")
     reason = f"not one of {expected}" if expected else error["msg"].removeprefix("Input ")

@@ -1,7 +1,7 @@
-"""Metrics and structured logs; every loss and every overload is a number with a camera label.
+"""Metrics and structured logs; every loss and overload has a metric with a camera label.
 
-Logs go to standard error, one event a line. Keys that could carry a secret are masked, and so are
-the user and password in any URL.
+Logs go to standard error, one event per line. Keys that could contain a secret are masked, and so
+are user and password in any URL.
 """
 
 import logging
@@ -32,13 +32,13 @@ FRAMES_DROPPED = Counter(
 )
 FRAMES_OVERTAKEN = Counter(
     "trinetra_frames_overtaken",
-    "Frames dropped as buffer_full while a consumer held them, so that nobody finished them.",
+    "Frames dropped as buffer_full while a consumer held them, hence never finished.",
     ["camera"],
     registry=REGISTRY,
 )
 CAMERA_STATE = Gauge(
     "trinetra_camera_state",
-    "1 for the state a camera is in: connecting, streaming, stalled, backoff, disabled, ended.",
+    "1 for the current camera state: connecting, streaming, stalled, backoff, disabled, ended.",
     ["camera", "state"],
     registry=REGISTRY,
 )
@@ -49,11 +49,14 @@ CAMERA_FAILURES = Counter(
     registry=REGISTRY,
 )
 SAMPLE_RATE = Gauge(
-    "trinetra_sample_rate_hz", "Frames per second sampled now.", ["camera"], registry=REGISTRY
+    "trinetra_sample_rate_hz",
+    "Current sampling rate in frames per second.",
+    ["camera"],
+    registry=REGISTRY,
 )
 FRAMES_WAITING = Gauge(
     "trinetra_frames_waiting",
-    "Frames in the buffer that wait or are held unacknowledged, as the ingestor last saw it.",
+    "Frames in the buffer, waiting or unacknowledged, as last read by the ingestor.",
     ["camera"],
     registry=REGISTRY,
 )
@@ -62,7 +65,7 @@ FRAMES_INFERRED = Counter(
 )
 INFERENCE_S = Histogram(
     "trinetra_inference_seconds",
-    "Time a model took for one batch.",
+    "Inference time of one batch.",
     ["task"],
     buckets=_LATENCY_S,
     registry=REGISTRY,
@@ -88,25 +91,25 @@ EVENTS_REJECTED = Counter(
 )
 FACES_IGNORED = Counter(
     "trinetra_faces_ignored",
-    "Faces that were not recognised, by reason: other_model, wrong_dimension.",
+    "Faces that were not compared, by reason: other_model, wrong_dimension.",
     ["camera", "reason"],
     registry=REGISTRY,
 )
 CONSOLIDATIONS = Counter(
     "trinetra_consolidations",
-    "Identities with nearly the same face, by what came of it: merged, proposed, or why not.",
+    "Pairs of identities with nearly the same face, by outcome: merged, proposed, or why not.",
     ["outcome"],
     registry=REGISTRY,
 )
 STATE_REJECTED = Counter(
     "trinetra_state_rejected",
-    "Remembered state that could not be read, and so was lost, by topic.",
+    "Saved states that could not be read and were lost, by topic.",
     ["topic"],
     registry=REGISTRY,
 )
 EVENTS_LATE = Counter(
     "trinetra_events_late",
-    "Events that came too late for their order, or twice.",
+    "Events that arrived too late for reordering, or twice.",
     ["camera", "reason"],
     registry=REGISTRY,
 )
@@ -118,14 +121,14 @@ GATE_VERDICTS = Counter(
 )
 DRIFT_PSI = Gauge(
     "trinetra_drift_psi",
-    "How far what a camera shows has left its reference, by quantity: score, quality, norm; a "
-    "population stability index, 0 for not at all.",
+    "Drift of a camera from its reference, by quantity: score, quality, norm; population "
+    "stability index, 0 for no drift.",
     ["camera", "quantity"],
     registry=REGISTRY,
 )
 GATE_TRANSITION_OUTLIERS = Counter(
     "trinetra_gate_transition_outliers",
-    "Strong matches after a walk far quicker or slower than usual.",
+    "Strong matches after a walk much faster or slower than usual.",
     ["camera"],
     registry=REGISTRY,
 )
@@ -145,10 +148,10 @@ GALLERY_S = Histogram(
     registry=REGISTRY,
 )
 GALLERY_UP = Gauge("trinetra_gallery_up", "1 while the gallery answers.", registry=REGISTRY)
-GALLERY_UP.set(math.nan)  # not known: a service that never asks one must not report it as down
+GALLERY_UP.set(math.nan)  # unknown: a service that uses no gallery must not report it as down
 CUSTOMER_LOG_UP = Gauge(
     "trinetra_customer_log_up",
-    "1 while the customer book answers.",
+    "1 while the customer log answers.",
     ["service"],
     registry=REGISTRY,
 )
@@ -161,19 +164,19 @@ CONSUMER_LAG = Gauge(
 )
 FOLLOWER_MISSED = Counter(
     "trinetra_follower_missed",
-    "Records that were freed before a reader of the log in memory had read them, by topic.",
+    "Records freed before a reader of the in-memory log had read them, by topic.",
     ["topic"],
     registry=REGISTRY,
 )
 JOURNAL_BYTES = Gauge(
-    "trinetra_journal_bytes", "Disk that the journal of the log takes.", registry=REGISTRY
+    "trinetra_journal_bytes", "Disk usage of the log's journal in bytes.", registry=REGISTRY
 )
 JOURNALED = Counter(
     "trinetra_journaled", "Records written to the journal, by topic.", ["topic"], registry=REGISTRY
 )
 JOURNAL_LOST = Counter(
     "trinetra_journal_lost",
-    "Records that the journal could not write, by topic; the services were given them.",
+    "Records that the journal could not write, by topic; the services received them.",
     ["topic"],
     registry=REGISTRY,
 )
@@ -185,60 +188,66 @@ JOURNAL_DELETED = Counter(
 )
 REGISTRY_REPLICA_LAG = Gauge(
     "trinetra_registry_replica_lag",
-    "Records of other resolvers that the registry of active identities has yet to take in.",
+    "Records of other resolvers not yet applied to the registry of active identities.",
     registry=REGISTRY,
 )
 ERASURES_WAITING = Gauge(
     "trinetra_erasures_waiting",
-    "CustomerDirectory to be forgotten of whom this process still holds something.",
+    "Erasure requests that this process has not yet completed.",
     ["service"],
     registry=REGISTRY,
 )
 SPOOL_MAX_BYTES = Gauge(
-    "trinetra_spool_max_bytes", "How much the spool may hold.", ["service"], registry=REGISTRY
+    "trinetra_spool_max_bytes", "Capacity of the spool in bytes.", ["service"], registry=REGISTRY
 )
 SERVICE_READY = Gauge(
     "trinetra_service_ready",
-    "1 while the service does its work, 0 while it waits for a server or a camera.",
+    "1 while the service is working, 0 while it waits for a server or a camera.",
     ["service"],
     registry=REGISTRY,
 )
 SPOOL_RECORDS = Gauge(
-    "trinetra_spool_records", "Records on disk for the event log.", ["service"], registry=REGISTRY
+    "trinetra_spool_records",
+    "Records in the spool for the event log.",
+    ["service"],
+    registry=REGISTRY,
 )
 SPOOL_BYTES = Gauge(
-    "trinetra_spool_bytes", "Disk that the spool takes.", ["service"], registry=REGISTRY
+    "trinetra_spool_bytes", "Disk usage of the spool in bytes.", ["service"], registry=REGISTRY
 )
 SPOOL_OLDEST_S = Gauge(
     "trinetra_spool_oldest_seconds",
-    "How long the oldest record on disk has waited.",
+    "Age of the oldest record in the spool in seconds.",
     ["service"],
     registry=REGISTRY,
 )
 SPOOLED = Counter(
-    "trinetra_spooled", "Records put on disk instead of the log.", ["service"], registry=REGISTRY
+    "trinetra_spooled",
+    "Records spooled to disk instead of sent to the log.",
+    ["service"],
+    registry=REGISTRY,
 )
 SPOOL_DRAINED = Counter(
     "trinetra_spool_drained",
-    "Records sent from disk to the log.",
+    "Records sent from the spool to the log.",
     ["service"],
     registry=REGISTRY,
 )
 SPOOL_CORRUPT = Counter(
     "trinetra_spool_corrupt",
-    "Places in the spool that should be records and are none.",
+    "Corrupt records in the spool.",
     ["service"],
     registry=REGISTRY,
 )
 
 _QUIET = ("aiokafka",)
-"""Libraries that tell of an outage many times a second; our adapters tell it once."""
+"""Libraries that log an outage many times a second; our adapters log it once."""
 _SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
 _URL_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s]+@", re.IGNORECASE)
 
 
 def mask_urls(text: str) -> str:
-    """Return the text with the user and password of every URL in it replaced by ``***``."""
+    """Return the text with user and password of every URL in it replaced by ``***``."""
     return _URL_USERINFO.sub(r"\g<scheme>***@", text)
 
 
@@ -255,9 +264,9 @@ def mask_secrets(
 
 
 def configure_logging(*, as_json: bool, level: str = "INFO") -> None:
-    """Send structured logs to standard error, as JSON lines or for a person to read.
+    """Send structured logs to standard error, as JSON lines or formatted for people.
 
-    What libraries log looks the same, from warnings up.
+    Library logs have the same format, from level WARNING up.
     """
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -299,11 +308,11 @@ BoundLogger = structlog.typing.FilteringBoundLogger
 
 
 def get_logger(service: str) -> BoundLogger:
-    """Return a logger whose entries name their service."""
+    """Return a logger whose entries contain the name of the service."""
     logger: BoundLogger = structlog.get_logger(service=service)
     return logger
 
 
 def exposition() -> bytes:
-    """Return every metric in the Prometheus text format."""
+    """Return all metrics in the Prometheus text format."""
     return generate_latest(REGISTRY)

@@ -1,8 +1,8 @@
-"""The nouns of the domain: ids, instants, boxes, embeddings and frames.
+"""Domain value types: ids, instants, boxes, embeddings and frames.
 
-Instants are timezone-aware UTC datetimes. Boxes are ``xyxy`` in pixels of the camera's native
-image unless a name says otherwise. Arrays of boxes, scores and landmarks travel as
-struct-of-arrays, one row per object.
+Instants are timezone-aware UTC datetimes. Boxes are ``xyxy`` in pixels of the camera's native image
+unless a name says otherwise. Arrays of boxes, scores and landmarks are passed as struct of arrays,
+one row per object.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ EventId = NewType("EventId", str)
 
 Instant = datetime
 ImageBgr = NDArray[np.uint8]
-"""Pixels, ``(height, width, 3)``, blue-green-red, 0..255."""
+"""Pixels, ``(height, width, 3)``, BGR, 0..255."""
 Embedding = NDArray[np.float32]
-"""One L2-normalised face embedding, ``(dimension,)``."""
+"""One L2-normalized face embedding, ``(dimension,)``."""
 
 
 class YuvPlanes(NamedTuple):
-    """A picture as JPEG stores it: full-range BT.601 with the colours at half size (4:2:0).
+    """An image in JPEG's color space: full-range BT.601 with chroma at half size (4:2:0).
 
     ``y (height, width)``; ``u`` and ``v`` ``((height + 1) // 2, (width + 1) // 2)``; 0..255, and
-    128 in both means grey.
+    128 in both means gray.
     """
 
     y: NDArray[np.uint8]
@@ -44,7 +44,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Role(StrEnum):
-    """What a camera is there for; the role sets its defaults."""
+    """Purpose of a camera; the role sets its defaults."""
 
     ENTRANCE = "entrance"
     FACE = "face"
@@ -54,10 +54,10 @@ class Role(StrEnum):
 
 
 class IdentityKind(StrEnum):
-    """How an identity came into the gallery and how it is treated.
+    """Kind of an identity: its origin in the gallery and its treatment.
 
-    Staff are never counted as customers. Who opted out is recognised only to be left out: such a
-    person is neither named nor stored.
+    Staff are never counted as customers. A person who opted out is recognized only to be excluded:
+    such a person is neither named nor stored.
     """
 
     ANONYMOUS = "anonymous"
@@ -69,7 +69,7 @@ class IdentityKind(StrEnum):
 
 
 def derive_id(prefix: str, *parts: object) -> str:
-    """Return ``prefix_`` plus 24 hex digits that depend on nothing but the parts.
+    """Return ``prefix_`` plus 24 hex digits that depend only on the parts.
 
     Replaying the same input therefore yields the same ids, which makes every write idempotent.
     """
@@ -78,28 +78,28 @@ def derive_id(prefix: str, *parts: object) -> str:
 
 
 def seconds_between(earlier: Instant, later: Instant) -> float:
-    """Return ``later - earlier`` in seconds, negative when the order is the other way round."""
+    """Return ``later - earlier`` in seconds, negative if the order is reversed."""
     return (later - earlier).total_seconds()
 
 
 def after(instant: Instant, seconds: float) -> Instant:
-    """Return the instant that lies ``seconds`` after the given one."""
+    """Return the instant ``seconds`` after the given one."""
     return instant + timedelta(seconds=seconds)
 
 
 def microseconds(instant: Instant) -> int:
-    """Return the whole microseconds from 1970 to an instant; exact, and quick."""
+    """Return the whole microseconds from 1970 to an instant; exact and fast."""
     gone = instant - EPOCH
     return (gone.days * 86_400 + gone.seconds) * 1_000_000 + gone.microseconds
 
 
 def instant_at(micros: int) -> Instant:
-    """Return the instant so many microseconds after 1970."""
+    """Return the instant that many microseconds after 1970."""
     return EPOCH + timedelta(microseconds=micros)
 
 
 class Letterbox(msgspec.Struct, frozen=True, array_like=True):
-    """How a native image was scaled and padded into a square: ``boxed = native * scale + pad``."""
+    """Scale and padding of a native image in a square: ``boxed = native * scale + pad``."""
 
     scale: float
     pad_x: float
@@ -107,9 +107,9 @@ class Letterbox(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def fit(cls, width: int, height: int, side: int) -> "Letterbox":
-        """Return the centred letterbox that fits ``width x height`` into ``side x side``.
+        """Return the centered letterbox that fits ``width x height`` into ``side x side``.
 
-        The content is never smaller than one pixel and starts on a whole pixel.
+        The content is at least one pixel wide and high, and starts on a whole pixel.
         """
         scale = side / max(width, height)
         content_w, content_h = max(1, round(width * scale)), max(1, round(height * scale))
@@ -125,12 +125,12 @@ class Letterbox(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One sampled frame as it waits in the frame buffer.
+    """One sampled frame in the format of the frame buffer.
 
     ``jpeg`` is the letterboxed square for detection; ``native_jpeg`` is the larger image from which
     faces are cropped, present only for roles that read faces. ``native_scale`` is the size of
-    ``native_jpeg`` relative to the camera's native image (1.0 unless it had to be bounded).
-    ``seq`` rises by one per captured sample of a camera, also across restarts of the ingestor.
+    ``native_jpeg`` relative to the camera's native image (1.0 unless it was limited). ``seq``
+    increases by one per captured sample of a camera, also across restarts of the ingestor.
     """
 
     camera_id: CameraId
@@ -167,7 +167,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Faces found in one image: ``xyxy (n, 4)``, ``score (n,)``, ``landmarks (n, 5, 2)`` float32.
+    """Faces in one image: ``xyxy (n, 4)``, ``score (n,)``, ``landmarks (n, 5, 2)`` float32.
 
     Landmark order, as seen in the image: left eye, right eye, nose, left and right mouth corner.
     """
@@ -181,9 +181,9 @@ class Faces:
 
 
 class FaceVectors(NamedTuple):
-    """What an embedder made of some faces: ``unit (n, dimension)`` and ``norm (n,)`` float32.
+    """Embeddings of some faces: ``unit (n, dimension)`` and ``norm (n,)`` float32.
 
-    Vectors are L2-normalised; ``norm`` is how long they were before, which tells of the picture.
+    Vectors are L2-normalized; ``norm`` is their length before, which indicates image quality.
     """
 
     unit: NDArray[np.float32]
@@ -192,7 +192,7 @@ class FaceVectors(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GalleryEntry:
-    """One embedding of one identity, with what retention and matching need to know about it."""
+    """One embedding of one identity, with the fields that retention and matching need."""
 
     entry_id: str
     customer_id: CustomerId
@@ -209,7 +209,7 @@ class GalleryEntry:
 class GalleryMatch:
     """One gallery entry near a searched embedding; ``cosine`` is the raw similarity in [-1, 1].
 
-    ``first_seen`` is the entry's, None where it is not in the gallery yet.
+    ``first_seen`` is that of the entry, or None if it is not in the gallery yet.
     """
 
     entry_id: str

@@ -34,7 +34,7 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
 def test_a_variable_that_is_no_setting_is_named_with_what_was_meant(tmp_path: Path) -> None:
     done = trinetra("run", shop(tmp_path), folder=tmp_path, TRINETRA_DATADIR="x")
     complaint(done)
-    assert "TRINETRA_DATADIR: no such setting (did you mean TRINETRA_DATA_DIR?)" in done.stderr
+    assert "TRINETRA_DATADIR: unknown setting (did you mean TRINETRA_DATA_DIR?)" in done.stderr
 
 
 @pytest.mark.parametrize(

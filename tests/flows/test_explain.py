@@ -130,14 +130,14 @@ def failure(*arguments: str) -> TrinetraError:
 
 def test_a_near_miss_is_explained_from_a_file(file: Path) -> None:
     told = trinetra("explain", "idn_1", "--file", str(file))
-    assert "trk_1 stayed unknown." in told
+    assert "trk_1 was not identified." in told
     assert "cus_anna scored 0.690, 0.030 below the 0.720 that a match needs." in told
     document = json.loads(trinetra("explain", "trk_1", "--file", str(file), "--json"))
     assert document["subject"] == "trk_1"
     assert "0.030 short of the threshold" in document["otherwise"][0]
 
 
-def test_a_detection_is_explained_without_what_one_could_be_recognised_by(file: Path) -> None:
+def test_a_detection_is_explained_without_what_could_identify_a_person(file: Path) -> None:
     told = trinetra("explain", "det_1", "--file", str(file), "--json")
     assert "A face of 40 px" in told
     assert json.loads(told)["event"]["faces"][0].get("embedding") is None
@@ -171,7 +171,7 @@ def test_a_platform_in_one_process_is_explained_from_its_journal(
             await say(log)
 
     asyncio.run(run())
-    assert "trk_1 stayed unknown." in trinetra("explain", "idn_1")
+    assert "trk_1 was not identified." in trinetra("explain", "idn_1")
     monkeypatch.setenv("TRINETRA_EMBEDDED_PORT", "9")  # where nothing runs by now
     shown = trinetra("events", "tail", "--since", "10m", "--json").splitlines()
     assert [json.loads(line)["event_id"] for line in shown] == ["det_1", "idn_1"]
@@ -216,7 +216,7 @@ def test_a_cluster_is_explained_replayed_and_watched_from_its_topics(
             await say(log)
 
     asyncio.run(run())
-    assert "trk_1 stayed unknown." in trinetra("explain", "idn_1")
+    assert "trk_1 was not identified." in trinetra("explain", "idn_1")
     told = json.loads(trinetra("replay", "--set", "matching.threshold=0.8", "--json"))
     assert (told["site"], told["detections"]) == ("shop", 1)
     assert [event.event_id for event in tail(2)] == ["det_1", "idn_1"]

@@ -1,4 +1,4 @@
-"""From the picture to the floor: exact where it can be, refused where it cannot."""
+"""Homography to the floor: exact if possible, refused if underdetermined."""
 
 import numpy as np
 import pytest

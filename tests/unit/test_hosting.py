@@ -1,4 +1,4 @@
-"""Hosting: drain in order, the first failure wins, health tells the truth."""
+"""Hosting: ordered drain, first failure wins, correct health status."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from trinetra.streaming.event_recorder import EventRecorder
 
 
 class Stage:
-    """A service that notes when it stops; it may end by itself, fail, or never finish."""
+    """A service that records its stop; it can end by itself, fail, or never finish."""
 
     def __init__(self, name: str, journal: list[str], *, ends: bool = False) -> None:
         self.name = name
@@ -164,7 +164,7 @@ async def test_watched_events_carry_no_embeddings() -> None:
 
 
 class Needs:
-    """An opening that finds its server away for a while."""
+    """An opening whose server is unavailable for a while."""
 
     def __init__(self, stage: Stage, failures: list[Exception]) -> None:
         self.stage = stage

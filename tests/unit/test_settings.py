@@ -1,4 +1,4 @@
-"""Settings: what the environment may say, and what is told about mistakes in it."""
+"""Settings: valid environment variables, and messages about mistakes."""
 
 import os
 import platform
@@ -117,7 +117,7 @@ def test_a_value_that_cannot_be_used_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"TRINETRA_{name}", value)
-    with pytest.raises(ConfigurationError, match="the settings cannot be used"):
+    with pytest.raises(ConfigurationError, match="invalid settings"):
         load_settings()
 
 

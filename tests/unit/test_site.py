@@ -1,4 +1,4 @@
-"""The site file: what it accepts, what it fills in, what it tells about mistakes."""
+"""The site file: valid input, defaults, and messages about mistakes."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def only_problem(text: str) -> Problem:
 
 
 def is_answered(text: str) -> bool:
-    """Return whether the text is a site or a list of problems, and not another error."""
+    """Return whether the text yields a site or a list of problems, and no other error."""
     try:
         return bool(site_from_text(text).cameras)
     except SiteInvalid as invalid:
@@ -194,7 +194,7 @@ def test_a_problem_comes_with_a_hint_that_helps(text: str, hint: str) -> None:
         ("site: [shop\ncameras: x\n", 2, "a list is not closed"),
         ("site: {a: 1\ncameras: x\n", 2, "a mapping is not closed"),
         ("site: 'shop\n", 2, "ends inside a value"),
-        ("site: shop\n  timezone: x\n", 2, "a key cannot stand here"),
+        ("site: shop\n  timezone: x\n", 2, "a key is not allowed here"),
         ("site: shop\n---\nsite: other\n", 2, "a second document"),
         ("site: shop\ntimezone: \x07\n", 2, "a control character"),
         ("a:\n  b: " + "[" * 2000, 2, "nested too deeply"),
@@ -216,7 +216,7 @@ def test_aliases_cannot_blow_up_the_memory() -> None:
 
 def test_a_key_given_twice_is_told_at_the_second_place() -> None:
     problem = only_problem(HEAD + CAMERA + "site: again\n")
-    assert (problem.line, problem.message) == (5, "this key is given twice")
+    assert (problem.line, problem.message) == (5, "duplicate key")
 
 
 def test_bytes_that_are_not_utf8_are_told_with_their_place(tmp_path: Path) -> None:

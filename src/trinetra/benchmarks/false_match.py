@@ -57,7 +57,7 @@ async def _fused(bench: Bench, twin: Twin) -> NDArray[np.float32]:
 
 def _people(faces: NDArray[np.float32], twin: Twin) -> NDArray[np.intp]:
     world = twin.world
-    bank = FaceBank(twin.scenario.seed, world.people, twin.scenario.behaviour.look_alike_face)
+    bank = FaceBank(twin.scenario.seed, world.people, twin.scenario.behavior.look_alike_face)
     known = np.stack([bank.face(person.index) for person in world.people])
     return np.asarray(np.argmax(faces @ known.T, axis=1), np.intp)
 

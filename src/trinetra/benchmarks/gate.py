@@ -23,7 +23,7 @@ from trinetra.twin.camera import Camera
 from trinetra.twin.layout import Sketch, lay_out
 from trinetra.twin.plan import FloorPlan, View
 from trinetra.twin.run import Twin
-from trinetra.twin.scenario import Behaviour, Scenario
+from trinetra.twin.scenario import Behavior, Scenario
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, Role, SiteId
@@ -49,7 +49,7 @@ def run(
         runs = [
             _run(
                 plan,
-                Scenario(seed, _PER_HOUR, hours, behaviour=Behaviour(look_alike_share=look_alikes)),
+                Scenario(seed, _PER_HOUR, hours, behavior=Behavior(look_alike_share=look_alikes)),
             )
             for seed in seeds
         ]

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 @models.command("list")
 def list_models(*, as_json: _Json = False) -> None:
-    """List every network with its licence and the profiles that use it."""
+    """List every network with its license and the profiles that use it."""
     manifest = load_manifest()
     used = {
         name: [model.name for model in manifest.profile(name).models] for name in manifest.profiles
@@ -35,7 +35,7 @@ def list_models(*, as_json: _Json = False) -> None:
         print_json(rows)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("model", "task", "profile", "licence", "size"):
+    for heading in ("model", "task", "profile", "license", "size"):
         table.add_column(heading)
     for row in rows:
         size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "your own file"
@@ -52,7 +52,7 @@ def _row(model: AnyModel, used: dict[str, list[str]]) -> dict[str, Any]:
         "version": model.version,
         "task": model.task,
         "network": model.network,
-        "licence": model.licence,
+        "licence": model.license,
         "notice": model.notice,
         "file": model.file,
         "size_bytes": model.size_bytes,

@@ -22,7 +22,7 @@ from trinetra.site import Site, load_site
 from trinetra.streaming.event_recorder import Tally
 from trinetra.telemetry import configure_logging
 from trinetra.twin.run import Twin
-from trinetra.twin.scenario import Behaviour, Scenario
+from trinetra.twin.scenario import Behavior, Scenario
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.wiring.simulation import cluster_twin, feed_cluster, floor_plan, simulated, site_of
@@ -90,8 +90,8 @@ def run(
     factor = parse_speed(speed)
     loaded = load_site(site, os.environ) if site else None
     plan = floor_plan(loaded) if loaded else built_in_shop()
-    behaviour = Behaviour(look_alike_share=look_alikes)
-    scenario = Scenario(seed, shoppers_per_hour, hours, behaviour=behaviour)
+    behavior = Behavior(look_alike_share=look_alikes)
+    scenario = Scenario(seed, shoppers_per_hour, hours, behavior=behavior)
     settings = load_settings()
     to_cluster = publish_events and settings.event_log != "memory"
     model = cluster_twin(plan, scenario, settings) if to_cluster else Twin(plan, scenario)

@@ -14,19 +14,19 @@ from trinetra.devservers.network import HOST, ask, free_port
 from trinetra.devservers.process import LocalServer, ServerFailed, ServerMissing
 
 KAFKA = "kafka-4.1.0"
-"""The folder of the jars in the cache folder; ``scripts/install-servers`` makes it."""
+"""Subfolder of the cache folder with Kafka's jars; created by ``scripts/install-servers``."""
 _BROKER = "kafka.Kafka"
 _FORMATTER = "kafka.tools.StorageTool"
 _OLDEST_JAVA = 17
 _INSTALL = "run scripts/install-servers"
 
 QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Half the time to start and half the processor time, for a broker that will not run for long."""
+"""Halves startup and CPU time, for a broker that does not run for long."""
 
-# Metadata, version 1, of no topics (Kafka protocol guide): size, key, version, correlation id,
-# no client id, topics. The answer has the correlation id and the brokers that may serve clients.
-_QUESTION = struct.pack(">ihhihi", 14, 3, 1, 7, -1, 0)
-_ANSWER = struct.Struct(">iii")
+# Metadata request, version 1, of no topics (Kafka protocol guide): size, key, version, correlation
+# id, no client id, topics. The response has the correlation id and the brokers that serve clients.
+_REQUEST = struct.pack(">ihhihi", 14, 3, 1, 7, -1, 0)
+_RESPONSE = struct.Struct(">iii")
 
 _LOG4J = """\
 status = error
@@ -53,10 +53,10 @@ _SETTINGS = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # A broker that was killed is taken back when its last session is over: 9 s by default.
+    # A killed broker can rejoin only after its last session has expired: 9 s by default.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
-    # Fewer and smaller files than a cluster would want: quicker to start, to recover and to delete.
+    # Fewer and smaller files than in a production cluster: faster to start, recover and delete.
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "1",
@@ -70,7 +70,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class KafkaProgram:
-    """A Java and the jars of Kafka."""
+    """A Java executable and the jars of Kafka."""
 
     java: Path
     jars: Path
@@ -82,7 +82,7 @@ class KafkaProgram:
 
 
 def find_kafka(cache_dir: Path) -> KafkaProgram:
-    """Return Kafka as ``scripts/install-servers`` put it into the cache folder.
+    """Return the Kafka that ``scripts/install-servers`` put into the cache folder.
 
     Raises ServerMissing.
     """
@@ -100,20 +100,20 @@ def find_kafka(cache_dir: Path) -> KafkaProgram:
 
 
 def _java_version(java: str) -> int:
-    """Return the feature release of a Java; 0 for one that does not run."""
-    told = subprocess.run(  # noqa: S603 - found on the path, no shell
+    """Return the feature release of a Java executable; 0 if it does not run."""
+    result = subprocess.run(  # noqa: S603 - found on the path, no shell
         [java, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    version = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    version = re.search(r'version "(?:1\.)?(\d+)', result.stderr)
     return int(version[1]) if version else 0
 
 
 class KafkaBroker(LocalServer):
-    """A broker without encryption or passwords; topics are not created by asking for them.
+    """A broker without encryption or passwords; requests do not create topics.
 
-    Clients that come to ``proxied_port`` are sent to ``proxy_port`` of loopback for everything
-    else: so a proxy of a test that forwards there stays between them. ``settings`` go into
-    server.properties, over ours.
+    Clients that connect to ``proxied_port`` are redirected to ``proxy_port`` of loopback for all
+    further connections, so that a test's proxy that forwards there stays in between. ``settings``
+    override the defaults in server.properties.
     """
 
     name = "Kafka"
@@ -141,12 +141,12 @@ class KafkaBroker(LocalServer):
         self._heap_mb = heap_mb
 
     def answers(self) -> bool:
-        """Return whether the broker tells clients to come to it."""
+        """Return whether the broker advertises itself to clients."""
         try:
-            answer = ask(self.port, _QUESTION, at_least=_ANSWER.size)
+            answer = ask(self.port, _REQUEST, at_least=_RESPONSE.size)
         except OSError:
             return False
-        _size, _correlation, brokers = _ANSWER.unpack_from(answer)
+        _size, _correlation, brokers = _RESPONSE.unpack_from(answer)
         return int(brokers) > 0
 
     @property
@@ -166,7 +166,7 @@ class KafkaBroker(LocalServer):
             self._format()
 
     def _places(self) -> dict[str, str]:
-        """Return where the broker listens, where clients are sent, and where its data are."""
+        """Return the listeners, the advertised addresses and the data folder."""
         broker, controller = f"PLAINTEXT://{self.address}", f"{HOST}:{self._controller_port}"
         listeners, advertised = [broker, f"CONTROLLER://{controller}"], [broker]
         if self._proxy_port:
@@ -180,7 +180,7 @@ class KafkaBroker(LocalServer):
         }
 
     def _format(self) -> None:
-        """Make the data folder that of a new cluster."""
+        """Format the data folder as that of a new cluster."""
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         arguments = ("format", f"--cluster-id={cluster}", "--config", str(self._properties))
         done = subprocess.run(  # noqa: S603 - our own program, no shell

@@ -1,4 +1,4 @@
-"""Ports of loopback, and one question to whoever listens on one."""
+"""Loopback ports: free ports, and a single request to a port."""
 
 import random
 import socket
@@ -16,18 +16,20 @@ _ANSWER_WITHIN_S = 1.0
 
 
 def free_port() -> int:
-    """Return a port of loopback that nothing uses and no client is given by chance.
+    """Return an unused loopback port that the kernel does not assign to clients.
 
-    The kernel takes the local port of a connection from a range. A server's port from that range
-    could be given away while the server is down; and a client that tries again and again to reach
-    it could then be connected with itself.
+    The kernel takes the local port of an outgoing connection from a range. A server port in that
+    range could be assigned to a client while the server is down; and a client that keeps
+    reconnecting to it could then be connected to itself.
     """
     chance = random.SystemRandom()
     candidates = _ports_of_servers()
     for port in chance.sample(candidates, min(_ATTEMPTS, len(candidates))):
         if is_free(port):
             return port
-    raise ConfigurationError("no free port on loopback: stop some of the programs that listen")
+    raise ConfigurationError(
+        "no free port on loopback: stop some of the programs that listen there"
+    )
 
 
 def _ports_of_servers() -> range:
@@ -38,7 +40,7 @@ def _ports_of_servers() -> range:
 
 
 def is_free(port: int) -> bool:
-    """Return whether a server could listen on this port of loopback."""
+    """Return whether a server could listen on this loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:
@@ -49,9 +51,9 @@ def is_free(port: int) -> bool:
 
 
 def ask(port: int, question: bytes, *, at_least: int) -> bytes:
-    """Send bytes to a port of loopback and return what came back, ``at_least`` so many bytes.
+    """Send bytes to a loopback port and return a response of ``at_least`` bytes or more.
 
-    Raises OSError when nobody listens, or no such answer comes within a second.
+    Raises OSError if no server listens, or if no such response arrives within a second.
     """
     answer = b""
     with socket.create_connection((HOST, port), _ANSWER_WITHIN_S) as connection:

@@ -1,4 +1,4 @@
-"""A server program in a process of its own: start, wait until it answers, kill, restart, stop."""
+"""Runs a server program in a child process: start, wait until ready, kill, restart, stop."""
 
 import os
 import shutil
@@ -18,25 +18,25 @@ from trinetra.errors import ConfigurationError, TrinetraError
 _PROBE_EVERY_S = 0.02
 _TAIL_LINES = 15
 
-# The kernel kills a tethered server when the thread that started it ends. This one ends with the
-# process, whatever thread asked.
+# The kernel kills a tethered server when the thread that started it ends. This executor's thread
+# ends only with the process, whichever thread asked for the start.
 _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="devservers")
 _RELEASED: list["subprocess.Popen[bytes]"] = []
 
 
 class ServerMissing(ConfigurationError):
-    """A server program is not installed here; the message says how to get it."""
+    """A server program is not installed; the message says how to install it."""
 
 
 class ServerFailed(TrinetraError):
-    """A server did not start, or ended of its own accord; the message ends with its log's tail."""
+    """A server did not start, or exited unexpectedly; the message ends with the tail of its log."""
 
 
 class LocalServer(ABC):
-    """A server that listens on loopback only; as a context manager, it runs meanwhile.
+    """A server that listens only on loopback; a context manager that runs it.
 
     Port, data and log stay the same from one start to the next. Unless it is released, the server
-    dies with this process, even if that is killed.
+    dies with this process, even if this process is killed.
     """
 
     name: str
@@ -50,7 +50,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Write what the program reads when it starts."""
+        """Write the files that the program reads when it starts."""
 
     @abstractmethod
     def _command(self) -> Sequence[str]:
@@ -58,7 +58,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Return whether the server serves clients now."""
+        """Return whether the server is ready to serve clients."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -69,29 +69,32 @@ class LocalServer(ABC):
 
     @property
     def address(self) -> str:
-        """``host:port``, where clients find it."""
+        """``host:port`` for clients."""
         return f"{HOST}:{self.port}"
 
     @property
     def log_file(self) -> Path:
-        """What the server printed, over all its lives."""
+        """Output of the server, over all its starts."""
         return self.folder / "server.log"
 
     @property
     def pid(self) -> int | None:
-        """The process id, None while it does not run."""
+        """Process id, or None if the server is not running."""
         return self._process.pid if self._process else None
 
     def start(self, *, tethered: bool = True) -> None:
-        """Start the server and return when it answers.
+        """Start the server and return when it is ready.
 
-        One that is not ``tethered`` can be released. Raises ServerFailed for a server that runs
-        already, ends or says nothing for too long, and ServerMissing where the program is missing.
+        A server that is not ``tethered`` can be released. Raises ServerFailed if the server is
+        already running, exits, or does not answer in time, and ServerMissing if the program is
+        missing.
         """
         if self._process is not None:
-            raise ServerFailed(f"{self._where()} runs already: stop it first")
-        if not is_free(self.port):  # whoever listens there might answer in its place
-            raise ServerFailed(f"{self._where()} cannot start: another program listens there")
+            raise ServerFailed(f"{self._where()} is already running: stop it first")
+        if not is_free(self.port):  # another program that listens there might answer in its place
+            raise ServerFailed(
+                f"{self._where()} cannot start: another program listens on that port"
+            )
         self._write_files()
         command = [*(_tether() if tethered else ()), *self._command()]
         with self.log_file.open("ab") as log:
@@ -103,13 +106,13 @@ class LocalServer(ABC):
             raise
 
     def kill(self) -> None:
-        """End the server at once, as a power cut would; nothing happens if it does not run."""
+        """Kill the server at once, as a power cut would; no effect if it is not running."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int | None:
-        """Let the server finish, end it if it takes too long, and return its exit code.
+        """Stop the server gracefully, kill it if it takes too long, and return its exit code.
 
-        The code is None where it did not run, and that of SIGKILL, -9, if it took too long.
+        The code is None if it was not running, and that of SIGKILL, -9, if it took too long.
         """
         return self._end(signal.SIGTERM)
 
@@ -119,14 +122,15 @@ class LocalServer(ABC):
         self.start()
 
     def suspend(self) -> None:
-        """Let the server stand still: its connections stay, but it answers nothing."""
+        """Suspend the server: its connections stay open, but it does not respond."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
-            # It goes on for a moment. Its end, too, ends the wait, and is left for others to see.
+            # The stop takes effect with a delay. WEXITED also ends the wait if the process exits,
+            # and WNOWAIT leaves its status to be collected later.
             os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """Let a suspended server go on as if no time had passed."""
+        """Resume a suspended server."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
@@ -134,8 +138,9 @@ class LocalServer(ABC):
         """Leave the server running when this process ends, and return its process id."""
         process, self._process = self._process, None
         if process is None:
-            raise ServerFailed(f"{self._where()} does not run: start it first")
-        _RELEASED.append(process)  # nobody waits for it, and that is no oversight
+            raise ServerFailed(f"{self._where()} is not running: start it first")
+        # Popen warns when it is collected while its process runs; this process is meant to.
+        _RELEASED.append(process)
         return process.pid
 
     def _end(self, how: signal.Signals) -> int | None:
@@ -143,7 +148,7 @@ class LocalServer(ABC):
         if process is None:
             return None
         process.send_signal(how)
-        process.send_signal(signal.SIGCONT)  # one that stands still cannot finish
+        process.send_signal(signal.SIGCONT)  # a suspended process cannot exit
         try:
             return process.wait(self.stops_within_s)
         except subprocess.TimeoutExpired:
@@ -163,7 +168,7 @@ class LocalServer(ABC):
                 return
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_PROBE_EVERY_S)
-                raise ServerFailed(f"{self._where()} ended with exit code {code}{self._tail()}")
+                raise ServerFailed(f"{self._where()} exited with code {code}{self._tail()}")
         raise ServerFailed(
             f"{self._where()} did not answer within {self.answers_within_s:g} s{self._tail()}"
         )
@@ -183,14 +188,14 @@ def _spawn(command: Sequence[str], log: int) -> "subprocess.Popen[bytes]":
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C is for us; we then stop it in order
+        start_new_session=True,  # Ctrl-C is sent only to us, so that we stop the server in order
     )
 
 
 def _tether() -> Sequence[str]:
-    """Return the words that make the kernel kill what follows them when this process dies.
+    """Return the command prefix that makes the kernel kill the program when this process dies.
 
-    Where util-linux does not provide them, a server outlives a parent that was killed.
+    Without it (util-linux not installed), a server outlives a parent that was killed.
     """
     setpriv = shutil.which("setpriv")
     return (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()

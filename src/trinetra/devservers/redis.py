@@ -1,4 +1,4 @@
-"""A Redis server on loopback: Debian's redis-server, or the Valkey that comes as a package."""
+"""A Redis server on loopback: Debian's redis-server, or Valkey from a Python package."""
 
 import shutil
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ _PONG = b"+PONG\r\n"
 
 
 def find_redis(*, require_real: bool = False) -> Path:
-    """Return redis-server, or valkey-server where only that is there and may stand in for it.
+    """Return redis-server, or valkey-server if only that is installed and is acceptable.
 
     Raises ServerMissing.
     """
     if found := shutil.which("redis-server"):
         return Path(found)
     if require_real:
-        raise ServerMissing(f"redis-server is not installed here: {_INSTALL}")
+        raise ServerMissing(f"redis-server is not installed: {_INSTALL}")
     return _valkey()
 
 
 def _valkey() -> Path:
     found = shutil.which("valkey-server") or _packaged_valkey()
     if found is None:
-        raise ServerMissing(f"neither redis-server nor valkey-server is installed here: {_INSTALL}")
+        raise ServerMissing(f"neither redis-server nor valkey-server is installed: {_INSTALL}")
     return Path(found)
 
 
@@ -41,7 +41,7 @@ def _packaged_valkey() -> Path | None:
 class RedisServer(LocalServer):
     """A Redis server without a password.
 
-    What it holds is lost with it: frames are pictures of people, and are never written to a disk.
+    Its data is lost when it stops: frames are pictures of people, and are never written to disk.
     """
 
     name = "Redis"
@@ -60,7 +60,7 @@ class RedisServer(LocalServer):
         return f"redis://{self.address}/0"
 
     def answers(self) -> bool:
-        """Return whether it has loaded its data and serves."""
+        """Return whether the server has loaded its data and responds."""
         try:
             return ask(self.port, b"PING\r\n", at_least=len(_PONG)).startswith(_PONG)
         except OSError:

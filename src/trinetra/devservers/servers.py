@@ -1,4 +1,4 @@
-"""Redis and Kafka in the background, remembered in a file until they are stopped."""
+"""Runs Redis and Kafka in the background, recorded in a state file until they are stopped."""
 
 import os
 import select
@@ -19,14 +19,14 @@ from trinetra.errors import ConfigurationError
 
 DEFAULT_PORTS: Mapping[str, int] = {RedisServer.name: 6379, KafkaBroker.name: 9092}
 _STOPS_WITHIN_S = 30.0
-_START_TIME = 19  # in /proc/PID/stat, counted from behind the name: field 22 of proc(5)
+_START_TIME = 19  # in /proc/PID/stat, counted from after the name: field 22 of proc(5)
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """A server that was started: where it listens, and which process it is.
+    """Record of a started server: its port, and the identity of its process.
 
-    ``started`` is the process's start in ticks since boot. A process with the same id and another
-    start is somebody else's.
+    ``started`` is the start time of the process in ticks since boot. A process with the same id and
+    another start time is an unrelated one.
     """
 
     name: str
@@ -37,20 +37,20 @@ class Remembered(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, server: LocalServer, pid: int) -> Self:
-        """Return what is to be remembered of a running server."""
+        """Return the record of a running server."""
         started = _started(pid)
         if started is None:
-            raise ServerFailed(f"{server.name} ended as soon as it was started: {server.log_file}")
+            raise ServerFailed(f"{server.name} exited right after its start: see {server.log_file}")
         return cls(server.name, pid, started, server.port, str(server.log_file))
 
     @property
     def runs(self) -> bool:
-        """Whether this very process still runs."""
+        """True while this exact process is still running."""
         return _started(self.pid) == self.started
 
     def stop(self) -> None:
-        """Let the server finish and wait for its end; kill it when it takes too long."""
-        with suppress(ProcessLookupError):  # it may end of itself at any moment
+        """Stop the server gracefully and wait until it has exited; kill it if it takes too long."""
+        with suppress(ProcessLookupError):  # it may exit by itself at any moment
             handle = os.pidfd_open(self.pid)
             try:
                 if self.runs:
@@ -60,23 +60,25 @@ class Remembered(msgspec.Struct, frozen=True):
 
 
 def _started(pid: int) -> int | None:
-    """Return when a process was started, in ticks since boot; None for one that has ended."""
+    """Return the start time of a process in ticks since boot; None if it has exited."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name may have blanks and parentheses of its own.
+    # The name can contain spaces and parentheses.
     state, *numbers = stat.rpartition(")")[2].split()
     return None if state in {"Z", "X"} else int(numbers[_START_TIME - 1])
 
 
 def _end(handle: int) -> None:
-    """End the process behind a pidfd, which, unlike an id, can never mean another one."""
+    """Stop the process behind a pidfd, which, unlike a process id, is never reused."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         signal.pidfd_send_signal(handle, how)
         if select.select([handle], [], [], _STOPS_WITHIN_S)[0]:
             return
-    raise ServerFailed("a server does not end even when it is killed: its disk may hang")
+    raise ServerFailed(
+        "a server does not exit even when it is killed: check whether its disk hangs"
+    )
 
 
 class DevServers:
@@ -87,7 +89,7 @@ class DevServers:
         self._state = folder / "servers.json"
 
     def remembered(self) -> Sequence[Remembered]:
-        """Return the servers that were started and not stopped, whether or not they still run.
+        """Return the servers that were started and not stopped, even if they no longer run.
 
         Raises ConfigurationError for a state file that cannot be read.
         """
@@ -104,12 +106,11 @@ class DevServers:
     def up(
         self, *, redis_port: int | None = None, kafka_port: int | None = None, cache_dir: Path
     ) -> Sequence[Remembered]:
-        """Start what does not run yet and return all servers.
+        """Start the servers that are not running and return all servers.
 
-        A port that is not given is the one the server had before, so that whoever knows it finds
-        it there again. Either both run in the end or none was started. Raises ConfigurationError
-        for a port that is taken or differs from that of a running server, ServerMissing and
-        ServerFailed.
+        A server keeps its previous port unless another is given, so that clients find it again.
+        Either both run in the end or none was started. Raises ConfigurationError for a port that is
+        in use or differs from that of a running server, ServerMissing and ServerFailed.
         """
         remembered = {server.name: server for server in self.remembered()}
         running = {name: server for name, server in remembered.items() if server.runs}
@@ -123,7 +124,7 @@ class DevServers:
         return self._start(servers, list(running.values()))
 
     def down(self, *, erase: bool = False) -> Sequence[Remembered]:
-        """Stop every server that runs and return these; ``erase`` what they had written."""
+        """Stop all running servers and return them; ``erase`` deletes their data."""
         stopped = [server for server in self.remembered() if server.runs]
         for server in stopped:
             server.stop()
@@ -148,7 +149,7 @@ class DevServers:
     def _servers(
         self, ports: Mapping[str, int], redis: Path, kafka: KafkaProgram
     ) -> Sequence[LocalServer]:
-        # Compiled in full, unlike that of a test: this broker may run for days.
+        # Full JIT compilation, unlike the broker of a test: this one may run for days.
         broker = KafkaBroker(self._folder / "kafka", kafka, port=ports[KafkaBroker.name], jvm=())
         return (
             RedisServer(self._folder / "redis", port=ports[RedisServer.name], binary=redis),
@@ -172,13 +173,13 @@ def _check_ports(wanted: Mapping[str, int], running: Mapping[str, Remembered]) -
         if (server := running.get(name)) is not None:
             if server.port != port:
                 raise ConfigurationError(
-                    f"{name} runs already, on {HOST}:{server.port} and not on {port}: "
-                    "`trinetra devservers down` stops it"
+                    f"{name} is already running, on {HOST}:{server.port} and not on {port}: "
+                    "stop it with `trinetra devservers down`"
                 )
         elif not is_free(port):
             raise ConfigurationError(
-                f"port {port} of {HOST} is taken, and not by a server of ours: stop what listens "
-                f"there, or choose another with --{name.lower()}-port"
+                f"port {port} of {HOST} is taken by another program: stop it, or choose another "
+                f"port with --{name.lower()}-port"
             )
 
 

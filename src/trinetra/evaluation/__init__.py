@@ -1,1 +1,1 @@
-"""Scores what the platform said against what was so: boxes, tracks, identities and insights."""
+"""Scores the platform's output against ground truth: boxes, tracks, identities and insights."""

@@ -1,4 +1,4 @@
-"""Boxes over time, what both the truth and the events are turned into before they are compared."""
+"""Boxes over time, the common form in which ground truth and events are compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 NAMELESS = -1
-"""The name of a box that nobody is said to be."""
+"""Name code of a box that is not assigned to a person or track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Boxes:
     """Boxes of one camera, one row each, in order of time.
 
     ``at_us (n,)`` microseconds since 1970, ``name (n,)`` an index into ``names`` or NAMELESS,
-    ``xyxy (n, 4)`` pixels, ``score (n,)``; ``frames_us (f,)`` holds every frame that was looked at,
-    also those with nothing in them, sorted and without repeats.
+    ``xyxy (n, 4)`` pixels, ``score (n,)``; ``frames_us (f,)`` holds every frame that was processed,
+    including empty ones, sorted and without duplicates.
     """
 
     at_us: Ints
@@ -33,11 +33,11 @@ class Boxes:
         return len(self.at_us)
 
     def shifted(self, by_us: int) -> "Boxes":
-        """Return the same boxes at another time."""
+        """Return the same boxes shifted in time."""
         return replace(self, at_us=self.at_us + by_us, frames_us=self.frames_us + by_us)
 
     def with_frames(self, more_us: Ints) -> "Boxes":
-        """Return the same boxes, with frames that were looked at as well."""
+        """Return the same boxes, with additional processed frames."""
         return replace(self, frames_us=np.union1d(self.frames_us, more_us))
 
     def where(self, keep: NDArray[np.bool_]) -> "Boxes":
@@ -51,7 +51,7 @@ class Boxes:
         )
 
     def by_presence(self, gap_us: int) -> "Boxes":
-        """Return the boxes named anew after each absence of more than ``gap_us``."""
+        """Return the boxes with a new name after each absence of more than ``gap_us``."""
         order = np.lexsort((self.at_us, self.name))
         is_new = np.diff(self.name[order], prepend=NAMELESS - 1) != 0
         is_new |= np.diff(self.at_us[order], prepend=0) > gap_us
@@ -62,7 +62,7 @@ class Boxes:
         return replace(self, name=name, names=names)
 
     def cut(self, cuts: Mapping[str, Sequence[tuple[int, str]]]) -> "Boxes":
-        """Return the boxes with new names from given times on; each name's cuts rise in time."""
+        """Return the boxes with new names from given times on; a name's cuts are in time order."""
         name, names = self.name.copy(), list(self.names)
         for code, old in enumerate(self.names):
             rows = np.flatnonzero(self.name == code) if old in cuts else ()
@@ -72,24 +72,24 @@ class Boxes:
         return replace(self, name=name, names=tuple(names))
 
     def renamed(self, new_names: Mapping[str, str]) -> "Boxes":
-        """Return the boxes under new names; who has none becomes nameless."""
+        """Return the boxes under new names; a box whose name has no new name becomes nameless."""
         kept = sorted({new_names[name] for name in self.names if name in new_names})
         code = {name: i for i, name in enumerate(kept)}
         lookup = [code[new_names[n]] if n in new_names else NAMELESS for n in self.names]
-        table = np.array([*lookup, NAMELESS], np.int64)  # NAMELESS, -1, finds the last entry
+        table = np.array([*lookup, NAMELESS], np.int64)  # NAMELESS is -1 and indexes the last entry
         return replace(self, name=table[self.name], names=tuple(kept))
 
 
 @dataclass(slots=True)
 class BoxesBuilder:
-    """Gathers boxes row by row."""
+    """Collects boxes row by row."""
 
     _rows: list[tuple[int, int, float, float, float, float, float]] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
     _frames: set[int] = field(default_factory=set)
 
     def frame(self, at_us: int) -> None:
-        """Note that a frame was looked at."""
+        """Record that a frame was processed."""
         self._frames.add(at_us)
 
     def add(
@@ -105,7 +105,7 @@ class BoxesBuilder:
         self._rows.append((at_us, code, *xyxy, score))
 
     def build(self) -> Boxes:
-        """Return what was gathered, in order of time."""
+        """Return the collected boxes in order of time."""
         columns = tuple(zip(*self._rows, strict=True)) or ((),) * 7
         at_us = np.array(columns[0], np.int64)
         order = np.argsort(at_us, kind="stable")
@@ -120,14 +120,14 @@ class BoxesBuilder:
 
 
 def no_boxes() -> Boxes:
-    """Return a camera that has not looked at anything."""
+    """Return the boxes of a camera that has processed no frame."""
     return BoxesBuilder().build()
 
 
 def iou(a: Floats, b: Floats) -> Floats:
     """Return the intersection over union of boxes ``a (n, 4)`` and ``b (n, 4)``, row by row.
 
-    Two boxes without area have none in common.
+    The result is 0 for two boxes without area.
     """
     least, most = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
     shared = _area(np.hstack([least, most]))

@@ -1,4 +1,4 @@
-"""What is different between two runs over the same detections."""
+"""Compares two runs over the same detections."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,25 +12,25 @@ from trinetra.values import CustomerId, TrackId
 ChangeKind = Literal[
     "named",
     "unnamed",
-    "recognised",
+    "recognized",
     "made new",
     "split off",
     "joined",
-    "somebody else",
-    "gone",
-    "come",
+    "reassigned",
+    "removed",
+    "added",
 ]
 Better = Literal["better", "worse", "same"]
 _SMALLER_IS_BETTER = (
     *("_error", "_rate", "_switches", "_percent"),
     *("splits", "merges", "ghosts", "missed", "false"),
 )
-"""Endings of the names of scores that count what is wrong."""
+"""Suffixes of score names that count errors: smaller is better."""
 _SAME = 5e-7
 
 
 class TrackChange(NamedTuple):
-    """A track of which the two runs say different things; None where one has no such track."""
+    """A track with different results in the two runs; None if a run has no such track."""
 
     track: TrackId
     kind: ChangeKind
@@ -39,7 +39,7 @@ class TrackChange(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """What one of the runs says of it, the first if it has it."""
+        """Verdict of the first run, or of the second if the first has no such track."""
         found = self.before or self.after
         if found is None:
             raise ValueError(f"{self.track} is in neither run")
@@ -56,7 +56,7 @@ class Figure(NamedTuple):
 
 
 class Score(NamedTuple):
-    """A score against the truth in both runs, and which of them is better."""
+    """A score against the ground truth in both runs, and which run is better."""
 
     kind: str
     name: str
@@ -68,7 +68,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What is different: tracks by what became of them, and all figures.
+    """Differences between two runs: changed tracks, and all figures.
 
     ``split`` counts identities of the first run that are several in the second, ``joined`` those of
     the second run that were several in the first.
@@ -81,7 +81,7 @@ class Differences:
     joined: int
 
     def by_camera(self) -> dict[str, Counter[ChangeKind]]:
-        """Return how many tracks of each camera changed in which way."""
+        """Return the number of tracks of each camera by kind of change."""
         counts: dict[str, Counter[ChangeKind]] = defaultdict(Counter)
         for change in self.changes:
             counts[change.verdict.camera][change.kind] += 1
@@ -89,12 +89,13 @@ class Differences:
 
 
 def differences(before: Outcome, after: Outcome) -> Differences:
-    """Return what is different.
+    """Return the differences between two runs.
 
-    An identity goes by the track that made it, so the same person may bear another id in the other
-    run. Identities are therefore paired by the tracks they share, the most first, one to one. A
-    track that goes to another than its own one's partner is split off where that other is nobody's
-    partner, joined where its own identity has none, and went to somebody else where both have one.
+    An identity is identified by the track that created it, so the same person may have different
+    ids in the two runs. Identities are therefore paired one to one by the number of tracks that
+    they share, most first. If a track's identity in the second run is not the partner of its
+    identity in the first: the track was split off if the new identity is no one's partner, joined
+    if the old identity has no partner, and reassigned if both have one.
     """
     shared = _shared(before, after)
     partner = _partners(shared)
@@ -114,7 +115,7 @@ def differences(before: Outcome, after: Outcome) -> Differences:
 
 
 def scores_beside(before: Iterable[ScoreSheet], after: Iterable[ScoreSheet]) -> tuple[Score, ...]:
-    """Return the scores that both runs have, with which is better."""
+    """Return the scores that both runs have, and which run is better."""
     rows = []
     for one, other in zip(before, after, strict=True):
         found = {(score.name, score.of): score.value for score in other.scores}
@@ -127,7 +128,7 @@ def scores_beside(before: Iterable[ScoreSheet], after: Iterable[ScoreSheet]) -> 
 
 
 def which_is_better(name: str, before: float, after: float) -> Better:
-    """Return whether a score is better after; errors are the better the smaller they are."""
+    """Return whether a score improved; errors improve by getting smaller."""
     gain = abs(before) - abs(after) if name.endswith(_SMALLER_IS_BETTER) else after - before
     if abs(gain) < _SAME:
         return "same"
@@ -139,28 +140,28 @@ def _kind(
 ) -> ChangeKind | None:
     kind: ChangeKind | None = None
     if before is None or after is None:
-        kind = "come" if before is None else "gone"
+        kind = "added" if before is None else "removed"
     elif before.customer is None or after.customer is None:
         if before.customer or after.customer:
             kind = "named" if after.customer else "unnamed"
     elif partner.get(before.customer) != after.customer:
         kind = _way(before.customer, after.customer, partner)
     elif before.status != after.status:
-        kind = "recognised" if after.status == "known" else "made new"
+        kind = "recognized" if after.status == "known" else "made new"
     return kind
 
 
 def _way(
     before: CustomerId, after: CustomerId, partner: Mapping[CustomerId, CustomerId]
 ) -> ChangeKind:
-    """Return how a track came from one identity to another's partner, or to nobody's."""
+    """Return how a track moved from one identity to one that is not its partner."""
     if before not in partner:
         return "joined"
-    return "somebody else" if after in partner.values() else "split off"
+    return "reassigned" if after in partner.values() else "split off"
 
 
 def _shared(before: Outcome, after: Outcome) -> Counter[tuple[CustomerId, CustomerId]]:
-    """Return how many tracks each pair of identities has in common."""
+    """Return the number of tracks that each pair of identities shares."""
     pairs: Counter[tuple[CustomerId, CustomerId]] = Counter()
     for track, verdict in before.verdicts.items():
         other = after.verdicts.get(track)
@@ -170,7 +171,7 @@ def _shared(before: Outcome, after: Outcome) -> Counter[tuple[CustomerId, Custom
 
 
 def _partners(shared: Counter[tuple[CustomerId, CustomerId]]) -> dict[CustomerId, CustomerId]:
-    """Pair identities one to one, those with most tracks in common first; ties: the same id."""
+    """Pair identities one to one, most shared tracks first; equal ids win ties."""
     partner: dict[CustomerId, CustomerId] = {}
     taken: set[CustomerId] = set()
     for one, other in sorted(shared, key=lambda p: (-shared[p], p[0] != p[1], p)):

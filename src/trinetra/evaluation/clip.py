@@ -1,8 +1,8 @@
-"""Audits a clip against what somebody counted while watching it.
+"""Audits a clip against counts that a person took while watching it.
 
 Counts are either numbers, which can only be compared as sums, or times, which are matched one by
-one. From sums alone, a missed person and one counted twice cancel each other out: the agreement of
-two sums is the best that can have been. Times tell both apart.
+one. In sums, a missed person and one counted twice cancel each other out: the agreement of two sums
+is an upper bound. Times reveal both errors.
 """
 
 import re
@@ -22,7 +22,7 @@ from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.evaluation.truth import Findings
 
 Count = int | list[str]
-"""How often, or when: ``"0:07"``, ``"1:02.5"`` or ``"95"`` from the beginning of the clip."""
+"""A number, or a list of times from the start of the clip: ``"0:07"``, ``"1:02.5"``, ``"95"``."""
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 _TOLERANCE_US = 2_000_000
@@ -32,21 +32,21 @@ _WISHED_HALF_WIDTH = 0.05
 class LineCounts(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"into": "in"}, kw_only=True
 ):
-    """How many people went over a line, each way."""
+    """Number of people who crossed a line, in each direction."""
 
     into: Count | None = None
     out: Count | None = None
 
 
 class ZoneCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How many people stayed in a zone, and how long on average."""
+    """Number of stays in a zone, and their mean duration."""
 
     stays: Count | None = None
     mean_dwell_s: float | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What somebody counted; all of it is optional."""
+    """Counts taken by a person; each is optional."""
 
     people: int | None = None
     most_at_once: int | None = None
@@ -56,7 +56,7 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 @dataclass(frozen=True, slots=True)
 class ClipFindings:
-    """What the platform found in the clip of one camera, which began at ``start_us``."""
+    """The platform's results for the clip of one camera, which began at ``start_us``."""
 
     camera: str
     start_us: int
@@ -65,9 +65,9 @@ class ClipFindings:
 
 
 def check_counts(counts: Counts, lines: Collection[str], zones: Collection[str]) -> None:
-    """Raise ConfigurationError for counts that are impossible, or of a place the camera lacks."""
+    """Raise ConfigurationError for impossible counts, or counts of unknown lines or zones."""
     if counts == Counts():
-        raise ConfigurationError("there is no count to compare with")
+        raise ConfigurationError("no counts given: there is nothing to compare with")
     for kind, mine, there in (("line", counts.lines, lines), ("zone", counts.zones, zones)):
         if unknown := sorted(set(mine) - set(there)):
             known = ", ".join(sorted(there)) or "none"
@@ -76,14 +76,14 @@ def check_counts(counts: Counts, lines: Collection[str], zones: Collection[str])
         if isinstance(count, list):
             _ = [seconds_of(text) for text in count]
         elif count is not None and count < 0:
-            raise ConfigurationError(f"{what}: {count} cannot be counted")
+            raise ConfigurationError(f"{what}: {count} is negative; counts are 0 or more")
 
 
 def audit(counts: Counts, clip: ClipFindings) -> ScoreSheet:
-    """Return how far the platform agrees with the counts, and how sure that is.
+    """Return the agreement of the platform with the counts, with confidence intervals.
 
-    ``agreement`` is the smaller of two sums over the larger one; that of all crossings and stays
-    adds up those of each line and zone.
+    ``agreement`` is the smaller of two sums divided by the larger; that of all crossings and stays
+    adds up the sums of all lines and zones.
     """
     happenings = [*_lines(counts, clip), *_zones(counts, clip)]
     counts_of_events = [s for s in happenings if s.name == "agreement"]
@@ -94,10 +94,12 @@ def audit(counts: Counts, clip: ClipFindings) -> ScoreSheet:
 
 
 def seconds_of(text: str) -> float:
-    """Return a time of ``[[hours:]minutes:]seconds`` in seconds; raises ConfigurationError."""
+    """Return a time of ``[[hours:]minutes:]seconds`` in seconds. Raises ConfigurationError."""
     parts = _TIME.fullmatch(text.strip())
     if parts is None:
-        raise ConfigurationError(f"{text!r} is no time; write 0:07 or 1:02.5, from the beginning")
+        raise ConfigurationError(
+            f"{text!r} is not a time; write 0:07 or 1:02.5, from the start of the clip"
+        )
     hours, minutes, seconds = parts.groups()
     return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
 
@@ -119,7 +121,7 @@ def _people(counts: Counts, clip: ClipFindings) -> Iterator[Score]:
         yield agreement("people followed (tracks)", counts.people, followed)
         if clip.reads_faces:
             known = {d.customer for d in clip.findings.decisions if d.customer}
-            yield agreement("people recognised (customers)", counts.people, len(known))
+            yield agreement("people recognized (customers)", counts.people, len(known))
     if counts.most_at_once is not None:
         most = _most_in_a_frame(tracks.at_us) if tracks else 0
         yield agreement("most at once", counts.most_at_once, most)
@@ -154,8 +156,8 @@ def _compared(of: str, count: Count, found_us: list[int], start_us: int) -> Iter
     hits = match_instants(times_us, found_us, _TOLERANCE_US)
     yield agreement(of, len(count), len(found_us))
     for name, trials, note in (
-        ("recall", len(count), "of those you saw were counted"),
-        ("precision", len(found_us), "of those counted you saw"),
+        ("recall", len(count), "of your counts were found"),
+        ("precision", len(found_us), "of the found ones are in your counts"),
     ):
         if trials:
             interval = wilson(hits, trials)
@@ -165,7 +167,7 @@ def _compared(of: str, count: Count, found_us: list[int], start_us: int) -> Iter
 
 
 def agreement(of: str, counted: int, found: int) -> Score:
-    """Return the smaller over the larger count, with the interval of a proportion."""
+    """Return the smaller count divided by the larger, with the interval of a proportion."""
     return _agreement_of(of, min(counted, found), max(counted, found), counted, found)
 
 
@@ -191,22 +193,22 @@ def _agreement_of(of: str, least: int, most: int, counted: int | None, found: in
 
 def _advice(least: int, most: int, interval: Interval) -> str:
     if not most:
-        return "nothing happened: this clip cannot tell"
+        return "nothing happened in this clip: not measured"
     if interval.high - interval.low <= 2 * _WISHED_HALF_WIDTH:
         return ""
-    return f"count about {trials_for(least, most)} to know it within 5 points"
+    return f"count about {trials_for(least, most)} for an accuracy of 5 points"
 
 
 def trials_for(successes: int, trials: int, half_width: float = _WISHED_HALF_WIDTH) -> int:
-    """Return how many trials narrow the interval of this proportion to plus or minus half_width.
+    """Return the number of trials that narrow this proportion's interval to +/- half_width.
 
-    The proportion is taken at the centre of its present interval, so that few and perfect trials do
+    The proportion is taken at the center of its present interval, so that a few perfect trials do
     not promise too much.
     """
     interval = wilson(successes, trials)
-    centre = (interval.low + interval.high) / 2
+    center = (interval.low + interval.high) / 2
     z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
-    return int(np.ceil(z * z * centre * (1 - centre) / half_width**2))
+    return int(np.ceil(z * z * center * (1 - center) / half_width**2))
 
 
 def _mean_dwell(of: str, counted_s: float, dwell_s: list[float]) -> Score:

@@ -1,8 +1,8 @@
-"""Truth and finding, laid over each other frame by frame.
+"""Aligns ground truth and findings frame by frame.
 
-Cameras are put one after the other into one sequence. Every score of ``tracking`` is a sum over
-boxes, so the score of the sequence is that of all cameras together, each box with equal weight (as
-TrackEval combines sequences).
+Cameras are concatenated into one sequence. Every score of ``tracking`` is a sum over boxes, so the
+score of the sequence is that of all cameras together, with equal weight for each box (as TrackEval
+combines sequences).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from trinetra.evaluation.boxes import NAMELESS, Boxes, Floats, Ints, iou
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side's boxes: ``frame (n,)`` rising, ``name (n,)``, ``xyxy (n, 4)``, ``score (n,)``."""
+    """Boxes of one side: ``frame (n,)`` sorted, ``name (n,)``, ``xyxy (n, 4)``, ``score (n,)``."""
 
     frame: Ints
     name: Ints
@@ -35,16 +35,16 @@ class Side:
 
     @property
     def boxes_per_name(self) -> Ints:
-        """How many boxes bear each name, ``(len(names),)``."""
+        """Number of boxes of each name, ``(len(names),)``."""
         return np.bincount(self.name[self.name != NAMELESS], minlength=len(self.names))
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Every true box with every found box of its frame.
+    """All pairs of a true box and a found box of the same frame.
 
-    ``truth (p,)`` and ``found (p,)`` are rows, ``iou (p,)`` how much they overlap. The pairs of
-    frame f are ``start[f]:start[f + 1]``, a matrix of true by found boxes row by row.
+    ``truth (p,)`` and ``found (p,)`` are rows, ``iou (p,)`` their overlap. The pairs of frame f are
+    ``start[f]:start[f + 1]``, a matrix of true by found boxes in row-major order.
     """
 
     truth: Ints
@@ -63,14 +63,14 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was so and what was found in the frames that both know."""
+    """Ground truth and findings in the frames that both cover."""
 
     frames: int
     truth: Side
     found: Side
     pairs: Pairs
     unseen_frames: int
-    """Frames of the truth that nobody looked at."""
+    """Number of frames of the ground truth that were not processed."""
 
     def where(self, truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> "Comparison":
         """Return the comparison of some of the boxes, in the same frames."""
@@ -81,10 +81,10 @@ class Comparison:
 def compare(
     cameras: Sequence[tuple[Boxes, Boxes]], *, tolerance_us: int, share_names: bool = False
 ) -> Comparison:
-    """Lay truth and finding of each camera over each other.
+    """Align ground truth and findings of each camera.
 
-    A frame is compared where a frame of the truth lies within ``tolerance_us`` of one that was
-    looked at. With ``share_names`` a name means the same on every camera.
+    A frame is compared if a frame of the ground truth lies within ``tolerance_us`` of a processed
+    one. With ``share_names`` a name means the same on every camera.
     """
     truth, found = _SideBuilder(share_names=share_names), _SideBuilder(share_names=share_names)
     unseen = 0
@@ -98,13 +98,14 @@ def compare(
 
 
 def assign(pairs: Pairs, score: Floats) -> Ints:
-    """Return the pairs that match boxes one to one in each frame with the greatest total score."""
+    """Return the one-to-one matching of boxes in each frame with the greatest total score."""
     chosen = [_assign_block(score, *block) for block in pairs.blocks()]
     return np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
 
 
 def _assign_block(score: Floats, begin: int, end: int, width: int) -> Ints:
     block = score[begin:end]
+    # One row or one column: the best pair is the optimal assignment, without the solver.
     if len(block) in {1, width} or width == 1:
         return np.array([begin + int(np.argmax(block))])
     rows, columns = scipy.optimize.linear_sum_assignment(block.reshape(-1, width), maximize=True)
@@ -112,7 +113,7 @@ def _assign_block(score: Floats, begin: int, end: int, width: int) -> Ints:
 
 
 def _common_frames(truth_us: Ints, found_us: Ints, tolerance_us: int) -> tuple[Ints, Ints]:
-    """Return the instants compared, as the truth and as the finding dates them."""
+    """Return the compared instants, as dated by the ground truth and by the findings."""
     if not len(truth_us) or not len(found_us):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     right = np.searchsorted(truth_us, found_us).clip(1, max(1, len(truth_us) - 1))
@@ -126,7 +127,7 @@ def _common_frames(truth_us: Ints, found_us: Ints, tolerance_us: int) -> tuple[I
 
 
 class _SideBuilder:
-    """Puts cameras one after the other."""
+    """Concatenates cameras."""
 
     def __init__(self, *, share_names: bool) -> None:
         self.frames = 0

@@ -1,4 +1,4 @@
-"""How well people or vehicles are found in single frames: precision, recall, average precision."""
+"""Detection scores in single frames: precision, recall and average precision."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,11 @@ _EPS = np.finfo(np.float64).eps
 
 
 def match(comparison: Comparison, min_iou: float) -> NDArray[np.bool_]:
-    """Give every found box, best score first, the free true box that it overlaps most.
+    """Match every found box, best score first, to the free true box with the largest overlap.
 
-    Returns which found boxes got one, ``(found,)``.
-
-    Everingham et al., The PASCAL Visual Object Classes Challenge: a retrospective, 2015; as COCO
-    does, a box whose best true box is taken may still have the next best.
+    Returns a mask of the matched found boxes, ``(found,)``. Everingham et al., The PASCAL Visual
+    Object Classes Challenge: a retrospective, 2015; as in COCO, a box whose best true box is taken
+    may still get the next best.
     """
     pairs, found = comparison.pairs, comparison.found
     near = np.flatnonzero(pairs.iou >= min_iou - _EPS)
@@ -34,10 +33,11 @@ def match(comparison: Comparison, min_iou: float) -> NDArray[np.bool_]:
 
 
 def average_precision(hit: NDArray[np.bool_], score: Floats, truths: int) -> float | None:
-    """Return the area under the precision-recall curve, every recall taken at its best precision.
+    """Return the area under the interpolated precision-recall curve.
 
-    All-point interpolation (PASCAL VOC since 2010). Boxes of one score count together, so that
-    their order does not matter. None where there is nothing to be found.
+    All-point interpolation (PASCAL VOC since 2010): each recall gets the best precision at that
+    recall or above. Boxes of equal score count together, so that their order does not matter. None
+    if there are no true boxes.
     """
     if not truths:
         return None
@@ -53,7 +53,7 @@ def average_precision(hit: NDArray[np.bool_], score: Floats, truths: int) -> flo
 def score_detections(
     comparison: Comparison, *, min_iou: float = 0.5, min_score: float = 0.0, seed: int = 0
 ) -> ScoreSheet:
-    """Return precision, recall, F1 at ``min_score`` and the average precision over all scores."""
+    """Return precision, recall, F1 at ``min_score``, and average precision over all scores."""
     hit = match(comparison, min_iou)
     found, truths = comparison.found, len(comparison.truth)
     # Stronger boxes are matched first: without the weaker ones, their matches would be the same.
@@ -69,7 +69,7 @@ def score_detections(
             name="average_precision",
             value=average_precision(hit, found.score, truths),
             n=truths,
-            note="" if truths else "nothing was there to be found",
+            note="" if truths else "no true box in these frames",
         ),
         Score(name="recall", value=share(hits, truths), interval=of_truth, n=truths),
         Score(name="precision", value=share(hits, said), interval=of_claims, n=said),
@@ -87,7 +87,7 @@ def _ratio(sums: Floats) -> Floats:
 
 
 def _blocks(comparison: Comparison, hit: NDArray[np.bool_], strong: NDArray[np.bool_]) -> Floats:
-    """Return hits, truths and claims ``(blocks, 3)``, a block being neighbouring frames."""
+    """Return hits, truths and claims ``(blocks, 3)``; a block is a run of adjacent frames."""
     blocks = -(-comparison.frames // _BLOCK_FRAMES)
     truth_block = comparison.truth.frame // _BLOCK_FRAMES
     found_block = comparison.found.frame // _BLOCK_FRAMES

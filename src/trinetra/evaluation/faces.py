@@ -1,7 +1,7 @@
-"""Whose faces could be compared: which walks through a view showed some, and how large.
+"""Determines which walks through a view showed usable faces, and how large they were.
 
-Who never turns to a camera cannot be named by face, by whatever system. Scores of identity are
-therefore also taken over those walks alone that showed usable faces.
+A person who never faces a camera cannot be identified by face, whatever the system. Identity scores
+are therefore also computed over only the walks that showed usable faces.
 """
 
 from collections.abc import Iterable
@@ -14,35 +14,36 @@ from trinetra.evaluation.boxes import Boxes, Floats
 from trinetra.evaluation.comparison import assign, compare
 
 _HEAD_SHARE = 0.45
-"""A face's centre lies in the upper part of its body's box."""
+"""The center of a face lies in the upper part of its body's box, within this fraction."""
 _BODY_WIDTHS = 3.0
 """Width of a standing body in units of its face (Drillis & Contini, 1966)."""
 _FAR = 100.0
-"""More than any distance of a face from the head it may belong to."""
+"""Larger than any distance between a face and the head that it may belong to."""
 
 
 class Shown(NamedTuple):
-    """How many usable faces a walk showed, and the shorter side of the largest in pixels."""
+    """Number of usable faces in a walk, and the shorter side of the largest in pixels."""
 
     faces: int
     largest_px: float
 
 
 def named_by_camera(camera: str, walks: Boxes) -> Boxes:
-    """Return the boxes of a camera's walks under names that no other camera's walks have."""
+    """Return the boxes of a camera's walks under names that are unique over cameras."""
     return replace(walks, names=tuple(f"{camera}/{name}" for name in walks.names))
 
 
 def person_of(walk: str) -> str:
-    """Return whose walk it is, given its name on all cameras (see ``Boxes.by_presence``)."""
+    """Return the person of a walk, given its name over all cameras (see ``Boxes.by_presence``)."""
     return walk.split("/", 1)[-1].rsplit("#", 1)[0]
 
 
 def faces_shown(cameras: Iterable[tuple[Boxes, Boxes]], *, tolerance_us: int) -> dict[str, Shown]:
-    """Return what walks showed; those without a usable face are left out.
+    """Return the faces shown in each walk; walks without a usable face are left out.
 
-    Each of ``cameras`` has true boxes named by walk, and the boxes of usable faces, scored by their
-    size. In each frame a body has one face, that which fits its head best in place and size.
+    Each of ``cameras`` has true boxes named by walk, and the boxes of usable faces, with their size
+    as score. In each frame a body gets at most one face, the one that fits its head best in
+    position and size.
     """
     shown: dict[str, Shown] = {}
     for walks, faces in cameras:

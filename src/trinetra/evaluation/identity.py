@@ -1,10 +1,9 @@
-"""How well people are told apart and known again, over all cameras and in an open set.
+"""Open-set identification scores over all cameras.
 
-A track is of the person whose boxes it covers most; one that went over from one person to another,
-and was said to have, is as many tracks as it had people. The gallery starts empty and people are
-enrolled as they come, so for each track there are two ways to be right: a person who has an
-identity by then ("mated", in the words of ISO/IEC 19795-1) must be known, and anybody else must be
-new.
+A track belongs to the person whose boxes it covers most. A track that switched from one person to
+another, and was reported to have done so, counts as one track per person. The gallery starts empty
+and people are enrolled as they come, so each track has one of two correct results: a person who has
+an identity by then ("mated" in ISO/IEC 19795-1) must be known, and anyone else must be new.
 """
 
 import math
@@ -27,7 +26,7 @@ _PER_VISITS = 1000.0
 WITH_FACES = "where faces are read"
 FACE_SHOWN = "where a face was shown"
 LEAST_FACES = 3
-"""Of a walk, to count as one that could be named: so many it takes to make a new identity."""
+"""Minimum faces of a walk that could be identified: as many as a new identity takes."""
 AT_LEAST_48_PX = "48 px and larger"
 _BANDS_PX = (
     ("below 40 px", 0.0, 40.0),
@@ -42,15 +41,15 @@ Placed = dict[str, tuple[Boxes, Boxes]]
 
 @dataclass(slots=True)
 class OpenSet:
-    """How the searches of an open set ended; a search is a track with a usable face.
+    """Outcomes of open-set searches; a search is a track with a usable face.
 
-    mated, unmated: searches of people who had an identity by then, and of those who had none.
-    misidentified: mated searches that were given somebody else's identity.
-    false_matches: the same of unmated ones.
+    mated, unmated: searches of people who had an identity by then, and of people who had none.
+    misidentified: mated searches that returned another person's identity.
+    false_matches: unmated searches that returned another person's identity.
     false_new: mated searches that were given a new identity.
-    undecided: searches that were given none.
-    ghosts: tracks of nobody that were given an identity.
-    splits: identities a person has beyond the first; merges: people an identity has beyond one.
+    undecided: searches that were given no identity.
+    ghosts: tracks that cover no person but were given an identity.
+    splits: identities of a person beyond the first; merges: people of an identity beyond one.
     """
 
     mated: int = 0
@@ -67,7 +66,7 @@ class OpenSet:
     _people: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def add(self, decision: Decision, person: str | None) -> None:
-        """Count the end of one track; tracks must come in the order in which they were decided."""
+        """Count the result of one track; tracks must be added in order of decision."""
         customer = decision.customer
         if person is None:
             self.ghosts += customer is not None
@@ -84,8 +83,8 @@ class OpenSet:
         self._people[customer].add(person)
 
     def _judge(self, customer: str, person: str, *, is_mated: bool) -> None:
-        # An identity nobody had before is the person's own, whatever the event calls it: the
-        # gallery may have known them from before the recording.
+        # The first person to get an identity owns it, whatever status the event reports: the
+        # gallery may know the person from before the recording.
         owner = self._owner.get(customer)
         if owner is None:
             self._owner[customer] = person
@@ -96,7 +95,7 @@ class OpenSet:
             self.false_matches += not is_mated
 
     def close(self) -> "OpenSet":
-        """Return the counts with splits and merges, which only the end tells."""
+        """Return the counts with splits and merges, which are only known at the end."""
         owned = Counter(self._owner.values())
         return replace(
             self,
@@ -106,9 +105,9 @@ class OpenSet:
 
 
 def people_of_tracks(comparison: Comparison, min_iou: float = 0.5) -> dict[str, str]:
-    """Return the person that each found track covers in most frames; a tie goes to either.
+    """Return the person that each found track covers in most frames; ties are arbitrary.
 
-    The comparison must share its names over cameras. Tracks that cover nobody are left out.
+    The comparison must share its names over cameras. Tracks that cover no person are left out.
     """
     pairs, chosen = comparison.pairs, _covered(comparison, min_iou)
     person = comparison.truth.name[pairs.truth[chosen]]
@@ -128,52 +127,52 @@ def _covered(comparison: Comparison, min_iou: float) -> Ints:
 
 
 def open_set(decisions: Iterable[Decision], people: Mapping[str, str]) -> OpenSet:
-    """Return how the tracks' searches ended, given whose they are."""
+    """Return the outcomes of the tracks' searches, given the person of each track."""
     counts = OpenSet()
     for decision in sorted(decisions, key=lambda d: (d.decided_us, d.track)):
-        counts.add(decision, people.get(decision.stretch))
+        counts.add(decision, people.get(decision.segment))
     return counts.close()
 
 
 @dataclass(slots=True)
 class Returns:
-    """How people fared who came into a view and had an identity by then.
+    """Recognition of people who entered a view and had an identity by then.
 
-    A walk through a view counts once, however many tracks it became: it is recognised if one of
-    them bore the person's own identity and none another's.
+    A walk through a view counts once, however many tracks it became: the person is recognized if at
+    least one of the tracks has the person's own identity and none has another's.
     """
 
     _owner: dict[str, str] = field(default_factory=dict)
-    _told: dict[str, set[str]] = field(default_factory=dict)
+    _owners_by_walk: dict[str, set[str]] = field(default_factory=dict)
     _first: set[str] = field(default_factory=set)
 
     def add(self, decision: Decision, walk: str) -> None:
-        """Take in the end of a track; they must come in the order in which they were decided."""
+        """Add the result of a track; tracks must be added in order of decision."""
         person = person_of(walk)
-        if walk not in self._told and walk not in self._first:
+        if walk not in self._owners_by_walk and walk not in self._first:
             if person in self._owner.values():
-                self._told[walk] = set()
+                self._owners_by_walk[walk] = set()
             else:
                 self._first.add(walk)
         if decision.customer is not None:
             owner = self._owner.setdefault(decision.customer, person)
-            if walk in self._told:
-                self._told[walk].add(owner)
+            if walk in self._owners_by_walk:
+                self._owners_by_walk[walk].add(owner)
 
     def scores(self, shown: Mapping[str, Shown]) -> list[Score]:
-        """Return the share recognised among those who showed enough faces, by their size."""
+        """Return the fraction recognized among walks that showed enough faces, by face size."""
         sized = [
             (shown[walk].largest_px, owners == {person_of(walk)})
-            for walk, owners in self._told.items()
+            for walk, owners in self._owners_by_walk.items()
             if walk in shown and shown[walk].faces >= LEAST_FACES
         ]
         return [
-            _recognised(name, [right for px, right in sized if low <= px < high])
+            _recognition_score(name, [right for px, right in sized if low <= px < high])
             for name, low, high in _BANDS_PX
         ]
 
 
-def _recognised(band: str, outcomes: Sequence[bool]) -> Score:
+def _recognition_score(band: str, outcomes: Sequence[bool]) -> Score:
     right, walks = sum(outcomes), len(outcomes)
     return Score(
         name="recognised_again",
@@ -181,7 +180,7 @@ def _recognised(band: str, outcomes: Sequence[bool]) -> Score:
         value=share(right, walks),
         interval=wilson(right, walks) if walks else None,
         n=walks,
-        note="" if walks else "nobody came back so",
+        note="" if walks else "no such person returned",
     )
 
 
@@ -197,16 +196,16 @@ def score_identities(
 ) -> ScoreSheet:
     """Return identity scores over all cameras.
 
-    ``cameras`` holds the boxes of people and of tracks, camera by camera; ``walks`` the boxes of
-    people once more, row by row, named by their walks through the views, of which ``shown`` tells
-    which faces they showed. Where the number of ``visits`` is not known, everybody came once. Boxes
-    are scored over all cameras, over those alone that compared a face, and over the walks alone
-    that showed one: without a face, nobody can be named.
+    ``cameras`` holds the boxes of people and of tracks by camera; ``walks`` holds the boxes of
+    people again, row by row, named by their walks through the views, and ``shown`` the faces shown
+    in each walk. If the number of ``visits`` is unknown, everyone is assumed to have come once. Box
+    scores are computed over all cameras, over only the cameras that compared a face, and over only
+    the walks that showed one: without a face, a person cannot be identified.
     """
     cuts = _cuts(decisions)
     cameras = {camera: (truth, found.cut(cuts)) for camera, (truth, found) in cameras.items()}
     tracks = compare(list(cameras.values()), tolerance_us=tolerance_us, share_names=True)
-    customers = {d.stretch: d.customer for d in decisions if d.customer}
+    customers = {d.segment: d.customer for d in decisions if d.customer}
     named = {
         camera: (truth, found.renamed(customers)) for camera, (truth, found) in cameras.items()
     }
@@ -236,11 +235,11 @@ def score_identities(
 
 
 def _cuts(decisions: Sequence[Decision]) -> dict[str, list[tuple[int, str]]]:
-    """Return from when on each track's boxes are of another of its stretches."""
+    """Return, for each track that changes person, the times and names of its segments."""
     cuts: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for decision in sorted(decisions, key=lambda d: d.since_us or 0):
         if decision.since_us is not None:
-            cuts[decision.track].append((decision.since_us, decision.stretch))
+            cuts[decision.track].append((decision.since_us, decision.segment))
     return dict(cuts)
 
 
@@ -256,13 +255,13 @@ def _of_walks(
     enough = [w in shown and shown[w].faces >= LEAST_FACES for w in walks]
     truth = np.array([*enough, False])[everybody.truth.name]
     found = np.ones(len(everybody.found), np.bool_)
-    # What was found of the others is neither right nor wrong.
+    # Detections of the other walks count neither as right nor as wrong.
     covered = _covered(everybody, min_iou)
     found[everybody.pairs.found[covered][~truth[everybody.pairs.truth[covered]]]] = False
     returns = Returns()
     owners = people_of_tracks(everybody, min_iou)
     for decision in sorted(decisions, key=lambda d: (d.decided_us, d.track)):
-        if walk := owners.get(decision.stretch):
+        if walk := owners.get(decision.segment):
             returns.add(decision, walk)
     return [
         *_of_boxes(FACE_SHOWN, named.where(truth, found), min_iou),
@@ -301,7 +300,7 @@ def _rates(counts: OpenSet) -> list[Score]:
 
 
 def _per_visits(counts: OpenSet, visits: int) -> list[Score]:
-    told = (("splits", counts.splits), ("merges", counts.merges), ("ghosts", counts.ghosts))
+    counted = (("splits", counts.splits), ("merges", counts.merges), ("ghosts", counts.ghosts))
     return [
         Score(
             name=name,
@@ -311,7 +310,7 @@ def _per_visits(counts: OpenSet, visits: int) -> list[Score]:
             found=count,
             n=visits,
         )
-        for name, count in told
+        for name, count in counted
     ]
 
 

@@ -1,4 +1,4 @@
-"""How far off the figures are that a shop reads: footfall, visitors, dwell, waits, conversion."""
+"""Errors of the figures that a shop reads: footfall, visitors, dwell, waits, conversion."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
@@ -17,17 +17,17 @@ _LEAST_OVERLAP = 0.2
 OF_THE_SITE = frozenset(
     {"unique_visitors_error", "visits_error", "queue_wait_error", "conversion_error"}
 )
-"""Scores that no single camera has."""
-_NOT_TOLD_BY_TRUTH = "not measured: the truth does not tell"
-_NOT_TOLD_BY_EVENTS = "not measured: no event tells it"
+"""Scores of the whole site, which no single camera has."""
+_NOT_TOLD_BY_TRUTH = "not measured: the ground truth does not contain it"
+_NOT_TOLD_BY_EVENTS = "not measured: no event contains it"
 
 
 def score_insights(truth: Facts, found: Facts, *, seed: int = 0) -> ScoreSheet:
     """Return the errors of every insight, in the order in which a shop would ask for them.
 
-    Errors of counts are in percent of the truth, positive for too many; their intervals come from
-    blocks of five minutes (of one where all happened within half an hour), those of medians from
-    the matched pairs, all drawn with ``seed``.
+    Errors of counts are in percent of the truth, positive for too many; their intervals are
+    resampled over blocks of five minutes (of one minute if all events lie within half an hour),
+    those of medians over the matched pairs, all drawn with ``seed``.
     """
     random = np.random.default_rng(seed)
     scores = (
@@ -47,7 +47,7 @@ def count_error(
     found_us: Sequence[int],
     random: np.random.Generator,
 ) -> Score:
-    """Return by how many percent the number of happenings is off, given when they happened."""
+    """Return the error of an event count in percent, given the times of the events."""
     truths, finds = len(truth_us), len(found_us)
     return Score(
         name=name,
@@ -58,14 +58,15 @@ def count_error(
         truth=truths,
         found=finds,
         n=truths,
-        note="" if truths else "none in the truth: no percentage",
+        note="" if truths else "none in the ground truth: no percentage",
     )
 
 
 def match_instants(truth_us: Sequence[int], found_us: Sequence[int], tolerance_us: int) -> int:
-    """Return how many happenings can be matched one to one within the tolerance.
+    """Return how many events can be matched one to one within the tolerance.
 
-    Taking the earliest that still fits is optimal, because all windows are equally long.
+    Matching greedily with the earliest candidate is optimal, because all windows have the same
+    length.
     """
     truth, matches, row = sorted(truth_us), 0, 0
     for at_us in sorted(found_us):
@@ -153,8 +154,8 @@ def _zone_dwell(
 def _waits(truth: Facts, found: Facts, random: np.random.Generator) -> Iterator[Score]:
     if truth.waits is None or found.waits is None:
         note = _NOT_TOLD_BY_TRUTH if truth.waits is None else _NOT_TOLD_BY_EVENTS
-        told = _median([wait.wait_s for wait in truth.waits or ()])
-        yield Score(name="queue_wait_error", value=None, unit="s", truth=told, note=note)
+        true_wait_s = _median([wait.wait_s for wait in truth.waits or ()])
+        yield Score(name="queue_wait_error", value=None, unit="s", truth=true_wait_s, note=note)
         return
     for till in sorted({wait.till for wait in truth.waits}):
         there = [wait for wait in truth.waits if wait.till == till]
@@ -187,7 +188,7 @@ def _conversion(truth: Facts, found: Facts, random: np.random.Generator) -> Scor
 
 
 def _conversion_rate(facts: Facts) -> float | None:
-    """Return how many percent of visits led to a purchase."""
+    """Return the percentage of visits that led to a purchase."""
     if not facts.visits or any(visit.bought is None for visit in facts.visits):
         return None
     return 100.0 * sum(bool(visit.bought) for visit in facts.visits) / len(facts.visits)
@@ -211,7 +212,7 @@ def _error_percent(sums: Floats) -> Floats:
 
 
 def _per_block(truth_us: Sequence[int], found_us: Sequence[int]) -> Floats:
-    """Return happenings in truth and finding ``(blocks, 2)``, from the first block to the last."""
+    """Return event counts of truth and findings ``(blocks, 2)``, from first block to last."""
     both = np.array([*truth_us, *found_us], np.int64)
     if not len(both):
         return np.zeros((0, 2))
@@ -261,7 +262,7 @@ def _percent(value: float | None) -> float | None:
 
 
 def _overlapping(truth: Sequence[Stay], found: Sequence[Stay]) -> Iterator[tuple[float, int, int]]:
-    """Yield overlap and rows of every two stays that share enough of their time."""
+    """Yield overlap and rows of every two stays that overlap enough in time."""
     order = sorted(range(len(found)), key=lambda row: found[row].entered_us)
     entered = np.array([found[row].entered_us for row in order], np.int64)
     longest = max((stay.left_us - stay.entered_us for stay in found), default=0)
@@ -275,7 +276,7 @@ def _overlapping(truth: Sequence[Stay], found: Sequence[Stay]) -> Iterator[tuple
 
 
 def _time_overlap(a: Stay, b: Stay) -> float:
-    """Return shared time over all time; 1 for two instants that are the same."""
+    """Return shared time divided by total time; 1 for two equal instants."""
     shared = min(a.left_us, b.left_us) - max(a.entered_us, b.entered_us)
     total = max(a.left_us, b.left_us) - min(a.entered_us, b.entered_us)
     if total == 0:

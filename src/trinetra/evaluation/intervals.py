@@ -1,4 +1,4 @@
-"""How sure a figure is: intervals that hold the true value 95 times in 100."""
+"""Confidence intervals that contain the true value 95 times in 100."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,8 +11,11 @@ from trinetra.evaluation.boxes import Floats
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _LEAST_SAMPLE = 6
-"""Resampling fewer than this pretends to be sure: the span of five values misses the median of what
-they come from more often than one time in twenty."""
+"""Minimum sample size for resampling.
+
+The span of five values misses the median of their distribution more than one time in twenty, so
+that the interval would be too narrow.
+"""
 _CELLS_AT_ONCE = 4_000_000
 
 
@@ -24,7 +27,7 @@ class Interval(NamedTuple):
 
 
 def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return the score interval of a proportion; without trials it may be anything.
+    """Return the score interval of a proportion; without trials it is 0 to 1.
 
     E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
     """
@@ -32,9 +35,9 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Inter
         return Interval(0.0, 1.0)
     z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     share, weight = successes / trials, z * z / trials
-    centre = share + weight / 2
+    center = share + weight / 2
     spread = z * float(np.sqrt(share * (1 - share) / trials + weight / (4 * trials)))
-    low, high = (centre - spread) / (1 + weight), (centre + spread) / (1 + weight)
+    low, high = (center - spread) / (1 + weight), (center + spread) / (1 + weight)
     return Interval(
         0.0 if successes == 0 else max(0.0, low),
         1.0 if successes == trials else min(1.0, high),
@@ -42,7 +45,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Inter
 
 
 def poisson(count: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return the exact interval of the mean of which ``count`` events were seen.
+    """Return the exact interval of a Poisson mean of which ``count`` events were observed.
 
     F. Garwood, Fiducial limits for the Poisson distribution, 1936.
     """
@@ -76,10 +79,10 @@ def bootstrap_sums(
 ) -> Interval | None:
     """Return the percentile interval of a statistic of column sums.
 
-    ``counts (n, k)`` has a row per block of time; blocks are drawn as a whole, since what happens
-    within one hangs together (H. R. Kuensch, The jackknife and the bootstrap for general stationary
+    ``counts (n, k)`` has a row per time block; blocks are drawn as a whole, since events within a
+    block are correlated (H. R. Kuensch, The jackknife and the bootstrap for general stationary
     observations, 1989). ``statistic`` maps sums ``(r, k)`` to values ``(r,)``; values that are not
-    finite are left out. None where nothing is left or there are fewer than six blocks.
+    finite are left out. None if no value is left or there are fewer than six blocks.
     """
     blocks = len(counts)
     if blocks < _LEAST_SAMPLE:

@@ -1,4 +1,4 @@
-"""What a run said in the end, in a form in which two runs can be compared."""
+"""The final results of a run, in a form in which two runs can be compared."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from trinetra.values import CameraId, CustomerId, EventId, Instant, TrackId
 
 
 class Verdict(NamedTuple):
-    """What was said of a track last; ``customer`` is who that is after all merges."""
+    """The last decision about a track; ``customer`` is the canonical id after all merges."""
 
     camera: CameraId
     at: Instant
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run said in the end; ``figures`` are counts by what is counted and of what."""
+    """Final results of a run; ``figures`` are counts by what is counted and of what."""
 
     verdicts: Mapping[TrackId, Verdict]
     figures: Mapping[tuple[str, str], float]
@@ -41,7 +41,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class OutcomeGathering:
-    """What a run has said so far; visits less than ``visit_gap_s`` apart are one."""
+    """Collects the results of a run; visits less than ``visit_gap_s`` apart count as one."""
 
     visit_gap_s: float
     _decisions: dict[TrackId, IdentityEvent] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class OutcomeGathering:
     _alerts: dict[EventId, str] = field(default_factory=dict)
 
     def add(self, event: AnyEvent) -> None:
-        """Take in one event; of one that is sent again the last counts."""
+        """Add one event; of an event that is sent again, the last version counts."""
         match event:
             case IdentityEvent():
                 self._decisions[event.track_id] = event
@@ -67,10 +67,10 @@ class OutcomeGathering:
             case AlertEvent():
                 self._alerts[event.event_id] = event.rule
             case _:
-                pass  # of single frames
+                pass  # events of single frames
 
     def outcome(self) -> Outcome:
-        """Return what was said in the end."""
+        """Return the final results."""
         verdicts = {track: self._verdict(event) for track, event in self._decisions.items()}
         return Outcome(verdicts, self._figures(verdicts))
 

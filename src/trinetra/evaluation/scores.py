@@ -1,4 +1,4 @@
-"""A score and a sheet of them, as plain values for JSON and for a table."""
+"""Scores and sheets of scores, as plain values for JSON and for a table."""
 
 import math
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One figure, of what it is, how sure it is and on how many things it rests.
+    """One figure: its subject, its confidence interval and its sample size.
 
-    ``value`` is None where it was not measured; ``note`` then says why. ``truth`` and ``found`` are
-    the two figures that were compared, where there are such.
+    ``value`` is None if it was not measured; ``note`` then says why. ``truth`` and ``found`` are
+    the two figures that were compared, if any.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Score:
     note: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Return the score as plain values, without what it does not have."""
+        """Return the score as plain values, without absent fields."""
         document: dict[str, object] = {"name": self.name, "value": rounded(self.value)}
         optional: dict[str, object] = {
             "of": self.of or None,
@@ -46,7 +46,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSheet:
-    """The scores of one kind; ``basis`` tells what was compared: frames, boxes, cameras."""
+    """The scores of one kind; ``basis`` describes what was compared: frames, boxes, cameras."""
 
     kind: str
     scores: tuple[Score, ...]
@@ -61,7 +61,7 @@ class ScoreSheet:
         }
 
     def value(self, name: str, of: str = "") -> float | None:
-        """Return a figure of the sheet; raises KeyError when there is no such score."""
+        """Return a figure of the sheet. Raises KeyError if there is no such score."""
         for score in self.scores:
             if (score.name, score.of) == (name, of):
                 return score.value
@@ -69,12 +69,12 @@ class ScoreSheet:
 
 
 def share(part: float, whole: float) -> float | None:
-    """Return ``part / whole``, None where there is no whole."""
+    """Return ``part / whole``, or None if ``whole`` is 0."""
     return part / whole if whole else None
 
 
 def rounded(value: float | None) -> float | None:
-    """Return the value with as many digits as are worth printing; None for what is no number."""
+    """Return the value rounded for printing; None for None and for values that are not finite."""
     if value is None or not math.isfinite(value):
         return None
     return round(value, _DIGITS)

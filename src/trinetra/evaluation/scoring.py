@@ -1,4 +1,4 @@
-"""From a truth and the events of a run to a sheet of scores, kind by kind."""
+"""Builds score sheets from a ground truth and the events of a run, kind by kind."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,17 +17,17 @@ from trinetra.evaluation.tracking import score_tracks
 from trinetra.evaluation.truth import ONLY_CAMERA, Facts, Findings, Truth
 
 _EXACT_US = 1000
-"""Dated frames are the same frame if they lie no further apart: clocks may round to 1 ms."""
+"""Maximum time difference of the same dated frame: clocks may round to 1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What is compared, and how strictly.
+    """Selection and strictness of a comparison.
 
-    camera: this one alone; a truth that names no camera is about this one.
-    start_us: when the recording began, for a truth without dates; by default with the first frame
-        that was looked at.
-    min_dwell_s: shorter stays are not asked for; a site file lets its zones ignore them.
+    camera: compare only this one; a truth that names no camera is about this one.
+    start_us: start of the recording, for a truth without dates; by default the first frame
+        that was processed.
+    min_dwell_s: shorter stays are not counted as missed; a site file lets its zones ignore them.
     """
 
     camera: str | None = None
@@ -39,7 +39,7 @@ class Choices:
 
 
 def detections_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreSheet:
-    """Return how well objects are found in single frames, over all chosen cameras."""
+    """Return detection scores in single frames, over all chosen cameras."""
     placed = place(truth, findings.detections, choices)
     comparison = _compared(placed, truth)
     sheet = score_detections(
@@ -49,7 +49,7 @@ def detections_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
 
 
 def tracks_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreSheet:
-    """Return how well people are followed, over all chosen cameras and on each."""
+    """Return tracking scores, over all chosen cameras and on each."""
     walks = truth if truth.walks is None else replace(truth, boxes=truth.walks)
     placed = place(walks, findings.tracks, choices)
     comparison = _compared(placed, truth)
@@ -61,7 +61,7 @@ def tracks_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreShe
 
 
 def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreSheet:
-    """Return how well people are told apart and known again over the chosen cameras."""
+    """Return identity scores over the chosen cameras."""
     placed = place(truth, findings.tracks, choices)
     comparison = _compared(placed, truth)
     decisions = [d for d in findings.decisions if d.camera in placed]
@@ -88,19 +88,19 @@ def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
 
 
 def insights_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreSheet:
-    """Return how far off the figures of insight are.
+    """Return the errors of the insight figures.
 
-    Raises ConfigurationError for a truth that holds boxes alone.
+    Raises ConfigurationError for a truth that contains only boxes.
     """
     facts = _long_enough(truth.facts, choices.min_dwell_s)
     if facts == Facts():
         raise ConfigurationError(
-            "this truth tells where people are, not what they did: insights need a truth with "
-            "crossings, stays or visits, such as the digital twin writes"
+            "this ground truth contains only boxes: insights need crossings, stays or visits, "
+            "such as the digital twin writes"
         )
     if choices.camera is None:
         return score_insights(facts, findings.facts, seed=choices.seed)
-    mine, theirs = (of_camera(told, choices.camera) for told in (facts, findings.facts))
+    mine, theirs = (of_camera(side, choices.camera) for side in (facts, findings.facts))
     sheet = score_insights(mine, theirs, seed=choices.seed)
     return replace(sheet, scores=tuple(s for s in sheet.scores if s.name not in OF_THE_SITE))
 
@@ -112,7 +112,7 @@ def _long_enough(facts: Facts, min_dwell_s: float) -> Facts:
 
 
 def of_camera(facts: Facts, camera: str) -> Facts:
-    """Return what happened before one camera; visits, waits and purchases are the site's."""
+    """Return the facts of one camera; visits, waits and purchases belong to the site."""
     crossings, stays = facts.crossings, facts.stays
     return Facts(
         crossings=None if crossings is None else tuple(c for c in crossings if c.camera == camera),
@@ -121,10 +121,10 @@ def of_camera(facts: Facts, camera: str) -> Facts:
 
 
 def place(truth: Truth, found: Mapping[str, Boxes], choices: Choices) -> Placed:
-    """Return truth and finding of each camera that is compared, on one clock.
+    """Return truth and findings of each compared camera, on one clock.
 
-    Raises ConfigurationError where it is not clear which camera a truth is about, or where that
-    camera is in neither.
+    Raises ConfigurationError if it is not clear which camera a truth is about, or if neither truth
+    nor findings contain that camera.
     """
     if ONLY_CAMERA in truth.boxes:
         camera = _meant(found, choices.camera)
@@ -135,7 +135,7 @@ def place(truth: Truth, found: Mapping[str, Boxes], choices: Choices) -> Placed:
     cameras = [c for c in truth.boxes if choices.camera in {None, c}]
     if not cameras:
         raise ConfigurationError(
-            f"the truth has no camera {choices.camera}; it has {_listed(truth.boxes)}"
+            f"the ground truth has no camera {choices.camera}; it has {_listed(truth.boxes)}"
         )
     pairs = {camera: (truth.boxes[camera], found.get(camera, no_boxes())) for camera in cameras}
     return {
@@ -154,7 +154,7 @@ def _compared(placed: Placed, truth: Truth) -> Comparison:
     if not comparison.frames:
         raise ConfigurationError(
             f"no frame of {_listed(placed)} is both in the truth and in the events: check that "
-            "they are of one recording, and --camera, --fps and --start"
+            "both are of the same recording, and check --camera, --fps and --start"
         )
     return comparison
 
@@ -176,7 +176,7 @@ def _meant(found: Mapping[str, Boxes], camera: str | None) -> str:
         return next(iter(found))
     if camera is None or camera not in found:
         raise ConfigurationError(
-            f"say with --camera which one the truth is about; the events have {_listed(found)}"
+            f"choose with --camera the camera of the ground truth; the events have {_listed(found)}"
         )
     return camera
 
@@ -185,7 +185,7 @@ def _start_us(found: Boxes, camera: str, start_us: int | None) -> int:
     if start_us is not None:
         return start_us
     if not len(found.frames_us):
-        raise ConfigurationError(f"the events have no frame of camera {camera}")
+        raise ConfigurationError(f"the events have no frame of camera {camera}; check the file")
     return int(found.frames_us[0])
 
 

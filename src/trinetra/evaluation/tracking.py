@@ -1,7 +1,7 @@
-"""How well people are followed: HOTA, identity F1 and CLEAR MOT.
+"""Multi-object tracking scores: HOTA, identity F1 and CLEAR MOT.
 
-The formulas are those of the papers, in the details (ties, rounding slack, what a switch is) those
-of TrackEval, whose figures the tests compare with.
+The formulas are those of the papers; the details (ties, rounding slack, definition of a switch) are
+those of TrackEval, whose figures the tests compare with.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trinetra.evaluation.scores import Score
 _ALPHAS = np.arange(0.05, 0.99, 0.05)
 _EPS = np.finfo(np.float64).eps
 _KEEP_PARTNER = 1000.0
-"""More than any overlap: whom a box matched in the frame before, it matches again."""
+"""Larger than any overlap: a box keeps its match of the previous frame if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Hota:
 
 @dataclass(frozen=True, slots=True)
 class IdentityF1:
-    """Boxes that bear the right name all along, under the best naming of everybody."""
+    """Boxes with the right name throughout, under the best global assignment of names."""
 
     tp: int
     fp: int
@@ -39,14 +39,14 @@ class IdentityF1:
 
     @property
     def idf1(self) -> float:
-        """Twice the right boxes over all true and found boxes; 1 where there are none."""
+        """Twice the right boxes divided by all true and found boxes; 1 if there are none."""
         boxes = 2 * self.tp + self.fp + self.fn
         return 2 * self.tp / boxes if boxes else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Single-frame matches and changes of name."""
+    """Single-frame matches and identity switches."""
 
     tp: int
     fp: int
@@ -55,14 +55,14 @@ class Clear:
 
     @property
     def mota(self) -> float:
-        """One less all mistakes per true box; may be negative."""
+        """One minus all errors per true box; may be negative."""
         truths = self.tp + self.fn
         return 1 - (self.fn + self.fp + self.id_switches) / truths if truths else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _NamePairs:
-    """The pairs of names that ever met: ``of (p,)`` is the row of each pair of boxes."""
+    """Pairs of names that share a frame: ``of (p,)`` is the row of each pair of boxes."""
 
     of: Ints
     truth: Ints
@@ -96,7 +96,7 @@ def hota(comparison: Comparison) -> Hota:
 
 
 def identity_f1(comparison: Comparison, min_iou: float = 0.5) -> IdentityF1:
-    """Return the counts behind IDF1; nameless found boxes claim nothing, and so are no mistakes.
+    """Return the counts behind IDF1; nameless found boxes claim no name and are no errors.
 
     Ristani et al., Performance measures and a data set for multi-target, multi-camera tracking,
     ECCV workshops 2016.
@@ -111,11 +111,11 @@ def identity_f1(comparison: Comparison, min_iou: float = 0.5) -> IdentityF1:
 
 
 def clear(comparison: Comparison, min_iou: float = 0.5) -> Clear:
-    """Return matches, misses, false boxes and changes of name.
+    """Return matches, misses, false boxes and identity switches.
 
     Bernardin and Stiefelhagen, Evaluating multiple object tracking performance: the CLEAR MOT
-    metrics, 2008. Whom a true box was matched to in the frame before, it stays with if they still
-    overlap enough. A switch is counted against the last match, however long ago.
+    metrics, 2008. A true box keeps its match of the previous frame if the two still overlap enough.
+    A switch is counted against the last match, however long ago.
     """
     truth, found, pairs = comparison.truth, comparison.found, comparison.pairs
     last = np.full(len(truth.names), NAMELESS)
@@ -140,10 +140,10 @@ def clear(comparison: Comparison, min_iou: float = 0.5) -> Clear:
 
 
 def score_tracks(comparison: Comparison, *, of: str = "", min_iou: float = 0.5) -> list[Score]:
-    """Return all scores of tracks; not measured where there is neither truth nor finding."""
+    """Return all scores of tracks; not measured if there is neither truth nor finding."""
     boxes = len(comparison.truth)
     if not boxes and not len(comparison.found):
-        return [Score(name="hota", of=of, value=None, n=0, note="nobody there and nobody found")]
+        return [Score(name="hota", of=of, value=None, n=0, note="no person present and none found")]
     whole, named = hota(comparison), identity_f1(comparison, min_iou)
     plain = clear(comparison, min_iou)
     values = {
@@ -161,7 +161,7 @@ def score_tracks(comparison: Comparison, *, of: str = "", min_iou: float = 0.5) 
 
 
 def _name_pairs(comparison: Comparison) -> _NamePairs:
-    """Return which names ever shared a frame; far fewer than all names times all names."""
+    """Return the pairs of names that share a frame; far fewer than all names times all names."""
     pairs, width = comparison.pairs, len(comparison.found.names) + 1
     true_name = comparison.truth.name[pairs.truth]
     found_name = comparison.found.name[pairs.found]
@@ -170,7 +170,7 @@ def _name_pairs(comparison: Comparison) -> _NamePairs:
 
 
 def _mutual_overlap(comparison: Comparison) -> Floats:
-    """Return each pair's overlap over all overlap its two boxes have in the frame."""
+    """Return each pair's overlap divided by all overlap that its two boxes have in the frame."""
     pairs = comparison.pairs
     of_truth = np.bincount(pairs.truth, pairs.iou, len(comparison.truth))
     of_found = np.bincount(pairs.found, pairs.iou, len(comparison.found))
@@ -179,10 +179,10 @@ def _mutual_overlap(comparison: Comparison) -> Floats:
 
 
 def _best_naming(names: _NamePairs, together: Ints) -> int:
-    """Return the most boxes that can be right when every name stands for one other name.
+    """Return the maximum number of right boxes when each name is assigned to one other name.
 
-    Names that never met, even through others, are settled apart from each other: the groups are
-    small where one matrix of all names would not fit into memory.
+    Names that share no frame, even indirectly, are assigned separately: the connected components
+    are small, whereas one matrix of all names would not fit into memory.
     """
     met = np.flatnonzero(together)
     if not len(met):

@@ -1,6 +1,6 @@
-"""What was so, and what was found: the two things that scores compare.
+"""Ground truth and findings: the two sides that scores compare.
 
-Both are told in the same nouns, so that the truth can be scored against itself.
+Both use the same types, so that the truth can be scored against itself.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from trinetra.evaluation.boxes import Boxes
 from trinetra.evaluation.faces import Shown
 
 ONLY_CAMERA = ""
-"""The camera of a truth that does not tell which camera it is about."""
+"""Camera name of a ground truth that does not name its camera."""
 
 
 class Crossing(NamedTuple):
-    """Somebody went over a line."""
+    """A person or vehicle crossed a line."""
 
     camera: str
     line: str
@@ -24,7 +24,7 @@ class Crossing(NamedTuple):
 
 
 class Stay(NamedTuple):
-    """Somebody was in a zone."""
+    """A person was in a zone."""
 
     camera: str
     zone: str
@@ -33,12 +33,12 @@ class Stay(NamedTuple):
 
     @property
     def dwell_s(self) -> float:
-        """How long the stay lasted."""
+        """Duration of the stay."""
         return (self.left_us - self.entered_us) / 1e6
 
 
 class Presence(NamedTuple):
-    """Somebody's visit to the site; ``bought`` is None where nobody tells."""
+    """A person's visit to the site; ``bought`` is None if it is unknown."""
 
     who: str
     started_us: int
@@ -47,7 +47,7 @@ class Presence(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """A party's time in the queue of a till, until served or gone."""
+    """A party's time in the queue of a till, until it is served or gives up."""
 
     till: str
     joined_us: int
@@ -56,7 +56,7 @@ class Wait(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What happened at the site; None where the file does not tell such things at all."""
+    """Events at the site; None if the file does not contain that kind of event at all."""
 
     crossings: tuple[Crossing, ...] | None = None
     stays: tuple[Stay, ...] | None = None
@@ -69,10 +69,11 @@ Status = Literal["known", "new", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who a track was said to be in the end, all along or from ``since_us`` on.
+    """The final identity of a track, for its whole length or from ``since_us`` on.
 
-    A track that goes over from one person to another has a decision about each. ``decided_us`` is
-    when that was first said; ``was_searched`` tells whether a usable face was compared at all.
+    A track that switches from one person to another has a decision about each. ``decided_us`` is
+    when this result was first reported; ``was_searched`` is whether a usable face was compared at
+    all.
     """
 
     camera: str
@@ -84,21 +85,21 @@ class Decision:
     since_us: int | None = None
 
     @property
-    def stretch(self) -> str:
-        """The name of the part of the track that this is about."""
+    def segment(self) -> str:
+        """Name of the part of the track that this decision is about."""
         return self.track if self.since_us is None else f"{self.track}@{self.since_us}"
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Ground truth: boxes named by person for each camera, and what happened.
+    """Ground truth: boxes named by person for each camera, and events.
 
-    ``walks`` holds the same boxes named by one uninterrupted presence in one view, which is what a
-    tracker can know; where it is None, ``boxes`` are named so. Where ``is_dated`` is false, times
-    count from the beginning of the recording. ``frame_us`` is the time between two frames, None
-    where every frame is dated exactly. With ``windows_us``, from and to, every frame in them is
-    annotated, also those that the truth leaves out because nobody is in them. ``shown`` tells which
-    faces the walks showed, each named after its camera as well; None where that is not known.
+    ``walks`` holds the same boxes named by uninterrupted presence in one view, which is what a
+    tracker can know; if it is None, ``boxes`` are already named so. If ``is_dated`` is false, times
+    count from the start of the recording. ``frame_us`` is the time between two frames, None if
+    every frame is dated exactly. In ``windows_us``, from and to, every frame is annotated,
+    including empty ones that the truth leaves out. ``shown`` holds the faces that the walks showed,
+    with names that include the camera; None if unknown.
     """
 
     boxes: Mapping[str, Boxes]
@@ -112,7 +113,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the events tell: detections without names, tracks named by track, and decisions.
+    """The content of the events: nameless detections, tracks named by track, and decisions.
 
     ``faces`` are those good enough to be compared, without names.
     """

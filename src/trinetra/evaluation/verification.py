@@ -1,10 +1,10 @@
-"""How often a face embedder takes two people for one, and one person for two, at each threshold.
+"""False match and false non-match rates of a face embedder at each threshold.
 
 Every two pictures are compared (ISO/IEC 19795-1): those of one person are genuine pairs, all others
-impostor pairs. Pairs that share a person hang together, so intervals come from drawing people, not
-pairs, anew (Bolle, Ratha and Pankanti, Error analysis of pattern recognition systems: the subsets
-bootstrap, 2004). Where no error was seen the bootstrap would pretend to be sure; there the interval
-is Wilson's, with as many trials as there are people, or pairs of people.
+impostor pairs. Pairs that share a person are correlated, so intervals come from resampling people,
+not pairs (Bolle, Ratha and Pankanti, Error analysis of pattern recognition systems: the subsets
+bootstrap, 2004). If no error was observed the bootstrap interval would have no width; there the
+interval is Wilson's, with as many trials as there are people, or pairs of people.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _CURVE_POINTS = 101
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of pairs with its 95 % interval."""
+    """A fraction of pairs with its 95 % interval."""
 
     value: float
     interval: Interval
@@ -32,10 +32,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class Trial:
-    """All comparisons: ``similarity (n, m)`` of probes and references, and whose each one is.
+    """All comparisons: ``similarity (n, m)`` of probes and references, and the person of each.
 
     ``person (n,)`` and ``against (m,)`` number people from 0; ``same_picture (n, m)`` marks pairs
-    that do not count. In a square trial of pictures with themselves every pair is there twice.
+    that do not count. In a square trial of pictures with themselves every pair occurs twice.
     """
 
     similarity: NDArray[np.float32]
@@ -47,41 +47,41 @@ class Trial:
     def of(
         cls, probes: NDArray[np.float32], references: NDArray[np.float32], person: Sequence[int]
     ) -> "Trial":
-        """Return the trial of pictures, row by row the same ones, as cosines."""
+        """Return the trial of pictures against the same pictures, row by row, as cosines."""
         numbers = np.asarray(person, np.int64)
         same = np.eye(len(numbers), dtype=np.bool_)
         return cls(probes @ references.T, numbers, numbers, same)
 
     @property
     def people(self) -> int:
-        """How many different people there are."""
+        """Number of different people."""
         return int(self.person.max()) + 1
 
     @cached_property
     def genuine(self) -> NDArray[np.bool_]:
-        """Which pairs are of one person."""
+        """Mask of the pairs of the same person."""
         return np.equal.outer(self.person, self.against) & ~self.same_picture
 
     @cached_property
     def impostor(self) -> NDArray[np.bool_]:
-        """Which pairs are of two people."""
+        """Mask of the pairs of two people."""
         return np.asarray(np.not_equal.outer(self.person, self.against), np.bool_)
 
     def threshold_at(self, false_match_rate: float) -> float:
-        """Return the least threshold at which no more impostor pairs than that share match."""
+        """Return the least threshold at which at most that fraction of impostor pairs matches."""
         scores = np.sort(self.similarity[self.impostor])[::-1]
         allowed = int(false_match_rate * len(scores))
         return float(np.nextafter(scores[min(allowed, len(scores) - 1)], np.float32(2)))
 
     def false_matches(self, threshold: float, random: np.random.Generator) -> Rate:
-        """Return the share of impostor pairs at or above a threshold."""
+        """Return the fraction of impostor pairs at or above a threshold."""
         wrong = self.impostor & (self.similarity >= threshold)
         pairs = self._by_people(self.impostor)
         independent = self.people * (self.people - 1) // 2
         return self._rate(self._by_people(wrong), pairs, independent, random)
 
     def false_non_matches(self, threshold: float, random: np.random.Generator) -> Rate:
-        """Return the share of genuine pairs below a threshold."""
+        """Return the fraction of genuine pairs below a threshold."""
         wrong = self.genuine & (self.similarity < threshold)
         return self._rate(
             self._by_people(wrong), self._by_people(self.genuine), self.people, random
@@ -97,7 +97,7 @@ class Trial:
         return list(zip(at.tolist(), matches.tolist(), misses.tolist(), strict=True))
 
     def _by_people(self, chosen: NDArray[np.bool_]) -> Floats:
-        """Return how many of the chosen pairs lie between every two people, ``(p, p)``."""
+        """Return the number of chosen pairs between every two people, ``(p, p)``."""
         members = np.eye(self.people)[self.person]
         theirs = np.eye(self.people)[self.against]
         return np.asarray(members.T @ chosen @ theirs, np.float64)

@@ -1,1 +1,1 @@
-"""What the stages tell each other: schemas, codec and topics."""
+"""Events between the stages: schemas, codec and topics."""

@@ -1,4 +1,4 @@
-"""Events to bytes and back: JSON by msgspec, checked once, here, at the edge."""
+"""Event codec: JSON by msgspec, validated once, at the boundary."""
 
 import msgspec
 import numpy as np
@@ -21,9 +21,9 @@ def encode(event: AnyEvent | DeadLetter) -> bytes:
 
 
 def decode(payload: bytes) -> AnyEvent:
-    """Return the event in ``payload``, lifted to its current schema.
+    """Return the event in ``payload``, upcast to its current schema.
 
-    Raises MalformedEvent, saying what is wrong, for anything that is not a valid event: no JSON, an
+    Raises MalformedEvent with the reason for anything that is not a valid event: invalid JSON, an
     unknown type, a missing field, a naive instant, an embedding that is not a finite unit vector.
     """
     try:
@@ -38,11 +38,12 @@ def decode(payload: bytes) -> AnyEvent:
 
 
 def _decode_any_version(payload: bytes) -> AnyEvent:
+    # Without upcasters the bytes are decoded straight into structs, which avoids a second pass.
     if not UPCASTERS:
         return _decoder.decode(payload)
     document = msgspec.json.decode(payload)
     if not isinstance(document, dict):
-        raise MalformedEvent("not a valid event: the payload is no JSON object")
+        raise MalformedEvent("not a valid event: the payload is not a JSON object")
     event: AnyEvent = msgspec.convert(upcast(document), AnyEvent)
     return event
 
@@ -66,8 +67,8 @@ def pack_embedding(embedding: Embedding) -> bytes:
 def unpack_embedding(packed: bytes, dimension: int | None = None) -> Embedding:
     """Return the float32 unit vector in ``packed``.
 
-    Raises MalformedEvent when it is empty, has an odd length, another dimension than the one
-    expected, a value that is not finite, or a norm far from 1.
+    Raises MalformedEvent if it is empty, has an odd length, an unexpected dimension, a value that
+    is not finite, or a norm far from 1.
     """
     if not packed or len(packed) % 2:
         raise MalformedEvent(f"an embedding of {len(packed)} bytes is not a float16 vector")
@@ -81,7 +82,7 @@ def unpack_embedding(packed: bytes, dimension: int | None = None) -> Embedding:
 
 
 def without_embeddings(event: AnyEvent) -> AnyEvent:
-    """Return the event as it may be shown: nobody can be recognised by it."""
+    """Return the event without embeddings, so that no one can be recognized from it."""
     if not isinstance(event, DetectionEvent):
         return event
     faces = tuple(msgspec.structs.replace(face, embedding=None) for face in event.faces)
@@ -89,12 +90,12 @@ def without_embeddings(event: AnyEvent) -> AnyEvent:
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """Return a frame as MessagePack, as it waits in the frame buffer."""
+    """Return a frame as MessagePack, the format of the frame buffer."""
     return _frame_encoder.encode(frame)
 
 
 def decode_frame(payload: bytes) -> Frame:
-    """Return the frame in ``payload``; raises FrameRejected when it is none."""
+    """Return the frame in ``payload``. Raises FrameRejected if it is not a valid frame."""
     try:
         return _frame_decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as cause:

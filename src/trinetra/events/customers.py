@@ -1,8 +1,8 @@
-"""What is known about customers beyond their faces, as a sequence of changes, and its fold.
+"""Customer changes: the sequence that the customer log stores, and the state it folds into.
 
-The sequence is kept in the customer book. Every service folds it for itself, so all agree on who is
-whom as soon as they have read as far. Only what says more than an event of the log belongs here: an
-anonymous identity that was never merged has no change at all.
+Every service folds the sequence for itself, so all services agree on identities as soon as they
+have read the same changes. Only information beyond the events of the log belongs here: an anonymous
+identity that was never merged has no change at all.
 """
 
 from collections.abc import Iterable
@@ -26,15 +26,15 @@ ChangeKind = Literal[
     "unknown",
 ]
 _UNKNOWN: ChangeKind = "unknown"
-"""What a later version wrote and this one cannot read: it changes nothing, and is never written."""
+"""Read in place of a change that a later version wrote: it has no effect and is never written."""
 
 
 class CustomerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change; ``change_id`` follows from what it says: saying it twice changes nothing.
+    """One change; ``change_id`` is derived from its content, so that writing it is idempotent.
 
-    ``merged``: ``customer_id`` is from now on ``other``; ``split`` takes that back. ``enrolled``
-    and ``renamed`` carry kind, name, consent and purpose. ``erased`` names its person by digest.
-    ``name`` is personal: it never leaves the book.
+    ``merged``: ``customer_id`` becomes an alias of ``other``; ``split`` reverses that. ``enrolled``
+    and ``renamed`` carry kind, name, consent and purpose. ``erased`` identifies its person by
+    digest. ``name`` is personal data: it never leaves the customer log.
     """
 
     change_id: str
@@ -52,7 +52,7 @@ class CustomerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class NumberedChange(NamedTuple):
-    """A change and its place in the book; numbers rise and may have gaps."""
+    """A change and its number in the customer log; numbers increase and may have gaps."""
 
     number: int
     change: CustomerChange
@@ -63,7 +63,7 @@ _decoder = msgspec.json.Decoder(CustomerChange)
 
 
 class _Outline(msgspec.Struct, frozen=True):
-    """What every version says of a change."""
+    """The fields of a change that every version has."""
 
     change_id: str
     change: str
@@ -86,14 +86,15 @@ def encode_change(change: CustomerChange) -> bytes:
 
 
 def decode_change(payload: bytes) -> CustomerChange:
-    """Return the change in ``payload``; raises MalformedState, saying what is wrong with it.
+    """Return the change in ``payload``. Raises MalformedState with the reason.
 
-    One of a kind that only a later version knows is ``unknown``, so that both can run at once.
+    A change of a kind that only a later version knows is read as ``unknown``, so that both versions
+    can run at once.
     """
     try:
         change = _decoded(payload)
     except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
-        raise MalformedState(f"not a valid change of a customer: {cause}") from cause
+        raise MalformedState(f"not a valid customer change: {cause}") from cause
     if change.at.tzinfo is None:
         raise MalformedState(f"change {change.change_id}: its instant has no UTC offset")
     return change
@@ -115,13 +116,13 @@ def _decoded(payload: bytes) -> CustomerChange:
 
 
 def erasure_digest(customer_id: CustomerId) -> CustomerId:
-    """Return what stands for somebody who was erased."""
+    """Return the digest that replaces the id of an erased person."""
     return CustomerId(derive_id("erased", customer_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What the book says of one customer."""
+    """The customer log's state of one customer."""
 
     customer_id: CustomerId
     kind: IdentityKind
@@ -132,10 +133,10 @@ class Customer:
 
 
 def described(who: CustomerId, change: CustomerChange, before: Customer | None) -> Customer:
-    """Return what the book says of somebody after an ``enrolled`` or ``renamed`` change.
+    """Return a customer after an ``enrolled`` or ``renamed`` change.
 
-    Who agreed to one kind has not agreed to another, and its purpose is not the other's: with the
-    kind, consent and purpose begin anew.
+    Consent to one kind is not consent to another, and a purpose applies only to its kind: if the
+    kind changes, consent and purpose are not carried over.
     """
     if before is None:
         kind = change.kind or IdentityKind.ENROLLED
@@ -154,7 +155,7 @@ def described(who: CustomerId, change: CustomerChange, before: Customer | None) 
 
 @dataclass(slots=True)
 class CustomerDirectory:
-    """Who is whom after all changes so far; ``number`` is that of the last one."""
+    """State after all changes so far; ``number`` is that of the last change."""
 
     number: int = 0
     customers: dict[CustomerId, Customer] = field(default_factory=dict)
@@ -164,47 +165,48 @@ class CustomerDirectory:
     erased: set[CustomerId] = field(default_factory=set)
 
     def canonical(self, customer_id: CustomerId) -> CustomerId:
-        """Return who somebody is after all merges."""
+        """Return the canonical id of a customer after all merges."""
+        # Terminates: check() refuses a merge that would close a cycle.
         while (other := self.merged.get(customer_id)) is not None:
             customer_id = other
         return customer_id
 
     def kind_of(self, customer_id: CustomerId) -> IdentityKind | None:
-        """Return a customer's kind, or None for one whom the book does not know."""
+        """Return a customer's kind, or None if the customer log has no entry for it."""
         known = self.customers.get(self.canonical(customer_id))
         return known.kind if known else None
 
     def as_known(
         self, customer_id: CustomerId, kind: IdentityKind
     ) -> tuple[CustomerId, IdentityKind]:
-        """Return the id and kind that hold now; ``kind`` is of whom the book does not know."""
+        """Return the current id and kind; ``kind`` is the default if the log has no entry."""
         return self.canonical(customer_id), self.kind_of(customer_id) or kind
 
     def is_erased(self, customer_id: CustomerId) -> bool:
-        """Return whether somebody asked to be forgotten."""
+        """Return whether a customer was erased."""
         return bool(self.erased) and erasure_digest(customer_id) in self.erased
 
     def members(self, customer_id: CustomerId) -> set[CustomerId]:
-        """Return every id that stands for this person."""
+        """Return all ids of this person."""
         head = self.canonical(customer_id)
         return {head, *(c for c in self.merged if self.canonical(c) == head)}
 
     def check(self, change: CustomerChange) -> None:
-        """Raise CustomerConflict when a change contradicts those before it."""
+        """Raise CustomerConflict if a change contradicts earlier ones."""
         if fault := self._fault(change):
             raise CustomerConflict(fault)
 
     def apply(self, changes: Iterable[NumberedChange]) -> None:
-        """Take in changes that follow on those so far."""
+        """Apply changes that follow the ones so far."""
         erased = len(self.erased)
         for number, change in changes:
             self._apply(change)
             self.number = number
-        if len(self.erased) > erased:  # once for all of them: it looks through everybody
+        if len(self.erased) > erased:  # once for all erasures, because it scans every customer
             self._forget_erased()
 
     def copy(self) -> "CustomerDirectory":
-        """Return the same for itself, to try changes on."""
+        """Return an independent copy, to try changes on."""
         return CustomerDirectory(
             self.number,
             dict(self.customers),
@@ -215,7 +217,7 @@ class CustomerDirectory:
         )
 
     def follow(self, event: LifecycleEvent) -> None:
-        """Take in a merge, or its undoing, for whoever reads the events and not the book."""
+        """Apply a merge or its reversal, for event readers without the customer log."""
         if event.change == "merged" and event.other is not None:
             self.merged[event.customer_id] = event.other
         elif event.change == "split":
@@ -225,12 +227,13 @@ class CustomerDirectory:
         who, other = change.customer_id, change.other
         if change.change == _UNKNOWN:
             return (
-                f"change {change.change_id} of {who} is of a kind that this version does not know"
+                f"change {change.change_id} of {who} has a kind that this version does not know: "
+                "upgrade"
             )
         if change.change != "erased" and (self.is_erased(who) or (other and self.is_erased(other))):
-            return f"{who} was erased: nothing more can be said of that identity"
+            return f"{who} was erased: that identity can no longer be changed"
         if change.change in {"merged", "merge_proposed", "merge_dismissed", "split"} and not other:
-            return f"a {change.change} change of {who} names no second identity"
+            return f"a {change.change} change of {who} needs a second identity"
         if change.change == "merged":
             return self._fault_of_merge(who, other)
         if change.change == "split" and self.merged.get(who) != other:
@@ -241,9 +244,9 @@ class CustomerDirectory:
         if other is None or who == other:
             return f"{who} cannot be merged with itself"
         if who in self.merged:
-            return f"{who} is merged into {self.merged[who]} already"
+            return f"{who} is already merged into {self.merged[who]}"
         if self.canonical(other) == who:
-            return f"{other} is merged into {who} already"
+            return f"{other} is already merged into {who}"
         return None
 
     def _apply(self, change: CustomerChange) -> None:
@@ -258,25 +261,26 @@ class CustomerDirectory:
             case "merge_proposed" if _pair(who, other) not in self.dismissed:
                 self.proposed[_pair(who, other)] = change
             case "merge_dismissed":
-                self._settle(who, other)
+                self._separate(who, other)
             case "merged":
                 self.merged[who] = other
                 self.proposed.pop(_pair(who, other), None)
                 self.dismissed.discard(_pair(who, other))
             case "split":
                 self.merged.pop(who, None)
-                self._settle(who, other)
+                self._separate(who, other)
 
     def _describe(self, change: CustomerChange) -> None:
         who = change.customer_id
         self.customers[who] = described(who, change, self.customers.get(who))
 
-    def _settle(self, who: CustomerId, other: CustomerId) -> None:
-        """Note that somebody said these two are two people."""
+    def _separate(self, who: CustomerId, other: CustomerId) -> None:
+        """Record that an operator declared these two identities to be different people."""
         self.proposed.pop(_pair(who, other), None)
         self.dismissed.add(_pair(who, other))
 
     def _forget_erased(self) -> None:
+        # Erasures are known only by digest, so every remaining id has to be hashed and compared.
         self.customers = {c: v for c, v in self.customers.items() if not self.is_erased(c)}
         self.merged = {
             c: o for c, o in self.merged.items() if not (self.is_erased(c) or self.is_erased(o))

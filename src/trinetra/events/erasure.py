@@ -1,6 +1,7 @@
-"""The forgetting of a person: a standing request that every process carries out and confirms.
+"""Erasure of a person: a standing request that every process executes and acknowledges.
 
-The request carries ids until everybody confirmed; from then on only their digests remain.
+The request contains ids until all processes have acknowledged it; from then on only their digests
+remain.
 """
 
 from collections import Counter
@@ -12,11 +13,11 @@ from trinetra.events.customers import CustomerChange, erasure_digest
 from trinetra.values import CustomerId, Instant, derive_id
 
 GALLERY = "gallery_faces"
-"""What a share tells of the faces it deleted; an erasure is not done before one does."""
+"""Key of the deleted faces in an acknowledgement; an erasure is not complete without it."""
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
-    """One person to be forgotten, under all ids; ``ids`` is empty once everybody confirmed."""
+    """One person to be erased, under all ids; ``ids`` is empty once all acknowledged."""
 
     number: int
     asked_at: Instant
@@ -25,7 +26,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process deleted of a person, by what it was."""
+    """Number of items that one process deleted for a person, by kind."""
 
     member: str
     at: Instant
@@ -33,7 +34,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an erasure is: who confirmed, who has yet to, and since when it is done."""
+    """Progress of an erasure: acknowledged, still awaited, and the time of completion."""
 
     erasure: Erasure
     shares: tuple[Acknowledgement, ...]
@@ -41,7 +42,7 @@ class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: Instant | None
 
     def removed(self) -> dict[str, int]:
-        """Return what was deleted in all."""
+        """Return the total number of deleted items by kind."""
         total: Counter[str] = Counter()
         for share in self.shares:
             total.update(share.removed)
@@ -49,7 +50,7 @@ class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def erased_change(customer_id: CustomerId, at: Instant) -> CustomerChange:
-    """Return what the customer book says of somebody instead of everything it said before."""
+    """Return the change that replaces all entries about a person in the customer log."""
     digest = erasure_digest(customer_id)
     return CustomerChange(
         change_id=derive_id("chg", "erased", digest), change="erased", customer_id=digest, at=at
@@ -57,5 +58,5 @@ def erased_change(customer_id: CustomerId, at: Instant) -> CustomerChange:
 
 
 def digests_of(ids: Iterable[CustomerId]) -> tuple[CustomerId, ...]:
-    """Return what stands for these ids once they are forgotten."""
+    """Return the digests that remain after these ids are erased."""
     return tuple(sorted(map(erasure_digest, ids)))

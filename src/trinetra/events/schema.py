@@ -1,8 +1,8 @@
 """Every event on the wire, as frozen structs in one tagged union.
 
 JSON, one object per event; ``type`` names the struct and ``version`` its schema. Additive optional
-fields keep the version; any other change raises it and adds an upcaster and a golden file. Boxes
-are ``[x1, y1, x2, y2]`` in pixels of the camera's native image.
+fields keep the version; any other change increments it and needs an upcaster and a golden file.
+Boxes are ``[x1, y1, x2, y2]`` in pixels of the camera's native image.
 """
 
 from typing import Literal
@@ -21,7 +21,7 @@ LifecycleChange = Literal[
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What every event carries: a deterministic id, where, and when its frame was captured."""
+    """Fields of every event: a deterministic id, site, camera, and capture time of its frame."""
 
     event_id: EventId
     site_id: SiteId
@@ -32,7 +32,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     """One detected object: COCO label, score in 0..1 and box.
 
-    ``appearance`` describes its clothes, to follow a body within one view; it names nobody.
+    ``appearance`` describes its clothing, for tracking within one view; it does not identify a
+    person.
     """
 
     label: str
@@ -42,7 +43,7 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FaceQuality(msgspec.Struct, frozen=True):
-    """How usable a face is; all lie in 0..1 but ``size_px``, the shorter side."""
+    """Usability of a face; all values are in 0..1 except ``size_px``, the shorter side."""
 
     total: float
     size_px: float
@@ -54,10 +55,11 @@ class FaceQuality(msgspec.Struct, frozen=True):
 class FaceBox(msgspec.Struct, frozen=True, omit_defaults=True):
     """One detected face.
 
-    ``embedding`` holds little-endian float16 values of an L2-normalised vector (base64 in JSON). It
-    is absent when the face cannot be recognised; ``unusable`` then says why (``too_small``,
+    ``embedding`` holds little-endian float16 values of an L2-normalized vector (base64 in JSON). It
+    is absent if the face cannot be recognized; ``unusable`` then says why (``too_small``,
     ``blurred``, ``turned_away``, ``too_dark``, ``too_bright``, ``no_native_image``, ``poor``).
-    ``norm`` is the length the embedding had before it was normalised: it falls with the picture.
+    ``norm`` is the length of the embedding before normalization: it decreases with the quality of
+    the picture.
     """
 
     score: float
@@ -70,7 +72,10 @@ class FaceBox(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
-    """What one frame shows. ``models`` maps a task to the model version that did it."""
+    """Content of one frame.
+
+    ``models`` maps a task to the version of the model that performed it.
+    """
 
     version: Literal[1] = 1
     frame_seq: int
@@ -82,7 +87,7 @@ class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
 
 
 class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where one track is in one frame, and who it is as far as known."""
+    """Position of one track in one frame, and its identity as far as known."""
 
     track_id: TrackId
     label: str
@@ -92,7 +97,7 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
-    """The confirmed tracks of one frame, by captured_at; ``ended`` lists tracks now over."""
+    """The confirmed tracks of one frame, by captured_at; ``ended`` lists tracks that ended."""
 
     version: Literal[1] = 1
     frame_seq: int
@@ -110,15 +115,16 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class GateEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the spatiotemporal gate found for one candidate, with the numbers that led to it.
+    """The spatiotemporal gate's finding for one candidate, with the numbers that led to it.
 
-    ``reason``: ``walkable``, ``overlapping_views``, ``seen_later_there`` (this sighting is older
-    than the one there, by the cameras' clocks), ``too_fast``, ``two_places`` (seen at once at
-    places too far apart), ``no_recent_sighting``, ``no_route``, ``against_one_way`` (there is a way
-    in the other direction only) or ``closed_between`` (the shop was closed meanwhile).
-    ``distance_m`` and ``elapsed_s`` are right to within the slack: the speed lies between its least
-    and its most, and too fast is what exceeds ``limit_mps`` even at its least. ``usual_s`` is what
-    half of the people take, ``surprise`` by how many deviations this time is longer or shorter.
+    ``reason``: ``walkable``, ``overlapping_views``, ``seen_later_there`` (this sighting is earlier
+    than the one there, by the cameras' clocks), ``too_fast``, ``two_places`` (seen at the same time
+    at places too far apart), ``no_recent_sighting``, ``no_route``, ``against_one_way`` (there is a
+    route only in the other direction) or ``closed_between`` (the shop was closed in between).
+    ``distance_m`` and ``elapsed_s`` are accurate to within the slack: the speed lies between
+    ``least_speed_mps`` and ``most_speed_mps``, and is too fast if even the least exceeds
+    ``limit_mps``. ``usual_s`` is the median walking time, ``surprise`` by how many deviations this
+    time differs from it.
     """
 
     customer_id: CustomerId
@@ -139,7 +145,7 @@ class GateEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """The limits in force when a decision was made; scores on the calibrated 0..1 scale."""
+    """Thresholds in force when a decision was made; scores on the calibrated 0..1 scale."""
 
     similarity: float
     margin: float
@@ -148,10 +154,10 @@ class Thresholds(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an identity was decided as it was; enough to replay it with other thresholds.
+    """Reasons of an identity decision; sufficient to replay it with other thresholds.
 
-    ``known_since`` is when the person whose faces these are first showed one on this track, or
-    showed one again after somebody else did: before, nothing says that the track was them.
+    ``known_since`` is when this person's face was first seen on the track, or seen again after
+    another person's face: before that there is no evidence that the track was this person.
     """
 
     faces_seen: int
@@ -167,11 +173,11 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
-    """A decision about who a track is.
+    """A decision about the identity of a track.
 
-    A later event of the same track replaces what earlier ones said of the time from ``since`` on;
-    without ``since`` of the whole track. So a track that went over from one person to another is
-    the first one up to ``since``, and the second one from then on.
+    A later event of the same track replaces earlier ones for the time from ``since`` on; without
+    ``since`` for the whole track. A track that switched from one person to another is thus the
+    first person until ``since``, and the second from then on.
     """
 
     version: Literal[1] = 1
@@ -186,12 +192,12 @@ class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
 
 
 class LifecycleEvent(Event, frozen=True, tag="lifecycle", kw_only=True):
-    """An identity came to be, was seen again, changed or ended.
+    """An identity was created, seen again, changed or deleted.
 
-    ``merged``: ``customer_id`` is from now on ``other``; ``split`` takes that back;
-    ``merge_proposed``: the two may be one person. ``by`` tells who did it: ``resolver`` or
-    ``operator``. An operator's change happened at no camera: ``camera_id`` is then empty.
-    ``erased`` carries a digest instead of the person's id.
+    ``merged``: ``customer_id`` becomes an alias of ``other``; ``split`` reverses that;
+    ``merge_proposed``: the two may be one person. ``by`` is ``resolver`` or ``operator``. An
+    operator's change is not bound to a camera: ``camera_id`` is then empty. ``erased`` carries a
+    digest instead of the person's id.
     """
 
     version: Literal[1] = 1
@@ -206,7 +212,7 @@ class LifecycleEvent(Event, frozen=True, tag="lifecycle", kw_only=True):
 
 
 class AlertEvent(Event, frozen=True, tag="alert", kw_only=True):
-    """Something a person should look at now; ``rule`` names what raised it."""
+    """Something that requires human attention now; ``rule`` names the rule that raised it."""
 
     version: Literal[1] = 1
     rule: str
@@ -218,9 +224,10 @@ class AlertEvent(Event, frozen=True, tag="alert", kw_only=True):
 
 
 class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
-    """One track went over a line; ``in`` is from the line's left side to its right side.
+    """One track crossed a line; ``in`` is from the line's left side to its right side.
 
-    ``kind`` is there when the customer is known. Staff are told of, and not to be counted.
+    ``kind`` is set if the customer is known. Crossings of staff are reported, but must not be
+    counted.
     """
 
     version: Literal[1] = 1
@@ -233,7 +240,7 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
-    """One finished stay in a zone; ``captured_at`` is the instant it ended, ``kind`` as above."""
+    """One finished stay in a zone; ``captured_at`` is the end of the stay, ``kind`` as above."""
 
     version: Literal[1] = 1
     zone_id: str
@@ -246,9 +253,9 @@ class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
 
 
 class Occupancy(Event, frozen=True, tag="occupancy", kw_only=True):
-    """How many people are in a zone (or, with ``zone_id`` None, in view) from this instant on.
+    """Number of people in a zone (or, with ``zone_id`` None, in view) from this instant on.
 
-    Known staff are not among them.
+    Known staff are not counted.
     """
 
     version: Literal[1] = 1
@@ -257,9 +264,9 @@ class Occupancy(Event, frozen=True, tag="occupancy", kw_only=True):
 
 
 class Visit(Event, frozen=True, tag="visit", kw_only=True):
-    """A customer's presence at the site; re-sent under the same id as it grows.
+    """A customer's presence at the site; sent again under the same id as it grows.
 
-    ``captured_at`` is the last sighting; ``camera_id`` is where the visit began.
+    ``captured_at`` is the last sighting; ``camera_id`` is the camera at which the visit began.
     """
 
     version: Literal[1] = 1
@@ -271,7 +278,7 @@ class Visit(Event, frozen=True, tag="visit", kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):
-    """A record that no consumer could read, with the reason and where it stood."""
+    """A record that a consumer could not read, with the reason and its position in the log."""
 
     version: Literal[1] = 1
     topic: str

@@ -1,6 +1,7 @@
-"""Sightings of customers, as the insight engine passes them from cameras to customers.
+"""Sightings of customers, which the insight engine passes from camera to customer partitions.
 
-They stay within the engine's own topic, so they are no part of ``AnyEvent``. JSON like every event.
+They stay within the engine's own topic, so they are not part of ``AnyEvent``. JSON like every
+event.
 """
 
 from typing import Literal
@@ -14,7 +15,7 @@ from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId
 class Sighting(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="sighting"):
     """A customer was in a camera's view from ``since`` to ``until``.
 
-    ``left`` says that the camera has lost sight of the customer at ``until``.
+    ``left`` is true if the customer left the camera's view at ``until``.
     """
 
     version: Literal[1] = 1
@@ -37,7 +38,7 @@ def encode_sighting(sighting: Sighting) -> bytes:
 
 
 def decode_sighting(payload: bytes) -> Sighting:
-    """Return the sighting in ``payload``; raises MalformedEvent, saying what is wrong with it."""
+    """Return the sighting in ``payload``. Raises MalformedEvent with the reason."""
     try:
         sighting = _decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, ValueError) as cause:

@@ -1,4 +1,4 @@
-"""The topics of the event log, their partition counts and who writes them."""
+"""Topics of the event log: names, partition counts and retention."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A named, partitioned log; records of one key keep their order.
+    """A named, partitioned log; records with the same key keep their order.
 
-    A compacted topic keeps the last record of every key for good; of any other, records older than
-    ``retention_s`` may be deleted.
+    A compacted topic keeps the last record of every key forever; in other topics, records older
+    than ``retention_s`` may be deleted.
     """
 
     name: str
@@ -24,7 +24,7 @@ DETECTIONS = Topic("trinetra.detections", 8)
 IDENTITIES = Topic("trinetra.identities", 8)
 """Written by identity resolvers, keyed by camera_id."""
 CUSTOMERS = Topic("trinetra.customers", 8)
-"""What became of identities; written by identity resolvers, keyed by customer_id."""
+"""Lifecycle of identities; written by identity resolvers, keyed by customer_id."""
 ALERTS = Topic("trinetra.alerts", 8)
 """Written by identity resolvers and the insight engine, keyed by camera_id."""
 INSIGHTS = Topic("trinetra.insights", 8)
@@ -32,19 +32,19 @@ INSIGHTS = Topic("trinetra.insights", 8)
 DEAD_LETTERS = Topic("trinetra.dead-letters", 1, retention_s=30 * _DAY_S)
 """Records that could not be read, with the reason; written by every consumer."""
 SIGHTINGS = Topic("trinetra.sightings", 8)
-"""Who was seen where and when, thinned, from the insight engine to itself, keyed by customer_id.
+"""Sampled sightings, written by the insight engine for itself, keyed by customer_id.
 
-Cameras of one customer lie in many partitions; here everything about one customer has one owner.
+The cameras that see a customer are in many partitions; this topic gathers each customer in one.
 """
 
 RESOLVER_STATE = Topic("trinetra.resolver-state", DETECTIONS.partitions, compacted=True)
-"""What a resolver remembers of the cameras of the same partition of detections."""
+"""State of a resolver about the cameras of the same partition of detections."""
 INSIGHT_STATE = Topic("trinetra.insight-state", IDENTITIES.partitions, compacted=True)
-"""What an insight engine remembers of the cameras of the same partition of identities."""
+"""State of an insight engine about the cameras of the same partition of identities."""
 VISIT_STATE = Topic("trinetra.visit-state", SIGHTINGS.partitions, compacted=True)
-"""What an insight engine remembers of the customers of the same partition of sightings."""
+"""State of an insight engine about the customers of the same partition of sightings."""
 SITE = Topic("trinetra.site", 1, compacted=True)
-"""Whose topics these are, so that two shops on one cluster notice; by `trinetra topics create`."""
+"""Owner of the topics, to detect two shops on one cluster; set by `trinetra topics create`."""
 
 ALL = (
     DETECTIONS,

@@ -1,4 +1,4 @@
-"""Lift events of older schema versions to the current one, one version at a time.
+"""Upcasts events of older schema versions to the current one, one version at a time.
 
 An upcaster takes the decoded JSON object of version n and returns that of version n + 1. Register
 it here under ``(type, n)`` together with a golden file of version n that is never edited again.
@@ -16,7 +16,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 def upcast(
     document: JsonObject, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
 ) -> JsonObject:
-    """Return the document lifted as far as the registered upcasters lead."""
+    """Return the document after applying all registered upcasters for it."""
     while lift := upcasters.get((str(document.get("type")), int(document.get("version", 1)))):
         version = int(document.get("version", 1))
         document = {**lift(document), "version": version + 1}

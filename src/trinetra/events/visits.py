@@ -1,8 +1,8 @@
-"""Visits as people make them: what was recorded under several ids of one person, read as one.
+"""Visits per person: visits that were recorded under several ids of one person, combined.
 
-A visit is stored under the id that held when it was seen and never rewritten. Who is whom is
-applied here, when visits are read: so a merge counts at once for all that was ever recorded, and
-its undoing leaves no trace.
+A visit is stored under the id that was current when it was seen, and never rewritten. Merges are
+applied here, when visits are read: so a merge takes effect at once for all recorded visits, and its
+reversal leaves no trace.
 """
 
 from collections import defaultdict
@@ -20,11 +20,11 @@ def unite(
     gap_s: float,
     kind_of: Callable[[CustomerId], IdentityKind | None] = lambda _: None,
 ) -> list[Visit]:
-    """Return the visits of people, by when they ended; ``canonical`` says who an id is.
+    """Return the visits of people in order of their end; ``canonical`` maps ids to people.
 
-    Visits under several ids of one person are one where less than ``gap_s`` lies between them.
-    Such a person's visits are numbered anew, so give all of them, and of the kind that ``kind_of``
-    says one of the ids is by now; anybody else's stay as they are.
+    Visits under several ids of one person are combined if the gap between them is at most
+    ``gap_s``. The visits of such a person are renumbered, so pass all of them, and get the kind
+    that ``kind_of`` returns for one of the ids; visits of other people stay unchanged.
     """
     of_person: dict[CustomerId, list[Visit]] = defaultdict(list)
     for visit in visits:
@@ -50,7 +50,7 @@ def _of_one(
             parts[-1].append(visit)
         else:
             parts.append([visit])
-    # Of visits before the first one that is kept only the number is known.
+    # For visits before the first retained one, only their number is known.
     before = sum(number - 1 for number in first_number.values())
     joined = [_joined(person, part, before + n) for n, part in enumerate(parts, 1)]
     return [replace(visit, kind=kind or visit.kind) for visit in joined]
@@ -61,7 +61,7 @@ def _end(part: Iterable[Visit]) -> Instant:
 
 
 def _joined(person: CustomerId, part: Sequence[Visit], number: int) -> Visit:
-    """Return one visit of visits in the order of their beginning; it has the id of the first."""
+    """Return one visit combined from visits in order of start, with the id of the first."""
     last = max(part, key=lambda v: v.captured_at)
     return replace(
         part[0],

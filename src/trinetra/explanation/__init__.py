@@ -1,4 +1,4 @@
-"""Why the platform said what it said, in plain words, from nothing but its events."""
+"""Explains the platform's decisions in plain words, from its events alone."""
 
 from trinetra.explanation.decision import Naming
 from trinetra.explanation.explain import Explanation, Moment, explain_events

@@ -1,4 +1,4 @@
-"""Why a track was taken for whom it was taken, and what it would have taken to be otherwise."""
+"""Explains the identity decision about a track, and what would have changed it."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,11 +7,11 @@ from trinetra.explanation import templates as words
 from trinetra.values import CustomerId
 
 Naming = Callable[[CustomerId], str]
-"""How a customer is called: by id, or by name where that is wanted."""
+"""Returns the display text of a customer: the id, or a name."""
 _PRIVATE = frozenset({"opted_out", "erased"})
 """Reasons of decisions that nothing in the pictures could have changed."""
-_TOLD = 5
-"""Candidates beyond these are not told."""
+_MAX_LISTED = 5
+"""Maximum number of candidates to list."""
 
 
 def headline(event: IdentityEvent, name: Naming) -> str:
@@ -20,17 +20,17 @@ def headline(event: IdentityEvent, name: Naming) -> str:
     kind = f" ({words.kind(event.kind)})" if event.kind and event.kind != "anonymous" else ""
     match event.status:
         case "known" if who:
-            return f"{event.track_id} was recognised as {who}{kind}."
+            return f"{event.track_id} was recognized as {who}{kind}."
         case "known":
-            return f"{event.track_id} was recognised as {words.kind(event.kind or 'opted_out')}."
+            return f"{event.track_id} was recognized as {words.kind(event.kind or 'opted_out')}."
         case "new":
-            return f"{event.track_id} was somebody new, from now on {who or 'without a name'}."
+            return f"{event.track_id} was a new person, from now on {who or 'without an id'}."
         case _:
-            return f"{event.track_id} stayed unknown."
+            return f"{event.track_id} was not identified."
 
 
 def because(event: IdentityEvent, name: Naming) -> Iterator[str]:
-    """Yield what led to the decision, sentence by sentence."""
+    """Yield the reasons for the decision, one sentence each."""
     yield from map(words.decision, event.reasons)
     evidence = event.evidence
     yield _faces(evidence)
@@ -38,24 +38,24 @@ def because(event: IdentityEvent, name: Naming) -> Iterator[str]:
     for gate in evidence.gate:
         yield gate_sentence(gate, name)
     if evidence.faces_used:
-        yield f"The faces were read by {evidence.model}."
+        yield f"The faces were compared with model {evidence.model}."
 
 
 def otherwise(event: IdentityEvent, name: Naming) -> Iterator[str]:
-    """Yield what would have had to be different for another decision."""
+    """Yield what would have led to another decision, one sentence each."""
     evidence = event.evidence
     if _PRIVATE.intersection(event.reasons):
         return
     if not evidence.faces_used:
         size = evidence.thresholds.min_face_px
         yield (
-            f"A face of at least {size:g} px, sharp and turned to the camera, would have been "
-            "compared."
+            f"A sharp face of at least {size:g} px, turned to the camera, could have been compared "
+            "with known customers."
         )
         return
     if not evidence.candidates:
         if event.status == "unknown":
-            yield "More good faces would have been needed."
+            yield "More good pictures of the face would have been needed."
         return
     yield from _otherwise_scored(event, name)
 
@@ -66,16 +66,16 @@ def _otherwise_scored(event: IdentityEvent, name: Naming) -> Iterator[str]:
     short = limits.similarity - best.score
     if short > 0:
         yield (
-            f"{name(best.customer_id)} came nearest and was {short:.3f} short of the threshold "
+            f"The best match, {name(best.customer_id)}, was {short:.3f} short of the threshold "
             f"{limits.similarity:.3f} (policies.matching.similarity)."
         )
         if event.status == "unknown":
-            yield "More good faces, or better ones, would have settled it."
+            yield "More or better pictures of the face could have decided it."
         return
     if event.status == "known":
         yield (
-            f"With a threshold above {best.score:.3f} (policies.matching.similarity) it would not "
-            "have been a match."
+            f"With a threshold above {best.score:.3f} (policies.matching.similarity) this would "
+            "not have been a match."
         )
     yield from _otherwise_led(evidence, event.status, name)
     for gate in evidence.gate:
@@ -94,8 +94,8 @@ def _otherwise_led(evidence: Evidence, status: str, name: Naming) -> Iterator[st
         )
     elif status == "known":
         yield (
-            f"Had {rival} scored {evidence.margin - needed:.3f} more, the two could not have been "
-            "told apart."
+            f"If {rival} had scored {evidence.margin - needed:.3f} more, the match would have been "
+            "ambiguous."
         )
 
 
@@ -105,8 +105,8 @@ def _otherwise_walked(gate: GateEvidence) -> Iterator[str]:
     shortest_m = max(0.0, gate.distance_m - (gate.slack_m or 0.0))
     needed_s = max(0.0, shortest_m / gate.limit_mps - (gate.slack_s or 0.0))
     yield (
-        f"At {gate.limit_mps:g} m/s (topology.max_walking_speed_mps), with all slack, the way "
-        f"takes {needed_s:.1f} s; {gate.elapsed_s or 0.0:.1f} s had passed."
+        f"At {gate.limit_mps:g} m/s (topology.max_walking_speed_mps), allowing for all tolerances, "
+        f"the walk takes {needed_s:.1f} s; only {gate.elapsed_s or 0.0:.1f} s had passed."
     )
 
 
@@ -127,7 +127,7 @@ def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:
     limits = evidence.thresholds
     if not evidence.candidates:
         if evidence.faces_used:
-            yield "Nobody in the gallery was near enough to be a candidate."
+            yield "No known person looks similar enough to be a candidate."
         return
     best = evidence.candidates[0]
     lead = best.score - limits.similarity
@@ -142,13 +142,13 @@ def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:
             f"The runner-up, {name(rival.customer_id)}, scored {rival.score:.3f}: a lead of "
             f"{evidence.margin:.3f} where {limits.margin:.3f} is needed."
         )
-    if others := evidence.candidates[2:_TOLD]:
+    if others := evidence.candidates[2:_MAX_LISTED]:
         listed = ", ".join(f"{name(c.customer_id)} {c.score:.3f}" for c in others)
-        yield f"Behind them: {listed}."
+        yield f"Next: {listed}."
 
 
 def gate_sentence(gate: GateEvidence, name: Naming) -> str:
-    """Return what the gate found for one candidate, with its numbers."""
+    """Return the gate's finding for one candidate, with its numbers."""
     numbers = "; ".join(_numbers(gate))
     return f"{name(gate.customer_id)} {words.gate(gate.reason)}{': ' if numbers else ''}{numbers}."
 
@@ -156,21 +156,21 @@ def gate_sentence(gate: GateEvidence, name: Naming) -> str:
 def _numbers(gate: GateEvidence) -> Iterator[str]:
     if gate.from_camera is None:
         return
-    when = f"{gate.elapsed_s:.1f} s before" if gate.elapsed_s else "at the same time"
+    when = f"{gate.elapsed_s:.1f} s earlier" if gate.elapsed_s else "at the same time"
     away = f", {gate.distance_m:g} m away" if gate.distance_m else ""
-    way = f" by way of {', '.join(gate.route[1:-1])}" if gate.route[1:-1] else ""
+    way = f" via {', '.join(gate.route[1:-1])}" if gate.route[1:-1] else ""
     yield f"seen at {gate.from_camera} {when}{away}{way}"
     if gate.speed_mps is not None and gate.distance_m:
         yield _speed(gate)
     if gate.slack_m or gate.slack_s:
-        yield f"give or take {gate.slack_m or 0:g} m and {gate.slack_s or 0:g} s"
+        yield f"plus or minus {gate.slack_m or 0:g} m and {gate.slack_s or 0:g} s"
     if gate.usual_s is not None and gate.surprise is not None:
-        usual = f"half of the people take {gate.usual_s:.0f} s"
-        yield f"{usual}, this is {gate.surprise:+.1f} deviations"
+        usual = f"half of all people take up to {gate.usual_s:.0f} s"
+        yield f"{usual}, this is {gate.surprise:+.1f} standard deviations from that"
 
 
 def _speed(gate: GateEvidence) -> str:
-    limit = f", where at most {gate.limit_mps:g} m/s is walked" if gate.limit_mps else ""
+    limit = f", and people here walk at most {gate.limit_mps:g} m/s" if gate.limit_mps else ""
     if gate.least_speed_mps is None:
         return f"that is {gate.speed_mps:.2f} m/s{limit}"
     most = "any speed" if gate.most_speed_mps is None else f"{gate.most_speed_mps:.2f}"

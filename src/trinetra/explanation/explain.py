@@ -1,4 +1,4 @@
-"""The account of one event, track or customer: what was said, why, and what would change it."""
+"""Explains one event, track or customer: what was decided, why, and what would change it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from trinetra.values import CustomerId, EventId, Instant, TrackId
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One step of the story that an event is part of."""
+    """One step in the history of a track or customer."""
 
     at: Instant
     event_id: EventId
@@ -37,10 +37,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is told of ``subject``: a headline, why it is so, what would have changed it.
+    """Explanation of ``subject``: a headline, the reasons, and what would have changed it.
 
-    ``story`` is what else was said about the same track or customer, in order of time. ``event`` is
-    None where the subject is a track or a customer.
+    ``story`` lists the other events of the same track or customer in order of time. ``event`` is
+    None if the subject is a track or a customer.
     """
 
     subject: str
@@ -51,7 +51,7 @@ class Explanation:
     event: AnyEvent | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the account as plain values, with the event as it is on the wire."""
+        """Return the explanation as plain values, with the event as it is on the wire."""
         document: dict[str, Any] = msgspec.to_builtins(self)
         return document
 
@@ -59,9 +59,9 @@ class Explanation:
 def explain_events(
     subject: str, found: Sequence[AnyEvent], name: Naming = str
 ) -> Explanation | None:
-    """Return the account of an event, track or customer, from the events that mention it.
+    """Return the explanation of an event, track or customer, from the events that mention it.
 
-    None where no event does; events are to be in order of time.
+    None if no event mentions it; events must be in order of time.
     """
     event = next((event for event in found if event.event_id == subject), None)
     if event is not None:
@@ -94,7 +94,7 @@ def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Expla
         case DetectionEvent():
             because = _of_detection(event)
         case Occupancy():
-            because = ("It counts the people of the tracks in this frame, without staff.",)
+            because = ("The count is the number of people tracked in this frame, without staff.",)
     return Explanation(
         event.event_id,
         told(event, name),
@@ -142,8 +142,8 @@ def _born(customer: CustomerId, found: Iterable[AnyEvent]) -> Iterator[str]:
             customer,
         ):
             yield (
-                f"The identity was made of {event.track_id} at {event.camera_id}; ask about "
-                f"{event.event_id} to hear why."
+                f"The identity was created from {event.track_id} at {event.camera_id}; "
+                f"explain {event.event_id} to see why."
             )
             return
 
@@ -151,19 +151,19 @@ def _born(customer: CustomerId, found: Iterable[AnyEvent]) -> Iterator[str]:
 def _of_alert(
     alert: AlertEvent, found: Iterable[AnyEvent], name: Naming
 ) -> tuple[Iterator[str], Iterator[str]]:
-    """Tell an alert's own numbers, and the decision about its track that led to it."""
+    """Return an alert's own numbers, with the decision about its track that led to it."""
     led = _decision_at(alert, found)
     own = iter([f"{words.plain(k).capitalize()}: {_detail(v)}." for k, v in alert.detail.items()])
     if led is None:
         return own, iter(())
-    why = (f"The track's decision then ({led.event_id}): {decision.headline(led, name)}",)
+    why = (f"The track's decision at that time ({led.event_id}): {decision.headline(led, name)}",)
     return iter((*own, *why, *decision.because(led, name))), decision.otherwise(led, name)
 
 
 def _of_visit(visit: Visit, found: Iterable[AnyEvent]) -> Iterator[str]:
     yield (
         f"Seen from {visit.started_at:%H:%M:%S} to {visit.captured_at:%H:%M:%S} UTC at "
-        f"{', '.join(visit.cameras)}: sightings without a long gap are one visit "
+        f"{', '.join(visit.cameras)}. Sightings without a long gap between them count as one visit "
         "(policies.stays.visit_gap_s)."
     )
     named = {
@@ -181,24 +181,24 @@ def _of_visit(visit: Visit, found: Iterable[AnyEvent]) -> Iterator[str]:
 
 
 def _of_change(event: LifecycleEvent, name: Naming) -> Iterator[str]:
-    did = "the resolver, by its rules" if event.by == "resolver" else "a person, by command"
+    did = "the resolver, automatically" if event.by == "resolver" else "an operator, by command"
     yield f"This was done by {did}."
     if event.reason:
         yield words.cause(event.reason)
     if event.score is not None:
-        yield f"Their faces resemble each other with a score of {event.score:.3f}."
+        yield f"The similarity of the two faces is {event.score:.3f}."
     if event.track_id:
-        yield f"It came of {event.track_id} at {event.camera_id}."
+        yield f"It was caused by {event.track_id} at {event.camera_id}."
     if event.change == "merged" and event.other:
-        yield f"It can be undone; {name(event.other)} then no longer stands for both."
+        yield f"It can be undone; {name(event.other)} then no longer includes both."
 
 
 def _whose_track(
     event: LineCrossing | ZoneStay, found: Iterable[AnyEvent], name: Naming
 ) -> Iterator[str]:
-    yield f"It is of {event.track_id}, a {event.label} at {event.camera_id}."
+    yield f"It belongs to {event.track_id}, a {event.label} at {event.camera_id}."
     if led := _decision_at(event, found):
-        yield f"Of that track was said then ({led.event_id}): {decision.headline(led, name)}"
+        yield f"That track's decision then ({led.event_id}): {decision.headline(led, name)}"
 
 
 def _of_detection(event: DetectionEvent) -> Iterator[str]:
@@ -213,7 +213,7 @@ def _of_detection(event: DetectionEvent) -> Iterator[str]:
 def _decision_at(
     event: AlertEvent | LineCrossing | ZoneStay, found: Iterable[AnyEvent]
 ) -> IdentityEvent | None:
-    """Return what was last said of an event's track by then, or first said after."""
+    """Return the last decision about an event's track by then, or else the first one after."""
     of_track = [e for e in found if isinstance(e, IdentityEvent) and e.track_id == event.track_id]
     before = [e for e in of_track if e.captured_at <= event.captured_at]
     return before[-1] if before else (of_track[0] if of_track else None)

@@ -1,7 +1,8 @@
-"""Finding, in a stream of events, those that have to do with one id.
+"""Finds the events in a stream that mention one id.
 
-The stream is long and nearly all of it is about others: bytes are searched, and only what mentions
-the id is decoded. What tells of single frames is of interest only if it is itself asked for.
+The stream is long and nearly all of it is irrelevant, so the bytes are searched and only events
+that mention the id are decoded. Events of single frames matter only if they are themselves the
+subject.
 """
 
 from collections.abc import Iterable
@@ -25,9 +26,9 @@ _FRAMES = (b'{"type":"tracks"', b'{"type":"detection"', b'{"type":"occupancy"')
 
 @dataclass(slots=True)
 class Gathering:
-    """The events so far that mention one of ``ids``, of those sent again the last.
+    """Collects the events that mention one of ``ids``; of a re-sent event, the last version.
 
-    ``read`` counts all events, ``oldest`` is when the first readable one was captured.
+    ``read`` counts all events, ``oldest`` is the capture time of the first readable one.
     """
 
     ids: frozenset[str]
@@ -36,14 +37,15 @@ class Gathering:
     oldest: Instant | None = None
 
     def add(self, payload: bytes) -> None:
-        """Take in one event, as on the wire; what cannot be read is passed over."""
+        """Add one event as on the wire; unreadable events are skipped."""
         self.read += 1
+        # Until the first readable event, every event is decoded: its time bounds the history.
         if self.oldest is not None and not self._concerns(payload):
             return
         try:
             event = decode(payload)
         except MalformedEvent:
-            return  # its consumer has sent it to the dead letters and counted it
+            return  # its consumer has sent it to the dead-letter topic and counted it
         self.oldest = self.oldest or event.captured_at
         if self._concerns(payload):
             self.events.pop(event.event_id, None)
@@ -51,7 +53,7 @@ class Gathering:
 
     @property
     def found(self) -> tuple[AnyEvent, ...]:
-        """The events by the time they tell of."""
+        """The events in order of capture."""
         return tuple(sorted(self.events.values(), key=lambda event: event.captured_at))
 
     def _concerns(self, payload: bytes) -> bool:
@@ -61,7 +63,7 @@ class Gathering:
 
 
 def subjects_of(asked: str, found: Iterable[AnyEvent]) -> frozenset[str]:
-    """Return whom and what an id leads to: the track, the customer and the id itself."""
+    """Return the ids that an id leads to: the track, the customer and the id itself."""
     event = next((event for event in found if event.event_id == asked), None)
     match event:
         case IdentityEvent() | AlertEvent() | LifecycleEvent() | LineCrossing() | ZoneStay():

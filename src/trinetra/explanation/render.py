@@ -1,4 +1,4 @@
-"""Every event in one sentence."""
+"""Describes every event in one sentence."""
 
 from typing import assert_never
 
@@ -23,7 +23,7 @@ _PLURALS = {"person": "people"}
 
 
 def told(event: AnyEvent, name: Naming = str) -> str:
-    """Return what an event says."""
+    """Return the sentence that describes an event."""
     match event:
         case IdentityEvent():
             sentence = decision.headline(event, name)
@@ -32,9 +32,9 @@ def told(event: AnyEvent, name: Naming = str) -> str:
         case LifecycleEvent():
             sentence = _change(event, name)
         case Visit():
-            sentence = f"{name(event.customer_id)} made visit number {event.visit_number}."
+            sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
         case LineCrossing():
-            sentence = f"{_who(event, name)} went {event.direction} over {event.line_id}."
+            sentence = f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
         case ZoneStay():
             sentence = f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
         case DetectionEvent() | TracksEvent() | Occupancy():
@@ -45,7 +45,7 @@ def told(event: AnyEvent, name: Naming = str) -> str:
 
 
 def position(track: TrackPosition, name: Naming = str) -> str:
-    """Return what a frame says of one track."""
+    """Return the description of one track in a frame."""
     who = f"{name(track.customer_id)} on " if track.customer_id else ""
     x1, y1, x2, y2 = track.box
     size = f"{x2 - x1:.0f} x {y2 - y1:.0f} px at ({x1:.0f}, {y1:.0f})"
@@ -53,19 +53,21 @@ def position(track: TrackPosition, name: Naming = str) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things, like ``1 face`` and ``2 faces``."""
+    """Return a count with its noun, like ``1 face`` and ``2 faces``."""
     return f"{number} {what if number == 1 else _PLURALS.get(what, what + 's')}"
 
 
 def _change(event: LifecycleEvent, name: Naming) -> str:
-    other = name(event.other) if event.other else "somebody else"
+    other = name(event.other) if event.other else "another identity"
     return f"{name(event.customer_id)} {words.CHANGES[event.change].format(other=other)}."
 
 
 def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
     match event:
         case Occupancy():
-            return f"There are {counted(event.persons, 'person')} in {event.zone_id or 'view'}."
+            return (
+                f"Occupancy of {event.zone_id or 'the view'}: {counted(event.persons, 'person')}."
+            )
         case TracksEvent():
             return f"Frame {event.frame_seq} shows {counted(len(event.tracks), 'track')}."
         case DetectionEvent():
@@ -73,7 +75,7 @@ def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
                 counted(len(event.objects), "object"),
                 counted(len(event.faces), "face"),
             )
-            return f"In frame {event.frame_seq} were found {objects} and {faces}."
+            return f"Frame {event.frame_seq} shows {objects} and {faces}."
 
 
 def _who(event: LineCrossing | ZoneStay, name: Naming) -> str:

@@ -1,55 +1,53 @@
-"""The words for every reason, verdict and change that an event can carry.
+"""Sentences for every reason, verdict and change that an event can carry.
 
-A reason that has no words here is told by its own name, so that an older program can read what a
-newer one wrote; a test sees to it that this one has words for all it says itself.
+A reason without a sentence here is shown by its own name, so that an older program can explain
+events of a newer one; a test ensures that this version has a sentence for every reason it emits.
 """
 
 from collections.abc import Mapping
 
 DECISIONS: Mapping[str, str] = {
-    "similar": "The faces are similar enough to those of somebody who is known.",
-    "no_match": "The faces resemble nobody who is known, and they are good enough to be sure of "
-    "that: a new identity was made.",
-    "resembles_somebody": "The faces resemble somebody, but too little for a match and too much "
-    "for a stranger: more faces are needed to tell.",
-    "collecting_faces": "The faces resemble nobody so far, but they are too few to make a new "
-    "identity of.",
-    "too_few_good_faces": "The track ended before it had shown enough good faces.",
-    "ambiguous": "Two known people resemble the faces nearly equally: choosing one would be a "
-    "guess.",
-    "already_in_view": "The best match was in the same frame on another track, and nobody stands "
-    "in two places at once.",
-    "gate_impossible": "The faces match, but that person cannot have come here in the time.",
-    "gate_plausible": "That person can have come here in the time.",
-    "gate_unknown": "Nothing speaks against it: where that person was before is not known.",
-    "gallery_unavailable": "The gallery of known faces did not answer, or took no new ones.",
-    "faces_changed": "The faces of the track became another person's, of whom nothing is known "
-    "yet.",
-    "seen_on_another_track": "Another track showed the face of whom this one was taken for, and "
-    "later: this one was somebody else.",
-    "opted_out": "This is somebody who asked to be left out: nothing of it is kept or counted.",
-    "erased": "This is somebody who asked to be forgotten meanwhile: nothing of it is kept.",
+    "similar": "The face matches a person that the shop already knows.",
+    "no_match": "The face matches no known person, and the pictures are good enough to be sure: "
+    "a new identity was created.",
+    "resembles_somebody": "The face resembles a known person too little for a match, but too much "
+    "for a new identity: more pictures of the face are needed.",
+    "collecting_faces": "The face matches no known person so far, but there are not yet enough "
+    "pictures of it to create a new identity.",
+    "too_few_good_faces": "The person left before there were enough good pictures of the face.",
+    "ambiguous": "Two known people match almost equally well: choosing one would be a guess.",
+    "already_in_view": "The best match is visible in the same picture on another track, and a "
+    "person cannot be in two places at once.",
+    "gate_impossible": "The face matches, but that person cannot have walked here in the time.",
+    "gate_plausible": "That person had enough time to walk here.",
+    "gate_unknown": "Nothing rules this out: it is not known where that person was before.",
+    "gallery_unavailable": "The gallery of known faces did not answer or could not store new ones.",
+    "faces_changed": "The track switched to another person, who is not identified yet.",
+    "seen_on_another_track": "The person assigned to this track was seen later on another track, "
+    "so this track shows another person.",
+    "opted_out": "This person opted out: nothing is stored or counted.",
+    "erased": "This person's data was erased on request: nothing is stored.",
     "no_face": "The track never showed a face.",
-    "face_too_small": "Faces were seen, but all too small to be compared.",
-    "face_blurred": "Faces were seen, but blurred.",
-    "face_turned_away": "Faces were seen, but turned away.",
-    "face_too_dark": "Faces were seen, but too dark.",
-    "face_too_bright": "Faces were seen, but too bright.",
-    "face_no_native_image": "Faces were seen, but the picture in full size was not kept.",
-    "face_poor": "Faces were seen, but of too poor a quality to be compared.",
-    "merged": "Two identities were found to be one person: the track goes by the one that stands.",
-    "split": "A merge of two identities was undone: the track goes by its own again.",
+    "face_too_small": "Faces were seen, but all were too small to compare.",
+    "face_blurred": "Faces were seen, but they were blurred.",
+    "face_turned_away": "Faces were seen, but they were turned away from the camera.",
+    "face_too_dark": "Faces were seen, but they were too dark.",
+    "face_too_bright": "Faces were seen, but they were too bright.",
+    "face_no_native_image": "Faces were seen, but no full-size picture was kept to compare them.",
+    "face_poor": "Faces were seen, but their quality was too poor to compare.",
+    "merged": "Two identities turned out to be one person: the track has the remaining identity.",
+    "split": "A merge of two identities was undone: the track has its own identity again.",
 }
 GATE: Mapping[str, str] = {
-    "no_recent_sighting": "was not seen lately, so there is no way to check",
-    "overlapping_views": "can be in both views at once, since they overlap",
-    "no_route": "was at a camera from which the site file gives no way to here",
-    "walkable": "can have walked here",
+    "no_recent_sighting": "was not seen recently, so the walk cannot be checked",
+    "overlapping_views": "can be in both views at once, because they overlap",
+    "no_route": "was at a camera from which the site file has no route to this one",
+    "walkable": "had enough time to walk here",
     "too_fast": "cannot have walked here",
     "two_places": "was at another place at the same time, too far away to be the same person",
-    "seen_later_there": "was seen at the other place later than here, and can have walked there",
-    "against_one_way": "was at a camera from which one cannot come this way, only go there",
-    "closed_between": "was seen before the shop was closed, so the way here tells nothing",
+    "seen_later_there": "was seen at the other place after this, with enough time to walk there",
+    "against_one_way": "was at a camera from which people cannot come here, only go there",
+    "closed_between": "was last seen before the shop closed, so the walk cannot be checked",
 }
 FACES: Mapping[str, str] = {
     "too_small": "too small",
@@ -57,22 +55,22 @@ FACES: Mapping[str, str] = {
     "turned_away": "turned away",
     "too_dark": "too dark",
     "too_bright": "too bright",
-    "no_native_image": "without a picture in full size",
-    "poor": "of too poor a quality",
+    "no_native_image": "no full-size picture",
+    "poor": "too poor in quality",
 }
 CHANGES: Mapping[str, str] = {
-    "created": "came to be",
+    "created": "was created",
     "seen": "was seen again",
     "merge_proposed": "may be the same person as {other}",
-    "merged": "is from now on {other}",
-    "split": "is no longer {other}",
-    "renamed": "was described anew",
-    "expired": "was deleted, for its time was over",
+    "merged": "was merged into {other}",
+    "split": "was separated from {other}",
+    "renamed": "was updated",
+    "expired": "was deleted at the end of its retention time",
     "erased": "was erased on request",
 }
 CAUSES: Mapping[str, str] = {
     "same_face": "Both show the same face.",
-    "retention": "It was not seen for as long as the site file keeps it.",
+    "retention": "It was not seen for the retention time in the site file.",
 }
 KINDS: Mapping[str, str] = {
     "anonymous": "an anonymous visitor",
@@ -80,22 +78,22 @@ KINDS: Mapping[str, str] = {
     "vip": "a VIP",
     "staff": "staff, who are not counted as customers",
     "watchlist": "on the watchlist",
-    "opted_out": "somebody who opted out: recognised only to be left out",
+    "opted_out": "a person who opted out: recognized only to be excluded",
 }
 
 
 def decision(reason: str) -> str:
-    """Return why a decision fell, as a sentence."""
+    """Return the reason for a decision as a sentence."""
     return DECISIONS.get(reason, f"The reason given is: {plain(reason)}.")
 
 
 def gate(reason: str) -> str:
-    """Return what the gate found, as the rest of a sentence about somebody."""
+    """Return the gate's finding as the predicate of a sentence about a person."""
     return GATE.get(reason, f"is judged by the gate as: {plain(reason)}")
 
 
 def cause(reason: str) -> str:
-    """Return why an identity changed, as a sentence."""
+    """Return the reason for a change of an identity as a sentence."""
     return CAUSES.get(reason, f"The reason given is: {plain(reason)}.")
 
 
@@ -105,10 +103,10 @@ def face(reason: str) -> str:
 
 
 def kind(name: str) -> str:
-    """Return what an identity is to the shop."""
+    """Return how the shop treats an identity."""
     return KINDS.get(name, plain(name))
 
 
 def plain(name: str) -> str:
-    """Return a name of the program as words."""
+    """Return an identifier of the program as words."""
     return name.replace("_", " ")

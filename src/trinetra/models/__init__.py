@@ -1,5 +1,5 @@
-"""Which networks there are, under whose terms, and how their files come to this machine.
+"""Declares the networks and their licenses, and obtains their files.
 
-``manifest`` declares, ``fetch`` finds or downloads and checks, ``convert`` rewrites foreign graphs
-as ONNX, ``samples`` does the same for the demo clips. Nothing here runs a network.
+``manifest`` declares them, ``fetch`` finds or downloads and verifies files, ``convert`` rewrites
+foreign graphs as ONNX, ``samples`` does the same for the demo clips. No module here runs a network.
 """

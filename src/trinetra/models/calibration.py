@@ -1,7 +1,7 @@
-"""Calibration files: what a face embedder's scores mean, as measured on labelled pictures.
+"""Calibration files: error rates of a face embedder's scores, measured on labeled pictures.
 
 ``trinetra models calibrate`` writes one for a model into the data folder; resolvers take their
-default threshold from there instead of the manifest.
+default threshold from it instead of from the manifest.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ _FOLDER = "calibration"
 
 
 class MeasuredRate(msgspec.Struct, frozen=True):
-    """A share of pairs with the ends of its 95 % interval."""
+    """A fraction of pairs with the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class MeasuredRate(msgspec.Struct, frozen=True):
 
 
 class Threshold(msgspec.Struct, frozen=True):
-    """A similarity, why it was looked at, and the two rates of error there."""
+    """A similarity, the target it was chosen for, and the two error rates at it."""
 
     similarity: float
     target: float | None
@@ -35,7 +35,7 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 class SizeRow(msgspec.Struct, frozen=True):
-    """The rates of error when faces of so many pixels are compared to the pictures as they are."""
+    """Error rates when faces of this size in pixels are compared with the full-size pictures."""
 
     size_px: int
     false_matches: MeasuredRate
@@ -43,7 +43,7 @@ class SizeRow(msgspec.Struct, frozen=True):
 
 
 class ReferenceStatistics(msgspec.Struct, frozen=True):
-    """Borders of ten equal shares of what was measured, for whoever watches for drift."""
+    """Bounds of ten equal shares of the measured values, as a reference for drift monitoring."""
 
     score: tuple[float, ...]
     quality: tuple[float, ...]
@@ -51,12 +51,12 @@ class ReferenceStatistics(msgspec.Struct, frozen=True):
 
 
 class CalibrationFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of a model; similarities are on the scale that its manifest defines.
+    """Measurements of a model; similarities are on the scale that its manifest defines.
 
-    ``sha256`` is the digest of the network's file, ``declared`` what its manifest allowed.
-    With ``own_cameras`` the pictures are of the shop's cameras: ``reference`` is what these show.
-    ``curve`` has rows of similarity, false match rate and false non-match rate. ``similarity`` is
-    the threshold that resolvers take.
+    ``sha256`` is the digest of the network's file, ``declared`` the digests that its manifest
+    allowed. With ``own_cameras`` the pictures come from the shop's cameras, and ``reference``
+    describes them. ``curve`` has rows of similarity, false match rate and false non-match rate.
+    ``similarity`` is the threshold that resolvers take.
     """
 
     version: Literal[1] = 1
@@ -75,12 +75,12 @@ class CalibrationFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibration_path(data_dir: Path, model: FaceEmbedderModel) -> Path:
-    """Return where the calibration of a model lies."""
+    """Return the path of a model's calibration."""
     return data_dir / _FOLDER / f"{model.version}.json"
 
 
 def write_calibration(path: Path, calibration: CalibrationFile) -> None:
-    """Put a calibration where resolvers look for it; raises ConfigurationError."""
+    """Write a calibration to the path that resolvers read. Raises ConfigurationError."""
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,11 +88,13 @@ def write_calibration(path: Path, calibration: CalibrationFile) -> None:
         partial.replace(path)
     except OSError as cause:
         reason = (cause.strerror or "unwritable").lower()
-        raise ConfigurationError(f"{path} cannot be written: {reason}") from cause
+        raise ConfigurationError(
+            f"{path} cannot be written: {reason}; free space or change its permissions"
+        ) from cause
 
 
 def read_calibration(path: Path, model: FaceEmbedderModel) -> CalibrationFile | None:
-    """Return the calibration of a model, or None where there is none.
+    """Return the calibration of a model, or None if there is none.
 
     Raises ConfigurationError for a file that cannot be read or is about another network.
     """
@@ -102,11 +104,11 @@ def read_calibration(path: Path, model: FaceEmbedderModel) -> CalibrationFile | 
         return None
     except OSError as cause:
         reason = (cause.strerror or "unreadable").lower()
-        raise ConfigurationError(f"{path} cannot be read: {reason}") from cause
+        raise ConfigurationError(f"{path} cannot be read: {reason}; {_AGAIN}") from cause
     try:
         found = msgspec.json.decode(content, type=CalibrationFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
-        raise ConfigurationError(f"{path} is no calibration: {cause}; {_AGAIN}") from cause
+        raise ConfigurationError(f"{path} is not a calibration file: {cause}; {_AGAIN}") from cause
     if found.model != model.version or found.declared != model.sha256:
         raise ConfigurationError(
             f"{path} was measured on {found.model} ({found.sha256[:12]}), not on the "

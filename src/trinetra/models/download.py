@@ -1,4 +1,4 @@
-"""Downloads over HTTP that resume where they were cut, and check what they got."""
+"""HTTP downloads that resume after an interruption and verify the result."""
 
 import re
 import time
@@ -36,7 +36,7 @@ _CONTENT_RANGE_START = re.compile(r"bytes (\d+)-")
 
 
 class _Interrupted(Exception):
-    """The transfer broke off in a way that another attempt may survive."""
+    """The transfer was interrupted; another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Transfer:
 
     @property
     def have_bytes(self) -> int:
-        """How much of it is here already."""
+        """Number of bytes that are already on disk."""
         return self.part.stat().st_size if self.part.exists() else 0
 
 
 class Downloader:
-    """An HTTP client that remembers which hosts cannot be reached, to ask each only once."""
+    """An HTTP client that remembers unreachable hosts, so that each is tried only once."""
 
     def __init__(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client: httpx.Client | None = None
@@ -77,10 +77,10 @@ class Downloader:
             self._client.close()
 
     def fetch(self, file: RemoteFile, target: Path, progress: ProgressSink) -> None:
-        """Put a declared file at ``target``, which then has the declared digest.
+        """Download a declared file to ``target``, which then has the declared digest.
 
-        Bytes that an earlier run left in ``target.part`` are kept and the rest is asked for. Raises
-        SourceFailed, StorageFull or CacheUnusable.
+        Bytes that an earlier run left in ``target.part`` are kept and only the rest is requested.
+        Raises SourceFailed, StorageFull or CacheUnusable.
         """
         if has_digest(target, file.sha256):
             return
@@ -89,20 +89,22 @@ class Downloader:
         resumed = part.exists()
         self.download(transfer)
         if resumed and not has_digest(part, file.sha256):
-            progress.note(f"{file.name}: the resumed download does not fit together; once more")
+            progress.note(
+                f"{file.name}: the resumed download has a wrong digest; downloading it again"
+            )
             part.unlink()
             self.download(transfer)
         _accept(part, target, file)
 
     def download(self, transfer: Transfer) -> None:
-        """Bring ``transfer.part`` to its full length, whatever it holds already.
+        """Download the missing bytes of ``transfer.part``.
 
-        Raises SourceFailed when the server refuses, cannot be reached, keeps breaking off, or sends
+        Raises SourceFailed if the server refuses, cannot be reached, keeps interrupting, or sends
         too much; StorageFull or CacheUnusable for the disk.
         """
         host = httpx.URL(transfer.url).host
         if host in self._unreachable:
-            raise SourceFailed(f"{transfer.url}: {host} could not be reached before")
+            raise SourceFailed(f"{transfer.url}: {host} could not be reached earlier in this run")
         transfer.progress.begin(transfer.label, transfer.expected_bytes)
         try:
             self._download(transfer)
@@ -110,7 +112,7 @@ class Downloader:
             transfer.progress.end(transfer.label)
 
     def _download(self, transfer: Transfer) -> None:
-        """Ask again while that helps; only tries that brought nothing new count as failures."""
+        """Retry until done; only attempts that brought no new bytes count as failures."""
         failures = 0
         while True:
             before = transfer.have_bytes
@@ -120,14 +122,14 @@ class Downloader:
                 failures = 1 if transfer.have_bytes > before else failures + 1
                 if failures >= _ATTEMPTS_WITHOUT_PROGRESS:
                     raise SourceFailed(
-                        f"{transfer.url}: {cause}; gave up after {failures} tries"
+                        f"{transfer.url}: {cause}; gave up after {failures} attempts"
                     ) from cause
                 self._sleep(_FIRST_DELAY_S * 2 ** (failures - 1))
             else:
                 return
 
     def _attempt(self, transfer: Transfer) -> None:
-        """Ask once for what is missing. Raises _Interrupted where it makes sense to ask again."""
+        """Request the missing bytes once. Raises _Interrupted if another attempt may succeed."""
         url = transfer.url
         try:
             self._ask(transfer)
@@ -145,7 +147,7 @@ class Downloader:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         with self._open_client().stream("GET", transfer.url, headers=headers) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-                return  # nothing is missing; the digest will tell whether that is true
+                return  # nothing is missing; the digest will confirm it
             if response.status_code in _TRANSIENT:
                 raise _Interrupted(f"HTTP status {response.status_code}")
             if not response.is_success:
@@ -153,11 +155,11 @@ class Downloader:
             _receive(response, transfer, have if _continues(response, have) else 0)
 
     def _open_client(self) -> httpx.Client:
-        """Return the client, made on first use: a fetch from packages alone needs none."""
+        """Return the client, created on first use: a fetch from packages alone needs none."""
         if self._client is None:
             try:
                 self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=True)
-            except (ValueError, ImportError):  # their text may hold the proxy's password
+            except (ValueError, ImportError):  # the message may contain the proxy's password
                 raise SourceFailed(
                     "downloads: the proxy settings in the environment cannot be used"
                 ) from None
@@ -165,12 +167,12 @@ class Downloader:
 
 
 def part_of(target: Path) -> Path:
-    """Return where the bytes of an unfinished download are kept."""
+    """Return the path that holds the bytes of an unfinished download."""
     return target.with_name(f"{target.name}.part")
 
 
 def _continues(response: httpx.Response, have_bytes: int) -> bool:
-    """Tell whether the server honoured the range; many send the whole file instead."""
+    """Return whether the server honored the range; many send the whole file instead."""
     if response.status_code != httpx.codes.PARTIAL_CONTENT:
         return False
     start = _CONTENT_RANGE_START.match(response.headers.get("Content-Range", ""))
@@ -180,15 +182,17 @@ def _continues(response: httpx.Response, have_bytes: int) -> bool:
 def _receive(response: httpx.Response, transfer: Transfer, done: int) -> None:
     part = transfer.part
     with disk_errors(part.parent), part.open("ab" if done else "wb") as file:
-        for chunk in response.iter_raw():  # as it comes: a chunk size would lose the rest on a cut
+        for chunk in response.iter_raw():  # a chunk size would lose the rest on a cut
             done += file.write(chunk)
             if done > transfer.limit_bytes:
-                raise SourceFailed(f"{transfer.url}: longer than {transfer.limit_bytes} bytes")
+                raise SourceFailed(
+                    f"{transfer.url}: longer than the allowed {transfer.limit_bytes} bytes"
+                )
             transfer.progress.advance(transfer.label, done)
 
 
 def _accept(part: Path, target: Path, file: RemoteFile) -> None:
-    """Give the finished download its name if it is the declared file, else set it aside."""
+    """Rename the finished download to its name if it is the declared file, else set it aside."""
     found = sha256_of(part)
     if found != file.sha256:
         damaged = set_aside(part)

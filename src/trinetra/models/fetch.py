@@ -1,7 +1,7 @@
-"""Finds a network's file on this machine, or brings it here from the first source that can.
+"""Finds a network's file on this machine, or fetches it from the first source that works.
 
-Order: the folder of ready-made files, the cache, then each declared source. Whatever is handed out
-has been checked against a digest.
+Order: the user's models folder, the cache, then each declared source. Every returned file has been
+verified against a digest.
 """
 
 from contextlib import ExitStack
@@ -29,9 +29,9 @@ from trinetra.models.storage import (
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What lies beside a cached file: the digest it had when it was made, and by which version.
+    """Stored beside a cached file: its digest when it was made, and the version of its model.
 
-    A converted file's bytes may depend on the versions of the packages that wrote it, so that its
+    The bytes of a converted file may depend on the versions of the packages that wrote it, so its
     own digest is only known here; those of its raw files are in the manifest.
     """
 
@@ -47,7 +47,7 @@ def ensure_model(
     progress: ProgressSink,
     downloader: Downloader | None = None,
 ) -> Path:
-    """Return the path of a network's checked file, fetching and converting it where necessary.
+    """Return the path of a network's verified file, fetching and converting it if necessary.
 
     Raises ModelUnavailable, naming every place that was tried, or StorageFull.
     """
@@ -64,7 +64,7 @@ def ensure_model(
 
 
 def _from_folder(spec: AnyModel, models_dir: Path) -> Path | None:
-    """Return the user's own file if there is one; it is theirs, so a wrong one is not replaced."""
+    """Return the user's own file if there is one; a wrong one is reported, never replaced."""
     if not models_dir.is_dir():
         raise ModelUnavailable(
             f"the models folder {models_dir} does not exist; correct or unset TRINETRA_MODELS_DIR"
@@ -90,7 +90,7 @@ def _wrong_file(spec: AnyModel, path: Path, found: str) -> str:
 
 
 def _from_cache(spec: AnyModel, folder: Path, progress: ProgressSink) -> Path | None:
-    """Return the cached file if it is whole; move it aside if it is not."""
+    """Return the cached file if it is intact; move it aside if it is not."""
     path = folder / spec.file
     if not path.exists():
         return None
@@ -120,7 +120,7 @@ def _receipt_path(spec: AnyModel, folder: Path) -> Path:
 def _from_sources(
     spec: AnyModel, folder: Path, at: Workplace, downloader: Downloader | None
 ) -> Path:
-    """Return the file that the first working source delivers. Raises ModelUnavailable."""
+    """Return the file from the first working source. Raises ModelUnavailable."""
     failures = []
     with ExitStack() as stack:
         client = downloader or stack.enter_context(Downloader())
@@ -134,7 +134,7 @@ def _from_sources(
 
 
 def _nothing_worked(spec: AnyModel, folder: Path, failures: list[str]) -> str:
-    tried = "".join(f"\n  - {failure}" for failure in failures) or " nothing else to try."
+    tried = "".join(f"\n  - {failure}" for failure in failures) or " no other source is declared."
     advice = spec.obtain or (
         "Check the network and the settings of pip and npm, or put the file into a folder and name "
         "the folder with TRINETRA_MODELS_DIR."
@@ -148,7 +148,7 @@ def _nothing_worked(spec: AnyModel, folder: Path, failures: list[str]) -> str:
 def _from_source(
     spec: AnyModel, source: Source, folder: Path, at: Workplace, downloader: Downloader
 ) -> Path:
-    """Fetch a source's raw files, make the finished file of them and store it with its receipt."""
+    """Fetch a source's raw files, build the finished file and store it with its receipt."""
     raw_folder = folder / "raw" / spec.name
     raw_folder.mkdir(parents=True, exist_ok=True)
     _fetch_raw(source, raw_folder, at, downloader)
@@ -160,7 +160,7 @@ def _from_source(
 
 def _fetch_raw(source: Source, folder: Path, at: Workplace, downloader: Downloader) -> None:
     if all(has_digest(folder / file.name, file.sha256) for file in source.files):
-        return  # an earlier run was stopped between here and the finished file
+        return  # an earlier run was stopped before it stored the finished file
     match source:
         case UrlSource():
             for file in source.files:
@@ -179,11 +179,11 @@ def _finish(spec: AnyModel, source: Source, folder: Path) -> bytes:
     try:
         return convert(source.convert, files)
     except ModelUnavailable as cause:
-        raise SourceFailed(f"{source}: {spec.name} cannot be made of it: {cause}") from cause
+        raise SourceFailed(f"{source}: {spec.name} cannot be converted from it: {cause}") from cause
 
 
 def _store(spec: AnyModel, content: bytes, folder: Path) -> None:
-    """Write the receipt first, so that a file is never without it, whenever this is killed."""
+    """Write the receipt first, so that a file always has one, whenever the process is killed."""
     path = folder / spec.file
     partial = path.with_name(f"{path.name}.finished")
     write_atomically(partial, content)

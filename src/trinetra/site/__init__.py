@@ -1,4 +1,4 @@
-"""The site file: which cameras there are, how they lie to each other, and what is decided how."""
+"""The site file: a shop's cameras, their topology, and the policies for decisions."""
 
 from trinetra.site.cameras import ROLE_DEFAULTS, Camera, FloorPosition, Line, RoleDefaults, Zone
 from trinetra.site.editor import json_schema, schema_text

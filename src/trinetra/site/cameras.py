@@ -1,7 +1,7 @@
-"""A camera of the shop: what it is for, and the zones, lines and floor in its picture.
+"""A camera of the shop: its role, and the zones, lines and floor points in its picture.
 
-Coordinates in a picture are normalised: ``[0, 0]`` is the top left corner, ``[1, 1]`` the bottom
-right one. Cameras take what they do not say from their role, see ``ROLE_DEFAULTS``.
+Coordinates in a picture are normalized: ``[0, 0]`` is the top left corner, ``[1, 1]`` the bottom
+right one. Fields that a camera leaves out are set by its role, see ``ROLE_DEFAULTS``.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from trinetra.site.fields import (
     Flag,
     FloorPlanPoint,
     Fps,
-    Metres,
+    Meters,
     Model,
     PicturePoint,
     Pixels,
@@ -36,7 +36,7 @@ _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", 
 
 @dataclass(frozen=True, slots=True)
 class RoleDefaults:
-    """What a camera of one role does unless its entry says otherwise."""
+    """Default settings of a role's cameras, used unless a camera's entry overrides them."""
 
     fps: float
     fps_floor: float
@@ -55,7 +55,7 @@ ROLE_DEFAULTS: Mapping[Role, RoleDefaults] = {
 
 
 def _of_role(value: Callable[[RoleDefaults, dict[str, Any]], object]) -> Any:
-    """Return a field whose default follows from the camera's role."""
+    """Return a field whose default depends on the camera's role."""
     return lambda data: value(ROLE_DEFAULTS[data["role"]], data)
 
 
@@ -83,12 +83,12 @@ class Zone(Model):
 
 
 class Line(Model):
-    """A line on the floor that people cross; ``in`` is from its left side to its right side.
+    """A counting line on the floor; ``in`` is from its left side to its right side.
 
-    Left and right are yours when you walk over the picture from ``a`` to ``b``. With ``a`` at the
+    Left and right are as seen when walking over the picture from ``a`` to ``b``. With ``a`` at the
     bottom of the picture and ``b`` at the top, everyone who goes from the left half to the right
     half comes in. With ``a`` at the right edge and ``b`` at the left edge, everyone who goes from
-    the lower half to the upper half comes in. Swap ``a`` and ``b`` to turn it round.
+    the lower half to the upper half comes in. Swap ``a`` and ``b`` to reverse the direction.
     """
 
     id: Slug
@@ -103,44 +103,44 @@ class Line(Model):
 
 
 class FloorPosition(Model):
-    """Where a camera looks on the floor plan, in metres from any origin that all cameras share."""
+    """Place that a camera looks at on the floor plan, in meters from an origin common to all."""
 
-    x_m: Metres
-    y_m: Metres
+    x_m: Meters
+    y_m: Meters
 
 
 class Camera(Model):
-    """One camera. What is left out follows from the role."""
+    """One camera. Fields that are left out are set by the role."""
 
     id: Slug
     role: Role
     source: Source
     fps: Annotated[
         Fps,
-        Field(description="Frames per second to look at while little happens (by role)."),
+        Field(description="Frames per second to process while little happens (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, _: d.fps))
     fps_floor: Annotated[
         Fps,
-        Field(description="Never fewer frames per second than this (by role)."),
+        Field(description="Minimum frames per second (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, data: min(d.fps_floor, data["fps"])))
     fps_ceiling: Annotated[
         Fps,
-        Field(description="Never more frames per second than this (by role)."),
+        Field(description="Maximum frames per second (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, data: max(d.fps_ceiling, data["fps"])))
     frame_side: Annotated[
         Pixels,
-        Field(multiple_of=32, description="Side of the square picture that detectors look at."),
+        Field(multiple_of=32, description="Side of the square picture that detectors get."),
     ] = 640
     native_max_side: Annotated[
         Pixels, Field(description="Longer side of the picture from which faces are cropped.")
     ] = 1920
     reads_faces: Annotated[
         Flag,
-        Field(description="Whether faces are found and compared (by role)."),
+        Field(description="Detect and compare faces (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, _: d.reads_faces))
     labels: Annotated[
         frozenset[Label],
-        Field(min_length=1, description="Which objects count (by role)."),
+        Field(min_length=1, description="Object classes to detect (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, _: d.labels))
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
@@ -150,8 +150,8 @@ class Camera(Model):
         Field(
             max_length=100,
             description=(
-                "Four or more spots on the floor, each as [[x, y] in the picture, 0..1, "
-                "[x, y] on the floor plan, metres]: then it is known where people stand."
+                "Four or more points on the floor, each as [[x, y] in the picture, 0..1, "
+                "[x, y] on the floor plan, meters]: they map people's feet to the floor plan."
             ),
         ),
     ] = ()
@@ -177,5 +177,5 @@ class Camera(Model):
 
     @property
     def camera_id(self) -> CameraId:
-        """The id as the rest of the system knows it."""
+        """The id, as used in the rest of the system."""
         return CameraId(self.id)

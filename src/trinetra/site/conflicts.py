@@ -1,7 +1,7 @@
-"""Rules that hold between entries of a site file: unique ids, edges between known cameras.
+"""Rules between entries of a site file: unique ids, edges between known cameras.
 
-They read the plain document, not the models, so that they can be told together with every other
-problem of a file that is not valid yet. What is not of the expected shape is left to the models.
+The rules read the plain document instead of the models, so that they can be reported together with
+all other problems of an invalid file. Values of an unexpected shape are left to the models.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two entries that cannot both be right, placed at the later one."""
+    """Two contradictory entries, reported at the later one."""
 
     loc: Loc
     message: str
@@ -21,7 +21,7 @@ class Conflict:
 
 
 def find_conflicts(document: object) -> list[Conflict]:
-    """Return every contradiction between entries of a site document."""
+    """Return all contradictions between entries of a site document."""
     cameras = list(_mappings(document, "cameras"))
     found = list(_repeated_ids(cameras, ("cameras",), "camera"))
     for index, camera in cameras:
@@ -97,6 +97,6 @@ def _pair_conflicts(
         yield Conflict(loc, f"an {word} from a camera to itself", "name two different cameras")
     elif pair in seen:
         both = "an edge counts in both directions unless it is one_way"
-        hint = both if word == "edge" else "leave one out"
+        hint = both if word == "edge" else "remove one of them"
         yield Conflict(loc, f"these two cameras have an {word} already", hint)
     seen.add(pair)

@@ -1,4 +1,4 @@
-"""YAML text to plain data, remembering at which line and column every value stands."""
+"""Parses YAML to plain data, recording the line and column of every value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ START = Place(1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong at one place of the text."""
+    """A problem at one place of the text."""
 
     place: Place
     message: str
@@ -37,7 +37,7 @@ class Fault:
 
 
 class Unreadable(Exception):
-    """The text is no YAML document; ``fault`` tells why and where."""
+    """The text is not a YAML document; ``fault`` tells why and where."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
@@ -46,7 +46,7 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """Plain data, the places of its values and keys, and faults that did not stop the reading."""
+    """Plain data, the places of its values and keys, and non-fatal faults."""
 
     data: Any = None
     values: dict[Loc, Place] = field(default_factory=dict)
@@ -54,18 +54,18 @@ class Document:
     faults: list[Fault] = field(default_factory=list)
 
     def place_of_value(self, loc: Loc) -> Place:
-        """Return where the value stands, or the nearest value that encloses it."""
+        """Return the place of the value, or of the nearest enclosing value."""
         while loc and loc not in self.values:
             loc = loc[:-1]
         return self.values.get(loc, START)
 
     def place_of_key(self, loc: Loc) -> Place:
-        """Return where the key stands, or what encloses it."""
+        """Return the place of the key, or of the enclosing value."""
         return self.keys.get(loc) or self.place_of_value(loc)
 
 
 def decode_text(payload: bytes) -> str:
-    """Return UTF-8 bytes as text; raises Unreadable with the place of the first bad byte."""
+    """Return UTF-8 bytes as text. Raises Unreadable with the place of the first invalid byte."""
     if len(payload) > MAX_BYTES:
         raise Unreadable(Fault(START, f"larger than {MAX_BYTES:,} bytes", "is it a site file?"))
     try:
@@ -73,7 +73,7 @@ def decode_text(payload: bytes) -> str:
     except UnicodeDecodeError as cause:
         good = payload[: cause.start].decode("utf-8-sig", "replace")
         raise Unreadable(
-            Fault(_end_of(good), "not UTF-8 text", "save the file in the encoding UTF-8")
+            Fault(_end_of(good), "not UTF-8 text", "save the file as UTF-8")
         ) from cause
 
 
@@ -83,7 +83,7 @@ def _end_of(text: str) -> Place:
 
 
 def read_document(text: str) -> Document:
-    """Return the one YAML document in ``text``; raises Unreadable where it is none."""
+    """Return the single YAML document in ``text``. Raises Unreadable if there is none."""
     try:
         _refuse_depth(text)
         root = YAML(typ="safe", pure=True).compose(text)
@@ -103,7 +103,7 @@ def read_document(text: str) -> Document:
 
 
 def _refuse_depth(text: str) -> None:
-    """Refuse deep nesting before anything recurses over it."""
+    """Refuse deep nesting before any recursive code sees it."""
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(text):
         name = type(event).__name__
@@ -117,10 +117,10 @@ def _refuse_depth(text: str) -> None:
 
 
 _DEPTH_HINT = f"a site file nests at most {_MAX_DEPTH} levels: look for stray brackets or dashes"
-# The parser quotes the text it stumbled over, which may be a password: only our own words go out.
+# The parser's messages quote the text, which may be a password: only our own messages are shown.
 _SYNTAX: Mapping[str, tuple[str, str]] = {
-    "\\t": ("a tab stands here", "indent with spaces, not with tabs"),
-    "undefined alias": ("no anchor has this name", "put quotes around a value that starts with *"),
+    "\\t": ("there is a tab here", "indent with spaces, not with tabs"),
+    "undefined alias": ("undefined anchor", "put quotes around a value that starts with *"),
     "cannot start any token": (
         "a value cannot start with this character",
         "put quotes around the value",
@@ -131,15 +131,21 @@ _SYNTAX: Mapping[str, tuple[str, str]] = {
     ),
     "end of stream": ("the text ends inside a value", "a quote or bracket is not closed"),
     "mapping values are not allowed": (
-        "a key cannot stand here",
+        "a key is not allowed here",
         "align keys that belong together; a value with a colon and a space needs quotes",
     ),
     "block end": (
         "the indentation does not fit",
         "indent keys that belong together by the same number of spaces",
     ),
-    "',' or ']'": ("a list is not closed", "close the bracket [ with ], part entries with commas"),
-    "',' or '}'": ("a mapping is not closed", "close the brace { with }, part entries with commas"),
+    "',' or ']'": (
+        "a list is not closed",
+        "close the bracket [ with ], separate entries with commas",
+    ),
+    "',' or '}'": (
+        "a mapping is not closed",
+        "close the brace { with }, separate entries with commas",
+    ),
     "could not find expected ':'": ("a colon is missing", "write key: value"),
 }
 _OTHER_SYNTAX = ("not valid YAML", "check the quotes, brackets and indentation around here")
@@ -154,7 +160,7 @@ def _syntax_fault(error: MarkedYAMLError) -> Fault:
 
 
 class _Builder:
-    """Walks the composed nodes once; anchors are followed, within bounds."""
+    """Walks the composed nodes once; anchors are followed, within bounds against alias bombs."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -182,7 +188,7 @@ class _Builder:
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else "?"
             place = _place(key_node)
             if key in built:
-                fault = Fault(place, "this key is given twice", "keep one of the two", (*loc, key))
+                fault = Fault(place, "duplicate key", "keep one of the two", (*loc, key))
                 self._document.faults.append(fault)
                 continue
             self._document.keys[(*loc, key)] = place
@@ -194,7 +200,7 @@ class _Builder:
             return self._constructor.construct_object(node)
         except (YAMLError, ValueError):
             hint = "put quotes around the value if it is text"
-            fault = Fault(_place(node), "not a value that can be read", hint, loc)
+            fault = Fault(_place(node), "not a valid value", hint, loc)
             self._document.faults.append(fault)
             return None
 

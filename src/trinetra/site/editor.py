@@ -1,4 +1,4 @@
-"""The site file's JSON Schema, for editors that complete and check while one types."""
+"""JSON Schema of the site file, for completion and checks in editors."""
 
 import json
 from typing import Any
@@ -13,5 +13,5 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the JSON Schema as the text kept in ``docs/site.schema.json``."""
+    """Return the JSON Schema as the text of ``docs/site.schema.json``."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -1,6 +1,6 @@
-"""Pydantic's errors in the words of a person who writes a site file.
+"""Translates Pydantic's errors into messages for authors of site files.
 
-Values are never repeated: one of them could be a password that ended up in the wrong place.
+Values are never repeated: one of them could be a password in the wrong place.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ _MESSAGES: Mapping[str, str] = {
     "frozen_set_type": "should be a list",
     "path_type": "should be a path",
     "finite_number": "should be a finite number",
-    "string_pattern_mismatch": "not a name that can be used",
+    "string_pattern_mismatch": "not a valid name",
     "too_short": "has too few entries",
     "too_long": "has too many entries",
 }
@@ -41,28 +41,28 @@ _HINTS: Mapping[str, str] = {
     "float_type": "write a number without quotes or units",
     "int_type": "write a whole number without quotes or units",
     "timezone": "a name like Europe/Berlin or Asia/Kolkata",
-    "credentials": "name both variables, or neither",
+    "credentials": "give both variables, or neither",
     "line": "move one of the two points",
-    "floor": "spread the points over the floor in view, no three on one line, and measure them",
+    "floor": "spread the points over the visible floor, no three on one line, and measure them",
     "doubt": "new_below <= similarity",
     "rates": "fps_floor <= fps <= fps_ceiling",
     "source": "like `source: {url: rtsp://192.168.1.20:554/stream1}`",
 }
 _FIXED_HINTS: Mapping[str, str] = {
-    "the last corner repeats the first one": "leave the last corner out: polygons close themselves",
-    "two corners are the same point": "leave one of them out",
-    "the polygon's edges cross or touch each other": "list the corners in order, round the area",
+    "the last corner repeats the first one": "remove the last corner: polygons close automatically",
+    "two corners are the same point": "remove one of them",
+    "the polygon's edges cross or touch each other": "list the corners in order around the area",
     "the polygon encloses no area": "move the corners apart",
-    "credentials do not belong into the address": (
+    "the address must not contain credentials": (
         "put them into environment variables and give their names: "
         "username_env: CAMERA_USER, password_env: CAMERA_PASSWORD"
     ),
-    "not an address that can be read": "like rtsp://192.168.1.20:554/stream1",
+    "not a valid address": "like rtsp://192.168.1.20:554/stream1",
 }
 
 
 def explain(error: ErrorDetails, loc: Loc) -> Explanation:
-    """Return what is wrong at ``loc`` and what to do about it."""
+    """Return what is wrong at ``loc`` and how to fix it."""
     kind = error["type"]
     if kind == "extra_forbidden":
         return _unknown_key(loc)
@@ -176,7 +176,7 @@ def _child(node: dict[str, Any], step: str | int) -> dict[str, Any]:
 
 
 def _resolved(node: dict[str, Any]) -> dict[str, Any]:
-    """Follow references and choose the branch that is no null; sources are told as one mapping."""
+    """Follow references and choose the non-null branch; the kinds of sources become one mapping."""
     if reference := node.get("$ref"):
         target: dict[str, Any] = _root()["$defs"][reference.rsplit("/", 1)[-1]]
         return {**target, **{key: value for key, value in node.items() if key != "$ref"}}

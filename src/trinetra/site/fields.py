@@ -1,4 +1,4 @@
-"""What the models of a site file have in common: their base, and the kinds of values in them."""
+"""Common base and value types of the site file's models."""
 
 from typing import Annotated
 
@@ -14,13 +14,13 @@ Gap = Annotated[float, Field(strict=True, ge=0, le=60)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Days = Annotated[int, Field(strict=True, ge=1, le=3650)]
 Pixels = Annotated[int, Field(strict=True, ge=16, le=7680)]
-Metres = Annotated[float, Field(strict=True, ge=-10_000, le=10_000)]
-FloorPlanPoint = tuple[Metres, Metres]
+Meters = Annotated[float, Field(strict=True, ge=-10_000, le=10_000)]
+FloorPlanPoint = tuple[Meters, Meters]
 PicturePoint = tuple[Unit, Unit]
 
 
 class Model(BaseModel):
-    """Frozen, closed to unknown keys, and silent about the values it refuses."""
+    """Immutable model that forbids unknown keys and hides rejected values from error messages."""
 
     model_config = ConfigDict(
         extra="forbid",

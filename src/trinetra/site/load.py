@@ -1,4 +1,4 @@
-"""Load a site file, or tell every problem in it at once, each with its line and column."""
+"""Loads a site file, or reports all of its problems at once, with line and column."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from trinetra.telemetry import mask_urls
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend in a site file; ``path`` is the dotted place, like ``cameras[0].role``."""
+    """One problem of a site file; ``path`` is dotted, like ``cameras[0].role``."""
 
     file: str
     line: int
@@ -41,7 +41,7 @@ class Problem:
 
 
 class SiteInvalid(ConfigurationError):
-    """A site file cannot be used; ``problems`` holds everything that is wrong with it."""
+    """A site file is invalid; ``problems`` holds all of its problems."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -51,8 +51,8 @@ class SiteInvalid(ConfigurationError):
 def load_site(path: Path, environ: Mapping[str, str] | None = None) -> Site:
     """Return the site that a file describes.
 
-    With ``environ``, the environment variables that cameras take their credentials from must be
-    set. Raises SiteInvalid with all problems.
+    With ``environ``, the environment variables of the cameras' credentials must be set. Raises
+    SiteInvalid with all problems.
     """
     try:
         payload = path.read_bytes()
@@ -104,12 +104,12 @@ def _validate(document: Document, path: Path) -> tuple[Site | None, list[Fault]]
     return site, faults
 
 
-_TOLD_OTHERWISE = frozenset({"conflict", "default_factory_not_called"})
+_REPORTED_ELSEWHERE = frozenset({"conflict", "default_factory_not_called"})
 
 
 def _fault_of(error: ErrorDetails, document: Document) -> Fault | None:
     loc = _in_file(error["loc"])
-    if error["type"] in _TOLD_OTHERWISE or _only_has_bad_entries(error):
+    if error["type"] in _REPORTED_ELSEWHERE or _only_has_bad_entries(error):
         return None
     if any(fault.loc == loc for fault in document.faults):
         return None
@@ -119,13 +119,13 @@ def _fault_of(error: ErrorDetails, document: Document) -> Fault | None:
 
 
 def _only_has_bad_entries(error: ErrorDetails) -> bool:
-    """Return whether a list is called too short only because entries in it are refused."""
+    """Return whether a list counts as too short only because some entries were rejected."""
     ctx = error.get("ctx", {})
     return error["type"] == "too_short" and len(error["input"]) >= ctx["min_length"]
 
 
 def _in_file(loc: Loc) -> Loc:
-    """Drop the name that Pydantic puts after ``source`` to tell which kind of source it took."""
+    """Drop the step that Pydantic inserts after ``source`` for the chosen kind of source."""
     return (*loc[:3], *loc[4:]) if loc[2:3] == ("source",) else loc
 
 

@@ -1,4 +1,4 @@
-"""A site with some of its policies changed, to try out what that would do."""
+"""Applies changed policies to a site, to evaluate their effect."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -17,23 +17,23 @@ ALIASES: Mapping[str, str] = {
     "matching.threshold": "policies.matching.similarity",
     "topology.limit": "topology.max_walking_speed_mps",
 }
-"""Short forms beside the full paths; ``policies.`` may be left out as well."""
+"""Short forms of full paths; ``policies.`` may be left out as well."""
 _POLICIES = "policies."
 _Path = tuple[str, ...]
 
 
 def settable() -> list[str]:
-    """Return the full path of every value of policies and topology that is a single one."""
+    """Return the full paths of all scalar values of policies and topology."""
     policies = (("policies", *path) for path in _leaves(Policies()))
     topology = (("topology", *path) for path in _leaves(Topology()))
     return [".".join(path) for path in (*policies, *topology)]
 
 
 def with_overrides(site: Site, assignments: Iterable[str]) -> Site:
-    """Return the site with ``key=value`` applied in order, checked as a site file is.
+    """Return the site with ``key=value`` assignments applied in order and validated.
 
-    What was not said stays a default, also where a default follows from another value. Raises
-    ConfigurationError with every fault, and what could be meant.
+    Values that the site file leaves out stay defaults, also if a default depends on another value.
+    Raises ConfigurationError with all faults and with suggestions.
     """
     document = site.model_dump(mode="python", by_alias=True, exclude_unset=True)
     faults, given = [], {}
@@ -50,7 +50,7 @@ def with_overrides(site: Site, assignments: Iterable[str]) -> Site:
     try:
         return Site.model_validate(document)
     except ValidationError as cause:
-        raise ConfigurationError("\n".join(_told(cause, given))) from None
+        raise ConfigurationError("\n".join(_messages(cause, given))) from None
 
 
 def _parse(assignment: str) -> tuple[_Path, Any]:
@@ -61,9 +61,7 @@ def _parse(assignment: str) -> tuple[_Path, Any]:
     names = settable()
     full = next((each for each in (name, _POLICIES + name) if each in names), None)
     if full is None:
-        raise ConfigurationError(
-            f"--set {assignment}: no such value can be set{_meant(key, names)}"
-        )
+        raise ConfigurationError(f"--set {assignment}: unknown key{_meant(key, names)}")
     try:
         value = read_document(f"value: {text}").data["value"]
     except Unreadable as cause:
@@ -75,7 +73,7 @@ def _meant(key: str, names: list[str]) -> str:
     known = [*ALIASES, *names, *(name.removeprefix(_POLICIES) for name in names)]
     if close := get_close_matches(key, known, n=3, cutoff=0.5):
         return f" (did you mean {' or '.join(close)}?)"
-    return f" (there are {', '.join(name.removeprefix(_POLICIES) for name in names)})"
+    return f" (known: {', '.join(name.removeprefix(_POLICIES) for name in names)})"
 
 
 def _put(document: dict[str, Any], path: _Path, value: Any) -> None:
@@ -84,11 +82,11 @@ def _put(document: dict[str, Any], path: _Path, value: Any) -> None:
     document[path[-1]] = value
 
 
-def _told(cause: ValidationError, given: Mapping[_Path, str]) -> Iterable[str]:
-    """Yield what is wrong, under the assignments that it is about."""
+def _messages(cause: ValidationError, given: Mapping[_Path, str]) -> Iterable[str]:
+    """Yield the errors, each with the assignments that caused it."""
     for error in cause.errors(include_url=False):
         if error["type"] == "default_factory_not_called":
-            continue  # of a value that follows from one that is told
+            continue  # caused by another value whose error is reported
         loc = tuple(str(step) for step in error["loc"])
         about = [text for path, text in given.items() if path[: len(loc)] == loc]
         message, hint = explain(error, error["loc"])

@@ -1,4 +1,4 @@
-"""What a site file may say as a whole: one shop, its clock and opening hours, its cameras."""
+"""The site file as a whole: one shop, its time zone, opening hours and cameras."""
 
 from functools import cache
 from typing import Annotated, Literal, Self
@@ -17,7 +17,7 @@ from trinetra.values import SiteId
 
 @cache
 def timezones() -> frozenset[str]:
-    """Return the names of every IANA time zone."""
+    """Return the names of all IANA time zones."""
     return frozenset(available_timezones())
 
 
@@ -33,17 +33,17 @@ Timezone = Annotated[str, AfterValidator(_known_timezone), Field(examples=["Euro
 
 
 class OpeningSpan(Model):
-    """From when to when the shop is open on some days of the week, by its own clock."""
+    """Opening and closing time on some days of the week, in the shop's time zone."""
 
     days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)]
     opens: Annotated[TimeOfDay, Field(description="Like 09:00, in quotes.")]
     closes: Annotated[
-        TimeOfDay, Field(description="Like 20:00; not after opens means: on the next day.")
+        TimeOfDay, Field(description="Like 20:00; a time not after opens is on the next day.")
     ]
 
 
 class Site(Model):
-    """One shop: its cameras, how they lie to each other, and the policies in force."""
+    """One shop: its cameras, their topology, and the policies in force."""
 
     model_config = ConfigDict(title="TRINETRA site file")
 
@@ -51,7 +51,7 @@ class Site(Model):
     timezone: Annotated[Timezone, Field(description="IANA time zone of the shop's clock.")]
     opening_hours: Annotated[
         tuple[OpeningSpan, ...],
-        Field(max_length=100, description="Left out: not known, and never closed."),
+        Field(max_length=100, description="If left out, the shop counts as always open."),
     ] = ()
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=1000)]
     topology: Topology = Topology()
@@ -65,5 +65,5 @@ class Site(Model):
 
     @property
     def site_id(self) -> SiteId:
-        """The id as the rest of the system knows it."""
+        """The id, as used in the rest of the system."""
         return SiteId(self.site)

@@ -1,4 +1,4 @@
-"""Plane geometry that tells whether a polygon can be used as a zone."""
+"""Plane geometry: checks whether a polygon can be used as a zone."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,7 +10,7 @@ _MIN_AREA = 1e-6
 
 
 def polygon_fault(polygon: Sequence[Point]) -> str | None:
-    """Return what makes the polygon unusable, or None when it is simple and encloses an area."""
+    """Return why the polygon is unusable, or None if it is simple and encloses an area."""
     if polygon[0] == polygon[-1]:
         return "the last corner repeats the first one"
     if len(set(polygon)) < len(polygon):
@@ -23,7 +23,7 @@ def polygon_fault(polygon: Sequence[Point]) -> str | None:
 
 
 def signed_area(polygon: Sequence[Point]) -> float:
-    """Return the area by the shoelace formula; its sign tells the direction of the corners."""
+    """Return the area by the shoelace formula; its sign is the orientation of the corners."""
     return sum(ax * by - bx * ay for (ax, ay), (bx, by) in _edges(polygon)) / 2
 
 
@@ -33,17 +33,17 @@ def _edges(polygon: Sequence[Point]) -> list[Segment]:
 
 def _crosses_itself(polygon: Sequence[Point]) -> bool:
     pairs = combinations(enumerate(_edges(polygon)), 2)
-    return any(_in_conflict(e, f, neighbours=_adjacent(i, j, polygon)) for (i, e), (j, f) in pairs)
+    return any(_in_conflict(e, f, neighbors=_adjacent(i, j, polygon)) for (i, e), (j, f) in pairs)
 
 
 def _adjacent(i: int, j: int, polygon: Sequence[Point]) -> bool:
     return j - i == 1 or j - i == len(polygon) - 1
 
 
-def _in_conflict(e: Segment, f: Segment, *, neighbours: bool) -> bool:
-    if not neighbours:
+def _in_conflict(e: Segment, f: Segment, *, neighbors: bool) -> bool:
+    if not neighbors:
         return segments_meet(e, f)
-    # Neighbours share one corner; they conflict only when one folds back over the other.
+    # Adjacent edges share one corner; they conflict only if one folds back over the other.
     (shared,) = set(e) & set(f)
     tip_e, tip_f = (next(p for p in segment if p != shared) for segment in (e, f))
     return _turn(tip_e, shared, tip_f) == 0 and _ahead(shared, tip_e, tip_f)
@@ -59,7 +59,7 @@ def segments_meet(e: Segment, f: Segment) -> bool:
 
 
 def _turn(a: Point, b: Point, c: Point) -> int:
-    """Return on which side of the way from ``a`` to ``b`` lies ``c``: -1, 0 or 1."""
+    """Return the side of the line from ``a`` to ``b`` on which ``c`` lies: -1, 0 or 1."""
     cross = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
     return (cross > 0) - (cross < 0)
 
@@ -71,5 +71,5 @@ def _within(segment: Segment, point: Point) -> bool:
 
 
 def _ahead(origin: Point, p: Point, q: Point) -> bool:
-    """Return whether two points lie in the same direction as seen from the origin."""
+    """Return whether two points lie in the same direction from the origin."""
     return (p[0] - origin[0]) * (q[0] - origin[0]) + (p[1] - origin[1]) * (q[1] - origin[1]) > 0

@@ -1,4 +1,4 @@
-"""Where a camera's pictures come from: a network camera, a video file, or a folder."""
+"""Picture sources of a camera: a network camera, a video file, or a folder."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A camera's user name and password, as the environment holds them."""
+    """A camera's user name and password, read from the environment."""
 
     username: str
     password: SecretStr
@@ -54,7 +54,7 @@ class StreamSource(Model):
             strict=True,
             ge=1,
             le=120,
-            description="Silence after which the camera counts as stalled.",
+            description="Seconds without a frame after which the camera counts as stalled.",
         ),
     ] = 5.0
 
@@ -73,16 +73,16 @@ class StreamSource(Model):
 
     @property
     def shown(self) -> str:
-        """The address as it may be printed: a path or query can hold secrets and is left out."""
+        """The address for display: path and query can contain secrets and are left out."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}" + ("/…" if parts.path.strip("/") else "")
 
     def unset_variables(self, environ: Mapping[str, str]) -> list[str]:
-        """Return the names of the credential variables that the environment lacks."""
+        """Return the names of the credential variables that are not set in the environment."""
         return [n for n in (self.username_env, self.password_env) if n and not environ.get(n)]
 
     def credentials(self, environ: Mapping[str, str]) -> Credentials | None:
-        """Return the camera's credentials, or None where it needs none.
+        """Return the camera's credentials, or None if it needs none.
 
         Raises ConfigurationError naming the variables that are not set.
         """
@@ -102,7 +102,7 @@ class _DiskSource(Model):
         folder: Path | None = (info.context or {}).get("folder")
         return folder / path.expanduser() if folder else path
 
-    loop: Annotated[Flag, Field(description="Start again at the end, for ever.")] = False
+    loop: Annotated[Flag, Field(description="Restart at the end, endlessly.")] = False
 
 
 class FileSource(_DiskSource):
@@ -112,12 +112,12 @@ class FileSource(_DiskSource):
 
     @property
     def path(self) -> Path:
-        """What has to be there."""
+        """The path that must exist."""
         return self.file
 
     @property
     def shown(self) -> str:
-        """The source as it may be printed."""
+        """The source for display."""
         return f"{self.file}" + (" (looped)" if self.loop else "")
 
 
@@ -129,12 +129,12 @@ class FolderSource(_DiskSource):
 
     @property
     def path(self) -> Path:
-        """What has to be there."""
+        """The path that must exist."""
         return self.images
 
     @property
     def shown(self) -> str:
-        """The source as it may be printed."""
+        """The source for display."""
         return f"{self.images} at {self.fps:g}/s" + (" (looped)" if self.loop else "")
 
 
@@ -164,11 +164,11 @@ def _url_fault(url: str) -> str | None:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        return "not an address that can be read"
+        return "not a valid address"
     if parts.scheme not in URL_SCHEMES:
         return "the address must start with rtsp://, rtsps://, http:// or https://"
     if "@" in parts.netloc:
-        return "credentials do not belong into the address"
+        return "the address must not contain credentials"
     if not parts.hostname or re.search(r"\s", url):
-        return "not an address that can be read"
+        return "not a valid address"
     return None

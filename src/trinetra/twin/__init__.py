@@ -1,1 +1,1 @@
-"""A digital twin of a shop: people who walk, wait and buy, as cameras would tell of them."""
+"""Digital twin of a shop: simulates people and emits the events that its cameras would produce."""

@@ -1,4 +1,4 @@
-"""When people come: an inhomogeneous Poisson process over the opening hours."""
+"""Customer arrivals: an inhomogeneous Poisson process over the opening hours."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,9 @@ _STEP_S = 60.0
 
 
 def crowd(day_fraction: Array) -> Array:
-    """Return how busy a shop is, up to a factor, at fractions 0..1 of its opening hours.
+    """Return the relative footfall at fractions 0..1 of the opening hours.
 
-    A low morning, a peak around lunch and a larger one after work.
+    Footfall is low in the morning, peaks around lunch and peaks higher after work.
     """
     lunch = np.exp(-(((day_fraction - 0.28) / 0.12) ** 2))
     evening = np.exp(-(((day_fraction - 0.72) / 0.17) ** 2))
@@ -20,17 +20,19 @@ def crowd(day_fraction: Array) -> Array:
 def arrival_times(
     rng: np.random.Generator, expected: float, window: tuple[float, float], open_s: float
 ) -> Array:
-    """Return arrivals in a window of a day, in seconds, ``expected`` of them on average.
+    """Return arrival times in a window of a day, in seconds, ``expected`` of them on average.
 
     Thinning (Lewis and Shedler, Naval Research Logistics Quarterly 26, 1979): draw from a
-    homogeneous process at the highest rate, keep each arrival with the share of its own rate.
+    homogeneous process at the highest rate, then keep each arrival with probability rate / highest
+    rate.
     """
     start, end = window
     grid = np.arange(start, end, _STEP_S)
     grid = np.minimum(grid + _STEP_S / 2, end)
     density = crowd((grid - start) / open_s)
     highest = float(density.max())
-    # Probabilities are relative to the mean, so that short runs get as many people as asked for.
+    # Densities are relative to their mean, so that a short run still gets the number of people that
+    # the scenario asks for.
     candidates = rng.poisson(expected * highest / float(density.mean()))
     times = np.sort(rng.uniform(start, end, candidates))
     kept = rng.uniform(0, highest, candidates) < np.interp(times, grid, density)

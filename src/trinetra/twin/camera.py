@@ -1,9 +1,9 @@
-"""A camera's picture of the floor and of what stands on it: a pinhole with real perspective.
+"""Pinhole camera model: projects floor points and heights into the image and back.
 
-The floor's points map to the picture by a homography (Hartley and Zisserman, Multiple View
-Geometry, 2nd ed. 2004, sections 6.1 and 8.1.1); heights above the floor by the full projection.
-Sums are written out rather than left to a linear algebra library, so that no thread count changes
-a bit.
+Floor points map to the image by a homography (Hartley and Zisserman, Multiple View Geometry, 2nd
+ed. 2004, sections 6.1 and 8.1.1); points above the floor need the full projection. Sums are written
+out instead of calling a linear algebra library, so that results are bit-identical for any number of
+threads.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ MIN_DEPTH_M = 0.5
 
 @dataclass(frozen=True)
 class Camera:
-    """The geometry of one view."""
+    """Geometry of one view."""
 
     view: View
 
     @cached_property
     def focal_px(self) -> float:
-        """The focal length in pixels, of both axes."""
+        """Focal length in pixels, the same for both axes."""
         return float(self.view.width / 2 / np.tan(self.view.mount.hfov_rad / 2))
 
     @cached_property
     def _axes(self) -> Array:
-        """Unit vectors of the picture's right, its down, and forward, in floor coordinates."""
+        """Unit vectors of the image's right, down and forward directions, in floor coordinates."""
         mount = self.view.mount
         yaw, tilt = mount.yaw_rad, mount.tilt_rad
         forward = (np.cos(tilt) * np.cos(yaw), np.cos(tilt) * np.sin(yaw), -np.sin(tilt))
@@ -40,22 +40,24 @@ class Camera:
 
     @cached_property
     def floor_to_image(self) -> Array:
-        """The homography ``(3, 3)`` from floor metres to pixels."""
+        """Homography ``(3, 3)`` from floor meters to pixels."""
         view, mount = self.view, self.view.mount
-        centre = np.array([mount.x_m, mount.y_m, mount.height_m])
-        rows = np.column_stack([self._axes, -(self._axes * centre).sum(axis=1)])
+        center = np.array([mount.x_m, mount.y_m, mount.height_m])
+        rows = np.column_stack([self._axes, -(self._axes * center).sum(axis=1)])
         f, cx, cy = self.focal_px, view.width / 2, view.height / 2
+        # Points on the floor have z = 0: dropping the z column of the 3 x 4 projection matrix
+        # leaves the 3 x 3 homography.
         projection = np.stack([f * rows[0] + cx * rows[2], f * rows[1] + cy * rows[2], rows[2]])
         return projection[:, [0, 1, 3]]
 
     @cached_property
     def image_to_floor(self) -> Array:
-        """The homography ``(3, 3)`` from pixels to floor metres."""
+        """Homography ``(3, 3)`` from pixels to floor meters."""
         return np.asarray(np.linalg.inv(self.floor_to_image), np.float64)
 
     @cached_property
     def far_row_px(self) -> float:
-        """The picture's row on which the floor lies ``reach_m`` ahead of the camera."""
+        """Image row at which the floor is ``reach_m`` ahead of the camera."""
         mount = self.view.mount
         x = mount.x_m + mount.reach_m * np.cos(mount.yaw_rad)
         y = mount.y_m + mount.reach_m * np.sin(mount.yaw_rad)
@@ -63,7 +65,7 @@ class Camera:
         return float(np.clip(v[0], 0.0, self.view.height - 1.0))
 
     def project(self, x_m: Array, y_m: Array, z_m: Array) -> tuple[Array, Array, Array]:
-        """Return column and row in pixels and the depth in metres of points in space."""
+        """Return column and row in pixels, and depth in meters, of points in space."""
         mount = self.view.mount
         dx, dy, dz = x_m - mount.x_m, y_m - mount.y_m, z_m - mount.height_m
         right, down, depth = (a[0] * dx + a[1] * dy + a[2] * dz for a in self._axes)
@@ -71,19 +73,19 @@ class Camera:
         return self.view.width / 2 + right * scale, self.view.height / 2 + down * scale, depth
 
     def to_floor(self, u_px: Array, v_px: Array) -> tuple[Array, Array]:
-        """Return the floor points in metres under pixels; those must lie below the horizon."""
+        """Return the floor points in meters under pixels, which must lie below the horizon."""
         h = self.image_to_floor
         x, y, w = (row[0] * u_px + row[1] * v_px + row[2] for row in h)
         return x / w, y / w
 
     def sees_floor(self, x_m: Array, y_m: Array) -> NDArray[np.bool_]:
-        """Return which floor points lie in the picture and within reach."""
+        """Return a mask of the floor points that are in the image and within reach."""
         u, v, depth = self.project(x_m, y_m, np.zeros_like(x_m))
         inside = (u >= 0) & (u <= self.view.width) & (v >= self.far_row_px)
         return np.asarray(inside & (v <= self.view.height) & (depth > MIN_DEPTH_M))
 
     def field(self) -> list[tuple[float, float]]:
-        """Return the corners of the floor in view, in metres: near left, near right, far ones."""
+        """Return the corners of the visible floor in meters, near left first, then around."""
         width, height = float(self.view.width), float(self.view.height)
         u = np.array([0.0, width, width, 0.0])
         v = np.array([height, height, self.far_row_px, self.far_row_px])

@@ -1,8 +1,8 @@
-"""What a camera of the twin sees.
+"""Renders the image of one camera of the twin.
 
-Perspective is the camera's own, so a figure fills exactly the box that the truth gives it. People
-and cars are drawn from far to near, over all furniture: the simulation has nobody hidden by a
-shelf, and the pictures must not know better.
+The perspective is that of the camera model, so a figure exactly fills the box in the ground truth.
+People and cars are drawn from far to near and over all furniture: in the simulation shelves never
+occlude a person, and the images must agree with it.
 """
 
 import math
@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from trinetra.twin.camera import Camera
-from trinetra.twin.canvas import Array, Colour, draw_caption, draw_polygon, shaded
+from trinetra.twin.canvas import Array, Color, draw_caption, draw_polygon, shaded
 from trinetra.twin.figure import draw_person, draw_shadow, person_box
-from trinetra.twin.scenery import CAR_M, Block, Car, Figure, Scenery, coat_colour, turned
+from trinetra.twin.scenery import CAR_M, Block, Car, Figure, Scenery, coat_color, turned
 from trinetra.values import ImageBgr
 
 _NEAR_M = 0.2
@@ -25,14 +25,14 @@ _FADE_M = 45.0
 _TILES = np.array([(206, 216, 222), (190, 201, 208)], np.float64)
 _ASPHALT = np.array([(120, 118, 116), (114, 112, 110)], np.float64)
 _HAZE = np.array((214, 210, 204), np.float64)
-_WALL: Colour = (226, 230, 232)
-_MARK: Colour = (222, 226, 228)
-_GLASS: Colour = (150, 140, 128)
+_WALL: Color = (226, 230, 232)
+_MARK: Color = (222, 226, 228)
+_GLASS: Color = (150, 140, 128)
 
 
 @dataclass(frozen=True)
 class CameraView:
-    """Draws what one camera sees."""
+    """Renders the image of one camera."""
 
     camera: Camera
     scenery: Scenery
@@ -53,7 +53,7 @@ class CameraView:
     def draw(
         self, figures: Iterable[Figure], cars: Iterable[Car] = (), caption: str = ""
     ) -> ImageBgr:
-        """Return one picture of the camera's size, the caption in a corner."""
+        """Return one image of the camera's size, with the caption in a corner."""
         canvas = self.background.copy()
         bodies: list[Figure | Car] = [*figures, *cars]
         for body in sorted(bodies, key=self._distance_m, reverse=True):
@@ -69,23 +69,23 @@ class CameraView:
         mount = self.camera.view.mount
         walls = self.scenery
         indoors = bool(walls.is_inside(np.array(mount.x_m), np.array(mount.y_m)))
-        # From outside the walls hide the furniture.
-        blocks = [b for b in walls.blocks if bool(walls.is_inside(*_centre(b))) == indoors]
-        return sorted(blocks, key=lambda b: -math.dist((mount.x_m, mount.y_m), _centre_point(b)))
+        # From outside, the walls hide the furniture.
+        blocks = [b for b in walls.blocks if bool(walls.is_inside(*_center(b))) == indoors]
+        return sorted(blocks, key=lambda b: -math.dist((mount.x_m, mount.y_m), _center_point(b)))
 
     def _distance_m(self, body: Figure | Car) -> float:
         mount = self.camera.view.mount
         return math.dist((mount.x_m, mount.y_m), (body.x_m, body.y_m))
 
     def _frontality(self, figure: Figure) -> float:
-        """Return the cosine between where somebody looks and the way to the camera."""
+        """Return the cosine between the figure's gaze and the direction to the camera."""
         mount = self.camera.view.mount
         to_camera = math.atan2(mount.y_m - figure.y_m, mount.x_m - figure.x_m)
         return math.cos(figure.facing_rad - to_camera)
 
 
 def _ground(camera: Camera, scenery: Scenery) -> ImageBgr:
-    """Return tiles within the walls and asphalt outside, fading into haze; above them haze."""
+    """Return tiles within the walls and asphalt outside, fading into haze toward the horizon."""
     width, height = camera.view.width, camera.view.height
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -94,9 +94,9 @@ def _ground(camera: Camera, scenery: Scenery) -> ImageBgr:
     on_ground = np.isfinite(depth) & (depth > 0)
     x, y = np.where(on_ground, x, 0.0), np.where(on_ground, y, 0.0)
     odd = ((np.floor(x) + np.floor(y)) % 2).astype(np.intp)
-    colours = np.where(scenery.is_inside(x, y)[..., None], _TILES[odd], _ASPHALT[odd])
+    colors = np.where(scenery.is_inside(x, y)[..., None], _TILES[odd], _ASPHALT[odd])
     haze = np.where(on_ground, np.clip(np.where(on_ground, depth, 0.0) / _FADE_M, 0, 1), 1.0)
-    blended = colours + (_HAZE - colours) * haze[..., None]
+    blended = colors + (_HAZE - colors) * haze[..., None]
     return np.asarray(np.rint(blended), np.uint8)
 
 
@@ -104,14 +104,14 @@ def _draw_block(canvas: ImageBgr, camera: Camera, block: Block) -> None:
     mount = camera.view.mount
     edges = zip(block.footprint, [*block.footprint[1:], block.footprint[0]], strict=True)
     for (ax, ay), (bx, by) in edges:
-        # The outer side of an anticlockwise footprint is to the right of its edges.
+        # The outer side of a counterclockwise footprint is to the right of its edges.
         normal = (by - ay, ax - bx)
         if normal[0] * (mount.x_m - ax) + normal[1] * (mount.y_m - ay) <= 0:
             continue
         shade = 0.84 + 0.1 * abs(normal[0]) / max(math.hypot(*normal), 1e-9)
         _draw_side(canvas, camera, block, (ax, ay), (bx, by), shade)
     if mount.height_m > block.height_m:
-        _face(canvas, camera, [(x, y, block.height_m) for x, y in block.footprint], block.colour)
+        _face(canvas, camera, [(x, y, block.height_m) for x, y in block.footprint], block.color)
 
 
 def _draw_side(
@@ -125,29 +125,29 @@ def _draw_side(
     def quad(low_m: float, high_m: float) -> list[tuple[float, float, float]]:
         return [(*a, low_m), (*b, low_m), (*b, high_m), (*a, high_m)]
 
-    _face(canvas, camera, quad(0.0, block.height_m), shaded(block.colour, shade))
+    _face(canvas, camera, quad(0.0, block.height_m), shaded(block.color, shade))
     board_m = block.height_m / max(1, len(block.goods))
-    for level, colour in enumerate(block.goods):
+    for level, color in enumerate(block.goods):
         low_m = level * board_m
         face = quad(low_m + 0.15 * board_m, low_m + 0.8 * board_m)
-        _face(canvas, camera, face, shaded(colour, shade))
+        _face(canvas, camera, face, shaded(color, shade))
 
 
 def _face(
     canvas: ImageBgr,
     camera: Camera,
     corners: Sequence[tuple[float, float, float]],
-    colour: Colour,
+    color: Color,
 ) -> None:
-    """Draw a flat convex face in space, as far as it lies before the camera."""
+    """Draw a flat convex polygon in space, clipped to the part in front of the camera."""
     points = _before_lens(camera, np.array(corners, np.float64))
     if len(points):
         u, v, _ = camera.project(*points.T)
-        draw_polygon(canvas, np.stack([u, v], axis=1), colour)
+        draw_polygon(canvas, np.stack([u, v], axis=1), color)
 
 
 def _before_lens(camera: Camera, points: Array) -> Array:
-    """Return a convex polygon ``(n, 3)`` without what lies behind the near plane.
+    """Return a convex polygon ``(n, 3)`` clipped at the near plane.
 
     Sutherland and Hodgman, Communications of the ACM 17, 1974.
     """
@@ -171,11 +171,11 @@ def _is_seen(canvas: ImageBgr, box: Array) -> bool:
 def _draw_car(canvas: ImageBgr, camera: Camera, car: Car) -> None:
     """Draw a car as a body and a cabin."""
     length, width, height = CAR_M
-    colour = coat_colour(car.number * 3 + 1)
+    color = coat_color(car.number * 3 + 1)
     body = turned(car, length / 2, width / 2)
     cabin = turned(car, length * 0.28, width * 0.44)
-    _draw_block(canvas, camera, Block(body, height * 0.55, colour))
-    _draw_raised(canvas, camera, cabin, (height * 0.55, height), _GLASS, colour)
+    _draw_block(canvas, camera, Block(body, height * 0.55, color))
+    _draw_raised(canvas, camera, cabin, (height * 0.55, height), _GLASS, color)
 
 
 def _draw_raised(
@@ -183,8 +183,8 @@ def _draw_raised(
     camera: Camera,
     footprint: Sequence[tuple[float, float]],
     span_m: tuple[float, float],
-    sides: Colour,
-    top: Colour,
+    sides: Color,
+    top: Color,
 ) -> None:
     mount = camera.view.mount
     for (ax, ay), (bx, by) in zip(footprint, [*footprint[1:], footprint[0]], strict=True):
@@ -200,11 +200,11 @@ def _draw_raised(
         _face(canvas, camera, [(x, y, span_m[1]) for x, y in footprint], top)
 
 
-def _centre_point(block: Block) -> tuple[float, float]:
+def _center_point(block: Block) -> tuple[float, float]:
     xs, ys = zip(*block.footprint, strict=True)
     return sum(xs) / len(xs), sum(ys) / len(ys)
 
 
-def _centre(block: Block) -> tuple[Array, Array]:
-    x, y = _centre_point(block)
+def _center(block: Block) -> tuple[Array, Array]:
+    x, y = _center_point(block)
     return np.array(x), np.array(y)

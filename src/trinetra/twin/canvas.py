@@ -1,6 +1,6 @@
-"""What everything in the twin's pictures is made of: polygons, ellipses and text.
+"""Drawing primitives of the twin's images: polygons, ellipses and text.
 
-Pictures are drawn with an accuracy below a pixel. Colours are blue-green-red.
+Drawing has subpixel accuracy. Colors are in BGR order.
 """
 
 import cv2
@@ -10,35 +10,35 @@ from numpy.typing import NDArray
 from trinetra.values import ImageBgr
 
 Array = NDArray[np.float64]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-INK: Colour = (60, 54, 48)
+INK: Color = (60, 54, 48)
 _SUBPIXEL_BITS = 4
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def shaded(colour: Colour, factor: float) -> Colour:
-    """Return a colour darker or, with a factor over 1, lighter."""
-    blue, green, red = (min(255, round(value * factor)) for value in colour)
+def shaded(color: Color, factor: float) -> Color:
+    """Return a color darkened or, with a factor above 1, lightened."""
+    blue, green, red = (min(255, round(value * factor)) for value in color)
     return blue, green, red
 
 
-def draw_polygon(canvas: ImageBgr, points: Array, colour: Colour) -> None:
-    """Fill a polygon; points ``(n, 2)`` in pixels, also beyond the picture."""
-    cv2.fillPoly(canvas, [_fixed(points)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+def draw_polygon(canvas: ImageBgr, points: Array, color: Color) -> None:
+    """Fill a polygon; points ``(n, 2)`` are in pixels and may lie outside the image."""
+    cv2.fillPoly(canvas, [_fixed(points)], color, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_ellipse(
-    canvas: ImageBgr, centre: tuple[float, float], axes: tuple[float, float], colour: Colour
+    canvas: ImageBgr, center: tuple[float, float], axes: tuple[float, float], color: Color
 ) -> None:
     """Fill an upright ellipse; ``axes`` are half its width and half its height, in pixels."""
-    at = _fixed(np.array(centre)).tolist()
+    at = _fixed(np.array(center)).tolist()
     size = [round(axis * (1 << _SUBPIXEL_BITS)) for axis in axes]
-    cv2.ellipse(canvas, at, size, 0, 0, 360, colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.ellipse(canvas, at, size, 0, 0, 360, color, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def draw_caption(canvas: ImageBgr, text: str) -> None:
-    """Write into the corner as cameras do, on a bar that keeps it legible on any ground."""
+    """Write a caption into the corner, on a dark bar that keeps it legible on any background."""
     if not text:
         return
     scale = canvas.shape[0] / 1500 + 0.2
@@ -48,15 +48,15 @@ def draw_caption(canvas: ImageBgr, text: str) -> None:
 
 
 def draw_text(
-    canvas: ImageBgr, text: str, at: tuple[float, float], scale: float, colour: Colour
+    canvas: ImageBgr, text: str, at: tuple[float, float], scale: float, color: Color
 ) -> None:
-    """Write with the lower left corner of the text at a pixel."""
+    """Write text with its lower left corner at a pixel."""
     origin = (round(at[0]), round(at[1]))
-    cv2.putText(canvas, text, origin, _FONT, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale, color, 1, cv2.LINE_AA)
 
 
 def _fixed(values: Array) -> NDArray[np.int32]:
-    """Return pixels in OpenCV's fixed point, pixel centres at whole numbers."""
-    # Far outside the picture is as good as anywhere there, and has to fit into 32 bits.
+    """Return pixels in OpenCV's fixed-point format, with pixel centers at integers."""
+    # The format has 32 bits. Points far outside the image all draw the same, so clipping is safe.
     scaled = np.clip((values - 0.5) * (1 << _SUBPIXEL_BITS), -(2**26), 2**26)
     return np.asarray(np.rint(scaled), np.int32)

@@ -1,8 +1,8 @@
-"""Faces as embeddings: everybody has a direction, and every photo of it strays as real ones do.
+"""Simulated face embeddings: a direction per person, and photos that deviate as real ones do.
 
-Held to what was measured of the default embedder: photos of one person have a mean cosine of 0.71,
-those of strangers 0.02, and small faces resemble themselves less (true accepts at cosine 0.45: 99 %
-at 48 pixels, 95 % at 32, 67 % at 24).
+Fitted to measurements of the default embedder: photos of one person have a mean cosine of 0.71,
+those of strangers 0.02, and small faces are less similar to each other (true accept rate at cosine
+0.45: 99 % at 48 pixels, 95 % at 32, 67 % at 24).
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ Array = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 DIMENSION = 512
 _SPREAD_DIMENSIONS = 50.0
-"""Variance falls by e every so many dimensions: 100 effective ones, as impostors' cosines tell."""
+"""Number of dimensions over which variance falls by e: 100 effective ones, as impostors show."""
 _DIFFERENT = 0.028
 _OCCASION_SHARE = 0.5
-"""Half of what changes between two photos changes only from one occasion to the next."""
+"""Half of the change between two photos is constant within one occasion."""
 _GOOD_COSINE = 0.71
 _SIZES_PX = (16.0, 24.0, 32.0, 48.0)
 _COSINES = (0.35, 0.51, 0.655, _GOOD_COSINE)
-"""Mean cosine of two photos of one person by size of the face, from true accept rates at 0.45."""
+"""Mean cosine of two photos of one person by face size, from true accept rates at 0.45."""
 _LIKENESS_DEVIATION = 0.09
-"""Of ``q`` from one occasion to the next: light, pose and expression."""
+"""Standard deviation of ``q`` between occasions: light, pose and expression."""
 _MAX_OCCASIONS = 10_000
 
 
@@ -39,11 +39,11 @@ def _spread() -> Vectors:
 
 @dataclass(slots=True)
 class FaceBank:
-    """Everybody's face as a direction, and photos of it.
+    """Face directions of all people, and photos of them.
 
     A photo is ``q * face + sqrt(1 - q^2) * rest``: two photos of one person have cosine ``q^2`` on
     average. ``rest`` is drawn half per visit and camera, half per frame, so that the photos of one
-    track resemble each other more than those of two days do.
+    track are more similar to each other than those of two days.
     """
 
     seed: int
@@ -57,7 +57,7 @@ class FaceBank:
     def photos(
         self, shown: Sequence[tuple[Stay, int]], size_px: Array, rng: np.random.Generator
     ) -> NDArray[np.float16]:
-        """Return unit embeddings ``(n, 512)`` of who is shown, on which camera by its index."""
+        """Return unit embeddings ``(n, 512)`` of people shown, each on a camera given by index."""
         if not shown:
             return np.zeros((0, DIMENSION), np.float16)
         faces = np.stack([self.face(stay.person.index) for stay, _ in shown])
@@ -74,7 +74,7 @@ class FaceBank:
         return np.asarray((photos / norm).astype("<f2"))
 
     def face(self, person: int) -> Vectors:
-        """Return the direction ``(512,)`` of somebody's face."""
+        """Return the face direction ``(512,)`` of a person."""
         if person not in self._faces:
             own = self._draw(stream(self.seed, Part.FACE, person))
             if (twin := self.people[person].look_alike_of) is not None:
@@ -87,7 +87,7 @@ class FaceBank:
         return self._faces[person]
 
     def _mean_face(self) -> Vectors:
-        """Return what all faces have in common: it gives strangers their mean cosine of 0.02."""
+        """Return the component that all faces share; it gives strangers a mean cosine of 0.02."""
         if self._common is None:
             self._common = self._draw(stream(self.seed, Part.COMMON_FACE))
         return self._common
@@ -96,7 +96,7 @@ class FaceBank:
         key = (stay, camera)
         if key not in self._occasions:
             if len(self._occasions) >= _MAX_OCCASIONS:
-                self._occasions.clear()  # they come out the same when drawn again
+                self._occasions.clear()  # drawing is deterministic: the entries come out the same
             rng = stream(self.seed, Part.OCCASION, stay, camera)
             luck = float(rng.normal(0, _LIKENESS_DEVIATION))
             self._occasions[key] = (self._draw(rng), luck)

@@ -1,4 +1,4 @@
-"""From what a camera sees to the events an inference-worker would publish, a stretch at a time."""
+"""Turns the view of a camera into inference-worker events, one minute at a time."""
 
 import itertools
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ from trinetra.values import (
 
 Array = NDArray[np.float64]
 Item = TypeVar("Item")
-STRETCH_S = 60.0
+SEGMENT_S = 60.0
 MODELS = {"detect": "twin@1", "face_find": "twin@1", "face_embed": "twin@1"}
 _PERIOD_JITTER = 0.05
 _LATENCY_SIGMA = 0.35
@@ -48,9 +48,9 @@ _truth_encoder = msgspec.json.Encoder()
 
 
 class Arrival(NamedTuple):
-    """An event on the wire, at the microsecond since the epoch at which the log receives it.
+    """An event and the time at which the log receives it, in microseconds since the epoch.
 
-    Arrivals sort by time, then camera, then number: no two are equal in these.
+    Arrivals sort by time, then camera, then number; no two arrivals are equal in all three.
     """
 
     at_us: int
@@ -61,8 +61,8 @@ class Arrival(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """What one camera yields in a stretch: events, and the truth of its frames as JSON lines."""
+class Segment:
+    """Output of one camera for one segment: events, and ground truth of frames as JSON lines."""
 
     arrivals: list[Arrival]
     truth: list[tuple[int, int, bytes]]
@@ -70,7 +70,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    """The frames of a stretch: ``t`` in seconds after the start of the run, and their numbers."""
+    """Frames of a segment: ``t`` in seconds since the start of the run, and sequence numbers."""
 
     t: Array
     seq: list[int]
@@ -85,7 +85,7 @@ Walker = TypeVar("Walker", Stay, Drive)
 
 @dataclass(frozen=True, slots=True)
 class _Calendar(Generic[Walker]):
-    """Who is about when."""
+    """Index of people or cars by time."""
 
     walkers: tuple[Walker, ...]
     starts: Array
@@ -103,7 +103,7 @@ class _Calendar(Generic[Walker]):
 
 @dataclass
 class Emitter:
-    """One camera of a world; what it yields depends on the seed, the camera and the stretch."""
+    """Emits one camera of a world; the output depends only on seed, camera and segment."""
 
     world: World
     index: int
@@ -112,13 +112,13 @@ class Emitter:
 
     @cached_property
     def camera(self) -> Camera:
-        """The geometry of the view."""
+        """Geometry of the view."""
         return Camera(self.world.plan.views[self.index])
 
     @cached_property
     def _bank(self) -> FaceBank:
         scenario = self.world.scenario
-        return FaceBank(scenario.seed, self.world.people, scenario.behaviour.look_alike_face)
+        return FaceBank(scenario.seed, self.world.people, scenario.behavior.look_alike_face)
 
     @cached_property
     def _wardrobe(self) -> Wardrobe:
@@ -132,14 +132,14 @@ class Emitter:
     def _drives(self) -> "_Calendar[Drive]":
         return _Calendar.of(self.world.drives)
 
-    def stretch(self, day: int, number: int) -> Stretch:
-        """Return what the camera yields in one stretch of a day's window."""
+    def segment(self, day: int, number: int) -> Segment:
+        """Return the output of the camera for one segment of a day's recording window."""
         opens, closes = self.world.scenario.windows()[day]
-        begin = opens + number * STRETCH_S
+        begin = opens + number * SEGMENT_S
         rng = stream(self.world.scenario.seed, Part.CAMERA, self.index, day, number)
-        frames = self._frames(day, (begin, min(begin + STRETCH_S, closes)), rng)
+        frames = self._frames(day, (begin, min(begin + SEGMENT_S, closes)), rng)
         if not len(frames):
-            return Stretch([], [])
+            return Segment([], [])
         if self._is_for_vehicles:
             return self._vehicles(frames, rng)
         looks = stream(self.world.scenario.seed, Part.LOOK, self.index, day, number)
@@ -152,7 +152,8 @@ class Emitter:
     def _frames(self, day: int, span: tuple[float, float], rng: np.random.Generator) -> _Frames:
         fps = self.camera.view.fps
         opens = self.world.scenario.windows()[day][0]
-        # The tolerance keeps a frame on a border in one stretch whatever its rounding.
+        # The tolerance assigns a frame on a segment border to the same segment whatever the
+        # rounding.
         first, last = (int(np.ceil((edge - opens) * fps - 1e-6)) for edge in span)
         numbers = np.arange(first, max(first, last))
         jitter = rng.uniform(0, _PERIOD_JITTER / fps, len(numbers))
@@ -170,7 +171,7 @@ class Emitter:
 
     def _people(
         self, frames: _Frames, rng: np.random.Generator, looks: np.random.Generator
-    ) -> Stretch:
+    ) -> Segment:
         view, sensing = self.camera.view, self.world.scenario.sensing
         stays = self._stays.during(frames)
         heights = np.array([stay.person.height_m for stay in stays])
@@ -185,7 +186,7 @@ class Emitter:
             faces, shown = self._faces(len(frames), bodies, stays, heights, rng)
         names = [stay.person.person_id for stay in stays]
         truth = self._truth(frames, bodies, names, "persons", shown) if self.with_truth else []
-        return Stretch(self._arrivals(frames, objects, faces, rng), truth)
+        return Segment(self._arrivals(frames, objects, faces, rng), truth)
 
     def _faces(
         self,
@@ -195,7 +196,7 @@ class Emitter:
         heights: Array,
         rng: np.random.Generator,
     ) -> tuple[list[tuple[FaceBox, ...]], list[tuple[tuple[str, float], ...]]]:
-        """Return the faces of each frame, and whose the usable ones are, with their sizes."""
+        """Return the faces of each frame, and person and size of the usable ones."""
         seen = find_faces(self.camera, bodies, heights[bodies.who], rng)
         reasons = unusable_reasons(seen, self.camera.view.min_face_px)
         usable = [i for i, reason in enumerate(reasons) if reason is None]
@@ -205,16 +206,16 @@ class Emitter:
         for i, photo in zip(usable, photos, strict=True):
             packed[i] = photo.tobytes()
         boxes = _face_boxes(seen, reasons, packed)
-        told = [
+        usable_faces = [
             (stay.person.person_id, round(float(seen.size_px[i]), 1))
             for i, (stay, _) in zip(usable, shown, strict=True)
         ]
         frame = bodies.frame[seen.row]
-        return _by_frame(count, frame, boxes), _by_frame(count, frame[usable], told)
+        return _by_frame(count, frame, boxes), _by_frame(count, frame[usable], usable_faces)
 
     # --- vehicles -----------------------------------------------------------------------------
 
-    def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Stretch:
+    def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Segment:
         view, sensing = self.camera.view, self.world.scenario.sensing
         drives = self._drives.during(frames)
         bodies = cars_in_view(self.camera, frames.t, drives)
@@ -224,7 +225,7 @@ class Emitter:
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
         truth = self._truth(frames, bodies, names, "vehicles", shown) if self.with_truth else []
-        return Stretch(self._arrivals(frames, objects, none, rng), truth)
+        return Segment(self._arrivals(frames, objects, none, rng), truth)
 
     # --- both ---------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class Emitter:
         rng: np.random.Generator,
         worn: Sequence[bytes] | None = None,
     ) -> list[tuple[ObjectBox, ...]]:
-        """Return the objects of each frame, best first, false ones among them."""
+        """Return the objects of each frame, best first, including false positives."""
         false = false_positives(self.camera, count, self.world.scenario.sensing, rng)
         frame = np.concatenate([found.frame, false.frame])
         xyxy = np.concatenate([found.xyxy, false.xyxy]).round(1)
@@ -252,7 +253,7 @@ class Emitter:
         return _by_frame(count, frame[order], boxes)
 
     def _with_background(self, worn: Sequence[bytes] | None, count: int) -> Sequence[bytes | None]:
-        """Return the looks of bodies, then of what was taken for bodies; cars wear nothing."""
+        """Return the descriptors of bodies, then of false positives; cars have none."""
         if worn is None:
             return [None] * count
         return [*worn, *[self._wardrobe.background(self.index)] * (count - len(worn))]
@@ -328,7 +329,7 @@ class Emitter:
 
 
 def _by_frame(count: int, frame: Rows, items: list[Item]) -> list[tuple[Item, ...]]:
-    """Return the items of each frame; ``frame`` rises."""
+    """Return the items of each frame; ``frame`` is sorted."""
     edges = np.searchsorted(frame, np.arange(count + 1)).tolist()
     return [tuple(items[a:b]) for a, b in itertools.pairwise(edges)]
 

@@ -1,7 +1,7 @@
-"""Faces as a face reader would report them: boxes, landmarks and quality.
+"""Simulated output of the face finder: boxes, landmarks and quality.
 
-A head is a plane of eyes and mouth with a nose before it, turned by where its owner looks. The
-measures of quality are those of the inference-worker, taken from the same geometry.
+A head is modeled as a plane with eyes and mouth and a nose in front of it, rotated by the direction
+of the gaze. Quality measures follow the inference-worker's definitions and use the same geometry.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trinetra.twin.sensing import Bodies, Rows, hidden_share
 Array = NDArray[np.float64]
 _HEAD_WIDTH_M, _HEAD_HEIGHT_M = 0.15, 0.20
 _HEAD_CENTRE_M = 0.12
-"""How far the middle of the face lies below the crown."""
+"""Distance of the face center below the crown."""
 _LANDMARKS_M = np.array(
     [
         [-0.032, -0.035, 0.0],
@@ -25,7 +25,7 @@ _LANDMARKS_M = np.array(
         [0.025, 0.035, 0.0],
     ]
 )
-"""Left eye, right eye, nose, mouth corners as seen from before: right, down, forward."""
+"""Left eye, right eye, nose and mouth corners seen from the front: right, down, forward."""
 _TEMPLATE = np.array(
     [
         [38.2946, 51.6963],
@@ -35,7 +35,7 @@ _TEMPLATE = np.array(
         [70.7299, 92.2041],
     ]
 )
-"""Where ArcFace's alignment puts these points in 112 x 112 pixels (Deng et al., 2019)."""
+"""Positions of these points in ArcFace's 112 x 112 pixel alignment (Deng et al., 2019)."""
 _MAX_YAW_RAD = 1.2
 _LEAST_BOXED_PX = 7.0
 _EXPOSURE_S = 1 / 60
@@ -44,14 +44,14 @@ _NOSE_HEIGHT, _NOSE_REACH = 0.55, 0.45
 _DETECTOR_SIDE_PX = 640
 _COVERED_SHARE = 0.4
 _BADLY_LIT_SHARE, _BADLY_LIT = 0.02, 0.15
-"""So many faces have so much of the exposure they should have."""
+"""Fraction of badly lit faces, and the fraction of the ideal exposure that they get."""
 _LEAST = {"exposure": 0.2, "frontality": 0.25, "sharpness": 0.2, "total": 0.3}
-"""Below these the inference-worker gives a face no embedding."""
+"""The inference-worker computes no embedding for a face below any of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacesSeen:
-    """Faces found: ``row (n,)`` is the body's; measures as in ``FaceQuality``, each ``(n,)``."""
+    """Faces found: ``row (n,)`` is the body's row; measures ``(n,)`` as in ``FaceQuality``."""
 
     row: Rows
     xyxy: Array
@@ -71,7 +71,7 @@ class FacesSeen:
 def find_faces(
     camera: Camera, bodies: Bodies, heights: Array, rng: np.random.Generator
 ) -> FacesSeen:
-    """Return the faces found of the bodies; ``heights (n,)`` are those of the rows in metres."""
+    """Return the faces found on the bodies; ``heights (n,)`` are body heights in meters, by row."""
     n = len(bodies)
     mount = camera.view.mount
     dx, dy = mount.x_m - bodies.x, mount.y_m - bodies.y
@@ -135,10 +135,10 @@ def _found(
     yaw: Array,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Return which faces the finder reports: turned to it, whole, uncovered and large enough."""
+    """Return a mask of the faces found: facing the camera, whole, uncovered and large enough."""
     xyxy, size_px = face
     width, height = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
-    whole = width > 0.6 * height  # a face cut by the picture's edge is no face
+    whole = width > 0.6 * height  # a face cut by the image edge is not detected
     boxed_px = size_px * _DETECTOR_SIDE_PX / max(camera.view.width, camera.view.height)
     likely = 0.97 / (1 + np.exp(-(boxed_px - _LEAST_BOXED_PX)))
     chance = rng.random(len(yaw)) < likely
@@ -146,7 +146,7 @@ def _found(
 
 
 def _covered(bodies: Bodies, xyxy: Array) -> NDArray[np.bool_]:
-    """Return which faces lie mostly behind a nearer body of the same frame."""
+    """Return a mask of the faces that are mostly covered by a nearer body of the same frame."""
     covered = np.zeros(len(bodies), np.bool_)
     for lag in range(1, len(bodies)):
         far = np.flatnonzero(bodies.frame[lag:] == bodies.frame[:-lag]) + lag
@@ -157,7 +157,7 @@ def _covered(bodies: Bodies, xyxy: Array) -> NDArray[np.bool_]:
 
 
 def _exposure(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
-    """Return exposures 0..1, and whether they err on the bright side."""
+    """Return exposures 0..1, and a mask of the overexposed ones."""
     exposure = np.clip(1 - np.abs(rng.normal(0, 0.1, n)), 0, 1)
     bad = rng.random(n) < _BADLY_LIT_SHARE
     is_bright = rng.integers(0, 2, n).astype(np.bool_)
@@ -165,7 +165,7 @@ def _exposure(n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_
 
 
 def landmarks_of(u: Array, v: Array, px_per_m: Array, yaw: Array, pitch: Array) -> Array:
-    """Return five points ``(n, 5, 2)`` of heads turned by yaw, seen from above by pitch."""
+    """Return five points ``(n, 5, 2)`` of heads turned by yaw and seen from above by pitch."""
     x, y, z = _LANDMARKS_M.T
     across = np.cos(yaw)[:, None] * x + np.sin(yaw)[:, None] * z
     ahead = np.cos(yaw)[:, None] * z - np.sin(yaw)[:, None] * x
@@ -175,10 +175,10 @@ def landmarks_of(u: Array, v: Array, px_per_m: Array, yaw: Array, pitch: Array) 
 
 
 def frontality_of(points: Array) -> Array:
-    """Return 1 for faces that look into the camera, 0 for those seen from the side, ``(n,)``.
+    """Return 1 for faces that look into the camera and 0 for faces seen from the side, ``(n,)``.
 
-    The inference-worker's measure: how far the nose is from the middle of eyes and mouth, across
-    and along, after the face is turned upright.
+    Same measure as in the inference-worker: the horizontal and vertical distance of the nose from
+    the middle of eyes and mouth, after the face is rotated upright.
     """
     left, right, nose, mouth_left, mouth_right = np.moveaxis(_upright(points), 1, 0)
     eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
@@ -190,19 +190,19 @@ def frontality_of(points: Array) -> Array:
 
 
 def _upright(points: Array) -> Array:
-    """Return faces rotated in the plane to fit the alignment template best (Umeyama, 1991)."""
-    centred = points - points.mean(axis=1, keepdims=True)
+    """Return faces rotated in the plane for the best fit to the template (Umeyama, 1991)."""
+    centered = points - points.mean(axis=1, keepdims=True)
     target = _TEMPLATE - _TEMPLATE.mean(axis=0)
-    along = (centred * target).sum(axis=(1, 2))
-    across = (centred[..., 0] * target[:, 1] - centred[..., 1] * target[:, 0]).sum(axis=1)
+    along = (centered * target).sum(axis=(1, 2))
+    across = (centered[..., 0] * target[:, 1] - centered[..., 1] * target[:, 0]).sum(axis=1)
     angle = np.arctan2(across, along)[:, None]
-    x, y = centred[..., 0], centred[..., 1]
+    x, y = centered[..., 0], centered[..., 1]
     cos, sin = np.cos(angle), np.sin(angle)
     return np.asarray(np.stack([cos * x - sin * y, sin * x + cos * y], axis=2))
 
 
 def unusable_reasons(faces: FacesSeen, min_face_px: float) -> list[str | None]:
-    """Return why each face cannot be recognised, as the inference-worker says it, or None."""
+    """Return the inference-worker's reason why each face cannot be recognized, or None."""
     dark_or_bright = np.where(faces.is_bright, "too_bright", "too_dark")
     verdicts = (
         (faces.size_px < min_face_px, "too_small"),

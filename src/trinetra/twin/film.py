@@ -1,4 +1,4 @@
-"""The twin's world as films: which figures each picture shows, and the scenery of a floor plan."""
+"""Renders a run of the twin as videos, and derives the scenery from the floor plan."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 
 from trinetra.twin.camera import Camera
 from trinetra.twin.camera_view import CameraView
-from trinetra.twin.canvas import Colour
+from trinetra.twin.canvas import Color
 from trinetra.twin.floor_view import FloorView
 from trinetra.twin.plan import FloorPlan, Point, Spot, Till
-from trinetra.twin.scenery import CAR_M, Block, Car, Figure, Rectangle, Scenery, coat_colour
+from trinetra.twin.scenery import CAR_M, Block, Car, Figure, Rectangle, Scenery, coat_color
 from trinetra.twin.walks import Path
 from trinetra.twin.world import World
 from trinetra.values import ImageBgr, after
 
 Array = NDArray[np.float64]
 TOP_VIEW = "top"
-"""The film of the whole floor: to look at, no camera of a site."""
+"""The video of the whole floor: for viewing only, not a camera of the site."""
 TOP_FPS = 5.0
-_STRETCH_S = 60.0
+_SEGMENT_S = 60.0
 _WALL_GAP_M = 0.5
 _HALL_M = 4.0
 _SHELF_AWAY_M = 0.75
 _SHELF_M = (1.9, 0.5, 1.35)
 _COUNTER_M = (0.5, 1.9, 0.95)
-_WOOD: Colour = (150, 172, 190)
-_STEEL: Colour = (176, 170, 164)
+_WOOD: Color = (150, 172, 190)
+_STEEL: Color = (176, 170, 164)
 _LINE_M = 0.1
 _STRIDE_M = 0.75
 _STANDING_MPS = 0.3
@@ -38,7 +38,7 @@ _AROUND_M = 1.5
 
 @dataclass(frozen=True)
 class Films:
-    """Draws the films of a run: one for every camera, and one of the floor from above."""
+    """Renders the videos of a run: one per camera, and one of the floor from above."""
 
     world: World
 
@@ -48,10 +48,10 @@ class Films:
         return scenery_of(self.world.plan)
 
     def camera(self, index: int) -> Iterator[ImageBgr]:
-        """Yield one camera's pictures, at its own rate and size, over all opening hours."""
+        """Yield one camera's images, at its own rate and size, over all opening hours."""
         view = self.world.plan.views[index]
         drawn = CameraView(Camera(view), self.scenery)
-        # Indoors cars would be seen through the walls, which hide nothing that moves.
+        # Walls do not occlude moving bodies: an indoor camera would show cars through the walls.
         shows_cars = "car" in view.labels
         for caption, figures, cars in self._moments(view.fps):
             yield drawn.draw(figures, cars if shows_cars else (), f"{view.camera_id}  {caption}")
@@ -64,20 +64,20 @@ class Films:
         return FloorView(self.scenery, cameras, area_of(plan, self.scenery))
 
     def floor(self) -> Iterator[ImageBgr]:
-        """Yield the pictures from above, at ``TOP_FPS``."""
+        """Yield the images from above, at ``TOP_FPS``."""
         drawn = self.top
         for caption, figures, cars in self._moments(TOP_FPS):
             yield drawn.draw(figures, cars, f"{caption}   {len(figures)} people")
 
     def _moments(self, fps: float) -> Iterator[tuple[str, list[Figure], list[Car]]]:
         for opens, closes in self.world.scenario.windows():
-            for stretch in range(math.ceil((closes - opens) / _STRETCH_S)):
-                begin = opens + stretch * _STRETCH_S
-                end = min(begin + _STRETCH_S, closes)
+            for segment in range(math.ceil((closes - opens) / _SEGMENT_S)):
+                begin = opens + segment * _SEGMENT_S
+                end = min(begin + _SEGMENT_S, closes)
                 first, last = (math.ceil((edge - opens) * fps - 1e-6) for edge in (begin, end))
-                yield from self._stretch(opens + np.arange(first, last) / fps)
+                yield from self._segment(opens + np.arange(first, last) / fps)
 
-    def _stretch(self, t: Array) -> Iterator[tuple[str, list[Figure], list[Car]]]:
+    def _segment(self, t: Array) -> Iterator[tuple[str, list[Figure], list[Car]]]:
         people: list[list[Figure]] = [[] for _ in t]
         cars: list[list[Car]] = [[] for _ in t]
         for stay in self.world.stays:
@@ -94,7 +94,7 @@ class Films:
 
 
 def _along(path: Path, t: Array) -> Iterator[tuple[int, float, float, float, float]]:
-    """Yield index, place, facing and stride for the instants at which somebody was there."""
+    """Yield index, position, facing and stride at the times at which the person was there."""
     rows = np.flatnonzero((t >= path.start_s) & (t <= path.end_s))
     if not len(rows):
         return
@@ -106,7 +106,7 @@ def _along(path: Path, t: Array) -> Iterator[tuple[int, float, float, float, flo
 
 
 def scenery_of(plan: FloorPlan) -> Scenery:
-    """Return walls around what is indoors, shelves where people look, counters, parking bays."""
+    """Return walls around the indoor area, shelves where people look, counters and parking bays."""
     shelves = [_shelf(spot, number) for number, spot in enumerate(plan.of_kind("shelf"))]
     counters = [_counter(till) for till in plan.tills]
     places = {spot.name: (spot.x_m, spot.y_m) for spot in plan.spots}
@@ -116,7 +116,7 @@ def scenery_of(plan: FloorPlan) -> Scenery:
 
 
 def area_of(plan: FloorPlan, scenery: Scenery) -> Rectangle:
-    """Return what the view from above shows: the shop, all spots and the car park."""
+    """Return the area of the view from above: the shop, all spots and the car park."""
     west, south, east, north = scenery.walls
     points = [(west, south), (east, north), *((spot.x_m, spot.y_m) for spot in plan.spots)]
     if plan.car_park:
@@ -128,7 +128,7 @@ def area_of(plan: FloorPlan, scenery: Scenery) -> Rectangle:
 def _walls(plan: FloorPlan, blocks: Sequence[Block], places: Mapping[str, Point]) -> Rectangle:
     """Return the rectangle around everything indoors.
 
-    The side by which people come in runs through the door, unless something indoors lies beyond.
+    The wall on the entry side runs through the door, unless something indoors lies beyond it.
     """
     halls = [places[name] for name in (*plan.entry, *plan.exit)]
     indoors = [corner for block in blocks for corner in block.footprint] + halls
@@ -153,7 +153,7 @@ def _around(points: Sequence[Point], margin_m: float) -> Rectangle:
 
 
 def _shelf(spot: Spot, number: int) -> Block:
-    """Return the shelf that somebody at the spot looks at."""
+    """Return the shelf that a person at the spot looks at."""
     length, depth, height = _SHELF_M
     cos, sin = math.cos(spot.facing_rad), math.sin(spot.facing_rad)
     x, y = spot.x_m + _SHELF_AWAY_M * cos, spot.y_m + _SHELF_AWAY_M * sin
@@ -161,21 +161,21 @@ def _shelf(spot: Spot, number: int) -> Block:
     footprint = tuple(
         (x + a * cos - b * length / 2 * sin, y + a * sin + b * length / 2 * cos) for a, b in corners
     )
-    goods = (coat_colour(number * 5 + 2), coat_colour(number * 5 + 3), coat_colour(number * 5 + 4))
+    goods = (coat_color(number * 5 + 2), coat_color(number * 5 + 3), coat_color(number * 5 + 4))
     return Block(footprint, height, _WOOD, goods)
 
 
 def _counter(till: Till) -> Block:
     """Return the counter between a till's customer and its cashier."""
     width, length, height = _COUNTER_M
-    x, y = ((a + b) / 2 for a, b in zip(till.erasure_store, till.cashier, strict=True))
+    x, y = ((a + b) / 2 for a, b in zip(till.desk, till.cashier, strict=True))
     corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     footprint = tuple((x + a * width / 2, y + b * length / 2) for a, b in corners)
     return Block(footprint, height, _STEEL)
 
 
 def _bay_lines(plan: FloorPlan) -> Iterator[tuple[Point, ...]]:
-    """Yield the lines on both sides of every parking bay, which lie across the lane."""
+    """Yield the lines on both sides of every parking bay, which are perpendicular to the lane."""
     if plan.car_park is None:
         return
     length, width, _ = CAR_M

@@ -1,12 +1,11 @@
-"""The child process that serves recordings as RTSP cameras, with GStreamer's RTSP server.
+"""Child process that serves recordings as RTSP cameras, with GStreamer's RTSP server.
 
 GStreamer's Python bindings belong to the system's Python, so this file runs there as a script, by
-itself: it imports nothing but the standard library and ``gi``. One JSON object comes in on
-standard input (see ``trinetra.twin.rtsp``), one goes out on standard output: ``{"port": n}`` once
-cameras can be opened, ``{"missing": why}`` where GStreamer is incomplete, ``{"failed": why}`` where
-the address cannot be had. It ends when its standard input does, and so never outlives its parent.
-
-With the argument ``--probe`` it only tells whether GStreamer is complete.
+itself: it imports only the standard library and ``gi``. It reads one JSON object from standard
+input (see ``trinetra.twin.rtsp``) and writes one to standard output: ``{"port": n}`` once cameras
+can be opened, ``{"missing": why}`` if GStreamer is incomplete, ``{"failed": why}`` if it cannot
+listen on the address. It exits when its standard input is closed, and so never outlives its parent.
+With the argument ``--probe`` it only reports whether GStreamer is complete.
 """
 
 import bisect
@@ -24,8 +23,8 @@ _VERSIONS = {"GLib": "2.0", "Gst": "1.0", "GstApp": "1.0", "GstRtsp": "1.0", "Gs
 _ELEMENTS = ("appsrc", "rtph264pay", "rtpbin")
 _ROLE = "viewer"
 _SESSION_CLEANUP_S = 5
-# config-interval=0: the recording has parameter sets before every key frame; the payloader would
-# put them before every slice of it, which makes several pictures of one.
+# config-interval=0: the recording has parameter sets before every key frame. Otherwise the
+# payloader would insert them before every slice and split one picture into several.
 _PIPELINE = (
     "( appsrc name=recording format=time is-live=false "
     'caps="video/x-h264,stream-format=byte-stream,alignment=au" '
@@ -34,11 +33,11 @@ _PIPELINE = (
 
 
 class Incomplete(Exception):
-    """A part of GStreamer or its Python bindings is not installed."""
+    """A part of GStreamer or of its Python bindings is not installed."""
 
 
 class AccessUnit(NamedTuple):
-    """One coded picture: how many bytes, when, and whether it is a key frame."""
+    """One coded picture: size in bytes, timestamps, and whether it is a key frame."""
 
     size: int
     pts_ns: int
@@ -47,10 +46,10 @@ class AccessUnit(NamedTuple):
 
 
 class Loop:
-    """A recording without an end: access unit ``n`` for every ``n`` from 0, with times that go on.
+    """An endless recording: access unit ``n`` for every ``n`` from 0, with increasing timestamps.
 
-    ``period_ns`` is the length of one pass, from its first picture to the next pass's first. The
-    recording has to start with a key frame, and every key frame with its parameter sets.
+    ``period_ns`` is the length of one pass, from its first picture to the first of the next pass.
+    The recording must start with a key frame, and every key frame must carry its parameter sets.
     """
 
     def __init__(
@@ -66,14 +65,14 @@ class Loop:
         self._key_dts_ns = [units[index].dts_ns for index in self._keys]
 
     def key_at(self, elapsed_ns: int) -> int:
-        """Return the key frame that plays ``elapsed_ns`` after the start, or the one before it."""
+        """Return the key frame playing ``elapsed_ns`` after the start, or the last before it."""
         passes, within_ns = divmod(elapsed_ns, self._period_ns)
         position = within_ns + self._units[0].dts_ns
         key = self._keys[bisect.bisect_right(self._key_dts_ns, position) - 1]
         return passes * len(self._units) + key
 
     def unit(self, number: int) -> "tuple[bytes, int, int]":
-        """Return the bytes and the presentation and decoding times (ns) of a unit."""
+        """Return the bytes, presentation time and decoding time (ns) of a unit."""
         passes, index = divmod(number, len(self._units))
         unit, shift_ns = self._units[index], passes * self._period_ns
         start = self._offsets[index]
@@ -81,7 +80,7 @@ class Loop:
 
 
 def load_gstreamer() -> Any:
-    """Return GLib and GStreamer's namespaces, ready to use; raises Incomplete."""
+    """Return the namespaces of GLib and GStreamer, initialized. Raises Incomplete."""
     try:
         gi: Any = import_module("gi")
         for namespace, version in _VERSIONS.items():
@@ -117,7 +116,7 @@ class Cameras:
             mounts.add_factory("/" + camera["name"], self._factory(camera))
 
     def listen(self) -> "int | None":
-        """Start to accept clients and return the port, None where the address cannot be had."""
+        """Start to accept clients and return the port, or None if the address cannot be used."""
         if not self._server.attach(None):
             return None
         self._glib.timeout_add_seconds(_SESSION_CLEANUP_S, self._forget_lost_clients)
@@ -125,13 +124,13 @@ class Cameras:
 
     def _forget_lost_clients(self) -> bool:
         self._server.get_session_pool().cleanup()
-        return True  # keeps the timer
+        return True  # keeps the timer running
 
     def _auth(self, config: "dict[str, Any]") -> Any:
         username, password = config["username"], config["password"]
         auth, token = self._rtsp.RTSPAuth(), self._rtsp.RTSPToken()
         token.set_string("media.factory.role", _ROLE)
-        # The bindings take one method at a time: both together are no value of their enum.
+        # The bindings accept one method at a time: their enum has no value for both together.
         if config["scheme"] == "basic":
             auth.set_supported_methods(self._methods.BASIC)
             auth.add_basic(self._rtsp.RTSPAuth.make_basic(username, password), token)
@@ -153,10 +152,10 @@ class Cameras:
         return factory
 
     def _play(self, _factory: Any, media: Any, loop: Loop) -> None:
-        """Feed a client's media from where the recording stands now.
+        """Feed a client's media from the current position of the recording.
 
-        Every recording plays from the server's start on, watched or not, so that cameras which
-        were recorded together stay together.
+        Every recording plays from the server's start, with or without viewers, so that cameras that
+        were recorded together stay synchronized.
         """
         first = loop.key_at(int((time.monotonic() - self._started_s) * 1e9))
         origin_ns = loop.unit(first)[2]
@@ -181,17 +180,17 @@ def _open_loop(camera: "dict[str, Any]") -> Loop:
 
 
 def say(message: "dict[str, Any]") -> None:
-    """Tell the parent."""
+    """Send a message to the parent process."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
 def serve(repository: Any, config: "dict[str, Any]") -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input is closed."""
     cameras = Cameras(repository, config)
     port = cameras.listen()
     if port is None:
-        say({"failed": f"{config['host']}:{config['port']} cannot be listened on"})
+        say({"failed": f"{config['host']}:{config['port']} cannot be used as a listening address"})
         return
     glib = repository.GLib
     main_loop = glib.MainLoop()
@@ -205,7 +204,7 @@ def serve(repository: Any, config: "dict[str, Any]") -> None:
 
 def main() -> None:
     """Run the child process."""
-    # Ctrl-C goes to the whole group; the parent decides when to stop.
+    # The terminal sends Ctrl-C to the whole process group; the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         repository = load_gstreamer()

@@ -1,9 +1,9 @@
-"""A floor plan for somebody's site: the views it names, on a floor made up around them.
+"""Generates a floor plan for a site file: the site's views on a floor built around them.
 
-A site file tells what cameras see, not where they hang. So each view gets the mount that suits its
-role, and the views stand in a row along a corridor, as far apart as the site file says that one
-has to walk between them, or farther. Lines and zones stay where they are in the picture; people
-cross the lines, stop where zones lie on the floor, and queue from the desk through the queue.
+A site file tells what cameras see, not where they are mounted. So each view gets a mount that suits
+its role, and the views stand in a row along a corridor, at least as far apart as the walking
+distances in the site file. Lines and zones keep their position in the image; people cross the
+lines, stop where zones lie on the floor, and queue from the desk along the queue zone.
 """
 
 import itertools
@@ -32,12 +32,12 @@ _MOUNTS = {
     Role.BILLING: (2.8, 24.0, 78.0, 9.0),
     Role.VEHICLE: (5.0, 18.0, 70.0, 26.0),
 }
-"""Height in metres, tilt and horizontal field in degrees, reach in metres."""
+"""Height in meters, tilt and horizontal field of view in degrees, reach in meters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What a site file says of a camera."""
+    """The description of a camera in a site file."""
 
     camera_id: CameraId
     role: Role
@@ -50,13 +50,13 @@ class Sketch:
 
 
 Distances = Mapping[tuple[CameraId, CameraId], float]
-"""Walking distances in metres between what two cameras see, known ones only, in both orders."""
+"""Known walking distances in meters between the areas that two cameras see, in both orders."""
 
 
 def lay_out(site_id: SiteId, sketches: Sequence[Sketch], distances: Distances) -> FloorPlan:
     """Return a floor plan on which these cameras see people, with at least these distances.
 
-    Everybody comes in through the first entrance; there are tills where billing cameras look.
+    Everyone enters through the first entrance; tills are placed where billing cameras look.
     """
     indoors = [s for s in sketches if s.role is not Role.VEHICLE]
     indoors.sort(key=lambda s: list(Role).index(s.role))
@@ -69,7 +69,7 @@ def lay_out(site_id: SiteId, sketches: Sequence[Sketch], distances: Distances) -
 
 
 def _in_a_row(sketches: Sequence[Sketch], distances: Distances) -> list[View]:
-    """Return the views, each far enough to the east of all those before it."""
+    """Return the views in a row, each far enough to the east of all previous ones."""
     views: list[View] = []
     for sketch in sketches:
         reach = _reach_sideways(sketch.role)
@@ -113,7 +113,7 @@ def _reach_sideways(role: Role) -> float:
 
 
 class _Builder:
-    """Spots, ways and tills as they come together."""
+    """Spots, ways and tills collected so far."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self._views = views
@@ -125,7 +125,7 @@ class _Builder:
         self._has_door = False
 
     def furnish(self, view: View) -> None:
-        """Add the spots of one view and join them to the corridor."""
+        """Add the spots of one view and connect them to the corridor."""
         if view.role is Role.ENTRANCE and not self._has_door:
             self._door(view)
             return
@@ -146,7 +146,7 @@ class _Builder:
     def plan(
         self, site_id: SiteId, views: Mapping[CameraId, View], sketches: Sequence[Sketch]
     ) -> FloorPlan:
-        """Return what has been built; views come in the order of the site file."""
+        """Return the finished plan; views are in the order of the site file."""
         street = "street"
         if not self._has_door:
             self._spot(street, (-20.0, _CORRIDOR_Y_M))
@@ -166,7 +166,7 @@ class _Builder:
         )
 
     def _door(self, view: View) -> None:
-        """Lead people over the entrance's first line, then round the view to the corridor."""
+        """Lead people over the entrance's first line, then around the view to the corridor."""
         self._has_door = True
         outside, inside = self._sides(view)
         dx, dy = inside[0] - outside[0], inside[1] - outside[1]
@@ -187,12 +187,12 @@ class _Builder:
         self._entry.append("foyer")
 
     def _sides(self, view: View) -> tuple[Point, Point]:
-        """Return a floor point on each side of the first line, in the order of coming in."""
+        """Return a floor point on each side of the first line, in the order of entering."""
         if not view.lines:
             return self._far_and_near(view)
         (ax, ay), (bx, by) = view.lines[0].a, view.lines[0].b
         middle = (ax + bx) / 2, (ay + by) / 2
-        # To the right of a-b where rows go down: a short step, lengthened on the floor.
+        # To the right of a-b, since image rows go down: a short step, lengthened on the floor.
         nx, ny = -(by - ay), bx - ax
         size = math.hypot(nx, ny)
         step = 0.02 / size
@@ -206,7 +206,7 @@ class _Builder:
         return (mx - ux, my - uy), (mx + ux, my + uy)
 
     def _shelves(self, view: View, first: str) -> None:
-        places = [self._on_floor(view, _centre(zone)) for zone in view.zones]
+        places = [self._on_floor(view, _center(zone)) for zone in view.zones]
         far, near = self._far_and_near(view)
         if view.role is Role.TRACKING and not places:
             places = [((far[0] + near[0]) / 2 + dx, (far[1] + near[1]) / 2) for dx in (-1.2, 1.2)]
@@ -216,21 +216,19 @@ class _Builder:
             self._ways.append((first, name))
 
     def _till(self, view: View, far: Point, near: Point) -> None:
-        by_kind = {zone.kind: self._on_floor(view, _centre(zone)) for zone in view.zones}
-        erasure_store = by_kind.get(
-            "table", ((far[0] + 2 * near[0]) / 3, (far[1] + 2 * near[1]) / 3)
-        )
+        by_kind = {zone.kind: self._on_floor(view, _center(zone)) for zone in view.zones}
+        desk = by_kind.get("table", ((far[0] + 2 * near[0]) / 3, (far[1] + 2 * near[1]) / 3))
         back = by_kind.get("queue", far)
-        dx, dy = back[0] - erasure_store[0], back[1] - erasure_store[1]
+        dx, dy = back[0] - desk[0], back[1] - desk[1]
         length = max(math.hypot(dx, dy), 1e-6)
         ux, uy = dx / length, dy / length
         self._tills.append(
             Till(
                 till_id=f"till-{len(self._tills) + 1}",
-                erasure_store=erasure_store,
+                desk=desk,
                 step=(ux * _STEP_M, uy * _STEP_M),
                 facing_rad=math.pi / 2,
-                cashier=(erasure_store[0] - ux, erasure_store[1] - uy),
+                cashier=(desk[0] - ux, desk[1] - uy),
                 approach=f"{view.camera_id}:far",
                 leave=f"{view.camera_id}:near",
             )
@@ -242,7 +240,7 @@ class _Builder:
         if not lots:
             return None
         x, y, reach = lots[0].mount.x_m, lots[0].mount.y_m, lots[0].mount.reach_m
-        # Round the views, so that nobody walks over the line before coming in.
+        # The way goes around the views, so that no one crosses the line before entering.
         street_y = next(spot.y_m for spot in self._spots if spot.name == "street")
         around = [
             self._spot("lot", (x, y + 12.0)),
@@ -269,7 +267,7 @@ class _Builder:
         return self._on_floor(view, (0.5, 0.0)), self._on_floor(view, (0.5, 0.95))
 
     def _on_floor(self, view: View, point: Point) -> Point:
-        """Return the floor under a point of the picture; above the floor in view, the far edge."""
+        """Return the floor under an image point; points above the visible floor get its edge."""
         camera = Camera(view)
         u = np.array([point[0] * view.width])
         v = np.array([max(point[1] * view.height, camera.far_row_px + 0.04 * view.height)])
@@ -277,15 +275,16 @@ class _Builder:
         return float(x[0]), float(y[0])
 
 
-def _centre(zone: Zone) -> Point:
+def _center(zone: Zone) -> Point:
     xs, ys = zip(*zone.polygon, strict=True)
     return sum(xs) / len(xs), sum(ys) / len(ys)
 
 
 def gaps_m(plan: FloorPlan) -> dict[tuple[CameraId, CameraId], float]:
-    """Return for each pair of views the least distance between their parts of the ways, in metres.
+    """Return the least distance in meters between the walkable areas of each pair of views.
 
-    People walk beside the ways and are seen a little beyond the picture's edge: both are taken off.
+    People walk beside the ways and are detected slightly beyond the image edge: a margin for both
+    is subtracted.
     """
     points = _along_ways(plan)
     seen = {}

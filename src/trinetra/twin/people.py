@@ -1,4 +1,4 @@
-"""Who comes: strangers, regulars, look-alikes and staff, and in what company."""
+"""Generates the population: strangers, regulars, look-alikes, staff, and their groups."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from trinetra.twin.plan import Point
-from trinetra.twin.scenario import Behaviour, Duration
+from trinetra.twin.scenario import Behavior, Duration
 from trinetra.twin.streams import Part, stream
 
 PersonKind = Literal["shopper", "staff"]
@@ -16,13 +16,13 @@ _FULL_GROWN_M = (1.71, 0.09)
 _CHILD_M = (1.25, 0.12)
 _CHILD_SHARE = 0.15
 _AWAY_S = 6 * 3600.0
-"""A regular who has left does not come back before the next opening."""
+"""A regular who has left does not return before the next opening."""
 _SIDE_M = 0.65
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with a body and a face; ``look_alike_of`` is whose face it resembles."""
+    """A person with a body and a face; ``look_alike_of`` indexes a person with a similar face."""
 
     index: int
     kind: PersonKind
@@ -32,7 +32,7 @@ class Person:
 
     @property
     def person_id(self) -> str:
-        """The name in the truth."""
+        """Id of the person in the ground truth."""
         return f"p{self.index:06d}"
 
 
@@ -43,21 +43,21 @@ def draw_duration(rng: np.random.Generator, law: Duration) -> float:
 
 
 def group_size(rng: np.random.Generator, rate: float) -> int:
-    """Return the size of a party: Poisson without zero (Coleman and James, 1961)."""
+    """Return the size of a party: zero-truncated Poisson (Coleman and James, 1961)."""
     while (size := int(rng.poisson(rate))) == 0:
         pass
     return min(size, _GROUP_MAX)
 
 
 def mean_group_size(rate: float) -> float:
-    """Return the expectation of ``group_size``."""
+    """Return the expected value of ``group_size``."""
     weights = [rate**n / math.factorial(n) for n in range(1, 40)]
     sizes = [min(n, _GROUP_MAX) for n in range(1, 40)]
     return sum(n * w for n, w in zip(sizes, weights, strict=True)) / sum(weights)
 
 
 def offsets(rng: np.random.Generator, size: int) -> list[Point]:
-    """Return where the members of a party walk, relative to the first: side by side."""
+    """Return the offsets of a party's members from the first member: they walk side by side."""
     places: list[Point] = [(0.0, 0.0)]
     turn = float(rng.uniform(0, 2 * math.pi))
     for member in range(1, size):
@@ -68,10 +68,10 @@ def offsets(rng: np.random.Generator, size: int) -> list[Point]:
 
 @dataclass(slots=True)
 class Population:
-    """Everybody who ever came, and the regulars who may come again."""
+    """Everyone who ever came, and the regulars who may return."""
 
     seed: int
-    behaviour: Behaviour
+    behavior: Behavior
     regulars: int
     people: list[Person] = field(default_factory=list)
     _home: list[int] = field(default_factory=list)
@@ -82,18 +82,18 @@ class Population:
         return self._add("staff", is_regular=False, is_child=False)
 
     def come(self, rng: np.random.Generator, t: float, *, is_child: bool) -> Person:
-        """Return who arrives at an instant: a regular who was away, or somebody new."""
-        if not is_child and rng.random() < self.behaviour.regular_share:
+        """Return the person who arrives at a time: an absent regular, or a new person."""
+        if not is_child and rng.random() < self.behavior.regular_share:
             return self._regular(rng, t)
         return self._add("shopper", is_regular=False, is_child=is_child)
 
     def leave(self, person: Person, t: float) -> None:
-        """Note that somebody left; a regular stays away until the next opening."""
+        """Record that a person left; a regular stays away until the next opening."""
         if person.is_regular:
             self._back_at[person.index] = t + _AWAY_S
 
     def child(self, rng: np.random.Generator, member: int) -> bool:
-        """Return whether a party's member is a child; the first never is."""
+        """Return whether a member of a party is a child; the first member never is."""
         return member > 0 and bool(rng.random() < _CHILD_SHARE)
 
     def _regular(self, rng: np.random.Generator, t: float) -> Person:
@@ -101,7 +101,7 @@ class Population:
         if slot < len(self._home):
             index = self._home[slot]
             if self._back_at.get(index, 0.0) <= t:
-                self._back_at[index] = math.inf  # until he has left
+                self._back_at[index] = math.inf  # not available again until this person has left
                 return self.people[index]
             return self._add("shopper", is_regular=False, is_child=False)
         person = self._add("shopper", is_regular=True, is_child=False)
@@ -115,7 +115,7 @@ class Population:
         mean, deviation = _CHILD_M if is_child else _FULL_GROWN_M
         height_m = float(np.clip(rng.normal(mean, deviation), 0.95, 2.05))
         twin = None
-        if index and rng.random() < self.behaviour.look_alike_share:
+        if index and rng.random() < self.behavior.look_alike_share:
             twin = int(rng.integers(index))
         person = Person(index, kind, is_regular, round(height_m, 3), twin)
         self.people.append(person)

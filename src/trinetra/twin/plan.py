@@ -1,7 +1,7 @@
-"""The floor plan: where people walk, where they stop, and what the cameras look at.
+"""Floor plan: the ways people walk, the spots where they stop, and the views of the cameras.
 
-Metres on the floor, ``x`` to the east and ``y`` to the north from any origin; angles in radians,
-anticlockwise from east. Lines and zones are those of the site file: points in the picture, 0..1.
+Meters on the floor, ``x`` to the east and ``y`` to the north of any origin; angles in radians,
+counterclockwise from east. Lines and zones are those of the site file: image points, 0..1.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SpotKind = Literal["way", "shelf", "welcome"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A counting line in the picture; ``in`` is from its left side to its right side."""
+    """A counting line in the image; ``in`` is from its left side to its right side."""
 
     line_id: str
     a: Point
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """An area of the picture in which stays are measured."""
+    """An area of the image in which stays are measured."""
 
     zone_id: str
     polygon: tuple[Point, ...]
@@ -33,7 +33,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Where a camera hangs and looks; beyond ``reach_m`` in front of it nobody is made out."""
+    """Position and direction of a camera; nothing beyond ``reach_m`` ahead of it is detected."""
 
     x_m: float
     y_m: float
@@ -46,7 +46,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One camera: its mount, its picture, and what is looked for in it."""
+    """One camera: its mount, its image, and what is detected in it."""
 
     camera_id: CameraId
     role: Role
@@ -63,7 +63,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A named place; people who stop there look towards ``facing_rad``."""
+    """A named place; people who stop there look in the direction ``facing_rad``."""
 
     name: str
     x_m: float
@@ -74,13 +74,13 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """A till: customers stand at ``desk`` and queue along ``step`` (metres per place) behind it.
+    """A till: customers stand at ``desk`` and queue along ``step`` (meters per place) behind it.
 
-    They come from the spot ``approach`` and go on to the spot ``leave``.
+    They come from the spot ``approach`` and continue to the spot ``leave``.
     """
 
     till_id: str
-    erasure_store: Point
+    desk: Point
     step: Point
     facing_rad: float
     cashier: Point
@@ -90,9 +90,9 @@ class Till:
 
 @dataclass(frozen=True, slots=True)
 class CarPark:
-    """Cars come in at ``gate``, drive along the lane (at ``lane_y_m``) and turn into a slot.
+    """A car park: cars enter at ``gate``, drive along the lane (``lane_y_m``) and turn into a slot.
 
-    Whoever got out walks on from the spot ``walk``.
+    People who get out of a car walk on from the spot ``walk``.
     """
 
     gate: Point
@@ -105,8 +105,8 @@ class CarPark:
 class FloorPlan:
     """A shop: its views, its spots and the ways between them.
 
-    Everybody comes from ``street`` and passes the spots of ``entry`` one after the other; who
-    leaves passes those of ``exit``. Staff stand at tills and walk between shelves.
+    Everyone starts at ``street`` and passes the spots of ``entry`` in order; on leaving, they pass
+    those of ``exit``. Staff stand at tills and walk between shelves.
     """
 
     site_id: SiteId

@@ -1,4 +1,4 @@
-"""A world as truth: who was where and when, what the cameras could have seen, and the receipts."""
+"""Derives ground truth and receipts from a world: visits, tracks, crossings, stays, queues."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from trinetra.values import Instant, derive_id
 
 Array = NDArray[np.float64]
 STEP_S = 0.1
-"""Tracks, crossings and stays are taken from positions this far apart."""
+"""Tracks, crossings and stays are derived from positions this far apart."""
 TRACK_GAP_S = 2.0
 STAY_GAP_S = 1.5
 """Shorter absences do not end a track or a stay."""
@@ -42,7 +42,7 @@ STAY_GAP_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A foot's way through one picture: seconds, and points 0..1 of the picture, each ``(n,)``."""
+    """Path of a foot point through one image: seconds, and image points 0..1, each ``(n,)``."""
 
     t: Array
     u: Array
@@ -51,12 +51,12 @@ class Trace:
 
 @dataclass
 class Recorder:
-    """Tells a world as truth."""
+    """Derives the ground truth of a world."""
 
     world: World
 
     def lines(self) -> Iterator[AnyTruth]:
-        """Yield everything but the frames."""
+        """Yield all ground truth except the frames."""
         yield self._run()
         yield from self._people()
         stays = [stay for stay in self.world.stays if self._span(stay.path)]
@@ -70,7 +70,7 @@ class Recorder:
         yield from self._purchases()
 
     def transactions(self) -> Iterator[Transaction]:
-        """Yield the receipts of the recorded stretches in the order of payment."""
+        """Yield the receipts of the recorded windows in order of payment."""
         for purchase in self._paid:
             yield Transaction(
                 transaction_id=self._transaction_id(purchase),
@@ -256,7 +256,7 @@ class Recorder:
         return self.world.scenario.windows()
 
     def _span(self, path: Path) -> tuple[float, float] | None:
-        """Return the recorded part of a path, or None where nothing was recorded."""
+        """Return the recorded part of a path, or None if no part was recorded."""
         for opens, closes in self._windows:
             if path.start_s < closes and path.end_s > opens:
                 return max(path.start_s, opens), min(path.end_s, closes)
@@ -298,14 +298,14 @@ def _camera_truth(camera: Camera) -> CameraTruth:
 
 
 def _trace(camera: Camera, t: Array, bodies: Bodies) -> Trace:
-    """Return the foot points as counting sees them: the middle of the box's lower edge."""
+    """Return the foot points as line counting sees them: the middle of the box's lower edge."""
     x1, _, x2, y2 = bodies.xyxy.T
     width, height = camera.view.width, camera.view.height
     return Trace(t[bodies.frame], (x1 + x2) / 2 / width, y2 / height)
 
 
 def spells(t: Array, gap_s: float) -> list[tuple[float, float]]:
-    """Return first and last of every run of instants without a gap of more than ``gap_s``."""
+    """Return first and last instant of every run without a gap of more than ``gap_s``."""
     if not len(t):
         return []
     breaks = np.flatnonzero(np.diff(t) > gap_s) + 1
@@ -314,7 +314,7 @@ def spells(t: Array, gap_s: float) -> list[tuple[float, float]]:
 
 
 def crossings(line: Line, trace: Trace) -> list[tuple[float, Literal["in", "out"]]]:
-    """Return when and which way a foot went over a line, between neighbouring positions."""
+    """Return time and direction of each line crossing, interpolated between adjacent positions."""
     (ax, ay), (bx, by) = line.a, line.b
     side = (bx - ax) * (trace.v - ay) - (by - ay) * (trace.u - ax)
     before, after = side[:-1], side[1:]
@@ -333,7 +333,7 @@ def crossings(line: Line, trace: Trace) -> list[tuple[float, Literal["in", "out"
 
 
 def is_inside(zone: Zone, u: Array, v: Array) -> NDArray[np.bool_]:
-    """Return which points lie in a zone, by counting the edges to their right."""
+    """Return a mask of the points in a zone, by counting the edges to their right."""
     inside = np.zeros(len(u), np.bool_)
     corners: tuple[Point, ...] = zone.polygon
     for (ax, ay), (bx, by) in zip(corners, (*corners[1:], corners[0]), strict=True):

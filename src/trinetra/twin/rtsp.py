@@ -1,4 +1,4 @@
-"""Recordings as real RTSP cameras: the parent of ``gst_server``, the process that serves them."""
+"""Serves recordings as RTSP cameras: starts and controls the ``gst_server`` child process."""
 
 import json
 import shutil
@@ -18,23 +18,23 @@ PACKAGES = (
     "gstreamer1.0-plugins-base",
     "gstreamer1.0-plugins-good",
 )
-"""The Debian packages without which no camera is served."""
+"""The Debian packages that are needed to serve a camera."""
 
 _SCRIPT = Path(__file__).with_name("gst_server.py")
 _STOP_WITHIN_S = 5.0
 
 
 class ServerDied(TrinetraError):
-    """The RTSP server ended of its own accord; start it again."""
+    """The RTSP server exited unexpectedly; start it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one camera plays in a loop, at ``rtsp://host:port/NAME``.
+    """The stream that one camera plays in a loop, at ``rtsp://host:port/NAME``.
 
     ``stream`` is an H.264 byte stream (Annex B) that starts with a key frame. ``units`` are its
-    access units in decoding order: bytes, presentation and decoding time in ns, whether it is a
-    key frame. ``period_ns`` is the length of one pass.
+    access units in decoding order: size in bytes, presentation and decoding time in ns, whether it
+    is a key frame. ``period_ns`` is the length of one pass.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; port 0 takes a free one."""
+    """Address to listen on; port 0 chooses a free one."""
 
     host: str = "127.0.0.1"
     port: int = 8554
@@ -53,7 +53,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who may watch, and how clients prove that they are it (RFC 2617)."""
+    """Credentials of a viewer, and the authentication scheme (RFC 2617)."""
 
     username: str
     password: str = field(repr=False)
@@ -71,11 +71,11 @@ def find_gi_python() -> Path:
         answer = _probe(python)
         if "version" in answer:
             return Path(python)
-        reasons[python] = str(answer.get("missing", "it does not run"))
-    told = "; ".join(f"{python}: {reason}" for python, reason in reasons.items())
+        reasons[python] = str(answer.get("missing", "it cannot be run"))
+    failures = "; ".join(f"{python}: {reason}" for python, reason in reasons.items())
     raise ConfigurationError(
-        "GStreamer's RTSP server and its Python bindings are needed and not complete here "
-        f"({told}). On Debian or Ubuntu: sudo apt-get install {' '.join(PACKAGES)}"
+        "GStreamer's RTSP server and its Python bindings are missing or incomplete "
+        f"({failures}). On Debian or Ubuntu: sudo apt-get install {' '.join(PACKAGES)}"
     )
 
 
@@ -93,21 +93,22 @@ def _probe(python: str) -> Mapping[str, Any]:
 
 
 def _command(python: Path) -> list[str]:
-    # -I keeps the script's folder out of the module path: its modules must not shadow Python's.
+    # -I keeps the script's folder out of the module path: its modules would shadow the standard
+    # library's.
     return [str(python), "-I", str(_SCRIPT)]
 
 
 def _message(line: bytes) -> Mapping[str, Any]:
-    """Return what the script said; nothing where it ended before it could say anything."""
+    """Return the message of the script, or an empty one if it exited without a message."""
     message: Mapping[str, Any] = json.loads(line) if line.strip() else {}
     return message
 
 
 class RtspServer:
-    """RTSP cameras on this machine, in a child process; a context manager that serves meanwhile.
+    """RTSP cameras on this machine, served by a child process; a context manager.
 
-    Clients may come before, while and after others watch; each recording plays on from the start
-    of the server, watched or not.
+    Clients may connect at any time, also while others watch; each recording plays from the start of
+    the server, with or without viewers.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class RtspServer:
         *,
         python: Path | None = None,
     ) -> None:
-        """Take at least one recording; ``python`` is one with GStreamer's bindings."""
+        """Serve at least one recording; ``python`` must have GStreamer's bindings."""
         self._recordings = recordings
         self._address = address or Address()
         self._viewer = viewer
@@ -135,47 +136,47 @@ class RtspServer:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server, None while it does not run."""
+        """Process id of the server, or None if it is not running."""
         return self._process.pid if self._process else None
 
     def url(self, name: str) -> str:
-        """Return a camera's address, without credentials; the port is known once it serves."""
+        """Return a camera's URL without credentials; the port is known once the server runs."""
         return f"rtsp://{_connectable(self._address.host)}:{self._port}/{name}"
 
     def start(self) -> None:
-        """Serve; when this returns, the cameras can be opened.
+        """Start serving; the cameras can be opened when this returns.
 
         A server that was started before listens on the same port again. Raises ConfigurationError
-        where GStreamer is incomplete or the address cannot be had.
+        if GStreamer is incomplete or the address cannot be used.
         """
         python = self._python or find_gi_python()
         self._process = subprocess.Popen(  # noqa: S603 - our own script, no shell
             _command(python), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         try:
-            self._port = self._port_told(self._ask(self._process))
+            self._port = self._port_from(self._ask(self._process))
         except BaseException:
             self.stop()
             raise
 
     def wait(self) -> None:
-        """Return never, but raise ServerDied when the server ends of its own accord."""
+        """Block until the server exits unexpectedly, then raise ServerDied; never returns."""
         if self._process is not None:
             code = self._process.wait()
-            raise ServerDied(f"the RTSP server ended with exit code {code}: start it again")
+            raise ServerDied(f"the RTSP server exited with code {code}: start it again")
 
     def kill(self) -> None:
-        """End the server at once, as a power cut would."""
+        """Kill the server at once, as a power cut would."""
         if self._process is not None:
             self._process.kill()
         self.stop()
 
     def stop(self) -> None:
-        """End the server and wait for its end; may be called more than once."""
+        """Stop the server and wait until it has exited. Idempotent."""
         process, self._process = self._process, None
         if process is None:
             return
-        with process:  # closes the pipes, and waits
+        with process:  # closes the pipes and waits
             if process.stdin is not None:
                 _close(process.stdin)
             try:
@@ -184,10 +185,10 @@ class RtspServer:
                 process.kill()
 
     def _ask(self, process: "subprocess.Popen[bytes]") -> Mapping[str, Any]:
-        """Send the configuration (the password goes no other way) and return the answer."""
+        """Send the configuration and return the answer; the password is sent on this pipe only."""
         if process.stdin is None or process.stdout is None:
             raise ServerDied("the RTSP server has no pipes: start it again")
-        with suppress(BrokenPipeError):  # it ended early: what it said before tells why
+        with suppress(BrokenPipeError):  # it exited early: its output tells why
             process.stdin.write(json.dumps(self._config()).encode() + b"\n")
             process.stdin.flush()
         return _message(process.stdout.readline())
@@ -202,28 +203,28 @@ class RtspServer:
             "cameras": [asdict(r) | {"stream": str(r.stream)} for r in self._recordings],
         }
 
-    def _port_told(self, answer: Mapping[str, Any]) -> int:
+    def _port_from(self, answer: Mapping[str, Any]) -> int:
         match answer:
             case {"port": int(port)}:
                 return port
             case {"missing": reason}:
                 raise ConfigurationError(
-                    f"GStreamer is not complete: {reason}. On Debian or Ubuntu: "
+                    f"GStreamer is incomplete: {reason}. On Debian or Ubuntu: "
                     f"sudo apt-get install {' '.join(PACKAGES)}"
                 )
             case {"failed": reason}:
                 raise ConfigurationError(
-                    f"{reason}: another program may listen there; choose another host or port"
+                    f"{reason}: another program may be using it; choose another host or port"
                 )
             case _:
-                raise ServerDied("the RTSP server ended before it was ready: see its output above")
+                raise ServerDied("the RTSP server exited before it was ready: see its output above")
 
 
 def _connectable(host: str) -> str:
-    """Return the host under which this machine itself finds a server that listens on ``host``."""
+    """Return the host name that reaches, from this machine, a server listening on ``host``."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared only
 
 
 def _close(pipe: Any) -> None:
-    with suppress(BrokenPipeError):  # the server is gone already, with what it had not read
+    with suppress(BrokenPipeError):  # the server has exited and did not read everything
         pipe.close()

@@ -1,4 +1,4 @@
-"""A whole run: all cameras' events in the order in which the log receives them."""
+"""A complete run: the events of all cameras in the order in which the log receives them."""
 
 import heapq
 import math
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from trinetra.twin.emission import MODELS, STRETCH_S, Arrival, Emitter
+from trinetra.twin.emission import MODELS, SEGMENT_S, Arrival, Emitter
 from trinetra.twin.plan import FloorPlan
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.store import simulate
@@ -16,7 +16,7 @@ from trinetra.values import microseconds
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events that arrive in one stretch, in order, and the truth of its frames, as JSON."""
+    """The events that arrive in one segment, in order, and the frame truth, as JSON."""
 
     arrivals: list[Arrival]
     frames: list[bytes]
@@ -24,7 +24,7 @@ class Batch:
 
 @dataclass
 class Twin:
-    """One run of a scenario on a floor plan; all it yields follows from these two.
+    """One run of a scenario on a floor plan; plan and scenario determine all its output.
 
     ``models`` maps a task to the model version that events name.
     """
@@ -35,20 +35,21 @@ class Twin:
 
     @cached_property
     def world(self) -> World:
-        """What happened."""
+        """The simulated world."""
         return simulate(self.plan, self.scenario)
 
     def batches(self, *, with_truth: bool = True) -> Iterator[Batch]:
-        """Yield the run, a minute of recording at a time."""
+        """Yield the run, one minute of recording at a time."""
         cameras = range(len(self.plan.views))
         emitters = [Emitter(self.world, index, with_truth, self.models) for index in cameras]
         for day, (opens, closes) in enumerate(self.scenario.windows()):
             late: list[Arrival] = []
-            for number in range(math.ceil((closes - opens) / STRETCH_S)):
-                parts = [emitter.stretch(day, number) for emitter in emitters]
+            for number in range(math.ceil((closes - opens) / SEGMENT_S)):
+                parts = [emitter.segment(day, number) for emitter in emitters]
                 late += [arrival for part in parts for arrival in part.arrivals]
                 late.sort()
-                end_us = self._start_us + round((opens + (number + 1) * STRETCH_S) * 1e6)
+                end_us = self._start_us + round((opens + (number + 1) * SEGMENT_S) * 1e6)
+                # Events delayed beyond this minute are held back, so that batches stay in order.
                 due = sum(arrival.at_us < end_us for arrival in late)
                 frames = [line for _, _, line in heapq.merge(*(part.truth for part in parts))]
                 yield Batch(late[:due], frames)
@@ -56,7 +57,7 @@ class Twin:
             yield Batch(late, [])
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Yield every event of the run as it arrives, without the truth of frames."""
+        """Yield every event of the run in order of arrival, without the truth of frames."""
         for batch in self.batches(with_truth=False):
             yield from batch.arrivals
 

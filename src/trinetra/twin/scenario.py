@@ -1,11 +1,11 @@
-"""What a run is made of: how many come, how they behave, and how well cameras see.
+"""Parameters of a run: footfall, customer behavior and camera quality.
 
 Sources: free walking speeds have mean 1.34 and deviation 0.26 m/s (Weidmann, Transporttechnik der
 Fussgaenger, 1993; Bohannon, Age and Ageing 26, 1997, found 1.27 to 1.46 m/s for adults under 70);
 shoppers are slower. Groups that form freely have sizes of a zero-truncated Poisson law (Coleman and
-James, Sociometry 24, 1961). Service times are log-normal (Brown et al., JASA 100, 2005), and so
-are most times that people take for a task (Limpert, Stahel and Abbt, BioScience 51, 2001). The
-medians themselves are this project's assumptions for a small supermarket.
+James, Sociometry 24, 1961). Service times are log-normal (Brown et al., JASA 100, 2005), and so are
+most times that people take for a task (Limpert, Stahel and Abbt, BioScience 51, 2001). The medians
+themselves are this project's assumptions for a small supermarket.
 """
 
 import math
@@ -17,9 +17,9 @@ from trinetra.values import Instant
 
 DAY_S = 86_400.0
 _LEAST_HOURS = 1e-6
-"""What rounding leaves of a day is no day."""
+"""A shorter remainder of a day is a rounding error and is dropped."""
 MAX_WALKING_MPS = 2.0
-"""Nobody in the twin walks faster; a site file's default limit is 2.5."""
+"""Upper limit for everyone in the twin; a site file's default limit is 2.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,14 @@ class Duration:
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
-    """How shoppers decide; shares are of parties unless a name says otherwise.
+class Behavior:
+    """Customer behavior; fractions are of parties unless a name says otherwise.
 
-    ``balk_at`` is the mean queue length at which someone does not even join; ``jockey_lead`` how
-    much shorter another queue must be to change over. The first ``open_tills`` of the plan's tills
-    are staffed, None being all: fewer make longer queues. ``look_alike_share`` of the new people
-    have nearly the face of someone before them: the two faces' cosine is ``look_alike_face``.
+    ``balk_at`` is the mean queue length at which a party does not join; ``jockey_lead`` is how much
+    shorter another queue must be before a party switches to it. The first ``open_tills`` of the
+    plan's tills are staffed, None means all: fewer make longer queues. A fraction
+    ``look_alike_share`` of new people gets nearly the face of an earlier person: the cosine of the
+    two faces is ``look_alike_face``.
     """
 
     speed_mps: float = 1.34
@@ -68,10 +69,11 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Sensing:
-    """How cameras, detectors and the network between them fail; shares are of detections or frames.
+    """Errors of cameras, detector and network; fractions are of detections or frames.
 
-    ``false_per_frame`` is the mean number of false positives. ``late_share`` of the frames arrive
-    later than the usual ``latency_s`` by an exponential time of mean ``late_mean_s``.
+    ``false_per_frame`` is the mean number of false positives. A fraction ``late_share`` of the
+    frames arrives later than the usual ``latency_s``, by an exponential time of mean
+    ``late_mean_s``.
     """
 
     min_score: float = 0.35
@@ -89,7 +91,7 @@ class Scenario:
     """One run. ``hours`` counts opening hours only: a day has ``open_hours`` of them.
 
     Cameras record while the shop is open; the first day opens at ``started_at``. Raises
-    ConfigurationError for values that make no run.
+    ConfigurationError for invalid values.
     """
 
     seed: int = 1
@@ -97,21 +99,25 @@ class Scenario:
     hours: float = 1.0
     started_at: Instant = datetime(2026, 1, 5, 9, tzinfo=UTC)
     open_hours: float = 12.0
-    behaviour: Behaviour = field(default_factory=Behaviour)
+    behavior: Behavior = field(default_factory=Behavior)
     sensing: Sensing = field(default_factory=Sensing)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigurationError("the seed must not be negative: choose 0 or more")
         if not (0 <= self.shoppers_per_hour < math.inf and 0 < self.hours < math.inf):
-            raise ConfigurationError("shoppers per hour and hours must be positive numbers")
+            raise ConfigurationError(
+                "shoppers per hour must be 0 or more, and hours must be above 0"
+            )
         if not 0 < self.open_hours <= DAY_S / 3600:
-            raise ConfigurationError("a day has between 0 and 24 opening hours")
-        if self.behaviour.open_tills is not None and self.behaviour.open_tills < 1:
-            raise ConfigurationError("at least one till must be open, or nobody can buy")
+            raise ConfigurationError("open_hours must be above 0 and at most 24")
+        if self.behavior.open_tills is not None and self.behavior.open_tills < 1:
+            raise ConfigurationError(
+                "open_tills must be at least 1: without an open till there are no purchases"
+            )
 
     def windows(self) -> list[tuple[float, float]]:
-        """Return when cameras record, one window a day, in seconds after ``started_at``."""
+        """Return the recording windows, one per day, in seconds after ``started_at``."""
         whole, rest = divmod(self.hours, self.open_hours)
         hours = [self.open_hours] * int(whole) + ([rest] if rest > _LEAST_HOURS else [])
         return [(day * DAY_S, day * DAY_S + h * 3600) for day, h in enumerate(hours)]

@@ -1,4 +1,4 @@
-"""What is in the twin's pictures: people and cars, the shop's walls and furniture."""
+"""Objects in the twin's images: people and cars, the shop's walls and furniture."""
 
 import colorsys
 import math
@@ -7,21 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.twin.canvas import Array, Colour
+from trinetra.twin.canvas import Array, Color
 
 Rectangle = tuple[float, float, float, float]
-"""West, south, east and north in metres."""
+"""West, south, east and north in meters."""
 
 CAR_M = (4.3, 1.8, 1.5)
 _GOLDEN = 0.618034
-_STAFF_COAT: Colour = (92, 122, 24)
+_STAFF_COAT: Color = (92, 122, 24)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Somebody on the floor: place and height in metres, where one looks, how far one strides.
+    """A person on the floor: position and height in meters, gaze direction, stride.
 
-    ``stride`` from -1 to 1 is which leg is in front, 0 standing. ``number`` chooses the colours.
+    ``stride`` from -1 to 1 tells which leg is in front, 0 is standing. ``number`` selects the
+    colors.
     """
 
     x_m: float
@@ -35,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Car:
-    """A car on the ground; ``number`` chooses its colour."""
+    """A car on the ground; ``number`` selects its color."""
 
     x_m: float
     y_m: float
@@ -45,20 +46,20 @@ class Car:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Furniture: a convex footprint ``(n, 2)`` in metres, anticlockwise, as high as it is.
+    """Furniture: a convex footprint ``(n, 2)`` in meters, counterclockwise, and its height.
 
-    ``goods`` are the colours of its shelves from the lowest, if it has any.
+    ``goods`` are the colors of its shelves from the lowest up, if it has any.
     """
 
     footprint: tuple[tuple[float, float], ...]
     height_m: float
-    colour: Colour
-    goods: tuple[Colour, ...] = ()
+    color: Color
+    goods: tuple[Color, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """What does not move: the shop's walls with their door, its furniture, lines on the ground."""
+    """Everything that does not move: walls with their door, furniture, lines on the ground."""
 
     walls: Rectangle
     door: tuple[float, float]
@@ -67,20 +68,20 @@ class Scenery:
     door_width_m: float = 3.6
 
     def is_inside(self, x: Array, y: Array) -> NDArray[np.bool_]:
-        """Return which points lie within the walls."""
+        """Return a mask of the points within the walls."""
         west, south, east, north = self.walls
         return np.asarray((x >= west) & (x <= east) & (y >= south) & (y <= north))
 
     def wall_runs(self) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-        """Return the walls as straight runs, parted where the door is."""
+        """Return the walls as straight segments, with a gap at the door."""
         west, south, east, north = self.walls
         corners = [(west, south), (east, south), (east, north), (west, north)]
         sides = zip(corners, [*corners[1:], corners[0]], strict=True)
         return [run for a, b in sides for run in _parted(a, b, self.door, self.door_width_m)]
 
 
-def coat_colour(number: int, *, is_staff: bool = False) -> Colour:
-    """Return the colour by which somebody is known in every picture of a run."""
+def coat_color(number: int, *, is_staff: bool = False) -> Color:
+    """Return the color that identifies a person in every image of a run."""
     if is_staff:
         return _STAFF_COAT
     hue = (number * _GOLDEN) % 1.0
@@ -89,7 +90,7 @@ def coat_colour(number: int, *, is_staff: bool = False) -> Colour:
 
 
 def turned(car: Car, half_length: float, half_width: float) -> tuple[tuple[float, float], ...]:
-    """Return an oblong's corners, anticlockwise, in metres."""
+    """Return the corners of a rotated rectangle, counterclockwise, in meters."""
     cos, sin = math.cos(car.facing_rad), math.sin(car.facing_rad)
     return tuple(
         (
@@ -103,7 +104,7 @@ def turned(car: Car, half_length: float, half_width: float) -> tuple[tuple[float
 def _parted(
     a: tuple[float, float], b: tuple[float, float], door: tuple[float, float], width_m: float
 ) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Return a wall without the stretch within half the door's width of the door."""
+    """Return a wall without the segment within half the door's width of the door."""
     length = math.dist(a, b)
     along = ((b[0] - a[0]) / length, (b[1] - a[1]) / length)
     offset = (door[0] - a[0], door[1] - a[1])

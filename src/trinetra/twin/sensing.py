@@ -1,6 +1,6 @@
-"""What stands in a camera's view at each frame, and what a detector makes of it.
+"""Computes the bodies in a camera's view at each frame, and simulates the detector's output.
 
-Struct-of-arrays throughout: one row per body and frame, sorted by frame and then from near to far.
+Struct of arrays throughout: one row per body and frame, sorted by frame and then from near to far.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ Rows = NDArray[np.intp]
 _BODY_WIDTH_M = 0.52
 _CAR_M = (4.3, 1.8, 1.5)
 _MIN_KEPT = 0.4
-"""Of a body's box so much must lie within the picture for anybody to call it seen."""
+"""Minimum fraction of a body's box within the image for the body to count as in view."""
 _DETECTOR_SIDE_PX = 640
 _BUCKETS_PER_S = 2
-"""Detectors err in spells: scores wander at this rate rather than from frame to frame."""
+"""Detector errors are correlated: the score noise changes at this rate, not at every frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """Everything in view over some frames.
+    """All bodies in view over some frames.
 
-    ``frame`` and ``who`` index frames and subjects; ``xyxy (n, 4)`` is the true box within the
-    picture, in pixels, ``whole`` the same with what is beyond its edges, ``visible`` the share that
-    nobody nearer hides. ``facing`` in radians, ``depth`` in metres.
+    ``frame`` and ``who`` index frames and subjects; ``xyxy (n, 4)`` is the true box clipped to the
+    image, in pixels, ``whole`` the same without clipping, ``visible`` the fraction that is not
+    occluded by nearer bodies. ``facing`` in radians, ``depth`` in meters.
     """
 
     frame: Rows
@@ -56,7 +56,7 @@ class Bodies:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a detector reports: ``frame (n,)``, ``xyxy (n, 4)`` and ``score (n,)``."""
+    """Detector output: ``frame (n,)``, ``xyxy (n, 4)`` and ``score (n,)``."""
 
     frame: Rows
     xyxy: Array
@@ -102,7 +102,7 @@ _Places = tuple[Rows, Rows, Array, Array, Array, Array]
 
 
 def _places(t: Array, paths: Sequence[Path]) -> _Places:
-    """Return where each subject is in the frames during its path."""
+    """Return the position of each subject in the frames during its path."""
     empty = np.zeros(0)
     parts: list[tuple[Array, ...]] = []
     for number, path in enumerate(paths):
@@ -145,7 +145,7 @@ def _area(xyxy: Array) -> Array:
 
 
 def hidden_share(inner: Array, outer: Array) -> Array:
-    """Return how much of each inner box lies under the outer box of the same row."""
+    """Return the fraction of each inner box that the outer box of the same row covers."""
     low = np.maximum(inner[:, :2], outer[:, :2])
     high = np.minimum(inner[:, 2:], outer[:, 2:])
     sides = np.maximum(high - low, 0)
@@ -153,7 +153,7 @@ def hidden_share(inner: Array, outer: Array) -> Array:
 
 
 def _visible(frame: Rows, xyxy: Array) -> Array:
-    """Return the share of each box not under those of nearer bodies in the same frame."""
+    """Return the fraction of each box not covered by nearer bodies in the same frame."""
     visible = np.ones(len(frame))
     for lag in range(1, len(frame)):
         far = np.flatnonzero(frame[lag:] == frame[:-lag]) + lag
@@ -166,10 +166,11 @@ def _visible(frame: Rows, xyxy: Array) -> Array:
 def detect(
     camera: Camera, bodies: Bodies, fps: float, sensing: Sensing, rng: np.random.Generator
 ) -> tuple[Found, Rows]:
-    """Return what the detector finds of the bodies, and which rows they are.
+    """Return the detections of the bodies, and their rows.
 
-    A score falls with occlusion and for small boxes, wanders in spells of half a second, and below
-    the detector's threshold the body is missed. Boxes jitter in proportion to their height.
+    Scores fall with occlusion and for small boxes, and vary in intervals of half a second; a body
+    with a score below the detector's threshold is missed. Boxes jitter in proportion to their
+    height.
     """
     n = len(bodies)
     scale = _DETECTOR_SIDE_PX / max(camera.view.width, camera.view.height)
@@ -184,7 +185,7 @@ def detect(
 
 
 def _spells(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
-    """Return noise that one body shares over about half a second."""
+    """Return noise that is constant for one body over about half a second."""
     bucket = (bodies.frame * _BUCKETS_PER_S / fps).astype(np.intp)
     _, which = np.unique(bodies.who * 100_000 + bucket, return_inverse=True)
     spells = rng.normal(0, 1, int(which.max()) + 1 if len(which) else 0)
@@ -194,7 +195,7 @@ def _spells(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
 def false_positives(
     camera: Camera, frames: int, sensing: Sensing, rng: np.random.Generator
 ) -> Found:
-    """Return detections of nothing: each stays for a few frames at about one place."""
+    """Return false positives: each lasts a few frames at about one place."""
     count = rng.poisson(sensing.false_per_frame * frames / 2)
     begin = np.sort(rng.integers(0, frames, count))
     length = rng.geometric(0.5, count)
@@ -212,7 +213,7 @@ def false_positives(
 
 
 def _within(camera: Camera, xyxy: Array) -> Array:
-    """Return boxes inside the picture, their corners in order."""
+    """Return boxes clipped to the image, with their corners in order."""
     limits = np.array([camera.view.width, camera.view.height] * 2, np.float64)
     boxes = np.clip(xyxy, 0, limits)
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])

@@ -1,4 +1,4 @@
-"""The twin at work: into files, or into the event log at a chosen rate."""
+"""Writes a run of the twin to files, or publishes it to the event log at a chosen speed."""
 
 import itertools
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How much went into the log: events, and their payload in bytes."""
+    """Counts of a publication: events, and bytes of payload."""
 
     events: int
     payload_bytes: int
@@ -32,10 +32,10 @@ class Published:
 async def publish(
     arrivals: Iterable[Arrival], log: EventLog, clock: Clock, speed: float | None = None
 ) -> Published:
-    """Append events to the log as they arrive, ``speed`` times as fast as they happened.
+    """Append events to the log in order of arrival, at ``speed`` times real time.
 
-    Without a speed they go as fast as the log takes them. Nights, when no camera records, are cut
-    short. Raises EventLogUnavailable.
+    Without a speed they are appended as fast as the log accepts them. Nights, when no camera
+    records, are shortened. Raises EventLogUnavailable.
     """
     events = payload_bytes = 0
     elapsed_us, before_us = 0, None
@@ -45,7 +45,7 @@ async def publish(
         elapsed_us += 0 if before_us is None else min(at_us - before_us, _LONGEST_PAUSE_US)
         before_us = at_us
         late_s = clock.monotonic() - began_s
-        # At full speed this only lets those who read have their turn.
+        # At full speed this only yields to the consumers.
         await clock.sleep(max(0.0, elapsed_us / 1e6 / speed - late_s) if speed else 0.0)
         await log.append([Record(DETECTIONS, a.camera_id, a.payload) for a in batch])
         events += len(batch)
@@ -54,7 +54,7 @@ async def publish(
 
 
 def _batches(arrivals: Iterable[Arrival], speed: float | None) -> Iterable[list[Arrival]]:
-    """Group events: by number at full speed, else by twentieths of a real second."""
+    """Group events: by count at full speed, otherwise by twentieths of a real second."""
     if speed is None:
         iterator = iter(arrivals)
         while batch := list(itertools.islice(iterator, _APPEND_AT_ONCE)):
@@ -67,7 +67,7 @@ def _batches(arrivals: Iterable[Arrival], speed: float | None) -> Iterable[list[
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How much went into each file."""
+    """Counts of the lines in each file."""
 
     events: int
     truths: int
@@ -75,9 +75,9 @@ class Written:
 
 
 def write(twin: Twin, folder: Path) -> Written:
-    """Write ``events.jsonl``, ``truth.jsonl`` and ``pos.jsonl`` into a folder, made if need be.
+    """Write ``events.jsonl``, ``truth.jsonl`` and ``pos.jsonl`` into a folder, created if missing.
 
-    Raises StorageFull when the folder takes no files.
+    Raises StorageFull if the files cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

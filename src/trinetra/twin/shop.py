@@ -1,4 +1,4 @@
-"""The built-in shop: 24 by 16 metres, three tills, a car park, and a camera of every role.
+"""Built-in shop: 24 by 16 meters, three tills, a car park, and a camera of every role.
 
 y=16 +-----------------------------------------------+
      |  [welcome]   [aisle-west >]     [< aisle-east]|
@@ -30,7 +30,7 @@ def _mount(x: float, y: float, z: float, yaw: float, tilt: float, hfov: float, m
 
 
 def _in_picture(view: View, points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """Return where floor points appear in a view, 0..1; those outside move to its edge."""
+    """Return the position of floor points in a view, 0..1; points outside move to its edge."""
     x, y = (np.array(axis, np.float64) for axis in zip(*points, strict=True))
     u, v, _ = Camera(view).project(x, y, np.zeros_like(x))
     near = np.clip(u / view.width, 0, 1), np.clip(v / view.height, 0, 1)
@@ -50,7 +50,7 @@ def _with_zone(view: View, zone_id: str, kind: str, *corners: Point) -> View:
 def _entrance() -> View:
     mount = _mount(4.0, 7.5, 2.8, _SOUTH, 17, 60, 8.5)
     view = View(CameraId("entrance"), Role.ENTRANCE, mount, reads_faces=True)
-    # Who comes in walks towards the camera, downwards in its picture: from left to right of a-b.
+    # People who enter walk toward the camera, downward in its image: from left to right of a-b.
     return _with_line(view, "doorstep", (6.2, 1.0), (1.8, 1.0))
 
 
@@ -142,11 +142,11 @@ _WAYS = (
 
 
 def built_in_shop() -> FloorPlan:
-    """Return the shop that the twin runs when no site file is given."""
+    """Return the shop that the twin simulates when no site file is given."""
     tills = tuple(
         Till(
             till_id=f"till-{number}",
-            erasure_store=(x, 4.2),
+            desk=(x, 4.2),
             step=(0.0, 0.95),
             facing_rad=_SOUTH,
             cashier=(x + 0.9, 3.2),

@@ -1,4 +1,4 @@
-"""A shop's days: parties arrive, walk between shelves, queue, pay and go home; staff work.
+"""Simulates the days of a shop: parties arrive, browse, queue, pay and leave; staff work.
 
 A discrete-event simulation of decisions; movement in between is laid out as trails of knots.
 """
@@ -60,7 +60,7 @@ class _Party:
 
 @dataclass(slots=True)
 class _Agenda:
-    """What will happen next, earliest first, ties in the order of planning."""
+    """Event queue: earliest first, ties in the order of scheduling."""
 
     _heap: list[tuple[float, int, Callable[[float], None]]] = field(default_factory=list)
     _tie: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -75,19 +75,19 @@ class _Agenda:
 
 
 class _Store:
-    """The state of the shop while its days are simulated."""
+    """State of the shop during the simulation."""
 
     def __init__(self, plan: FloorPlan, scenario: Scenario) -> None:
         self.plan, self.scenario = plan, scenario
-        self.behaviour = scenario.behaviour
+        self.behavior = scenario.behavior
         self.router = Router(plan)
         daily = scenario.shoppers_per_hour * min(scenario.open_hours, scenario.hours)
         # Twice as many regulars as come on one day: each comes about every other day.
-        regulars = max(4, math.ceil(2 * self.behaviour.regular_share * daily))
-        self.population = Population(scenario.seed, self.behaviour, regulars)
+        regulars = max(4, math.ceil(2 * self.behavior.regular_share * daily))
+        self.population = Population(scenario.seed, self.behavior, regulars)
         self.agenda = _Agenda()
-        self.tills = plan.tills[: self.behaviour.open_tills]
-        self.hall = Hall(len(self.tills), self.behaviour.jockey_lead, self._plan_payment)
+        self.tills = plan.tills[: self.behavior.open_tills]
+        self.hall = Hall(len(self.tills), self.behavior.jockey_lead, self._plan_payment)
         self.free_slots = list(range(len(plan.car_park.slots))) if plan.car_park else []
         self.parties: dict[int, _Party] = {}
         self.stays: list[Stay] = []
@@ -95,7 +95,7 @@ class _Store:
         self.purchases: list[Purchase] = []
 
     def simulate(self) -> World:
-        """Let all days pass."""
+        """Simulate all days and return the world."""
         self._employ()
         for day, window in enumerate(self.scenario.windows()):
             self._open(day, window)
@@ -115,7 +115,7 @@ class _Store:
         rng = stream(self.scenario.seed, Part.ARRIVALS, day)
         hours = (window[1] - window[0]) / 3600
         people = self.scenario.shoppers_per_hour * hours
-        expected = people / mean_group_size(self.behaviour.group_rate)
+        expected = people / mean_group_size(self.behavior.group_rate)
         for t in arrival_times(rng, expected, window, self.scenario.open_hours * 3600):
             self.agenda.plan(float(t), self._arrive)
 
@@ -124,20 +124,20 @@ class _Store:
         rng = stream(self.scenario.seed, Part.PARTY, index)
         party = self.parties[index] = self._gather(index, rng, t)
         park = self.plan.car_park
-        if park and self.free_slots and rng.random() < self.behaviour.car_share:
+        if park and self.free_slots and rng.random() < self.behavior.car_share:
             self._drive_in(party, park, t)
         else:
             party.trail = Trail.begin(rng, t, self.router.place(self.plan.street))
         self._shop(party)
 
     def _gather(self, index: int, rng: np.random.Generator, t: float) -> _Party:
-        behaviour = self.behaviour
-        size = group_size(rng, behaviour.group_rate)
+        behavior = self.behavior
+        size = group_size(rng, behavior.group_rate)
         members = [
             self.population.come(rng, t, is_child=self.population.child(rng, member))
             for member in range(size)
         ]
-        paces = rng.normal(behaviour.speed_mps, behaviour.speed_deviation_mps, size)
+        paces = rng.normal(behavior.speed_mps, behavior.speed_deviation_mps, size)
         return _Party(
             index=index,
             rng=rng,
@@ -146,20 +146,20 @@ class _Store:
             speed_mps=float(np.clip(paces.min(), 0.6, 1.9)),
             trail=Trail.begin(rng, t, (0.0, 0.0)),
             stops=self._wishes(rng),
-            buys=bool(self.plan.tills) and bool(rng.random() < behaviour.buyer_share),
+            buys=bool(self.plan.tills) and bool(rng.random() < behavior.buyer_share),
         )
 
     def _wishes(self, rng: np.random.Generator) -> list[Spot]:
         shelves = self.plan.of_kind("shelf")
         if not shelves:
             return []
-        count = 1 + int(rng.poisson(self.behaviour.shelves_mean))
+        count = 1 + int(rng.poisson(self.behavior.shelves_mean))
         return [shelves[int(i)] for i in rng.integers(0, len(shelves), count)]
 
     def _shop(self, party: _Party) -> None:
-        """Walk in and from shelf to shelf, then on to the tills or back out."""
-        behaviour, trail, rng = self.behaviour, party.trail, party.rng
-        pace = party.speed_mps * behaviour.shopping_pace
+        """Walk in, visit the shelves, then continue to the tills or back out."""
+        behavior, trail, rng = self.behavior, party.trail, party.rng
+        pace = party.speed_mps * behavior.shopping_pace
         at = self._begin_at(party)
         for name in self.plan.entry:
             trail.walk(self.router.way(at, name), party.speed_mps)
@@ -167,7 +167,7 @@ class _Store:
             self._pause_at_welcome(party, name)
         for spot in party.stops:
             trail.walk(self.router.way(at, spot.name), pace)
-            trail.stand(trail.now + draw_duration(rng, behaviour.shelf_stay), spot.facing_rad, 0.2)
+            trail.stand(trail.now + draw_duration(rng, behavior.shelf_stay), spot.facing_rad, 0.2)
             at = spot.name
         if not party.buys:
             self._go_home(party, at, "browsed")
@@ -177,8 +177,8 @@ class _Store:
 
     def _pause_at_welcome(self, party: _Party, name: str) -> None:
         spots = {spot.name: spot for spot in self.plan.of_kind("welcome")}
-        if name in spots and party.rng.random() < self.behaviour.welcome_share:
-            stay_s = draw_duration(party.rng, self.behaviour.welcome_stay)
+        if name in spots and party.rng.random() < self.behavior.welcome_share:
+            stay_s = draw_duration(party.rng, self.behavior.welcome_stay)
             party.trail.stand(party.trail.now + stay_s, spots[name].facing_rad)
 
     def _begin_at(self, party: _Party) -> str:
@@ -208,16 +208,16 @@ class _Store:
     # --- tills --------------------------------------------------------------------------------
 
     def _queue(self, party: _Party, t: float) -> None:
-        rng, behaviour = party.rng, self.behaviour
-        party.items = round(draw_duration(rng, behaviour.items))
-        mean_s = behaviour.service_fixed_s + behaviour.service_per_item_s * party.items
-        sigma = behaviour.service_sigma
+        rng, behavior = party.rng, self.behavior
+        party.items = round(draw_duration(rng, behavior.items))
+        mean_s = behavior.service_fixed_s + behavior.service_per_item_s * party.items
+        sigma = behavior.service_sigma
         ticket = party.ticket = Ticket(
             party=party.index,
-            balk_at=2 + int(rng.poisson(max(behaviour.balk_at - 2, 0.0))),
-            patience_s=draw_duration(rng, behaviour.patience),
+            balk_at=2 + int(rng.poisson(max(behavior.balk_at - 2, 0.0))),
+            patience_s=draw_duration(rng, behavior.patience),
             service_s=mean_s * math.exp(float(rng.normal(-sigma * sigma / 2, sigma))),
-            jockeys=bool(rng.random() < behaviour.jockey_share),
+            jockeys=bool(rng.random() < behavior.jockey_share),
         )
         self.hall.join(t, ticket)
         if ticket.end == "balked":
@@ -264,11 +264,11 @@ class _Store:
         self._go_home(party, till.leave, outcome)
 
     def _stand_in_line(self, party: _Party, place: Place, until: float) -> None:
-        """Walk to a place in a line; whoever is called on meanwhile only arrives a little later."""
+        """Walk to a place in the queue; a party that is called meanwhile arrives slightly late."""
         till, trail = self.plan.tills[place.till], party.trail
         spot = (
-            till.erasure_store[0] + place.rank * till.step[0],
-            till.erasure_store[1] + place.rank * till.step[1],
+            till.desk[0] + place.rank * till.step[0],
+            till.desk[1] + place.rank * till.step[1],
         )
         trail.stand(place.t, till.facing_rad, 0.05)
         trail.walk([spot], _QUEUE_PACE_MPS, exact=True)
@@ -307,7 +307,7 @@ class _Store:
     # --- staff --------------------------------------------------------------------------------
 
     def _employ(self) -> None:
-        """Fill every till for every day, and let some walk the floor; the same people each day."""
+        """Staff every till every day, and let some staff walk the floor; same people each day."""
         for till in self.tills:
             person = self.population.hire()
             for day, (opens, closes) in enumerate(self.scenario.windows()):
@@ -339,12 +339,12 @@ class _Store:
 
 
 def _plate(seed: int, driver: Person) -> str:
-    """Return the plate of somebody's car, the same on every visit."""
+    """Return the license plate of a person's car, the same on every visit."""
     rng = stream(seed, Part.CAR, driver.index)
     letters = "".join(_LETTERS[int(i)] for i in rng.integers(0, len(_LETTERS), 3))
     return f"{letters[0]}-{letters[1:]} {int(rng.integers(100, 10_000))}"
 
 
 def simulate(plan: FloorPlan, scenario: Scenario) -> World:
-    """Return everything that happens in a run of the scenario on a floor plan."""
+    """Return the world that results from running the scenario on a floor plan."""
     return _Store(plan, scenario).simulate()

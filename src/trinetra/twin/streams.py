@@ -1,7 +1,7 @@
-"""Streams of chance: every part of the twin draws from its own, all of them from one seed.
+"""Random streams: every part of the twin draws from its own, all derived from one seed.
 
-A stream is named by numbers, so what one shopper or one minute of one camera draws does not depend
-on who else was simulated before, nor in which process.
+A stream is identified by numbers, so the draws of one shopper, or of one minute of one camera,
+depend neither on what was simulated before nor on the process.
 """
 
 from enum import IntEnum
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Part(IntEnum):
-    """What a stream of chance is for; the numbers are part of every run's result."""
+    """Purposes of random streams; the numbers determine the results of every run."""
 
     ARRIVALS = 1
     PARTY = 2
@@ -26,5 +26,5 @@ class Part(IntEnum):
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:
-    """Return the generator of one part of a run."""
+    """Return the random generator of one part of a run."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, part, *keys])))

@@ -1,8 +1,8 @@
-"""Queues at tills: who waits where, changes over, gives up and is served, event by event.
+"""Queues at tills: joining, jockeying, reneging and service, event by event.
 
-Each till has its own line, first come first served. Arrivals join the shortest line, or balk when
-it is too long for them; who waits at the end of a line that is longer by some places than another
-may jockey; who has waited beyond their patience reneges.
+Each till has its own queue, first come first served. Arrivals join the shortest queue, or balk if
+it is too long for them. The last party of a queue that is longer than another by some places may
+jockey. A party that has waited beyond its patience reneges.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ QueueEnd = Literal["served", "balked", "reneged"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """From ``t`` on someone stands at a till's line, ``rank`` 0 being served."""
+    """A place in a till's queue from ``t`` on; rank 0 is being served."""
 
     t: float
     till: int
@@ -23,7 +23,7 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One party at the tills, with the limits of its patience, and what became of it."""
+    """One party at the tills: the limits of its patience, and the outcome."""
 
     party: int
     balk_at: int
@@ -39,7 +39,10 @@ class Ticket:
 
 
 class Hall:
-    """The lines of all tills. Times come from outside; ``finish_at`` is told when service ends."""
+    """Queues of all tills.
+
+    The caller passes the time; ``finish_at`` schedules the end of service.
+    """
 
     def __init__(
         self, tills: int, jockey_lead: int, finish_at: Callable[[float, Ticket], None]
@@ -49,7 +52,7 @@ class Hall:
         self._finish_at = finish_at
 
     def join(self, t: float, ticket: Ticket) -> None:
-        """Let a party take its place in the shortest line, or turn away from all of them."""
+        """Add a party to the shortest queue, or let it balk."""
         ticket.joined_s = t
         till = min(range(len(self._lines)), key=lambda i: (len(self._lines[i]), i))
         if len(self._lines[till]) >= ticket.balk_at:
@@ -58,7 +61,7 @@ class Hall:
         self._enter(t, till, ticket)
 
     def finish(self, t: float, ticket: Ticket) -> None:
-        """Let a party that has paid go, and everybody behind it move up."""
+        """Remove a party that has paid, and move up everyone behind it."""
         ticket.end, ticket.left_s = "served", t
         self._depart(t, ticket)
 
@@ -97,7 +100,7 @@ class Hall:
             self._serve(t, line[0])
 
     def _jockey(self, t: float, till: int) -> None:
-        """Let the last of the longest line come over, if that is worth it."""
+        """Let the last party of the longest queue switch over if this queue is enough shorter."""
         longest = max(range(len(self._lines)), key=lambda i: (len(self._lines[i]), -i))
         line = self._lines[longest]
         if len(line) - len(self._lines[till]) < self._jockey_lead or not line[-1].jockeys:

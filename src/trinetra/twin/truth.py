@@ -1,7 +1,7 @@
-"""The truth's file format: one JSON object a line, ``type`` names the struct. See docs/twin.md.
+"""File format of the ground truth: one JSON object per line, ``type`` names the struct.
 
-Instants are RFC 3339 in UTC; places are metres on the floor plan; boxes are pixels of the camera's
-native image.
+See docs/twin.md. Instants are RFC 3339 in UTC; positions are meters on the floor plan; boxes are
+pixels of the camera's native image.
 """
 
 from typing import Literal
@@ -15,7 +15,7 @@ from trinetra.values import CameraId, Instant, Role, SiteId
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
-    """What every line of the truth is."""
+    """Base of every line of the ground truth."""
 
 
 class CameraTruth(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class CameraTruth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunTruth(Truth, frozen=True, kw_only=True, tag="run", omit_defaults=False):
-    """The first line: what was run. ``windows`` are the stretches that cameras recorded."""
+    """The first line: parameters of the run. ``windows`` are the recorded time spans."""
 
     version: Literal[1] = 1
     site_id: SiteId
@@ -45,7 +45,7 @@ class RunTruth(Truth, frozen=True, kw_only=True, tag="run", omit_defaults=False)
 
 
 class PersonTruth(Truth, frozen=True, kw_only=True, tag="person"):
-    """Somebody who was there at least once; ``look_alike_of`` has nearly the same face."""
+    """A person who was present at least once; ``look_alike_of`` has nearly the same face."""
 
     person_id: str
     kind: PersonKind
@@ -55,9 +55,9 @@ class PersonTruth(Truth, frozen=True, kw_only=True, tag="person"):
 
 
 class VisitTruth(Truth, frozen=True, kw_only=True, tag="visit"):
-    """One person's time on the premises, within the recorded stretches.
+    """One person's time on the premises, within the recorded windows.
 
-    ``is_whole`` is false where recording ended before the person had left.
+    ``is_whole`` is false if recording ended before the person had left.
     """
 
     visit_id: str
@@ -71,7 +71,7 @@ class VisitTruth(Truth, frozen=True, kw_only=True, tag="visit"):
 
 
 class PathTruth(Truth, frozen=True, kw_only=True, tag="path"):
-    """Where a visit led: knots ``[seconds after arrived_at, x_m, y_m]``, straight in between."""
+    """Path of a visit: knots ``[seconds after arrived_at, x_m, y_m]``, straight in between."""
 
     visit_id: str
     knots: tuple[tuple[float, float, float], ...]
@@ -88,7 +88,7 @@ class TrackTruth(Truth, frozen=True, kw_only=True, tag="track"):
 
 
 class CrossingTruth(Truth, frozen=True, kw_only=True, tag="crossing"):
-    """A person's or a car's foot point went over a line of a camera."""
+    """The foot point of a person or car crossed a line of a camera."""
 
     camera_id: CameraId
     line_id: str
@@ -100,7 +100,7 @@ class CrossingTruth(Truth, frozen=True, kw_only=True, tag="crossing"):
 
 
 class StayTruth(Truth, frozen=True, kw_only=True, tag="stay"):
-    """A person's foot point was in a zone of a camera, from and to."""
+    """The foot point of a person was in a zone of a camera."""
 
     camera_id: CameraId
     zone_id: str
@@ -114,7 +114,7 @@ class QueueTruth(Truth, frozen=True, kw_only=True, tag="queue"):
     """One party at the tills.
 
     ``wait_s`` runs from joining to being served, or to giving up; ``changes`` counts how often the
-    line was changed; ``till_id`` is the last one, absent for a party that balked.
+    party switched queues; ``till_id`` is the last one, absent for a party that balked.
     """
 
     party_id: str
@@ -129,7 +129,7 @@ class QueueTruth(Truth, frozen=True, kw_only=True, tag="queue"):
 
 
 class PurchaseTruth(Truth, frozen=True, kw_only=True, tag="purchase"):
-    """Whose transaction it was."""
+    """The party that a transaction belongs to."""
 
     transaction_id: str
     party_id: str
@@ -137,7 +137,7 @@ class PurchaseTruth(Truth, frozen=True, kw_only=True, tag="purchase"):
 
 
 class VehicleTruth(Truth, frozen=True, kw_only=True, tag="vehicle"):
-    """One car's way in, or its standing in a slot and its way out, under the same id."""
+    """A car's arrival, or its stay in a slot and its departure, under the same id."""
 
     vehicle_id: str
     plate: str
@@ -147,13 +147,14 @@ class VehicleTruth(Truth, frozen=True, kw_only=True, tag="vehicle"):
 
 
 Seen = tuple[str, float, float, float, float, float]
-"""Who, box ``x1, y1, x2, y2``, and the share of it that nobody nearer hides."""
+"""Person, box ``x1, y1, x2, y2``, and the fraction of it that nearer bodies leave visible."""
 
 
 class FrameTruth(Truth, frozen=True, kw_only=True, tag="frame"):
-    """Who is in one frame, hidden ones too; frames without anybody are left out.
+    """People and cars in one frame, including occluded ones; empty frames are left out.
 
-    ``faces`` tells whose face the frame shows well enough to compare it, and its size in pixels.
+    ``faces`` lists the people whose face the frame shows well enough to compare it, and its size in
+    pixels.
     """
 
     camera_id: CameraId
@@ -165,9 +166,9 @@ class FrameTruth(Truth, frozen=True, kw_only=True, tag="frame"):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transaction"):
-    """One receipt as a point of sale reports it; it does not know who paid.
+    """One receipt as a point of sale reports it; it does not identify the customer.
 
-    ``plate`` is there where the customer had the car park validated.
+    ``plate`` is set if the customer had parking validated.
     """
 
     version: Literal[1] = 1

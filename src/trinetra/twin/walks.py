@@ -1,4 +1,4 @@
-"""Ways on foot: shortest routes over the spots, and trails of knots with straight lines between."""
+"""Walking: shortest routes between spots, and trails of knots joined by straight lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from trinetra.twin.scenario import MAX_WALKING_MPS
 
 Array = NDArray[np.float64]
 _STANDING_MPS = 0.3
-"""Below this people shift their weight rather than walk, and keep looking where they looked."""
+"""Below this speed people shift their weight instead of walking, and keep their gaze direction."""
 _FIDGET_S = 7.0
 _WOBBLE_M = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where someone was: knots ``(n,)`` of seconds and metres, straight and steady in between.
+    """A person's path: knots ``(n,)`` of seconds and meters, straight and steady in between.
 
-    ``facing (n,)`` is where one looks from a knot on, ``speed (n,)`` how fast one walks from it.
+    ``facing (n,)`` is the gaze direction from a knot on, ``speed (n,)`` the speed from it.
     """
 
     t: Array
@@ -32,12 +32,12 @@ class Path:
 
     @property
     def start_s(self) -> float:
-        """The instant of the first knot."""
+        """Instant of the first knot."""
         return float(self.t[0])
 
     @property
     def end_s(self) -> float:
-        """The instant of the last knot."""
+        """Instant of the last knot."""
         return float(self.t[-1])
 
     def at(self, t: Array) -> tuple[Array, Array, Array, Array]:
@@ -47,13 +47,13 @@ class Path:
         return x, y, self.facing[leg], self.speed[leg]
 
     def beside(self, offset: Point) -> "Path":
-        """Return the path of someone who walks along at a fixed offset in metres."""
+        """Return the path of a person who walks alongside at a fixed offset in meters."""
         return Path(self.t, self.x + offset[0], self.y + offset[1], self.facing, self.speed)
 
 
 @dataclass(slots=True)
 class Trail:
-    """A path as it is being walked: knots so far, and where one stands."""
+    """A path under construction: its knots so far."""
 
     rng: np.random.Generator
     t: list[float] = field(default_factory=list)
@@ -63,33 +63,33 @@ class Trail:
 
     @classmethod
     def begin(cls, rng: np.random.Generator, t: float, at: Point) -> "Trail":
-        """Return a trail that begins at an instant and a place."""
+        """Return a trail that begins at an instant and a position."""
         return cls(rng, [t], [at[0]], [at[1]], [0.0])
 
     @property
     def now(self) -> float:
-        """The instant of the last knot."""
+        """Instant of the last knot."""
         return self.t[-1]
 
     @property
     def here(self) -> Point:
-        """The place of the last knot."""
+        """Position of the last knot."""
         return self.x[-1], self.y[-1]
 
     def walk(self, points: Sequence[Point], speed_mps: float, *, exact: bool = False) -> None:
-        """Go through the points; unless ``exact``, as nearly as people do."""
+        """Walk through the points; unless ``exact``, with the inaccuracy of people."""
         for point in points:
             near = (0.0, 0.0) if exact else self._wobble()
             pace = speed_mps * float(np.clip(self.rng.normal(1.0, 0.08), 0.8, 1.15))
             self._leg((point[0] + near[0], point[1] + near[1]), min(pace, MAX_WALKING_MPS))
 
     def drive(self, points: Sequence[Point], speed_mps: float) -> None:
-        """Go through the points exactly, at a steady speed."""
+        """Move through the points exactly, at a steady speed."""
         for point in points:
             self._leg(point, speed_mps)
 
     def stand(self, until: float, facing_rad: float, fidget_m: float = 0.06) -> None:
-        """Stay until an instant, shifting one's weight and looking about now and then."""
+        """Stay until an instant, with occasional shifts of weight and gaze."""
         here, since = self.here, self.now
         if until <= since:
             return
@@ -132,25 +132,25 @@ class Trail:
 
 
 class Router:
-    """Shortest ways between the spots of a plan."""
+    """Shortest routes between the spots of a plan."""
 
     def __init__(self, plan: FloorPlan) -> None:
         self._index = {spot.name: i for i, spot in enumerate(plan.spots)}
         self._places: list[Point] = [(spot.x_m, spot.y_m) for spot in plan.spots]
-        metres = np.zeros((len(self._places), len(self._places)))
+        meters = np.zeros((len(self._places), len(self._places)))
         for a, b in plan.ways:
             i, j = self._index[a], self._index[b]
-            metres[i, j] = metres[j, i] = max(np.hypot(*self._between(i, j)), 1e-6)
+            meters[i, j] = meters[j, i] = max(np.hypot(*self._between(i, j)), 1e-6)
         _, self._before = scipy.sparse.csgraph.shortest_path(
-            metres, directed=False, return_predecessors=True
+            meters, directed=False, return_predecessors=True
         )
 
     def place(self, name: str) -> Point:
-        """Return where a spot is."""
+        """Return the position of a spot."""
         return self._places[self._index[name]]
 
     def way(self, start: str, end: str) -> list[Point]:
-        """Return the places from after ``start`` up to and with ``end``."""
+        """Return the points after ``start`` up to and including ``end``."""
         i, j = self._index[start], self._index[end]
         back: list[Point] = []
         while j != i and j >= 0:

@@ -1,4 +1,4 @@
-"""What happened, before any camera looked: everybody's visits, waits and purchases."""
+"""The simulated world before any camera sees it: everyone's visits, waits and purchases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ Tender = Literal["card", "cash"]
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What a party paid for, when and where; ``plate`` if the car park was validated with it."""
+    """A purchase of a party; ``plate`` is set if parking was validated with it."""
 
     party: int
     till_id: str
@@ -39,13 +39,13 @@ class Stay:
 
     @property
     def visit_id(self) -> str:
-        """The name in the truth."""
+        """Id of the visit in the ground truth."""
         return f"v{self.index:06d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """One car's way in, or its standing in a slot and its way out."""
+    """One car's arrival, or its stay in a slot and its departure."""
 
     plate: str
     party: int
@@ -53,13 +53,13 @@ class Drive:
 
     @property
     def vehicle_id(self) -> str:
-        """The name in the truth, one for both ways."""
+        """Id of the vehicle in the ground truth, the same for arrival and departure."""
         return f"c{self.party:06d}"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A whole run's happenings, each list in the order of beginning."""
+    """Everything that happens in a run, each list in order of start."""
 
     plan: FloorPlan
     scenario: Scenario

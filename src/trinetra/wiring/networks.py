@@ -150,7 +150,7 @@ def _input(declared: DeclaredInput) -> InputSpec:
         width=declared.width,
         height=declared.height,
         layout=declared.layout,
-        color=declared.colour,
+        color=declared.color,
         mean=declared.mean,
         std=declared.std,
         pad=float(declared.pad_value),

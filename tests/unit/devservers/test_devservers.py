@@ -1,4 +1,4 @@
-"""``trinetra devservers``: servers that stay behind on purpose, and are found again."""
+"""``trinetra devservers``: servers keep running after the command, and are found again."""
 
 import json
 import os
@@ -24,7 +24,7 @@ COMMAND = "from trinetra.commands.devservers import devservers; devservers()"
 
 @dataclass
 class Shell:
-    """Somebody who types ``trinetra devservers ...`` on a machine with a data folder of its own."""
+    """A user who runs ``trinetra devservers ...`` on a machine with its own data folder."""
 
     data: Path
     redis_port: int
@@ -117,7 +117,9 @@ def test_a_port_that_somebody_else_uses_is_refused_before_anything_starts(
 def test_another_port_for_a_running_server_is_refused(stack: DevServers, tmp_path: Path) -> None:
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     remember(tmp_path, Remembered("Redis", os.getpid(), started, 7001, ""))
-    with pytest.raises(ConfigurationError, match=r"Redis runs already, on .*:7001 and not on 7002"):
+    with pytest.raises(
+        ConfigurationError, match=r"Redis is already running, on .*:7001 and not on 7002"
+    ):
         stack.up(redis_port=7002, kafka_port=free_port(), cache_dir=tmp_path)
 
 

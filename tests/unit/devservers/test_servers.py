@@ -1,4 +1,4 @@
-"""The servers of the local stack: started, killed, restarted, stopped, and never left behind."""
+"""Local servers: started, killed, restarted, stopped, and never left behind."""
 
 import os
 import select
@@ -78,20 +78,22 @@ def test_a_server_whose_port_is_taken_is_not_started(
 ) -> None:
     port = listener.getsockname()[1]
     server = RedisServer(tmp_path, port=port, binary=Path("/bin/true"))
-    with pytest.raises(ServerFailed, match=rf"Redis on {HOST}:{port}.* another program listens"):
+    with pytest.raises(
+        ServerFailed, match=rf"Redis on {HOST}:{port}.* another program listens on that port"
+    ):
         server.start()
     assert server.pid is None
 
 
 def test_a_server_that_ends_at_once_says_so_with_the_end_of_its_log(tmp_path: Path) -> None:
     server = RedisServer(tmp_path, binary=Path("/bin/ls"))
-    with pytest.raises(ServerFailed, match=r"(?s)ended with exit code 2.*server\.log.*--bind"):
+    with pytest.raises(ServerFailed, match=r"(?s)exited with code 2.*server\.log.*--bind"):
         server.start()
     assert server.pid is None
 
 
 def test_a_server_is_not_started_twice(redis_server: RedisServer) -> None:
-    with pytest.raises(ServerFailed, match="runs already"):
+    with pytest.raises(ServerFailed, match="is already running"):
         redis_server.start()
 
 

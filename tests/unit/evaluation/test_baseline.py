@@ -52,7 +52,7 @@ def test_a_score_that_is_no_longer_measured_counts_as_fallen() -> None:
     assert set(shortfalls({"splits": 10.0}, summarise(runs()), 1)) == {"hota"}
 
 
-def test_a_file_that_is_no_baseline_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_baseline_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "accuracy.json"
     with pytest.raises(ConfigurationError, match="cannot be read"):
         check_baseline(path)

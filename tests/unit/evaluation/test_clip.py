@@ -1,4 +1,4 @@
-"""The audit of somebody's own clip."""
+"""Audit of a user's own clip."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ SECOND = 1_000_000
 
 
 def clip(**facts: object) -> ClipFindings:
-    """Return what was found: three people, two of them recognised, and these facts."""
+    """Return findings with three people, two of them recognized, and these facts."""
     findings = Findings(
         detections={},
         tracks={"cam": walk(3, 5)},
@@ -42,10 +42,10 @@ def scored(counts: Counts, found: ClipFindings) -> dict[tuple[str, str], Score]:
     return {(s.name, s.of): s for s in audit(counts, found).scores}
 
 
-def test_people_are_compared_with_those_followed_and_those_recognised() -> None:
+def test_people_are_compared_with_those_followed_and_those_recognized() -> None:
     scores = scored(Counts(people=3, most_at_once=3), clip())
     assert scores["agreement", "people followed (tracks)"].value == 1.0
-    assert scores["agreement", "people recognised (customers)"].value == pytest.approx(2 / 3)
+    assert scores["agreement", "people recognized (customers)"].value == pytest.approx(2 / 3)
     assert scores["agreement", "most at once"].value == 1.0
 
 
@@ -91,7 +91,7 @@ def test_all_crossings_and_stays_are_added_up() -> None:
 def test_a_clip_in_which_nothing_happens_cannot_tell() -> None:
     score = scored(Counts(lines={"door": LineCounts(into=0)}), clip())["agreement", "door in"]
     assert score.value is None
-    assert "cannot tell" in score.note
+    assert "not measured" in score.note
 
 
 def test_few_counts_come_with_the_number_that_would_be_enough() -> None:
@@ -117,18 +117,18 @@ def test_times_are_read_as_clocks_show_them(hours: int, minutes: int, seconds: i
 
 @pytest.mark.parametrize("text", ["", "noon", "1:2:3:4", "-3", "1:", "1e3"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no time"):
+    with pytest.raises(ConfigurationError, match="is not a time"):
         seconds_of(text)
 
 
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        (Counts(), "no count to compare"),
+        (Counts(), "no counts given"),
         (Counts(people=-1), "people: -1"),
         (Counts(lines={"gate": LineCounts(into=1)}), "line gate is not in the site file"),
         (Counts(zones={"sofa": ZoneCounts(stays=1)}), "zone sofa is not in the site file"),
-        (Counts(lines={"door": LineCounts(out=["soon"])}), "'soon' is no time"),
+        (Counts(lines={"door": LineCounts(out=["soon"])}), "'soon' is not a time"),
     ],
 )
 def test_impossible_counts_are_refused(counts: Counts, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Detections: worked examples of average precision, and planted errors."""
+"""Detection scores: worked examples of average precision, and planted errors."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_planted_misses_and_false_boxes_are_reported_exactly(
     assert sheet.value("precision") == pytest.approx(
         (len(truth) - dropped) / (len(truth) - dropped + added)
     )
-    # All true boxes score higher than the false ones: those cost no average precision.
+    # All true boxes score higher than the false ones, so these cost no average precision.
     assert sheet.value("average_precision") == pytest.approx(1 - dropped / len(truth))
 
 

@@ -1,4 +1,4 @@
-"""``trinetra eval`` as somebody types it."""
+"""The ``trinetra eval`` commands."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ cameras:
 
 
 def run(*arguments: object) -> str:
-    """Return what the command prints; raises what it raises."""
+    """Return what the command prints; exceptions propagate."""
     app = typer.Typer()
     evaluate.register(app)
     result = CliRunner().invoke(app, ["eval", *map(str, arguments)])
@@ -38,7 +38,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """Return a twin's truth, and the tracks that a perfect tracker would make of it."""
+    """Return a twin's ground truth, and the tracks that a perfect tracker would produce."""
     truth, events = tmp_path / "truth.jsonl", tmp_path / "events.jsonl"
     truth.write_text(as_lines(twin_lines()))
     tracks = [
@@ -91,7 +91,7 @@ def test_insights_are_scored_as_json(files: tuple[Path, Path]) -> None:
         "value": None,
         "unit": "s",
         "truth": 12.0,
-        "note": "not measured: no event tells it",
+        "note": "not measured: no event contains it",
     }
 
 
@@ -104,7 +104,7 @@ def test_identities_of_tracks_without_decisions_are_unknown(files: tuple[Path, P
 def test_the_table_shows_every_score_and_its_notes(files: tuple[Path, Path]) -> None:
     truth, events = files
     shown = run("insights", "--truth", truth, "--events", events)
-    for text in ("footfall error", "not measured: no event tells it", "95 % interval"):
+    for text in ("footfall error", "not measured: no event contains it", "95 % interval"):
         assert text in shown
 
 
@@ -195,6 +195,6 @@ def test_three_people_counted_in_the_clip_of_three_agree(
     told = json.loads(run("clip", clip, "--persons", 3, "--events", events, "--json"))
     found = {score["of"]: score for score in told["scores"]}
     assert found["people followed (tracks)"]["value"] == 1.0
-    assert found["people recognised (customers)"]["value"] == 1.0
-    assert found["people recognised (customers)"]["interval"][0] < 0.5
+    assert found["people recognized (customers)"]["value"] == 1.0
+    assert found["people recognized (customers)"]["interval"][0] < 0.5
     assert events.stat().st_size > 0

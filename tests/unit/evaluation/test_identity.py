@@ -1,4 +1,4 @@
-"""Identities over cameras: perfect on the truth, and exact on planted merges, splits and misses."""
+"""Identity scores over cameras: perfect on the truth, exact on planted errors."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ PEOPLE = 6
 
 
 def sheet(decisions: list[Decision], *, people: int = PEOPLE, visits: int = 100) -> ScoreSheet:
-    """Score two cameras that each saw everybody, in tracks named by camera and person."""
+    """Score two cameras that each saw everyone, in tracks named by camera and person."""
     cameras = {}
     for name in ("a", "b"):
         truth = walk(people, 5, seed=ord(name))
@@ -60,7 +60,7 @@ def test_k_people_with_a_second_identity_are_k_splits(split: set[int]) -> None:
     assert scores.value("merges") == 0.0
     assert scores.value("false_new_rate") == pytest.approx(len(split) / PEOPLE)
     assert scores.value("people_error") == len(split)
-    # Of each split person, one camera's boxes of two still bear the right name.
+    # For each split person, one camera's boxes of two still have the right name.
     assert scores.value("identity_f1") == pytest.approx(1 - len(split) / (2 * PEOPLE))
 
 
@@ -185,7 +185,7 @@ def test_walks_that_showed_no_face_are_not_asked_for() -> None:
     )
     assert scores.value("identity_f1") < 1.0
     assert scores.value("identity_f1", FACE_SHOWN) == 1.0
-    assert scores.value("recognised_again", AT_LEAST_48_PX) is None  # nobody came back
+    assert scores.value("recognised_again", AT_LEAST_48_PX) is None  # no person returned
 
 
 def test_a_face_is_of_the_body_whose_head_it_fits() -> None:

@@ -1,4 +1,4 @@
-"""Insights: perfect on the truth, and as far off as they were shifted."""
+"""Insight errors: none on the truth itself, and exactly the planted shifts."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def stay(at_s: float, dwell_s: float, zone: str = "shelf") -> Stay:
 
 
 def day(visitors: int = 20) -> Facts:
-    """Return a day on which somebody comes every minute, and every other one buys."""
+    """Return a day on which a visitor comes every minute, and every other one buys."""
     return Facts(
         crossings=tuple(crossing(60 * i) for i in range(visitors))
         + tuple(crossing(60 * i + 30, "out") for i in range(visitors)),
@@ -105,14 +105,14 @@ def test_what_no_event_tells_is_not_measured_and_says_so() -> None:
     scores = {s.name: s for s in score_insights(day(), told).scores}
     for name in ("queue_wait_error", "conversion_error"):
         assert scores[name].value is None
-        assert scores[name].note == "not measured: no event tells it"
+        assert scores[name].note == "not measured: no event contains it"
         assert scores[name].truth is not None
 
 
 def test_what_the_truth_does_not_tell_is_not_measured_and_says_so() -> None:
     sheet = score_insights(Facts(), day())
     assert {s.value for s in sheet.scores} == {None}
-    assert {s.note for s in sheet.scores} == {"not measured: the truth does not tell"}
+    assert {s.note for s in sheet.scores} == {"not measured: the ground truth does not contain it"}
 
 
 def test_a_line_nobody_crossed_has_no_percentage() -> None:

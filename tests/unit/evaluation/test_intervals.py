@@ -1,4 +1,4 @@
-"""Intervals against published values, and resampling by its properties."""
+"""Confidence intervals against published values, and resampling by its properties."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Readers: every format, and what is malformed told with file and line."""
+"""Readers of every format; errors name file and line."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -86,10 +86,10 @@ def test_seqinfo_tells_rate_and_length(tmp_path: Path) -> None:
     [
         ("1,2,3", "3 values, expected"),
         ("1,2,x,4,5,6,1", "not a row of numbers"),
-        ("0,2,3,4,5,6,1", "frames count 1"),
-        ("1.5,2,3,4,5,6,1", "frames count 1"),
+        ("0,2,3,4,5,6,1", "frame numbers are 1"),
+        ("1.5,2,3,4,5,6,1", "frame numbers are 1"),
         ("1,2,nan,4,5,6,1", "finite numbers"),
-        ("1,2,3,4,-5,6,1", "not negative"),
+        ("1,2,3,4,-5,6,1", "must not be negative"),
     ],
 )
 def test_a_malformed_row_is_told_with_file_and_line(write: Write, row: str, message: str) -> None:
@@ -109,7 +109,7 @@ def test_a_broken_seqinfo_is_told(tmp_path: Path) -> None:
     (tmp_path / "seqinfo.ini").write_text("frameRate=4\n")
     path = tmp_path / "gt.txt"
     path.write_text("1,1,0,0,5,5,1\n")
-    with pytest.raises(ConfigurationError, match=r"seqinfo\.ini: not the description"):
+    with pytest.raises(ConfigurationError, match=r"seqinfo\.ini is not a valid"):
         read_truth(path)
 
 
@@ -131,7 +131,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
 # --- CVML -------------------------------------------------------------------------------------
 
 
-def test_cvml_boxes_are_centred_and_frames_count_from_zero(write: Write) -> None:
+def test_cvml_boxes_are_centered_and_frames_count_from_zero(write: Write) -> None:
     boxes = read_truth(write("view.xml", CVML), fps=5).boxes[""]
     assert boxes.xyxy.tolist() == [[95.0, 40.0, 105.0, 60.0]]
     assert boxes.frames_us.tolist() == [0, 400_000]
@@ -143,7 +143,7 @@ def test_cvml_boxes_are_centred_and_frames_count_from_zero(write: Write) -> None
     [
         ('xc="100"', "", 3, "needs a number as xc"),
         ('w="10"', 'w="inf"', 3, "finite number as w"),
-        ('h="20"', 'h="-20"', 3, "not negative"),
+        ('h="20"', 'h="-20"', 3, "must not be negative"),
         ('number="2"', 'number="later"', 4, "needs a number as number"),
         ("</dataset>", "", 5, "not XML"),
     ],
@@ -158,7 +158,7 @@ def test_malformed_cvml_is_told_with_file_and_line(
 
 
 def test_xml_without_frames_is_no_cvml(write: Write) -> None:
-    with pytest.raises(ConfigurationError, match="no CVML"):
+    with pytest.raises(ConfigurationError, match="not CVML"):
         read_truth(write("a.xml", "<html/>"), fps=5)
 
 

@@ -1,4 +1,4 @@
-"""Truth and events put on one clock, and whole sheets."""
+"""Ground truth and events on one clock, and complete score sheets."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def undated(boxes: Boxes) -> Truth:
 
 
 def sampled(boxes: Boxes, every: int, late_us: int = 0) -> Boxes:
-    """Return what a camera that looks at every n-th frame sees, a little late."""
+    """Return the boxes of a camera that processes every n-th frame, slightly late."""
     frames = boxes.frames_us[::every]
     rows = [row for row in rows_of(boxes) if row[0] in frames]
     return boxes_of(rows, frames).shifted(late_us)
@@ -56,7 +56,7 @@ def test_a_start_puts_a_recording_where_it_belongs() -> None:
 def test_a_truth_of_one_camera_needs_to_know_which() -> None:
     whole = walk(1, 4)
     events = found({"a": whole, "b": no_boxes()})
-    with pytest.raises(ConfigurationError, match="say with --camera"):
+    with pytest.raises(ConfigurationError, match="choose with --camera"):
         place(undated(whole), events.tracks, Choices())
     assert list(place(undated(whole), events.tracks, Choices(camera="a"))) == ["a"]
     with pytest.raises(ConfigurationError, match="no frame of camera b"):
@@ -98,7 +98,7 @@ def test_every_camera_has_its_own_track_scores() -> None:
 
 def test_tracks_are_compared_with_walks_and_identities_with_people() -> None:
     whole = walk(1, 10)
-    walks = whole.by_presence(FRAME_US // 2)  # every frame a walk of its own
+    walks = whole.by_presence(FRAME_US // 2)  # every frame is a walk of its own
     truth = Truth({"cam": whole}, walks={"cam": walks})
     assert tracks_sheet(truth, found({"cam": walks}), Choices()).value("idf1") == 1.0
     said = tuple(decision(name, "c0") for name in walks.names)
@@ -136,5 +136,5 @@ def test_stays_shorter_than_asked_for_are_not_missed() -> None:
 
 
 def test_a_truth_of_boxes_alone_has_no_insights() -> None:
-    with pytest.raises(ConfigurationError, match="not what they did"):
+    with pytest.raises(ConfigurationError, match="contains only boxes"):
         insights_sheet(undated(walk(1, 2)), found({}), Choices())

@@ -1,4 +1,4 @@
-"""HOTA, IDF1 and CLEAR MOT: against TrackEval, against worked examples, against planted errors."""
+"""HOTA, IDF1 and CLEAR MOT: against TrackEval, worked examples and planted errors."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def figures(comparison: Comparison) -> dict[str, float]:
 
 @pytest.mark.parametrize("scene", ["calm", "crowd"])
 def test_every_figure_is_that_of_trackeval(scene: str) -> None:
-    """data/trackeval.json was written by the metric classes of TrackEval 1.3.0."""
+    """Compare with data/trackeval.json, written by the metric classes of TrackEval 1.3.0."""
     truth, found = (
         read_motchallenge(DATA / f"{scene}-{side}.txt", fps=25).boxes[""]
         for side in ("truth", "found")

@@ -1,4 +1,4 @@
-"""False matches and misses of labelled pictures, and how sure they are."""
+"""False matches and false non-matches of labeled pictures, with their intervals."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_faces_that_are_far_apart_are_told_apart_without_error_but_not_with_cert
     random = np.random.default_rng(0)
     rate = trial(noise=0.1).false_matches(0.7, random)
     assert rate.value == 0.0
-    assert 0.05 < rate.interval.high < 0.2  # 28 pairs of people show no more
+    assert 0.05 < rate.interval.high < 0.2  # the narrowest that 28 pairs of people can show
 
 
 def test_an_interval_holds_its_value_and_is_wider_than_independent_pairs_would_make_it() -> None:

@@ -1,4 +1,4 @@
-"""A twin's truth in a few lines: one shopper, one of the staff, one camera."""
+"""A short ground truth of the twin: one shopper, one staff member, one camera."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Small worlds for tests: people walking through views, as the truth has them."""
+"""Small worlds for tests: people walking through views, as ground truth boxes."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,7 +15,7 @@ Row = tuple[int, str | None, tuple[float, float, float, float], float]
 
 
 def walk(people: int, frames: int, *, seed: int = 0, prefix: str = "p") -> Boxes:
-    """Return people who walk side by side, far enough apart never to overlap."""
+    """Return people who walk side by side and never overlap."""
     random, boxes = np.random.default_rng(seed), BoxesBuilder()
     for frame in range(frames):
         at_us = T0_US + frame * FRAME_US
@@ -27,7 +27,7 @@ def walk(people: int, frames: int, *, seed: int = 0, prefix: str = "p") -> Boxes
 
 
 def rows_of(boxes: Boxes) -> list[Row]:
-    """Return the boxes as rows, for a test to plant errors in."""
+    """Return the boxes as rows, so that a test can plant errors."""
     return [
         (int(at), boxes.names[name] if name >= 0 else None, tuple(map(float, box)), float(score))
         for at, name, box, score in zip(
@@ -47,22 +47,22 @@ def boxes_of(rows: Iterable[Row], frames_us: Iterable[int]) -> Boxes:
 
 
 def changed(boxes: Boxes, change: Callable[[list[Row]], Iterable[Row]]) -> Boxes:
-    """Return the boxes with a change of rows."""
+    """Return the boxes with a change applied to their rows."""
     return boxes_of(change(rows_of(boxes)), boxes.frames_us)
 
 
 def against(truth: Boxes, found: Boxes) -> Comparison:
-    """Lay one camera's truth and finding over each other."""
+    """Align one camera's ground truth and findings."""
     return compare([(truth, found)], tolerance_us=1000)
 
 
 def decision(
     track: str, customer: str | None, at_s: float = 0.0, *, searched: bool = True
 ) -> Decision:
-    """Return who a track was said to be."""
+    """Return a decision about a track."""
     status = "new" if customer else "unknown"
     return Decision("cam", track, status, customer, T0_US + round(at_s * 1e6), searched)
 
 
 worlds = st.builds(walk, st.integers(1, 5), st.integers(2, 12), seed=st.integers(0, 100))
-"""One camera's truth."""
+"""The ground truth of one camera."""

@@ -41,7 +41,7 @@ def _head(event_id: str) -> dict[str, object]:
 
 
 def face() -> FaceBox:
-    """Return a face with the embedding of nobody."""
+    """Return a face with an arbitrary embedding."""
     vector = np.random.default_rng(7).normal(size=512).astype(np.float32)
     return FaceBox(
         score=0.91,
@@ -72,7 +72,7 @@ def detection(faces: tuple[FaceBox, ...] = ()) -> DetectionEvent:
 
 
 def one_of_each() -> list[AnyEvent]:
-    """Return one event of every type, each with its optional fields filled."""
+    """Return one event of every type, each with its optional fields set."""
     gate = GateEvidence(
         customer_id=ANNA,
         verdict="plausible",

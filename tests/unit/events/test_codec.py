@@ -1,4 +1,4 @@
-"""The codec: what goes in comes out, and nothing malformed gets past it."""
+"""The event codec: lossless round trips, and rejection of malformed input."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""The fold of the customer book, and what of it is read by versions that are older than it."""
+"""The fold of the customer log, and its reading by older versions."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Events written by earlier versions can be read for ever. Golden files are never edited."""
+"""Events written by earlier versions stay readable. Golden files are never edited."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The published schema says what the structs say."""
+"""The published schema matches the structs."""
 
 from pathlib import Path
 

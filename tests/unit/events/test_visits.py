@@ -1,4 +1,4 @@
-"""Visits of people: merges count at once for all that was recorded, and undone leave no trace."""
+"""Visits of people: merges apply to all recorded visits, and their reversal leaves no trace."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ def test_a_long_visit_that_holds_a_short_one_does_not_end_with_it() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Visit]:
-    """Return visits of some ids, those of each at least the gap apart, as they are recorded."""
+    """Return visits of some ids, those of each id at least the gap apart, as they are recorded."""
     visits = []
     for who in IDS:
         at_min = draw(st.integers(0, 100))
@@ -92,7 +92,7 @@ def histories(draw: st.DrawFn) -> list[Visit]:
 
 @st.composite
 def books(draw: st.DrawFn) -> CustomerDirectory:
-    """Return who is whom after changes that the book would take."""
+    """Return the state after changes that the customer log would accept."""
     known = CustomerDirectory()
     for _ in range(draw(st.integers(0, 8))):
         what = draw(st.sampled_from(["merged", "merged", "split"]))

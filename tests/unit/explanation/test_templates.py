@@ -1,4 +1,4 @@
-"""Everything the resolver can say has words: the reasons are read from its source."""
+"""The resolver's reasons, read from its source, all have a sentence."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ _QUALITY = ast.parse(
 
 
 def names_in(node: ast.AST) -> Iterator[str]:
-    """Yield the names that an expression may have as its value; what is filled in is a star."""
+    """Yield the names that an expression may evaluate to; interpolated parts become a star."""
     match node:
         case ast.JoinedStr(values=parts):
             yield "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
@@ -43,7 +43,7 @@ def names_in(node: ast.AST) -> Iterator[str]:
 
 
 def decided() -> set[str]:
-    """Return the reasons that a decision may have."""
+    """Return the possible reasons of a decision."""
     found: set[str] = set()
     for tree in _SOURCES.values():
         for node in ast.walk(tree):
@@ -58,7 +58,7 @@ def decided() -> set[str]:
 
 
 def judged() -> set[str]:
-    """Return the reasons that the gate may give."""
+    """Return the possible reasons of the gate."""
     found: set[str] = set()
     for node in ast.walk(_SOURCES["topology.py"]):
         match node:
@@ -75,7 +75,7 @@ def judged() -> set[str]:
 
 
 def unusable() -> set[str]:
-    """Return what may make a face unusable."""
+    """Return the possible reasons for an unusable face."""
     (function,) = (
         node
         for node in ast.walk(_QUALITY)

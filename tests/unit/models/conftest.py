@@ -1,4 +1,4 @@
-"""A loopback web server that misbehaves on demand, and models to fetch from it."""
+"""A loopback web server with configurable faults, and models to fetch from it."""
 
 import hashlib
 import http.server
@@ -22,7 +22,7 @@ BAD_REQUEST = 400
 
 @dataclass
 class Answer:
-    """How one request is answered; later requests are answered in full."""
+    """Configures the answer to one request; later requests are answered normally."""
 
     status: int = 200
     cut_after: int | None = None
@@ -73,7 +73,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(rest if cut_after is None else rest[:cut_after])
 
     def log_message(self, *_arguments: object) -> None:
-        """Keep quiet."""
+        """Suppress logging."""
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def site() -> Iterator[Site]:
 
 @dataclass
 class Recorder:
-    """A progress sink that remembers."""
+    """A progress sink that records all calls."""
 
     begun: list[tuple[str, int | None]] = field(default_factory=list)
     reached: dict[str, int] = field(default_factory=dict)
@@ -117,7 +117,7 @@ def progress() -> Recorder:
 
 @pytest.fixture
 def waits() -> list[float]:
-    """How long the downloader would have waited between attempts."""
+    """Waiting times between the downloader's attempts."""
     return []
 
 
@@ -143,14 +143,14 @@ def make_spec() -> Callable[..., FaceFinderModel]:
     def make(*sources: Any, content: bytes | None = None, **changes: Any) -> FaceFinderModel:
         own = {} if content is None else {"sha256": (sha256(content),), "size_bytes": len(content)}
         pixels = InputSpec(
-            width=64, height=64, colour="BGR", mean=(0, 0, 0), std=(1, 1, 1), pad_value=0
+            width=64, height=64, color="BGR", mean=(0, 0, 0), std=(1, 1, 1), pad_value=0
         )
         values = {
             "name": "tiny",
             "version": "tiny@1",
             "network": "a few bytes",
             "file": "tiny.onnx",
-            "licence": "MIT",
+            "license": "MIT",
             "input": pixels,
             "decoder": "yunet",
             "score_threshold": 0.5,
@@ -173,7 +173,7 @@ def url_source() -> Callable[..., UrlSource]:
 
 @pytest.fixture
 def unused_port() -> Iterator[int]:
-    """A port that is bound, so that nobody else takes it, but does not listen."""
+    """A port that is bound, so that no other process takes it, but does not listen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -192,7 +192,7 @@ def find_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def debian_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Publish one package in a repository that is all that apt-get knows of."""
+    """Publish one package in the only repository that apt-get knows."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         pytest.skip("this machine has no apt-get and dpkg-deb")
     apt, repository = tmp_path / "apt", tmp_path / "repository"

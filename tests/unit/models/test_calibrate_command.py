@@ -1,4 +1,4 @@
-"""``trinetra models calibrate`` on folders that cannot be used, and on what it reads of them."""
+"""``trinetra models calibrate``: unusable folders, and the resulting calibration."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from trinetra.values import Faces, FaceVectors, ImageBgr, no_faces
 
 
 class Reader:
-    """Finds a face in every picture that is not black; its colour is whose it is."""
+    """Finds a face in every picture that is not black; its color identifies the person."""
 
     def find(self, images: list[ImageBgr]) -> list[Faces]:
         return [self._faces(image) for image in images]
 
     def embed(self, aligned: list[ImageBgr]) -> FaceVectors:
-        colour = np.stack([crop.reshape(-1, 3).mean(axis=0) for crop in aligned])
-        unit = colour / np.maximum(np.linalg.norm(colour, axis=1, keepdims=True), 1e-6)
+        color = np.stack([crop.reshape(-1, 3).mean(axis=0) for crop in aligned])
+        unit = color / np.maximum(np.linalg.norm(color, axis=1, keepdims=True), 1e-6)
         return FaceVectors(unit.astype(np.float32), np.ones(len(aligned), np.float32))
 
     def _faces(self, image: ImageBgr) -> Faces:
@@ -66,7 +66,7 @@ def run(folder: Path, **options: object) -> None:
     calibrate.calibrate(folder, **{"target": 0.01, "sizes": "", "as_json": False, **options})
 
 
-def test_labelled_pictures_become_a_threshold_that_is_kept(
+def test_labeled_pictures_become_a_threshold_that_is_kept(
     tmp_path: Path, reader: Reader, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "people").mkdir()
@@ -74,7 +74,7 @@ def test_labelled_pictures_become_a_threshold_that_is_kept(
     told = capsys.readouterr()
     assert "at 32 px" in told.out
     assert "3 people, 6 pictures, 3 genuine and 12 impostor pairs" in told.err.replace("\n", " ")
-    assert "below the manifest's" in told.err.replace("\n", " ")  # 12 pairs show no such rate
+    assert "below the manifest's" in told.err.replace("\n", " ")  # 12 pairs cannot show such a rate
     assert list((tmp_path / "data" / "calibration").glob("*.json"))
 
 

@@ -1,4 +1,4 @@
-"""Calibration files: found for their model, refused for any other, and followed by resolvers."""
+"""Calibration files: found for their model, refused for others, and applied by resolvers."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,5 +76,5 @@ def test_a_file_that_is_no_calibration_is_named(tmp_path: Path) -> None:
     path = calibration_path(tmp_path, embedder())
     path.parent.mkdir()
     path.write_bytes(b"{}")
-    with pytest.raises(ConfigurationError, match="no calibration"):
+    with pytest.raises(ConfigurationError, match="not a calibration file"):
         calibrated(embedder(), tmp_path)

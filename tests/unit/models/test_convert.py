@@ -1,4 +1,4 @@
-"""Conversions, on graphs small enough to know their result by heart."""
+"""Conversions, on graphs small enough to compute the result by hand."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def placeholder(*shape: int) -> dict[str, Any]:
 def graph_model(
     nodes: list[dict[str, Any]], weights: dict[str, np.ndarray], outputs: list[str]
 ) -> dict[str, bytes]:
-    """Return the files of a TensorFlow.js model; float32 weights are stored as they are."""
+    """Return the files of a TensorFlow.js model; float32 weights are stored unquantized."""
     constants = [node(name, "Const") for name in weights]
     manifest = [
         {"name": name, "shape": list(value.shape), "dtype": str(value.dtype)}
@@ -106,7 +106,7 @@ def test_max_pooling_pads_as_tensorflow_does(padding: str) -> None:
     np.testing.assert_array_equal(found.ravel(), expected)
 
 
-def test_resizing_takes_half_pixel_centres() -> None:
+def test_resizing_takes_half_pixel_centers() -> None:
     nodes = [
         placeholder(1, 1, 2, 1),
         node("resized", "ResizeBilinear", "image", "size", half_pixel_centers={"b": True}),
@@ -171,7 +171,7 @@ def test_what_depends_on_weights_alone_is_computed_at_conversion() -> None:
     assert found.shape == (3, 2, 2)
 
 
-def test_half_precision_and_linear_quantisation_are_undone() -> None:
+def test_half_precision_and_linear_quantization_are_undone() -> None:
     nodes = [placeholder(1, 2), node("sum", "Add", "image", "half"), node("end", "Add", "sum", "q")]
     files = graph_model(nodes, {"half": np.zeros(2, np.float32), "q": np.zeros(2, np.float32)}, [])
     document = json.loads(files["tiny.json"])

@@ -1,4 +1,4 @@
-"""Where a network's file is looked for, in which order, and what is never handed out."""
+"""Search order for a network's file, and files that must never be returned."""
 
 import threading
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_processes_that_start_together_fetch_once(spec, ensure, site) -> None:
 
 @pytest.fixture
 def convertible(site, make_spec, url_source):
-    """A source of a real little network, whose finished bytes no manifest could know."""
+    """A source of a small real network, whose finished bytes are not in the manifest."""
     shape = [1, 1, 2, 2]
     graph = helper.make_graph(
         [helper.make_node("Relu", ["image"], ["result"])],
@@ -212,5 +212,5 @@ def test_a_source_that_cannot_be_converted_is_one_that_failed(
 ) -> None:
     site.files["raw.onnx"] = b"no network"
     spec = make_spec(url_source(site.remote("raw.onnx"), convert="dynamic_batch"))
-    with pytest.raises(ModelUnavailable, match=r"tiny cannot be made of it: raw\.onnx"):
+    with pytest.raises(ModelUnavailable, match=r"tiny cannot be converted from it: raw\.onnx"):
         ensure(spec)

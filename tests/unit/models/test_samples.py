@@ -1,4 +1,4 @@
-"""Where the demo clips are looked for, and what is accepted as one."""
+"""Search order for the demo clips, and validation of candidates."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PEOPLE = [role for role in SAMPLES if role is not Role.VEHICLE]
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory) -> bytes:
-    """A real clip of noise, large enough to pass for a sample."""
+    """A real clip of noise, large enough to be accepted as a sample."""
     path = tmp_path_factory.mktemp("video") / "noise.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
     noise = np.random.default_rng(3)
@@ -103,13 +103,13 @@ def test_a_samples_folder_that_does_not_exist_is_a_mistake(ensure, tmp_path) -> 
 
 def test_a_web_page_in_place_of_a_clip_is_not_accepted(ensure, site) -> None:
     site.files[SAMPLES[Role.FACE].file] = b"<html>not here" * 10_000
-    with pytest.raises(SampleUnavailable, match="not the video it should be"):
+    with pytest.raises(SampleUnavailable, match="not the expected video"):
         ensure()
 
 
 def test_a_clip_with_another_digest_than_upstream_is_not_accepted(ensure, site, video) -> None:
     site.files[SAMPLES[Role.VEHICLE].file] = video
-    with pytest.raises(SampleUnavailable, match=r"car-detection\.mp4: not the video"):
+    with pytest.raises(SampleUnavailable, match=r"car-detection\.mp4: not the expected video"):
         ensure()
 
 

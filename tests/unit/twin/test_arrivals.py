@@ -1,4 +1,4 @@
-"""When people come."""
+"""Arrival times of customers."""
 
 import numpy as np
 import pytest

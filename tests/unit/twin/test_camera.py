@@ -1,4 +1,4 @@
-"""The camera's geometry, by property."""
+"""Property tests of the camera geometry."""
 
 import math
 

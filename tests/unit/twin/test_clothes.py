@@ -1,4 +1,4 @@
-"""Clothes in the twin: as the worker writes them, told apart as on real clips, hidden by others."""
+"""Simulated clothing descriptors: encoding, similarity as on real clips, and occlusion."""
 
 import itertools
 from dataclasses import replace
@@ -38,7 +38,8 @@ def test_one_person_looks_alike_from_frame_to_frame_and_two_people_do_not() -> N
     each = [seen(look([stay], 50), [stay]) for stay in stays]
     same = np.concatenate([differences(one[:-1], one[1:]) for one in each])
     apart = np.concatenate([differences(a, b) for a, b in itertools.pairwise(each)])
-    # Standing on real clips: half the pairs below 0.03, 90 % below 0.7; different people 2 to 15.
+    # Standing people on real clips: half the pairs are below 0.03, 90 % below 0.7; different people
+    # are at 2 to 15.
     assert np.quantile(same, 0.5) < 0.1
     assert np.quantile(same, 0.9) < 0.7
     assert np.quantile(apart, 0.1) > 1
@@ -66,7 +67,7 @@ def test_where_somebody_is_hidden_the_clothes_of_who_hides_them_are_seen() -> No
     near, far = standing(0, 8.6, 13.0), standing(1, 9.6, 13.0)
     both, alone = look([near, far], 200), look([far], 200)
     behind = _mean(seen(both.take(both.who == 1), [near, far]))
-    assert np.abs(behind - _mean(seen(alone, [far]))).max() < 3  # nobody before it: its own clothes
+    assert np.abs(behind - _mean(seen(alone, [far]))).max() < 3  # not occluded: its own clothes
     together = [row for row, who in zip(seen(both, [near, far]), both.who, strict=True) if who == 1]
     hidden = np.abs(_mean(together) - behind).max(axis=1)
     assert hidden[0] < 3 < hidden[-1]

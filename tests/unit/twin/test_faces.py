@@ -1,4 +1,4 @@
-"""Faces and embeddings of the twin, against the inference-worker's own measures."""
+"""Simulated faces and embeddings, compared with the inference-worker's own measures."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def bank() -> FaceBank:
 def photos(
     bank: FaceBank, size_px: float, visit: int = 0, people: tuple[Person, ...] = STRANGERS
 ) -> np.ndarray:
-    """Return one photo of each, on their own visits, at one size of face."""
+    """Return one photo of each person, each on its own visit, at one face size."""
     shown = [(Stay(visit + p.index, p, 0, None, "browsed", None), 0) for p in people]
     rng = np.random.default_rng([visit, int(size_px)])
     return bank.photos(shown, np.full(len(shown), size_px), rng)

@@ -1,4 +1,4 @@
-"""Floor plans made up around a site file."""
+"""Floor plans generated from a site file."""
 
 import pytest
 

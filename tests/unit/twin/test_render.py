@@ -1,4 +1,4 @@
-"""The twin's pictures: whatever is drawn lies where the world and the camera say."""
+"""Images of the twin: everything is drawn where the world and the camera geometry put it."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ from trinetra.twin.floor_view import FloorView
 from trinetra.twin.people import Person
 from trinetra.twin.plan import FloorPlan, Mount, View
 from trinetra.twin.scenario import Scenario
-from trinetra.twin.scenery import Block, Car, Figure, Scenery, coat_colour
+from trinetra.twin.scenery import Block, Car, Figure, Scenery, coat_color
 from trinetra.twin.sensing import people_in_view
 from trinetra.twin.shop import built_in_shop
 from trinetra.twin.store import simulate
@@ -29,7 +29,7 @@ from trinetra.values import CameraId, Role
 
 SHOP = built_in_shop()
 WIDTH, HEIGHT = 320, 240
-LINE_PX = 3.0  # as far as a softened edge reaches
+LINE_PX = 3.0  # reach of an antialiased edge
 
 mounts = st.builds(
     Mount,
@@ -48,7 +48,7 @@ def camera_at(mount: Mount) -> Camera:
 
 
 def ahead(mount: Mount, distance_m: float, aside_m: float = 0.0) -> tuple[float, float]:
-    """Return the place so far before a camera, and so far to its right."""
+    """Return the floor point at these distances ahead of a camera and to its right."""
     cos, sin = math.cos(mount.yaw_rad), math.sin(mount.yaw_rad)
     return (
         mount.x_m + distance_m * cos + aside_m * sin,
@@ -130,11 +130,11 @@ def test_who_is_beside_the_picture_changes_nothing_in_it() -> None:
 def test_the_nearer_of_two_people_hides_the_farther_one() -> None:
     mount = Mount(0.0, 0.0, 2.5, 0.0, 0.3, 1.2, 20.0)
     view = CameraView(camera_at(mount), Scenery((-1, -9, 30, 9), (-1, 0)))
-    near, far = (Figure(*ahead(mount, metres), 1.75, 0.0, n) for metres, n in ((3.5, 1), (4.0, 2)))
+    near, far = (Figure(*ahead(mount, meters), 1.75, 0.0, n) for meters, n in ((3.5, 1), (4.0, 2)))
     box = person_box(view.camera, near)
     chest = int(box[0] + box[2]) // 2, int(box[1] * 0.65 + box[3] * 0.35)
     for order in ([near, far], [far, near]):
-        assert tuple(view.draw(order)[chest[1], chest[0]]) == coat_colour(1)
+        assert tuple(view.draw(order)[chest[1], chest[0]]) == coat_color(1)
 
 
 def test_faces_show_only_to_a_camera_before_them() -> None:
@@ -150,7 +150,7 @@ def test_faces_show_only_to_a_camera_before_them() -> None:
 
 
 def test_a_look_behind_the_lens_costs_no_picture() -> None:
-    """Walls, shelves, cars and people around and under a camera reach behind it."""
+    """Walls, shelves, cars and people around and under a camera extend behind it."""
     scenery = scenery_of(SHOP)
     for view in SHOP.views:
         mount = view.mount
@@ -195,7 +195,7 @@ def test_a_disc_lies_where_somebody_stands_and_points_where_he_looks(
     floor = FloorView(scenery_of(SHOP), (), (-5.0, -5.0, 27.0, 17.0), longer_side=640)
     picture = floor.draw([Figure(x, y, 1.7, facing, number)])
     u, v = floor.at(x, y)
-    assert tuple(picture[int(v), int(u)]) == coat_colour(number)
+    assert tuple(picture[int(v), int(u)]) == coat_color(number)
     middle = np.array([u, v])
     nose = middle + 1.7 * BODY_WIDTH_M / 2 * floor.px_per_m * np.array(
         [math.cos(facing), -math.sin(facing)]

@@ -1,4 +1,4 @@
-"""Whole runs: events as on the wire, and the truth beside them."""
+"""Complete runs: events on the wire and their ground truth."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -35,7 +35,7 @@ from trinetra.values import derive_id, first_seq, microseconds
 SHOP = built_in_shop()
 VIEWS = {view.camera_id: view for view in SHOP.views}
 SCENARIO = Scenario(seed=5, shoppers_per_hour=90, hours=0.4, open_hours=0.2)
-"""Two days of twelve minutes."""
+"""Two days of twelve minutes each."""
 
 
 @pytest.fixture(scope="module")

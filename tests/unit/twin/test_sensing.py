@@ -1,4 +1,4 @@
-"""What a detector makes of who is in view."""
+"""Bodies in view and the simulated detector's output."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A shop's days as they happen."""
+"""Simulated days of a shop."""
 
 import itertools
 from collections import defaultdict
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trinetra.errors import ConfigurationError
-from trinetra.twin.scenario import DAY_S, MAX_WALKING_MPS, Behaviour, Scenario
+from trinetra.twin.scenario import DAY_S, MAX_WALKING_MPS, Behavior, Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.twin.store import simulate
 from trinetra.twin.world import World
@@ -31,7 +31,8 @@ def test_about_as_many_shoppers_come_as_were_asked_for() -> None:
     for seed in range(30):
         world = simulate(SHOP, Scenario(seed=seed, shoppers_per_hour=60, hours=0.5))
         counts.append(sum(stay.person.kind == "shopper" for stay in world.stays))
-    # Parties are Poisson, so people scatter by more than a Poisson count: about 1.3 times.
+    # The number of parties is Poisson, so the number of people has about 1.3 times the deviation of
+    # a Poisson count.
     assert np.mean(counts) == pytest.approx(30, abs=4 * np.sqrt(30 * 1.7 / 30))
 
 
@@ -67,15 +68,15 @@ def test_every_kind_of_visit_happens_in_a_rush(rush: World) -> None:
 
 
 def test_one_open_till_makes_people_wait_and_give_up() -> None:
-    def tickets(behaviour: Behaviour) -> list:
-        scenario = Scenario(seed=4, shoppers_per_hour=220, hours=1, behaviour=behaviour)
+    def tickets(behavior: Behavior) -> list:
+        scenario = Scenario(seed=4, shoppers_per_hour=220, hours=1, behavior=behavior)
         stays = simulate(SHOP, scenario).stays
         return list({stay.party: stay.queue for stay in stays if stay.queue}.values())
 
     def waited_s(queue: list) -> float:
         return float(np.mean([t.served_s - t.joined_s for t in queue if t.served_s is not None]))
 
-    one, all_three = tickets(Behaviour(open_tills=1)), tickets(Behaviour())
+    one, all_three = tickets(Behavior(open_tills=1)), tickets(Behavior())
     assert {place.till for ticket in one for place in ticket.places} == {0}
     assert waited_s(one) > 60 > 5 * waited_s(all_three)
     assert {ticket.end for ticket in one} == {"served", "balked", "reneged"}
@@ -136,8 +137,8 @@ def test_a_later_shopper_does_not_change_an_earlier_one() -> None:
 
 
 def test_look_alikes_are_as_frequent_as_asked_for() -> None:
-    behaviour = Behaviour(look_alike_share=0.5)
-    world = simulate(SHOP, Scenario(seed=2, shoppers_per_hour=300, hours=1, behaviour=behaviour))
+    behavior = Behavior(look_alike_share=0.5)
+    world = simulate(SHOP, Scenario(seed=2, shoppers_per_hour=300, hours=1, behavior=behavior))
     share = np.mean([person.look_alike_of is not None for person in world.people])
     assert share == pytest.approx(0.5, abs=0.12)
 
@@ -150,7 +151,7 @@ def test_look_alikes_are_as_frequent_as_asked_for() -> None:
         {"hours": 0},
         {"hours": float("inf")},
         {"open_hours": 25},
-        {"behaviour": Behaviour(open_tills=0)},
+        {"behavior": Behavior(open_tills=0)},
     ],
 )
 def test_a_scenario_that_makes_no_run_is_refused(values: dict[str, object]) -> None:

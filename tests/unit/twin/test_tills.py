@@ -12,7 +12,7 @@ from trinetra.twin.tills import Hall, Ticket
 
 @dataclass
 class Till:
-    """A hall with a clock: plays arrivals and what follows from them in order of time."""
+    """A hall with a clock: plays arrivals and their consequences in order of time."""
 
     tills: int
     lead: int = 2
@@ -70,7 +70,7 @@ def test_who_waits_too_long_gives_up_and_the_others_move_up() -> None:
 def test_the_last_of_a_long_line_changes_over_to_a_till_that_got_free() -> None:
     first, quick, stuck, next_one = ticket(0, 1000), ticket(1, 10), ticket(2), ticket(3)
     Till(2).play([(0.0, t) for t in (first, quick, stuck, next_one)])
-    # At 10 s the other line is shorter by one only; at 70 s it is empty.
+    # At 10 s the other line is shorter by only one; at 70 s it is empty.
     assert [(p.t, p.till) for p in stuck.places] == [(0, 0), (70, 1)]
     assert stuck.changes == 1
     assert first.changes == quick.changes == next_one.changes == 0

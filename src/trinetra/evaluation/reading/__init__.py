@@ -1,4 +1,4 @@
-"""Readers of truths and of events; what is malformed is told with file and line."""
+"""Readers of ground truth and of events; errors name file and line."""
 
 from trinetra.evaluation.reading.events import Gathered, read_events
 from trinetra.evaluation.reading.truths import TruthFormat, read_truth

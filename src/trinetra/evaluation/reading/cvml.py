@@ -1,7 +1,7 @@
-"""Ground truth as CVML, the XML in which PETS and CAVIAR are annotated.
+"""Reads ground truth in CVML, the XML format of the PETS and CAVIAR annotations.
 
-``<frame number="0"><objectlist><object id="1"><box xc= yc= w= h=/>``: boxes by centre and size.
-T. List and R. B. Fisher, CVML: an XML-based computer vision markup language, ICPR 2004.
+``<frame number="0"><objectlist><object id="1"><box xc= yc= w= h=/>``: boxes by center and size. T.
+List and R. B. Fisher, CVML: an XML-based computer vision markup language, ICPR 2004.
 """
 
 import math
@@ -16,10 +16,10 @@ from trinetra.evaluation.truth import ONLY_CAMERA, Truth
 
 
 def read_cvml(path: Path, *, fps: float | None = None) -> Truth:
-    """Return the truth of one camera, with times from the beginning of the recording.
+    """Return the truth of one camera, with times from the start of the recording.
 
-    A frame that the file leaves out was not annotated. Raises ConfigurationError with
-    file and line, or when there is no ``fps``.
+    A frame that the file leaves out was not annotated. Raises ConfigurationError with file and
+    line, or if ``fps`` is missing.
     """
     frame_us = frame_interval_us(path, fps)
     reader = _Reader(path, frame_us)
@@ -30,12 +30,12 @@ def read_cvml(path: Path, *, fps: float | None = None) -> Truth:
     except expat.ExpatError as cause:
         raise malformed(path, cause.lineno, f"not XML: {expat.ErrorString(cause.code)}") from cause
     if reader.frames == 0:
-        raise ConfigurationError(f"{path}: no <frame> in it, so this is no CVML")
+        raise ConfigurationError(f"{path}: no <frame> element, so this is not CVML")
     return Truth({ONLY_CAMERA: reader.boxes.build()}, is_dated=False, frame_us=round(frame_us))
 
 
 class _Reader:
-    """Takes boxes out of the elements as they begin; knows at which line it is."""
+    """Collects boxes from the elements as they start, and reports errors with their line."""
 
     def __init__(self, path: Path, frame_us: float) -> None:
         self.boxes = BoxesBuilder()
@@ -43,7 +43,7 @@ class _Reader:
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
-        # An annotation needs no entities; one that declares them wants to blow up the reader.
+        # Annotations need no entities; a file that declares them may be an entity expansion attack.
         self.parser.EntityDeclHandler = self._refuse_entity
         self._path = path
         self._frame_us = frame_us
@@ -54,7 +54,7 @@ class _Reader:
         if tag == "frame":
             index = self._number(attributes, "frame", "number")
             if index < 0 or index % 1:
-                raise self._fault("frames count 0, 1, 2, ...")
+                raise self._fault("frame numbers are 0, 1, 2, ...")
             self._at_us = frame_time_us(int(index), self._frame_us)
             self.boxes.frame(self._at_us)
             self.frames += 1
@@ -74,7 +74,7 @@ class _Reader:
             self._number(attributes, "box", key) for key in ("xc", "yc", "w", "h")
         )
         if width < 0 or height < 0:
-            raise self._fault("a box has sides that are not negative")
+            raise self._fault("the sides of a box must not be negative")
         return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
     def _number(self, attributes: dict[str, str], tag: str, key: str) -> float:

@@ -1,4 +1,4 @@
-"""What the platform said: the JSON lines that ``--events FILE`` writes."""
+"""Reads the platform's output: the JSON lines that ``--events FILE`` writes."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -27,14 +27,14 @@ from trinetra.values import CustomerId, EventId, microseconds
 _MICROSECOND = timedelta(microseconds=1)
 _RENAMED = {("merged",), ("split",)}
 _VISIT_GAP_S = 1800.0
-"""Visits under two ids of one person are one where less lies between them; a site's default."""
+"""Visits under two ids of one person less than this apart count as one; a site's default."""
 
 
 def read_events(path: Path, *, label: str | None = "person") -> Findings:
-    """Return what a file of events tells about objects of one label, or of any.
+    """Return the findings of an events file about objects of one label, or of any.
 
-    Events that were sent twice count once; of those that were sent again because they grew, the
-    last counts. Raises ConfigurationError with file and line.
+    Events that were sent twice count once; of events that were sent again because they grew, the
+    last version counts. Raises ConfigurationError with file and line.
     """
     gathered = Gathered(label)
     for number, line in numbered_lines(path):
@@ -47,7 +47,7 @@ def read_events(path: Path, *, label: str | None = "person") -> Findings:
 
 @dataclass(slots=True)
 class Gathered:
-    """What the events so far tell about objects of one label, or of any."""
+    """Collects findings from events about objects of one label, or of any."""
 
     label: str | None = "person"
     _seen: set[EventId] = field(default_factory=set)
@@ -61,7 +61,7 @@ class Gathered:
     _people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
     def add(self, event: AnyEvent) -> None:
-        """Take in one event; alerts and occupancy are not scored."""
+        """Add one event; alerts and occupancy are not scored."""
         match event:
             case DetectionEvent() | TracksEvent():
                 if event.event_id not in self._seen:
@@ -88,11 +88,13 @@ class Gathered:
                 pass
 
     def findings(self) -> Findings:
-        """Return everything."""
+        """Return the collected findings."""
         return Findings(
             detections=_built(self._detections),
             tracks=_built(self._tracks),
-            decisions=tuple(self._as_known(d) for told in self._decisions.values() for d in told),
+            decisions=tuple(
+                self._as_known(d) for of_track in self._decisions.values() for d in of_track
+            ),
             facts=Facts(
                 crossings=tuple(self._crossings.values()),
                 stays=tuple(self._stays.values()),
@@ -105,7 +107,7 @@ class Gathered:
         )
 
     def _as_known(self, decision: Decision) -> Decision:
-        """Return the decision under the id that held in the end."""
+        """Return the decision under the canonical customer id after all merges."""
         if decision.customer is None:
             return decision
         customer = self._people.canonical(CustomerId(decision.customer))
@@ -133,16 +135,16 @@ class Gathered:
         boxes.frame(at_us)
 
     def _decide(self, event: IdentityEvent) -> None:
-        told = self._decisions.setdefault((event.camera_id, event.track_id), [])
+        of_track = self._decisions.setdefault((event.camera_id, event.track_id), [])
         since_us = microseconds(event.since) if event.since else None
         decided_us, is_renamed = microseconds(event.captured_at), event.reasons in _RENAMED
-        # It replaces what was said of the time from then on; without a time, all of it.
-        while told and (since_us is None or (told[-1].since_us or 0) >= since_us):
-            before = told.pop()
+        # A decision replaces earlier ones from its start time on; without a time, all of them.
+        while of_track and (since_us is None or (of_track[-1].since_us or 0) >= since_us):
+            before = of_track.pop()
             is_same = is_renamed or before.customer == event.customer_id
             if before.since_us == since_us and is_same:
                 decided_us = before.decided_us
-        told.append(
+        of_track.append(
             Decision(
                 camera=event.camera_id,
                 track=event.track_id,

@@ -1,4 +1,4 @@
-"""Text files, line by line, with the line's number for whoever finds a mistake in it."""
+"""Reads text files line by line, with line numbers for error messages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from trinetra.errors import ConfigurationError
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield every line that is not blank; raises ConfigurationError for an unreadable file."""
+    """Yield every line that is not blank. Raises ConfigurationError for an unreadable file."""
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -18,7 +18,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def require_file(path: Path) -> None:
-    """Raise ConfigurationError for a file that cannot be opened, before anything else is asked."""
+    """Raise ConfigurationError early for a file that cannot be opened."""
     try:
         path.open("rb").close()
     except OSError as cause:
@@ -32,5 +32,5 @@ def unreadable(path: Path, cause: OSError) -> ConfigurationError:
 
 
 def malformed(path: Path, line: int, what: str) -> ConfigurationError:
-    """Return the error for a mistake in a line."""
+    """Return the error for a malformed line."""
     return ConfigurationError(f"{path}:{line}: {what}")

@@ -1,8 +1,8 @@
-"""Ground truth as MOTChallenge text: ``frame,id,left,top,width,height,considered[,class,...]``.
+"""Reads MOTChallenge text: ``frame,id,left,top,width,height,considered[,class,...]``.
 
-Frames count from 1. A row whose seventh value is 0, or whose class is not 1 (a pedestrian on foot)
-where there are nine values, is not to be considered and is left out. A ``seqinfo.ini`` beside the
-file or above its folder tells the frame rate and how many frames there are.
+Frames count from 1. A row is left out if its seventh value is 0 or, with nine values, if its class
+is not 1 (a pedestrian on foot). A ``seqinfo.ini`` beside the file or above its folder gives the
+frame rate and the number of frames.
 """
 
 import math
@@ -31,13 +31,13 @@ class _Row:
 
 
 def read_motchallenge(path: Path, *, fps: float | None = None) -> Truth:
-    """Return the truth of one camera, with times from the beginning of the recording.
+    """Return the truth of one camera, with times from the start of the recording.
 
-    ``fps`` goes before that of ``seqinfo.ini``. Raises ConfigurationError with file and line, or
-    when neither tells the frame rate.
+    ``fps`` overrides that of ``seqinfo.ini``. Raises ConfigurationError with file and line, or if
+    the frame rate is unknown.
     """
-    told_fps, last_frame = _sequence_info(path)
-    frame_us = frame_interval_us(path, fps or told_fps)
+    listed_fps, last_frame = _sequence_info(path)
+    frame_us = frame_interval_us(path, fps or listed_fps)
     boxes = BoxesBuilder()
     for number, line in numbered_lines(path):
         row = _row(path, number, line.decode("utf-8", "replace"))
@@ -50,16 +50,18 @@ def read_motchallenge(path: Path, *, fps: float | None = None) -> Truth:
 
 
 def frame_interval_us(path: Path, fps: float | None) -> float:
-    """Return the microseconds between two frames; raises ConfigurationError without a rate."""
+    """Return the microseconds between two frames. Raises ConfigurationError without a rate."""
     if fps is None:
-        raise ConfigurationError(f"{path} does not tell its frame rate: give it with --fps")
+        raise ConfigurationError(f"{path} does not contain its frame rate: give it with --fps")
     if not (math.isfinite(fps) and fps > 0):
-        raise ConfigurationError(f"{path}: {fps:g} frames per second cannot be")
+        raise ConfigurationError(
+            f"{path}: {fps:g} frames per second is invalid; give a positive number with --fps"
+        )
     return 1e6 / fps
 
 
 def frame_time_us(index: int, frame_us: float) -> int:
-    """Return when a frame is, from the beginning; frames count from 0."""
+    """Return the time of a frame from the start; frames count from 0."""
     return round(index * frame_us)
 
 
@@ -74,9 +76,11 @@ def _row(path: Path, number: int, line: str) -> _Row:
         raise malformed(path, number, f"not a row of numbers: {cause}") from cause
     frame, identity, left, top, width, height = values[:_LEAST_COLUMNS]
     if not all(map(math.isfinite, values)) or width < 0 or height < 0:
-        raise malformed(path, number, "a box needs finite numbers and sides that are not negative")
+        raise malformed(
+            path, number, "a box needs finite numbers, and its sides must not be negative"
+        )
     if frame < 1 or frame % 1 or identity % 1:
-        raise malformed(path, number, "frames count 1, 2, 3, ... and ids are whole numbers")
+        raise malformed(path, number, "frame numbers are 1, 2, 3, ... and ids are whole numbers")
     xyxy = (left, top, left + width, top + height)
     return _Row(int(frame), f"{int(identity)}", xyxy, _counts(values))
 
@@ -88,7 +92,7 @@ def _counts(values: list[float]) -> bool:
 
 
 def _sequence_info(path: Path) -> tuple[float | None, int]:
-    """Return frame rate and length from ``seqinfo.ini``, None and 0 where there is none."""
+    """Return frame rate and length from ``seqinfo.ini``, or None and 0 if there is none."""
     for folder in (path.parent, path.parent.parent):
         if (info := folder / "seqinfo.ini").is_file():
             return _parsed_info(info)
@@ -104,4 +108,4 @@ def _parsed_info(info: Path) -> tuple[float | None, int]:
     except OSError as cause:
         raise unreadable(info, cause) from cause
     except (IniError, KeyError, ValueError) as cause:
-        raise ConfigurationError(f"{info}: not the description of a sequence: {cause}") from cause
+        raise ConfigurationError(f"{info} is not a valid sequence description: {cause}") from cause

@@ -1,4 +1,4 @@
-"""Any truth, whatever its format."""
+"""Reads ground truth in any supported format."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +11,7 @@ from trinetra.evaluation.truth import Truth
 
 
 class TruthFormat(StrEnum):
-    """In which format a truth is written."""
+    """Formats of ground truth files."""
 
     MOTCHALLENGE = "motchallenge"
     CVML = "cvml"
@@ -32,9 +32,9 @@ def read_truth(
     fps: float | None = None,
     label: str | None = "person",
 ) -> Truth:
-    """Return the truth in a file; without ``written_as`` its suffix tells the format.
+    """Return the ground truth in a file; without ``written_as`` the suffix decides the format.
 
-    ``label`` chooses what of the twin's truth counts; the other formats annotate people alone.
+    ``label`` selects the objects of the twin's truth; the other formats annotate only people.
     Raises ConfigurationError with file and line.
     """
     require_file(path)

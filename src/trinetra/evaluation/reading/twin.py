@@ -1,7 +1,7 @@
-"""Ground truth of the digital twin: JSON lines, as docs/twin.md describes them.
+"""Reads the ground truth of the digital twin: JSON lines, described in docs/twin.md.
 
-Only what is scored is read; the structs here are this reader's own, for the file is all that the
-twin and the scores share.
+Only scored fields are read. The reader has its own structs, because the file is the only interface
+between the twin and the scores.
 """
 
 from collections import defaultdict
@@ -22,14 +22,14 @@ from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Truth, Wa
 from trinetra.values import microseconds
 
 _LEAST_VISIBLE = 0.25
-"""Who is hidden more than this cannot be found in the frame, and is not asked for."""
+"""A body with a smaller visible fraction cannot be detected and is not counted as missed."""
 _PRESENCE_GAP_US = 2_000_000
 """As in the twin: a shorter absence does not end a walk through a view."""
 _PERSON = "person"
 
 
 class _Line(msgspec.Struct, frozen=True, tag_field="type"):
-    """What every line is."""
+    """Base of every line."""
 
 
 class _Camera(msgspec.Struct, frozen=True):
@@ -85,19 +85,19 @@ class _Frame(_Line, frozen=True, tag="frame"):
 
 
 class _Path(_Line, frozen=True, tag="path"):
-    """Where a visit led; not scored."""
+    """Path of a visit; not scored."""
 
 
 class _Track(_Line, frozen=True, tag="track"):
-    """A presence in a view; the frames tell the same."""
+    """A presence in a view; the frames contain the same information."""
 
 
 class _Purchase(_Line, frozen=True, tag="purchase"):
-    """Whose receipt it was; the visits' outcomes tell who bought."""
+    """The party of a receipt; the visits' outcomes tell who bought."""
 
 
 class _Vehicle(_Line, frozen=True, tag="vehicle"):
-    """A car's way; the frames tell the same."""
+    """Path of a car; the frames contain the same information."""
 
 
 _AnyLine = (
@@ -126,19 +126,23 @@ def read_twin(path: Path, *, label: str | None = _PERSON) -> Truth:
         try:
             gathered.add(decoder.decode(line))
         except (msgspec.MsgspecError, UnicodeDecodeError, _Naive) as cause:
-            raise malformed(path, number, f"not a line of a twin's truth: {cause}") from cause
+            raise malformed(
+                path, number, f"not a valid line of the twin's ground truth: {cause}"
+            ) from cause
     if not gathered.windows_us:
-        raise ConfigurationError(f"{path}: no line of type run, so this is no twin's truth")
+        raise ConfigurationError(
+            f"{path}: no line of type run, so this is not a ground truth of the twin"
+        )
     return gathered.truth()
 
 
 class _Naive(ValueError):
-    """An instant does not tell its offset from UTC."""
+    """An instant has no UTC offset."""
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """What the lines so far tell."""
+    """Collects the lines read so far."""
 
     label: str | None
     windows_us: list[tuple[int, int]] = field(default_factory=list)
@@ -151,7 +155,7 @@ class _Gathered:
     _waits: list[Wait] = field(default_factory=list)
 
     def add(self, line: _AnyLine) -> None:
-        """Take in one line."""
+        """Add one line."""
         match line:
             case _Frame():
                 self._add_frame(line)
@@ -169,8 +173,9 @@ class _Gathered:
                 self._add_happening(line)
 
     def truth(self) -> Truth:
-        """Return everything."""
-        # Who is hidden for a while is still there: presences are told apart before that is judged.
+        """Return the collected ground truth."""
+        # A person who is occluded for a while is still present, so presences are separated before
+        # boxes are filtered by visibility.
         boxes = {camera: builder.build() for camera, builder in sorted(self._boxes.items())}
         walks = {camera: b.by_presence(_PRESENCE_GAP_US) for camera, b in boxes.items()}
         return Truth(
@@ -187,7 +192,7 @@ class _Gathered:
         )
 
     def _shown(self, walks: Mapping[str, Boxes]) -> dict[str, Shown] | None:
-        """Return what each walk showed, or None for a truth that tells of no face at all."""
+        """Return the faces of each walk, or None for a ground truth without faces."""
         if not self._faces:
             return None
         walk_of = {
@@ -198,7 +203,7 @@ class _Gathered:
         sizes: dict[str, list[float]] = defaultdict(list)
         for camera, at_us, who, size_px in self._faces:
             sizes[walk_of[camera, at_us, who]].append(size_px)
-        return {walk: Shown(len(told), max(told)) for walk, told in sizes.items()}
+        return {walk: Shown(len(of_walk), max(of_walk)) for walk, of_walk in sizes.items()}
 
     def _add_frame(self, frame: _Frame) -> None:
         at_us, boxes = _micros(frame.captured_at), self._boxes[frame.camera_id]
@@ -227,7 +232,7 @@ class _Gathered:
 
 
 def _visible(boxes: Boxes) -> Boxes:
-    """Return the boxes of which enough can be seen; the score told how much."""
+    """Return the boxes that are visible enough; the score was their visible fraction."""
     seen = boxes.where(boxes.score >= _LEAST_VISIBLE)
     return Boxes(seen.at_us, seen.name, seen.xyxy, np.ones(len(seen)), seen.names, seen.frames_us)
 

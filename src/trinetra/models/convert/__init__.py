@@ -1,7 +1,7 @@
-"""Turns foreign or fixed-shape graphs into ONNX files that take any batch.
+"""Converts foreign or fixed-shape graphs to ONNX files that take any batch size.
 
 A conversion maps raw files by name to the bytes of the finished file. The modules behind it import
-``onnx``, which is slow to load and needed once in a machine's life, so they are resolved by name.
+``onnx``, which is slow to load and needed only once per machine, so they are resolved by name.
 """
 
 import pkgutil
@@ -19,13 +19,11 @@ _CONVERSIONS = {
 
 
 def convert(step: str, files: Mapping[str, bytes]) -> bytes:
-    """Return the finished file that a conversion step makes of raw files.
+    """Return the finished file that a conversion step makes from raw files.
 
-    Raises ModelUnavailable when the step is unknown or the files hold what it cannot convert.
+    Raises ModelUnavailable if the step is unknown or the files cannot be converted.
     """
     if step not in _CONVERSIONS:
-        raise ModelUnavailable(
-            f"no conversion is called {step!r}; there are: {', '.join(_CONVERSIONS)}"
-        )
+        raise ModelUnavailable(f"unknown conversion {step!r}; known: {', '.join(_CONVERSIONS)}")
     conversion: Conversion = pkgutil.resolve_name(_CONVERSIONS[step])
     return conversion(files)

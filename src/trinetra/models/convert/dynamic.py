@@ -1,7 +1,8 @@
-"""Frees an ONNX export from the one shape it was traced with.
+"""Makes the traced, fixed shape of an ONNX export dynamic.
 
 PyTorch's exporter freezes the traced shape in the declared inputs and outputs and in the targets of
-Reshape (and, in some versions, of Resize: such a graph is refused). Convolutions never cared.
+Reshape (and, in some versions, of Resize: such a graph is refused). Convolutions do not depend on
+it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,16 +20,17 @@ Dimension = int | str
 _BATCH = "N"
 _CELLS = "d1"
 _RESIZE_TO_SIZE_INPUTS = 4
+# In the target of an ONNX Reshape, 0 copies the dimension of the input.
 _COPY_FROM_INPUT = 0
 
 
 def with_any_batch(files: Mapping[str, bytes]) -> bytes:
-    """Return the one given ONNX file with a free batch dimension. Raises ModelUnavailable."""
+    """Return the given ONNX file with a dynamic batch dimension. Raises ModelUnavailable."""
     return _rewrite(files, free_size=False)
 
 
 def with_any_batch_and_size(files: Mapping[str, bytes]) -> bytes:
-    """Return the one given ONNX file with free batch, height and width. Raises ModelUnavailable.
+    """Return the given ONNX file with dynamic batch, height and width. Raises ModelUnavailable.
 
     Every Resize of the graph must scale by a factor, as those of a feature pyramid do.
     """
@@ -45,8 +47,8 @@ def _rewrite(files: Mapping[str, bytes], *, free_size: bool) -> bytes:
         onnx.checker.check_model(model)
     except (ValueError, IndexError, DecodeError, onnx.checker.ValidationError) as cause:
         raise ModelUnavailable(f"{name} cannot be converted: {cause}") from cause
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    serialized: bytes = model.SerializeToString()
+    return serialized
 
 
 def _free_shapes(model: ModelProto, *, free_size: bool) -> None:
@@ -75,7 +77,7 @@ def _constants(model: ModelProto) -> dict[str, NDArray[np.generic]]:
 def _free_reshape(
     model: ModelProto, node: NodeProto, constants: Mapping[str, NDArray[np.generic]]
 ) -> None:
-    """Let a Reshape to ``(1, .., -1, ..)`` copy its batch from its input."""
+    """Make a Reshape to ``(1, .., -1, ..)`` copy its batch dimension from its input."""
     shape = constants.get(node.input[1])
     if shape is None or len(shape) < len(("batch", "rest")) or shape[0] != 1 or -1 not in shape:
         return
@@ -87,7 +89,7 @@ def _free_reshape(
 
 
 def _require_factor(node: NodeProto) -> None:
-    """Refuse a Resize to a frozen size; one by a factor follows the size of its input."""
+    """Refuse a Resize to a frozen size; a Resize by a factor follows the size of its input."""
     if len(node.input) == _RESIZE_TO_SIZE_INPUTS:
         raise ModelUnavailable(f"Resize {node.name} has a frozen output size, not a factor")
 
@@ -99,7 +101,7 @@ def _declare_input(value: ValueInfoProto, *, free_size: bool) -> None:
 
 
 def _declare_output(value: ValueInfoProto, *, free_size: bool) -> None:
-    """Free the batch and, where the size is free too, the number of cells behind it."""
+    """Make the batch and, for dynamic sizes, the number of cells dynamic."""
     _batch, *rest = _dimensions(value)
     if free_size:
         rest[0] = _CELLS

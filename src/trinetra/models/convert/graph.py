@@ -1,4 +1,4 @@
-"""Writes an ONNX graph node by node."""
+"""Builds an ONNX graph node by node."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 _OPSET = 17
-_IR_VERSION = 8  # the oldest that knows the opset, so that older runtimes read the file too
+_IR_VERSION = 8  # the oldest version with this opset, so that older runtimes read the file too
 
 
 class GraphBuilder:
-    """Collects nodes and constants; names those that nobody named."""
+    """Collects nodes and constants, and generates missing names."""
 
     def __init__(self) -> None:
         self._nodes: list[NodeProto] = []
@@ -43,9 +43,9 @@ class GraphBuilder:
         return outputs[0]
 
     def build(self, outputs: Sequence[str], *, name: str) -> ModelProto:
-        """Return the checked model of all that the float32 outputs need, and no more.
+        """Return the checked model with only the nodes that the float32 outputs need.
 
-        Raises ``onnx.checker.ValidationError`` when the graph is not well formed.
+        Raises ``onnx.checker.ValidationError`` if the graph is malformed.
         """
         nodes, used = self._needed_for(outputs)
         graph = helper.make_graph(
@@ -65,6 +65,7 @@ class GraphBuilder:
     def _needed_for(self, outputs: Iterable[str]) -> tuple[list[NodeProto], set[str]]:
         used = set(outputs)
         kept = []
+        # Nodes are added in topological order, so walking backward sees consumers before producers.
         for node in reversed(self._nodes):
             if used.intersection(node.output):
                 kept.append(node)

@@ -1,7 +1,7 @@
-"""TensorFlow.js graph models (a JSON topology and binary weights) to ONNX.
+"""Converts TensorFlow.js graph models (a JSON topology and binary weights) to ONNX.
 
 Format: the ``model.json`` of TensorFlow.js, a TensorFlow GraphDef in JSON plus a weights manifest.
-The result takes any batch. Its size is the one the model was exported with.
+The result takes any batch size. Its image size is the one the model was exported with.
 """
 
 import base64
@@ -19,11 +19,11 @@ from trinetra.models.convert.graph import GraphBuilder
 from trinetra.models.convert.tfjs_ops import FOLDS, TRANSLATIONS, Node, Translation
 
 _DTYPES = {"float32": np.float32, "int32": np.int32, "bool": np.bool_, "uint8": np.uint8}
-_QUANTISED = {"float16": np.float16, "uint8": np.uint8, "uint16": np.uint16}
+_QUANTIZED = {"float16": np.float16, "uint8": np.uint8, "uint16": np.uint16}
 
 
 class Quantization(msgspec.Struct, frozen=True):
-    """How stored values become real ones: ``stored * scale + min``, or a plain half float."""
+    """Dequantization of stored values: ``stored * scale + min``, or a plain half float."""
 
     dtype: str
     scale: float = 1.0
@@ -31,7 +31,7 @@ class Quantization(msgspec.Struct, frozen=True):
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """One tensor in the binary files, which hold them back to back in the manifest's order."""
+    """One tensor in the binary files, which are concatenated in the manifest's order."""
 
     name: str
     shape: tuple[int, ...]
@@ -40,7 +40,7 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class WeightGroup(msgspec.Struct, frozen=True):
-    """Tensors that share a run of binary files."""
+    """Tensors that share a sequence of binary files."""
 
     paths: tuple[str, ...]
     weights: tuple[Weight, ...]
@@ -62,7 +62,7 @@ class Topology(msgspec.Struct, frozen=True):
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """What the graph gives, by tensor name."""
+    """Outputs of the graph, by tensor name."""
 
     outputs: dict[str, Any]
 
@@ -78,7 +78,7 @@ class GraphModel(msgspec.Struct, frozen=True, rename="camel"):
 def to_onnx(files: Mapping[str, bytes]) -> bytes:
     """Return the ONNX file of a graph model given as one ``.json`` and its binary files.
 
-    Raises ModelUnavailable, naming the operation or tensor, when it cannot be converted.
+    Raises ModelUnavailable, naming the operation or tensor, if it cannot be converted.
     """
     try:
         return _convert(files)
@@ -95,8 +95,8 @@ def _convert(files: Mapping[str, bytes]) -> bytes:
     for node in _in_order(model.model_topology.node):
         _translate(translation, node)
     outputs = [translation.reference(name) for name in model.signature.outputs]
-    serialised: bytes = translation.builder.build(outputs, name="tfjs").SerializeToString()
-    return serialised
+    serialized: bytes = translation.builder.build(outputs, name="tfjs").SerializeToString()
+    return serialized
 
 
 def _translate(translation: Translation, node: Node) -> None:
@@ -111,7 +111,7 @@ def _translate(translation: Translation, node: Node) -> None:
 
 
 def _in_order(graph: Sequence[GraphNode]) -> Iterator[Node]:
-    """Yield each node after all that it reads."""
+    """Yield the nodes in topological order."""
     by_name = {node.name: _to_node(node) for node in graph}
     reads = {
         name: [source.split(":")[0].lstrip("^") for source in node.all_inputs]
@@ -160,7 +160,7 @@ _ATTRIBUTE_READERS: dict[str, Callable[[Any], object]] = {
 def read_weights(
     groups: Sequence[WeightGroup], files: Mapping[str, bytes]
 ) -> dict[str, NDArray[np.generic]]:
-    """Return every tensor by name. Raises ValueError when bytes are missing or left over."""
+    """Return every tensor by name. Raises ValueError if bytes are missing or left over."""
     return {
         name: tensor
         for group in groups
@@ -183,7 +183,7 @@ def _read_group(group: WeightGroup, stored: bytes) -> Iterator[tuple[str, NDArra
 def _stored_dtype(weight: Weight) -> np.dtype[Any]:
     if weight.quantization is None:
         return np.dtype(_DTYPES[weight.dtype])
-    return np.dtype(_QUANTISED[weight.quantization.dtype])
+    return np.dtype(_QUANTIZED[weight.quantization.dtype])
 
 
 def _real_values(weight: Weight, raw: NDArray[Any]) -> NDArray[Any]:

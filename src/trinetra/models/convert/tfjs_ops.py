@@ -1,8 +1,8 @@
-"""How each TensorFlow operation is said in ONNX.
+"""ONNX translations of TensorFlow operations.
 
 TensorFlow's spatial operations are channels-last, ONNX's channels-first: each one is wrapped in two
-transpositions, which the runtimes' optimisers cancel out. Add an operation here when a graph
-needs it; anything missing is reported by name, never skipped.
+transpositions, which the runtimes' optimizers cancel out. Add an operation here when a graph needs
+it; anything missing is reported by name, never skipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ Tensor = NDArray[Any]
 _TO_CHANNELS_FIRST = [0, 3, 1, 2]
 _TO_CHANNELS_LAST = [0, 2, 3, 1]
 _KERNEL_TO_ONNX = (3, 2, 0, 1)  # (height, width, in, out) -> (out, in, height, width)
+# In the target of an ONNX Reshape, 0 copies the dimension of the input.
 _COPY_FROM_INPUT = 0
 
 
@@ -33,13 +34,13 @@ class Node:
 
     @property
     def inputs(self) -> list[str]:
-        """The tensors it reads, without the control inputs that only order the execution."""
+        """Tensors that the operation reads, without control inputs, which only order execution."""
         return [name for name in self.all_inputs if not name.startswith("^")]
 
 
 @dataclass(slots=True)
 class Translation:
-    """The ONNX graph under construction and the tensors whose values are known already."""
+    """The ONNX graph under construction, and the tensors with known values."""
 
     builder: GraphBuilder
     known: dict[str, Tensor]
@@ -51,7 +52,7 @@ class Translation:
         return node if index in {"", "0"} else f"{node}__{index}"
 
     def is_known(self, name: str) -> bool:
-        """Tell whether the tensor depends on weights alone."""
+        """Return whether the tensor depends only on weights."""
         return self.reference(name) in self.known
 
     def value(self, name: str) -> Tensor:
@@ -61,16 +62,16 @@ class Translation:
         return self.known[self.reference(name)]
 
     def integers(self, name: str) -> NDArray[np.int64]:
-        """Return a known tensor of sizes or axes in the type that ONNX wants for them."""
+        """Return a known tensor of sizes or axes as int64, the type that ONNX expects."""
         return self.value(name).astype(np.int64)
 
     def learn(self, node: Node, outputs: Sequence[Tensor]) -> None:
-        """Remember the outputs of a node that could be computed now."""
+        """Store the outputs of a node that could be computed at conversion."""
         for index, value in enumerate(outputs):
             self.known[self.reference(f"{node.name}:{index}")] = value
 
     def tensor(self, name: str) -> str:
-        """Return the ONNX name to read a tensor by, storing a known one on first use."""
+        """Return the ONNX name of a tensor; a known one is stored on first use."""
         reference = self.reference(name)
         if reference not in self.known:
             return reference
@@ -85,7 +86,7 @@ class Translation:
         return self.builder.node("Transpose", [self.tensor(name)], perm=_TO_CHANNELS_FIRST)
 
     def channels_last(self, result: str, node: Node) -> None:
-        """Give a spatial operation's result back as the node's own output."""
+        """Transpose a spatial operation's result back as the node's own output."""
         self.builder.node("Transpose", [result], [node.name], perm=_TO_CHANNELS_LAST)
 
 
@@ -137,7 +138,7 @@ def _max_pool(translation: Translation, node: Node) -> None:
 
 def _require_channels_last(node: Node) -> None:
     if node.attributes.get("data_format", "NHWC") != "NHWC":
-        raise ValueError(f"node {node.name}: only channels-last {node.op} is known")
+        raise ValueError(f"node {node.name}: only channels-last {node.op} is supported")
 
 
 def _spatial(per_axis: Sequence[int]) -> list[int]:
@@ -263,4 +264,4 @@ FOLDS: dict[str, Callable[..., list[Tensor]]] = {
     "SplitV": _fold_split,
     "SparseToDense": _fold_sparse,
 }
-"""Operations on weights alone, computed once, at conversion."""
+"""Operations on weights alone, computed once at conversion."""
