@@ -16,10 +16,11 @@ from trinetra.errors import ConfigurationError
 from trinetra.events.customers import People
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS, Topic
 from trinetra.explanation import Explanation, Gathering, Naming, explain_events, subjects_of
+from trinetra.replay.event_history import EventHistory
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CustomerId, Instant
-from trinetra.wiring.event_history import EventHistory, history_of, read_people
+from trinetra.wiring.event_history import history_of, read_people
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Of an event; or of a track or a customer.")]
 _File = Annotated[

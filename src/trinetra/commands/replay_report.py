@@ -12,7 +12,7 @@ from rich.text import Text
 from trinetra.commands.console import output
 from trinetra.evaluation.change import Differences, Figure, Score, TrackChange
 from trinetra.evaluation.outcome import Verdict
-from trinetra.wiring.recorded import Recording
+from trinetra.replay.recording import Recording
 
 _EXAMPLES = 10
 _STYLES = {"better": "green", "worse": "red"}

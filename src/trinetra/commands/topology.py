@@ -24,14 +24,14 @@ from trinetra.identities.gate.topology_estimation import (
     TransitionCollector,
     suggest,
 )
+from trinetra.replay.event_history import EventHistory
+from trinetra.replay.recording import Window
 from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CameraId
-from trinetra.wiring.config import site_graph
-from trinetra.wiring.event_history import EventHistory, history_of
-from trinetra.wiring.recorded import Window
-from trinetra.wiring.topology_warnings import topology_warnings
+from trinetra.wiring.config import site_graph, topology_warnings
+from trinetra.wiring.event_history import history_of
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _ClusterSite = Annotated[
