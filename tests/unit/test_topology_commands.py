@@ -63,7 +63,7 @@ def test_a_floor_that_cannot_be_is_refused_with_camera_line_and_reason() -> None
     ("topology", "word"),
     [
         ({}, "no routes between cameras are given"),
-        ({"edges": [{"from": "a", "to": "b", "distance_m": 4.0}]}, "camera c: no way leads"),
+        ({"edges": [{"from": "a", "to": "b", "distance_m": 4.0}]}, "camera c: no route leads"),
         (
             {
                 "edges": [
