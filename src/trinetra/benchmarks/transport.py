@@ -21,7 +21,7 @@ import numpy as np
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
 from trinetra.adapters.kafka.topics import Layout, create_topics
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.benchmarks.bare import BareKafka, BareRedis, delete_topics
 from trinetra.devservers.kafka import KafkaBroker, find_kafka
 from trinetra.devservers.redis import RedisServer
@@ -208,12 +208,10 @@ async def _redis(url: str, rounds: int) -> dict[str, Any]:
         buffer = await stack.enter_async_context(
             RedisFrameBuffer.open(
                 url,
+                FrameStreams(SiteId("bench"), _CAMERAS, name),
                 group="bench",
                 consumer="bench",
-                cameras=_CAMERAS,
-                site_id=SiteId("bench"),
                 clock=SystemClock(),
-                namespace=name,
             )
         )
         bare = await stack.enter_async_context(BareRedis.open(url, streams, payloads, _FRAME_BATCH))

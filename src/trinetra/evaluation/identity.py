@@ -11,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -185,6 +186,13 @@ def _recognised(band: str, outcomes: Sequence[bool]) -> Score:
     )
 
 
+class Walks(NamedTuple):
+    """The boxes of people per camera, named by their walks, and the faces that each walk showed."""
+
+    boxes: Mapping[str, Boxes]
+    shown: Mapping[str, Shown]
+
+
 def score_identities(
     cameras: Mapping[str, tuple[Boxes, Boxes]],
     decisions: Sequence[Decision],
@@ -192,16 +200,14 @@ def score_identities(
     visits: int | None,
     tolerance_us: int,
     min_iou: float = 0.5,
-    walks: Mapping[str, Boxes] | None = None,
-    shown: Mapping[str, Shown] | None = None,
+    walks: Walks | None = None,
 ) -> ScoreSheet:
     """Return identity scores over all cameras.
 
-    ``cameras`` holds the boxes of people and of tracks, camera by camera; ``walks`` the boxes of
-    people once more, row by row, named by their walks through the views, of which ``shown`` tells
-    which faces they showed. Where the number of ``visits`` is not known, everybody came once. Boxes
-    are scored over all cameras, over those alone that compared a face, and over the walks alone
-    that showed one: without a face, nobody can be named.
+    ``cameras`` holds the boxes of people and of tracks, camera by camera; ``walks`` the same boxes
+    of people, row by row, named by walk. If the number of ``visits`` is unknown, everyone came
+    once. Boxes are scored over all cameras, over the cameras that compared a face, and over the
+    walks that showed one: without a face, no one can be named.
     """
     cuts = _cuts(decisions)
     cameras = {camera: (truth, found.cut(cuts)) for camera, (truth, found) in cameras.items()}
@@ -228,10 +234,10 @@ def score_identities(
     if with_faces:
         sides = compare(with_faces, tolerance_us=tolerance_us, share_names=True)
         scores += _of_boxes(WITH_FACES, sides, min_iou)
-    if walks and shown:
-        walked = [(walks[camera], found) for camera, (_, found) in cameras.items()]
+    if walks and walks.boxes and walks.shown:
+        walked = [(walks.boxes[camera], found) for camera, (_, found) in cameras.items()]
         everybody = compare(walked, tolerance_us=tolerance_us, share_names=True)
-        scores += _of_walks(everything, everybody, decisions, shown, min_iou)
+        scores += _of_walks(everything, everybody, decisions, walks.shown, min_iou)
     return ScoreSheet("identities", tuple(scores), {"min_iou": min_iou, "tracks": len(decisions)})
 
 

@@ -132,7 +132,7 @@ def site_graph(site: Site) -> SiteGraph:
         (edge.one_way, (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m))
         for edge in topology.edges
     ]
-    return build_graph(
+    graph = build_graph(
         [camera.camera_id for camera in site.cameras],
         [edge for one_way, edge in edges if not one_way],
         one_way=[edge for one_way, edge in edges if one_way],
@@ -142,6 +142,9 @@ def site_graph(site: Site) -> SiteGraph:
             if camera.position
         },
         overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
+    )
+    return replace(
+        graph,
         floors={camera.camera_id: fit(camera.floor) for camera in site.cameras if camera.floor},
         hours=opening_hours(site),
         limit_mps=topology.max_walking_speed_mps,

@@ -12,7 +12,7 @@ from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
@@ -45,14 +45,15 @@ async def open_buffer(site: Site, settings: Settings, clock: Clock) -> AsyncIter
     if settings.frame_buffer == "memory":
         yield MemoryFrameBuffer(MemoryFrameStreams(clock), WORKERS, settings.instance)
         return
+    streams = FrameStreams(
+        site.site_id, [camera.camera_id for camera in site.cameras], settings.namespace
+    )
     async with RedisFrameBuffer.open(
         settings.redis_url.get_secret_value(),
+        streams,
         group=WORKERS,
         consumer=settings.instance,
-        site_id=site.site_id,
-        cameras=[camera.camera_id for camera in site.cameras],
         clock=clock,
-        namespace=settings.namespace,
     ) as buffer:
         yield buffer
 
@@ -120,21 +121,24 @@ async def open_gallery(
     async with AsyncExitStack() as stack:
         if settings.gallery == "edge":
             folder = settings.data_dir / "gallery"
-            opening = EdgeGallery.open(folder, model_version=version, dimension=dimension)
-            yield await stack.enter_async_context(opening)
+            edge = EdgeGallery.open(folder, model_version=version, dimension=dimension)
+            yield await stack.enter_async_context(edge)
         else:
             # Half a second to import, which every command would pay.
-            from trinetra.adapters.qdrant.gallery import QdrantGallery  # noqa: PLC0415
+            from trinetra.adapters.qdrant.gallery import (  # noqa: PLC0415
+                QdrantConnection,
+                QdrantGallery,
+            )
 
             secret = settings.qdrant_api_key
-            server = QdrantGallery.open(
-                settings.qdrant_url,
-                api_key=secret.get_secret_value() if secret else None,
+            api_key = secret.get_secret_value() if secret else None
+            opening = QdrantGallery.open(
+                QdrantConnection(settings.qdrant_url, api_key),
                 model_version=version,
                 dimension=dimension,
                 namespace=settings.namespace,
             )
-            yield await stack.enter_async_context(server)
+            yield await stack.enter_async_context(opening)
 
 
 @asynccontextmanager
