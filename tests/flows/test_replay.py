@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,17 @@ def test_the_same_settings_change_nothing_and_other_settings_do(shop: Path, tmp_
     found = differences(now.outcome, then.outcome)
     assert found.changes
     assert now.outcome.figures["tracks", "known"] > then.outcome.figures["tracks", "known"]
+
+
+def test_a_replay_writes_the_same_bytes_again(shop: Path, tmp_path: Path) -> None:
+    recording = recorded(shop / "events.jsonl")
+    variant = ReplayVariant(inputs_for(recording, tmp_path), recording)
+    files = [tmp_path / "once.jsonl", tmp_path / "twice.jsonl"]
+    for file in files:
+        run_variant(replace(variant, output=file), lambda _done: None)
+    once, twice = (file.read_bytes() for file in files)
+    assert b'"type":"identity"' in once
+    assert once == twice
 
 
 def test_the_command_scores_both_sides_and_writes_nothing_live(

@@ -1,4 +1,4 @@
-"""What events and frames cost on their way: in the codec, through Redis, through Kafka.
+"""Cost of transporting events and frames: in the codec, through Redis, through Kafka.
 
 Our adapters and the bare clients take turns within one run on the same servers, so that the ratio
 of the two holds when the machine drifts. Its interval is the bootstrap's over the rounds.

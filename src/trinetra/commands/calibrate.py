@@ -68,7 +68,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MeasurementOptions:
-    """What is measured."""
+    """The rate to aim at, and further face sizes to measure."""
 
     target: Annotated[
         float, typer.Option("--fmr", min=1e-8, max=0.5, help="False match rate to aim at.")

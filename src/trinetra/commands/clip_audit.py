@@ -73,7 +73,7 @@ def audit_clip(
     events: _Keep = None,
     as_json: _Json = False,
 ) -> None:
-    """Audit a clip of yours: how far does the platform agree with what you counted in it?"""
+    """Compare the platform's counts with your own on a clip."""
     counted = counts.read()
     shop = _shop(video, site, camera)
     taken_by = shop.cameras[0]
@@ -125,7 +125,7 @@ def read_counts(path: Path) -> Counts:
 
 
 def _check_entries(document: Document, path: Path) -> None:
-    """Check each line and zone by itself: errors do not tell the names of those."""
+    """Check each line and zone by itself, because msgspec's errors do not name them."""
     data = document.data if isinstance(document.data, dict) else {}
     for section, kind in (("lines", LineCounts), ("zones", ZoneCounts)):
         entries = data.get(section)

@@ -135,7 +135,7 @@ def tail(
 
 @events.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of every event, for those who read the topics."""
+    """Print the JSON Schema of every event, for readers of the topics."""
     print_text(events_schema_text())
 
 
@@ -158,7 +158,7 @@ class _Shown:
     _last: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def show(self, event: AnyEvent, *, but_last: bool = False) -> None:
-        """Print an event; ``but_last`` leaves out what is among those shown last."""
+        """Print an event; with ``but_last`` only if it is not one of those printed last."""
         if not isinstance(event, self.wanted):
             return
         line = encode(without_embeddings(event))
@@ -193,7 +193,7 @@ def _show_live(url: str, last: int, shown: _Shown, *, may_be_away: bool) -> None
 async def _follow(
     settings: Settings, site_id: SiteId, wanted: Sequence[Topic], since: Instant, shown: _Shown
 ) -> None:
-    """Show what comes onto a cluster's topics, through its outages, until interrupted."""
+    """Show new events on a cluster's topics, through outages, until interrupted."""
     async with open_cluster(settings, site_id) as log:
         reader = await log.open_reader(wanted, since=since)
         try:

@@ -1,4 +1,4 @@
-"""``trinetra explain``: in plain words why an event says what it says."""
+"""``trinetra explain``: explains an event, a track or a customer in plain words."""
 
 import asyncio
 from pathlib import Path
@@ -56,7 +56,7 @@ def explain(
     names: _Names = False,
     as_json: _Json = False,
 ) -> None:
-    """Tell why: scores, margin, gate, thresholds, and what would have made a difference."""
+    """Explain a decision: scores, margin, gate, thresholds, and what would have changed it."""
     if not subject.strip():
         raise ConfigurationError("the id is empty: give that of an event, a track or a customer")
     configure_logging(as_json=False, level="ERROR")

@@ -1,4 +1,4 @@
-"""``trinetra topology``: how the cameras lie to each other, as written and as people walk."""
+"""``trinetra topology``: camera topology, as configured and as estimated from walks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ _Least = Annotated[int, typer.Option("--least", min=1, help="Walks that a propos
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _DAY = "1d"
 
-topology = typer.Typer(no_args_is_help=True, help="How the cameras lie to each other.")
+topology = typer.Typer(no_args_is_help=True, help="Camera topology: distances and overlaps.")
 
 
 def register(app: typer.Typer) -> None:
@@ -114,7 +114,7 @@ def estimate_ways(
     least: _Least = 5,
     as_json: _Json = False,
 ) -> None:
-    """Propose ways, distances and overlaps from where recognised people were seen."""
+    """Estimate ways, distances and overlaps from the walks of recognised people."""
     configure_logging(as_json=False, level="ERROR")
     now = SystemClock().now()
     if begin is None and file is None:

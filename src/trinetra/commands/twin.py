@@ -1,4 +1,4 @@
-"""``trinetra twin``: a simulated shop that emits what real cameras and models would."""
+"""``trinetra twin``: simulates a shop with cameras, models and the truth beside it."""
 
 import asyncio
 import math
@@ -104,7 +104,7 @@ def run(
     site: _SiteFile = None,
     as_json: _Json = False,
 ) -> None:
-    """Simulate shoppers in a shop, and write what its cameras would have detected."""
+    """Simulate shoppers in a shop and the detections of its cameras."""
     configure_logging(as_json=False, level="ERROR")
     speed = parse_speed(outputs.speed)
     loaded = load_site(site, os.environ) if site else None
@@ -124,7 +124,7 @@ def run(
 
 
 def _written(model: Twin, outputs: OutputOptions) -> dict[str, Any]:
-    """Write the files that are wanted; return what to say about them."""
+    """Write the requested files and return their summary."""
     summary: dict[str, Any] = {}
     if outputs.out:
         written = write(model, outputs.out)
@@ -152,7 +152,7 @@ def parse_speed(text: str) -> float | None:
 
 
 def summarise(model: Twin) -> dict[str, Any]:
-    """Return what happened in a run."""
+    """Return a summary of the people and purchases in a run."""
     world, scenario = model.world, model.scenario
     shoppers = [stay for stay in world.stays if stay.person.kind == "shopper"]
     outcomes = Counter(stay.outcome for stay in shoppers)

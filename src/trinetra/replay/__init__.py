@@ -1,1 +1,1 @@
-"""Replays recorded detections through the services, and reads back what they said before."""
+"""Replay of recorded detections through the services, and the history of their events."""

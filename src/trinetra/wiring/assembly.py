@@ -47,7 +47,7 @@ from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
 
 _SETTLE_S = 5.0
-"""After this long, what one resolver has seen is in the registries of the others."""
+"""Time within which the sightings of one resolver reach the registries of the others."""
 
 _DAY_S = 86_400.0
 
@@ -75,7 +75,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class FaceModel:
-    """The model that read the faces, as calibrated, and what drift is measured against."""
+    """The calibrated model that read the faces, and the reference statistics for drift."""
 
     model: FaceEmbedderModel
     references: Mapping[Quantity, Reference] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class FaceModel:
 
 @dataclass(frozen=True, slots=True)
 class ResolverPorts:
-    """What an identity-resolver reads and writes.
+    """The ports of an identity-resolver.
 
     Without an erasure store it takes no part in erasures.
     """
@@ -103,7 +103,7 @@ class ResolverPorts:
 
 @dataclass(frozen=True, slots=True)
 class EnginePorts:
-    """What an insight-engine reads and writes.
+    """The ports of an insight-engine.
 
     Without an erasure store it takes no part in erasures.
     """

@@ -153,7 +153,7 @@ def site_graph(site: Site) -> SiteGraph:
 
 
 def topology_warnings(site: Site) -> Iterator[str]:
-    """Yield what is allowed in a site's topology but will not work as expected."""
+    """Yield warnings about a topology that is allowed but will not work as expected."""
     people = [camera.camera_id for camera in site.cameras if camera.role is not Role.VEHICLE]
     yield from reachability_warnings(site_graph(site), people)
     yield from plausibility_warnings(site)

@@ -79,7 +79,7 @@ async def open_log(site: Site, settings: Settings, clock: Clock) -> AsyncIterato
 async def journaling(
     log: MemoryEventLog, site: Site, settings: Settings
 ) -> AsyncIterator[EventLog]:
-    """Write what a log in memory takes to a journal on disk, unless the settings allow it no room.
+    """Copy the records of a log in memory to a journal on disk, if the settings allow it room.
 
     Raises StorageFull or ConfigurationError.
     """

@@ -94,7 +94,7 @@ async def downstream_of(
     model: FaceEmbedderModel,
     events_path: Path | None,
 ) -> AsyncIterator[Platform]:
-    """Build what turns detections into identities and insights, whatever the detections are from.
+    """Build resolver and insight engine on the detections of ``upstream``; none is started.
 
     Raises ConfigurationError, ServerUnavailable or StorageFull.
     """

@@ -33,7 +33,7 @@ _MEMBER = Member("replay", ends_with_process=True, poll_customers_s=0.0, has_pee
 
 @dataclass(frozen=True, slots=True)
 class ReplayInputs:
-    """What detections are replayed on: the site, the face model, and who is known at first.
+    """The inputs of a replay: the site, the face model, and the people known at its start.
 
     ``model`` is calibrated and carries the version that read the faces: those of another version
     would be ignored.

@@ -1,4 +1,4 @@
-"""Loads what a recording is replayed on: site, face model, and the people known at its start."""
+"""Loads the inputs of a replay: site, face model, and the people known at its start."""
 
 from dataclasses import dataclass
 from pathlib import Path
