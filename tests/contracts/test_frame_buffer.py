@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.ports import FrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId
 
@@ -74,13 +74,10 @@ async def redis_rig(url: str, max_frames: int = 100) -> AsyncIterator[Rig]:
             return await stack.enter_async_context(
                 RedisFrameBuffer.open(
                     url,
+                    FrameStreams(SiteId("shop"), CAMERAS, namespace, max_frames),
                     group=GROUP,
                     consumer=name,
-                    cameras=CAMERAS,
-                    site_id=SiteId("shop"),
                     clock=SystemClock(),
-                    namespace=namespace,
-                    max_frames=max_frames,
                 )
             )
 

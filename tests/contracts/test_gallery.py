@@ -19,7 +19,7 @@ from tests.servers.qdrant_server import QdrantServer
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.qdrant.collection import collection_name
 from trinetra.adapters.qdrant.connection import Endpoint, ServerPatience, connect
-from trinetra.adapters.qdrant.gallery import QdrantGallery
+from trinetra.adapters.qdrant.gallery import QdrantConnection, QdrantGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.hosting import Dependency
@@ -89,12 +89,10 @@ def remove_collection(url: str, api_key: str | None, namespace: str) -> None:
 
 def server_opener(url: str, dimension: int, api_key: str | None, namespace: str) -> Opener:
     return lambda: QdrantGallery.open(
-        url,
-        api_key=api_key,
+        QdrantConnection(url, api_key, PATIENT),
         model_version="test/1",
         dimension=dimension,
         namespace=namespace,
-        patience=PATIENT,
     )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from structlog.testing import capture_logs
 
+from trinetra.adapters.memory.insight_store import MemoryInsightStore
 from trinetra.adapters.sql import database as sql_database
 from trinetra.adapters.sql import insight_store as sql
 from trinetra.adapters.sql.errors import translated
@@ -26,7 +27,7 @@ from trinetra.adapters.sql.insight_store import SCHEMA_VERSION, SqlInsightStore
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
 from trinetra.events.customers import Customer, CustomerDirectory
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
-from trinetra.ports import InsightStore
+from trinetra.ports import ExpiringStore, InsightStore
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -102,8 +103,13 @@ def file_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/insights.db"
 
 
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[InsightStore]:
+@pytest.fixture(params=["dictionary", "memory", "file", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ExpiringStore]:
+    if request.param == "dictionary":
+        yield MemoryInsightStore()
+        return
+    urls = {"memory": "sqlite://", "file": f"sqlite:///{tmp_path}/a/insights.db"}
+    url = urls.get(request.param) or request.getfixturevalue("postgres_url")
     async with SqlInsightStore.open(url) as store:
         yield store
 
@@ -185,7 +191,7 @@ async def test_kinds_do_not_mix_even_under_one_id(store: InsightStore) -> None:
         assert len(await store.fetch(kind, *ALWAYS)) == 1
 
 
-async def test_all_records_of_given_ids_are_returned_in_order(store: InsightStore) -> None:
+async def test_all_records_of_given_ids_are_returned_in_order(store: ExpiringStore) -> None:
     named = msgspec.structs.replace(crossing(1, 80), customer_id=CustomerId("bob"))
     await store.record([visit(1, 90), named, stay(3, 70), visit(4, 60, customer="eve")])
 
@@ -361,9 +367,10 @@ async def test_several_engines_open_and_write_one_database_at_once(shared_url: s
 
 
 async def test_the_health_page_learns_where_the_store_is_and_no_password(
-    store: InsightStore, url: str
+    url: str,
 ) -> None:
-    answer = await store.check()
+    async with SqlInsightStore.open(url) as store:
+        answer = await store.check()
 
     assert answer.startswith(("sqlite://", "postgresql+psycopg://"))
     password = make_url(url).password
@@ -583,13 +590,22 @@ def test_tables_and_upserts_are_valid_for_postgresql() -> None:
 
 
 async def test_old_insights_are_deleted_in_batches_oldest_first(
-    store: SqlInsightStore,
+    store: ExpiringStore,
 ) -> None:
     await store.record([*(crossing(i, 60.0 * i) for i in range(5)), visit(9, 30.0)])
-    with capture_logs() as lines:
-        assert await store.expire(NOON + timedelta(seconds=150), 2) == 3
-    assert [(line["log_level"], line["number"]) for line in lines] == [("warning", 4)]
+    assert await store.last_visit(CustomerId("ann")) == visit(9, 30.0)
+    assert await store.expire(NOON + timedelta(seconds=150), 2) == 3
+    assert await store.last_visit(CustomerId("ann")) is None
     left = await store.fetch("line_crossing", NOON, NOON + timedelta(hours=1))
     assert [c.event_id for c in left] == [crossing(i).event_id for i in (2, 3, 4)]
     assert await store.expire(NOON + timedelta(seconds=150), 2) == 1
     assert await store.expire(NOON + timedelta(seconds=150), 2) == 0
+
+
+async def test_the_first_deletion_warns_of_how_much_is_too_old(file_url: str) -> None:
+    async with SqlInsightStore.open(file_url) as store:
+        await store.record([*(crossing(i, 60.0 * i) for i in range(5)), visit(9, 30.0)])
+        with capture_logs() as lines:
+            for _ in range(2):
+                await store.expire(NOON + timedelta(seconds=150), 2)
+    assert [(line["log_level"], line["number"]) for line in lines] == [("warning", 4)]

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId
 
 GROUP = "inference-workers"
+STREAM_OPTIONS = {"cameras", "namespace", "max_frames"}
 DOOR, TILL = CameraId("door"), CameraId("till")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -22,8 +23,10 @@ def frame(seq: int, camera: CameraId = DOOR, *, size: int = 100) -> Frame:
 def buffer_of(
     url: str, consumer: str = "w1", site: str = "north-street", **more: object
 ) -> AbstractAsyncContextManager[RedisFrameBuffer]:
-    given = {"cameras": [DOOR, TILL], "clock": SystemClock(), "group": GROUP} | more
-    return RedisFrameBuffer.open(url, consumer=consumer, site_id=SiteId(site), **given)
+    of_streams = {name: more.pop(name) for name in STREAM_OPTIONS & more.keys()}
+    streams = FrameStreams(SiteId(site), **({"cameras": [DOOR, TILL]} | of_streams))
+    given = {"clock": SystemClock(), "group": GROUP} | more
+    return RedisFrameBuffer.open(url, streams, consumer=consumer, **given)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from tests.servers.proxy import Proxy, Way
 from tests.servers.qdrant_server import QdrantServer
 
 from trinetra.adapters.qdrant.connection import Endpoint, ServerPatience, connect
-from trinetra.adapters.qdrant.gallery import QdrantGallery
+from trinetra.adapters.qdrant.gallery import QdrantConnection, QdrantGallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.hosting import Dependency
 from trinetra.telemetry import GALLERY_UP
@@ -34,11 +34,9 @@ def server(tmp_path: Path) -> Iterator[QdrantServer]:
 def opened(url: str, *, api_key: str | None = None, dimension: int = DIMENSION, **patience: float):
     patience = {"search_s": 30, "write_s": 30, "prepare_s": 30, "first_open_s": 0.05} | patience
     return QdrantGallery.open(
-        url,
-        api_key=api_key,
+        QdrantConnection(url, api_key, ServerPatience(most_open_s=0.1, **patience)),
         model_version="test/1",
         dimension=dimension,
-        patience=ServerPatience(most_open_s=0.1, **patience),
     )
 
 
@@ -186,8 +184,7 @@ async def test_resolvers_that_start_together_share_one_collection(server: Qdrant
 async def test_shops_of_two_namespaces_never_meet(server: QdrantServer) -> None:
     def shop(namespace: str):
         return QdrantGallery.open(
-            server.url,
-            api_key=None,
+            QdrantConnection(server.url),
             model_version="test/1",
             dimension=DIMENSION,
             namespace=namespace,

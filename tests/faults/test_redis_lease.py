@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from tests.contracts.test_frame_buffer import frame
 
 from trinetra.adapters.clock import ManualClock
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.errors import CameraTaken
 from trinetra.values import CameraId, SiteId
 
@@ -33,11 +33,9 @@ def ingestor(redis_url: str, namespace: str, clock: ManualClock) -> Opening:
     return partial(
         RedisFrameBuffer.open,
         redis_url,
+        FrameStreams(SiteId("shop"), [DOOR, TILL], namespace),
         group="inference-workers",
-        site_id=SiteId("shop"),
-        cameras=[DOOR, TILL],
         clock=clock,
-        namespace=namespace,
     )
 
 

@@ -14,6 +14,7 @@ from tests.flows.test_ingest import EVERY, SMALL, Scripted, pictures, until
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
+from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
 from trinetra.detections.service import InferenceThread, InferenceWorker
 from trinetra.devservers.redis import RedisServer
 from trinetra.events.codec import decode
@@ -78,7 +79,8 @@ async def open_shop(url: str) -> AsyncIterator[Shop]:
         )
         plans = {DOOR: DetectionPlan(DOOR, frozenset({"person"}), reads_faces=True)}
         lanes = [InferenceThread(Nobody(), Nobody())]
-        worker = InferenceWorker(SiteId("north-street"), outbox, log, lanes, plans, clock)
+        config = FrameAnalyzerConfig(SiteId("north-street"), plans)
+        worker = InferenceWorker(config, lanes, outbox, log, clock)
         shop = Shop(shutter, ingestor, worker, log)
         async with asyncio.TaskGroup() as group:
             group.create_task(ingestor.run(stopping))

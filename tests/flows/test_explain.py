@@ -239,7 +239,7 @@ def test_a_cluster_has_to_be_told_which_shop_is_meant(
     del site
     monkeypatch.setenv("TRINETRA_EVENT_LOG", "kafka")
     (tmp_path / "site.yaml").unlink()
-    assert "say which with --site" in str(failure("explain", "idn_1"))
+    assert "name the site file with --site" in str(failure("explain", "idn_1"))
 
 
 def test_what_a_file_holds_is_shown_without_embeddings(file: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_commands_on_the_page_work(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("TRINETRA_DATA_DIR", str(tmp_path / "data"))
     simulate, replay, tail, explain = commands()
     run(simulate)
-    assert "tracks would be told otherwise" in run(replay)
+    assert "tracks would be decided differently" in run(replay)
     decided = re.findall(r"idn_[0-9a-f]{24}", run(tail))
     assert "What would have made a difference" in run(explain.replace(ANY_ID, decided[0]))
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk import gallery_file
+from trinetra.adapters.disk.journal_history import JournalHistory
 from trinetra.commands.application import app
 from trinetra.errors import TrinetraError
 from trinetra.evaluation.change import differences
 from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Record
+from trinetra.replay.event_history import FileHistory
+from trinetra.replay.recording import Recording, Window, record
 from trinetra.settings import Settings
 from trinetra.site.overrides import with_overrides
 from trinetra.twin.run import Twin
@@ -32,11 +36,8 @@ from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 from trinetra.wiring.connections import open_log
-from trinetra.wiring.event_history import FileHistory, JournalHistory
-from trinetra.wiring.recorded import Recording, Window, record
-from trinetra.wiring.replay import Stage
+from trinetra.wiring.replay import ReplayInputs, ReplayVariant, run_variant, run_variants
 from trinetra.wiring.replay_inputs import prepare_replay
-from trinetra.wiring.replay_variants import ReplayVariant, run_variant, run_variants
 from trinetra.wiring.simulation import site_of
 
 STRICT = "matching.threshold=0.99"
@@ -55,10 +56,10 @@ def recorded(path: Path, window: Window | None = None) -> Recording:
     return asyncio.run(reading)
 
 
-def stage_of(recording: Recording, tmp_path: Path, gallery: Path | None = None) -> Stage:
+def inputs_for(recording: Recording, tmp_path: Path, gallery: Path | None = None) -> ReplayInputs:
     settings = Settings(data_dir=tmp_path)
-    rehearsing = prepare_replay(FileHistory(recording.path), recording, settings, None, gallery)
-    return asyncio.run(rehearsing).stage
+    preparing = prepare_replay(FileHistory(recording.path), recording, settings, None, gallery)
+    return asyncio.run(preparing).inputs
 
 
 def invoke(*arguments: str) -> dict[str, Any]:
@@ -70,17 +71,29 @@ def invoke(*arguments: str) -> dict[str, Any]:
 
 def test_the_same_settings_change_nothing_and_other_settings_do(shop: Path, tmp_path: Path) -> None:
     recording = recorded(shop / "events.jsonl")
-    stage = stage_of(recording, tmp_path)
-    strict = Stage(with_overrides(stage.site, [STRICT]), stage.model)
+    inputs = inputs_for(recording, tmp_path)
+    strict = ReplayInputs(with_overrides(inputs.site, [STRICT]), inputs.model)
     done: list[int] = []
     now, again, then = (
-        run_variant(ReplayVariant(each, recording), done.append) for each in (stage, stage, strict)
+        run_variant(ReplayVariant(each, recording), done.append)
+        for each in (inputs, inputs, strict)
     )
     assert done[-1] == len(recording)
     assert differences(now.outcome, again.outcome).changes == ()
     found = differences(now.outcome, then.outcome)
     assert found.changes
     assert now.outcome.figures["tracks", "known"] > then.outcome.figures["tracks", "known"]
+
+
+def test_a_replay_writes_the_same_bytes_again(shop: Path, tmp_path: Path) -> None:
+    recording = recorded(shop / "events.jsonl")
+    variant = ReplayVariant(inputs_for(recording, tmp_path), recording)
+    files = [tmp_path / "once.jsonl", tmp_path / "twice.jsonl"]
+    for file in files:
+        run_variant(replace(variant, output=file), lambda _done: None)
+    once, twice = (file.read_bytes() for file in files)
+    assert b'"type":"identity"' in once
+    assert once == twice
 
 
 def test_the_command_scores_both_sides_and_writes_nothing_live(
@@ -126,14 +139,14 @@ def test_who_was_in_the_gallery_before_is_known_and_who_came_later_is_not(
     shop: Path, tmp_path: Path
 ) -> None:
     recording = recorded(shop / "events.jsonl")
-    stage = stage_of(recording, tmp_path)
+    inputs = inputs_for(recording, tmp_path)
     day = timedelta(days=1)
     entries = [
         GalleryEntry(
             entry_id=f"emb_{number}",
             customer_id=CustomerId(f"cus_{number}"),
             kind=IdentityKind.ANONYMOUS,
-            embedding=np.eye(stage.model.dimension, dtype=np.float32)[number],
+            embedding=np.eye(inputs.model.dimension, dtype=np.float32)[number],
             quality=0.7,
             first_seen=first_seen,
             last_seen=recording.last_at,
@@ -143,9 +156,9 @@ def test_who_was_in_the_gallery_before_is_known_and_who_came_later_is_not(
         for number, first_seen in enumerate((recording.first_at - day, recording.first_at))
     ]
     export = tmp_path / "gallery"
-    with gallery_file.writing(export, stage.model.version, stage.model.dimension) as writer:
+    with gallery_file.writing(export, inputs.model.version, inputs.model.dimension) as writer:
         writer.add(entries)
-    known = stage_of(recording, tmp_path, export).entries
+    known = inputs_for(recording, tmp_path, export).entries
     assert [entry.customer_id for entry in known] == ["cus_0"]
 
 
@@ -176,7 +189,7 @@ def test_a_log_of_one_process_is_replayed_from_its_journal(shop: Path, tmp_path:
         (["--set", STRICT, "--from", "yesterday"], "write how long ago"),
         (["--set", STRICT, "--from", "2036-01-01T00:00Z"], "no detections of the time asked for"),
         (["--set", STRICT, "--gallery", "missing"], "missing"),
-        (["--set", STRICT, "--site", "other.yaml"], "say with --site which site file"),
+        (["--set", STRICT, "--site", "other.yaml"], "name their site file with --site"),
         (["--set", STRICT, "--truth", "nowhere.jsonl"], "nowhere.jsonl"),
     ],
 )
@@ -200,7 +213,9 @@ def test_what_cannot_be_replayed_is_told(
 
 def test_a_side_that_fails_tells_why(shop: Path, tmp_path: Path) -> None:
     recording = recorded(shop / "events.jsonl")
-    side = ReplayVariant(stage_of(recording, tmp_path), recording, truth=tmp_path / "nowhere.jsonl")
+    side = ReplayVariant(
+        inputs_for(recording, tmp_path), recording, truth=tmp_path / "nowhere.jsonl"
+    )
     with pytest.raises(TrinetraError, match=r"nowhere\.jsonl"):
         run_variants([side], lambda _side, _done: None)
 

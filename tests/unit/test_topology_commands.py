@@ -21,8 +21,7 @@ from trinetra.events.schema import (
 )
 from trinetra.site import Site, SiteInvalid, site_from_text
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
-from trinetra.wiring.config import site_graph
-from trinetra.wiring.topology_warnings import topology_warnings
+from trinetra.wiring.config import site_graph, topology_warnings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "topology.md"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -63,8 +62,8 @@ def test_a_floor_that_cannot_be_is_refused_with_camera_line_and_reason() -> None
 @pytest.mark.parametrize(
     ("topology", "word"),
     [
-        ({}, "no way between cameras is given"),
-        ({"edges": [{"from": "a", "to": "b", "distance_m": 4.0}]}, "camera c: no way leads"),
+        ({}, "no routes between cameras are given"),
+        ({"edges": [{"from": "a", "to": "b", "distance_m": 4.0}]}, "camera c: no route leads"),
         (
             {
                 "edges": [

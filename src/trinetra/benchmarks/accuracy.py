@@ -1,8 +1,8 @@
-"""How right the platform is on the digital twin: ``measure(store, seed)``.
+"""Accuracy of the platform on the digital twin: ``measure(store, seed)``.
 
-The twin's events go through the real resolver and insight engine, and what those say is scored
-against the twin's truth. Everything runs in one thread in the order of capture, so that a seed
-gives the same scores on every machine.
+The twin's events are replayed through resolver and insight engine, built as in production, and
+what these write is scored against the twin's truth. Everything runs in one thread in the order of
+capture, so that a seed gives the same scores on every machine.
 """
 
 import asyncio
@@ -14,24 +14,21 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import msgspec
-
 from trinetra.evaluation.identity import AT_LEAST_48_PX, FACE_SHOWN, WITH_FACES
 from trinetra.evaluation.reading import Gathered, read_truth
 from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import Choices, identities_sheet, insights_sheet, tracks_sheet
 from trinetra.evaluation.truth import Findings
 from trinetra.events.codec import decode
-from trinetra.models.manifest import load_manifest
+from trinetra.replay.player import Detected
 from trinetra.site import Site
-from trinetra.twin.emission import MODELS
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId
-from trinetra.wiring.replay import Detected, Stage, replay
-from trinetra.wiring.simulation import site_of
+from trinetra.wiring.replay import ReplayInputs, replay
+from trinetra.wiring.simulation import face_model, site_of
 
 PROFILE = "default"
 
@@ -66,7 +63,7 @@ ERRORS = frozenset(
         "dwell_error_s",
     }
 )
-"""Scores that are better the smaller they are."""
+"""Scores of which less is better."""
 _LEAST_NOISE = 0.01
 
 
@@ -90,8 +87,8 @@ def measure(store: Store, seed: int) -> dict[str, float]:
 def summarise(runs: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
     """Return mean, noise and each seed's value of every score.
 
-    ``noise`` is twice the deviation between seeds: a change that moves a score of one seed by less
-    cannot be told from chance.
+    ``noise`` is twice the standard deviation between seeds: a smaller change of one seed's score
+    may be chance.
     """
     names = sorted({name for scores in runs.values() for name in scores})
     return {name: _summary({s: r[name] for s, r in runs.items() if name in r}) for name in names}
@@ -117,10 +114,8 @@ def shortfalls(
 
 
 def resolve(twin: Twin, site: Site) -> Findings:
-    """Return what resolver and insight engine make of the twin's events."""
-    face = load_manifest().profile(PROFILE).face_embedder
-    # Named after what made the twin's faces: those of another model would not be compared.
-    stage = Stage(site, msgspec.structs.replace(face, version=MODELS["face_embed"]))
+    """Return what resolver and insight engine find in the twin's events."""
+    inputs = ReplayInputs(site, face_model(twin, PROFILE))
     found = Gathered()
 
     def detections() -> Iterator[Detected]:
@@ -128,7 +123,7 @@ def resolve(twin: Twin, site: Site) -> Findings:
             found.add(decode(arrival.payload))
             yield CameraId(arrival.camera_id), arrival.payload
 
-    asyncio.run(replay(stage, detections(), lambda payload: found.add(decode(payload))))
+    asyncio.run(replay(inputs, detections(), lambda payload: found.add(decode(payload))))
     return found.findings()
 
 
@@ -163,7 +158,7 @@ def _of_identities(sheet: ScoreSheet) -> dict[str, float]:
 
 
 def _recognised(sheet: ScoreSheet) -> dict[str, float]:
-    """Return the share of people known again; none where nobody came back with such a face."""
+    """Return the share of returning people who were recognised; empty if nobody returned."""
     share = sheet.value("recognised_again", AT_LEAST_48_PX)
     return {} if share is None else {"recognised_again_from_48_px": share}
 
@@ -185,7 +180,7 @@ def _of_insights(sheet: ScoreSheet) -> dict[str, float]:
 
 
 def _mean_size(sheet: ScoreSheet, name: str) -> float | None:
-    """Return the mean size of a score over all lines or zones, each by what it rests on."""
+    """Return the mean absolute value of a score over all lines or zones, weighted by ``n``."""
     rows = [
         (abs(s.value), s.n or 0) for s in sheet.scores if s.name == name and s.value is not None
     ]

@@ -1,8 +1,8 @@
-"""What a track costs the resolver in each frame, but for the search of the gallery: ``run(hours)``.
+"""Processor time of one track update in the resolver, without the gallery: ``run(hours)``.
 
-The twin's busy shop is resolved frame by frame: tracking, evidence, decision and registry are
-timed, decoding and the gallery are not. A frame's time is shared by the tracks in it; those are the
-track updates.
+The twin's busy shop is resolved frame by frame. Tracking, evidence, decision and registry are
+timed; decoding and the gallery are not. The time of a frame is divided by its tracks: a track in a
+frame is one track update.
 """
 
 import asyncio
@@ -18,16 +18,13 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.events.codec import decode
 from trinetra.events.schema import DetectionEvent
-from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.events import tracks_event
 from trinetra.identities.decision.lookup import LookupBatch
 from trinetra.identities.decision.track_identity import Arrival, CameraState, TrackIdentity, advance
 from trinetra.identities.face_identifier import FaceIdentifier
-from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.state.snapshot import encode_track
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
-from trinetra.models.manifest import load_manifest
 from trinetra.ports import TopicPartition
 from trinetra.site import Site
 from trinetra.twin.emission import MODELS
@@ -36,12 +33,14 @@ from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId
 from trinetra.wiring import config as plans
-from trinetra.wiring.simulation import site_of
+from trinetra.wiring.assembly import FaceModel, resolver_context
+from trinetra.wiring.simulation import face_model, site_of
 
+PROFILE = "default"
 _HOME: TopicPartition = ("detections", 0)
 _SHOPPERS_PER_HOUR = 240.0
 _WARM_SHARE = 0.1
-"""Of the frames; what comes before is not counted."""
+"""Of the frames; those at the beginning are not counted."""
 
 
 def run(hours: float = 0.1) -> dict[str, Any]:
@@ -50,12 +49,12 @@ def run(hours: float = 0.1) -> dict[str, Any]:
     site = site_of(plan)
     twin = Twin(plan, Scenario(1, _SHOPPERS_PER_HOUR, hours))
     events = list(detections(twin))
-    bench = Bench(site)
+    bench = Bench(site, twin)
     costs = asyncio.run(bench.measure(events))
     warm = costs[int(len(costs) * _WARM_SHARE) :]
     updates = np.repeat(warm[:, 0] / warm[:, 2], warm[:, 2].astype(np.int64))
     tracemalloc.start()
-    again = Bench(site)
+    again = Bench(site, twin)
     asyncio.run(again.measure(events))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
@@ -77,7 +76,7 @@ def run(hours: float = 0.1) -> dict[str, Any]:
 
 
 def detections(twin: Twin) -> Iterator[DetectionEvent]:
-    """Yield what a twin's cameras see, in the order in which it arrives."""
+    """Yield a twin's detection events in the order of arrival."""
     for arrival in twin.arrivals():
         event = decode(arrival.payload)
         if isinstance(event, DetectionEvent):
@@ -85,7 +84,7 @@ def detections(twin: Twin) -> Iterator[DetectionEvent]:
 
 
 class Cost(NamedTuple):
-    """What one frame took, but for the search, and the tracks that were in it or ended with it."""
+    """Seconds that one frame took, without the search; how many tracks it has, and which ended."""
 
     total_s: float
     tracking_s: float
@@ -94,27 +93,19 @@ class Cost(NamedTuple):
 
 
 class Bench:
-    """A resolver without its log: cameras, a context, and a gallery in memory."""
+    """The pure steps of a resolver, as wired for production, on a gallery in memory."""
 
-    def __init__(self, site: Site) -> None:
-        face = load_manifest().profile("default").face_embedder
-        self.context = ResolverContext(
-            site_id=site.site_id,
-            gallery=MemoryGallery(face.dimension),
-            registry=ActiveRegistry(),
-            graph=plans.site_graph(site),
-            clock=SystemClock(),
-            model=MODELS["face_embed"],
-            dimension=face.dimension,
-            policy=plans.recognition_policy(site, face.calibration),
-        )
+    def __init__(self, site: Site, twin: Twin) -> None:
+        face = FaceModel(face_model(twin, PROFILE))
+        gallery = MemoryGallery(face.model.dimension)
+        self.context = resolver_context(site, face, gallery, SystemClock())
         self.context.partitions[_HOME] = PartitionState(number=1)
         self.cameras: dict[CameraId, CameraState] = {}
         self._identifier = FaceIdentifier(self.context)
         self._tracker = plans.resolver_policy(site).tracker
 
     async def measure(self, events: list[DetectionEvent]) -> NDArray[np.float64]:
-        """Return for each frame with tracks: seconds in all, in tracking, and how many tracks."""
+        """Return ``(n, 3)``: seconds, those in tracking, and tracks of each frame with tracks."""
         rows = [await self.frame(event) for event in events]
         return np.array([(r.total_s, r.tracking_s, r.tracks) for r in rows if r.tracks])
 

@@ -30,7 +30,7 @@ def run(seeds: Iterable[int], *, hours: float = 0.25) -> dict[str, Any]:
     impostors, genuine, most, policy = [], [], 0, None
     for seed in seeds:
         twin = Twin(built_in_shop(), Scenario(seed, _SHOPPERS_PER_HOUR, hours))
-        bench = Bench(site_of(twin.plan))
+        bench = Bench(site_of(twin.plan), twin)
         faces = asyncio.run(_fused(bench, twin))
         policy = bench.context.policy.matching
         scores, same = _pairs(faces, _people(faces, twin), policy.scale_offset, policy.scale_gain)

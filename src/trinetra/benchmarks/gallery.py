@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.adapters.qdrant.connection import ServerPatience
-from trinetra.adapters.qdrant.gallery import QdrantGallery
+from trinetra.adapters.qdrant.gallery import QdrantConnection, QdrantGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery, GalleryTimeouts
 from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.ports import Gallery
@@ -68,12 +68,10 @@ async def _measure_server(
     size: int, url: str, api_key: str | None, dimension: int
 ) -> dict[str, Any]:
     async with QdrantGallery.open(
-        url,
-        api_key=api_key,
+        QdrantConnection(url, api_key, _PATIENCE),
         model_version=f"{_MODEL}-{dimension}",
         dimension=dimension,
         namespace=_MODEL,
-        patience=_PATIENCE,
     ) as gallery:
         await gallery.delete_expired(_EXPIRED)
         try:

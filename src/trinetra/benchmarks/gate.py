@@ -1,9 +1,9 @@
-"""What the spatiotemporal gate is worth: the same people, look-alikes among them, with and without.
+"""Effect of the spatiotemporal gate on false merges, on a twin with look-alikes.
 
-Every seed is a twin's run whose events go through the real resolver under each variant of the site
-file: without topology, with ways and overlaps, and with calibrated cameras besides. ``built-in`` is
-the twin's small shop, in which one walks from any camera to any other within seconds; ``mall`` has
-its cameras 60 m apart.
+Every seed is a twin's run that is replayed through the production resolver under three variants of
+the site file: without topology, with ways and overlaps, and with calibrated cameras as well.
+``built-in`` is the twin's small shop, where every camera is within a few seconds' walk of every
+other; in ``mall`` the cameras are 60 m apart.
 """
 
 import tempfile
@@ -40,7 +40,7 @@ _RATES = ("false_match_rate", "misidentified_rate", "undecided_rate", "identity_
 def run(
     seeds: Sequence[int] = (1, 2, 3, 4), *, hours: float = 0.25, look_alikes: float = 0.3
 ) -> dict[str, Any]:
-    """Return for each shop and variant what went wrong, and how the gate changed it.
+    """Return the errors of each shop under each variant.
 
     ``merges`` and ``splits`` are totals over all seeds, rates are means.
     """
@@ -94,7 +94,7 @@ def calibrated(site: Site, plan: FloorPlan) -> Site:
 
 
 def _floor(view: View) -> tuple[tuple[tuple[float, float], tuple[float, float]], ...]:
-    """Return places of the picture below its far edge, and where on the floor they lie."""
+    """Return points in the picture below its far edge, each with its place on the floor."""
     camera = Camera(view)
     far = camera.far_row_px / view.height
     shown = [(x, far + (1 - far) * y) for x, y in _FLOOR_POINTS]

@@ -1,8 +1,7 @@
-"""How many 720p cameras the stream-ingestor holds, and what each of them costs.
+"""Load of the stream-ingestor with many 720p cameras, and the lateness of their samples.
 
-The cameras are one H.264 recording, made on the spot and played in a loop at its own speed by as
-many sources as asked for, each with its own decoder, as with real cameras; only the network is
-missing.
+The ingestor is built by wiring as in production. Every camera plays the same H.264 recording, made
+on the spot, in a loop at its own speed, with a decoder of its own; only the network is missing.
 """
 
 import asyncio
@@ -18,22 +17,23 @@ import numpy as np
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
-from trinetra.adapters.video.sources import SourceKind, SourceSpec, open_source
-from trinetra.frames.camera import CameraPlan
-from trinetra.frames.encode import EncodingConfig
-from trinetra.frames.sampling.pacing import Pacing
-from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
-from trinetra.frames.service import StreamIngestor
 from trinetra.ports import FrameBuffer
-from trinetra.values import CameraId, Frame
+from trinetra.site import Camera, FileSource, Site
+from trinetra.values import Frame, Role
+from trinetra.wiring import assembly
+from trinetra.wiring.assembly import Playback
 
 WIDTH, HEIGHT, FPS, KEY_EVERY = 1280, 720, 15, 30
 LATE_S = 0.2
-"""A sample later than the time between two samples is of no use to a tracker."""
+"""A sample that is later than the next one is due is of no use to a tracker."""
+
+
+_WARM_UP_S = 8.0
+"""Until the sources are open, and a camera with a still picture is decoded by key frames only."""
 
 
 class _Meter:
-    """A frame buffer that notes how late each frame comes, and keeps none."""
+    """A frame buffer that records the lateness of each frame and stores none."""
 
     def __init__(self, buffer: FrameBuffer, clock: SystemClock) -> None:
         self._buffer = buffer
@@ -51,7 +51,7 @@ class _Meter:
 def run(
     cameras: int, seconds: float, *, still: bool = False, keeps_native: bool = False
 ) -> dict[str, Any]:
-    """Return what ``cameras`` cameras cost over ``seconds`` and how late their samples came.
+    """Return load and lateness with so many cameras over ``seconds``.
 
     ``still`` shows an empty shop, which is decoded by key frames only.
     """
@@ -67,24 +67,15 @@ async def _measure(
     meter = _Meter(MemoryFrameBuffer(MemoryFrameStreams(clock), "bench", "bench"), clock)
     # Cameras do not tick together: each starts a little after the one before.
     start = clock.now() + timedelta(seconds=1.0)
-    specs = {
-        CameraId(f"camera-{n}"): SourceSpec(
-            SourceKind.FILE,
-            str(clip),
-            loop=True,
-            started_at=start + timedelta(seconds=n / cameras / FPS),
-        )
-        for n in range(cameras)
+    site = _site(clip, cameras, native=native)
+    started_at = {
+        camera.camera_id: start + timedelta(seconds=n / cameras / FPS)
+        for n, camera in enumerate(site.cameras)
     }
-    ingestor = StreamIngestor(
-        [_plan(camera, native=native) for camera in specs],
-        lambda camera: open_source(specs[camera], clock),
-        meter,
-        clock,
-    )
+    ingestor = assembly.ingestor(site, meter, clock, Playback(started_at), {})
     stopping = asyncio.Event()
     running = asyncio.create_task(ingestor.run(stopping))
-    await asyncio.sleep(4.0)  # opening, and falling idle, are not what is measured
+    await asyncio.sleep(_WARM_UP_S)
     meter.late_s.clear()
     began, cpu = time.perf_counter(), time.process_time()
     await asyncio.sleep(seconds)
@@ -95,14 +86,14 @@ async def _measure(
     return _report(cameras, wall_s, cpu_s, late_s, still=still, native=native)
 
 
-def _plan(camera: CameraId, *, native: bool) -> CameraPlan:
-    return CameraPlan(
-        camera,
-        pacing=Pacing.REALTIME,
-        sampling=SamplingConfig(base_fps=5.0, floor_fps=1.0, ceiling_fps=5.0),
-        idle=IdleConfig(after_s=1.0),
-        encoding=EncodingConfig(keeps_native=native),
+def _site(clip: Path, cameras: int, *, native: bool) -> Site:
+    """Return a site whose cameras play the clip; ``native`` sends full-size JPEGs along."""
+    source = FileSource(file=clip, loop=True)
+    one = Camera(
+        id="camera", role=Role.TRACKING, source=source, fps_ceiling=5.0, reads_faces=native
     )
+    each = tuple(one.model_copy(update={"id": f"camera-{n}"}) for n in range(cameras))
+    return Site(site="bench", timezone="UTC", cameras=each)
 
 
 def _report(

@@ -1,8 +1,8 @@
-"""How long it takes from a frame's capture until who is on it can be read from the event log.
+"""Latency from the capture of a frame to its identities in the event log.
 
-The clips play at their own speed, in a loop, as cameras would; every event of the resolver is
-compared with the clock as a subscriber receives it. Once with everything in one process, once with
-a process for each service on real Redis and Kafka.
+The clips play at their own speed, in a loop, as cameras would. The capture time of every event of
+the resolver is compared with the clock when a subscriber receives it. Measured once with everything
+in one process, and once with a process for each service on Redis and Kafka.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ from trinetra.wiring.networks import choose_profile, ensure_models, load_network
 from trinetra.wiring.platform import embedded
 
 _SERVICES = ("resolve", "insight", "infer", "ingest")
+_WARM_UP_S = 10.0
 _STARTS_WITHIN_S = 120.0
 _STOPS_WITHIN_S = 40.0
 _TAIL = 2000
@@ -78,16 +79,15 @@ def run(
     progress: ProgressSink,
     *,
     seconds: float = 30.0,
-    warm_s: float = 10.0,
     redis_url: str | None = None,
     kafka_servers: str | None = None,
 ) -> dict[str, Any]:
-    """Return percentiles of both ways; servers that are not given are started.
+    """Return latency percentiles in one process and in four; starts the servers not given.
 
-    ``site`` has recordings for cameras. Raises ServerMissing, and ServerUnavailable when a service
-    ends or nothing comes.
+    The cameras of ``site`` are recordings. Raises ServerMissing, and ServerUnavailable if a service
+    ends or no event comes.
     """
-    figures = asyncio.run(_embedded(site, settings, progress, seconds, warm_s))
+    figures = asyncio.run(_embedded(site, settings, progress, seconds))
     with tempfile.TemporaryDirectory(prefix="trinetra-latency-") as name, ExitStack() as stack:
         folder = Path(name)
         if redis_url is None:
@@ -97,14 +97,15 @@ def run(
             broker = stack.enter_context(KafkaBroker(folder / "kafka", program, jvm=()))
             kafka_servers = broker.address
         servers = _Servers(redis_url, kafka_servers, f"bench-{uuid.uuid4().hex[:8]}")
-        figures |= asyncio.run(_distributed(site, servers, folder, seconds, warm_s))
+        figures |= asyncio.run(_distributed(site, servers, folder, seconds))
     return {"cameras": len(site.cameras), "seconds": seconds, **figures}
 
 
-async def _measure(
-    meter: _Meter, failed: Callable[[], str | None], seconds: float, warm_s: float
-) -> None:
-    """Wait until events come, let them run warm, then measure."""
+async def _measure(meter: _Meter, failed: Callable[[], str | None], seconds: float) -> None:
+    """Wait for the first event, warm up, then measure.
+
+    Raises ServerUnavailable if a service ended, or no event came.
+    """
     began_s = time.monotonic()
     while not meter.seen.is_set():
         reason = failed()
@@ -113,7 +114,7 @@ async def _measure(
         if reason is not None:
             raise ServerUnavailable(reason)
         await asyncio.sleep(0.1)
-    await asyncio.sleep(warm_s)
+    await asyncio.sleep(_WARM_UP_S)
     meter.measuring = True
     await asyncio.sleep(seconds)
     meter.measuring = False
@@ -133,7 +134,7 @@ def _percentiles(name: str, seconds: Sequence[float]) -> dict[str, Any]:
 
 
 async def _embedded(
-    site: Site, settings: Settings, progress: ProgressSink, seconds: float, warm_s: float
+    site: Site, settings: Settings, progress: ProgressSink, seconds: float
 ) -> dict[str, Any]:
     profile = choose_profile(settings)
     networks = load_networks(profile, ensure_models(profile, settings, progress), settings)
@@ -149,10 +150,10 @@ async def _embedded(
             watching = asyncio.create_task(_watch(platform.recorder.recent.watch(), meter))
             try:
                 await _measure(
-                    meter, lambda: "the platform ended" if running.done() else None, seconds, warm_s
+                    meter, lambda: "the platform ended" if running.done() else None, seconds
                 )
             finally:
-                # Not drained: what still waits has been measured, or came too late for it.
+                # Not drained: events that are still on their way are not measured any more.
                 watching.cancel()
                 running.cancel()
                 await asyncio.wait({watching, running})
@@ -174,7 +175,7 @@ class _Servers:
     namespace: str
 
     def environment(self, data_dir: Path) -> dict[str, str]:
-        """Return what tells a service of them."""
+        """Return the environment of a service that uses these servers."""
         return {
             **os.environ,
             "TRINETRA_FRAME_BUFFER": "redis",
@@ -188,14 +189,14 @@ class _Servers:
 
 
 async def _distributed(
-    site: Site, servers: _Servers, folder: Path, seconds: float, warm_s: float
+    site: Site, servers: _Servers, folder: Path, seconds: float
 ) -> dict[str, Any]:
     meter = _Meter()
     async with _log(servers, site.site_id) as log:
         reading = asyncio.create_task(_follow(log, meter))
         try:
             with _services(site, servers, folder) as failed:
-                await _measure(meter, failed, seconds, warm_s)
+                await _measure(meter, failed, seconds)
         finally:
             reading.cancel()
             await asyncio.wait({reading})
@@ -213,7 +214,7 @@ async def _follow(log: KafkaEventLog, meter: _Meter) -> None:
 
 @asynccontextmanager
 async def _log(servers: _Servers, site_id: str) -> AsyncIterator[KafkaEventLog]:
-    """Make the topics of the run, to be deleted again, and open the log."""
+    """Create the topics of the run, open the log, and delete the topics in the end."""
     connection, clock = KafkaConnection(servers.kafka), SystemClock()
     topics = await create_topics(connection, Layout(site_id, servers.namespace), clock)
     try:
@@ -231,7 +232,7 @@ async def _log(servers: _Servers, site_id: str) -> AsyncIterator[KafkaEventLog]:
 
 @contextmanager
 def _services(site: Site, servers: _Servers, folder: Path) -> Iterator[Callable[[], str | None]]:
-    """Run every service; yields what tells why one has ended."""
+    """Run every service; yields a function that returns why one has ended, None if all run."""
     file = folder / "site.yaml"
     file.write_text(site.model_dump_json(by_alias=True, exclude_unset=True))  # JSON is YAML
     running: dict[str, subprocess.Popen[bytes]] = {}

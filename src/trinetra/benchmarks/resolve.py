@@ -1,8 +1,9 @@
-"""How many detections a second become identities, and how soon: ``run(events, ...)``.
+"""Throughput and latency of the identity-resolver: ``run(settings, events, ...)``.
 
-Four twin shops at 24 cameras, against a gallery full of strangers. In memory one resolver shares
-its core with those who write and read the log; on Kafka it has a process of its own, and so has a
-second one. Every resolver keeps its state, as in a cluster.
+Four twin shops with 24 cameras, against a gallery of strangers. Every resolver is built by wiring
+as in production, with all its background tasks, on a customer log and an erasure store in SQLite.
+In memory the resolver shares its process, and so one core, with the benchmark; on Kafka one or two
+resolvers run in processes of their own.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,42 +25,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.event_log import KafkaEventLog
 from trinetra.adapters.kafka.topics import Layout, create_topics
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.benchmarks.bare import delete_topics
-from trinetra.benchmarks.resolve_member import (
-    DIMENSION,
-    MODEL,
-    SITE_ID,
-    STOP,
-    Member,
-    resolver,
-    serve,
-)
+from trinetra.benchmarks.resolve_process import STOP, serve
 from trinetra.events.codec import decode, encode
-from trinetra.events.topics import ALL, DETECTIONS, IDENTITIES
+from trinetra.events.topics import DETECTIONS, IDENTITIES
+from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import EventLog, Record, Subscription, read_up_to
+from trinetra.settings import Settings
+from trinetra.site import Site
 from trinetra.twin.emission import Arrival
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario, Sensing
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant
+from trinetra.wiring import assembly
+from trinetra.wiring.assembly import FaceModel
+from trinetra.wiring.config import site_topics
+from trinetra.wiring.connections import journaling, kafka_connection, open_resolver_ports
+from trinetra.wiring.simulation import face_model, site_of
 
 _SHOPS = 4
 _EVENTS_PER_HOUR = 80_000.0
-"""At least; of one shop."""
+"""Of one shop, at least."""
 _BUILD_CHUNK = 2_000
 _APPEND_CHUNK = 500
 _TICK_S = 0.01
 _STOPS_WITHIN_S = 20.0
 _SPAN = (0.1, 0.9)
-"""Of the events; what comes before and after is starting up and running dry."""
+"""Share of the events that is measured; before it services start, after it they run out of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Workload:
+    """The detections to resolve, at which rate when latency is measured, on which site and model.
+
+    ``gallery`` is a folder with the gallery that every resolver gets a copy of.
+    """
+
+    site: Site
+    model: FaceEmbedderModel
+    stream: Sequence[Record]
+    rate: float
+    gallery: Path
 
 
 def run(
+    settings: Settings,
     events: int = 50_000,
     *,
     gallery_size: int = 100_000,
@@ -69,46 +85,51 @@ def run(
 ) -> dict[str, Any]:
     """Return events per second and, at ``rate`` events per second, the time to the identity.
 
-    With ``kafka_servers`` also on Kafka, with one and with two resolvers; topics are made for it
-    and deleted. Raises ServerUnavailable.
+    With ``kafka_servers`` it also measures one and two resolvers on Kafka; their topics are
+    deleted again. Raises ServerUnavailable.
     """
+    twins = _twins(shoppers_per_hour, events / _SHOPS / _EVENTS_PER_HOUR)
     with tempfile.TemporaryDirectory(prefix="trinetra-resolve-") as name:
-        return asyncio.run(
-            _measure(Path(name), events, gallery_size, shoppers_per_hour, rate, kafka_servers)
+        folder = Path(name)
+        workload = _Workload(
+            site=site_of(twins[0].plan),
+            model=face_model(twins[0], settings.profile),
+            stream=list(islice(_stream(twins), events)),
+            rate=rate,
+            gallery=folder / "gallery",
         )
+        local = _changed(settings, gallery="edge", data_dir=folder, store_url=None)
+        return asyncio.run(_measure(workload, local, gallery_size, kafka_servers))
+
+
+def _changed(settings: Settings, **changes: object) -> Settings:
+    return Settings.model_validate({**settings.model_dump(), **changes})
 
 
 async def _measure(
-    folder: Path,
-    events: int,
-    gallery_size: int,
-    shoppers_per_hour: float,
-    rate: float,
-    kafka_servers: str | None,
+    workload: _Workload, settings: Settings, gallery_size: int, kafka_servers: str | None
 ) -> dict[str, Any]:
-    hours = events / _SHOPS / _EVENTS_PER_HOUR
-    stream = list(islice(_stream(shoppers_per_hour, hours), events))
+    payloads = [record.value for record in workload.stream if record.value]
     figures: dict[str, Any] = {
-        "events": len(stream),
-        "with_faces": sum(b'"embedding"' in record.value for record in stream if record.value),
+        "events": len(payloads),
+        "with_faces": sum(b'"embedding"' in payload for payload in payloads),
         "gallery": gallery_size,
-        "paced_events_per_s": rate,
+        "paced_events_per_s": workload.rate,
     }
-    full = folder / "full"
-    await _fill(full, gallery_size)
-    figures |= await _in_memory(_copy(full, folder), stream, rate)
+    await _fill(workload, gallery_size)
+    figures |= await _in_memory(workload, settings)
     for members in (1, 2) if kafka_servers else ():
-        galleries = [_copy(full, folder) for _ in range(members)]
-        figures |= await _on_kafka(str(kafka_servers), galleries, stream, rate)
+        on_kafka = _changed(settings, event_log="kafka", kafka_servers=kafka_servers)
+        figures |= await _on_kafka(workload, on_kafka, members)
     return figures
 
 
-# --- what is resolved -------------------------------------------------------------------------
+# --- the workload -------------------------------------------------------------------------------
 
 
-def _stream(shoppers_per_hour: float, hours: float) -> Iterator[Record]:
-    """Yield the detections of all shops as they come, each shop's cameras under its own names."""
-    shops = map(_arrivals, range(_SHOPS), _twins(shoppers_per_hour, hours))
+def _stream(twins: Sequence[Twin]) -> Iterator[Record]:
+    """Yield the detections of all shops as they arrive; each shop's cameras get their own names."""
+    shops = map(_arrivals, range(len(twins)), twins)
     for _, shop, arrival in heapq.merge(*shops, key=lambda row: row[0]):
         event = decode(arrival.payload)
         camera = CameraId(f"{event.camera_id}-{shop}")
@@ -129,16 +150,17 @@ def _twins(shoppers_per_hour: float, hours: float) -> list[Twin]:
     ]
 
 
-async def _fill(folder: Path, size: int) -> None:
-    """Make a gallery of ``size`` people nobody ever sees."""
+async def _fill(workload: _Workload, size: int) -> None:
+    """Make a gallery of ``size`` people who are never seen."""
     random = np.random.default_rng(7)
+    version, dimension = workload.model.version, workload.model.dimension
     tuning = GalleryTuning(index_at_latest=_BUILD_CHUNK)
     async with EdgeGallery.open(
-        folder, model_version=MODEL, dimension=DIMENSION, tuning=tuning
+        workload.gallery, model_version=version, dimension=dimension, tuning=tuning
     ) as gallery:
         for first in range(0, size, _BUILD_CHUNK):
             count = min(_BUILD_CHUNK, size - first)
-            faces = random.standard_normal((count, DIMENSION)).astype(np.float32)
+            faces = random.standard_normal((count, dimension)).astype(np.float32)
             faces /= np.linalg.norm(faces, axis=1, keepdims=True)
             await gallery.upsert([_stranger(first + i, face) for i, face in enumerate(faces)])
         await gallery.count()  # answered once the last step of the index is built
@@ -152,18 +174,23 @@ def _stranger(number: int, face: NDArray[np.float32]) -> GalleryEntry:
     )
 
 
-def _copy(full: Path, folder: Path) -> Path:
-    copy = folder / uuid.uuid4().hex
-    shutil.copytree(full, copy)
-    return copy
+@contextmanager
+def _data_dir(workload: _Workload, settings: Settings) -> Iterator[Path]:
+    """Make the data folder of a resolver, with a gallery of its own, and delete it in the end."""
+    folder = settings.data_dir / uuid.uuid4().hex
+    shutil.copytree(workload.gallery, folder / "gallery")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
-# --- what is measured -------------------------------------------------------------------------
+# --- the measurement ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class _Meter:
-    """When each frame was appended, and when its tracks and its identities could be read."""
+    """When each frame was appended, and when its tracks and identities were read."""
 
     appended_s: dict[tuple[CameraId, Instant], float] = field(default_factory=dict)
     read_s: list[float] = field(default_factory=list)
@@ -171,7 +198,7 @@ class _Meter:
     tracks_s: list[float] = field(default_factory=list)
 
     async def follow(self, subscription: Subscription, frames: int) -> None:
-        """Read until the tracks of so many frames were seen."""
+        """Read until the tracks of so many frames have been read."""
         while len(self.read_s) < frames:
             got = await subscription.poll(max_records=2_000, wait_s=0.5)
             now_s = time.perf_counter()
@@ -183,20 +210,20 @@ class _Meter:
         is_tracks = b'"type":"tracks"' in value
         if is_tracks:
             self.read_s.append(now_s)
-        if self.appended_s:  # reading more of it would cost what is being measured
+        if self.appended_s:  # decoding at full speed would slow down what is measured
             event = decode(value)
             began_s = self.appended_s[event.camera_id, event.captured_at]
             (self.tracks_s if is_tracks else self.identities_s).append(now_s - began_s)
 
     @property
     def events_per_s(self) -> int:
-        """The rate over the middle of the run."""
+        """Frames per second over the middle of the run."""
         first, last = (round(share * (len(self.read_s) - 1)) for share in _SPAN)
         return round((last - first) / max(self.read_s[last] - self.read_s[first], 1e-9))
 
 
 async def _pace(log: EventLog, stream: Sequence[Record], rate: float, meter: _Meter) -> None:
-    """Append events at a steady rate, and note when."""
+    """Append events at a steady rate and note the times."""
     names = [_name(record) for record in stream]
     began_s, done = time.perf_counter(), 0
     while done < len(stream):
@@ -224,19 +251,19 @@ def _latencies(name: str, meter: _Meter) -> dict[str, float]:
 
 
 Cpu = Callable[[], Awaitable[float]]
-"""Seconds of CPU that the resolvers have used so far."""
+"""Returns the CPU seconds that the resolvers have used so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Three quarters of a stream at full speed, and the rest at a pace."""
+class _Measured:
+    """Three quarters of a stream at full speed, and the rest at a steady rate."""
 
     full: _Meter
     paced: _Meter
     cpu_s_per_event: float
 
     def figures(self, name: str) -> dict[str, Any]:
-        """Return the rate, what an event costs at that rate, and the latencies at the pace."""
+        """Return the rate, the processor time of an event at that rate, and the latencies."""
         return {
             f"{name}_events_per_s": self.full.events_per_s,
             f"{name}_cpu_us_per_event": round(1e6 * self.cpu_s_per_event),
@@ -244,7 +271,9 @@ class _Run:
         }
 
 
-async def _run(log: EventLog, stream: Sequence[Record], rate: float, cpu: Cpu) -> _Run:
+async def _drive(log: EventLog, workload: _Workload, cpu: Cpu) -> _Measured:
+    """Write the stream to the log and read what the resolvers make of it."""
+    stream = workload.stream
     middle = 3 * len(stream) // 4
     full, paced = _Meter(), _Meter()
     reader = await log.subscribe([IDENTITIES], "bench")
@@ -254,21 +283,29 @@ async def _run(log: EventLog, stream: Sequence[Record], rate: float, cpu: Cpu) -
     await full.follow(reader, middle)
     cpu_s = await cpu() - began_s
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_pace(log, stream[middle:], rate, paced))
+        tasks.create_task(_pace(log, stream[middle:], workload.rate, paced))
         tasks.create_task(paced.follow(reader, len(stream) - middle))
     await reader.close()
-    return _Run(full, paced, cpu_s / middle)
+    return _Measured(full, paced, cpu_s / middle)
 
 
 # --- in memory --------------------------------------------------------------------------------
 
 
-async def _in_memory(gallery: Path, stream: Sequence[Record], rate: float) -> dict[str, Any]:
-    clock, stopping = SystemClock(), asyncio.Event()
-    log = MemoryEventLog(clock, keep_records=len(stream) + 1, max_records=len(stream) + 1)
-    async with EdgeGallery.open(gallery, model_version=MODEL, dimension=DIMENSION) as edge:
-        running = asyncio.create_task(resolver(log, edge, clock).run(stopping))
-        measured = await _run(log, stream, rate, _own_cpu)
+async def _in_memory(workload: _Workload, settings: Settings) -> dict[str, Any]:
+    clock, stopping, all_of_it = SystemClock(), asyncio.Event(), len(workload.stream) + 1
+    # Room for the whole stream: this process writes it before it reads what came of it.
+    memory = MemoryEventLog(clock, keep_records=all_of_it, max_records=all_of_it)
+    async with AsyncExitStack() as stack:
+        data_dir = stack.enter_context(_data_dir(workload, settings))
+        own = _changed(settings, event_log="memory", data_dir=data_dir)
+        log = await stack.enter_async_context(journaling(memory, workload.site, own))
+        opening = open_resolver_ports(log, own, workload.model, clock)
+        ports = await stack.enter_async_context(opening)
+        face, member = FaceModel.of(workload.model, data_dir), assembly.Member.of(own)
+        service = assembly.resolver(workload.site, face, ports, member)
+        running = asyncio.create_task(service.run(stopping))
+        measured = await _drive(log, workload, _own_cpu)
         stopping.set()
         await running
     return measured.figures("memory")
@@ -281,40 +318,53 @@ async def _own_cpu() -> float:
 # --- on Kafka ---------------------------------------------------------------------------------
 
 
-async def _on_kafka(
-    servers: str, galleries: Sequence[Path], stream: Sequence[Record], rate: float
-) -> dict[str, Any]:
+async def _on_kafka(workload: _Workload, settings: Settings, members: int) -> dict[str, Any]:
     namespace = f"bench-{uuid.uuid4().hex[:8]}"
-    members = [
-        Member(servers, namespace, f"member-{number}", gallery)
-        for number, gallery in enumerate(galleries)
-    ]
-    async with _topics(servers, namespace) as log, _processes(members) as cpu:
-        measured = await _run(log, stream, rate, cpu)
-    return measured.figures(f"kafka_{len(members)}")
+    shared = _changed(
+        settings,
+        namespace=namespace,
+        store_url=f"sqlite:///{settings.data_dir / namespace}.db",
+    )
+    async with AsyncExitStack() as stack:
+        resolvers = []
+        for number in range(members):
+            data_dir = stack.enter_context(_data_dir(workload, settings))
+            resolvers.append(_changed(shared, instance=f"member-{number}", data_dir=data_dir))
+        log = await stack.enter_async_context(_topics(workload.site, shared))
+        cpu = await stack.enter_async_context(_processes(workload, resolvers))
+        measured = await _drive(log, workload, cpu)
+    return measured.figures(f"kafka_{members}")
 
 
 @asynccontextmanager
-async def _topics(servers: str, namespace: str) -> AsyncIterator[KafkaEventLog]:
-    connection, clock = KafkaConnection(servers), SystemClock()
-    topics = await create_topics(connection, Layout(SITE_ID, namespace, ALL), clock)
+async def _topics(site: Site, settings: Settings) -> AsyncIterator[EventLog]:
+    """Create the topics of the run, open the log, and delete the topics in the end."""
+    connection, clock = kafka_connection(settings), SystemClock()
+    layout = Layout(site.site_id, settings.namespace, site_topics(site))
+    topics = await create_topics(connection, layout, clock)
     try:
         async with KafkaEventLog.open(
-            connection, instance="bench", site_id=SITE_ID, clock=clock, namespace=namespace
+            connection,
+            instance="bench",
+            site_id=site.site_id,
+            clock=clock,
+            namespace=settings.namespace,
         ) as log:
             yield log
     finally:
-        await delete_topics(servers, topics)
+        await delete_topics(settings.kafka_servers, topics)
 
 
 @asynccontextmanager
-async def _processes(members: Sequence[Member]) -> AsyncIterator[Cpu]:
-    """Run a resolver per process; yields what tells the CPU that all of them have used."""
+async def _processes(workload: _Workload, resolvers: Sequence[Settings]) -> AsyncIterator[Cpu]:
+    """Run a resolver per process; yields a function that returns the CPU time of all of them."""
     context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe() for _ in members]
+    pipes = [context.Pipe() for _ in resolvers]
     processes = [
-        context.Process(target=serve, args=(member, theirs), daemon=True)
-        for member, (_, theirs) in zip(members, pipes, strict=True)
+        context.Process(
+            target=serve, args=(workload.site, settings, workload.model, theirs), daemon=True
+        )
+        for settings, (_, theirs) in zip(resolvers, pipes, strict=True)
     ]
     for process in processes:
         process.start()

@@ -1,4 +1,4 @@
-"""What events and frames cost on their way: in the codec, through Redis, through Kafka.
+"""Cost of transporting events and frames: in the codec, through Redis, through Kafka.
 
 Our adapters and the bare clients take turns within one run on the same servers, so that the ratio
 of the two holds when the machine drifts. Its interval is the bootstrap's over the rounds.
@@ -21,7 +21,7 @@ import numpy as np
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
 from trinetra.adapters.kafka.topics import Layout, create_topics
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.benchmarks.bare import BareKafka, BareRedis, delete_topics
 from trinetra.devservers.kafka import KafkaBroker, find_kafka
 from trinetra.devservers.redis import RedisServer
@@ -208,12 +208,10 @@ async def _redis(url: str, rounds: int) -> dict[str, Any]:
         buffer = await stack.enter_async_context(
             RedisFrameBuffer.open(
                 url,
+                FrameStreams(SiteId("bench"), _CAMERAS, name),
                 group="bench",
                 consumer="bench",
-                cameras=_CAMERAS,
-                site_id=SiteId("bench"),
                 clock=SystemClock(),
-                namespace=name,
             )
         )
         bare = await stack.enter_async_context(BareRedis.open(url, streams, payloads, _FRAME_BATCH))

@@ -169,7 +169,7 @@ def resolve(
 
     configure_logging(as_json=False, level="ERROR")
     figures = resolve_bench.run(
-        events, gallery_size=gallery, rate=rate, kafka_servers=kafka_servers
+        load_settings(), events, gallery_size=gallery, rate=rate, kafka_servers=kafka_servers
     )
     _print("resolve", figures, as_json=as_json)
 

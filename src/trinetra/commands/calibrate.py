@@ -1,4 +1,4 @@
-"""``trinetra models calibrate``: what a face embedder's scores mean, on labelled pictures."""
+"""``trinetra models calibrate``: measures a face embedder's error rates on labelled pictures."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from trinetra.commands.console import note, output, print_json
 from trinetra.commands.models import models
+from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
 from trinetra.detections.calibration_sample import CalibrationSample, read_calibration_sample
 from trinetra.detections.photo_face import decode_photo
@@ -65,17 +66,25 @@ def register(app: typer.Typer) -> None:
     models.command("calibrate")(calibrate)
 
 
+@dataclass(frozen=True, slots=True)
+class MeasurementOptions:
+    """The rate to aim at, and further face sizes to measure."""
+
+    target: Annotated[
+        float, typer.Option("--fmr", min=1e-8, max=0.5, help="False match rate to aim at.")
+    ] = 1e-4
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Face sizes to try as well, such as 24,32,48.")
+    ] = ""
+
+
+@grouped_options
 def calibrate(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="One folder of pictures per person.")
     ],
+    measurement: MeasurementOptions,
     *,
-    target: Annotated[
-        float, typer.Option("--fmr", min=1e-8, max=0.5, help="False match rate to aim at.")
-    ] = 1e-4,
-    sizes: Annotated[
-        str, typer.Option("--sizes", help="Face sizes to try as well, such as 24,32,48.")
-    ] = "",
     profile: Annotated[str | None, typer.Option("--profile", help="Which set of networks.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure only; resolvers keep their threshold.")
@@ -83,20 +92,21 @@ def calibrate(
     own_cameras: Annotated[
         bool,
         typer.Option(
-            "--own-cameras", help="They are from this shop's cameras: drift is told against them."
+            "--own-cameras",
+            help="They are from this shop's cameras: drift is measured against them.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure false matches and misses on labelled pictures, and set the threshold by them."""
     configure_logging(as_json=False, level="ERROR")
-    sizes_px, pictures = _sizes(sizes), _pictures(folder)
+    sizes_px, pictures = _sizes(measurement.sizes), _pictures(folder)
     settings = load_settings()
     if profile is not None:
         settings = settings.model_copy(update={"profile": profile})
     model = choose_profile(settings).face_embedder
     album, digest = _read(pictures, sizes_px, settings)
-    measured = _measured(album, model, digest, target, sizes_px)
+    measured = _measured(album, model, digest, measurement.target, sizes_px)
     found = msgspec.structs.replace(measured, own_cameras=own_cameras)
     path = calibration_path(settings.data_dir, model)
     if not dry_run:
@@ -104,7 +114,7 @@ def calibrate(
     if as_json:
         print_json(msgspec.to_builtins(found))
         return
-    _show(found, album, target)
+    _show(found, album, measurement.target)
     if not dry_run:
         note(f"written to {path}; resolvers read it when they start")
 

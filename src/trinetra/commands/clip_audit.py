@@ -1,8 +1,9 @@
-"""``trinetra eval clip``: compare the platform with what somebody counted."""
+"""``trinetra eval clip``: compares the platform with what the user counted in a clip."""
 
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -12,6 +13,7 @@ import typer
 
 from trinetra.commands.console import output
 from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
+from trinetra.commands.options import grouped_options
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError, SourceUnavailable
 from trinetra.evaluation.clip import (
@@ -35,12 +37,6 @@ _Kind = TypeVar("_Kind")
 _Video = Annotated[
     Path, typer.Argument(metavar="VIDEO", help="The clip.", exists=True, dir_okay=False)
 ]
-_CountsFile = Annotated[
-    Path | None, typer.Option("--counts", help="What you counted: see docs/evaluation.md.")
-]
-_Persons = Annotated[
-    int | None, typer.Option("--persons", min=0, help="How many different people you saw.")
-]
 _SiteFile = Annotated[
     Path | None, typer.Option("--site", help="The site file with the camera's lines and zones.")
 ]
@@ -49,18 +45,36 @@ _Keep = Annotated[Path | None, typer.Option("--events", help="Keep the events in
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+@dataclass(frozen=True, slots=True)
+class CountOptions:
+    """What the user counted in the clip."""
+
+    file: Annotated[
+        Path | None, typer.Option("--counts", help="What you counted: see docs/evaluation.md.")
+    ] = None
+    persons: Annotated[
+        int | None, typer.Option("--persons", min=0, help="How many different people you saw.")
+    ] = None
+
+    def read(self) -> Counts:
+        """Return the counts. Raises BadParameter or ConfigurationError."""
+        if (self.file is None) == (self.persons is None):
+            raise typer.BadParameter("give what you counted with --counts FILE or --persons N")
+        return Counts(people=self.persons) if self.file is None else read_counts(self.file)
+
+
+@grouped_options
 def audit_clip(
     video: _Video,
+    counts: CountOptions,
     *,
-    counts: _CountsFile = None,
-    persons: _Persons = None,
     site: _SiteFile = None,
     camera: _Camera = None,
     events: _Keep = None,
     as_json: _Json = False,
 ) -> None:
-    """Audit a clip of yours: how far does the platform agree with what you counted in it?"""
-    counted = _counts(counts, persons)
+    """Compare the platform's counts with your own on a clip."""
+    counted = counts.read()
     shop = _shop(video, site, camera)
     taken_by = shop.cameras[0]
     check_counts(
@@ -92,14 +106,6 @@ def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFi
     return ClipFindings(camera.id, microseconds(start), camera.reads_faces, found)
 
 
-def _counts(path: Path | None, persons: int | None) -> Counts:
-    if (path is None) == (persons is None):
-        raise typer.BadParameter("tell what you counted with --counts FILE or with --persons N")
-    if path is None:
-        return Counts(people=persons)
-    return read_counts(path)
-
-
 def read_counts(path: Path) -> Counts:
     """Return the counts in a YAML file; raises ConfigurationError with file, line and column."""
     try:
@@ -119,7 +125,7 @@ def read_counts(path: Path) -> Counts:
 
 
 def _check_entries(document: Document, path: Path) -> None:
-    """Check each line and zone by itself: errors do not tell the names of those."""
+    """Check each line and zone by itself, because msgspec's errors do not name them."""
     data = document.data if isinstance(document.data, dict) else {}
     for section, kind in (("lines", LineCounts), ("zones", ZoneCounts)):
         entries = data.get(section)

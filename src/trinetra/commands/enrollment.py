@@ -1,7 +1,8 @@
-"""``trinetra customers enroll``: from photos to a person whom the cameras know."""
+"""``trinetra customers enroll``: enrolls a person from photos."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import typer
 from trinetra.commands.audit_trail import record_change
 from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json, Kind, customers, kind_named, need_a_name
+from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
 from trinetra.customers.customer_feed import read_people
 from trinetra.detections.photo_face import PhotoFacePolicy, decode_photo, read_photo_face
@@ -43,37 +45,47 @@ def register(app: typer.Typer) -> None:
     customers.command("enroll")(enroll)
 
 
+@dataclass(frozen=True, slots=True)
+class EnrollmentBasis:
+    """How a person is treated, and on which basis the face is kept."""
+
+    kind: Annotated[Kind, typer.Option("--kind", help="How the person is treated.")] = "enrolled"
+    consent: Annotated[
+        bool, typer.Option("--consent/--no-consent", help="The person has agreed to this.")
+    ] = False
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", metavar="TEXT", help="Why the face is kept.")
+    ] = None
+
+
+@grouped_options
 def enroll(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="How you call this person.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Display name.")],
     photos: Annotated[
         list[Path], typer.Argument(metavar="PHOTO...", help="One to five, sharp and frontal.")
     ],
+    basis: EnrollmentBasis,
     *,
-    kind: Annotated[Kind, typer.Option("--kind", help="How the person is treated.")] = "enrolled",
-    consent: Annotated[
-        bool, typer.Option("--consent/--no-consent", help="The person has agreed to this.")
-    ] = False,
-    purpose: Annotated[
-        str | None, typer.Option("--purpose", metavar="TEXT", help="Why the face is kept.")
-    ] = None,
     largest: Annotated[
         bool, typer.Option("--largest", help="Of several faces in a photo take the largest.")
     ] = False,
     allow_duplicate: Annotated[
         bool,
-        typer.Option("--allow-duplicate", help="Though somebody enrolled has nearly this face."),
+        typer.Option(
+            "--allow-duplicate", help="Even if an enrolled customer has nearly this face."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make somebody known from photos; the photos themselves are not kept."""
+    """Enroll a person from photos; the photos themselves are not kept."""
     if len(photos) > _MOST_PHOTOS:
         raise PhotoRejected(
             f"{len(photos)} photos were given, and {_MOST_PHOTOS} are the most: choose the sharpest"
         )
     configure_logging(as_json=False, level="ERROR")
-    settings, wanted = load_settings(), kind_named(kind)
+    settings, wanted = load_settings(), kind_named(basis.kind)
     need_a_name(name)
-    need_a_basis(wanted, consent=consent, purpose=purpose)
+    need_a_basis(wanted, consent=basis.consent, purpose=basis.purpose)
     contents = {photo: _read(photo) for photo in photos}
     profile = choose_profile(settings)
     shots = _shots(contents, profile, settings, largest=largest)
@@ -81,7 +93,12 @@ def enroll(
     need_one_person(shots, policy)
     customer_id = CustomerId(derive_id("cus", "enrolled", uuid4().hex))
     change = enrolled(
-        customer_id, name.strip(), wanted, datetime.now(UTC), consent=consent, purpose=purpose
+        customer_id,
+        name.strip(),
+        wanted,
+        datetime.now(UTC),
+        consent=basis.consent,
+        purpose=basis.purpose,
     )
     model = profile.face_embedder.version
     templates = [
@@ -135,7 +152,7 @@ def _told(alike: Sequence[Likeness]) -> str:
         f"{a.customer.name} ({a.customer.customer_id}, similarity {a.score:.2f})" for a in alike
     )
     return (
-        f"this may be somebody who is enrolled already: {who}; nothing was stored. If it is "
+        f"this may be a customer who is enrolled already: {who}; nothing was stored. If it is "
         "another person, add --allow-duplicate"
     )
 
@@ -150,4 +167,4 @@ def _report(
         f"{name} is {customer_id} ({kind.value}), known by {photos} photo"
         f"{'s' if photos > 1 else ''}, which may be deleted now."
     )
-    note("resolvers that run hear of it within some seconds")
+    note("running resolvers learn of it within seconds")

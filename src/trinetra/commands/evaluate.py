@@ -1,6 +1,6 @@
-"""``trinetra eval``: score what the platform said against what was so."""
+"""``trinetra eval``: scores the events of the platform against the truth."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,10 @@ import typer
 
 from trinetra.commands.baseline import baseline
 from trinetra.commands.clip_audit import audit_clip
+from trinetra.commands.options import grouped_options
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.reading import TruthFormat, read_events, read_truth
-from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import (
     Choices,
     detections_sheet,
@@ -23,22 +23,6 @@ from trinetra.evaluation.scoring import (
 from trinetra.evaluation.truth import Findings, Truth
 from trinetra.values import microseconds
 
-_Truth = Annotated[Path, typer.Option("--truth", help="MOTChallenge text, CVML XML, or a twin's.")]
-_Events = Annotated[Path, typer.Option("--events", help="The JSON lines that --events wrote.")]
-_Camera = Annotated[str | None, typer.Option("--camera", help="Compare this camera alone.")]
-_Fps = Annotated[
-    float | None, typer.Option("--fps", help="Frames per second of a truth that does not tell.")
-]
-_Start = Annotated[
-    str | None,
-    typer.Option(
-        "--start",
-        help="When the recording began, like 2026-11-22T12:00Z; else with its first frame.",
-    ),
-]
-_Format = Annotated[
-    TruthFormat | None, typer.Option("--format", help="How the truth is written; by its suffix.")
-]
 _Label = Annotated[str, typer.Option("--label", help="Which objects; 'any' for all.")]
 _Iou = Annotated[float, typer.Option("--iou", min=0.05, max=0.95, help="Least overlap of a match.")]
 _MinScore = Annotated[
@@ -52,7 +36,39 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 evaluate = typer.Typer(no_args_is_help=True, help="Score the platform against the truth.")
 
-_Scorer = Callable[[Truth, Findings, Choices], ScoreSheet]
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The truth, the events, and which camera of them to compare."""
+
+    truth: Annotated[
+        Path, typer.Option("--truth", help="MOTChallenge text, CVML XML, or a twin's.")
+    ]
+    events: Annotated[Path, typer.Option("--events", help="The JSON lines that --events wrote.")]
+    camera: Annotated[str | None, typer.Option("--camera", help="Compare this camera alone.")] = (
+        None
+    )
+    written_as: Annotated[
+        TruthFormat | None,
+        typer.Option("--format", help="Format of the truth; by default as its suffix says."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFrames(Compared):
+    """Truth and events that are compared frame by frame, so that their times must agree."""
+
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Frames per second of a truth that does not say so itself."),
+    ] = None
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            help="When the recording began, like 2026-11-22T12:00Z; else with its first frame.",
+        ),
+    ] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -63,14 +79,10 @@ def register(app: typer.Typer) -> None:
 
 
 @evaluate.command("detections")
+@grouped_options
 def detections(
-    truth: _Truth,
-    events: _Events,
+    compared: ComparedFrames,
     *,
-    camera: _Camera = None,
-    fps: _Fps = None,
-    start: _Start = None,
-    written_as: _Format = None,
     label: _Label = "person",
     iou: _Iou = 0.5,
     min_score: _MinScore = 0.45,
@@ -78,72 +90,55 @@ def detections(
     as_json: _Json = False,
 ) -> None:
     """Score single frames: average precision, recall, precision."""
-    choices = Choices(camera, _start_us(start), iou, min_score, seed)
-    sheet = detections_sheet(*_read(truth, events, written_as, fps, label), choices)
-    print_sheet(sheet, as_json=as_json)
+    choices = Choices(compared.camera, _start_us(compared.start), iou, min_score, seed)
+    truth, findings = _read(compared, label, fps=compared.fps)
+    print_sheet(detections_sheet(truth, findings, choices), as_json=as_json)
 
 
 @evaluate.command("tracks")
+@grouped_options
 def tracks(
-    truth: _Truth,
-    events: _Events,
+    compared: ComparedFrames,
     *,
-    camera: _Camera = None,
-    fps: _Fps = None,
-    start: _Start = None,
-    written_as: _Format = None,
     label: _Label = "person",
     iou: _Iou = 0.5,
     as_json: _Json = False,
 ) -> None:
     """Score tracks: HOTA, IDF1, MOTA, identity switches."""
-    choices = Choices(camera, _start_us(start), iou)
-    sheet = tracks_sheet(*_read(truth, events, written_as, fps, label), choices)
-    print_sheet(sheet, as_json=as_json)
+    choices = Choices(compared.camera, _start_us(compared.start), iou)
+    truth, findings = _read(compared, label, fps=compared.fps)
+    print_sheet(tracks_sheet(truth, findings, choices), as_json=as_json)
 
 
 @evaluate.command("identities")
-def identities(
-    truth: _Truth,
-    events: _Events,
-    *,
-    camera: _Camera = None,
-    fps: _Fps = None,
-    start: _Start = None,
-    written_as: _Format = None,
-    iou: _Iou = 0.5,
-    as_json: _Json = False,
-) -> None:
+@grouped_options
+def identities(compared: ComparedFrames, *, iou: _Iou = 0.5, as_json: _Json = False) -> None:
     """Score identities over all cameras: IDF1, false matches, false new ones, splits, merges."""
-    choices = Choices(camera, _start_us(start), iou)
-    sheet = identities_sheet(*_read(truth, events, written_as, fps, "person"), choices)
-    print_sheet(sheet, as_json=as_json)
+    choices = Choices(compared.camera, _start_us(compared.start), iou)
+    truth, findings = _read(compared, "person", fps=compared.fps)
+    print_sheet(identities_sheet(truth, findings, choices), as_json=as_json)
 
 
 @evaluate.command("insights")
+@grouped_options
 def insights(
-    truth: _Truth,
-    events: _Events,
+    compared: Compared,
     *,
-    camera: _Camera = None,
-    written_as: _Format = None,
     label: _Label = "person",
     min_dwell: _MinDwell = 2.0,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
     """Score insights: errors of footfall, visitors, dwell, waits and conversion."""
-    choices = Choices(camera, seed=seed, min_dwell_s=min_dwell)
-    sheet = insights_sheet(*_read(truth, events, written_as, None, label), choices)
-    print_sheet(sheet, as_json=as_json)
+    choices = Choices(compared.camera, seed=seed, min_dwell_s=min_dwell)
+    truth, findings = _read(compared, label)
+    print_sheet(insights_sheet(truth, findings, choices), as_json=as_json)
 
 
-def _read(
-    truth: Path, events: Path, written_as: TruthFormat | None, fps: float | None, label: str
-) -> tuple[Truth, Findings]:
+def _read(compared: Compared, label: str, *, fps: float | None = None) -> tuple[Truth, Findings]:
     wanted = None if label == "any" else label
-    read = read_truth(truth, written_as=written_as, fps=fps, label=wanted)
-    return read, read_events(events, label=wanted)
+    truth = read_truth(compared.truth, written_as=compared.written_as, fps=fps, label=wanted)
+    return truth, read_events(compared.events, label=wanted)
 
 
 def _start_us(text: str | None) -> int | None:

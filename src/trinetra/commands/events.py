@@ -1,4 +1,4 @@
-"""``trinetra events tail``: watch what a platform or a cluster says, or read it again."""
+"""``trinetra events tail``: shows the events of a platform, a cluster or a file."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note, output, print_text
+from trinetra.commands.options import grouped_options
 from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError, EventLogUnavailable, MalformedEvent
 from trinetra.events import topics
@@ -35,10 +36,11 @@ from trinetra.events.schema import (
 from trinetra.events.topics import Topic
 from trinetra.explanation.render import told
 from trinetra.ports import Delivery, TopicReader
+from trinetra.replay.event_history import EventHistory
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant, SiteId
-from trinetra.wiring.event_history import EventHistory, history_of, open_cluster, site_id_of
+from trinetra.wiring.event_history import history_of, open_cluster, site_id_of
 
 _KINDS = {str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__}
 _TOPICS = {
@@ -61,12 +63,6 @@ _File = Annotated[
 _Url = Annotated[
     str | None, typer.Option("--url", help="A running platform; by default the one here.")
 ]
-_Last = Annotated[
-    int, typer.Option("--last", min=0, max=1000, help="Begin with so many (not on a cluster).")
-]
-_Since = Annotated[
-    str | None, typer.Option("--since", help="Begin so long ago, like 10m, with what was kept.")
-]
 _SiteFile = Annotated[
     Path | None,
     typer.Option("--site", metavar="SITE", help="On a cluster: the site file; site.yaml if here."),
@@ -75,6 +71,20 @@ _Type = Annotated[
     list[str] | None, typer.Option("--type", help=f"Only these: {', '.join(sorted(_KINDS))}.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")]
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """Which past events are shown first."""
+
+    last: Annotated[
+        int, typer.Option("--last", min=0, max=1000, help="Begin with so many (not on a cluster).")
+    ] = 20
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Begin so long ago, like 10m, with what was kept."),
+    ] = None
+
 
 events = typer.Typer(no_args_is_help=True, help="The events: detections, identities, insights.")
 
@@ -85,12 +95,12 @@ def register(app: typer.Typer) -> None:
 
 
 @events.command("tail")
+@grouped_options
 def tail(
-    file: _File = None,
+    start: StartOptions,
     *,
+    file: _File = None,
     url: _Url = None,
-    last: _Last = 20,
-    since: _Since = None,
     site: _SiteFile = None,
     kinds: _Type = None,
     as_json: _Json = False,
@@ -102,7 +112,7 @@ def tail(
             f"no event type {', '.join(sorted(unknown))}; there are {', '.join(sorted(_KINDS))}"
         )
     settings, now = load_settings(), SystemClock().now()
-    begin = instant_of("--since", since, now) if since else None
+    begin = instant_of("--since", start.since, now) if start.since else None
     wanted = list(kinds or _KINDS)
     shown = _Shown(tuple(_KINDS[kind] for kind in wanted), as_json=as_json)
     if file:
@@ -113,7 +123,10 @@ def tail(
             past = history_of(settings, file=None, site=None)
             asyncio.run(_show_past(past, _topics(wanted), begin, shown))
         _show_live(
-            url or _own_url(settings), _MOST if begin else last, shown, may_be_away=bool(begin)
+            url or _own_url(settings),
+            _MOST if begin else start.last,
+            shown,
+            may_be_away=bool(begin),
         )
     else:
         follow = _follow(settings, site_id_of(site), _topics(wanted), begin or now, shown)
@@ -122,7 +135,7 @@ def tail(
 
 @events.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of every event, for those who read the topics."""
+    """Print the JSON Schema of every event, for readers of the topics."""
     print_text(events_schema_text())
 
 
@@ -145,7 +158,7 @@ class _Shown:
     _last: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def show(self, event: AnyEvent, *, but_last: bool = False) -> None:
-        """Print an event; ``but_last`` leaves out what is among those shown last."""
+        """Print an event; with ``but_last`` only if it is not one of those printed last."""
         if not isinstance(event, self.wanted):
             return
         line = encode(without_embeddings(event))
@@ -180,7 +193,7 @@ def _show_live(url: str, last: int, shown: _Shown, *, may_be_away: bool) -> None
 async def _follow(
     settings: Settings, site_id: SiteId, wanted: Sequence[Topic], since: Instant, shown: _Shown
 ) -> None:
-    """Show what comes onto a cluster's topics, through its outages, until interrupted."""
+    """Show new events on a cluster's topics, through outages, until interrupted."""
     async with open_cluster(settings, site_id) as log:
         reader = await log.open_reader(wanted, since=since)
         try:

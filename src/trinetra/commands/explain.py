@@ -1,4 +1,4 @@
-"""``trinetra explain``: in plain words why an event says what it says."""
+"""``trinetra explain``: explains an event, a track or a customer in plain words."""
 
 import asyncio
 from pathlib import Path
@@ -16,10 +16,11 @@ from trinetra.errors import ConfigurationError
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS, Topic
 from trinetra.explanation import Explanation, Gathering, Naming, explain_events, subjects_of
+from trinetra.replay.event_history import EventHistory
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CustomerId, Instant
-from trinetra.wiring.event_history import EventHistory, history_of, read_people
+from trinetra.wiring.event_history import history_of, read_people
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Of an event; or of a track or a customer.")]
 _File = Annotated[
@@ -55,7 +56,7 @@ def explain(
     names: _Names = False,
     as_json: _Json = False,
 ) -> None:
-    """Tell why: scores, margin, gate, thresholds, and what would have made a difference."""
+    """Explain a decision: scores, margin, gate, thresholds, and what would have changed it."""
     if not subject.strip():
         raise ConfigurationError("the id is empty: give that of an event, a track or a customer")
     configure_logging(as_json=False, level="ERROR")

@@ -1,10 +1,10 @@
-"""``trinetra replay``: what other settings would have made of recorded detections."""
+"""``trinetra replay``: compares present and changed settings on recorded detections."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,24 +15,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.temp_copies import temp_copy_folder
 from trinetra.commands.console import note, print_json
+from trinetra.commands.options import grouped_options
 from trinetra.commands.replay_report import Report, print_report
 from trinetra.commands.timestamps import instant_of
 from trinetra.evaluation.change import differences, scores_beside
 from trinetra.evaluation.reading.lines import require_file
+from trinetra.evaluation.replayed import ReplayResult
+from trinetra.replay.event_history import EventHistory
+from trinetra.replay.recording import Recording, Window, record
 from trinetra.settings import load_settings
 from trinetra.site.overrides import with_overrides
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant
-from trinetra.wiring.event_history import EventHistory, history_of
-from trinetra.wiring.recorded import Recording, Window, record
+from trinetra.wiring.event_history import history_of
+from trinetra.wiring.replay import ReplayVariant, run_variants
 from trinetra.wiring.replay_inputs import prepare_replay
-from trinetra.wiring.replay_variants import ReplayVariant, VariantResult, run_variants
 
-_From = Annotated[
-    str | None,
-    typer.Option("--from", help="Captured from here on, like 2h or 2026-11-22T09:00Z."),
-]
-_To = Annotated[str | None, typer.Option("--to", help="Captured before this.")]
 _Set = Annotated[
     list[str],
     typer.Option(
@@ -40,13 +38,6 @@ _Set = Annotated[
         metavar="KEY=VALUE",
         help="A policy or topology value of the site file, like matching.threshold=0.68.",
     ),
-]
-_File = Annotated[
-    Path | None,
-    typer.Option("--file", help="Events that --events or a twin wrote; else the log's history."),
-]
-_SiteFile = Annotated[
-    Path | None, typer.Option("--site", metavar="SITE", help="The site file; site.yaml if here.")
 ]
 _Truth = Annotated[
     Path | None, typer.Option("--truth", help="Score both; by default truth.jsonl beside --file.")
@@ -56,9 +47,35 @@ _Gallery = Annotated[
     typer.Option("--gallery", help="Who was known: a file of `trinetra gallery export`."),
 ]
 _Said = Annotated[
-    Path | None, typer.Option("--said", help="Write what the changed settings would say, as JSONL.")
+    Path | None,
+    typer.Option("--said", help="Write the events under the changed settings to this file."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """Which detections are replayed, and of which site they are."""
+
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="Captured from here on, like 2h or 2026-11-22T09:00Z."),
+    ] = None
+    end: Annotated[str | None, typer.Option("--to", help="Captured before this.")] = None
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="Events that --events or a twin wrote; else those of the log."),
+    ] = None
+    site: Annotated[
+        Path | None,
+        typer.Option("--site", metavar="SITE", help="The site file; site.yaml if here."),
+    ] = None
+
+    def window(self, now: Instant) -> Window:
+        """Return the capture times that are wanted. Raises ConfigurationError."""
+        return Window(_instant("--from", self.begin, now), _instant("--to", self.end, now))
+
+
 _AT_DETECTION = ("matching.min_quality", "matching.min_face_px")
 
 
@@ -67,40 +84,34 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
 
 
+@grouped_options
 def replay(
     settings_to_try: _Set,
+    source: RecordingOptions,
     *,
-    begin: _From = None,
-    end: _To = None,
-    file: _File = None,
-    site: _SiteFile = None,
     truth: _Truth = None,
     gallery: _Gallery = None,
     said: _Said = None,
     as_json: _Json = False,
 ) -> None:
-    """Replay recorded detections as settings are and as they could be; nothing live is changed."""
+    """Replay recorded detections under present and changed settings; nothing live is changed."""
     configure_logging(as_json=False, level="ERROR")
-    settings, now = load_settings(), SystemClock().now()
-    window = Window(_instant("--from", begin, now), _instant("--to", end, now))
-    past = history_of(settings, file=file, site=site)
-    truth = truth or _truth_beside(file)
+    settings, window = load_settings(), source.window(SystemClock().now())
+    past = history_of(settings, file=source.file, site=source.site)
+    truth = truth or _truth_beside(source.file)
     if truth is not None:
         require_file(truth)
     with temp_copy_folder(settings.data_dir) as folder:
         recording = _recorded(past, window, folder)
-        rehearsal = asyncio.run(prepare_replay(past, recording, settings, site, gallery))
-        stage = rehearsal.stage
-        other = replace(stage, site=with_overrides(stage.site, settings_to_try))
-        whole = window == Window()
-        sides = [
-            ReplayVariant(stage, recording, truth, whole),
-            ReplayVariant(other, recording, truth, whole, said),
-        ]
-        for told in (*rehearsal.notes, *_notes(settings_to_try, recording)):
-            note(told)
+        prepared = asyncio.run(prepare_replay(past, recording, settings, source.site, gallery))
+        inputs = prepared.inputs
+        other = replace(inputs, site=with_overrides(inputs.site, settings_to_try))
+        present = ReplayVariant(inputs, recording, truth, is_whole=window == Window())
+        changed = replace(present, inputs=other, output=said)
+        for text in (*prepared.notes, *_notes(settings_to_try, recording)):
+            note(text)
         begun_s = time.perf_counter()
-        before, after = _run(sides)
+        before, after = _run([present, changed])
         seconds = time.perf_counter() - begun_s
     report = Report(
         tried=tuple(settings_to_try),
@@ -120,7 +131,7 @@ def _instant(option: str, text: str | None, now: Instant) -> Instant | None:
 
 
 def _truth_beside(file: Path | None) -> Path | None:
-    """Return the truth that a twin wrote beside its events."""
+    """Return the truth file that a twin wrote beside its events, if there is one."""
     if file is None or not (beside := file.with_name("truth.jsonl")).exists():
         return None
     note(f"scored against {beside}")
@@ -139,24 +150,24 @@ def _recorded(past: EventHistory, window: Window, folder: Path) -> Recording:
 
 def _notes(tried: list[str], recording: Recording) -> Iterator[str]:
     if recording.unreadable:
-        yield f"{recording.unreadable} records could not be read and are left out"
+        yield f"{recording.unreadable} records are malformed and were left out"
     for assignment in tried:
         if assignment.partition("=")[0].strip().removeprefix("policies.") in _AT_DETECTION:
             yield (
-                f"{assignment}: this is applied where faces are read; faces that were left out "
-                "when this was recorded do not come back"
+                f"{assignment}: this applies where faces are read; faces that were left out when "
+                "this was recorded do not come back"
             )
 
 
-def _run(sides: list[ReplayVariant]) -> list[VariantResult]:
+def _run(variants: list[ReplayVariant]) -> list[ReplayResult]:
     with _bars() as bars:
-        tasks = [bars.add_task(name, total=len(sides[0].recording)) for name in ("now", "then")]
-        return run_variants(sides, lambda side, done: bars.update(tasks[side], completed=done))
+        tasks = [bars.add_task(name, total=len(variants[0].recording)) for name in ("now", "then")]
+        return run_variants(variants, lambda n, done: bars.update(tasks[n], completed=done))
 
 
 @contextmanager
 def _bars() -> Iterator[Progress]:
-    """Draw how far both sides are, where somebody watches."""
+    """Draw the progress of both replays, on a terminal alone."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(

@@ -1,4 +1,4 @@
-"""What a replay found, as tables or as JSON."""
+"""Differences between two replays, as tables or as JSON."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rich.text import Text
 from trinetra.commands.console import output
 from trinetra.evaluation.change import Differences, Figure, Score, TrackChange
 from trinetra.evaluation.outcome import Verdict
-from trinetra.wiring.recorded import Recording
+from trinetra.replay.recording import Recording
 
 _EXAMPLES = 10
 _STYLES = {"better": "green", "worse": "red"}
@@ -66,7 +66,7 @@ def _verdict_as_json(verdict: Verdict | None) -> dict[str, Any] | None:
 
 
 def print_report(report: Report) -> None:
-    """Print what would be different."""
+    """Print the differences."""
     console, found = output(), report.differences
     for line in _heading(report):
         console.print(Text(line), soft_wrap=True)
@@ -91,7 +91,7 @@ def _heading(report: Report) -> Iterator[str]:
     )
     yield f"now: the site file as it is; then: {', '.join(report.tried)}"
     yield (
-        f"{len(found.changes)} of {found.tracks_in_both} tracks would be told otherwise; "
+        f"{len(found.changes)} of {found.tracks_in_both} tracks would be decided differently; "
         f"{found.split} identities would be split, {found.joined} joined"
     )
 

@@ -23,7 +23,7 @@ from trinetra.site import (
     load_site,
     schema_text,
 )
-from trinetra.wiring.topology_warnings import topology_warnings
+from trinetra.wiring.config import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")]
@@ -53,7 +53,7 @@ def init(path: _NewFile = Path("site.yaml"), *, force: _Force = False) -> None:
 
 
 def check(site: _SiteFile, *, as_json: _Json = False) -> None:
-    """Check a site file and tell every mistake at once."""
+    """Check a site file and report all mistakes at once."""
     try:
         loaded = load_site(site)
     except SiteInvalid as invalid:
@@ -94,7 +94,7 @@ def _line(problem: Problem) -> Text:
 
 
 def _notes(site: Site) -> Iterator[str]:
-    """Yield what may be right elsewhere but would stop a run on this machine, as it is now."""
+    """Yield what may be right elsewhere but prevents a run on this machine as it is now."""
     for camera in site.cameras:
         source = camera.source
         if isinstance(source, StreamSource):

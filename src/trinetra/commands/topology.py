@@ -1,4 +1,4 @@
-"""``trinetra topology``: how the cameras lie to each other, as written and as people walk."""
+"""``trinetra topology``: camera topology, as configured and as estimated from walks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from trinetra.identities.gate.topology_estimation import (
     TransitionCollector,
     suggest,
 )
+from trinetra.replay.event_history import EventHistory
+from trinetra.replay.recording import Window
 from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CameraId
-from trinetra.wiring.config import site_graph
-from trinetra.wiring.event_history import EventHistory, history_of
-from trinetra.wiring.recorded import Window
-from trinetra.wiring.topology_warnings import topology_warnings
+from trinetra.wiring.config import site_graph, topology_warnings
+from trinetra.wiring.event_history import history_of
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _ClusterSite = Annotated[
@@ -50,7 +50,7 @@ _Least = Annotated[int, typer.Option("--least", min=1, help="Walks that a propos
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _DAY = "1d"
 
-topology = typer.Typer(no_args_is_help=True, help="How the cameras lie to each other.")
+topology = typer.Typer(no_args_is_help=True, help="Camera topology: distances and overlaps.")
 
 
 def register(app: typer.Typer) -> None:
@@ -114,7 +114,7 @@ def estimate_ways(
     least: _Least = 5,
     as_json: _Json = False,
 ) -> None:
-    """Propose ways, distances and overlaps from where recognised people were seen."""
+    """Estimate ways, distances and overlaps from the walks of recognised people."""
     configure_logging(as_json=False, level="ERROR")
     now = SystemClock().now()
     if begin is None and file is None:

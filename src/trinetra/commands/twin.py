@@ -1,10 +1,11 @@
-"""``trinetra twin``: a simulated shop that emits what real cameras and models would."""
+"""``trinetra twin``: simulates a shop with cameras, models and the truth beside it."""
 
 import asyncio
 import math
 import os
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from trinetra.commands import twin_rtsp
 from trinetra.commands.console import output, print_json
+from trinetra.commands.options import grouped_options
 from trinetra.commands.twin_render import render
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import host
@@ -30,37 +32,59 @@ from trinetra.wiring.simulation import cluster_twin, feed_cluster, floor_plan, s
 _SiteFile = Annotated[
     Path | None, typer.Option("--site", help="A site file; without one, a built-in shop.")
 ]
-_PerHour = Annotated[
-    float, typer.Option("--shoppers-per-hour", min=0, help="People who come in, on average.")
-]
-_Hours = Annotated[
-    float, typer.Option("--hours", min=0.001, help="Opening hours; twelve are one day.")
-]
-_Speed = Annotated[
-    str, typer.Option("--speed", help="With --publish: times as fast as real, or max.")
-]
-_Seed = Annotated[int, typer.Option("--seed", min=0, help="Another seed, another run.")]
-_Out = Annotated[
-    Path | None,
-    typer.Option("--out", help="Write events.jsonl, truth.jsonl and pos.jsonl into this folder."),
-]
-_Render = Annotated[
-    Path | None,
-    typer.Option("--render", help="Draw what each camera sees, as films in this folder."),
-]
-_Publish = Annotated[
-    bool,
-    typer.Option(
-        "--publish",
-        help="Feed the event log: one in here, with a resolver, or the settings' Kafka.",
-    ),
-]
-_LookAlikes = Annotated[
-    float, typer.Option("--look-alikes", min=0, max=1, help="Share of people with another's face.")
-]
 _PATIENCE_S = 3600.0
-"""The twin is done long before its events are worked off."""
+"""The twin ends long before all of its events are processed."""
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioOptions:
+    """The people who come to the shop."""
+
+    shoppers_per_hour: Annotated[
+        float,
+        typer.Option("--shoppers-per-hour", min=0, help="People who come in, on average."),
+    ] = 60.0
+    hours: Annotated[
+        float, typer.Option("--hours", min=0.001, help="Opening hours; twelve are one day.")
+    ] = 1.0
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another run.")] = 1
+    look_alikes: Annotated[
+        float,
+        typer.Option("--look-alikes", min=0, max=1, help="Share of people with another's face."),
+    ] = 0.0
+
+    def scenario(self) -> Scenario:
+        """Return the scenario of a run."""
+        behavior = Behavior(look_alike_share=self.look_alikes)
+        return Scenario(self.seed, self.shoppers_per_hour, self.hours, behavior=behavior)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Where the events and pictures of a run go."""
+
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Write events.jsonl, truth.jsonl and pos.jsonl into this folder."
+        ),
+    ] = None
+    render_to: Annotated[
+        Path | None,
+        typer.Option("--render", help="Draw what each camera sees, as films in this folder."),
+    ] = None
+    publishes: Annotated[
+        bool,
+        typer.Option(
+            "--publish",
+            help="Feed the event log: one in here, with a resolver, or the settings' Kafka.",
+        ),
+    ] = False
+    speed: Annotated[
+        str, typer.Option("--speed", help="With --publish: times as fast as real, or max.")
+    ] = "max"
+
 
 twin = typer.Typer(no_args_is_help=True, help="A simulated shop, with the truth beside it.")
 
@@ -72,43 +96,46 @@ def register(app: typer.Typer) -> None:
 
 
 @twin.command("run")
+@grouped_options
 def run(
+    people: ScenarioOptions,
+    outputs: OutputOptions,
     *,
     site: _SiteFile = None,
-    shoppers_per_hour: _PerHour = 60.0,
-    hours: _Hours = 1.0,
-    speed: _Speed = "max",
-    seed: _Seed = 1,
-    out: _Out = None,
-    render_to: _Render = None,
-    publish_events: _Publish = False,
-    look_alikes: _LookAlikes = 0.0,
     as_json: _Json = False,
 ) -> None:
-    """Let shoppers walk through a shop, and tell what its cameras would have seen."""
+    """Simulate shoppers in a shop and the detections of its cameras."""
     configure_logging(as_json=False, level="ERROR")
-    factor = parse_speed(speed)
+    speed = parse_speed(outputs.speed)
     loaded = load_site(site, os.environ) if site else None
     plan = floor_plan(loaded) if loaded else built_in_shop()
-    behavior = Behavior(look_alike_share=look_alikes)
-    scenario = Scenario(seed, shoppers_per_hour, hours, behavior=behavior)
-    settings = load_settings()
-    to_cluster = publish_events and settings.event_log != "memory"
+    shop, settings = loaded or site_of(plan), load_settings()
+    to_cluster = outputs.publishes and settings.event_log != "memory"
+    scenario = people.scenario()
     model = cluster_twin(plan, scenario, settings) if to_cluster else Twin(plan, scenario)
-    summary = summarise(model)
-    if out:
-        written = write(model, out)
-        summary |= {"written_to": str(out), "events": written.events, "truths": written.truths}
-    if render_to:
-        summary["films"] = [str(path) for path in render(model.world, render_to)]
+    summary = summarise(model) | _written(model, outputs)
     if to_cluster:
-        asyncio.run(feed_cluster(model, loaded or site_of(plan), settings, factor))
-    elif publish_events:
-        shop = loaded or site_of(plan)
-        tally = asyncio.run(resolve(model, shop, factor))
+        asyncio.run(feed_cluster(model, shop, settings, speed))
+    elif outputs.publishes:
+        tally = asyncio.run(resolve(model, shop, speed))
         frames = sum(camera.frames_inferred for camera in tally.cameras.values())
         summary |= {"events": frames, "resolved": tally.insights()}
     _print(summary, as_json=as_json)
+
+
+def _written(model: Twin, outputs: OutputOptions) -> dict[str, Any]:
+    """Write the requested files and return their summary."""
+    summary: dict[str, Any] = {}
+    if outputs.out:
+        written = write(model, outputs.out)
+        summary |= {
+            "written_to": str(outputs.out),
+            "events": written.events,
+            "truths": written.truths,
+        }
+    if outputs.render_to:
+        summary["films"] = [str(path) for path in render(model.world, outputs.render_to)]
+    return summary
 
 
 def parse_speed(text: str) -> float | None:
@@ -125,7 +152,7 @@ def parse_speed(text: str) -> float | None:
 
 
 def summarise(model: Twin) -> dict[str, Any]:
-    """Return what happened in a run."""
+    """Return a summary of the people and purchases in a run."""
     world, scenario = model.world, model.scenario
     shoppers = [stay for stay in world.stays if stay.person.kind == "shopper"]
     outcomes = Counter(stay.outcome for stay in shoppers)
@@ -155,7 +182,7 @@ def _print(summary: dict[str, Any], *, as_json: bool) -> None:
 
 
 async def resolve(model: Twin, site: Site, speed: float | None) -> Tally:
-    """Publish a run into an event log in memory, and return what the services made of it."""
+    """Publish a run to an event log in memory, and return the tally of the services' events."""
     with tempfile.TemporaryDirectory(prefix="trinetra-twin-") as folder:
         settings = load_settings().model_copy(
             update={"data_dir": Path(folder), "gallery": "memory", "store_url": None}

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ import typer
 
 from trinetra.adapters.video.h264 import write_elementary_stream
 from trinetra.commands.console import note, print_json, print_text, say
+from trinetra.commands.options import grouped_options
 from trinetra.errors import ConfigurationError
 from trinetra.twin.film import TOP_VIEW
 from trinetra.twin.rtsp import Address, Recording, RtspServer, Viewer
@@ -44,13 +46,38 @@ _Clips = Annotated[
 ]
 _Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")]
 _Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
-_User = Annotated[str | None, typer.Option("--user", help="Who may watch; anybody if left out.")]
-_PasswordEnv = Annotated[
-    str | None,
-    typer.Option("--password-env", metavar="VAR", help="Environment variable with the password."),
-]
-_Auth = Annotated[AuthScheme, typer.Option("--auth", help="How the password is asked for.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginOptions:
+    """Who may watch the cameras."""
+
+    user: Annotated[
+        str | None, typer.Option("--user", help="Who may watch; anybody if left out.")
+    ] = None
+    password_env: Annotated[
+        str | None,
+        typer.Option(
+            "--password-env", metavar="VAR", help="Environment variable with the password."
+        ),
+    ] = None
+    auth: Annotated[AuthScheme, typer.Option("--auth", help="How the password is asked for.")] = (
+        AuthScheme.DIGEST
+    )
+
+    def viewer(self) -> Viewer | None:
+        """Return the login, None if none is needed. Raises BadParameter or ConfigurationError."""
+        if (self.user is None) != (self.password_env is None):
+            raise typer.BadParameter("--user and --password-env go together")
+        if self.user is None or self.password_env is None:
+            return None
+        if not (password := os.environ.get(self.password_env)):
+            raise ConfigurationError(
+                f"the environment variable {self.password_env} is not set: export it with the "
+                "password that the cameras are to ask for"
+            )
+        return Viewer(self.user, password, self.auth.value)
 
 
 def register(group: typer.Typer) -> None:
@@ -58,40 +85,26 @@ def register(group: typer.Typer) -> None:
     group.command("rtsp")(rtsp)
 
 
+@grouped_options
 def rtsp(
     clips: _Clips,
+    login: LoginOptions,
     *,
     port: _Port = 8554,
     host: _Host = "127.0.0.1",
-    user: _User = None,
-    password_env: _PasswordEnv = None,
-    auth: _Auth = AuthScheme.DIGEST,
     as_json: _Json = False,
 ) -> None:
     """Serve video files as RTSP cameras, each in a loop, until Ctrl-C.
 
     H.264 files go out as they are; others are encoded first.
     """
-    viewer = _viewer(user, password_env, auth)
+    viewer = login.viewer()
     with suppress(KeyboardInterrupt), TemporaryDirectory(prefix="trinetra-rtsp-") as folder:
         recordings = _record(named_clips(clips), Path(folder))
         with RtspServer(recordings, Address(host, port), viewer) as server:
             urls = {recording.name: server.url(recording.name) for recording in recordings}
-            _announce(urls, password_env, as_json=as_json)
+            _announce(urls, login.password_env, as_json=as_json)
             server.wait()
-
-
-def _viewer(user: str | None, password_env: str | None, auth: AuthScheme) -> Viewer | None:
-    if (user is None) != (password_env is None):
-        raise typer.BadParameter("--user and --password-env go together")
-    if user is None or password_env is None:
-        return None
-    if not (password := os.environ.get(password_env)):
-        raise ConfigurationError(
-            f"the environment variable {password_env} is not set: export it with the password "
-            "that the cameras are to ask for"
-        )
-    return Viewer(user, password, auth.value)
 
 
 def named_clips(paths: Iterable[Path]) -> dict[str, Path]:
@@ -149,7 +162,7 @@ def _announce(urls: Mapping[str, str], password_env: str | None, *, as_json: boo
         for url in urls.values():
             say(url)
         print_text(f"\n# --- site.yaml: save from here on, then `trinetra run site.yaml`\n{site}")
-    sys.stdout.flush()  # who reads a pipe waits for this, and nothing more comes
+    sys.stdout.flush()  # the reader of a pipe waits for this, and nothing more is written
 
 
 def site_text(urls: Mapping[str, str], password_env: str | None) -> str:

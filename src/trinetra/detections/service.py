@@ -9,17 +9,14 @@ order. While the buffer or the log is down the worker waits, is not ready, and r
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from trinetra.detections.batching import BatchPolicy, BatchWindow
-from trinetra.detections.event_builder import CameraPlan
 from trinetra.detections.frame_analyzer import AnalyzedFrame, FrameAnalyzer, FrameAnalyzerConfig
-from trinetra.detections.vision.picture import PictureLimits
-from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.errors import (
     BufferUnavailable,
     EventLogUnavailable,
@@ -47,7 +44,7 @@ from trinetra.telemetry import (
     INFERENCE_S,
     get_logger,
 )
-from trinetra.values import CameraId, Instant, SiteId, seconds_between
+from trinetra.values import Instant, seconds_between
 
 _log = get_logger("inference-worker")
 _Batch = list[BufferedFrame]
@@ -98,19 +95,14 @@ class InferenceWorker:
 
     def __init__(
         self,
-        site_id: SiteId,
+        config: FrameAnalyzerConfig,
+        lanes: Sequence[InferenceThread],
         buffer: FrameBuffer,
         log: EventLog,
-        lanes: Sequence[InferenceThread],
-        plans: Mapping[CameraId, CameraPlan],
         clock: Clock,
         policy: WorkerPolicy | None = None,
-        *,
-        models: Mapping[str, str] | None = None,
-        quality: QualityPolicy | None = None,
-        limits: PictureLimits | None = None,
     ) -> None:
-        """Create a worker; ``models`` maps each task to its model version.
+        """Take how frames are analyzed, the networks and the ports.
 
         The networks of a lane are used by only one thread.
         """
@@ -118,10 +110,7 @@ class InferenceWorker:
         self._log = log
         self._clock = clock
         self._policy = policy or WorkerPolicy()
-        self._plans = plans
-        config = FrameAnalyzerConfig(
-            site_id, plans, models or {}, quality or QualityPolicy(), limits or PictureLimits()
-        )
+        self._plans = config.plans
         self._analysts = [
             FrameAnalyzer(config, lane.detector, lane.faces, _timed) for lane in lanes
         ]

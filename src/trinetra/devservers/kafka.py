@@ -17,6 +17,7 @@ KAFKA = "kafka-4.1.0"
 """Subfolder of the cache folder with Kafka's jars; created by ``scripts/install-servers``."""
 _BROKER = "kafka.Kafka"
 _FORMATTER = "kafka.tools.StorageTool"
+_HEAP_MB = 512
 _OLDEST_JAVA = 17
 _INSTALL = "run scripts/install-servers"
 
@@ -129,7 +130,6 @@ class KafkaBroker(LocalServer):
         proxy_port: int | None = None,
         settings: Mapping[str, str] | None = None,
         jvm: Sequence[str] = QUICK_START,
-        heap_mb: int = 512,
     ) -> None:
         super().__init__(folder, port or free_port())
         self._program = program
@@ -138,7 +138,6 @@ class KafkaBroker(LocalServer):
         self._proxy_port = proxy_port
         self._settings = settings or {}
         self._jvm = jvm
-        self._heap_mb = heap_mb
 
     def answers(self) -> bool:
         """Return whether the broker advertises itself to clients."""
@@ -196,4 +195,4 @@ class KafkaBroker(LocalServer):
     def _command(self) -> Sequence[str]:
         logging = f"-Dlog4j2.configurationFile={(self.folder / 'log4j2.properties').as_uri()}"
         jvm = (*self._jvm, logging)
-        return self._program.run(_BROKER, str(self._properties), heap_mb=self._heap_mb, jvm=jvm)
+        return self._program.run(_BROKER, str(self._properties), heap_mb=_HEAP_MB, jvm=jvm)

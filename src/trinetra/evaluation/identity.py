@@ -10,6 +10,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -184,6 +185,13 @@ def _recognition_score(band: str, outcomes: Sequence[bool]) -> Score:
     )
 
 
+class Walks(NamedTuple):
+    """The boxes of people per camera, named by their walks, and the faces that each walk showed."""
+
+    boxes: Mapping[str, Boxes]
+    shown: Mapping[str, Shown]
+
+
 def score_identities(
     cameras: Mapping[str, tuple[Boxes, Boxes]],
     decisions: Sequence[Decision],
@@ -191,8 +199,7 @@ def score_identities(
     visits: int | None,
     tolerance_us: int,
     min_iou: float = 0.5,
-    walks: Mapping[str, Boxes] | None = None,
-    shown: Mapping[str, Shown] | None = None,
+    walks: Walks | None = None,
 ) -> ScoreSheet:
     """Return identity scores over all cameras.
 
@@ -227,10 +234,10 @@ def score_identities(
     if with_faces:
         sides = compare(with_faces, tolerance_us=tolerance_us, share_names=True)
         scores += _of_boxes(WITH_FACES, sides, min_iou)
-    if walks and shown:
-        walked = [(walks[camera], found) for camera, (_, found) in cameras.items()]
+    if walks and walks.boxes and walks.shown:
+        walked = [(walks.boxes[camera], found) for camera, (_, found) in cameras.items()]
         everybody = compare(walked, tolerance_us=tolerance_us, share_names=True)
-        scores += _of_walks(everything, everybody, decisions, shown, min_iou)
+        scores += _of_walks(everything, everybody, decisions, walks.shown, min_iou)
     return ScoreSheet("identities", tuple(scores), {"min_iou": min_iou, "tracks": len(decisions)})
 
 

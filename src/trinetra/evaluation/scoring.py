@@ -10,7 +10,7 @@ from trinetra.evaluation.boxes import Boxes, Ints, no_boxes
 from trinetra.evaluation.comparison import Comparison, compare
 from trinetra.evaluation.detection import score_detections
 from trinetra.evaluation.faces import faces_shown, named_by_camera
-from trinetra.evaluation.identity import Placed, score_identities
+from trinetra.evaluation.identity import Placed, Walks, score_identities
 from trinetra.evaluation.insights import OF_THE_SITE, score_insights
 from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.evaluation.tracking import score_tracks
@@ -78,8 +78,7 @@ def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
     sheet = score_identities(
         placed,
         decisions,
-        walks=walked,
-        shown=shown,
+        walks=Walks(walked, shown),
         visits=None if visits is None else len(visits),
         tolerance_us=_tolerance_us(truth),
         min_iou=choices.min_iou,

@@ -14,7 +14,7 @@ from trinetra.events.schema import LineCrossing
 from trinetra.insights.camera.lines import Approach
 from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reported_events import Nameable
-from trinetra.insights.camera.reports import Direction, Place, line_crossing, zone_stay
+from trinetra.insights.camera.reports import Direction, Place, Subject, line_crossing, zone_stay
 from trinetra.insights.camera.track_stitching import Body, Name
 from trinetra.insights.camera.zones import Stay
 from trinetra.insights.visits.visit_tracker import CustomerVisits
@@ -142,22 +142,18 @@ def events_of(place: Place, facts: Iterable[Reported]) -> list[Nameable]:
     return [
         line_crossing(
             place,
+            Subject(fact.track_id, fact.label, fact.name),
             line_id=fact.line_id,
             direction=fact.direction,
-            track_id=fact.track_id,
-            label=fact.label,
             at=fact.at,
-            name=fact.name,
         )
         if isinstance(fact, ReportedCrossing)
         else zone_stay(
             place,
+            Subject(fact.track_id, fact.label, fact.name),
             zone_id=fact.zone_id,
-            track_id=fact.track_id,
-            label=fact.label,
             entered_at=fact.entered_at,
             inside_at=fact.inside_at,
-            name=fact.name,
         )
         for fact in facts
     ]

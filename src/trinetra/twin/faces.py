@@ -5,6 +5,7 @@ of the gaze. Quality measures follow the inference-worker's definitions and use 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,35 +90,39 @@ def find_faces(
     blur_px = bodies.speed * px_per_m * _EXPOSURE_S
     sharpness = 0.95 - 1.6 * blur_px / np.maximum(size_px, 1) - np.abs(rng.normal(0, 0.12, n))
     exposure, is_bright = _exposure(n, rng)
-    return _judged(seen, xyxy, points, size_px, np.clip(sharpness, 0, 1), exposure, is_bright, rng)
+    shown = _ShownFaces(xyxy, size_px, np.clip(sharpness, 0, 1), exposure, is_bright)
+    return _judged(shown, seen, points, rng)
 
 
-def _judged(
-    seen: Rows,
-    xyxy: Array,
-    points: Array,
-    size_px: Array,
-    sharpness: Array,
-    exposure: Array,
-    is_bright: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> FacesSeen:
+class _ShownFaces(NamedTuple):
+    """The faces of all bodies ``(n, ...)``, found or not."""
+
+    xyxy: Array
+    size_px: Array
+    sharpness: Array
+    exposure: Array
+    is_bright: NDArray[np.bool_]
+
+
+def _judged(shown: _ShownFaces, seen: Rows, points: Array, rng: np.random.Generator) -> FacesSeen:
+    """Return the found faces, of bodies ``seen``, with landmarks ``points``, and their quality."""
     frontality = frontality_of(points)
-    size = size_px[seen].round(1)
+    size = shown.size_px[seen].round(1)
+    sharpness, exposure = shown.sharpness[seen], shown.exposure[seen]
     ramp = np.clip((size - _SIZE_PX[0]) / (_SIZE_PX[1] - _SIZE_PX[0]), 0, 1)
-    total = (ramp * sharpness[seen] * frontality * exposure[seen]) ** 0.25
+    total = (ramp * sharpness * frontality * exposure) ** 0.25
     score = np.clip(0.92 - 0.25 * (1 - frontality) + rng.normal(0, 0.03, len(seen)), 0.6, 0.99)
     return FacesSeen(
         row=seen,
-        xyxy=xyxy[seen],
+        xyxy=shown.xyxy[seen],
         landmarks=points,
         score=score,
         size_px=size,
-        sharpness=sharpness[seen],
+        sharpness=sharpness,
         frontality=frontality,
-        exposure=exposure[seen],
+        exposure=exposure,
         total=total,
-        is_bright=is_bright[seen],
+        is_bright=shown.is_bright[seen],
     )
 
 

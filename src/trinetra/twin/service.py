@@ -1,7 +1,9 @@
 """Writes a run of the twin to files, or publishes it to the event log at a chosen speed."""
 
+import asyncio
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,9 +13,12 @@ import msgspec
 from trinetra.errors import StorageFull
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Clock, EventLog, Record
+from trinetra.streaming.concurrency import run_until
 from trinetra.twin.emission import Arrival
+from trinetra.twin.plan import View
 from trinetra.twin.record import Recorder
 from trinetra.twin.run import Twin
+from trinetra.values import CameraId
 
 _APPEND_AT_ONCE = 256
 _TICK_US = 50_000
@@ -63,6 +68,55 @@ def _batches(arrivals: Iterable[Arrival], speed: float | None) -> Iterable[list[
     span_us = _TICK_US * speed
     for _, group in itertools.groupby(arrivals, key=lambda a: a.at_us // span_us):
         yield list(group)
+
+
+class TwinFeed:
+    """A service in place of ingestor and worker: publishes what a twin's cameras detect.
+
+    ``frames`` counts the published frames of each camera; ``since`` is when the feed was made.
+    """
+
+    name = "digital-twin"
+
+    def __init__(self, twin: Twin, log: EventLog, clock: Clock, speed: float | None) -> None:
+        """Take the twin and how many times as fast as real it runs; None is as fast as possible."""
+        self._twin = twin
+        self._log = log
+        self._clock = clock
+        self._speed = speed
+        self.frames: Counter[CameraId] = Counter()
+        self.since = clock.now()
+        self.is_running = False
+        self.was_started = False
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views of the twin's cameras."""
+        return self._twin.plan.views
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Publish until the run ends or ``stopping`` is set. Raises EventLogUnavailable."""
+        self.is_running = self.was_started = True
+        try:
+            await run_until(stopping, self._publish())
+        finally:
+            self.is_running = False
+
+    async def _publish(self) -> None:
+        await publish(self._counted(), self._log, self._clock, self._speed)
+
+    def _counted(self) -> Iterator[Arrival]:
+        for arrival in self._twin.arrivals():
+            self.frames[CameraId(arrival.camera_id)] += 1
+            yield arrival
+
+    def ready(self) -> bool:
+        """Return whether the twin is publishing."""
+        return self.is_running
+
+    def status(self) -> dict[CameraId, int]:
+        """Return how many frames of each camera were published."""
+        return dict(self.frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,15 @@ _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 _TILLS_X_M = (14.2, 16.4, 18.6)
 
 
-def _mount(x: float, y: float, z: float, yaw: float, tilt: float, hfov: float, m: float) -> Mount:
-    return Mount(x, y, z, yaw, math.radians(tilt), math.radians(hfov), m)
+def _mount(
+    at_m: tuple[float, float, float],
+    *,
+    yaw_rad: float,
+    tilt_deg: float,
+    hfov_deg: float,
+    reach_m: float,
+) -> Mount:
+    return Mount(*at_m, yaw_rad, math.radians(tilt_deg), math.radians(hfov_deg), reach_m)
 
 
 def _in_picture(view: View, points: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -48,19 +55,19 @@ def _with_zone(view: View, zone_id: str, kind: str, *corners: Point) -> View:
 
 
 def _entrance() -> View:
-    mount = _mount(4.0, 7.5, 2.8, _SOUTH, 17, 60, 8.5)
+    mount = _mount((4.0, 7.5, 2.8), yaw_rad=_SOUTH, tilt_deg=17, hfov_deg=60, reach_m=8.5)
     view = View(CameraId("entrance"), Role.ENTRANCE, mount, reads_faces=True)
     # People who enter walk toward the camera, downward in its image: from left to right of a-b.
     return _with_line(view, "doorstep", (6.2, 1.0), (1.8, 1.0))
 
 
 def _welcome() -> View:
-    mount = _mount(4.0, 15.5, 2.2, _SOUTH, 13, 50, 9.0)
+    mount = _mount((4.0, 15.5, 2.2), yaw_rad=_SOUTH, tilt_deg=13, hfov_deg=50, reach_m=9.0)
     return View(CameraId("welcome"), Role.FACE, mount, fps=8.0, reads_faces=True)
 
 
 def _aisle_west() -> View:
-    mount = _mount(6.8, 13.0, 3.0, _EAST, 28, 78, 7.2)
+    mount = _mount((6.8, 13.0, 3.0), yaw_rad=_EAST, tilt_deg=28, hfov_deg=78, reach_m=7.2)
     view = View(CameraId("aisle-west"), Role.TRACKING, mount, 1280, 720)
     view = _with_zone(
         view, "drinks", "shelf", (10.0, 10.9), (12.2, 10.9), (12.2, 12.4), (10.0, 12.4)
@@ -71,7 +78,7 @@ def _aisle_west() -> View:
 
 
 def _aisle_east() -> View:
-    mount = _mount(23.6, 13.0, 3.0, _WEST, 28, 78, 7.2)
+    mount = _mount((23.6, 13.0, 3.0), yaw_rad=_WEST, tilt_deg=28, hfov_deg=78, reach_m=7.2)
     view = View(CameraId("aisle-east"), Role.TRACKING, mount, 1280, 720)
     view = _with_zone(
         view, "dairy", "shelf", (18.0, 10.9), (20.4, 10.9), (20.4, 12.4), (18.0, 12.4)
@@ -82,14 +89,14 @@ def _aisle_east() -> View:
 
 
 def _till() -> View:
-    mount = _mount(16.4, 0.2, 2.8, _NORTH, 24, 78, 9.0)
+    mount = _mount((16.4, 0.2, 2.8), yaw_rad=_NORTH, tilt_deg=24, hfov_deg=78, reach_m=9.0)
     view = View(CameraId("till"), Role.BILLING, mount, reads_faces=True)
     view = _with_zone(view, "queue", "queue", (13.0, 4.75), (19.8, 4.75), (20.4, 9.0), (12.4, 9.0))
     return _with_zone(view, "desk", "table", (13.3, 3.7), (19.5, 3.7), (19.5, 4.7), (13.3, 4.7))
 
 
 def _parking() -> View:
-    mount = _mount(3.0, -9.0, 5.0, _EAST, 18, 70, 26.0)
+    mount = _mount((3.0, -9.0, 5.0), yaw_rad=_EAST, tilt_deg=18, hfov_deg=70, reach_m=26.0)
     view = View(CameraId("parking"), Role.VEHICLE, mount, labels=_VEHICLES)
     return _with_line(view, "gate", (24.0, -6.5), (24.0, -12.0))
 

@@ -1,7 +1,12 @@
-"""Services from ports: the same for one process and for many."""
+"""Builds each service from its ports.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+Every resolver and insight engine is built here, and nowhere else: those of one process, of a
+cluster, of a replay and of a benchmark. They differ in the ports and in ``Member``.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
@@ -9,11 +14,14 @@ from trinetra.adapters.video.sources import open_source
 from trinetra.customers.customer_feed import StoreCustomerSync, StoreRetention
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.detections.batching import BatchPolicy
+from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
+from trinetra.events.customers import CustomerDirectory
 from trinetra.frames.service import StreamIngestor
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
+from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.erasure_handler import ErasureHandler
 from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.processor import NAME as RESOLVER
@@ -31,6 +39,7 @@ from trinetra.ports import (
     ExpiringStore,
     FrameBuffer,
     FrameSource,
+    Gallery,
     PurgeableGallery,
 )
 from trinetra.settings import Settings
@@ -42,14 +51,80 @@ from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
 
 _SETTLE_S = 5.0
-"""By then what one resolver has seen is in the registries of the others."""
+"""Time within which the sightings of one resolver reach the registries of the others."""
 
 _DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """The place of a service among the processes that run.
+
+    ``instance`` is its name among the members of a service. ``ends_with_process``: the event log
+    is in this process, so no other member can continue with the state after a stop.
+    ``poll_customers_s`` is how often the customer log is read. ``has_peers``: other resolvers may
+    run beside it, now or before a restart, so their sightings are read into the registry.
+    """
+
+    instance: str
+    ends_with_process: bool
+    poll_customers_s: float = 1.0
+    has_peers: bool = True
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Member":
+        """Return the member that the settings describe."""
+        return cls(settings.instance, ends_with_process=settings.event_log == "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class FaceModel:
+    """The calibrated model that read the faces, and the reference statistics for drift."""
+
+    model: FaceEmbedderModel
+    references: Mapping[Quantity, Reference] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: FaceEmbedderModel, data_dir: Path) -> "FaceModel":
+        """Return the model as calibrated on this machine, if it was."""
+        calibration = read_calibration(calibration_path(data_dir, model), model)
+        return cls(calibrated(model, data_dir), plans.drift_references(calibration))
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverPorts:
+    """The ports of an identity-resolver.
+
+    Without an erasure store it takes no part in erasures.
+    """
+
+    log: EventLog
+    gallery: PurgeableGallery
+    customer_log: CustomerLog
+    clock: Clock
+    erasure_store: ErasureStore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePorts:
+    """The ports of an insight-engine.
+
+    Without an erasure store it takes no part in erasures.
+    """
+
+    log: EventLog
+    store: ExpiringStore
+    customer_log: CustomerLog
+    clock: Clock
+    erasure_store: ErasureStore | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Playback:
-    """How recordings are played: when they count as begun, and whether as fast as possible."""
+    """How recordings are played: the capture time of the first frame, and the pace.
+
+    ``in_step`` plays them as fast as the services can process them.
+    """
 
     started_at: Mapping[CameraId, Instant]
     in_step: bool = False
@@ -89,90 +164,96 @@ def worker(
         drains_at_stop=settings.frame_buffer == "memory",
         max_age_s=settings.frame_max_age_s,
     )
-    return InferenceWorker(
+    config = FrameAnalyzerConfig(
         site.site_id,
-        buffer,
-        log,
-        networks.lanes,
         plans.detection_plans(site),
-        clock,
-        policy,
-        models=networks.versions,
-        quality=QualityPolicy(min_total=site.policies.matching.min_quality),
+        networks.versions,
+        QualityPolicy(min_total=site.policies.matching.min_quality),
     )
+    return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)
 
 
-def resolver(
+def resolver_context(
     site: Site,
-    settings: Settings,
-    model: FaceEmbedderModel,
-    gallery: PurgeableGallery,
-    log: EventLog,
-    customer_log: CustomerLog,
+    face: FaceModel,
+    gallery: Gallery,
     clock: Clock,
-    erasure_store: ErasureStore | None = None,
-) -> StreamRunner:
-    """Return an identity-resolver for faces of the given model."""
-    context = ResolverContext(
+    *,
+    directory: CustomerDirectory | None = None,
+) -> ResolverContext:
+    """Return what the parts of a resolver share.
+
+    ``directory`` are the customers who are known before the customer log is read.
+    """
+    return ResolverContext(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
         graph=plans.site_graph(site),
         clock=clock,
-        model=model.version,
-        dimension=model.dimension,
-        policy=plans.recognition_policy(site, calibrated(model, settings.data_dir).calibration),
-        references=plans.drift_references(
-            read_calibration(calibration_path(settings.data_dir, model), model)
-        ),
+        model=face.model.version,
+        dimension=face.model.dimension,
+        policy=plans.recognition_policy(site, face.model.calibration),
+        directory=directory or CustomerDirectory(),
+        references=face.references,
     )
-    policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=ends_with_process(settings))
-    background_tasks: list[BackgroundTask] = [
-        MergeJob(
-            context,
-            customer_log,
-            plans.consolidation_policy(site),
-            settle_s=0.0 if ends_with_process(settings) else _SETTLE_S,
-        ),
-        CustomerSync(context, customer_log, log),
-        RegistryReplica(context, log),
-    ]
-    if erasure_store is not None:
-        participant = ErasureParticipant(
-            erasure_store, clock, member=f"{RESOLVER}@{settings.instance}"
-        )
-        erasure_targets = [JournalErasureTarget(log)] if isinstance(log, JournalingEventLog) else []
-        background_tasks.append(ErasureHandler(context, gallery, participant, erasure_targets))
-    return identity_resolver(log, context, policy, background_tasks)
 
 
-def engine(
+def resolver(
     site: Site,
-    settings: Settings,
-    log: EventLog,
-    store: ExpiringStore,
-    customer_log: CustomerLog,
-    clock: Clock,
-    erasure_store: ErasureStore | None = None,
+    face: FaceModel,
+    ports: ResolverPorts,
+    member: Member,
+    *,
+    directory: CustomerDirectory | None = None,
 ) -> StreamRunner:
+    """Return an identity-resolver with all its background tasks; see ``resolver_context``."""
+    context = resolver_context(site, face, ports.gallery, ports.clock, directory=directory)
+    policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=member.ends_with_process)
+    tasks = tuple(_background_tasks(site, context, ports, member))
+    return identity_resolver(ports.log, context, policy, tasks)
+
+
+def _background_tasks(
+    site: Site, context: ResolverContext, ports: ResolverPorts, member: Member
+) -> Iterator[BackgroundTask]:
+    yield MergeJob(
+        context,
+        ports.customer_log,
+        plans.consolidation_policy(site),
+        settle_s=0.0 if member.ends_with_process else _SETTLE_S,
+    )
+    yield CustomerSync(context, ports.customer_log, ports.log, every_s=member.poll_customers_s)
+    if member.has_peers:
+        yield RegistryReplica(context, ports.log)
+    if participant := _participant(RESOLVER, ports, member):
+        journal = ports.log if isinstance(ports.log, JournalingEventLog) else None
+        targets = [JournalErasureTarget(journal)] if journal else []
+        yield ErasureHandler(context, ports.gallery, participant, targets)
+
+
+def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     """Return an insight-engine."""
-    member = f"{ENGINE}@{settings.instance}"
     days = site.policies.retention.insights_days
     upkeep = CustomerUpkeep(
-        StoreCustomerSync(customer_log, store, clock, service=ENGINE),
-        ErasureParticipant(erasure_store, clock, member=member) if erasure_store else None,
-        StoreRetention(store, clock, days * _DAY_S) if days else None,
+        StoreCustomerSync(ports.customer_log, ports.store, ports.clock, service=ENGINE),
+        _participant(ENGINE, ports, member),
+        StoreRetention(ports.store, ports.clock, days * _DAY_S) if days else None,
     )
     policy = RunnerPolicy(
         max_records=500,
-        # A transaction for every frame would cost more than the frame.
-        linger_s=0.0 if settings.event_log == "memory" else 0.2,
-        drains_at_stop=ends_with_process(settings),
+        # On Kafka a transaction for every frame would cost more than the frame.
+        linger_s=0.0 if member.ends_with_process else 0.2,
+        drains_at_stop=member.ends_with_process,
     )
     insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
-    return insight_engine(log, store, clock, insights, upkeep, policy)
+    return insight_engine(ports.log, ports.store, ports.clock, insights, upkeep, policy)
 
 
-def ends_with_process(settings: Settings) -> bool:
-    """Return whether nobody can go on with the state of this process when it stops."""
-    return settings.event_log == "memory"
+def _participant(
+    service: str, ports: ResolverPorts | EnginePorts, member: Member
+) -> ErasureParticipant | None:
+    if ports.erasure_store is None:
+        return None
+    name = f"{service}@{member.instance}"
+    return ErasureParticipant(ports.erasure_store, ports.clock, member=name)

@@ -1,6 +1,6 @@
-"""What each stage needs to know of the site file, in the stage's own words."""
+"""Translates the site file into the policies and plans of each stage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import get_args
 
@@ -28,6 +28,7 @@ from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
+from trinetra.identities.gate.reachability import reachability_warnings
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.identities.policy import ResolverPolicy
@@ -36,9 +37,10 @@ from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.cameras import Camera
+from trinetra.site.plausibility import plausibility_warnings
 from trinetra.site.schema import Site, Weekday
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
-from trinetra.values import CameraId, IdentityKind, Instant
+from trinetra.values import CameraId, IdentityKind, Instant, Role
 
 _DAY_S = 86_400.0
 
@@ -47,7 +49,7 @@ _DAY_MIN = 24 * 60
 
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
-    """Return how a camera is read; ``in_step`` plays recordings as fast as they can be handled."""
+    """Return how a camera is read; ``in_step`` plays recordings as fast as they are processed."""
     recorded = not isinstance(camera.source, StreamSource)
     playback = Pacing.LOCKSTEP if in_step else Pacing.REALTIME
     return IngestPlan(
@@ -88,7 +90,7 @@ def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant)
 
 
 def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
-    """Return what is looked for in each camera's frames."""
+    """Return what to detect in each camera's frames."""
     return {
         camera.camera_id: DetectionPlan(
             camera_id=camera.camera_id,
@@ -113,7 +115,7 @@ def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
 
 
 def insight_policy(site: Site) -> InsightPolicy:
-    """Return the rules of counting."""
+    """Return the rules for stays and visits."""
     stays = site.policies.stays
     return InsightPolicy(
         leave_after_s=stays.leave_after_s,
@@ -124,13 +126,13 @@ def insight_policy(site: Site) -> InsightPolicy:
 
 
 def site_graph(site: Site) -> SiteGraph:
-    """Return the graph that the spatiotemporal gate walks on."""
+    """Return the graph of the spatiotemporal gate."""
     topology = site.topology
     edges = [
         (edge.one_way, (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m))
         for edge in topology.edges
     ]
-    return build_graph(
+    graph = build_graph(
         [camera.camera_id for camera in site.cameras],
         [edge for one_way, edge in edges if not one_way],
         one_way=[edge for one_way, edge in edges if one_way],
@@ -140,6 +142,9 @@ def site_graph(site: Site) -> SiteGraph:
             if camera.position
         },
         overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
+    )
+    return replace(
+        graph,
         floors={camera.camera_id: fit(camera.floor) for camera in site.cameras if camera.floor},
         hours=opening_hours(site),
         limit_mps=topology.max_walking_speed_mps,
@@ -147,8 +152,15 @@ def site_graph(site: Site) -> SiteGraph:
     )
 
 
+def topology_warnings(site: Site) -> Iterator[str]:
+    """Yield warnings about a topology that is allowed but will not work as expected."""
+    people = [camera.camera_id for camera in site.cameras if camera.role is not Role.VEHICLE]
+    yield from reachability_warnings(site_graph(site), people)
+    yield from plausibility_warnings(site)
+
+
 def opening_hours(site: Site) -> OpeningHours | None:
-    """Return when the shop is open, None where the site file does not say."""
+    """Return the opening hours, None if the site file has none."""
     spans = tuple(
         OpenSpan(_WEEKDAYS.index(day), opens_min, closes_min + (closes_min <= opens_min) * _DAY_MIN)
         for span in site.opening_hours
@@ -164,7 +176,7 @@ def _minutes(time_of_day: str) -> int:
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:
-    """Return what faces are held against; pictures from elsewhere say nothing of our cameras."""
+    """Return the statistics that drift is measured against; none without pictures of this shop."""
     if calibration is None or not calibration.own_cameras:
         return {}
     told = calibration.reference
@@ -176,7 +188,7 @@ def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Refe
 
 
 def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPolicy:
-    """Return when a face counts as somebody's, on the scale of the model in use.
+    """Return the limits of a match, on the scale of the model in use.
 
     Limits that the site file does not set follow from the model's calibration.
     """
@@ -212,7 +224,7 @@ def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPo
 
 
 def consolidation_policy(site: Site) -> MergePolicy:
-    """Return when two identities are one person."""
+    """Return the limits for merging two identities, and for proposing it."""
     consolidation = site.policies.consolidation
     return MergePolicy(consolidation.merge_at, consolidation.propose_at)
 
@@ -229,7 +241,7 @@ def resolver_policy(site: Site) -> ResolverPolicy:
 
 
 def logged(site: Site) -> dict[Topic, float]:
-    """Return for how many seconds the event log keeps each topic that has a past."""
+    """Return the retention in seconds of each topic that is kept."""
     retention = site.policies.retention
     derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS)
     return {
@@ -240,7 +252,7 @@ def logged(site: Site) -> dict[Topic, float]:
 
 
 def site_topics(site: Site) -> tuple[Topic, ...]:
-    """Return the topics with the retention that the site file says."""
+    """Return the topics with the retention of the site file."""
     kept_s = logged(site)
     return tuple(replace(t, retention_s=kept_s.get(t, t.retention_s)) for t in ALL)
 

@@ -1,4 +1,4 @@
-"""From settings to open adapters: what the services of every mode are built on."""
+"""Opens the adapters that the settings name: the ports of every service, in every mode."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +12,7 @@ from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
@@ -31,10 +31,11 @@ from trinetra.ports import (
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring import config as plans
+from trinetra.wiring.assembly import EnginePorts, ResolverPorts
 
 WORKERS = "inference-workers"
 JOURNALED = (DETECTIONS, IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS)
-"""What can be read again after the end of the one process that holds the log in memory."""
+"""The topics that go into the journal of a platform in one process."""
 _MB = 1 << 20
 
 
@@ -44,14 +45,15 @@ async def open_buffer(site: Site, settings: Settings, clock: Clock) -> AsyncIter
     if settings.frame_buffer == "memory":
         yield MemoryFrameBuffer(MemoryFrameStreams(clock), WORKERS, settings.instance)
         return
+    streams = FrameStreams(
+        site.site_id, [camera.camera_id for camera in site.cameras], settings.namespace
+    )
     async with RedisFrameBuffer.open(
         settings.redis_url.get_secret_value(),
+        streams,
         group=WORKERS,
         consumer=settings.instance,
-        site_id=site.site_id,
-        cameras=[camera.camera_id for camera in site.cameras],
         clock=clock,
-        namespace=settings.namespace,
     ) as buffer:
         yield buffer
 
@@ -60,7 +62,7 @@ async def open_buffer(site: Site, settings: Settings, clock: Clock) -> AsyncIter
 async def open_log(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[EventLog]:
     """Open the event log. Raises EventLogUnavailable or ConfigurationError."""
     if settings.event_log == "memory":
-        async with _journaling(MemoryEventLog(clock), site, settings) as log:
+        async with journaling(MemoryEventLog(clock), site, settings) as log:
             yield log
         return
     async with KafkaEventLog.open(
@@ -74,10 +76,13 @@ async def open_log(site: Site, settings: Settings, clock: Clock) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _journaling(
+async def journaling(
     log: MemoryEventLog, site: Site, settings: Settings
 ) -> AsyncIterator[EventLog]:
-    """Let a log in memory leave its past on disk, unless the settings want none of it."""
+    """Copy the records of a log in memory to a journal on disk, if the settings allow it room.
+
+    Raises StorageFull or ConfigurationError.
+    """
     if not settings.journal_max_mb:
         yield log
         return
@@ -88,13 +93,13 @@ async def _journaling(
 
 
 def journal_folder(settings: Settings) -> Path:
-    """Return where one process leaves the past of its event log."""
+    """Return the folder of the journal that a platform in one process writes."""
     return settings.data_dir / "journal"
 
 
 @asynccontextmanager
 async def spooling(log: EventLog, settings: Settings, clock: Clock) -> AsyncIterator[EventLog]:
-    """Put a spool before a log that may be away; one in this process never is."""
+    """Put a spool on disk in front of a log on a server; a log in this process needs none."""
     if settings.event_log == "memory":
         yield log
         return
@@ -116,21 +121,54 @@ async def open_gallery(
     async with AsyncExitStack() as stack:
         if settings.gallery == "edge":
             folder = settings.data_dir / "gallery"
-            opening = EdgeGallery.open(folder, model_version=version, dimension=dimension)
-            yield await stack.enter_async_context(opening)
+            edge = EdgeGallery.open(folder, model_version=version, dimension=dimension)
+            yield await stack.enter_async_context(edge)
         else:
             # Half a second to import, which every command would pay.
-            from trinetra.adapters.qdrant.gallery import QdrantGallery  # noqa: PLC0415
+            from trinetra.adapters.qdrant.gallery import (  # noqa: PLC0415
+                QdrantConnection,
+                QdrantGallery,
+            )
 
             secret = settings.qdrant_api_key
-            server = QdrantGallery.open(
-                settings.qdrant_url,
-                api_key=secret.get_secret_value() if secret else None,
+            api_key = secret.get_secret_value() if secret else None
+            opening = QdrantGallery.open(
+                QdrantConnection(settings.qdrant_url, api_key),
                 model_version=version,
                 dimension=dimension,
                 namespace=settings.namespace,
             )
-            yield await stack.enter_async_context(server)
+            yield await stack.enter_async_context(opening)
+
+
+@asynccontextmanager
+async def open_resolver_ports(
+    log: EventLog, settings: Settings, model: FaceEmbedderModel, clock: Clock
+) -> AsyncIterator[ResolverPorts]:
+    """Open gallery, customer log and erasure store of an identity-resolver on this log.
+
+    Raises ConfigurationError, ServerUnavailable or StorageFull.
+    """
+    async with AsyncExitStack() as stack:
+        gallery = await stack.enter_async_context(open_gallery(settings, model))
+        customer_log = await stack.enter_async_context(open_customer_log(settings))
+        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
+        yield ResolverPorts(log, gallery, customer_log, clock, erasure_store)
+
+
+@asynccontextmanager
+async def open_engine_ports(
+    log: EventLog, settings: Settings, clock: Clock
+) -> AsyncIterator[EnginePorts]:
+    """Open insight store, customer log and erasure store of an insight-engine on this log.
+
+    Raises ConfigurationError, ServerUnavailable or StorageFull.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        customer_log = await stack.enter_async_context(open_customer_log(settings))
+        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
+        yield EnginePorts(log, store, customer_log, clock, erasure_store)
 
 
 @asynccontextmanager
@@ -142,14 +180,14 @@ async def open_store(settings: Settings) -> AsyncIterator[ExpiringStore]:
 
 @asynccontextmanager
 async def open_customer_log(settings: Settings) -> AsyncIterator[CustomerLog]:
-    """Open the customer book, which lives beside the insights; raises as ``open_store`` does."""
+    """Open the customer log, in the database of the insights; raises as ``open_store`` does."""
     async with SqlCustomerLog.open(_store_url(settings)) as customer_log:
         yield customer_log
 
 
 @asynccontextmanager
 async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
-    """Open the erasure desk, which is there, too; raises as ``open_store`` does."""
+    """Open the erasure store, in the database of the insights; raises as ``open_store`` does."""
     async with SqlErasureStore.open(_store_url(settings)) as erasure_store:
         yield erasure_store
 
@@ -157,14 +195,14 @@ async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
 def _store_url(settings: Settings) -> str:
     if url := settings.store_url:
         return url.get_secret_value()
-    if "data_dir" not in settings.model_fields_set:  # a folder that somebody chose may have others
+    if "data_dir" not in settings.model_fields_set:  # a folder of the user's choice may be shared
         with explained("data", settings.data_dir):
-            make_private(settings.data_dir)  # an older TRINETRA let everybody look into it
+            make_private(settings.data_dir)  # older versions made it readable by everyone
     return f"sqlite:///{settings.data_dir / 'insights.db'}"
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:
-    """Return where Kafka is and how one logs in there."""
+    """Return the address of Kafka and the credentials for it."""
     secret = settings.kafka_password
     return KafkaConnection(
         servers=settings.kafka_servers,
@@ -179,9 +217,9 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
 
 
 def need_shared(settings: Settings, service: str, *fields: str) -> None:
-    """Refuse adapters in memory for a service that meets others in them.
+    """Raise ConfigurationError if adapters that a service shares with others are in memory.
 
-    Raises ConfigurationError naming the variables to set.
+    The message names the variables to set.
     """
     servers = {"frame_buffer": "redis", "event_log": "kafka", "gallery": "edge or qdrant"}
     private = [field for field in fields if getattr(settings, field) == "memory"]

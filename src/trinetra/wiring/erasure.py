@@ -1,7 +1,7 @@
-"""Forgetting a person from the command line, whatever else runs or does not.
+"""Erases a person from the command line, whether or not services are running.
 
-The request is written where every process looks. What no process holds open, the gallery and the
-journal in the data folder, or the collections of a server, is seen to here.
+The request goes to the erasure store, where every service finds it. Data that no running process
+holds open, such as the gallery and the journal in the data folder, is erased here.
 """
 
 import platform
@@ -32,12 +32,12 @@ async def forget_here(
     erasure_store: ErasureStore,
     clock: Clock,
 ) -> dict[str, int]:
-    """Delete what no running process holds open, and confirm that; return what it was.
+    """Erase data that no running process holds open, acknowledge that, and return the counts.
 
     Raises GalleryUnavailable, StorageFull or StoreUnavailable; the request then stands.
     """
     removed = await _clear_galleries(settings, models, erasure.ids)
-    with suppress(ConfigurationError):  # a process that runs has it open, and confirms itself
+    with suppress(ConfigurationError):  # a running process has it open, and acknowledges itself
         removed |= await _clear_journal(settings, erasure.ids, clock)
     member = f"trinetra customers forget@{platform.node()}"
     await erasure_store.acknowledge(
@@ -49,7 +49,7 @@ async def forget_here(
 def galleries_of_unknown_models(
     settings: Settings, models: Sequence[FaceEmbedderModel]
 ) -> list[Path]:
-    """Return folders of faces that no model of these made, so that nobody can look into them."""
+    """Return the gallery folders of other models, which cannot be opened and so not be searched."""
     root = settings.data_dir / "gallery"
     known = {collection_folder(root, model.version) for model in models}
     return sorted(f for f in root.glob("*/") if f not in known)
@@ -58,7 +58,7 @@ def galleries_of_unknown_models(
 async def _clear_galleries(
     settings: Settings, models: Sequence[FaceEmbedderModel], ids: Sequence[CustomerId]
 ) -> dict[str, int]:
-    """Clear what is free; if a gallery is in use, the process that has it tells of GALLERY."""
+    """Clear galleries that are not in use; of one in use, its own process acknowledges GALLERY."""
     faces, name = 0, GALLERY
     for model in models:
         try:
@@ -101,7 +101,7 @@ async def _clear_journal(
         return {}
     forever = dict.fromkeys(JOURNALED, float("inf"))
     log = MemoryEventLog(clock)
-    # How much of it is kept is for the platform to say, whose settings need not be this shell's.
+    # Nothing expires here: the limits are in the settings of the platform, not of this shell.
     opening = JournalingEventLog.open(log, folder, max_bytes=sys.maxsize, retention_s=forever)
     async with opening as journal:
         return await JournalErasureTarget(journal).forget(ids)

@@ -1,4 +1,4 @@
-"""From a model profile to a detector and a face reader on the best engine of this machine."""
+"""Loads detector and face reader of a model profile on the inference engine of this machine."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ from trinetra.settings import Settings
 _COUNTED = frozenset({"person", "bicycle", "car", "motorcycle", "bus", "truck"})
 _MAX_LANES = 4
 _WEAK_SHARE = 0.75
-"""Detections down to this share of the threshold go into events: they keep tracks alive."""
+"""Detections down to this fraction of the threshold go into events: they keep tracks alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The loaded networks of one profile, once for each lane of the worker."""
+    """The loaded networks of one profile, one set for each lane of the worker."""
 
     profile: Profile
     lanes: tuple[InferenceThread, ...]
@@ -44,7 +44,7 @@ def choose_profile(settings: Settings) -> Profile:
 
 
 def ensure_models(profile: Profile, settings: Settings, progress: ProgressSink) -> dict[str, Path]:
-    """Return the checked file of every network of a profile, by name; fetches what is missing."""
+    """Return the verified file of every network of a profile, by name; fetches missing ones."""
     return {
         model.name: ensure_model(
             model,
@@ -65,9 +65,10 @@ def load_networks(
 ) -> Networks:
     """Return the networks, ready to run. Raises EngineFailure.
 
-    ``wrap`` is given each engine with its task and may put something around it, to measure it.
+    ``wrap`` is called with the task and the engine of each network and returns the engine to use;
+    benchmarks measure with it.
     """
-    # The networks have threads of their own; OpenCV's would only take their cores.
+    # The networks have threads of their own; those of OpenCV would compete for the same cores.
     cv2.setNumThreads(1)
     lanes, threads = _share_cores(settings)
     return Networks(
@@ -78,8 +79,8 @@ def load_networks(
 def _share_cores(settings: Settings) -> tuple[int, int]:
     """Return how many lanes infer at once and how many threads each of their networks has.
 
-    Few lanes of several threads answer sooner, many lanes of one thread get more done: on two cores
-    beside a busy camera, two lanes did 15 % more frames than one lane of two threads.
+    Few lanes of several threads have less latency, many lanes of one thread more throughput: on
+    two cores beside a busy camera, two lanes did 15 % more frames than one lane of two threads.
     """
     cores = len(os.sched_getaffinity(0))
     lanes = settings.inference_lanes or min(cores, _MAX_LANES)
@@ -106,7 +107,7 @@ def _lane(
 def load_face_reader(
     profile: Profile, files: Mapping[str, Path], settings: Settings
 ) -> NetworkFaceReader:
-    """Return what reads faces of pictures that come from no camera. Raises EngineFailure."""
+    """Return the face reader for photos, which come from no camera. Raises EngineFailure."""
     threads = settings.threads or len(os.sched_getaffinity(0))
     engines = {
         model.task: load_engine(model, files[model.name], settings.backend, threads)

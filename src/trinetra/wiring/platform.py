@@ -1,4 +1,4 @@
-"""The whole platform in one process."""
+"""Builds the whole platform in one process."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,13 +16,11 @@ from trinetra.streaming.event_recorder import EventRecorder
 from trinetra.streaming.runner import StreamRunner
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
-from trinetra.wiring.assembly import Playback
+from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     open_buffer,
-    open_customer_log,
-    open_erasure_store,
-    open_gallery,
     open_log,
+    open_resolver_ports,
     open_store,
     spooling,
 )
@@ -33,8 +31,8 @@ from trinetra.wiring.networks import Networks
 class Platform:
     """The services in the order in which data flows, and a recorder at the end.
 
-    ``upstream`` is what fills the topic of detections: cameras and networks, or a digital twin;
-    ``cameras`` tells what each camera is doing.
+    ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
+    the status of each camera.
     """
 
     upstream: tuple[Service, ...]
@@ -59,7 +57,7 @@ async def embedded(
     environ: Mapping[str, str],
     events_path: Path | None = None,
 ) -> AsyncIterator[Platform]:
-    """Build every service in this process, on the adapters that the settings name; none runs yet.
+    """Build every service in this process, on the adapters that the settings name; none is started.
 
     Raises ConfigurationError, EngineFailure, ServerUnavailable or StorageFull.
     """
@@ -79,7 +77,7 @@ async def embedded(
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What fills the topic of detections, and the log it fills."""
+    """The services that write detections, and the log that they write to."""
 
     services: tuple[Service, ...]
     cameras: Callable[[], Mapping[CameraId, CameraStatus]]
@@ -92,23 +90,25 @@ async def downstream_of(
     upstream: Upstream,
     site: Site,
     settings: Settings,
-    face: FaceEmbedderModel,
+    model: FaceEmbedderModel,
     events_path: Path | None,
 ) -> AsyncIterator[Platform]:
-    """Build what turns detections into identities and insights, whoever made the detections."""
-    log, clock = upstream.log, upstream.clock
+    """Build resolver and insight engine on the detections of ``upstream``; none is started.
+
+    Raises ConfigurationError, ServerUnavailable or StorageFull.
+    """
+    log, clock, member = upstream.log, upstream.clock, Member.of(settings)
     async with AsyncExitStack() as stack:
-        gallery = await stack.enter_async_context(open_gallery(settings, face))
+        opening = open_resolver_ports(log, settings, model, clock)
+        ports = await stack.enter_async_context(opening)
         store = await stack.enter_async_context(open_store(settings))
-        customer_log = await stack.enter_async_context(open_customer_log(settings))
-        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
+        engine_ports = EnginePorts(log, store, ports.customer_log, clock, ports.erasure_store)
         recorder = stack.enter_context(EventRecorder(log, events_path))
+        face = FaceModel.of(model, settings.data_dir)
         yield Platform(
             upstream=upstream.services,
             cameras=upstream.cameras,
-            resolver=assembly.resolver(
-                site, settings, face, gallery, log, customer_log, clock, erasure_store
-            ),
-            engine=assembly.engine(site, settings, log, store, customer_log, clock, erasure_store),
+            resolver=assembly.resolver(site, face, ports, member),
+            engine=assembly.engine(site, engine_ports, member),
             recorder=recorder,
         )

@@ -1,105 +1,42 @@
-"""Resolver and insight engine in this process, over detections that were made already.
-
-Everything runs in one thread in the order in which the detections are given, on a log, a gallery
-and a store in memory: the same detections give the same events on every machine, as fast as it can,
-and nothing that lasts is read or written.
-"""
+"""Builds a replay: the production services on adapters in memory and a clock that stands still."""
 
 import asyncio
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
 
 from trinetra.adapters.memory.customer_log import MemoryCustomerLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.gallery import MemoryGallery
+from trinetra.adapters.memory.insight_store import MemoryInsightStore
+from trinetra.errors import StorageFull
+from trinetra.evaluation.replayed import Reference, ReplayResult, ReplayScoring
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.schema import InsightEvent, Visit
-from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
-from trinetra.events.visits import unite
-from trinetra.hosting import Service
-from trinetra.identities.context import ResolverContext
-from trinetra.identities.customer_sync import CustomerSync
-from trinetra.identities.merge_job import MergeJob
-from trinetra.identities.processor import identity_resolver
-from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, Gallery, Record, read_up_to
+from trinetra.replay.clock import ReplayClock
+from trinetra.replay.player import MAX_PENDING, Detected, Listener, play
+from trinetra.replay.processes import Done, Progress, run_side_by_side
+from trinetra.replay.recording import Recording
 from trinetra.site import Site
-from trinetra.streaming.runner import StreamRunner
-from trinetra.values import EPOCH, CameraId, CustomerId, EventId, GalleryEntry, Instant
-from trinetra.wiring import config as plans
+from trinetra.values import GalleryEntry
+from trinetra.wiring import assembly
+from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, ResolverPorts
 
-Detected = tuple[CameraId, bytes]
-"""A camera and one of its detection events, as on the wire."""
-Listener = Callable[[bytes], None]
-"""Is given every event that the services say, as on the wire."""
-_AHEAD = 64
-"""Frames of one partition that may wait for the resolver: cameras stay within seconds of each
-other, as they do in life."""
-_APPEND_AT_ONCE = 256
-_SAID = (IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS)
-
-
-class ReplayClock:
-    """Real time to sleep by, but no camera ever counts as silent: a replay outruns the clock."""
-
-    def now(self) -> Instant:
-        """Return always the same instant."""
-        return EPOCH
-
-    def monotonic(self) -> float:
-        """Return always the same time."""
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after that many real seconds."""
-        await asyncio.sleep(seconds)
-
-
-class MemoryInsightStore:
-    """Insights in a dictionary; without the threads of a database everything keeps its order."""
-
-    def __init__(self) -> None:
-        self._kept: dict[EventId, InsightEvent] = {}
-        self._last: dict[CustomerId, Visit] = {}
-        self._people = CustomerDirectory()
-
-    async def record(self, insights: Sequence[InsightEvent]) -> None:
-        """Insert or replace by event id."""
-        for insight in insights:
-            self._kept[insight.event_id] = insight
-            if isinstance(insight, Visit):
-                self._last[insight.customer_id] = insight
-
-    async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
-        """Return insights of one type in their order."""
-        found = [i for i in self._kept.values() if str(i.__struct_config__.tag) == kind]
-        return sorted(
-            (i for i in found if start <= i.captured_at < end), key=lambda i: i.captured_at
-        )
-
-    async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return the most recent visit recorded under this very id."""
-        return self._last.get(customer_id)
-
-    async def know(self, people: CustomerDirectory) -> None:
-        """Take note of who is whom."""
-        self._people = people
-
-    async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
-        """Return the visits of people that ended in ``[start, end)``."""
-        recorded = [i for i in self._kept.values() if isinstance(i, Visit)]
-        united = unite(recorded, self._people.canonical, gap_s, self._people.kind_of)
-        return [visit for visit in united if start <= visit.captured_at < end]
+_TELL_EVERY = 500
+_MEMBER = Member("replay", ends_with_process=True, poll_customers_s=0.0, has_peers=False)
+"""The customer log is read on every turn, because the clock stands still."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What the detections are replayed on: a site's settings, a model, and who is known at first.
+class ReplayInputs:
+    """The inputs of a replay: the site, the face model, and the people known at its start.
 
-    ``model`` carries the version that read the faces: those of another would not be compared.
+    ``model`` is calibrated and carries the version that read the faces: those of another version
+    would be ignored.
     """
 
     site: Site
@@ -108,87 +45,96 @@ class Stage:
     people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
 
-async def replay(stage: Stage, detections: Iterable[Detected], listener: Listener) -> None:
-    """Run detections through the services; ``listener`` hears all they say, in its order."""
-    clock = ReplayClock()
-    log = MemoryEventLog(clock, max_records=_AHEAD)
-    gallery = MemoryGallery(stage.model.dimension)
-    await gallery.upsert(stage.entries)
-    services: tuple[Service, ...] = (
-        _resolver(stage, gallery, log, clock),
-        _engine(stage.site, log, clock),
-        _EventTap(log, listener),
+@dataclass(frozen=True, slots=True)
+class ReplayVariant:
+    """One of several replays of a recording.
+
+    ``truth`` is a file to score against; see ``Reference`` for ``is_whole``. All events are
+    written to ``output``, if it is given.
+    """
+
+    inputs: ReplayInputs
+    recording: Recording
+    truth: Path | None = None
+    is_whole: bool = True
+    output: Path | None = None
+
+
+async def replay(inputs: ReplayInputs, detections: Iterable[Detected], listener: Listener) -> None:
+    """Run detections through resolver and insight engine, and call ``listener`` with each event.
+
+    The same detections give the same events on every machine. Nothing that lasts is read or
+    written, and no other process takes part: there are no erasures to confirm and no sightings of
+    other resolvers to read.
+    """
+    clock, customer_log = ReplayClock(), MemoryCustomerLog()
+    log = MemoryEventLog(clock, max_records=MAX_PENDING)
+    gallery = MemoryGallery(inputs.model.dimension)
+    await gallery.upsert(inputs.entries)
+    # Changes in the customer log of the replay are numbered from 1.
+    people = replace(deepcopy(inputs.people), number=0)
+    resolver = assembly.resolver(
+        inputs.site,
+        FaceModel(inputs.model),
+        ResolverPorts(log, gallery, customer_log, clock),
+        _MEMBER,
+        directory=people,
     )
-    stops = [asyncio.Event() for _ in services]
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(service.run(stop))
-            for service, stop in zip(services, stops, strict=True)
-        ]
-        await _feed(detections, log)
-        for stop, task in zip(stops, tasks, strict=True):
-            stop.set()
-            await task
-
-
-async def _feed(detections: Iterable[Detected], log: EventLog) -> None:
-    remaining = iter(detections)
-    while batch := list(itertools.islice(remaining, _APPEND_AT_ONCE)):
-        await asyncio.sleep(0)  # those who read have their turn
-        await log.append([Record(DETECTIONS, camera, payload) for camera, payload in batch])
-
-
-def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> StreamRunner:
-    site, model = stage.site, stage.model
-    context = ResolverContext(
-        site_id=site.site_id,
-        gallery=gallery,
-        registry=plans.registry(site),
-        graph=plans.site_graph(site),
-        clock=clock,
-        model=model.version,
-        dimension=model.dimension,
-        policy=plans.recognition_policy(site, model.calibration),
-        directory=replace(deepcopy(stage.people), number=0),  # of a book that begins here
+    engine = assembly.engine(
+        inputs.site, EnginePorts(log, MemoryInsightStore(), customer_log, clock), _MEMBER
     )
-    customer_log = MemoryCustomerLog()
-    background_tasks = (
-        MergeJob(context, customer_log, plans.consolidation_policy(site)),
-        CustomerSync(context, customer_log, log, every_s=0.0),
-    )
-    return identity_resolver(log, context, plans.resolver_policy(site), background_tasks)
+    await play(detections, log, (resolver, engine), listener)
 
 
-def _engine(site: Site, log: EventLog, clock: Clock) -> StreamRunner:
-    insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
-    return insight_engine(log, MemoryInsightStore(), clock, insights)
+def run_variants(variants: Sequence[ReplayVariant], progress: Progress) -> list[ReplayResult]:
+    """Run every variant in a process of its own and return the results in order.
+
+    ``progress`` is called with the index of a variant and how many of its events are done. Call it
+    from the main thread. Raises TrinetraError with the message of a variant that failed.
+    """
+    return run_side_by_side([partial(run_variant, variant) for variant in variants], progress)
 
 
-class _EventTap:
-    """A service that hands on what the others say."""
+def run_variant(variant: ReplayVariant, done: Done) -> ReplayResult:
+    """Run one variant here; ``done`` is called now and then with how many events are done."""
+    site = variant.inputs.site
+    scoring = ReplayScoring(site.policies.stays.visit_gap_s, _reference(variant))
+    with _writing(variant.output) as output:
 
-    name = "eavesdropper"
+        def listen(payload: bytes) -> None:
+            if output is not None:
+                output.write(payload + b"\n")
+            scoring.add(payload)
 
-    def __init__(self, log: EventLog, listener: Listener) -> None:
-        self._log = log
-        self._listener = listener
+        asyncio.run(replay(variant.inputs, _counted(variant.recording, done), listen))
+    return scoring.result()
 
-    def ready(self) -> bool:
-        """Return always true: nobody waits for it."""
-        return True
 
-    def status(self) -> dict[str, object]:
-        """Return nothing: nobody asks."""
-        return {}
+def _reference(variant: ReplayVariant) -> Reference | None:
+    if variant.truth is None:
+        return None
+    zones = [zone.min_dwell_s for camera in variant.inputs.site.cameras for zone in camera.zones]
+    return Reference(variant.truth, variant.is_whole, min(zones, default=0.0))
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Hand on until told to stop, then what is still in the log."""
-        subscription = await self._log.subscribe(_SAID, self.name)
-        try:
-            while not stopping.is_set() or await subscription.lag():
-                deliveries = await subscription.poll(max_records=1000, wait_s=0.2)
-                for delivery in deliveries:
-                    self._listener(delivery.value)
-                await subscription.commit(read_up_to(deliveries))
-        finally:
-            await subscription.close()
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[BinaryIO | None]:
+    """Open a file for the events, if one is wanted. Raises StorageFull."""
+    if path is None:
+        yield None
+        return
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as cause:
+        reason = (cause.strerror or str(cause)).lower()
+        raise StorageFull(f"{path} cannot be written: {reason}; free space, or name another") from (
+            cause
+        )
+
+
+def _counted(recording: Recording, done: Done) -> Iterator[Detected]:
+    for number, detected in enumerate(recording.detections(), start=1):
+        yield detected
+        if number % _TELL_EVERY == 0 or number == len(recording):
+            done(number)

@@ -1,4 +1,4 @@
-"""On what a recording is replayed: the site, the model and the people as they were then."""
+"""Loads the inputs of a replay: site, face model, and the people known at its start."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,24 +12,25 @@ from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.events.customers import CustomerDirectory
 from trinetra.models.calibration import calibrated
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
+from trinetra.replay.event_history import EventHistory, FileHistory
+from trinetra.replay.recording import Recording
 from trinetra.settings import Settings
 from trinetra.site import Site, load_site
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import GalleryEntry, SiteId
 from trinetra.wiring.connections import open_gallery
-from trinetra.wiring.event_history import SITE_FILE, EventHistory, FileHistory, read_people
-from trinetra.wiring.recorded import Recording
-from trinetra.wiring.replay import Stage
+from trinetra.wiring.event_history import SITE_FILE, read_people
+from trinetra.wiring.replay import ReplayInputs
 from trinetra.wiring.simulation import site_of
 
 _BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayInputs:
-    """A stage, and what the user should know of how it differs from what was live."""
+class PreparedReplay:
+    """The inputs of a replay, and notes for the user on how they differ from what was live."""
 
-    stage: Stage
+    inputs: ReplayInputs
     notes: tuple[str, ...]
 
 
@@ -39,13 +40,13 @@ async def prepare_replay(
     settings: Settings,
     site: Path | None,
     gallery: Path | None,
-) -> ReplayInputs:
-    """Return the stage for a recording, with everybody who was known when it began.
+) -> PreparedReplay:
+    """Return the inputs for a recording, with the people who were known when it began.
 
-    ``gallery`` is a file that ``trinetra gallery export`` wrote. Without it a recording from the
-    log's history begins with a copy of the gallery, and a file with nobody. Nothing is written
-    outside of a temporary folder. Raises ConfigurationError, GalleryUnavailable, StoreUnavailable
-    or StorageFull.
+    ``gallery`` is a file that ``trinetra gallery export`` wrote. Without it, a recording from the
+    log starts with a copy of the present gallery, and one from a file with an empty gallery.
+    Nothing is written outside of a temporary folder. Raises ConfigurationError, GalleryUnavailable,
+    StoreUnavailable or StorageFull.
     """
     model = _model(recording, settings)
     chosen = _site(recording.site_id, site)
@@ -59,8 +60,8 @@ async def prepare_replay(
         people = await read_people(settings, before=recording.first_at)
     entries = [entry for entry in known if entry.first_seen < recording.first_at]
     if not entries:
-        notes.append("nobody is known when the recording begins: whoever comes first is new")
-    return ReplayInputs(Stage(chosen, model, entries, people), tuple(notes))
+        notes.append("nobody is known when the recording begins: everyone is new at first sight")
+    return PreparedReplay(ReplayInputs(chosen, model, entries, people), tuple(notes))
 
 
 def _site(site_id: SiteId, path: Path | None) -> Site:
@@ -71,13 +72,16 @@ def _site(site_id: SiteId, path: Path | None) -> Site:
     if site.site_id != site_id:
         raise ConfigurationError(
             f"the detections are of site {site_id}, and {path or 'the built-in shop'} is "
-            f"{site.site_id}: say with --site which site file they belong to"
+            f"{site.site_id}: name their site file with --site"
         )
     return site
 
 
 def _model(recording: Recording, settings: Settings) -> FaceEmbedderModel:
-    """Return the model that read the faces, as calibrated; one not declared has our scale."""
+    """Return the calibrated model that read the faces.
+
+    An unknown model gets the calibration of the profile in use.
+    """
     for declared in load_manifest().model:
         if isinstance(declared, FaceEmbedderModel) and declared.version == recording.model:
             return calibrated(declared, settings.data_dir)
@@ -89,7 +93,7 @@ def _exported(path: Path, model: FaceEmbedderModel) -> list[GalleryEntry]:
     contents = gallery_file.check(path)
     if (contents.model_version, contents.dimension) != (model.version, model.dimension):
         raise ConfigurationError(
-            f"{path} holds faces as {contents.model_version} reads them, the recording those of "
+            f"{path} holds faces of {contents.model_version}, the recording those of "
             f"{model.version}: they cannot be compared"
         )
     return [entry for batch in gallery_file.read(path) for entry in batch]
@@ -98,7 +102,7 @@ def _exported(path: Path, model: FaceEmbedderModel) -> list[GalleryEntry]:
 async def _copied(
     settings: Settings, model: FaceEmbedderModel
 ) -> tuple[list[GalleryEntry], list[str]]:
-    """Return what the gallery holds, and what to know about that."""
+    """Return the entries of a copy of the gallery, and notes for the user."""
     with temp_copy_folder(settings.data_dir) as folder:
         if settings.gallery == "edge":
             try:

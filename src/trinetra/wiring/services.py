@@ -1,4 +1,4 @@
-"""Each service as a process of its own, on the servers that the settings name."""
+"""Builds each service as a process of its own, on the servers that the settings name."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,15 +11,13 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import Instant
 from trinetra.wiring import assembly
-from trinetra.wiring.assembly import Playback
+from trinetra.wiring.assembly import FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     need_shared,
     open_buffer,
-    open_customer_log,
-    open_erasure_store,
-    open_gallery,
+    open_engine_ports,
     open_log,
-    open_store,
+    open_resolver_ports,
     spooling,
 )
 from trinetra.wiring.networks import Networks
@@ -40,7 +38,7 @@ async def ingest(
 
 @asynccontextmanager
 async def infer(site: Site, settings: Settings, networks: Networks) -> AsyncIterator[Opened]:
-    """Open an inference-worker; events wait on its disk while the log is away.
+    """Open an inference-worker; while the log is unavailable its events are spooled to disk.
 
     Raises ConfigurationError, EngineFailure or BufferUnavailable.
     """
@@ -64,13 +62,11 @@ async def resolve(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
-        gallery = await stack.enter_async_context(open_gallery(settings, model))
-        customer_log = await stack.enter_async_context(open_customer_log(settings))
-        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
-        service = assembly.resolver(
-            site, settings, model, gallery, log, customer_log, clock, erasure_store
-        )
-        yield _opened(service, log, gallery, customer_log)
+        opening = open_resolver_ports(log, settings, model, clock)
+        ports = await stack.enter_async_context(opening)
+        face = FaceModel.of(model, settings.data_dir)
+        service = assembly.resolver(site, face, ports, Member.of(settings))
+        yield _opened(service, log, ports.gallery, ports.customer_log)
 
 
 @asynccontextmanager
@@ -80,13 +76,11 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
-        store = await stack.enter_async_context(open_store(settings))
-        customer_log = await stack.enter_async_context(open_customer_log(settings))
-        erasure_store = await stack.enter_async_context(open_erasure_store(settings))
-        service = assembly.engine(site, settings, log, store, customer_log, clock, erasure_store)
-        yield _opened(service, log, store, customer_log)
+        ports = await stack.enter_async_context(open_engine_ports(log, settings, clock))
+        service = assembly.engine(site, ports, Member.of(settings))
+        yield _opened(service, log, ports.store, ports.customer_log)
 
 
 def _opened(service: Service, *adapters: object) -> Opened:
-    """Return the service with those of its adapters that others run."""
+    """Return the service with those of its adapters that are servers."""
     return Opened(service, tuple(a for a in adapters if isinstance(a, Dependency)))

@@ -1,9 +1,8 @@
-"""The platform behind a digital twin instead of cameras: no weights, no clips, no network."""
+"""Builds the platform on a digital twin instead of cameras: it needs no models and no clips."""
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,77 +12,18 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import ConfigurationError
 from trinetra.frames.connection import CameraState, CameraStatus
-from trinetra.models.manifest import load_manifest
-from trinetra.ports import Clock, EventLog
+from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.streaming.concurrency import run_until
-from trinetra.twin.emission import Arrival
 from trinetra.twin.layout import Distances, Sketch, gaps_m, lay_out
 from trinetra.twin.plan import FloorPlan, Line, Zone
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
-from trinetra.twin.service import publish
-from trinetra.values import CameraId, Instant, Role
+from trinetra.twin.service import TwinFeed, publish
+from trinetra.values import CameraId, Role
 from trinetra.wiring import config as plans
 from trinetra.wiring.connections import open_log
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
-
-
-class TwinFeed:
-    """A service in the place of ingestor and worker: it tells what a twin's cameras see."""
-
-    name = "digital-twin"
-
-    def __init__(self, twin: Twin, log: EventLog, clock: Clock, speed: float | None) -> None:
-        """Take the twin, and how many times as fast as real it goes; None is as fast as it can."""
-        self._twin = twin
-        self._log = log
-        self._clock = clock
-        self._speed = speed
-        self._frames: Counter[CameraId] = Counter()
-        self._since: Instant = clock.now()
-        self._state = CameraState.CONNECTING
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Publish the whole run, or until told to stop."""
-        self._state = CameraState.STREAMING
-        try:
-            await run_until(stopping, self._publish())
-        finally:
-            self._state = CameraState.ENDED
-
-    async def _publish(self) -> None:
-        await publish(self._counted(), self._log, self._clock, self._speed)
-
-    def ready(self) -> bool:
-        """Return whether the twin is at work."""
-        return self._state is CameraState.STREAMING
-
-    def status(self) -> dict[CameraId, CameraStatus]:
-        """Return how many frames each camera has told of."""
-        return {
-            view.camera_id: CameraStatus(
-                state=self._state,
-                since=self._since,
-                frames_read=self._frames[view.camera_id],
-                frames_sampled=self._frames[view.camera_id],
-                dropped={},
-                failures=0,
-                last_frame_at=None,
-                width=view.width,
-                height=view.height,
-                sample_fps=view.fps,
-                key_frames_only=False,
-                problem=None,
-            )
-            for view in self._twin.plan.views
-        }
-
-    def _counted(self) -> Iterator[Arrival]:
-        for arrival in self._twin.arrivals():
-            self._frames[CameraId(arrival.camera_id)] += 1
-            yield arrival
 
 
 @asynccontextmanager
@@ -95,45 +35,76 @@ async def simulated(
     speed: float | None,
     events_path: Path | None = None,
 ) -> AsyncIterator[Platform]:
-    """Build the platform on a twin's detections; nothing runs before it is hosted.
+    """Build the platform on a twin's detections; none of its services is started.
 
-    ``site`` is what the twin's floor plan is to the services, see ``site_of``.
+    ``site`` is the twin's floor plan as a site, see ``site_of``. ``speed`` is how many times as
+    fast as real the twin runs; None is as fast as possible.
     """
     clock = SystemClock()
     log = MemoryEventLog(clock)
     feed = TwinFeed(twin, log, clock, speed)
-    declared = load_manifest().profile(settings.profile).face_embedder
-    # The twin's faces are no network's: they are kept apart from a real network's in the gallery.
-    face = msgspec.structs.replace(declared, version=twin.models["face_embed"])
-    upstream = Upstream((feed,), feed.status, log, clock)
-    async with downstream_of(upstream, site, settings, face, events_path) as platform:
+    upstream = Upstream((feed,), partial(camera_statuses, feed), log, clock)
+    model = face_model(twin, settings.profile)
+    async with downstream_of(upstream, site, settings, model, events_path) as platform:
         yield platform
 
 
-def cluster_twin(plan: FloorPlan, scenario: Scenario, settings: Settings) -> Twin:
-    """Return a twin whose faces the resolvers of a cluster take for those of their own network.
+def face_model(twin: Twin, profile: str) -> FaceEmbedderModel:
+    """Return the face model of a profile under the version that the twin's faces carry.
 
-    Raises ConfigurationError without a namespace: simulated people must not come into the gallery
+    Simulated faces come from no network: under a version of their own they have their own
+    collection in the gallery.
+    """
+    declared = load_manifest().profile(profile).face_embedder
+    return msgspec.structs.replace(declared, version=twin.models["face_embed"])
+
+
+def camera_statuses(feed: TwinFeed) -> dict[CameraId, CameraStatus]:
+    """Return the status of each of a twin's cameras, as an ingestor would report it."""
+    state = CameraState.STREAMING if feed.is_running else CameraState.ENDED
+    return {
+        view.camera_id: CameraStatus(
+            state=state if feed.was_started else CameraState.CONNECTING,
+            since=feed.since,
+            frames_read=feed.frames[view.camera_id],
+            frames_sampled=feed.frames[view.camera_id],
+            dropped={},
+            failures=0,
+            last_frame_at=None,
+            width=view.width,
+            height=view.height,
+            sample_fps=view.fps,
+            key_frames_only=False,
+            problem=None,
+        )
+        for view in feed.views
+    }
+
+
+def cluster_twin(plan: FloorPlan, scenario: Scenario, settings: Settings) -> Twin:
+    """Return a twin whose faces carry the version of the network that the cluster runs.
+
+    Raises ConfigurationError without a namespace: simulated people must not get into the gallery
     and the figures of a real shop.
     """
     if not settings.namespace:
         raise ConfigurationError(
-            "a twin would put its people among the real ones: set TRINETRA_NAMESPACE, here and for "
-            "the services that are to read it"
+            "a twin would mix its people with real ones: set TRINETRA_NAMESPACE, here and for the "
+            "services that are to read it"
         )
     models = load_manifest().profile(settings.profile).models
     return Twin(plan, scenario, {model.task: model.version for model in models})
 
 
 async def feed_cluster(twin: Twin, site: Site, settings: Settings, speed: float | None) -> None:
-    """Publish a run into the event log that the settings name, for services elsewhere."""
+    """Publish a run to the event log that the settings name, for services in other processes."""
     clock = SystemClock()
     async with open_log(site, settings, clock) as log:
         await publish(twin.arrivals(), log, clock, speed)
 
 
 def floor_plan(site: Site) -> FloorPlan:
-    """Return a floor plan on which the site's cameras see people."""
+    """Return a floor plan for the cameras of a site."""
     sketches = [
         Sketch(
             camera_id=camera.camera_id,
@@ -158,12 +129,12 @@ def _distances(site: Site) -> Distances:
 
 
 def site_of(plan: FloorPlan) -> Site:
-    """Return the site that a floor plan is, so that the services can run on it."""
+    """Return a floor plan as a site, so that the services can run on it."""
     return Site.model_validate(site_document(plan))
 
 
 def site_document(plan: FloorPlan) -> dict[str, Any]:
-    """Return what a site file would say of a floor plan."""
+    """Return the content of a site file for a floor plan."""
     gaps = gaps_m(plan)
     roles = {view.camera_id: view.role for view in plan.views}
     walked = {pair: m for pair, m in gaps.items() if Role.VEHICLE not in {roles[c] for c in pair}}

@@ -28,6 +28,7 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import Instant, after
 from trinetra.wiring import assembly
+from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, ResolverPorts
 
 PERSON = "person"
 _MANY = 1_000_000
@@ -49,12 +50,12 @@ class Expectation:
 async def expected(site: Site, settings: Settings, detections: list[DetectionEvent]) -> Expectation:
     """Resolve detections within this process, undisturbed, and return what came of them."""
     clock, log = _log()
-    face = load_manifest().profile(settings.profile).face_embedder
-    gallery = MemoryGallery(face.dimension)
+    model = load_manifest().profile(settings.profile).face_embedder
+    gallery = MemoryGallery(model.dimension)
     await log.append([Record(DETECTIONS, e.camera_id, encode(e)) for e in detections])
-    await _work_off(
-        assembly.resolver(site, settings, face, gallery, log, MemoryCustomerLog(), clock)
-    )
+    ports = ResolverPorts(log, gallery, MemoryCustomerLog(), clock)
+    face = FaceModel.of(model, settings.data_dir)
+    await _work_off(assembly.resolver(site, face, ports, Member.of(settings)))
     frames = [e for e in await _everything(log, IDENTITIES) if isinstance(e, TracksEvent)]
     seen_at = {t.track_id: f.captured_at for f in frames for t in f.tracks}
     labels = {t.track_id: t.label for f in frames for t in f.tracks}
@@ -84,7 +85,8 @@ async def insights_from(
     clock, log = _log()
     await log.append([Record(IDENTITIES, e.camera_id, encode(e)) for e in identities])
     async with SqlInsightStore.open("sqlite://") as store:
-        await _work_off(assembly.engine(site, settings, log, store, MemoryCustomerLog(), clock))
+        ports = EnginePorts(log, store, MemoryCustomerLog(), clock)
+        await _work_off(assembly.engine(site, ports, Member.of(settings)))
     settled_at = _settled_at(identities)
     events = await _everything(log, INSIGHTS)
     ids = {

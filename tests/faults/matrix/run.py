@@ -23,7 +23,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.adapters.kafka.event_log import KafkaEventLog
 from trinetra.adapters.kafka.topics import Layout, create_topics
-from trinetra.adapters.redis.frame_buffer import RedisFrameBuffer
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.events.schema import DetectionEvent, IdentityEvent, TracksEvent
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import Settings
@@ -160,12 +160,10 @@ async def _bench(
     site_id = built_in_shop().site_id
     opening_buffer = RedisFrameBuffer.open(
         servers.redis.url,
+        FrameStreams(site_id, list(CAMERAS), namespace),
         group="inference-workers",
         consumer="matrix",
-        site_id=site_id,
-        cameras=list(CAMERAS),
         clock=clock,
-        namespace=namespace,
     )
     opening_log = KafkaEventLog.open(
         KafkaConnection(servers=servers.kafka.address),

@@ -10,6 +10,7 @@ from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.detections.event_builder import CameraPlan
+from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
 from trinetra.detections.service import InferenceThread, InferenceWorker, WorkerPolicy
 from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
 from trinetra.events.codec import decode, unpack_embedding
@@ -132,14 +133,14 @@ class Shop:
         self.log = log or MemoryEventLog(self.clock)
         self.detector = detector or OneOfEach()
         self.worker = InferenceWorker(
-            SiteId("shop"),
+            FrameAnalyzerConfig(
+                SiteId("shop"), {p.camera_id: p for p in plans}, {"detect": "one-of-each@1"}
+            ),
+            [InferenceThread(self.detector, faces or NoFace())],
             self.buffer,
             self.log,
-            [InferenceThread(self.detector, faces or NoFace())],
-            {p.camera_id: p for p in plans},
             self.clock,
             policy,
-            models={"detect": "one-of-each@1"},
         )
         self.stopping = asyncio.Event()
 

@@ -14,6 +14,7 @@ from trinetra.evaluation.identity import (
     AT_LEAST_48_PX,
     FACE_SHOWN,
     WITH_FACES,
+    Walks,
     open_set,
     people_of_tracks,
     score_identities,
@@ -180,8 +181,7 @@ def test_walks_that_showed_no_face_are_not_asked_for() -> None:
         [decision(f"t-{seen}", "c1")],
         visits=None,
         tolerance_us=1000,
-        walks=walks,
-        shown={f"a/{seen}": Shown(3, 50.0)},
+        walks=Walks(walks, {f"a/{seen}": Shown(3, 50.0)}),
     )
     assert scores.value("identity_f1") < 1.0
     assert scores.value("identity_f1", FACE_SHOWN) == 1.0

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ def seen(camera: CameraId, start_s: float, end_s: float) -> Sighting:
 
 
 def pair(distance_m: float, **options: float) -> SiteGraph:
-    return build_graph([A, B], [(A, B, distance_m)], **options)
+    return replace(build_graph([A, B], [(A, B, distance_m)]), **options)
 
 
 def test_forty_metres_in_a_minute_is_a_walk() -> None:
@@ -184,8 +183,9 @@ def standing(graph: SiteGraph, camera: CameraId, x_m: float, y_m: float, at_s: f
     return replace(seen(camera, at_s, at_s), place=place)
 
 
-def calibrated(**options: Any) -> SiteGraph:
-    return build_graph([A, B], [], floors={A: FLAT, B: FLAT}, **options)
+def calibrated(overlaps: list[tuple[CameraId, CameraId]] | None = None) -> SiteGraph:
+    graph = build_graph([A, B], [], overlaps=overlaps or [])
+    return replace(graph, floors={A: FLAT, B: FLAT})
 
 
 def test_a_box_stands_where_its_foot_is_give_or_take() -> None:
@@ -202,7 +202,7 @@ def test_feet_out_of_the_picture_and_cameras_without_floor_have_no_place() -> No
 
 
 def test_two_people_at_once_at_two_places_of_overlapping_views_are_two() -> None:
-    graph = calibrated(overlaps=[(A, B)])
+    graph = calibrated([(A, B)])
     there = standing(graph, A, 4, 10, 0)
     verdict = judge(graph, ANNA, [there], standing(graph, B, 10, 10, 0.2))
     assert (verdict.verdict, verdict.reason, verdict.distance_m) == ("impossible", "two_places", 6)
@@ -221,7 +221,7 @@ def test_how_far_somebody_walked_counts_from_where_they_stood() -> None:
 def test_only_what_is_too_fast_on_the_kindest_reading_is_impossible(
     x_m: float, elapsed_s: float, skew_s: float
 ) -> None:
-    graph = calibrated(clock_skew_s=skew_s)
+    graph = replace(calibrated(), clock_skew_s=skew_s)
     there, here = standing(graph, A, 0, 10, 0), standing(graph, B, x_m, 10, elapsed_s)
     verdict = judge(graph, ANNA, [there], here)
     assert verdict.slack_m is not None
@@ -244,7 +244,7 @@ def test_a_clock_that_ran_back_makes_no_negative_time_and_says_so() -> None:
 
 def test_who_was_inside_while_the_shop_was_closed_is_not_vouched_for() -> None:
     hours = OpeningHours((OpenSpan(NOON.weekday(), 0, 12 * 60 + 5),), "UTC")
-    graph = build_graph([A, B], [(A, B, 5)], hours=hours)
+    graph = replace(pair(5), hours=hours)
     assert judge(graph, ANNA, [seen(A, 0, 1)], seen(B, 60, 61)).reason == "walkable"
     night = judge(graph, ANNA, [seen(A, 0, 1)], seen(B, 900, 901))
     assert (night.verdict, night.reason) == ("unknown", "closed_between")

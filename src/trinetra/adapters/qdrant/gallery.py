@@ -8,6 +8,7 @@ unknown.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -46,6 +47,15 @@ _POINTS_PER_MESSAGE = 256
 T = TypeVar("T")
 
 log = get_logger("gallery")
+
+
+@dataclass(frozen=True, slots=True)
+class QdrantConnection:
+    """Where a Qdrant server is, how to log in there, and how long to wait for it."""
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    patience: ServerPatience = field(default_factory=ServerPatience)
 
 
 class QdrantGallery:
@@ -87,24 +97,21 @@ class QdrantGallery:
     @asynccontextmanager
     async def open(
         cls,
-        url: str,
+        server: QdrantConnection,
         *,
-        api_key: str | None,
         model_version: str,
         dimension: int,
         namespace: str = "",
         tuning: ServerTuning | None = None,
-        patience: ServerPatience | None = None,
     ) -> AsyncIterator["QdrantGallery"]:
         """Open the collection of one embedding model version; create it if necessary.
 
         Raises ConfigurationError for an unusable URL, API key, server version or collection; if
         the server is down now, the first call that reaches it raises the error instead.
         """
-        endpoint = Endpoint.parse(url)
-        patience = patience or ServerPatience()
+        endpoint, patience = Endpoint.parse(server.url), server.patience
         name = collection_name(namespace, model_version)
-        client = connect(endpoint, api_key, patience)
+        client = connect(endpoint, server.api_key, patience)
         where = str(endpoint)
         gallery = cls(client, name, dimension, tuning=tuning, patience=patience, where=where)
         try:

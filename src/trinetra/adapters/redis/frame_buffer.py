@@ -10,6 +10,7 @@ import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -40,6 +41,19 @@ _Entry = tuple[CameraId, bytes, _Fields]
 """Camera, entry id and fields; the fields are None if the entry was trimmed while pending."""
 
 
+@dataclass(frozen=True, slots=True)
+class FrameStreams:
+    """The frame streams of a site: one for each camera, of at most ``max_frames`` frames.
+
+    ``namespace`` keeps the keys of several shops on one server apart.
+    """
+
+    site_id: SiteId
+    cameras: Sequence[CameraId]
+    namespace: str = ""
+    max_frames: int = 100
+
+
 class RedisFrameBuffer:
     """One consumer's (or the ingestor's) view of the frame streams; create one with ``open``."""
 
@@ -48,26 +62,23 @@ class RedisFrameBuffer:
     def __init__(
         self,
         client: RedisClient,
+        streams: FrameStreams,
         *,
         group: str,
         consumer: str,
-        cameras: Sequence[CameraId],
-        site_id: SiteId,
         clock: Clock,
-        namespace: str = "",
-        max_frames: int = 100,
     ) -> None:
         self._client = client
         self._redis = client.redis
         self._group = group
         self._consumer = consumer
-        self._site_id = site_id
+        self._site_id = streams.site_id
         self._clock = clock
-        self._namespace = namespace
-        self._prefix = f"{namespace}:" if namespace else ""
+        self._namespace = streams.namespace
+        self._prefix = f"{streams.namespace}:" if streams.namespace else ""
         self._site_key = f"{self._prefix}trinetra:site"
-        self._max_frames = max_frames
-        self._cameras = deque(cameras)
+        self._max_frames = streams.max_frames
+        self._cameras = deque(streams.cameras)
         self._join = self._redis.register_script(scripts.JOIN)
         self._claim = self._redis.register_script(scripts.CLAIM)
         self._finish = self._redis.register_script(scripts.FINISH)
@@ -84,14 +95,11 @@ class RedisFrameBuffer:
     async def open(
         cls,
         url: str,
+        streams: FrameStreams,
         *,
         group: str,
         consumer: str,
-        cameras: Sequence[CameraId],
-        site_id: SiteId,
         clock: Clock,
-        namespace: str = "",
-        max_frames: int = 100,
         answer_s: float = 2.0,
     ) -> AsyncIterator["RedisFrameBuffer"]:
         """Connect, claim the key names for the site and join the group of every camera.
@@ -101,16 +109,7 @@ class RedisFrameBuffer:
         URL, the login or the version is wrong, or when the names belong to another site.
         """
         async with RedisClient.open(url, answer_s=answer_s) as client:
-            buffer = cls(
-                client,
-                group=group,
-                consumer=consumer,
-                cameras=cameras,
-                site_id=site_id,
-                clock=clock,
-                namespace=namespace,
-                max_frames=max_frames,
-            )
+            buffer = cls(client, streams, group=group, consumer=consumer, clock=clock)
             await buffer.join()
             try:
                 yield buffer

@@ -122,16 +122,13 @@ def build_graph(
     one_way: Iterable[Edge] = (),
     positions_m: Mapping[CameraId, Position] | None = None,
     overlaps: Iterable[tuple[CameraId, CameraId]] = (),
-    floors: Mapping[CameraId, Homography] | None = None,
-    hours: OpeningHours | None = None,
-    limit_mps: float = 2.5,
-    clock_skew_s: float = 0.5,
 ) -> SiteGraph:
     """Return the site graph with all shortest distances (Dijkstra 1959).
 
     Edges lead both ways, those of ``one_way`` from the first camera to the second. Between
-    overlapping views nobody has to walk. Where no route is given but both floor positions are, the
-    straight line serves: nobody can walk a shorter way.
+    overlapping views the distance is 0. Where no route is given but both floor positions are, the
+    straight line is taken: no route can be shorter. Floors, hours and limits have their defaults;
+    set others with ``dataclasses.replace``.
     """
     index = {camera: i for i, camera in enumerate(cameras)}
     touching = [(a, b) for a, b in overlaps if a != b]
@@ -140,7 +137,7 @@ def build_graph(
     metres, before = _shortest(index, [*both_ways, *back, *one_way])
     _fill_straight(metres, index, positions_m or {})
     pairs = frozenset(frozenset(pair) for pair in touching)
-    return SiteGraph(index, metres, before, pairs, floors or {}, hours, limit_mps, clock_skew_s)
+    return SiteGraph(index, metres, before, pairs)
 
 
 def _shortest(

@@ -21,7 +21,7 @@ from trinetra.insights.camera.lines import Crossed, LineCounter
 from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reported_events import Nameable, ReportedEvents
-from trinetra.insights.camera.reports import Place, line_crossing, occupancy, zone_stay
+from trinetra.insights.camera.reports import Place, Subject, line_crossing, occupancy, zone_stay
 from trinetra.insights.camera.scene import Scene, scene_of
 from trinetra.insights.camera.track_stitching import Body, Name, Revision, Split, TrackStitcher
 from trinetra.insights.camera.zones import Stay, ZoneWatch
@@ -184,12 +184,10 @@ class CameraAnalytics:
     def _crossing(self, crossed: Crossed, scene: Scene, body: Body) -> LineCrossing:
         event = line_crossing(
             self._place,
+            Subject(scene.track_ids[crossed.row], scene.labels[crossed.row], body.name),
             line_id=crossed.line_id,
             direction=crossed.direction,
-            track_id=scene.track_ids[crossed.row],
-            label=scene.labels[crossed.row],
             at=crossed.at,
-            name=body.name,
         )
         self._recall.remember(body.body_id, event)
         return event
@@ -201,12 +199,10 @@ class CameraAnalytics:
         body = self._continuity.bodies.get(stay.body_id)
         event = zone_stay(
             self._place,
+            Subject(stay.track_id, stay.label, body.name if body else None),
             zone_id=stay.zone_id,
-            track_id=stay.track_id,
-            label=stay.label,
             entered_at=stay.entered_at,
             inside_at=stay.inside_at,
-            name=body.name if body else None,
         )
         self._recall.remember(stay.body_id, event)
         return event

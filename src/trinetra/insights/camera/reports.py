@@ -1,4 +1,4 @@
-"""How insights of one camera are put into events, under ids that follow from what they say."""
+"""Builds the events of one camera's insights, with ids that are derived from their content."""
 
 from typing import Literal, NamedTuple
 
@@ -26,17 +26,19 @@ class Place(NamedTuple):
     camera_id: CameraId
 
 
+class Subject(NamedTuple):
+    """The track that an event is about; ``name`` is its customer, if it was recognised."""
+
+    track_id: TrackId
+    label: str
+    name: Name | None
+
+
 def line_crossing(
-    place: Place,
-    *,
-    line_id: str,
-    direction: Direction,
-    track_id: TrackId,
-    label: str,
-    at: Instant,
-    name: Name | None,
+    place: Place, subject: Subject, *, line_id: str, direction: Direction, at: Instant
 ) -> LineCrossing:
-    """Return the report of a line crossed at an instant."""
+    """Return the event of a line crossed at an instant."""
+    track_id, label, name = subject
     return LineCrossing(
         event_id=EventId(derive_id("crossing", *place, line_id, track_id, at)),
         site_id=place.site_id,
@@ -52,16 +54,10 @@ def line_crossing(
 
 
 def zone_stay(
-    place: Place,
-    *,
-    zone_id: str,
-    track_id: TrackId,
-    label: str,
-    entered_at: Instant,
-    inside_at: Instant,
-    name: Name | None,
+    place: Place, subject: Subject, *, zone_id: str, entered_at: Instant, inside_at: Instant
 ) -> ZoneStay:
-    """Return the report of a stay that lasted until the foot was last seen inside."""
+    """Return the event of a stay that lasted until the foot was last seen inside."""
+    track_id, label, name = subject
     return ZoneStay(
         event_id=EventId(derive_id("stay", *place, zone_id, track_id, entered_at)),
         site_id=place.site_id,
@@ -78,7 +74,7 @@ def zone_stay(
 
 
 def occupancy(place: Place, zone_id: str | None, persons: int, now: Instant) -> Occupancy:
-    """Return the report of a head count; zone None is the whole view."""
+    """Return the event of a head count; zone None is the whole view."""
     return Occupancy(
         event_id=EventId(derive_id("occupancy", *place, zone_id or "", now)),
         site_id=place.site_id,

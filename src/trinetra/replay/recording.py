@@ -1,4 +1,4 @@
-"""Detections that were recorded, put into the order of capture over all cameras."""
+"""Index of recorded detections, in the order of capture over all cameras."""
 
 import mmap
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.events.topics import DETECTIONS
+from trinetra.replay.event_history import EventHistory, FileHistory
+from trinetra.replay.player import Detected
 from trinetra.values import EPOCH, CameraId, Instant, SiteId, seconds_between
-from trinetra.wiring.event_history import EventHistory, FileHistory
-from trinetra.wiring.replay import Detected
 
 _FACES = "face_embed"
 _DETECTION = b'"type":"detection"'
@@ -21,7 +21,7 @@ _PROGRESS_EVERY = 5000
 
 
 class _Head(msgspec.Struct):
-    """What is needed of an event to put it into its place."""
+    """Partial decoder: only the fields that an index of detections needs."""
 
     type: str
     camera_id: CameraId
@@ -35,13 +35,13 @@ _decoder = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which instants of capture are wanted: from the first on, before the second."""
+    """Half-open interval of capture times, ``[begin, end)``; None is unbounded."""
 
     begin: Instant | None = None
     end: Instant | None = None
 
     def holds(self, instant: Instant) -> bool:
-        """Return whether an instant is wanted."""
+        """Return whether an instant lies in the window."""
         return (self.begin is None or self.begin <= instant) and (
             self.end is None or instant < self.end
         )
@@ -49,11 +49,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Detection events in a file: where each begins, how long it is, whose it is.
+    """Detection events in a file: offset, length and camera of each.
 
-    ``begin (n,)``, ``length (n,)`` and ``camera (n,)`` are in the order of capture. ``model`` is
-    the version that read the faces, None where there are none; ``unreadable`` counts lines that
-    are no event.
+    ``begin (n,)`` and ``length (n,)`` are in bytes, ``camera (n,)`` are indices into ``cameras``;
+    rows are in the order of capture. ``model`` is the version of the model that read the faces,
+    None if no event has faces; ``unreadable`` counts lines that are not an event.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class Recording:
 
 @dataclass(slots=True)
 class _Index:
-    """Where the detections of a file are, as it is read from its beginning."""
+    """The index of a file while the file is read from its beginning."""
 
     window: Window
     unreadable: int = 0
@@ -94,7 +94,7 @@ class _Index:
     _models: dict[str, int] = field(default_factory=dict)
 
     def add(self, line: bytes) -> bool:
-        """Take in the next line of the file; return whether it is wanted."""
+        """Add the next line of the file; return whether it is a detection in the window."""
         begin, self.position = self.position, self.position + len(line)
         head = self._head(line)
         if head is None or not self.window.holds(head.captured_at):
@@ -108,11 +108,11 @@ class _Index:
         return True
 
     def recording(self, path: Path, past: EventHistory) -> Recording:
-        """Return what was indexed. Raises ConfigurationError where that is nothing."""
+        """Return the recording. Raises ConfigurationError if it is empty or of several sites."""
         if not self._rows:
             raise ConfigurationError(
-                f"{past} holds no detections of the time asked for: choose other --from and --to, "
-                "or a file that `--events` wrote"
+                f"{past} holds no detections of the time asked for: choose another --from and "
+                "--to, or a file that `--events` wrote"
             )
         if len(self._sites) > 1:
             raise ConfigurationError(
@@ -151,7 +151,10 @@ class _Index:
 async def record(
     past: EventHistory, window: Window, folder: Path, progress: Callable[[int], None]
 ) -> Recording:
-    """Return the detections of the past in a window; ``folder`` takes a copy of what is in a log.
+    """Return the detections of a history within a window.
+
+    Those of a log are copied into ``folder``; a file is indexed where it is. ``progress`` is called
+    with the number of events read so far.
 
     Raises ConfigurationError, EventLogUnavailable or StorageFull.
     """

@@ -1,0 +1,1 @@
+"""Replay of recorded detections through the services, and the history of their events."""

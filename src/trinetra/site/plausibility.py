@@ -1,0 +1,48 @@
+"""Warnings about distances and floor points that are allowed but implausible."""
+
+from collections.abc import Iterator
+from math import dist
+
+from trinetra.geometry import fit
+from trinetra.site.cameras import Camera
+from trinetra.site.schema import Site
+
+_MIN_OF_STRAIGHT = 0.9
+_DETOUR_FACTOR, _DETOUR_M = 5.0, 50.0
+_IMPLAUSIBLE_M = 1_000.0
+_EXACT_POINTS = 4
+
+
+def plausibility_warnings(site: Site) -> Iterator[str]:
+    """Yield implausible distances, and how well the floor points of each camera agree."""
+    yield from _lengths(site)
+    for camera in site.cameras:
+        if camera.floor:
+            yield _floor_report(camera)
+
+
+def _floor_report(camera: Camera) -> str:
+    """Return how well a camera's floor points agree."""
+    floor, points = fit(camera.floor), len(camera.floor)
+    if points == _EXACT_POINTS:
+        return f"camera {camera.id}: 4 floor points always agree: a fifth would show mistakes"
+    return (
+        f"camera {camera.id}: {points} floor points agree to {floor.rms_m:.2f} m, point "
+        f"{floor.worst + 1} least ({floor.worst_m:.2f} m)"
+    )
+
+
+def _lengths(site: Site) -> Iterator[str]:
+    positions = {c.id: (c.position.x_m, c.position.y_m) for c in site.cameras if c.position}
+    for edge in site.topology.edges:
+        ends, told = (edge.from_camera, edge.to_camera), f"{edge.distance_m:g} m"
+        name = f"topology: {told} from {ends[0]} to {ends[1]}"
+        straight = (
+            dist(*(positions[end] for end in ends)) if positions.keys() >= set(ends) else None
+        )
+        if straight is not None and edge.distance_m < _MIN_OF_STRAIGHT * straight:
+            yield f"{name} is less than the straight line between their positions, {straight:.1f} m"
+        elif straight is not None and edge.distance_m > _DETOUR_FACTOR * straight + _DETOUR_M:
+            yield f"{name} is a long way round for positions {straight:.1f} m apart: is it right?"
+        elif straight is None and edge.distance_m > _IMPLAUSIBLE_M:
+            yield f"{name} is far for one shop: the unit is metres"
