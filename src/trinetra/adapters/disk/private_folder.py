@@ -1,4 +1,4 @@
-"""A folder that one process writes and only its owner may look into."""
+"""Folders that one process writes and only their owner may read."""
 
 import errno
 import fcntl
@@ -11,9 +11,9 @@ from trinetra.errors import ConfigurationError, StorageFull
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner may look into, and its name durable.
+    """Create a folder that only its owner may read (mode 0700), with a durable name.
 
-    One that is somebody else's stays as it is: a mounted volume may belong to another user.
+    The mode of another user's folder stays as it is: a mounted volume may belong to another user.
     """
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ def make_private(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file's bytes to the disk itself, or the names in a folder."""
+    """Force a file's bytes, or the names in a folder, to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -32,11 +32,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def keep_out_others(what: str, folder: Path) -> int:
-    """Return the open lock of a folder; the system frees it however the process ends.
+def lock_private(what: str, folder: Path) -> int:
+    """Create a private folder and lock it; return the lock's open file.
 
-    Raises ConfigurationError, saying which, when another process has it.
+    The system frees the lock however the process ends.
+
+    Raises ConfigurationError, which names the process, if another one holds the lock.
     """
+    make_private(folder)
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,12 +62,21 @@ def write_all(file: int, data: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
+def replace_file(path: Path, new: Path, data: bytes) -> None:
+    """Replace a file by way of ``new``, durably: after a crash it is the old or the new one."""
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    new.replace(path)
+    sync(path.parent)
+
+
 @contextmanager
 def explained(what: str, folder: Path) -> Iterator[None]:
-    """Translate what the system refuses into what the user can do.
-
-    Raises StorageFull or ConfigurationError.
-    """
+    """Translate errors of the system into StorageFull or ConfigurationError, with a remedy."""
     try:
         yield
     except OSError as cause:
