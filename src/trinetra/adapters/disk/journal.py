@@ -227,7 +227,6 @@ class JournalTopicReader:
         self._topics = topics
         self._since = since
         self._read_to = {topic.name: 0 for topic in topics}
-        self._reading_to = self._read_to
         self._rows: Iterator[Entry] = iter(())
         self._fetching: asyncio.Future[list[Entry]] | None = None
         self._live: MemoryTopicReader | None = None
@@ -267,9 +266,8 @@ class JournalTopicReader:
 
     def _go_on(self) -> None:
         """Continue with what was written to the files meanwhile or, without a gap, in memory."""
-        self._read_to, ends = self._reading_to, self._journal.ends(self._topics)
-        if ends == self._read_to:
+        begin, self._read_to = self._read_to, self._journal.ends(self._topics)
+        if begin == self._read_to:
             self._live = self._journal.live(self._topics, self._since)
         else:
-            self._rows = self._journal.entries(self._since, self._read_to, ends)
-            self._reading_to = ends
+            self._rows = self._journal.entries(self._since, begin, self._read_to)

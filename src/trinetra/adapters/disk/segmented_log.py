@@ -96,16 +96,19 @@ class SegmentedLog:
         """
         first = max(self.next_offset, min_offset)
         segment, file = self._writable(first)
-        # Before the write: if it fails and cannot be undone, these offsets stay taken.
-        self.next_offset = first + len(payloads)
-        data = b"".join(map(encode_frame, range(first, self.next_offset), payloads))
+        end = first + len(payloads)
+        data = b"".join(map(encode_frame, range(first, end), payloads))
         try:
             write_all(file, data)
-            self._force(segment, file)
+            if self._durable:
+                os.fdatasync(file)
+                if not segment.size:
+                    sync(self._folder)  # the name of a new file is not in the file
         except OSError:
-            self._undo(segment, file)
+            self._undo(segment, file, end)
             raise
         segment.size += len(data)
+        self.next_offset = end
 
     def roll(self) -> None:
         """Close the active segment; the next append begins another."""
@@ -151,22 +154,16 @@ class SegmentedLog:
             self.segments.append(Segment(path))
         return self.segments[-1], self._file
 
-    def _force(self, segment: Segment, file: int) -> None:
-        if self._durable:
-            os.fdatasync(file)
-            if not segment.size:
-                sync(self._folder)  # the name of a new file is not in the file
-
-    def _undo(self, segment: Segment, file: int) -> None:
+    def _undo(self, segment: Segment, file: int, end: int) -> None:
         """Remove what a failed write left; the file cannot be trusted with further writes."""
         try:
             os.ftruncate(file, segment.size)
+            if not segment.size:
+                self.delete(segment)
         except OSError as cause:
+            self.next_offset = end  # some of its frames may be found after a restart
             _log.warning("a failed write stays", file=str(segment.path), cause=str(cause))
-        if segment.size:
-            self.roll()
-        else:
-            self.delete(segment)
+        self.roll()
 
 
 def list_segments(folder: Path, suffix: str, begin: int = 0, end: int | None = None) -> list[Path]:

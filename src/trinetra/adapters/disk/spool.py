@@ -7,7 +7,6 @@ techniques for main memory database systems, 1984.
 """
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -86,7 +85,7 @@ class SpoolingEventLog:
             on_damage=partial(_report_damage, service),
         )
         group = asyncio.TaskGroup()
-        disk = _Disk(files, folder, max_bytes, clock, service, group)
+        disk = _Disk(files, max_bytes, clock, service, group)
         spool = cls(log, disk, clock, policy)
         try:
             async with group:
@@ -187,14 +186,12 @@ class _Disk:
     def __init__(
         self,
         files: SpoolFolder,
-        folder: Path,
         max_bytes: int,
         clock: Clock,
         service: str,
         group: asyncio.TaskGroup,
     ) -> None:
         self._files = files
-        self._folder = folder
         self._max_bytes = max_bytes
         self._clock = clock
         self._service = service
@@ -228,8 +225,8 @@ class _Disk:
         taken = self.status.bytes + self._unwritten_bytes
         if taken + size > self._max_bytes:
             raise EventLogUnavailable(
-                f"the spool is full ({taken} of {self._max_bytes} bytes in {self._folder}) and the "
-                "event log unavailable; bring it back, or raise TRINETRA_SPOOL_MAX_MB"
+                f"the spool is full ({taken} of {self._max_bytes} bytes in {self._files.folder}) "
+                "and the event log unavailable; bring it back, or raise TRINETRA_SPOOL_MAX_MB"
             )
         if not self._batch or self._last_write is None:
             self._last_write = self._group.create_task(self._write_batch())
@@ -273,7 +270,11 @@ class _Disk:
         try:
             return await loop.run_in_executor(self._thread, work, *arguments)
         except OSError as cause:
-            raise EventLogUnavailable(_refused(self._folder, cause)) from cause
+            reason = (cause.strerror or str(cause)).lower()
+            raise EventLogUnavailable(
+                f"the spool in {self._files.folder} cannot be used ({reason}) and the event log is "
+                "unavailable; bring either of them back"
+            ) from cause
         finally:
             self._report()
 
@@ -301,12 +302,3 @@ def _report_damage(service: str, file: Path, gap: Gap) -> None:
         place=f"{file}:{gap.start}",
         damaged_bytes=gap.end - gap.start,
     )
-
-
-def _refused(folder: Path, cause: OSError) -> str:
-    if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return (
-            f"no space left for the spool in {folder}, and the event log is unavailable; free some"
-        )
-    reason = (cause.strerror or str(cause)).lower()
-    return f"the spool in {folder} does not work: {reason}; events wait for it or for the log"

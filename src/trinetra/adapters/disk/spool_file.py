@@ -6,9 +6,7 @@ processes out. A damaged segment is read as far as possible and then kept as ``*
 """
 
 import os
-import struct
-import zlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from trinetra.adapters.disk.framing import Frame, Gap
+from trinetra.adapters.disk.framing import Frame, Gap, encode_frame, parse
 from trinetra.adapters.disk.private_folder import explained, lock_private, sync
 from trinetra.adapters.disk.segmented_log import Segment, SegmentedLog
 from trinetra.ports import Record
@@ -42,7 +40,10 @@ _decode = msgspec.msgpack.Decoder(Stored).decode
 
 @dataclass(frozen=True, slots=True)
 class SpoolStatus:
-    """How many unsent records there are, in how many bytes of segments, the oldest since when."""
+    """How many records are unsent, in how many bytes of segments, the oldest since when.
+
+    Damaged records count until they are reached.
+    """
 
     records: int = 0
     bytes: int = 0
@@ -52,35 +53,29 @@ class SpoolStatus:
 class _Cursor:
     """An offset in a file that never grows, so that it can be saved on a full disk.
 
-    The file has two slots, a disk sector each, which are written in turn: if a write is torn, the
-    other slot still holds the offset before.
+    The file has two sectors, which are written in turn, each as a frame: if a write is torn, the
+    other sector still holds the offset before.
     """
 
-    _SLOT = struct.Struct("<QQI")
-    _SLOT_BYTES = 512
+    _SECTOR_BYTES = 512
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.posix_fallocate(self._file, 0, 2 * self._SLOT_BYTES)
-        slots = [self._load(start) for start in (0, self._SLOT_BYTES)]
-        self._generation, self.offset = max(slots)
+        os.posix_fallocate(self._file, 0, 2 * self._SECTOR_BYTES)
+        saved = parse(os.pread(self._file, 2 * self._SECTOR_BYTES, 0)).frames
+        self._saves, payload = max(((f.offset, f.payload) for f in saved), default=(0, b""))
+        self.offset = int.from_bytes(payload, "little")
 
     def save(self, offset: int) -> None:
-        """Write the offset to the disk, over the older slot. Raises OSError."""
+        """Write the offset to the disk, over the older one. Raises OSError."""
         self.offset = offset
-        self._generation += 1
-        numbers = struct.pack("<QQ", self._generation, offset)
-        slot = numbers + zlib.crc32(numbers).to_bytes(4, "little")
-        os.pwrite(self._file, slot, self._generation % 2 * self._SLOT_BYTES)
+        self._saves += 1
+        frame = encode_frame(self._saves, offset.to_bytes(8, "little"))
+        os.pwrite(self._file, frame, self._saves % 2 * self._SECTOR_BYTES)
         os.fdatasync(self._file)
 
     def close(self) -> None:
         os.close(self._file)
-
-    def _load(self, start: int) -> tuple[int, int]:
-        slot = os.pread(self._file, self._SLOT.size, start)
-        generation, offset, checksum = self._SLOT.unpack(slot)
-        return (generation, offset) if zlib.crc32(slot[:-4]) == checksum else (0, 0)
 
 
 class SpoolFolder:
@@ -98,12 +93,11 @@ class SpoolFolder:
         Raises ConfigurationError if another process has the folder or it cannot be used, and
         StorageFull if its disk is full.
         """
-        self._folder = folder
+        self.folder = folder
         self._on_damage = on_damage
         self._loaded: deque[tuple[int, Stored]] = deque()
-        self._read_to = 0  # bytes of the oldest segment
-        self._unsent: Counter[int] = Counter()  # records of each segment, by its base
-        self._damaged: set[int] = set()
+        self._loaded_bytes = 0  # of the oldest segment
+        self._is_damaged = False  # is the oldest segment
         self._oldest_at: Instant | None = None
         with explained("spool", folder), ExitStack() as stack:
             stack.callback(os.close, lock_private("spool", folder))
@@ -115,7 +109,7 @@ class SpoolFolder:
                 folder, _SUFFIX, segment_bytes=segment_bytes, durable=True, next_offset=max(names)
             )
             stack.callback(self._log.roll)
-            self._find_unsent()
+            self._recover()
             self._closing = stack.pop_all()
         self.status = self._count()
 
@@ -125,7 +119,6 @@ class SpoolFolder:
         Raises OSError, with none of them kept.
         """
         self._log.append(payloads)
-        self._unsent[self._log.segments[-1].base] += len(payloads)
         self.status = self._count()
 
     def head(self, max_records: int) -> list[Stored]:
@@ -137,10 +130,9 @@ class SpoolFolder:
 
     def advance(self, records: int) -> None:
         """Remove the oldest records, which ``head`` returned: they were sent."""
-        oldest = self._log.segments[0]
         sent = [self._loaded.popleft() for _ in range(records)]
-        self._unsent[oldest.base] -= records
-        if self._unsent[oldest.base]:
+        oldest = self._log.segments[0]
+        if self._loaded or self._loaded_bytes < oldest.size:
             self._save_cursor(sent[-1][0] + 1)
         else:
             self._finish(oldest)
@@ -150,44 +142,39 @@ class SpoolFolder:
         """Close the files and unlock the folder; unsent records stay on disk."""
         self._closing.close()
 
-    def _find_unsent(self) -> None:
+    def _recover(self) -> None:
+        """Cut off unfinished writes, and remove segments that were sent."""
         segments = list(self._log.segments)
         ends = [*(segment.base for segment in segments[1:]), self._log.next_offset]
         for segment, end in zip(segments, ends, strict=False):
-            parsed = self._log.recover(segment)
-            unsent = sum(frame.offset >= self._cursor.offset for frame in parsed.frames)
-            if parsed.gaps:
-                self._damaged.add(segment.base)
+            is_damaged = bool(self._log.recover(segment).gaps)
             if end <= self._cursor.offset or not segment.size:
-                self._dispose(segment)  # sent, or never acknowledged, when its process ended
-            else:
-                self._unsent[segment.base] = unsent
+                self._dispose(segment, is_damaged=is_damaged)
 
     def _load(self, oldest: Segment) -> None:
         """Read what was appended to the oldest segment since it was last read."""
-        parsed = self._log.read(oldest, self._read_to)
-        gaps, sent_to = parsed.gaps, self._read_to
+        parsed = self._log.read(oldest, self._loaded_bytes)
+        gaps, sent_bytes = parsed.gaps, self._loaded_bytes
         for frame in parsed.frames:
             if frame.offset < self._cursor.offset:
-                sent_to = frame.end
+                sent_bytes = frame.end
             elif (stored := _decoded(frame)) is not None:
                 self._loaded.append((frame.offset, stored))
             else:
                 gaps.append(Gap(frame.start, frame.end))
         for gap in gaps:
-            self._damaged.add(oldest.base)
-            if gap.start >= sent_to:
+            self._is_damaged = True
+            if gap.start >= sent_bytes:
                 self._on_damage(oldest.path, gap)
-        self._read_to = oldest.size
-        self._unsent[oldest.base] = len(self._loaded)
+        self._loaded_bytes = oldest.size
         if not self._loaded:
             self._finish(oldest)
 
     def _finish(self, oldest: Segment) -> None:
         following = self._log.segments[1:2]
         self._save_cursor(following[0].base if following else self._log.next_offset)
-        self._read_to = 0
-        self._dispose(oldest)
+        self._dispose(oldest, is_damaged=self._is_damaged)
+        self._loaded_bytes, self._is_damaged = 0, False
 
     def _save_cursor(self, offset: int) -> None:
         try:
@@ -195,16 +182,15 @@ class SpoolFolder:
         except OSError as cause:
             _log.warning(
                 "the spool's cursor cannot be saved: after a restart some records are sent again",
-                folder=str(self._folder),
+                folder=str(self.folder),
                 cause=str(cause),
             )
 
-    def _dispose(self, segment: Segment) -> None:
+    def _dispose(self, segment: Segment, *, is_damaged: bool) -> None:
         """Delete a segment that was sent, or keep it aside if it is damaged."""
-        del self._unsent[segment.base]
         self._log.detach(segment)
         try:
-            if segment.base in self._damaged:
+            if is_damaged:
                 segment.path.rename(segment.path.with_suffix(_ASIDE))
                 for path in self._aside()[:-_KEPT_ASIDE]:
                     path.unlink()
@@ -214,14 +200,16 @@ class SpoolFolder:
             _log.warning("a segment cannot be removed", file=str(segment.path), cause=str(cause))
 
     def _aside(self) -> list[Path]:
-        return sorted(self._folder.glob(f"*{_ASIDE}"))
+        return sorted(self.folder.glob(f"*{_ASIDE}"))
 
     def _count(self) -> SpoolStatus:
+        if not self._log.segments:
+            self._oldest_at = None
+            return SpoolStatus()
         if self._loaded:
             self._oldest_at = self._loaded[0][1].spooled_at
-        elif not self._log.segments:
-            self._oldest_at = None
-        return SpoolStatus(self._unsent.total(), self._log.size, self._oldest_at)
+        first = max(self._cursor.offset, self._log.segments[0].base)
+        return SpoolStatus(self._log.next_offset - first, self._log.size, self._oldest_at)
 
 
 def _decoded(frame: Frame) -> Stored | None:

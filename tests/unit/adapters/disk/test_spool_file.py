@@ -142,7 +142,6 @@ def test_damage_is_told_once_and_kept_aside_and_the_rest_goes_on(tmp_path: Path)
     sick[2 * size + 20] ^= 0x10
     segment.write_bytes(sick)
     again = Spool(tmp_path)
-    assert again.files.status.records == 4
     again.put(5)
     assert again.take_all() == [0, 1, 3, 4, 5]
     assert again.damage == [(segment.name, Gap(2 * size, 3 * size))]
@@ -177,9 +176,10 @@ def test_damage_at_the_end_is_told_once_though_the_file_grows_on(tmp_path: Path)
     with segment.open("r+b") as file:
         file.seek(2 * size - 1)
         file.write(b"\xff")
-    assert spool.take(1) == [0]
+    assert values(spool.files.head(1)) == [0]
     spool.put(2)
-    assert spool.take_all() == [2]
+    assert spool.take(1) == [0]
+    assert spool.take(1) == [2]
     assert spool.damage == [(segment.name, Gap(size, 2 * size))]
     assert len(segments(tmp_path, ".aside")) == 1
 
