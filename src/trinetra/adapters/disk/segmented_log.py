@@ -12,7 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trinetra.adapters.disk.framing import SUPERSEDED, Gap, Parsed, encode_frame, parse
+from trinetra.adapters.disk.framing import (
+    HEADER_BYTES,
+    SUPERSEDED,
+    Frame,
+    Gap,
+    Parsed,
+    encode_frame,
+    parse,
+)
 from trinetra.adapters.disk.private_folder import make_private, replace_file, sync, write_all
 from trinetra.errors import ConfigurationError
 from trinetra.telemetry import get_logger
@@ -85,8 +93,10 @@ class SegmentedLog:
             os.truncate(segment.path, torn.start)
             segment.size = torn.start
             _log.warning("cut off an unfinished write", file=str(segment.path), gap=torn)
-        last_offset = parsed.frames[-1].offset if parsed.frames else segment.base
-        self.next_offset = max(self.next_offset, segment.base + 1, last_offset + 1)
+        last = parsed.frames[-1] if parsed.frames else Frame(0, 0, segment.base, b"")
+        # A disk that fails now may give frames back later: what fits into the rest stays reserved.
+        reserved = (segment.size - last.end) // HEADER_BYTES
+        self.next_offset = max(self.next_offset, last.offset + 1 + reserved)
         return parsed._replace(is_torn=False)
 
     def append(self, payloads: Sequence[bytes], *, min_offset: int = 0) -> None:

@@ -104,9 +104,9 @@ class SpoolFolder:
             self._cursor = _Cursor(folder / "cursor")
             stack.callback(self._cursor.close)
             sync(folder)
-            names = [self._cursor.offset, *(int(path.stem) + 1 for path in self._aside())]
+            lowest = [self._cursor.offset, *(int(path.stem) + 1 for path in self._aside())]
             self._log = SegmentedLog(
-                folder, _SUFFIX, segment_bytes=segment_bytes, durable=True, next_offset=max(names)
+                folder, _SUFFIX, segment_bytes=segment_bytes, durable=True, next_offset=max(lowest)
             )
             stack.callback(self._log.roll)
             self._recover()

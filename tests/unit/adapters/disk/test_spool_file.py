@@ -201,6 +201,25 @@ def test_a_spool_of_the_former_format_is_rejected_and_not_taken_for_damage(tmp_p
     Spool(tmp_path).files.close()
 
 
+def test_a_disk_that_cannot_be_read_for_a_while_leaves_the_order_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    spool.put(*range(5))
+    spool.files.close()
+
+    def broken(*_arguments: object) -> NoReturn:
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as sick:
+        sick.setattr(Path, "open", broken)
+        again = Spool(tmp_path)
+    again.put(5)
+    assert again.take(3) == [0, 1, 2]
+    again.files.close()
+    assert Spool(tmp_path).take_all() == [3, 4, 5]
+
+
 def test_few_damaged_files_are_kept_for_they_tell_of_people_too(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=1)
     for number in range(12):
