@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.disk.framing import encode_frame, parse
 from trinetra.adapters.disk.spool import SpoolingEventLog, SpoolPolicy
-from trinetra.adapters.disk.spool_format import Stored, pack, parse
+from trinetra.adapters.disk.spool_file import Stored, encode
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Record
@@ -126,8 +127,9 @@ class Run:
         shutil.copytree(self.folder, after)
         self.lifecycle_events += 1
         segments = sorted(after.glob("*.spool"))
-        with (segments[-1] if segments else after / "000000000999.spool").open("ab") as file:
-            file.write(pack(Stored(EPOCH, Record(DETECTIONS, "a", b"-1" * 40)))[:torn_bytes])
+        with (segments[-1] if segments else after / f"{999:020}.spool").open("ab") as file:
+            torn = encode(Stored(EPOCH, Record(DETECTIONS, "a", b"-1" * 40)))
+            file.write(encode_frame(1000, torn)[:torn_bytes])
         if loses_cursor:
             (after / "cursor").unlink()
 
@@ -268,9 +270,7 @@ async def fill_the_disk(disk: Path) -> None:
         assert "no space left" in await append_until_refused()
         full = number
         assert full > 10
-        assert all(
-            parse(file.read_bytes()).torn_at is None for file in (disk / "spool").glob("*.spool")
-        )
+        assert not any(parse(file.read_bytes()).gaps for file in (disk / "spool").glob("*.spool"))
         (disk / "filler").unlink()
         await append_until_refused()
         assert number > full

@@ -1,8 +1,8 @@
-"""An event log of one process that leaves its past on disk (docs/adr/0011).
+"""Event log of one process that keeps its history on disk (docs/adr/0011).
 
-It decorates the log in memory. A reader of that log writes down what the topics are given, also
-what comes in the outputs of a commit; the services never wait for it. Whoever follows a topic is
-first given what the files hold, and from where they end what memory holds.
+It decorates the log in memory. A reader of that log writes the records of the topics to files,
+also those from the outputs of a commit; the services never wait for it. A topic reader gets the
+records in the files first, and those in memory from where the files end.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
 
-from trinetra.adapters.disk.journal_file import Edit, JournalFolder, Mark, read_topic
+from trinetra.adapters.disk.journal_file import Edit, JournalFolder, read_topic
 from trinetra.adapters.disk.journal_format import Entry
 from trinetra.adapters.memory.event_log import MemoryEventLog, MemoryTopicReader
 from trinetra.events.topics import Topic
@@ -33,7 +33,6 @@ from trinetra.values import Instant, microseconds
 _log = get_logger("journal")
 _AT_ONCE = 500
 _PRUNE_S = 60.0
-_BEGINNING = Mark("", 0)
 _Result = TypeVar("_Result")
 
 
@@ -60,6 +59,7 @@ class JournalingEventLog:
         self._reading = log.follow_from(begin)
         # Holds in memory what was read and is not yet in the files.
         self._written = log.follow_from(begin)
+        self._ends = files.ends()
 
     @classmethod
     @asynccontextmanager
@@ -74,8 +74,9 @@ class JournalingEventLog:
     ) -> AsyncIterator[Self]:
         """Open or create the journal in a folder of its own, for the topics of ``retention_s``.
 
-        What is appended reaches the disk within about ``linger_s``, and at the end. Raises
-        ConfigurationError when the folder cannot be used or another process has it, StorageFull.
+        Records are written within about ``linger_s``, and the last ones when the block ends.
+        Raises ConfigurationError if the folder cannot be used or another process has it, and
+        StorageFull.
         """
         kept_s = {topic.name: seconds for topic, seconds in retention_s.items()}
         files = await asyncio.to_thread(
@@ -104,11 +105,11 @@ class JournalingEventLog:
         return await self._log.subscribe(topics, group)
 
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
-        """Return what the log itself keeps of a compacted topic."""
+        """Return the latest values of a compacted topic of the log itself."""
         return await self._log.latest(topic, partition)
 
     async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
-        """Read topics from what the files hold since then, and on with what comes."""
+        """Read topics from the files, since an instant, and then from memory."""
         if not {topic.name for topic in topics} <= self._topics:
             return await self._log.open_reader(topics, since=since)
         return JournalTopicReader(self, topics, since)
@@ -116,8 +117,8 @@ class JournalingEventLog:
     async def rewrite(self, edit: Edit) -> int:
         """Put every entry so far through ``edit``; return how many were changed or dropped.
 
-        So is a person erased from the past. Raises StorageFull or ConfigurationError; what was
-        rewritten until then stays so, and it may be done again.
+        Erases a person from the history. Raises StorageFull or ConfigurationError; segments that
+        were rewritten until then stay so, and the call can be repeated.
         """
         async with self._turn:
             while self._reading.is_behind():
@@ -126,23 +127,23 @@ class JournalingEventLog:
 
     # --- for readers ------------------------------------------------------------------------
 
-    def ends(self, topics: Sequence[Topic]) -> dict[str, Mark]:
-        """Return where the files end now."""
-        return {topic.name: self._files.end(topic.name) for topic in topics}
+    def ends(self, topics: Sequence[Topic]) -> dict[str, int]:
+        """Return the offsets at which the files end now."""
+        return {topic.name: self._ends[topic.name] for topic in topics}
 
     def entries(
-        self, since: Instant, begin: Mapping[str, Mark], end: Mapping[str, Mark]
+        self, since: Instant, begin: Mapping[str, int], end: Mapping[str, int]
     ) -> Iterator[Entry]:
-        """Return what lies between two places of the files, for a thread to read."""
+        """Return the entries between two offsets of each topic, for a thread to read."""
         since_us = microseconds(since)
         rows = [
-            read_topic(self._files.folder, topic, since_us=since_us, begin=begin[topic], end=mark)
-            for topic, mark in end.items()
+            read_topic(self._files.folder, topic, since_us=since_us, begin=begin[topic], end=offset)
+            for topic, offset in end.items()
         ]
         return merge(*rows, key=lambda entry: entry.at)
 
     def live(self, topics: Sequence[Topic], since: Instant) -> MemoryTopicReader:
-        """Follow memory from where the files end at this moment."""
+        """Return a reader of the records in memory, from where the files end at this moment."""
         names = {topic.name for topic in topics}
         return self._log.follow_from(
             {
@@ -174,6 +175,8 @@ class JournalingEventLog:
             entries.sort(key=lambda entry: entry.at)
         positions = dict(self._reading.positions)
         await self._run(self._write, topics)
+        # Together, so that a reader finds no record both in the files and in memory, or in neither.
+        self._ends = self._files.ends()
         self._written.positions.update(positions)
 
     def _write(self, topics: Mapping[str, Sequence[Entry]]) -> None:
@@ -191,7 +194,7 @@ class JournalingEventLog:
         if not self._refused:
             self._refused = True
             why = (cause.strerror or str(cause)).lower()
-            _log.error("the journal cannot be written: the past has a gap", cause=why)
+            _log.error("the journal cannot be written: its history has a gap", cause=why)
 
     async def _prune(self) -> None:
         now_s = self._log.clock.monotonic()
@@ -212,10 +215,9 @@ class JournalingEventLog:
 
 
 class JournalTopicReader:
-    """A Follower that reads the files to their end and then memory from there.
+    """A TopicReader that reads the files to their end and continues in memory from there.
 
-    How many records are left in the files nobody has counted: until they are read, ``behind`` tells
-    of one.
+    The records that are left in the files are not counted: until all are read, ``lag`` is 1.
     """
 
     def __init__(
@@ -224,8 +226,7 @@ class JournalTopicReader:
         self._journal = journal
         self._topics = topics
         self._since = since
-        self._read_to = {topic.name: _BEGINNING for topic in topics}
-        self._reading_to = self._read_to
+        self._read_to = {topic.name: 0 for topic in topics}
         self._rows: Iterator[Entry] = iter(())
         self._fetching: asyncio.Future[list[Entry]] | None = None
         self._live: MemoryTopicReader | None = None
@@ -255,7 +256,7 @@ class JournalTopicReader:
             await self._live.close()
 
     async def _fetched(self, max_records: int) -> list[Entry]:
-        """Return the next entries of the files; if cancelled, those come with the next call."""
+        """Return the next entries of the files; after a cancellation, the next call gets them."""
         if self._fetching is None:
             reading = asyncio.to_thread(list, islice(self._rows, max_records))
             self._fetching = asyncio.ensure_future(reading)
@@ -264,10 +265,9 @@ class JournalTopicReader:
         return entries
 
     def _go_on(self) -> None:
-        """Turn to what the files were given meanwhile or, without a gap, to memory."""
-        self._read_to, ends = self._reading_to, self._journal.ends(self._topics)
-        if ends == self._read_to:
+        """Continue with what was written to the files meanwhile or, without a gap, in memory."""
+        begin, self._read_to = self._read_to, self._journal.ends(self._topics)
+        if begin == self._read_to:
             self._live = self._journal.live(self._topics, self._since)
         else:
-            self._rows = self._journal.entries(self._since, self._read_to, ends)
-            self._reading_to = ends
+            self._rows = self._journal.entries(self._since, begin, self._read_to)

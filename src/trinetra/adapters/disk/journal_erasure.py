@@ -1,7 +1,7 @@
-"""How a person is taken out of the journal of a platform in one process.
+"""Erases a person from the journal of a platform in one process.
 
-The past names people by id, which is replaced by nobody's. The embeddings of detections belong to
-people whom nobody had recognised yet, so that no id leads to them: all of them go.
+Ids of the person are replaced by a constant. The embeddings in detections belong to people who
+were not recognized yet, so no id leads to them: all embeddings are removed.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _BIOMETRIC = (b'"embedding"', b'"appearance"')
 
 
 class JournalErasureTarget:
-    """A Keeper of what the journal says of people."""
+    """The ErasureTarget of the journal."""
 
     def __init__(self, journal: JournalingEventLog) -> None:
         self._journal = journal
@@ -30,13 +30,13 @@ class JournalErasureTarget:
     async def forget(self, ids: Sequence[CustomerId]) -> dict[str, int]:
         """Rewrite the journal without these ids and without embeddings.
 
-        Raises StorageFull or ConfigurationError; then it may be done again.
+        Raises StorageFull or ConfigurationError; the call can be repeated.
         """
         return {"journal_records": await self._journal.rewrite(forgetting(ids))}
 
 
 def forgetting(ids: Sequence[CustomerId]) -> Edit:
-    """Return what becomes of an entry when these ids are forgotten."""
+    """Return the edit that removes these ids, and all embeddings, from entries."""
     names = [customer_id.encode() for customer_id in ids]
 
     def edit(entry: Entry) -> Entry | None:
@@ -58,7 +58,7 @@ def _without_embeddings(entry: Entry) -> Entry | None:
     try:
         event = decode(entry.value)
     except MalformedEvent:
-        return None  # it was of no use, and may hold anything
+        return None  # nothing can read it, and it may hold anything
     if not isinstance(event, DetectionEvent):
         return entry
     faces = tuple(replace(f, embedding=None, unusable=f.unusable or "erased") for f in event.faces)

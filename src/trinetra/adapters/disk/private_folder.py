@@ -33,12 +33,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def keep_out_others(what: str, folder: Path) -> int:
-    """Lock a folder for this process and return the lock's open file descriptor.
+def lock_private(what: str, folder: Path) -> int:
+    """Create a private folder and lock it; return the lock's open file.
 
-    The kernel releases the lock when the process ends, even if it is killed. Raises
-    ConfigurationError with the id of the process that holds the lock.
+    The system frees the lock however the process ends.
+
+    Raises ConfigurationError, which names the process, if another one holds the lock.
     """
+    make_private(folder)
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,6 +61,18 @@ def write_all(file: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
+
+
+def replace_file(path: Path, new: Path, data: bytes) -> None:
+    """Replace a file by way of ``new``, durably: after a crash it is the old or the new one."""
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    new.replace(path)
+    sync(path.parent)
 
 
 @contextmanager

@@ -1,23 +1,22 @@
-"""An event log that goes on while the log behind it is away: records wait on disk, in order.
+"""Event log that keeps accepting records while the log behind it is unavailable (docs/adr/0008).
 
-An append returns when its records are in the log or safe on disk. As long as anything waits on
-disk, new records go behind it, so that records of one key never overtake each other. After a crash
-some may be sent twice, under the same event ids. Group commit: D. DeWitt et al., Implementation
+An append returns when its records are in the log or safe on disk. While records wait on disk, new
+ones queue up behind them, so that records of one key never overtake each other. After a crash some
+may be sent twice, under the same event ids. Group commit: D. DeWitt et al., Implementation
 techniques for main memory database systems, 1984.
 """
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
-from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus
-from trinetra.adapters.disk.spool_format import Gap, Stored, pack
+from trinetra.adapters.disk.framing import HEADER_BYTES, Gap
+from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus, Stored, encode
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
@@ -35,11 +34,12 @@ from trinetra.values import Instant, seconds_between
 
 _log = get_logger("spool")
 _Result = TypeVar("_Result")
+_Write = asyncio.Task[EventLogUnavailable | None]
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolPolicy:
-    """How the spool is drained, on its clock, and how large one of its files grows."""
+    """Batch size and retry delays of the drain, and the size of a segment."""
 
     batch_records: int = 500
     retry_first_s: float = 0.2
@@ -71,45 +71,53 @@ class SpoolingEventLog:
         policy: SpoolPolicy | None = None,
         service: str = "inference-worker",
     ) -> AsyncIterator[Self]:
-        """Open or create the spool in a folder of its own, and begin to send what waits there.
+        """Open or create the spool in a folder of its own, and begin to drain it to the log.
 
-        What is left at the end stays for the next time. Raises ConfigurationError when the folder
-        cannot be used or another process has it, StorageFull when its disk takes nothing. What goes
-        wrong with sending, other than EventLogUnavailable, cancels the block and is raised.
+        Unsent records stay for the next time. Raises ConfigurationError if the folder cannot be
+        used or another process has it, and StorageFull if its disk is full. A failure to send
+        other than EventLogUnavailable cancels the block and is raised.
         """
         policy = policy or SpoolPolicy()
-        async with _Disk.open(folder, max_bytes, policy.segment_bytes, clock, service) as disk:
-            spool = cls(log, disk, clock, policy)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(disk.keep_writing())
-                    draining = group.create_task(spool._keep_draining())
-                    try:
-                        yield spool
-                    finally:
-                        draining.cancel()
-                        disk.finish()
-            except BaseExceptionGroup as failures:
-                raise failures.exceptions[0] from None
+        files = await asyncio.to_thread(
+            SpoolFolder,
+            folder,
+            segment_bytes=policy.segment_bytes,
+            on_damage=partial(_report_damage, service),
+        )
+        group = asyncio.TaskGroup()
+        disk = _Disk(files, max_bytes, clock, service, group)
+        spool = cls(log, disk, clock, policy)
+        try:
+            async with group:
+                draining = group.create_task(spool._keep_draining())
+                try:
+                    yield spool
+                finally:
+                    draining.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            await disk.close()
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Append records to the log or, while it is away, to the disk.
+        """Append records to the log or, while it is unavailable, to the disk.
 
-        Raises EventLogUnavailable when the disk takes no more either; nothing is kept then.
+        Raises EventLogUnavailable, with nothing kept, if the spool or the disk is full or broken.
         """
         if not records:
             return
         async with self._turn:
-            written = None if await self._accepted(records) else self._disk.write(records)
-        if written is not None:
-            await written
+            batch = None if await self._accepted(records) else self._disk.write(records)
+        # Shielded: a caller that is cancelled must not cancel the batch of the others.
+        if batch is not None and (failure := await asyncio.shield(batch)) is not None:
+            raise EventLogUnavailable(str(failure))
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
         """Join a consumer group of the log itself."""
         return await self._log.subscribe(topics, group)
 
     async def latest(self, topic: Topic, partition: int) -> dict[str, bytes]:
-        """Return what the log itself keeps of a compacted topic."""
+        """Return the latest values of a compacted topic of the log itself."""
         return await self._log.latest(topic, partition)
 
     async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> TopicReader:
@@ -117,11 +125,11 @@ class SpoolingEventLog:
         return await self._log.open_reader(topics, since=since)
 
     def status(self) -> SpoolStatus:
-        """Return what waits on disk."""
+        """Return how much waits on disk."""
         return self._disk.status
 
     async def check(self) -> str:
-        """Return for the health page what waits on disk."""
+        """Describe for the health page how much waits on disk."""
         waits = self.status()
         if not waits.records:
             return "empty"
@@ -129,13 +137,13 @@ class SpoolingEventLog:
         return f"{waits.records} records ({waits.bytes} bytes) wait for the event log{since}"
 
     async def _accepted(self, records: Sequence[Record]) -> bool:
-        """Return whether the log has the records; it is not asked while others wait on disk."""
+        """Append to the log unless others wait on disk; return whether it took the records."""
         if not self._disk.is_empty:
             return False
         try:
             await self._log.append(records)
         except EventLogUnavailable as cause:
-            _log.warning("the event log is away: events go to disk", cause=str(cause))
+            _log.warning("the event log is unavailable: events go to disk", cause=str(cause))
             return False
         return True
 
@@ -155,10 +163,10 @@ class SpoolingEventLog:
                 retry_s = self._policy.retry_first_s
 
     async def _send_the_rest(self) -> None:
-        """Hold new records back until the disk is empty; otherwise there might be no end."""
+        """Drain with appends held back; otherwise a busy writer could keep the disk from empty."""
         async with self._turn:
             while not self._disk.is_empty:
-                await self._disk.written()
+                await self._disk.flush()
                 await self._send_some()
         _log.info("the spool is empty: events go to the log again")
 
@@ -169,52 +177,33 @@ class SpoolingEventLog:
             await self._disk.advance(len(records))
 
 
-class _Write(NamedTuple):
-    """Records on their way to the disk."""
-
-    packed: bytes
-    records: int
-    done: asyncio.Future[None]
-
-
 class _Disk:
-    """The spool's folder with a thread of its own; the event loop never waits for the disk.
+    """Runs the spool's folder in a thread of its own; the event loop never waits for the disk.
 
-    What was written while the disk was busy goes there together, with one fsync.
+    Appends that arrive while the disk is busy form a batch, which is written with one fsync.
     """
 
     def __init__(
-        self, files: SpoolFolder, folder: Path, max_bytes: int, clock: Clock, service: str
+        self,
+        files: SpoolFolder,
+        max_bytes: int,
+        clock: Clock,
+        service: str,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._files = files
-        self._folder = folder
         self._max_bytes = max_bytes
         self._clock = clock
         self._service = service
+        self._group = group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._unwritten: list[_Write] = []
+        self._writing = asyncio.Lock()
+        self._batch: list[bytes] = []
+        self._last_write: _Write | None = None
         self._unwritten_bytes = 0
-        self._arrived = asyncio.Event()
-        self._finishing = False
         self.filled = asyncio.Event()
-
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls, folder: Path, max_bytes: int, segment_bytes: int, clock: Clock, service: str
-    ) -> AsyncIterator[Self]:
-        on_damage = partial(_tell_damage, service)
-        files = await asyncio.to_thread(
-            SpoolFolder, folder, segment_bytes=segment_bytes, on_damage=on_damage
-        )
-        disk = cls(files, folder, max_bytes, clock, service)
         SPOOL_MAX_BYTES.labels(service).set(max_bytes)
-        disk._tell()
-        try:
-            yield disk
-        finally:
-            await asyncio.get_running_loop().run_in_executor(disk._thread, files.close)
-            disk._thread.shutdown()
+        self._report()
 
     @property
     def status(self) -> SpoolStatus:
@@ -222,84 +211,75 @@ class _Disk:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits, neither on disk nor on its way there."""
-        return not self.status.bytes and not self._unwritten
+        """Whether no record is on disk or on its way there."""
+        return not self.status.bytes and not self._unwritten_bytes
 
-    def write(self, records: Sequence[Record]) -> asyncio.Future[None]:
-        """Return what is done when the records are safe; raises EventLogUnavailable when full."""
+    def write(self, records: Sequence[Record]) -> _Write:
+        """Add records to the next batch and return its write, which returns its failure if any.
+
+        Raises EventLogUnavailable if the spool is full.
+        """
         now = self._clock.now()
-        packed = b"".join(pack(Stored(now, record)) for record in records)
-        taken = self._files.status.bytes + self._unwritten_bytes
-        if taken + len(packed) > self._max_bytes:
+        payloads = [encode(Stored(now, record)) for record in records]
+        size = _frames_bytes(payloads)
+        taken = self.status.bytes + self._unwritten_bytes
+        if taken + size > self._max_bytes:
             raise EventLogUnavailable(
-                f"the spool is full ({taken} of {self._max_bytes} bytes in {self._folder}) and the "
-                "event log away; bring it back, or raise TRINETRA_SPOOL_MAX_MB"
+                f"the spool is full ({taken} of {self._max_bytes} bytes in {self._files.folder}) "
+                "and the event log unavailable; bring it back, or raise TRINETRA_SPOOL_MAX_MB"
             )
-        done = asyncio.get_running_loop().create_future()
-        self._unwritten.append(_Write(packed, len(records), done))
-        self._unwritten_bytes += len(packed)
-        self._arrived.set()
-        return done
+        if not self._batch or self._last_write is None:
+            self._last_write = self._group.create_task(self._write_batch())
+        self._batch += payloads
+        self._unwritten_bytes += size
+        return self._last_write
 
-    async def written(self) -> None:
-        """Return when everything given to ``write`` so far is on disk or was refused."""
-        if self._unwritten:
-            await asyncio.wait([write.done for write in self._unwritten])
+    async def flush(self) -> None:
+        """Wait until everything given to ``write`` so far is on disk or has failed."""
+        if self._last_write is not None:
+            await asyncio.wait([self._last_write])
 
     async def head(self, max_records: int) -> list[Record]:
-        """Return the oldest records. Raises EventLogUnavailable when they cannot be read now."""
+        """Return the oldest records. Raises EventLogUnavailable if they cannot be read now."""
         return [stored.record for stored in await self._run(self._files.head, max_records)]
 
     async def advance(self, records: int) -> None:
-        """Forget the oldest records: they were sent."""
+        """Remove the oldest records: they were sent."""
         await self._run(self._files.advance, records)
         SPOOL_DRAINED.labels(self._service).inc(records)
 
-    async def keep_writing(self) -> None:
-        """Bring to the disk what is given to ``write``, until finished."""
-        try:
-            while self._unwritten or not self._finishing:
-                await self._arrived.wait()
-                self._arrived.clear()
-                if self._unwritten:
-                    await self._write_together()
-        finally:
-            for write in self._unwritten:
-                write.done.cancel()
+    async def close(self) -> None:
+        """Close the files when the thread is done with them."""
+        await self._run(self._files.close)
+        self._thread.shutdown()
 
-    def finish(self) -> None:
-        """Let ``keep_writing`` end when everything is written."""
-        self._finishing = True
-        self._arrived.set()
-
-    async def _write_together(self) -> None:
-        group = tuple(self._unwritten)
-        records = sum(write.records for write in group)
-        failure = None
-        try:
-            await self._run(self._files.append, b"".join(w.packed for w in group), records)
-            SPOOLED.labels(self._service).inc(records)
-        except EventLogUnavailable as cause:
-            failure = cause
-        del self._unwritten[: len(group)]
-        self._unwritten_bytes -= sum(len(write.packed) for write in group)
-        for write in group:
-            if failure is None and not write.done.done():
-                write.done.set_result(None)
-            elif not write.done.done():
-                write.done.set_exception(EventLogUnavailable(str(failure)))
+    async def _write_batch(self) -> EventLogUnavailable | None:
+        async with self._writing:
+            batch, self._batch = self._batch, []
+            try:
+                await self._run(self._files.append, batch)
+            except EventLogUnavailable as failure:
+                return failure
+            finally:
+                self._unwritten_bytes -= _frames_bytes(batch)
+            SPOOLED.labels(self._service).inc(len(batch))
+            return None
 
     async def _run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, work, *arguments)
         except OSError as cause:
-            raise EventLogUnavailable(_refused(self._folder, cause)) from cause
+            reason = (cause.strerror or str(cause)).lower()
+            raise EventLogUnavailable(
+                f"the spool in {self._files.folder} cannot be used ({reason}) and the event log is "
+                "unavailable; bring either of them back"
+            ) from cause
         finally:
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
-        """Wake the drain, and show on the metrics what waits."""
+    def _report(self) -> None:
+        """Wake the drain if there is something to send, and update the metrics."""
         waits = self.status
         if waits.bytes:
             self.filled.set()
@@ -311,17 +291,14 @@ class _Disk:
         SPOOL_OLDEST_S.labels(self._service).set(age_s)
 
 
-def _tell_damage(service: str, file: Path, gap: Gap) -> None:
+def _frames_bytes(payloads: Sequence[bytes]) -> int:
+    return sum(map(len, payloads)) + len(payloads) * HEADER_BYTES
+
+
+def _report_damage(service: str, file: Path, gap: Gap) -> None:
     SPOOL_CORRUPT.labels(service).inc()
     _log.error(
-        "the spool is damaged: what stood there is lost, the file is kept aside",
+        "the spool is damaged: the records there are lost, the file is kept aside",
         place=f"{file}:{gap.start}",
         damaged_bytes=gap.end - gap.start,
     )
-
-
-def _refused(folder: Path, cause: OSError) -> str:
-    if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"no space left for the spool in {folder}, and the event log is away; free some"
-    reason = (cause.strerror or str(cause)).lower()
-    return f"the spool in {folder} does not work: {reason}; events wait for it or for the log"

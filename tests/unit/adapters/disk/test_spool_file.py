@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import pytest
 
-from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus
-from trinetra.adapters.disk.spool_format import Gap, Stored, pack
+from trinetra.adapters.disk.framing import HEADER_BYTES, Gap, encode_frame
+from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus, Stored, encode
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Record
@@ -27,7 +27,7 @@ class Spool:
         self.damage.append((file.name, gap))
 
     def put(self, *numbers: int) -> None:
-        self.files.append(b"".join(map(packed, numbers)), len(numbers))
+        self.files.append([payload(number) for number in numbers])
 
     def take(self, count: int) -> list[int]:
         """Send some: look at the oldest and forget them."""
@@ -43,9 +43,13 @@ class Spool:
         return taken
 
 
-def packed(number: int) -> bytes:
+def payload(number: int) -> bytes:
     at = NOON + timedelta(seconds=number)
-    return pack(Stored(at, Record(DETECTIONS, "door", b"%06d" % number)))
+    return encode(Stored(at, Record(DETECTIONS, "door", b"%06d" % number)))
+
+
+def packed(number: int) -> bytes:
+    return encode_frame(number, payload(number))
 
 
 def values(found: list[Stored]) -> list[int]:
@@ -138,7 +142,6 @@ def test_damage_is_told_once_and_kept_aside_and_the_rest_goes_on(tmp_path: Path)
     sick[2 * size + 20] ^= 0x10
     segment.write_bytes(sick)
     again = Spool(tmp_path)
-    assert again.files.status.records == 4
     again.put(5)
     assert again.take_all() == [0, 1, 3, 4, 5]
     assert again.damage == [(segment.name, Gap(2 * size, 3 * size))]
@@ -165,6 +168,58 @@ def test_a_file_that_somebody_deleted_is_damage(tmp_path: Path) -> None:
     assert len(spool.damage) == 1
 
 
+def test_damage_at_the_end_is_told_once_though_the_file_grows_on(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put(0, 1)
+    [segment] = segments(tmp_path)
+    size = len(packed(0))
+    with segment.open("r+b") as file:
+        file.seek(2 * size - 1)
+        file.write(b"\xff")
+    assert values(spool.files.head(1)) == [0]
+    spool.put(2)
+    assert spool.take(1) == [0]
+    assert spool.take(1) == [2]
+    assert spool.damage == [(segment.name, Gap(size, 2 * size))]
+    assert len(segments(tmp_path, ".aside")) == 1
+
+
+def test_a_record_that_this_version_cannot_read_is_damage(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.files.append([payload(0), b"\xc1", payload(2)])
+    assert spool.take_all() == [0, 2]
+    size = len(packed(0))
+    assert [gap for _, gap in spool.damage] == [Gap(size, size + HEADER_BYTES + 1)]
+
+
+def test_a_spool_of_the_former_format_is_rejected_and_not_taken_for_damage(tmp_path: Path) -> None:
+    path = tmp_path / f"{1:012}.spool"
+    path.write_bytes(b"\xd5TS\x01" + bytes(40))
+    with pytest.raises(ConfigurationError, match="an earlier version"):
+        Spool(tmp_path)
+    path.unlink()
+    Spool(tmp_path).files.close()
+
+
+def test_a_disk_that_cannot_be_read_for_a_while_leaves_the_order_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    spool.put(*range(5))
+    spool.files.close()
+
+    def broken(*_arguments: object) -> NoReturn:
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as sick:
+        sick.setattr(Path, "open", broken)
+        again = Spool(tmp_path)
+    again.put(5)
+    assert again.take(3) == [0, 1, 2]
+    again.files.close()
+    assert Spool(tmp_path).take_all() == [3, 4, 5]
+
+
 def test_few_damaged_files_are_kept_for_they_tell_of_people_too(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=1)
     for number in range(12):
@@ -173,7 +228,7 @@ def test_few_damaged_files_are_kept_for_they_tell_of_people_too(tmp_path: Path) 
         path.write_bytes(bytes(10))
     assert spool.take_all() == []
     assert [path.stem for path in segments(tmp_path, ".aside")] == [
-        f"{n:012}" for n in range(5, 13)
+        f"{n:020}" for n in range(4, 12)
     ]
 
 
