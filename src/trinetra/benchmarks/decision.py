@@ -36,6 +36,7 @@ from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId
 from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
+from trinetra.wiring.site_graph import site_graph
 
 _HOME: TopicPartition = ("detections", 0)
 _SHOPPERS_PER_HOUR = 240.0
@@ -101,7 +102,7 @@ class Bench:
             site_id=site.site_id,
             gallery=MemoryGallery(face.dimension),
             registry=ActiveRegistry(),
-            graph=plans.site_graph(site),
+            graph=site_graph(site),
             clock=SystemClock(),
             model=MODELS["face_embed"],
             dimension=face.dimension,

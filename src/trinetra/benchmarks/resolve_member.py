@@ -21,6 +21,7 @@ from trinetra.twin.shop import built_in_shop
 from trinetra.values import SiteId
 from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
+from trinetra.wiring.site_graph import site_graph
 
 SITE_ID = SiteId(built_in_shop().site_id)
 STOP = "stop"
@@ -45,7 +46,7 @@ def resolver(log: EventLog, gallery: Gallery, clock: Clock) -> IdentityResolver:
         site_id=SITE_ID,
         gallery=gallery,
         registry=ActiveRegistry(),
-        graph=plans.site_graph(site),
+        graph=site_graph(site),
         clock=clock,
         model=MODEL,
         dimension=DIMENSION,

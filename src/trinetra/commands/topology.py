@@ -28,9 +28,9 @@ from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CameraId
-from trinetra.wiring.config import site_graph
 from trinetra.wiring.event_history import EventHistory, history_of
 from trinetra.wiring.recorded import Window
+from trinetra.wiring.site_graph import site_graph
 from trinetra.wiring.topology_warnings import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]

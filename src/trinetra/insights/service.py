@@ -41,6 +41,7 @@ from trinetra.ports import (
     Subscription,
     TopicPartition,
 )
+from trinetra.redaction import mask_urls
 from trinetra.streaming.dead_letter import reject
 from trinetra.streaming.waiting import gather_or_cancel, run_until
 from trinetra.telemetry import (
@@ -49,7 +50,6 @@ from trinetra.telemetry import (
     INSIGHTS,
     STATE_REJECTED,
     get_logger,
-    mask_urls,
 )
 from trinetra.values import CameraId, CustomerId, SiteId
 

@@ -36,6 +36,7 @@ from trinetra.site import Site
 from trinetra.values import CameraId, Instant
 from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.site_graph import site_graph
 
 _SETTLE_S = 5.0
 """By then what one resolver has seen is in the registries of the others."""
@@ -113,7 +114,7 @@ def resolver(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
-        graph=plans.site_graph(site),
+        graph=site_graph(site),
         clock=clock,
         model=model.version,
         dimension=model.dimension,

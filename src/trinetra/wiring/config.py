@@ -1,49 +1,28 @@
 """What each stage needs to know of the site file, in the stage's own words."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import get_args
 
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
-from trinetra.events.topics import (
-    ALERTS,
-    ALL,
-    CUSTOMERS,
-    DEAD_LETTERS,
-    DETECTIONS,
-    IDENTITIES,
-    INSIGHTS,
-    SIGHTINGS,
-    Topic,
-)
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import SamplingConfig
-from trinetra.geometry import fit
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.face_identifier import IdentificationPolicy
-from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
 from trinetra.identities.gate.registry import ActiveRegistry
-from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.tracker import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.cameras import Camera
-from trinetra.site.schema import Site, Weekday
+from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
-
-_DAY_S = 86_400.0
-
-_WEEKDAYS = get_args(Weekday)
-_DAY_MIN = 24 * 60
 
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
@@ -123,46 +102,6 @@ def insight_policy(site: Site) -> InsightPolicy:
     )
 
 
-def site_graph(site: Site) -> SiteGraph:
-    """Return the graph that the spatiotemporal gate walks on."""
-    topology = site.topology
-    edges = [
-        (edge.one_way, (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m))
-        for edge in topology.edges
-    ]
-    return build_graph(
-        [camera.camera_id for camera in site.cameras],
-        [edge for one_way, edge in edges if not one_way],
-        one_way=[edge for one_way, edge in edges if one_way],
-        positions_m={
-            camera.camera_id: (camera.position.x_m, camera.position.y_m)
-            for camera in site.cameras
-            if camera.position
-        },
-        overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
-        floors={camera.camera_id: fit(camera.floor) for camera in site.cameras if camera.floor},
-        hours=opening_hours(site),
-        limit_mps=topology.max_walking_speed_mps,
-        clock_skew_s=topology.clock_skew_s,
-    )
-
-
-def opening_hours(site: Site) -> OpeningHours | None:
-    """Return when the shop is open, None where the site file does not say."""
-    spans = tuple(
-        OpenSpan(_WEEKDAYS.index(day), opens_min, closes_min + (closes_min <= opens_min) * _DAY_MIN)
-        for span in site.opening_hours
-        for opens_min, closes_min in [(_minutes(span.opens), _minutes(span.closes))]
-        for day in span.days
-    )
-    return OpeningHours(spans, site.timezone) if spans else None
-
-
-def _minutes(time_of_day: str) -> int:
-    hours, minutes = time_of_day.split(":")
-    return 60 * int(hours) + int(minutes)
-
-
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:
     """Return what faces are held against; pictures from elsewhere say nothing of our cameras."""
     if calibration is None or not calibration.own_cameras:
@@ -226,23 +165,6 @@ def resolver_policy(site: Site) -> ResolverPolicy:
         ),
         reorder_span_s=tracking.reorder_window_s,
     )
-
-
-def logged(site: Site) -> dict[Topic, float]:
-    """Return for how many seconds the event log keeps each topic that has a past."""
-    retention = site.policies.retention
-    derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS)
-    return {
-        DETECTIONS: retention.detections_days * _DAY_S,
-        DEAD_LETTERS: retention.detections_days * _DAY_S,  # may be detections, too
-        **dict.fromkeys(derived, retention.events_days * _DAY_S),
-    }
-
-
-def site_topics(site: Site) -> tuple[Topic, ...]:
-    """Return the topics with the retention that the site file says."""
-    kept_s = logged(site)
-    return tuple(replace(t, retention_s=kept_s.get(t, t.retention_s)) for t in ALL)
 
 
 def registry(site: Site) -> ActiveRegistry:

@@ -17,7 +17,8 @@ from trinetra.ports import EventLog
 from trinetra.settings import Settings
 from trinetra.site import load_site
 from trinetra.values import Instant, SiteId
-from trinetra.wiring.connections import journal_folder, kafka_connection, open_customer_log
+from trinetra.wiring.places import journal_folder, kafka_connection
+from trinetra.wiring.stores import open_customer_log
 
 _BATCH = 2000
 _WAIT_S = 0.5

@@ -12,10 +12,8 @@ from trinetra.detections.detector import DetectorSpec, NetworkDetector
 from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
 from trinetra.detections.service import InferenceThread
 from trinetra.detections.vision.letterbox import InputSpec
-from trinetra.models.fetch import ensure_model
-from trinetra.models.manifest import AnyModel, DetectorModel, Profile, load_manifest
+from trinetra.models.manifest import AnyModel, DetectorModel, Profile
 from trinetra.models.manifest import InputSpec as DeclaredInput
-from trinetra.models.progress import ProgressSink
 from trinetra.ports import Engine
 from trinetra.settings import Settings
 
@@ -36,24 +34,6 @@ class Networks:
     def versions(self) -> dict[str, str]:
         """The version of the network behind each task."""
         return {model.task: model.version for model in self.profile.models}
-
-
-def choose_profile(settings: Settings) -> Profile:
-    """Return the profile that the settings name. Raises ConfigurationError."""
-    return load_manifest().profile(settings.profile)
-
-
-def ensure_models(profile: Profile, settings: Settings, progress: ProgressSink) -> dict[str, Path]:
-    """Return the checked file of every network of a profile, by name; fetches what is missing."""
-    return {
-        model.name: ensure_model(
-            model,
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            progress=progress,
-        )
-        for model in profile.models
-    }
 
 
 def load_networks(

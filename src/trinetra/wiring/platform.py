@@ -18,16 +18,9 @@ from trinetra.streaming.event_recorder import EventRecorder
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
-from trinetra.wiring.connections import (
-    open_buffer,
-    open_customer_log,
-    open_erasure_store,
-    open_gallery,
-    open_log,
-    open_store,
-    spooling,
-)
+from trinetra.wiring.connections import open_buffer, open_gallery, open_log, spooling
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.stores import open_customer_log, open_erasure_store, open_store
 
 
 @dataclass(frozen=True, slots=True)

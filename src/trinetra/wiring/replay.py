@@ -29,6 +29,7 @@ from trinetra.ports import Clock, EventLog, Gallery, Record, read_up_to
 from trinetra.site import Site
 from trinetra.values import EPOCH, CameraId, CustomerId, EventId, GalleryEntry, Instant
 from trinetra.wiring import config as plans
+from trinetra.wiring.site_graph import site_graph
 
 Detected = tuple[CameraId, bytes]
 """A camera and one of its detection events, as on the wire."""
@@ -143,7 +144,7 @@ def _resolver(stage: Stage, gallery: Gallery, log: EventLog, clock: Clock) -> Id
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
-        graph=plans.site_graph(site),
+        graph=site_graph(site),
         clock=clock,
         model=model.version,
         dimension=model.dimension,

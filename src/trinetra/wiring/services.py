@@ -12,17 +12,9 @@ from trinetra.site import Site
 from trinetra.values import Instant
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import Playback
-from trinetra.wiring.connections import (
-    need_shared,
-    open_buffer,
-    open_customer_log,
-    open_erasure_store,
-    open_gallery,
-    open_log,
-    open_store,
-    spooling,
-)
+from trinetra.wiring.connections import need_shared, open_buffer, open_gallery, open_log, spooling
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.stores import open_customer_log, open_erasure_store, open_store
 
 
 @asynccontextmanager

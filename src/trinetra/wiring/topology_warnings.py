@@ -8,7 +8,7 @@ from trinetra.geometry import fit
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.site import Camera, Site
 from trinetra.values import Role
-from trinetra.wiring.config import site_graph
+from trinetra.wiring.site_graph import site_graph
 
 _LESS_THAN_STRAIGHT = 0.9
 _FAR_ROUND, _FAR_ROUND_M = 5.0, 50.0
