@@ -54,7 +54,8 @@ evaluate = typer.Typer(
         {
             "clip": LazyCommand(
                 "clip_audit",
-                "Audit a clip of yours: how far does the platform agree with what you counted in it?",
+                "Audit a clip of yours: how far does the platform agree with "
+                "what you counted in it?",
             ),
             "baseline": LazyCommand(
                 "baseline", "Score the pipeline on the digital twin: small, medium and busy store."

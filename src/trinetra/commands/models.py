@@ -21,7 +21,8 @@ models = typer.Typer(
         {
             "calibrate": LazyCommand(
                 "calibrate",
-                "Measure false matches and misses on labelled pictures, and set the threshold by them.",
+                "Measure false matches and misses on labelled pictures, "
+                "and set the threshold by them.",
             ),
         }
     ),

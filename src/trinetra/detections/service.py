@@ -130,6 +130,7 @@ class InferenceWorker:
         self._in_flight: set[str] = set()
         self._finished: _Batch = []
         self._next_claim_s = 0.0
+        self._started_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set, then finish what is begun; see ``drains_at_stop``.
@@ -138,6 +139,7 @@ class InferenceWorker:
         answer while stopping; the frames concerned stay unacknowledged. A buffer that does not
         answer then is left as it is.
         """
+        self._started_s = self._clock.monotonic()
         with _Threads(len(self._analysts)) as threads:
             try:
                 await self._warm_up(threads)
@@ -190,6 +192,9 @@ class InferenceWorker:
             events = [result for result in results if isinstance(result, DetectionEvent)]
             await self._append(events, stopping)
             self._finished += batch
+            if events and not self._counts["inferred"]:
+                took_s = self._clock.monotonic() - self._started_s
+                _log.info("first frame inferred", seconds_since_start=round(took_s, 2))
             self._count(batch, results)
             await self._try_to_acknowledge()
         await self._try_to_acknowledge()

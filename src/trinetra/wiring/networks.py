@@ -51,7 +51,7 @@ def load_networks(
     cv2.setNumThreads(1)
     lanes, threads = _share_cores(settings)
     return Networks(
-        profile, tuple(_lane(profile, files, settings.backend, threads, wrap) for _ in range(lanes))
+        profile, tuple(_lane(profile, files, settings, threads, wrap) for _ in range(lanes))
     )
 
 
@@ -69,12 +69,12 @@ def _share_cores(settings: Settings) -> tuple[int, int]:
 def _lane(
     profile: Profile,
     files: Mapping[str, Path],
-    backend: str,
+    settings: Settings,
     threads: int,
     wrap: Callable[[str, Engine], Engine],
 ) -> InferenceThread:
     engines = {
-        model.task: wrap(model.task, load_engine(model, files[model.name], backend, threads))
+        model.task: wrap(model.task, load_engine(model, files[model.name], settings, threads))
         for model in profile.models
     }
     return InferenceThread(
@@ -89,7 +89,7 @@ def load_face_reader(
     """Return what reads faces of pictures that come from no camera. Raises EngineFailure."""
     threads = settings.threads or len(os.sched_getaffinity(0))
     engines = {
-        model.task: load_engine(model, files[model.name], settings.backend, threads)
+        model.task: load_engine(model, files[model.name], settings, threads)
         for model in (profile.face_finder, profile.face_embedder)
     }
     return _face_reader(profile, engines)
@@ -117,12 +117,13 @@ def _detector_spec(model: DetectorModel) -> DetectorSpec:
     )
 
 
-def load_engine(model: AnyModel, path: Path, backend: str, threads: int) -> Engine:
-    """Return a network on the named engine; ``auto`` takes OpenVINO. Raises EngineFailure."""
+def load_engine(model: AnyModel, path: Path, settings: Settings, threads: int) -> Engine:
+    """Return a network on the chosen engine; ``auto`` takes OpenVINO. Raises EngineFailure."""
     outputs = model.output_names or None
-    if backend == "onnxruntime":
+    if settings.backend == "onnxruntime":
         return onnxruntime.load(path, threads=threads, outputs=outputs)
-    return openvino.load(path, threads=threads, outputs=outputs)
+    cache_dir = settings.cache_dir / "compiled"
+    return openvino.load(path, threads=threads, outputs=outputs, cache_dir=cache_dir)
 
 
 def _input(declared: DeclaredInput) -> InputSpec:
