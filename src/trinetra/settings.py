@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     )
     cache_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"),
-        description="What can be fetched again: networks, clips, Kafka.",
+        description="What can be made again: networks, also compiled, clips, Kafka.",
     )
     models_dir: Path | None = Field(
         default=None, description="Networks you bring yourself, looked for before any is fetched."
