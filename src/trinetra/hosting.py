@@ -22,8 +22,9 @@ from fastapi.responses import StreamingResponse
 
 from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
 from trinetra.ports import Clock
+from trinetra.redaction import mask_urls
 from trinetra.streaming.concurrency import run_until
-from trinetra.telemetry import SERVICE_READY, exposition, get_logger, mask_urls
+from trinetra.telemetry import SERVICE_READY, exposition, get_logger
 
 log = get_logger("hosting")
 _CHECK_S = 1.0

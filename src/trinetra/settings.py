@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     )
     cache_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"),
-        description="Folder for files that can be fetched again: networks, clips, Kafka.",
+        description="Folder for files that can be made again: networks, compiled ones too, clips.",
     )
     models_dir: Path | None = Field(
         default=None, description="Folder of your own networks, searched before any is fetched."

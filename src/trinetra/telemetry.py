@@ -14,6 +14,8 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from trinetra.redaction import mask_urls
+
 REGISTRY = CollectorRegistry(auto_describe=True)
 _LATENCY_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -243,12 +245,6 @@ SPOOL_CORRUPT = Counter(
 _QUIET = ("aiokafka",)
 """Libraries that log an outage many times a second; our adapters log it once."""
 _SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
-_URL_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s]+@", re.IGNORECASE)
-
-
-def mask_urls(text: str) -> str:
-    """Return the text with user and password of every URL in it replaced by ``***``."""
-    return _URL_USERINFO.sub(r"\g<scheme>***@", text)
 
 
 def mask_secrets(

@@ -11,7 +11,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.events.topics import ALL
 from trinetra.site import Site
 from trinetra.values import SiteId
-from trinetra.wiring import config as plans
+from trinetra.wiring.site_graph import site_graph
 
 
 class StillClock(SystemClock):
@@ -36,7 +36,7 @@ async def kafka_fleet(servers: str, site: Site, *, mirrored: bool = False) -> As
             SiteId(site.site_id),
             log=doors[0],
             doors=doors[1:],
-            graph=plans.site_graph(site),
+            graph=site_graph(site),
             clock=StillClock(),
             policy=POLICY,
             mirrored=mirrored,

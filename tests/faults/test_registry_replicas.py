@@ -28,12 +28,12 @@ from trinetra.identities.gate.registry_events import registry_events
 from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, CustomerId, SiteId
-from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
+from trinetra.wiring.site_graph import site_graph
 
 pytestmark = pytest.mark.faults
 TWIN_SITE = site_of(built_in_shop())
-GRAPH = plans.site_graph(TWIN_SITE)
+GRAPH = site_graph(TWIN_SITE)
 DOOR, TILL = CameraId("door"), CameraId("till")
 FAR_APART = build_graph([DOOR, TILL], [(DOOR, TILL, 400.0)])
 

@@ -8,15 +8,15 @@ from tests.faults.resolvers import Fleet, play, twin_stream
 from trinetra.events.schema import IdentityEvent
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import SiteId
-from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
+from trinetra.wiring.site_graph import site_graph
 
 SITE = site_of(built_in_shop())
 STREAM = twin_stream(3, shoppers_per_hour=240.0, hours=0.025)
 
 
 def fleet() -> Fleet:
-    return Fleet(SiteId(SITE.site_id), graph=plans.site_graph(SITE))
+    return Fleet(SiteId(SITE.site_id), graph=site_graph(SITE))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -10,8 +10,8 @@ from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import SiteId
-from trinetra.wiring import config as plans
 from trinetra.wiring.simulation import site_of
+from trinetra.wiring.site_graph import site_graph
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 SITE = site_of(built_in_shop())
@@ -24,7 +24,7 @@ def said_ids(said: dict[str, list[bytes]]) -> dict[str, list[str]]:
 
 
 async def test_members_that_come_and_go_on_kafka_say_what_one_says(kafka_servers: str) -> None:
-    alone = Fleet(SiteId(SITE.site_id), graph=plans.site_graph(SITE))
+    alone = Fleet(SiteId(SITE.site_id), graph=site_graph(SITE))
     expected = await play(alone, STREAM, tick_us=TICK_US)
     async with kafka_fleet(kafka_servers, SITE) as fleet:
         dice = Random(7)  # noqa: S311  not a secret

@@ -17,7 +17,7 @@ from trinetra.commands.audit_trail import audit_log, record_deed
 from trinetra.events.erasure import Acknowledgement, ErasureStatus
 from trinetra.settings import Settings, load_settings
 from trinetra.values import CustomerId
-from trinetra.wiring.connections import open_erasure_store
+from trinetra.wiring.stores import open_erasure_store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GONE = CustomerId("cus_gone")

@@ -26,8 +26,10 @@ from trinetra.ports import EventLog, InsightStore
 from trinetra.settings import Settings
 from trinetra.site.schema import Site
 from trinetra.values import CustomerId, Embedding
-from trinetra.wiring.connections import JOURNALED, open_erasure_store, open_log, open_store
+from trinetra.wiring.connections import open_log
+from trinetra.wiring.places import JOURNALED
 from trinetra.wiring.platform import Upstream, downstream_of
+from trinetra.wiring.stores import open_erasure_store, open_store
 
 EVER = (NOON - timedelta(days=1), NOON + timedelta(days=1))
 

@@ -18,7 +18,8 @@ from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import Record
 from trinetra.settings import Settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind, derive_id
-from trinetra.wiring.connections import JOURNALED, journal_folder, open_erasure_store
+from trinetra.wiring.places import JOURNALED, journal_folder
+from trinetra.wiring.stores import open_erasure_store
 
 NOW = datetime.now(UTC)
 ANN = CustomerId(derive_id("cus", "ann"))

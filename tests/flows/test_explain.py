@@ -36,7 +36,8 @@ from trinetra.ports import EventLog, Record
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
-from trinetra.wiring.connections import open_customer_log, open_log
+from trinetra.wiring.connections import open_log
+from trinetra.wiring.stores import open_customer_log
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HERE: dict[str, Any] = {

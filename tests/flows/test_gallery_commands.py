@@ -19,7 +19,7 @@ from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import load_settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
-from trinetra.wiring.connections import open_erasure_store
+from trinetra.wiring.stores import open_erasure_store
 
 NOW = datetime.now(UTC)
 MODEL = load_manifest().profile("default").face_embedder

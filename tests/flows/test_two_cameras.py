@@ -15,8 +15,9 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import CameraId
 from trinetra.wiring.assembly import Playback
-from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
+from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import embedded
+from trinetra.wiring.profiles import choose_profile, ensure_models
 
 pytestmark = [pytest.mark.clips, pytest.mark.weights]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

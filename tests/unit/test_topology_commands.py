@@ -21,7 +21,7 @@ from trinetra.events.schema import (
 )
 from trinetra.site import Site, SiteInvalid, site_from_text
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
-from trinetra.wiring.config import site_graph, topology_warnings
+from trinetra.wiring.site_graph import site_graph, topology_warnings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "topology.md"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -37,8 +37,9 @@ from trinetra.ports import read_up_to
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring.assembly import Playback
-from trinetra.wiring.networks import choose_profile, ensure_models, load_networks
+from trinetra.wiring.networks import load_networks
 from trinetra.wiring.platform import embedded
+from trinetra.wiring.profiles import choose_profile, ensure_models
 
 _SERVICES = ("resolve", "insight", "infer", "ingest")
 _WARM_UP_S = 10.0

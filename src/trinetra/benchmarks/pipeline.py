@@ -27,8 +27,9 @@ from trinetra.settings import Settings
 from trinetra.site import Camera, FileSource, Site
 from trinetra.values import Role
 from trinetra.wiring.assembly import Playback
-from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
+from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform, embedded
+from trinetra.wiring.profiles import choose_profile, ensure_models
 
 _TAPED_FRAMES = 24
 _ROUNDS = 3

@@ -45,9 +45,10 @@ from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import FaceModel
-from trinetra.wiring.config import site_topics
-from trinetra.wiring.connections import journaling, kafka_connection, open_resolver_ports
+from trinetra.wiring.connections import journaling, open_resolver_ports
+from trinetra.wiring.places import kafka_connection
 from trinetra.wiring.simulation import face_model, site_of
+from trinetra.wiring.topics import site_topics
 
 _SHOPS = 4
 _EVENTS_PER_HOUR = 80_000.0

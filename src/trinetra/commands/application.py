@@ -1,4 +1,4 @@
-"""Puts the groups of commands together and answers for their failures."""
+"""The table of all commands, and the one place that answers for their failures."""
 
 import os
 import sys
@@ -7,64 +7,63 @@ from typing import Annotated
 import typer
 
 from trinetra import __version__
-from trinetra.commands import (
-    audit,
-    bench,
-    calibrate,
-    customers,
-    demo,
-    devservers,
-    enrollment,
-    evaluate,
-    events,
-    explain,
-    forget,
-    gallery,
-    models,
-    replay,
-    run,
-    services,
-    settings,
-    site,
-    topics,
-    topology,
-    twin,
-)
 from trinetra.commands.console import complain, print_text
+from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.errors import TrinetraError
-from trinetra.telemetry import mask_urls
+from trinetra.redaction import mask_urls
+
+_COMMANDS = {
+    "init": LazyCommand("site", "Write a commented example of a site file."),
+    "check": LazyCommand("site", "Check a site file and tell every mistake at once."),
+    "schema": LazyCommand("site", "Print the JSON Schema of site files, for editors."),
+    "run": LazyCommand(
+        "run", "Run every service in this process until Ctrl-C, or until all recordings have ended."
+    ),
+    "demo": LazyCommand(
+        "demo", "Run the whole platform on five real clips, each acting as a camera of one role."
+    ),
+    "ingest": LazyCommand(
+        "services", "Read the cameras into the frame buffer (one process of a cluster)."
+    ),
+    "infer": LazyCommand(
+        "services", "Turn buffered frames into detections (one process of a cluster)."
+    ),
+    "resolve": LazyCommand(
+        "services", "Turn detections into identities (one process of a cluster)."
+    ),
+    "insight": LazyCommand("services", "Turn identities into insights (one process of a cluster)."),
+    "settings": LazyCommand(
+        "settings", "Print every setting with its default and what it is for, as Markdown."
+    ),
+    "explain": LazyCommand(
+        "explain",
+        "Tell why: scores, margin, gate, thresholds, and what would have made a difference.",
+    ),
+    "replay": LazyCommand(
+        "replay",
+        "Replay recorded detections as settings are and as they could be; nothing live is changed.",
+    ),
+    "topics": LazyCommand("topics", "The topics on Kafka: make them, check them."),
+    "topology": LazyCommand("topology", "How the cameras lie to each other."),
+    "devservers": LazyCommand("devservers", "Redis and Kafka on this machine, to try things."),
+    "gallery": LazyCommand("gallery", "The faces that are known: how many, and move them."),
+    "customers": LazyCommand("customers", "The people the shop knows, and who is whom."),
+    "models": LazyCommand("models", "The networks: which, under whose terms, where."),
+    "events": LazyCommand("events", "The events: detections, identities, insights."),
+    "audit": LazyCommand("audit", "Who did what to people's data."),
+    "twin": LazyCommand("twin", "A simulated shop, with the truth beside it."),
+    "eval": LazyCommand("evaluate", "Score the platform against the truth."),
+    "bench": LazyCommand("bench", "Measure this machine."),
+}
 
 app = typer.Typer(
     name="trinetra",
+    cls=lazy_group(_COMMANDS),
     no_args_is_help=True,
     # Typer's own tracebacks could print local variables, and with them secrets.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (
-    site,
-    run,
-    demo,
-    services,
-    settings,
-    topics,
-    topology,
-    devservers,
-    gallery,
-    customers,
-    enrollment,
-    models,
-    calibrate,
-    events,
-    explain,
-    audit,
-    forget,
-    replay,
-    twin,
-    evaluate,
-    bench,
-):
-    group.register(app)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag's value

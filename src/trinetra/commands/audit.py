@@ -1,26 +1,17 @@
-"""``trinetra audit`` and ``trinetra customers verify-receipt``: can the records be trusted."""
+"""``trinetra audit``: who did what to people's data, and whether that record can be trusted."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import typer
 
-from trinetra.adapters.disk.receipts import Signed, check, known_key
+from trinetra.adapters.disk.receipts import known_key
 from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_json, say
-from trinetra.commands.customers import Json, customers
+from trinetra.commands.customers import Json
 from trinetra.customers.customer_feed import read_people
 from trinetra.settings import Settings, load_settings
-from trinetra.wiring.connections import open_customer_log
-
-_File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
-_Key = Annotated[
-    str | None,
-    typer.Option("--key", metavar="HEX", help="The public key of the installation that signed."),
-]
+from trinetra.wiring.stores import open_customer_log
 
 audit = typer.Typer(no_args_is_help=True, help="Who did what to people's data.")
 
@@ -28,18 +19,6 @@ audit = typer.Typer(no_args_is_help=True, help="Who did what to people's data.")
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     app.add_typer(audit, name="audit")
-
-
-@customers.command("verify-receipt")
-def verify_receipt(file: _File, *, key: _Key = None) -> None:
-    """Tell whether a receipt is final and as it was signed here; exit code 1 if not."""
-    signed, settings = check(file), load_settings()
-    faults = list(_doubts(signed, settings, key))
-    for fault in faults:
-        say(f"{file}: {fault}")
-    if faults:
-        raise typer.Exit(1)
-    say(f"{file} is as it was signed by the key {signed.public_key}, and final")
 
 
 @audit.command("show")
@@ -70,18 +49,6 @@ def verify() -> None:
     if faults:
         raise typer.Exit(1)
     say(f"{len(lines)} lines, unbroken; the last hash is {lines[-1].hash if lines else 'none'}")
-
-
-def _doubts(signed: Signed, settings: Settings, key: str | None) -> Iterator[str]:
-    """Yield why a receipt whose signature holds is not the last word on an erasure."""
-    own = known_key(settings.data_dir / "keys")
-    if signed.public_key != (key.lower() if key else own):
-        yield f"signed by another installation, with the key {signed.public_key}"
-    seen = signed.receipt.get("audit_log_hash")
-    if signed.public_key == own and all(line.hash != seen for line in audit_log(settings).lines()):
-        yield f"the line of the audit log with the hash {seen} is gone: the log was changed"
-    if not signed.receipt.get("done_at"):
-        yield "not final: the erasure was not confirmed by everybody then; ask `forget` again"
 
 
 async def _known_deed(settings: Settings) -> str:

@@ -22,6 +22,11 @@ _Check = Annotated[
 ]
 
 
+def register(group: typer.Typer) -> None:
+    """Add the command of this module to the group ``eval``."""
+    group.command("baseline")(baseline)
+
+
 def baseline(
     *,
     file: _File = Path("benchmarks/accuracy.json"),

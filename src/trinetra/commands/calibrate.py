@@ -17,7 +17,6 @@ from rich.progress import track
 from rich.table import Table
 
 from trinetra.commands.console import note, output, print_json
-from trinetra.commands.models import models
 from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
 from trinetra.detections.calibration_sample import CalibrationSample, read_calibration_sample
@@ -36,7 +35,8 @@ from trinetra.models.calibration import (
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
-from trinetra.wiring.networks import choose_profile, ensure_models, load_face_reader
+from trinetra.wiring.networks import load_face_reader
+from trinetra.wiring.profiles import choose_profile, ensure_models
 
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _MOST_PICTURES = 8000
@@ -60,10 +60,9 @@ class _Album:
         return np.stack([face.vectors.unit[size] for face in self.faces])
 
 
-def register(app: typer.Typer) -> None:
+def register(group: typer.Typer) -> None:
     """Add the command of this module to the group of models."""
-    del app
-    models.command("calibrate")(calibrate)
+    group.command("calibrate")(calibrate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,11 @@ _Keep = Annotated[Path | None, typer.Option("--events", help="Keep the events in
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+def register(group: typer.Typer) -> None:
+    """Add the command of this module to the group ``eval``."""
+    group.command("clip")(audit_clip)
+
+
 @dataclass(frozen=True, slots=True)
 class CountOptions:
     """What the user counted in the clip."""

@@ -1,6 +1,6 @@
 """``trinetra customers``: the people the shop knows, and which identities are one person.
 
-Names are shown here and nowhere else. Other modules add their commands to ``customers``.
+Names are shown here and nowhere else.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from trinetra.commands.audit_trail import record_change, record_deed
 from trinetra.commands.console import note, output, print_json, print_text, say
+from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import (
@@ -32,8 +33,8 @@ from trinetra.identities.decision.lifecycle import is_summary
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, IdentityKind, derive_id
-from trinetra.wiring.connections import open_customer_log, open_store
-from trinetra.wiring.networks import choose_profile
+from trinetra.wiring.profiles import choose_profile
+from trinetra.wiring.stores import open_customer_log, open_store
 
 Kind = Literal["enrolled", "vip", "staff", "watchlist", "opted-out"]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -42,7 +43,24 @@ _Other = Annotated[str, typer.Argument(metavar="OTHER", show_default=False)]
 
 _ID_WIDTH = 28
 
-customers = typer.Typer(no_args_is_help=True, help="The people the shop knows, and who is whom.")
+customers = typer.Typer(
+    cls=lazy_group(
+        {
+            "enroll": LazyCommand(
+                "enrollment", "Make somebody known from photos; the photos themselves are not kept."
+            ),
+            "forget": LazyCommand(
+                "forget", "Erase a person for good, under all ids, and print a signed receipt."
+            ),
+            "verify-receipt": LazyCommand(
+                "receipts",
+                "Tell whether a receipt is final and as it was signed here; exit code 1 if not.",
+            ),
+        }
+    ),
+    no_args_is_help=True,
+    help="The people the shop knows, and who is whom.",
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from trinetra.commands.audit_trail import record_change
 from trinetra.commands.console import note, print_json, say
-from trinetra.commands.customers import Json, Kind, customers, kind_named, need_a_name
+from trinetra.commands.customers import Json, Kind, kind_named, need_a_name
 from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
 from trinetra.customers.customer_feed import read_people
@@ -33,16 +33,16 @@ from trinetra.ports import Template
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, IdentityKind, derive_id
-from trinetra.wiring.connections import open_customer_log
-from trinetra.wiring.networks import choose_profile, ensure_models, load_face_reader
+from trinetra.wiring.networks import load_face_reader
+from trinetra.wiring.profiles import choose_profile, ensure_models
+from trinetra.wiring.stores import open_customer_log
 
 _MOST_PHOTOS = 5
 
 
-def register(app: typer.Typer) -> None:
+def register(group: typer.Typer) -> None:
     """Add the command of this module to the group of customers."""
-    del app
-    customers.command("enroll")(enroll)
+    group.command("enroll")(enroll)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trinetra.commands.baseline import baseline
-from trinetra.commands.clip_audit import audit_clip
+from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.commands.options import grouped_options
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError
@@ -34,7 +33,22 @@ _MinDwell = Annotated[
 _Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-evaluate = typer.Typer(no_args_is_help=True, help="Score the platform against the truth.")
+evaluate = typer.Typer(
+    cls=lazy_group(
+        {
+            "clip": LazyCommand(
+                "clip_audit",
+                "Audit a clip of yours: how far does the platform agree with "
+                "what you counted in it?",
+            ),
+            "baseline": LazyCommand(
+                "baseline", "Score the pipeline on the digital twin: small, medium and busy store."
+            ),
+        }
+    ),
+    no_args_is_help=True,
+    help="Score the platform against the truth.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +88,6 @@ class ComparedFrames(Compared):
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     app.add_typer(evaluate, name="eval")
-    evaluate.command("clip")(audit_clip)
-    evaluate.command("baseline")(baseline)
 
 
 @evaluate.command("detections")

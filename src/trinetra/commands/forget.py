@@ -16,7 +16,7 @@ from trinetra.adapters.disk.receipts import Signed, sign, signing_key
 from trinetra.adapters.disk.temp_copies import clear_temp_copies
 from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_text
-from trinetra.commands.customers import Json, customers, last_visit, need_known
+from trinetra.commands.customers import Json, last_visit, need_known
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict, ServerUnavailable
 from trinetra.events.customers import erasure_digest
@@ -26,18 +26,17 @@ from trinetra.ports import ErasureStore
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, Instant
-from trinetra.wiring.connections import open_customer_log, open_erasure_store
 from trinetra.wiring.erasure import forget_here, galleries_of_unknown_models
+from trinetra.wiring.stores import open_customer_log, open_erasure_store
 
 _LOOK_S = 0.5
 _GIVEN_ID = re.compile(r"cus_[0-9a-f]{24}")
 _Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 
 
-def register(app: typer.Typer) -> None:
+def register(group: typer.Typer) -> None:
     """Add the command of this module to the group of customers."""
-    del app
-    customers.command("forget")(forget)
+    group.command("forget")(forget)
 
 
 def forget(

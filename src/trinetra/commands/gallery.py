@@ -21,7 +21,8 @@ from trinetra.ports import GalleryArchive
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import GalleryEntry
-from trinetra.wiring.connections import open_customer_log, open_gallery
+from trinetra.wiring.connections import open_gallery
+from trinetra.wiring.stores import open_customer_log
 
 Place = Literal["edge", "qdrant"]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -20,8 +20,9 @@ from trinetra.hosting import health_app, host, ignore_signals, serving, stop_on_
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.telemetry import configure_logging
-from trinetra.wiring.networks import Networks, choose_profile, ensure_models, load_networks
+from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
+from trinetra.wiring.profiles import choose_profile, ensure_models
 
 
 @dataclass(frozen=True, slots=True)

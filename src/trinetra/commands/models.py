@@ -7,15 +7,28 @@ from rich import box
 from rich.table import Table
 
 from trinetra.commands.console import note, output, print_json, say
+from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.commands.progress import FetchProgress
 from trinetra.models.manifest import AnyModel, load_manifest
 from trinetra.settings import load_settings
-from trinetra.wiring.networks import ensure_models
+from trinetra.wiring.profiles import ensure_models
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Profile = Annotated[str | None, typer.Option("--profile", help="Which set of networks.")]
 
-models = typer.Typer(no_args_is_help=True, help="The networks: which, under whose terms, where.")
+models = typer.Typer(
+    cls=lazy_group(
+        {
+            "calibrate": LazyCommand(
+                "calibrate",
+                "Measure false matches and misses on labelled pictures, "
+                "and set the threshold by them.",
+            ),
+        }
+    ),
+    no_args_is_help=True,
+    help="The networks: which, under whose terms, where.",
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -28,7 +28,7 @@ from trinetra.site import Site, load_site
 from trinetra.telemetry import configure_logging
 from trinetra.wiring import services
 from trinetra.wiring.connections import need_shared
-from trinetra.wiring.networks import choose_profile
+from trinetra.wiring.profiles import choose_profile
 
 _Cameras = Annotated[
     list[str] | None,

@@ -23,7 +23,7 @@ from trinetra.site import (
     load_site,
     schema_text,
 )
-from trinetra.wiring.config import topology_warnings
+from trinetra.wiring.site_graph import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")]

@@ -12,8 +12,8 @@ from trinetra.adapters.kafka.topics import Layout, create_topics, find_faults
 from trinetra.commands.console import output, print_json, say
 from trinetra.settings import Settings, load_settings
 from trinetra.site import load_site
-from trinetra.wiring.config import site_topics
-from trinetra.wiring.connections import kafka_connection
+from trinetra.wiring.places import kafka_connection
+from trinetra.wiring.topics import site_topics
 
 _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
 _Replication = Annotated[

@@ -30,8 +30,8 @@ from trinetra.settings import load_settings
 from trinetra.site import load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CameraId
-from trinetra.wiring.config import site_graph, topology_warnings
 from trinetra.wiring.event_history import history_of
+from trinetra.wiring.site_graph import site_graph, topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _ClusterSite = Annotated[

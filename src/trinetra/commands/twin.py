@@ -13,8 +13,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from trinetra.commands import twin_rtsp
 from trinetra.commands.console import output, print_json
+from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.commands.options import grouped_options
 from trinetra.commands.twin_render import render
 from trinetra.errors import ConfigurationError
@@ -86,12 +86,21 @@ class OutputOptions:
     ] = "max"
 
 
-twin = typer.Typer(no_args_is_help=True, help="A simulated shop, with the truth beside it.")
+twin = typer.Typer(
+    cls=lazy_group(
+        {
+            "rtsp": LazyCommand(
+                "twin_rtsp", "Serve video files as RTSP cameras, each in a loop, until Ctrl-C."
+            ),
+        }
+    ),
+    no_args_is_help=True,
+    help="A simulated shop, with the truth beside it.",
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    twin_rtsp.register(twin)
     app.add_typer(twin, name="twin")
 
 

@@ -120,6 +120,7 @@ class InferenceWorker:
         self._in_flight: set[str] = set()
         self._finished: _Batch = []
         self._next_claim_s = 0.0
+        self._started_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set, then finish batches in progress; see ``drains_at_stop``.
@@ -128,6 +129,7 @@ class InferenceWorker:
         answer while stopping; the frames concerned stay unacknowledged. A buffer that does not
         answer while stopping is ignored.
         """
+        self._started_s = self._clock.monotonic()
         with _Threads(len(self._analysts)) as threads:
             try:
                 await self._warm_up(threads)
@@ -180,6 +182,9 @@ class InferenceWorker:
             events = [result for result in results if isinstance(result, DetectionEvent)]
             await self._append(events, stopping)
             self._finished += batch
+            if events and not self._counts["inferred"]:
+                took_s = self._clock.monotonic() - self._started_s
+                _log.info("first frame inferred", seconds_since_start=round(took_s, 2))
             self._count(batch, results)
             await self._try_to_acknowledge()
         await self._try_to_acknowledge()

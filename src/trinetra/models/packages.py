@@ -33,7 +33,7 @@ from trinetra.models.storage import (
     size_of_tree,
     temp_copy_folder,
 )
-from trinetra.telemetry import mask_urls
+from trinetra.redaction import mask_urls
 
 _LOOK_EVERY_S = 0.2
 _SHOWN_LINES = 4

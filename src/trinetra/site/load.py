@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from trinetra.errors import ConfigurationError
+from trinetra.redaction import mask_urls
 from trinetra.site.conflicts import find_conflicts
 from trinetra.site.document import (
     START,
@@ -21,7 +22,6 @@ from trinetra.site.document import (
 from trinetra.site.explain import explain
 from trinetra.site.schema import Site
 from trinetra.site.sources import StreamSource
-from trinetra.telemetry import mask_urls
 
 
 @dataclass(frozen=True, slots=True)

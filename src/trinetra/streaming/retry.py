@@ -9,8 +9,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from trinetra.errors import EventLogUnavailable, ServerUnavailable, StoreUnavailable
 from trinetra.ports import Clock
+from trinetra.redaction import mask_urls
 from trinetra.streaming.concurrency import run_until
-from trinetra.telemetry import BoundLogger, mask_urls
+from trinetra.telemetry import BoundLogger
 
 T = TypeVar("T")
 Unavailable = tuple[type[ServerUnavailable], ...]

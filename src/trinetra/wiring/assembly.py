@@ -49,6 +49,7 @@ from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.values import CameraId, Instant
 from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.site_graph import site_graph
 
 _SETTLE_S = 5.0
 """Time within which the sightings of one resolver reach the registries of the others."""
@@ -189,7 +190,7 @@ def resolver_context(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
-        graph=plans.site_graph(site),
+        graph=site_graph(site),
         clock=clock,
         model=face.model.version,
         dimension=face.model.dimension,

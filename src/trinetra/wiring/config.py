@@ -1,51 +1,28 @@
 """Translates the site file into the policies and plans of each stage."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import get_args
+from collections.abc import Mapping
 
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
-from trinetra.events.topics import (
-    ALERTS,
-    ALL,
-    CUSTOMERS,
-    DEAD_LETTERS,
-    DETECTIONS,
-    IDENTITIES,
-    INSIGHTS,
-    SIGHTINGS,
-    Topic,
-)
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import SamplingConfig
-from trinetra.geometry import fit
 from trinetra.identities.context import IdentificationPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
-from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
-from trinetra.identities.gate.reachability import reachability_warnings
 from trinetra.identities.gate.registry import ActiveRegistry
-from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.tracker import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.cameras import Camera
-from trinetra.site.plausibility import plausibility_warnings
-from trinetra.site.schema import Site, Weekday
+from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
-from trinetra.values import CameraId, IdentityKind, Instant, Role
-
-_DAY_S = 86_400.0
-
-_WEEKDAYS = get_args(Weekday)
-_DAY_MIN = 24 * 60
+from trinetra.values import CameraId, IdentityKind, Instant
 
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
@@ -125,56 +102,6 @@ def insight_policy(site: Site) -> InsightPolicy:
     )
 
 
-def site_graph(site: Site) -> SiteGraph:
-    """Return the graph of the spatiotemporal gate."""
-    topology = site.topology
-    edges = [
-        (edge.one_way, (CameraId(edge.from_camera), CameraId(edge.to_camera), edge.distance_m))
-        for edge in topology.edges
-    ]
-    graph = build_graph(
-        [camera.camera_id for camera in site.cameras],
-        [edge for one_way, edge in edges if not one_way],
-        one_way=[edge for one_way, edge in edges if one_way],
-        positions_m={
-            camera.camera_id: (camera.position.x_m, camera.position.y_m)
-            for camera in site.cameras
-            if camera.position
-        },
-        overlaps=[(CameraId(a), CameraId(b)) for a, b in topology.overlaps],
-    )
-    return replace(
-        graph,
-        floors={camera.camera_id: fit(camera.floor) for camera in site.cameras if camera.floor},
-        hours=opening_hours(site),
-        limit_mps=topology.max_walking_speed_mps,
-        clock_skew_s=topology.clock_skew_s,
-    )
-
-
-def topology_warnings(site: Site) -> Iterator[str]:
-    """Yield warnings about a topology that is allowed but will not work as expected."""
-    people = [camera.camera_id for camera in site.cameras if camera.role is not Role.VEHICLE]
-    yield from reachability_warnings(site_graph(site), people)
-    yield from plausibility_warnings(site)
-
-
-def opening_hours(site: Site) -> OpeningHours | None:
-    """Return the opening hours, None if the site file has none."""
-    spans = tuple(
-        OpenSpan(_WEEKDAYS.index(day), opens_min, closes_min + (closes_min <= opens_min) * _DAY_MIN)
-        for span in site.opening_hours
-        for opens_min, closes_min in [(_minutes(span.opens), _minutes(span.closes))]
-        for day in span.days
-    )
-    return OpeningHours(spans, site.timezone) if spans else None
-
-
-def _minutes(time_of_day: str) -> int:
-    hours, minutes = time_of_day.split(":")
-    return 60 * int(hours) + int(minutes)
-
-
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:
     """Return the statistics that drift is measured against; none without pictures of this shop."""
     if calibration is None or not calibration.own_cameras:
@@ -238,23 +165,6 @@ def resolver_policy(site: Site) -> ResolverPolicy:
         ),
         reorder_span_s=tracking.reorder_window_s,
     )
-
-
-def logged(site: Site) -> dict[Topic, float]:
-    """Return the retention in seconds of each topic that is kept."""
-    retention = site.policies.retention
-    derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS)
-    return {
-        DETECTIONS: retention.detections_days * _DAY_S,
-        DEAD_LETTERS: retention.detections_days * _DAY_S,  # may be detections, too
-        **dict.fromkeys(derived, retention.events_days * _DAY_S),
-    }
-
-
-def site_topics(site: Site) -> tuple[Topic, ...]:
-    """Return the topics with the retention of the site file."""
-    kept_s = logged(site)
-    return tuple(replace(t, retention_s=kept_s.get(t, t.retention_s)) for t in ALL)
 
 
 def registry(site: Site) -> ActiveRegistry:

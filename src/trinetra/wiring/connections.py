@@ -1,41 +1,32 @@
-"""Opens the adapters that the settings name: the ports of every service, in every mode."""
+"""From settings to an open frame buffer, event log and gallery, in every mode."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from trinetra.adapters.disk.journal import JournalingEventLog
-from trinetra.adapters.disk.private_folder import explained, make_private
 from trinetra.adapters.disk.spool import SpoolingEventLog
-from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
+from trinetra.adapters.kafka.event_log import KafkaEventLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
-from trinetra.adapters.sql.customer_log import SqlCustomerLog
-from trinetra.adapters.sql.erasure_store import SqlErasureStore
-from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError
-from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
-    CustomerLog,
-    ErasureStore,
     EventLog,
-    ExpiringStore,
     FrameBuffer,
     GalleryArchive,
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.wiring import config as plans
 from trinetra.wiring.assembly import EnginePorts, ResolverPorts
+from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
+from trinetra.wiring.stores import open_customer_log, open_erasure_store, open_store
+from trinetra.wiring.topics import logged
 
 WORKERS = "inference-workers"
-JOURNALED = (DETECTIONS, IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS)
-"""The topics that go into the journal of a platform in one process."""
 _MB = 1 << 20
 
 
@@ -87,14 +78,9 @@ async def journaling(
         yield log
         return
     folder, limit = journal_folder(settings), settings.journal_max_mb * _MB
-    kept_s = {topic: s for topic, s in plans.logged(site).items() if topic in JOURNALED}
+    kept_s = {topic: s for topic, s in logged(site).items() if topic in JOURNALED}
     async with JournalingEventLog.open(log, folder, max_bytes=limit, retention_s=kept_s) as journal:
         yield journal
-
-
-def journal_folder(settings: Settings) -> Path:
-    """Return the folder of the journal that a platform in one process writes."""
-    return settings.data_dir / "journal"
 
 
 @asynccontextmanager
@@ -169,51 +155,6 @@ async def open_engine_ports(
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
         yield EnginePorts(log, store, customer_log, clock, erasure_store)
-
-
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[ExpiringStore]:
-    """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
-    async with SqlInsightStore.open(_store_url(settings)) as store:
-        yield store
-
-
-@asynccontextmanager
-async def open_customer_log(settings: Settings) -> AsyncIterator[CustomerLog]:
-    """Open the customer log, in the database of the insights; raises as ``open_store`` does."""
-    async with SqlCustomerLog.open(_store_url(settings)) as customer_log:
-        yield customer_log
-
-
-@asynccontextmanager
-async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
-    """Open the erasure store, in the database of the insights; raises as ``open_store`` does."""
-    async with SqlErasureStore.open(_store_url(settings)) as erasure_store:
-        yield erasure_store
-
-
-def _store_url(settings: Settings) -> str:
-    if url := settings.store_url:
-        return url.get_secret_value()
-    if "data_dir" not in settings.model_fields_set:  # a folder of the user's choice may be shared
-        with explained("data", settings.data_dir):
-            make_private(settings.data_dir)  # older versions made it readable by everyone
-    return f"sqlite:///{settings.data_dir / 'insights.db'}"
-
-
-def kafka_connection(settings: Settings) -> KafkaConnection:
-    """Return the address of Kafka and the credentials for it."""
-    secret = settings.kafka_password
-    return KafkaConnection(
-        servers=settings.kafka_servers,
-        security=settings.kafka_security,
-        mechanism=settings.kafka_sasl_mechanism,
-        user=settings.kafka_user,
-        password=secret.get_secret_value() if secret else None,
-        ca_file=settings.kafka_ca_file,
-        cert_file=settings.kafka_cert_file,
-        key_file=settings.kafka_key_file,
-    )
 
 
 def need_shared(settings: Settings, service: str, *fields: str) -> None:

@@ -20,7 +20,8 @@ from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, ErasureStore, PurgeableGallery
 from trinetra.settings import Settings
 from trinetra.values import CustomerId
-from trinetra.wiring.connections import JOURNALED, journal_folder, open_gallery
+from trinetra.wiring.connections import open_gallery
+from trinetra.wiring.places import JOURNALED, journal_folder
 
 _LOCK_S = 0.5
 

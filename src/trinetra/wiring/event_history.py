@@ -16,7 +16,8 @@ from trinetra.replay.people import people_before
 from trinetra.settings import Settings
 from trinetra.site import load_site
 from trinetra.values import Instant, SiteId
-from trinetra.wiring.connections import journal_folder, kafka_connection, open_customer_log
+from trinetra.wiring.places import journal_folder, kafka_connection
+from trinetra.wiring.stores import open_customer_log
 
 SITE_FILE = Path("site.yaml")
 """Taken where no other site file is named; ``trinetra init`` writes it."""

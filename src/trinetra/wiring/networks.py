@@ -12,10 +12,8 @@ from trinetra.detections.detector import DetectorSpec, NetworkDetector
 from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
 from trinetra.detections.service import InferenceThread
 from trinetra.detections.vision.letterbox import InputSpec
-from trinetra.models.fetch import ensure_model
-from trinetra.models.manifest import AnyModel, DetectorModel, Profile, load_manifest
+from trinetra.models.manifest import AnyModel, DetectorModel, Profile
 from trinetra.models.manifest import InputSpec as DeclaredInput
-from trinetra.models.progress import ProgressSink
 from trinetra.ports import Engine
 from trinetra.settings import Settings
 
@@ -38,24 +36,6 @@ class Networks:
         return {model.task: model.version for model in self.profile.models}
 
 
-def choose_profile(settings: Settings) -> Profile:
-    """Return the profile that the settings name. Raises ConfigurationError."""
-    return load_manifest().profile(settings.profile)
-
-
-def ensure_models(profile: Profile, settings: Settings, progress: ProgressSink) -> dict[str, Path]:
-    """Return the verified file of every network of a profile, by name; fetches missing ones."""
-    return {
-        model.name: ensure_model(
-            model,
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            progress=progress,
-        )
-        for model in profile.models
-    }
-
-
 def load_networks(
     profile: Profile,
     files: Mapping[str, Path],
@@ -72,7 +52,7 @@ def load_networks(
     cv2.setNumThreads(1)
     lanes, threads = _share_cores(settings)
     return Networks(
-        profile, tuple(_lane(profile, files, settings.backend, threads, wrap) for _ in range(lanes))
+        profile, tuple(_lane(profile, files, settings, threads, wrap) for _ in range(lanes))
     )
 
 
@@ -90,12 +70,12 @@ def _share_cores(settings: Settings) -> tuple[int, int]:
 def _lane(
     profile: Profile,
     files: Mapping[str, Path],
-    backend: str,
+    settings: Settings,
     threads: int,
     wrap: Callable[[str, Engine], Engine],
 ) -> InferenceThread:
     engines = {
-        model.task: wrap(model.task, load_engine(model, files[model.name], backend, threads))
+        model.task: wrap(model.task, load_engine(model, files[model.name], settings, threads))
         for model in profile.models
     }
     return InferenceThread(
@@ -110,7 +90,7 @@ def load_face_reader(
     """Return the face reader for photos, which come from no camera. Raises EngineFailure."""
     threads = settings.threads or len(os.sched_getaffinity(0))
     engines = {
-        model.task: load_engine(model, files[model.name], settings.backend, threads)
+        model.task: load_engine(model, files[model.name], settings, threads)
         for model in (profile.face_finder, profile.face_embedder)
     }
     return _face_reader(profile, engines)
@@ -138,12 +118,13 @@ def _detector_spec(model: DetectorModel) -> DetectorSpec:
     )
 
 
-def load_engine(model: AnyModel, path: Path, backend: str, threads: int) -> Engine:
-    """Return a network on the named engine; ``auto`` takes OpenVINO. Raises EngineFailure."""
+def load_engine(model: AnyModel, path: Path, settings: Settings, threads: int) -> Engine:
+    """Return a network on the chosen engine; ``auto`` takes OpenVINO. Raises EngineFailure."""
     outputs = model.output_names or None
-    if backend == "onnxruntime":
+    if settings.backend == "onnxruntime":
         return onnxruntime.load(path, threads=threads, outputs=outputs)
-    return openvino.load(path, threads=threads, outputs=outputs)
+    cache_dir = settings.cache_dir / "compiled"
+    return openvino.load(path, threads=threads, outputs=outputs, cache_dir=cache_dir)
 
 
 def _input(declared: DeclaredInput) -> InputSpec:

@@ -21,10 +21,10 @@ from trinetra.wiring.connections import (
     open_buffer,
     open_log,
     open_resolver_ports,
-    open_store,
     spooling,
 )
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.stores import open_store
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import TwinFeed, publish
 from trinetra.values import CameraId, Role
-from trinetra.wiring import config as plans
 from trinetra.wiring.connections import open_log
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
+from trinetra.wiring.site_graph import site_graph
 
 
 @asynccontextmanager
@@ -122,7 +122,7 @@ def floor_plan(site: Site) -> FloorPlan:
 
 
 def _distances(site: Site) -> Distances:
-    graph = plans.site_graph(site)
+    graph = site_graph(site)
     cameras = [camera.camera_id for camera in site.cameras]
     known = {(a, b): graph.distance(a, b) for a in cameras for b in cameras if a != b}
     return {pair: metres for pair, metres in known.items() if metres is not None}

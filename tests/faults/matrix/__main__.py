@@ -18,7 +18,7 @@ from trinetra.devservers.kafka import find_kafka
 from trinetra.models.samples import ensure_clips
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
-from trinetra.wiring.networks import choose_profile, ensure_models
+from trinetra.wiring.profiles import choose_profile, ensure_models
 
 
 def main() -> None:

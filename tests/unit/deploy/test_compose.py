@@ -230,7 +230,7 @@ def test_every_command_is_one_of_the_command_line(services: Services, name: str)
         if word.startswith("--"):
             assert word in {option for parameter in command.params for option in parameter.opts}
         else:
-            command = command.commands[word]
+            _, command, _ = command.resolve_command(command.make_context(word, [word]), [word])
     assert site in {None, "/etc/trinetra/site.yaml"}
 
 

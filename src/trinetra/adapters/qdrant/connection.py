@@ -15,7 +15,8 @@ from qdrant_client.http.exceptions import ApiException
 
 from trinetra.adapters.qdrant.circuit_breaker import CircuitBreaker, RetryBudget
 from trinetra.errors import ConfigurationError, GalleryUnavailable
-from trinetra.telemetry import GALLERY_UP, get_logger, mask_urls
+from trinetra.redaction import mask_urls
+from trinetra.telemetry import GALLERY_UP, get_logger
 
 # ValueError: the client raises it, or pydantic's subclass of it, for a reply it cannot parse.
 VENDOR_ERRORS = (grpc.aio.AioRpcError, QdrantException, ApiException, ValueError)

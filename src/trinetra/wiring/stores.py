@@ -1,0 +1,41 @@
+"""Opens what is kept in SQL: insights, the customer log and erasures."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from trinetra.adapters.disk.private_folder import explained, make_private
+from trinetra.adapters.sql.customer_log import SqlCustomerLog
+from trinetra.adapters.sql.erasure_store import SqlErasureStore
+from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.ports import CustomerLog, ErasureStore, ExpiringStore
+from trinetra.settings import Settings
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[ExpiringStore]:
+    """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
+    async with SqlInsightStore.open(_store_url(settings)) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_customer_log(settings: Settings) -> AsyncIterator[CustomerLog]:
+    """Open the customer log, in the database of the insights; raises as ``open_store`` does."""
+    async with SqlCustomerLog.open(_store_url(settings)) as customer_log:
+        yield customer_log
+
+
+@asynccontextmanager
+async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
+    """Open the erasure store, in the database of the insights; raises as ``open_store`` does."""
+    async with SqlErasureStore.open(_store_url(settings)) as erasure_store:
+        yield erasure_store
+
+
+def _store_url(settings: Settings) -> str:
+    if url := settings.store_url:
+        return url.get_secret_value()
+    if "data_dir" not in settings.model_fields_set:  # a folder of the user's choice may be shared
+        with explained("data", settings.data_dir):
+            make_private(settings.data_dir)  # older versions made it readable by everyone
+    return f"sqlite:///{settings.data_dir / 'insights.db'}"
