@@ -116,7 +116,7 @@ def test_in_a_narrow_window_only_the_name_is_broken(
 
 def test_an_empty_book_says_so() -> None:
     assert ran("list") == "Nobody is enrolled.\n"
-    assert ran("merge-candidates") == "There are no proposals.\n"
+    assert ran("merge-candidates") == "There are no merge candidates.\n"
 
 
 def test_all_that_is_kept_of_a_person_is_shown(url: str) -> None:
@@ -180,16 +180,16 @@ def test_a_merge_holds_until_it_is_undone_and_can_be_said_again(url: str) -> Non
     ("arguments", "complaint"),
     [
         (("merge", ANN, ANN), "cannot be merged with itself"),
-        (("merge", "nobody", ANN), "nobody is called nobody"),
-        (("merge", ANN, "nobody"), "nobody is called nobody"),
+        (("merge", "nobody", ANN), "nobody is unknown"),
+        (("merge", ANN, "nobody"), "nobody is unknown"),
         (("merge", ANN, SHE), "merge the other way round"),
         (("split", ANN), "nothing to undo"),
-        (("split", "nobody"), "nobody is called nobody"),
-        (("show", "nobody"), "nobody is called nobody"),
+        (("split", "nobody"), "nobody is unknown"),
+        (("show", "nobody"), "nobody is unknown"),
         (("update", ANN), "nothing is to be changed"),
         (("update", ANN, "--name", " "), "printable"),
-        (("update", "nobody", "--name", "Eve"), "nobody is called nobody"),
-        (("merge-candidates", "--dismiss", ANN, BOB), "nobody proposed"),
+        (("update", "nobody", "--name", "Eve"), "nobody is unknown"),
+        (("merge-candidates", "--dismiss", ANN, BOB), "there is no proposal"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_changes_nothing(
@@ -225,7 +225,7 @@ def test_proposals_are_listed_until_they_are_dismissed(url: str) -> None:
     ran("merge-candidates", "--dismiss", ANN, SHE)
 
     assert json.loads(ran("merge-candidates", "--json")) == []
-    assert "nobody proposed" in str(failed("merge-candidates", "--dismiss", ANN, SHE))
+    assert "there is no proposal" in str(failed("merge-candidates", "--dismiss", ANN, SHE))
 
 
 @pytest.mark.parametrize(

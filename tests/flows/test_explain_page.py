@@ -32,7 +32,7 @@ def test_the_commands_on_the_page_work(tmp_path: Path, monkeypatch: pytest.Monke
     run(simulate)
     assert "tracks would be decided differently" in run(replay)
     decided = re.findall(r"idn_[0-9a-f]{24}", run(tail))
-    assert "What would have made a difference" in run(explain.replace(ANY_ID, decided[0]))
+    assert "What would have changed it" in run(explain.replace(ANY_ID, decided[0]))
 
 
 @pytest.mark.parametrize("alias", ALIASES)

@@ -106,7 +106,7 @@ def test_who_was_erased_does_not_come_back_from_a_file(tmp_path: Path) -> None:
     told = ran("import", tmp_path / "faces")
 
     assert "56 entries" in told
-    assert "4 were of people who are erased" in told
+    assert "4 of people who were erased" in told
     assert "delete it" in told
     log = AuditLog(tmp_path / "data" / "audit").lines()
     assert [line.action for line in log] == ["export", "import"]
@@ -118,7 +118,7 @@ def test_expired_entries_stay_out_of_the_gallery(tmp_path: Path) -> None:
     told = ran("import", tmp_path / "faces")
 
     assert "6 entries" in told
-    assert "4 had expired" in told
+    assert "4 that had expired" in told
 
 
 def test_an_export_warns_that_it_holds_biometric_data(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_a_signal_ends_both_sides_and_leaves_nothing_behind(
     ) as process:
         assert process.stderr is not None
         first = process.stderr.readline()  # the note comes right before the sides begin
-        assert "nobody is known" in first
+        assert "the gallery is empty" in first
         os.killpg(process.pid, ends)
         rest = process.stderr.read()
         assert process.wait() == 128 + ends

@@ -158,7 +158,7 @@ def _of_identities(sheet: ScoreSheet) -> dict[str, float]:
 
 
 def _recognised(sheet: ScoreSheet) -> dict[str, float]:
-    """Return the share of returning people who were recognised; empty if nobody returned."""
+    """Return the share of returning people who were recognized; empty if none returned."""
     share = sheet.value("recognised_again", AT_LEAST_48_PX)
     return {} if share is None else {"recognised_again_from_48_px": share}
 

@@ -1,23 +1,24 @@
-"""The page about accuracy, written from the baseline so that the two cannot differ."""
+"""Generates the page about accuracy from the baseline, so that the two cannot differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trinetra.benchmarks.accuracy import ERRORS
 
-_HEAD = """# How right the platform is
+_HEAD = """# Accuracy of the platform
 
-`trinetra eval baseline` writes this page and `benchmarks/accuracy.json`; do not edit either. It
-lets shoppers of the digital twin (`docs/twin.md`) walk through the built-in shop, gives what its
-cameras would have seen to the real tracker, resolver and insight engine, and scores what those say
-against the twin's truth. `docs/evaluation.md` tells what each score means.
+`trinetra eval baseline` writes this page and `benchmarks/accuracy.json`; do not edit either. The
+simulated shoppers of the digital twin (`docs/twin.md`) walk through the built-in shop. The real
+resolver and insight engine process the simulated detections of its cameras, and their events are
+scored against the twin's ground truth. `docs/evaluation.md` defines each score.
 
-The twin's cameras miss, jitter, confuse and delay as the default networks were measured to do, but
-it is a model: where you have labelled video, `trinetra eval` on that says more. No network runs
-here, so no figure is about finding people or faces in pixels.
+The twin's cameras miss, jitter, confuse and delay as measured on the default networks, but the twin
+is a model: `trinetra eval` on labeled video of your own is better evidence. No network runs here,
+so no figure covers the detection of people or faces in pixels.
 
-Identity F1 comes three times: over all boxes, over those of cameras that read faces, and over those
-of walks that showed a face, which are all that a system that names people by face can name.
+Identity F1 is given three times: over all boxes, over those of cameras that read faces, and over
+those of walks that showed a face. A system that identifies people by face can identify only the
+last.
 
 Every figure is the mean of {seeds} seeds, plus or minus twice its standard error. A run of one
 seed gives the same scores each time.
@@ -25,12 +26,12 @@ seed gives the same scores each time.
 _REPRODUCE = """
 ## Reproduce it
 
-    trinetra eval baseline              # all of it; takes some minutes
+    trinetra eval baseline              # all stores; takes several minutes
     trinetra eval baseline --check      # the small store alone, against the committed figures
 
-`--check` fails when a score of the small store is worse than the committed one of the same seed
-by more than its noise, twice the deviation between seeds; so does a test, and with it CI. A change
-that makes scores better should come with a new baseline.
+`--check` fails when a score of the small store is worse than the committed one of the same seed by
+more than its noise, twice the deviation between seeds. A test in CI does the same. Commit a new
+baseline along with a change that improves scores.
 """
 
 

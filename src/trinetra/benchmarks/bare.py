@@ -1,4 +1,4 @@
-"""Redis and Kafka as one would use their clients without us: what our adapters are held against."""
+"""Bare Redis and Kafka clients, as the baseline for our adapters."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,7 +28,7 @@ class BareRedis:
     async def open(
         cls, url: str, streams: Sequence[str], payloads: Sequence[bytes], batch: int
     ) -> AsyncIterator[Self]:
-        """Connect and make a group on every stream; the streams are deleted at the end."""
+        """Connect and create a group on every stream; the streams are deleted at the end."""
         async with Redis.from_url(url, protocol=2) as redis:
             for stream in streams:
                 await redis.xgroup_create(stream, _GROUP, id="0", mkstream=True)
@@ -58,7 +58,7 @@ class BareRedis:
 
 
 class BareKafka:
-    """An idempotent producer with LZ4, and a consumer that commits by itself what it was given."""
+    """An idempotent producer with LZ4, and a consumer with automatic commits."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class BareKafka:
 
 
 async def delete_topics(servers: str, topics: Sequence[str]) -> None:
-    """Delete what a measurement left on a cluster."""
+    """Delete the topics of a measurement."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:

@@ -1,6 +1,6 @@
 """Processor time of one track update in the resolver, without the gallery: ``run(hours)``.
 
-The twin's busy shop is resolved frame by frame. Tracking, evidence, decision and registry are
+The twin's busy shop is resolved frame by frame. Tracking, face evidence, decision and registry are
 timed; decoding and the gallery are not. The time of a frame is divided by its tracks: a track in a
 frame is one track update.
 """
@@ -84,7 +84,7 @@ def detections(twin: Twin) -> Iterator[DetectionEvent]:
 
 
 class Cost(NamedTuple):
-    """Seconds that one frame took, without the search; how many tracks it has, and which ended."""
+    """Cost of one frame: seconds without the search, its number of tracks, and the ended ones."""
 
     total_s: float
     tracking_s: float

@@ -1,8 +1,8 @@
-"""How often two people's tracks are taken for one person's, over many pairs: ``run(seeds)``.
+"""False match rate of tracks over many pairs: ``run(seeds)``.
 
-The open set of a twin's day makes a few hundred searches, too few to see a rate of 1 in 10,000. So
-every two tracks of a run are compared by their fused faces, as a search compares a track to who is
-enrolled. Whose a track is follows from the twin's faces: the one that its own come nearest to.
+A twin's day has a few hundred searches, too few to measure a rate of 1 in 10,000. Therefore every
+two tracks of a run are compared by their fused faces, as a search compares a track to the gallery.
+The true person of a track is the one whose face in the twin is nearest to the track's faces.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ def run(seeds: Iterable[int], *, hours: float = 0.25) -> dict[str, Any]:
 
 
 async def _fused(bench: Bench, twin: Twin) -> NDArray[np.float32]:
-    """Return the fused face of every track that ended and showed enough faces."""
+    """Return the fused face of every ended track with enough faces."""
     costs = [await bench.frame(event) for event in detections(twin)]
     shown = [identity.evidence for cost in costs for identity in cost.ended]
     return np.stack([seen.groups[0].centre for seen in shown if seen.usable >= _LEAST_FACES])

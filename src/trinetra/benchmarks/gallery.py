@@ -1,4 +1,4 @@
-"""How fast, how exact and how large a gallery is: ``run_edge(size)``, ``run_server(size, ...)``.
+"""Speed, recall and size of a gallery: ``run_edge(size)``, ``run_server(size, ...)``.
 
 The entries are random directions, the queries noisy copies of some (cosine about 0.7), so the
 right answer is known and the distractors are as hard as unrelated faces are.
@@ -29,7 +29,7 @@ _BATCH = 8
 _K = 5
 _BUILD_CHUNK = 2_000
 _MODEL = "benchmark"
-# What is measured is how long it takes, and not whether somebody would have waited.
+# The benchmark measures durations, so the deadlines of production must not cut them.
 _TIMEOUTS = GalleryTimeouts(request_s=300, hung_s=600)
 _PATIENCE = ServerPatience(search_s=60, write_s=300, prepare_s=60)
 
@@ -37,7 +37,7 @@ _PATIENCE = ServerPatience(search_s=60, write_s=300, prepare_s=60)
 def run_edge(size: int, dimension: int = 512) -> dict[str, Any]:
     """Build an embedded gallery of ``size`` entries in a temporary folder; return its figures.
 
-    Times are in milliseconds as the caller sees them, with the way to the engine and back;
+    Times are in milliseconds as seen by the caller, including the transport to the engine;
     ``search_cpu_ms`` is what a search costs the caller's own process.
     """
     with tempfile.TemporaryDirectory(prefix="trinetra-gallery-") as folder:
@@ -45,7 +45,7 @@ def run_edge(size: int, dimension: int = 512) -> dict[str, Any]:
 
 
 def run_server(size: int, url: str, *, api_key: str | None, dimension: int = 512) -> dict[str, Any]:
-    """Build a gallery on a server, in a collection apart that is emptied again."""
+    """Build a gallery on a server, in a separate collection that is emptied again."""
     return asyncio.run(_measure_server(size, url, api_key, dimension))
 
 
@@ -97,7 +97,7 @@ async def _measure(gallery: Gallery, size: int, dimension: int) -> dict[str, Any
 def _chunks(size: int, dimension: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield the faces in parts, each with the number of its first, always the same ones.
 
-    They are made anew each time: a million would not fit into memory beside the engine.
+    They are generated again each time: a million would not fit into memory beside the engine.
     """
     for first in range(0, size, _BUILD_CHUNK):
         random = np.random.default_rng((7, first))

@@ -215,7 +215,7 @@ async def _follow(log: KafkaEventLog, meter: _Meter) -> None:
 
 @asynccontextmanager
 async def _log(servers: _Servers, site_id: str) -> AsyncIterator[KafkaEventLog]:
-    """Create the topics of the run, open the log, and delete the topics in the end."""
+    """Create the topics of the run, open the log, and delete the topics at the end."""
     connection, clock = KafkaConnection(servers.kafka), SystemClock()
     topics = await create_topics(connection, Layout(site_id, servers.namespace), clock)
     try:

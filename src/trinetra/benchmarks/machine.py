@@ -1,4 +1,4 @@
-"""What a figure was measured on: no number is worth much without it."""
+"""Description of the machine that a figure was measured on."""
 
 import os
 import platform

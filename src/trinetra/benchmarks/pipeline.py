@@ -1,9 +1,8 @@
-"""How much of the networks' own speed is left when the whole platform runs around them.
+"""Throughput of the whole platform relative to that of the bare networks.
 
 End to end: decode, scale, JPEG, buffer, JPEG, networks, events, tracking, gallery, insights. Model
-only: the very tensors that the networks were given meanwhile, run again in as many lanes at once,
-with nothing around them. Both are measured in turns within one run, so that their ratio holds
-when the machine drifts.
+only: the same input tensors, run again in the same number of lanes, without the rest of the
+platform. Both take turns within one run, so that their ratio holds when the machine drifts.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ _WARM_FRAMES = 60
 
 @dataclass(slots=True)
 class Tape:
-    """The tensors that one lane's networks were given over some frames, in order."""
+    """The input tensors of one lane's networks over some frames, in order."""
 
     calls: list[tuple[Engine, NDArray[np.float32]]] = field(default_factory=list)
     frames: int = 0
@@ -60,7 +59,7 @@ class Tape:
 
 @dataclass(frozen=True, slots=True)
 class TapedEngine:
-    """An engine that lets a tape listen."""
+    """Engine that records its calls on a tape."""
 
     engine: Engine
     tape: Tape

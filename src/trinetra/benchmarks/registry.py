@@ -1,4 +1,4 @@
-"""What the active identity registry costs when it is full: ``run(identities)``."""
+"""Time and memory of a full active identity registry: ``run(identities)``."""
 
 import time
 import tracemalloc
@@ -20,8 +20,8 @@ _WARM_UP = 1_000
 def run(identities: int = 50_000) -> dict[str, Any]:
     """Return the time of an update, of a look-up for the gate and of an eviction, and the memory.
 
-    Everybody was in four of 24 views. An update is ``see``, of somebody known in three cases of
-    four and otherwise of somebody new, who takes the place of who was not seen for longest.
+    Every identity was in four of 24 views. An update is ``see``: in three of four cases of a known
+    identity, otherwise of a new one, which replaces the one not seen for the longest time.
     """
     tracemalloc.start()
     registry = _filled(identities)

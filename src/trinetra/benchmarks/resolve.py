@@ -63,7 +63,7 @@ _SPAN = (0.1, 0.9)
 
 @dataclass(frozen=True, slots=True)
 class _Workload:
-    """The detections to resolve, at which rate when latency is measured, on which site and model.
+    """The detections to resolve, the rate of the latency measurement, the site and the model.
 
     ``gallery`` is a folder with the gallery that every resolver gets a copy of.
     """
@@ -152,7 +152,7 @@ def _twins(shoppers_per_hour: float, hours: float) -> list[Twin]:
 
 
 async def _fill(workload: _Workload, size: int) -> None:
-    """Make a gallery of ``size`` people who are never seen."""
+    """Build a gallery of ``size`` people who never appear."""
     random = np.random.default_rng(7)
     version, dimension = workload.model.version, workload.model.dimension
     tuning = GalleryTuning(index_at_latest=_BUILD_CHUNK)
@@ -177,7 +177,7 @@ def _stranger(number: int, face: NDArray[np.float32]) -> GalleryEntry:
 
 @contextmanager
 def _data_dir(workload: _Workload, settings: Settings) -> Iterator[Path]:
-    """Make the data folder of a resolver, with a gallery of its own, and delete it in the end."""
+    """Create the data folder of a resolver, with its own gallery, and delete it at the end."""
     folder = settings.data_dir / uuid.uuid4().hex
     shutil.copytree(workload.gallery, folder / "gallery")
     try:
@@ -273,7 +273,7 @@ class _Measured:
 
 
 async def _drive(log: EventLog, workload: _Workload, cpu: Cpu) -> _Measured:
-    """Write the stream to the log and read what the resolvers make of it."""
+    """Write the stream to the log and read the output of the resolvers."""
     stream = workload.stream
     middle = 3 * len(stream) // 4
     full, paced = _Meter(), _Meter()
@@ -339,7 +339,7 @@ async def _on_kafka(workload: _Workload, settings: Settings, members: int) -> di
 
 @asynccontextmanager
 async def _topics(site: Site, settings: Settings) -> AsyncIterator[EventLog]:
-    """Create the topics of the run, open the log, and delete the topics in the end."""
+    """Create the topics of the run, open the log, and delete the topics at the end."""
     connection, clock = kafka_connection(settings), SystemClock()
     layout = Layout(site.site_id, settings.namespace, site_topics(site))
     topics = await create_topics(connection, layout, clock)

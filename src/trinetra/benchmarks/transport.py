@@ -44,13 +44,13 @@ _CODEC_REPEATS = 500
 
 
 class Contestant(Protocol):
-    """Someone who writes a fixed amount and reads it again."""
+    """A client that writes a fixed number of items and reads them again."""
 
     async def write(self) -> None:
         """Write everything."""
 
     async def read(self) -> None:
-        """Read it all and be done with it."""
+        """Read and acknowledge everything."""
 
 
 def run(
@@ -163,7 +163,7 @@ class Turns:
 
 
 async def _duel(ours: Contestant, bare: Contestant, rounds: int) -> Mapping[str, Turns]:
-    """Let both write and read in turns; who begins changes, and the first round does not count."""
+    """Let both write and read in turns; the order alternates, and the first round is discarded."""
     turns = {"write": Turns([], []), "read": Turns([], [])}
     for number in range(rounds + 1):
         for action, taken in turns.items():
@@ -273,7 +273,7 @@ async def _kafka(servers: str, rounds: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _topics(servers: str) -> AsyncIterator[tuple[str, str]]:
-    """Make a topic for each, to be deleted again; yields our namespace and the other's topic."""
+    """Create a topic for each, deleted at the end; yields our namespace and the other's topic."""
     connection, clock = KafkaConnection(servers), SystemClock()
     name = f"bench-{uuid.uuid4().hex[:8]}"
     layouts = [Layout("bench", namespace, (DETECTIONS,)) for namespace in (name, f"{name}-bare")]

@@ -1,4 +1,4 @@
-"""How many events the digital twin makes: ``run(seconds)``.
+"""Event rate of the digital twin: ``run(seconds)``.
 
 As many hours of the built-in shop as fit into the time, for shops of three sizes, into a file and
 into the event log in memory; one process.

@@ -1,1 +1,1 @@
-"""The command line, one module per group of commands; ``trinetra.cli`` puts them together."""
+"""Command line, one module per group of commands; ``application`` has the table of them."""

@@ -1,4 +1,4 @@
-"""The table of all commands, and the one place that answers for their failures."""
+"""Table of all commands, and the handling of their failures."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from trinetra.redaction import mask_urls
 
 _COMMANDS = {
     "init": LazyCommand("site", "Write a commented example of a site file."),
-    "check": LazyCommand("site", "Check a site file and tell every mistake at once."),
+    "check": LazyCommand("site", "Check a site file and report all mistakes at once."),
     "schema": LazyCommand("site", "Print the JSON Schema of site files, for editors."),
     "run": LazyCommand(
         "run", "Run every service in this process until Ctrl-C, or until all recordings have ended."
@@ -33,27 +33,29 @@ _COMMANDS = {
     ),
     "insight": LazyCommand("services", "Turn identities into insights (one process of a cluster)."),
     "settings": LazyCommand(
-        "settings", "Print every setting with its default and what it is for, as Markdown."
+        "settings", "Print every setting with its default and purpose, as Markdown."
     ),
     "explain": LazyCommand(
         "explain",
-        "Tell why: scores, margin, gate, thresholds, and what would have made a difference.",
+        "Explain a decision: scores, margin, gate, thresholds, and what would have changed it.",
     ),
     "replay": LazyCommand(
         "replay",
-        "Replay recorded detections as settings are and as they could be; nothing live is changed.",
+        "Replay recorded detections under present and changed settings; nothing live is changed.",
     ),
-    "topics": LazyCommand("topics", "The topics on Kafka: make them, check them."),
-    "topology": LazyCommand("topology", "How the cameras lie to each other."),
-    "devservers": LazyCommand("devservers", "Redis and Kafka on this machine, to try things."),
-    "gallery": LazyCommand("gallery", "The faces that are known: how many, and move them."),
-    "customers": LazyCommand("customers", "The people the shop knows, and who is whom."),
-    "models": LazyCommand("models", "The networks: which, under whose terms, where."),
-    "events": LazyCommand("events", "The events: detections, identities, insights."),
-    "audit": LazyCommand("audit", "Who did what to people's data."),
-    "twin": LazyCommand("twin", "A simulated shop, with the truth beside it."),
-    "eval": LazyCommand("evaluate", "Score the platform against the truth."),
-    "bench": LazyCommand("bench", "Measure this machine."),
+    "topics": LazyCommand("topics", "Topics on Kafka: create and check them."),
+    "topology": LazyCommand("topology", "Camera topology: distances and overlaps."),
+    "devservers": LazyCommand(
+        "devservers", "Redis and Kafka on this machine, for trials and tests."
+    ),
+    "gallery": LazyCommand("gallery", "Face gallery: inspect and move it."),
+    "customers": LazyCommand("customers", "Customers: enrollment, merging and erasure."),
+    "models": LazyCommand("models", "Neural networks: licenses, downloads, calibration."),
+    "events": LazyCommand("events", "Events: show them, and print their schema."),
+    "audit": LazyCommand("audit", "Audit log of operations on personal data."),
+    "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
+    "eval": LazyCommand("evaluate", "Score the platform against ground truth."),
+    "bench": LazyCommand("bench", "Benchmarks of this machine."),
 }
 
 app = typer.Typer(
@@ -83,13 +85,13 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Turn the cameras a shop already has into answers."""
+    """Retail analytics from the cameras you already have."""
     if debug:
         os.environ["TRINETRA_DEBUG"] = "1"
 
 
 def run_command_line() -> None:
-    """Carry out what the arguments say and exit with 0, 1 for a failure or 2 for wrong usage."""
+    """Run the command line and exit with 0, with 1 for a failure or with 2 for wrong usage."""
     try:
         app()
     except TrinetraError as failure:

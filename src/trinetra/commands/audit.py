@@ -1,4 +1,4 @@
-"""``trinetra audit``: who did what to people's data, and whether that record can be trusted."""
+"""``trinetra audit``: shows and verifies the audit log of operations on personal data."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from trinetra.customers.customer_feed import read_people
 from trinetra.settings import Settings, load_settings
 from trinetra.wiring.stores import open_customer_log
 
-audit = typer.Typer(no_args_is_help=True, help="Who did what to people's data.")
+audit = typer.Typer(no_args_is_help=True, help="Audit log of operations on personal data.")
 
 
 def register(app: typer.Typer) -> None:
@@ -23,11 +23,11 @@ def register(app: typer.Typer) -> None:
 
 @audit.command("show")
 def show(*, as_json: Json = False) -> None:
-    """List what was done, the latest last."""
+    """List the operations, the latest last."""
     log = audit_log(load_settings())
     lines = log.lines()
     if any(log.faults()):
-        note("something is wrong with this log: see `trinetra audit verify`")
+        note("this log is damaged: see `trinetra audit verify`")
     if as_json:
         print_json(msgspec.to_builtins(lines))
         return
@@ -38,7 +38,7 @@ def show(*, as_json: Json = False) -> None:
 
 @audit.command("verify")
 def verify() -> None:
-    """Tell whether anybody changed the audit log or took it away; exit code 1 if so."""
+    """Verify the hash chain of the audit log; exit code 1 if it was changed or removed."""
     settings = load_settings()
     log = audit_log(settings)
     lines, faults = log.lines(), list(log.faults())
@@ -52,11 +52,11 @@ def verify() -> None:
 
 
 async def _known_deed(settings: Settings) -> str:
-    """Return what was done here that an audit log would tell of, if anything is known."""
+    """Return an operation that an audit log of this machine must contain, empty if none is known."""
     if known_key(settings.data_dir / "keys"):
         return "receipts were signed here"
     if settings.store_url is not None or not (settings.data_dir / "insights.db").exists():
-        return ""  # a server's database tells of orders that were given on other machines, too
+        return ""  # a server's database also has changes made on other machines
     async with open_customer_log(settings) as customer_log:
         people = await read_people(customer_log)
     return f"{len(people.erased)} ids were erased here" if people.erased else ""

@@ -1,4 +1,4 @@
-"""What the command line does to people's data, on record: see ``trinetra audit``."""
+"""Records the operations of the command line on personal data: see ``trinetra audit``."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def audit_log(settings: Settings) -> AuditLog:
 
 
 def record_change(settings: Settings, change: CustomerChange) -> None:
-    """Put a change of the customer book on record, without names and ids."""
+    """Record a change of the customer log, without names and ids."""
     kind = change.kind.value if change.kind else ""
     other = erasure_digest(change.other) if change.other else ""
     action = _ACTIONS[change.change]
@@ -33,6 +33,6 @@ def record_change(settings: Settings, change: CustomerChange) -> None:
 def record_deed(
     settings: Settings, action: Action, customer_id: CustomerId | None, detail: str = ""
 ) -> None:
-    """Put on record what was done to somebody's data, or to everybody's."""
+    """Record an operation on the data of one person, or of all people."""
     subject = erasure_digest(customer_id) if customer_id else "everybody"
     audit_log(settings).append(datetime.now(UTC), action, subject, detail)

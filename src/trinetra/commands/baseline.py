@@ -1,4 +1,4 @@
-"""``trinetra eval baseline``: the committed scores on the digital twin, written anew or checked."""
+"""``trinetra eval baseline``: measures or checks the committed scores on the digital twin."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from trinetra.telemetry import configure_logging
 CHECKED_STORE, CHECKED_SEED = "small", SEEDS[0]
 
 _File = Annotated[Path, typer.Option("--file", help="The committed scores.")]
-_Page = Annotated[Path, typer.Option("--page", help="The page that shows them.")]
+_Page = Annotated[Path, typer.Option("--page", help="The page with the scores.")]
 _Check = Annotated[
     bool, typer.Option("--check", help="Write nothing; fail if the small store's scores fell.")
 ]
@@ -75,7 +75,7 @@ def check_baseline(file: Path) -> None:
             for name, (now, before, noise) in worse.items()
         )
         raise ConfigurationError(
-            f"worse than {file}: {told}. Mend it, or, if it is meant, run `trinetra eval baseline`"
+            f"worse than {file}: {told}. Fix it or, if it is intended, run `trinetra eval baseline`"
         )
     print_text(f"no score of the {CHECKED_STORE} store is worse than in {file}\n")
 

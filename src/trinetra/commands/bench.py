@@ -1,4 +1,4 @@
-"""``trinetra bench``: measure this machine; every figure comes with what it was measured on.
+"""``trinetra bench``: benchmarks; every result names the machine that it was measured on.
 
 Each benchmark is imported by its own command: together they take seconds.
 """
@@ -24,13 +24,15 @@ _Video = Annotated[Path, typer.Option("--video", help="A video file; it is loope
 _Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long to measure.")]
 _Cameras = Annotated[int, typer.Option("--cameras", min=1, max=200, help="How many cameras.")]
 _Size = Annotated[int, typer.Option("--size", min=10, help="How many embeddings.")]
-_Server = Annotated[bool, typer.Option("--server", help="On TRINETRA_QDRANT_URL, not embedded.")]
+_Server = Annotated[
+    bool, typer.Option("--server", help="Use TRINETRA_QDRANT_URL, not the embedded engine.")
+]
 
 _RedisUrl = Annotated[
-    str | None, typer.Option("--redis-url", help="Without one, a Redis is started.")
+    str | None, typer.Option("--redis-url", help="Redis to use; by default one is started.")
 ]
 _KafkaServers = Annotated[
-    str | None, typer.Option("--kafka-servers", help="host:port of a Kafka to measure on.")
+    str | None, typer.Option("--kafka-servers", help="host:port of a Kafka to use.")
 ]
 _Rounds = Annotated[int, typer.Option("--rounds", min=6, help="Rounds of each comparison.")]
 _Events = Annotated[int, typer.Option("--events", min=1000, help="How many detections.")]
@@ -39,10 +41,11 @@ _Identities = Annotated[int, typer.Option("--identities", min=1000, help="How ma
 _Seeds = Annotated[int, typer.Option("--seeds", min=1, max=50, help="How many runs.")]
 _Hours = Annotated[float, typer.Option("--hours", min=0.05, help="Opening hours of a run.")]
 _LookAlikes = Annotated[
-    float, typer.Option("--look-alikes", min=0, max=1, help="Share of people with another's face.")
+    float,
+    typer.Option("--look-alikes", min=0, max=1, help="Share of people who look like another."),
 ]
 
-bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
+bench = typer.Typer(no_args_is_help=True, help="Benchmarks of this machine.")
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +66,7 @@ def pipeline(*, video: _Video, seconds: _Seconds = 30.0, as_json: _Json = False)
 
 @bench.command("ingest")
 def ingest(*, cameras: _Cameras = 8, seconds: _Seconds = 10.0, as_json: _Json = False) -> None:
-    """Measure what 720p cameras at 15 frames/s cost, and whether their samples are late."""
+    """Measure the load of 720p cameras at 15 frames/s, and the lateness of their samples."""
     from trinetra.benchmarks import ingest as ingest_bench
 
     configure_logging(as_json=False, level="ERROR")
@@ -101,7 +104,7 @@ def gate(
     look_alikes: _LookAlikes = 0.3,
     as_json: _Json = False,
 ) -> None:
-    """Measure what the spatiotemporal gate prevents, on a twin with look-alikes."""
+    """Measure the effect of the spatiotemporal gate on false merges, on a twin with look-alikes."""
     from trinetra.benchmarks import gate as gate_bench
 
     configure_logging(as_json=False, level="ERROR")
@@ -110,26 +113,26 @@ def gate(
 
 
 @bench.command("decision")
-def decide(*, as_json: _Json = False) -> None:
-    """Measure what a track costs the resolver in each frame, but for the gallery's search."""
-    from trinetra.benchmarks import decision as decide_bench
+def decision(*, as_json: _Json = False) -> None:
+    """Measure the resolver's processor time per track update, without the gallery search."""
+    from trinetra.benchmarks import decision as decision_bench
 
     configure_logging(as_json=False, level="ERROR")
-    _print("decision", decide_bench.run(), as_json=as_json)
+    _print("decision", decision_bench.run(), as_json=as_json)
 
 
 @bench.command("false-match")
-def impostors(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
-    """Measure how often two people's tracks are taken for one person's, over all pairs."""
-    from trinetra.benchmarks import false_match as impostors_bench
+def false_match(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
+    """Measure the false match rate over all pairs of tracks."""
+    from trinetra.benchmarks import false_match as false_match_bench
 
     configure_logging(as_json=False, level="ERROR")
-    _print("false_match", impostors_bench.run(range(1, seeds + 1)), as_json=as_json)
+    _print("false_match", false_match_bench.run(range(1, seeds + 1)), as_json=as_json)
 
 
 @bench.command("twin")
 def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
-    """Measure how many detection events a second the digital twin makes."""
+    """Measure how many detection events per second the digital twin generates."""
     from trinetra.benchmarks import twin as twin_bench
 
     configure_logging(as_json=False, level="ERROR")
@@ -137,19 +140,19 @@ def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
 
 
 @bench.command("transport")
-def wire(
+def transport(
     *,
     redis_url: _RedisUrl = None,
     kafka_servers: _KafkaServers = None,
     rounds: _Rounds = 9,
     as_json: _Json = False,
 ) -> None:
-    """Measure events and frames on the wire, and our adapters against the bare clients."""
-    from trinetra.benchmarks import transport as wire_bench
+    """Measure the transport of events and frames, against the bare clients."""
+    from trinetra.benchmarks import transport as transport_bench
 
     configure_logging(as_json=False, level="ERROR")
     cache_dir = load_settings().cache_dir
-    figures = wire_bench.run(
+    figures = transport_bench.run(
         redis_url=redis_url, kafka_servers=kafka_servers, cache_dir=cache_dir, rounds=rounds
     )
     _print("transport", figures, as_json=as_json)
@@ -164,7 +167,7 @@ def resolve(
     kafka_servers: _KafkaServers = None,
     as_json: _Json = False,
 ) -> None:
-    """Measure how many detections a second become identities, and how soon."""
+    """Measure the throughput and the latency of the identity-resolver."""
     from trinetra.benchmarks import resolve as resolve_bench
 
     configure_logging(as_json=False, level="ERROR")
@@ -182,7 +185,7 @@ def latency(
     kafka_servers: _KafkaServers = None,
     as_json: _Json = False,
 ) -> None:
-    """Measure the time from frame to identity on the five clips, in one process and in four."""
+    """Measure the latency from frame to identity on the five clips, in one process and in four."""
     from trinetra.benchmarks import latency as latency_bench
 
     configure_logging(as_json=False, level="ERROR")

@@ -1,4 +1,4 @@
-"""``trinetra models calibrate``: measures a face embedder's error rates on labelled pictures."""
+"""``trinetra models calibrate``: measures a face embedder's error rates on labeled pictures."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -84,7 +84,7 @@ def calibrate(
     ],
     measurement: MeasurementOptions,
     *,
-    profile: Annotated[str | None, typer.Option("--profile", help="Which set of networks.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="Set of networks.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure only; resolvers keep their threshold.")
     ] = False,
@@ -97,7 +97,7 @@ def calibrate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Measure false matches and misses on labelled pictures, and set the threshold by them."""
+    """Measure error rates on labeled pictures, and set the match threshold."""
     configure_logging(as_json=False, level="ERROR")
     sizes_px, pictures = _sizes(measurement.sizes), _pictures(folder)
     settings = load_settings()
@@ -131,7 +131,9 @@ def _sizes(text: str) -> list[int]:
 def _pictures(folder: Path) -> dict[str, list[Path]]:
     """Return the pictures of every person; raises ConfigurationError for too few people."""
     if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder; give one with a folder for each person")
+        raise ConfigurationError(
+            f"{folder} is not a folder; give one with a folder for each person"
+        )
     people = {
         person.name: sorted(p for p in person.iterdir() if p.suffix.lower() in _PICTURES)
         for person in sorted(folder.iterdir())
@@ -142,11 +144,13 @@ def _pictures(folder: Path) -> dict[str, list[Path]]:
         raise ConfigurationError(f"{folder / empty[0]} has no pictures; remove it or add some")
     if len(people) < _LEAST_PEOPLE:
         raise ConfigurationError(
-            f"{folder} has pictures of {len(people)} people; to tell strangers apart takes at "
+            f"{folder} has pictures of {len(people)} people; calibration takes at "
             "least two, each in a folder of their own, and better a hundred"
         )
     if not any(len(pictures) > 1 for pictures in people.values()):
-        raise ConfigurationError(f"{folder} has nobody with two pictures: nobody to know again")
+        raise ConfigurationError(
+            f"{folder} has only one picture of each person; add a second of some"
+        )
     if (count := sum(map(len, people.values()))) > _MOST_PICTURES:
         raise ConfigurationError(f"{folder} has {count} pictures; {_MOST_PICTURES} are the most")
     return people
@@ -194,7 +198,7 @@ def _measured(
     whole = album.vectors()
     trial = Trial.of(whole, whole, album.person)
     if not trial.genuine.any():
-        raise ConfigurationError("nobody has two pictures with a face: nobody to know again")
+        raise ConfigurationError("no person has two pictures with a face; add more pictures")
     scale = model.calibration
     chosen = trial.threshold_at(target)
     wanted = [(t, trial.threshold_at(t)) for t in sorted({*_TARGETS, target}, reverse=True)]
@@ -229,7 +233,7 @@ def _measured(
 
 
 def _shows(target: float, impostor_pairs: int) -> bool:
-    """Return whether so many pairs without an error would show a rate as low as the target.
+    """Return whether so many pairs can show a rate as low as the target, if none is an error.
 
     E. Jovanovic and P. Levy, A look at the rule of three, The American Statistician 51, 1997.
     """
@@ -266,7 +270,7 @@ def _reference(album: _Album, trial: Trial, model: FaceEmbedderModel) -> Referen
 
 
 def _borders(sample: Sequence[float]) -> tuple[float, ...]:
-    """Return the inner borders of shares of equal size."""
+    """Return the inner quantiles that divide a sample into equal shares."""
     cuts = np.quantile(np.asarray(sample), np.arange(1, _SHARES) / _SHARES)
     return tuple(round(float(cut), 5) for cut in cuts)
 
@@ -286,13 +290,13 @@ def _show(found: CalibrationFile, album: _Album, target: float) -> None:
     note(
         f"{found.model}: {found.people} people, {found.pictures} pictures, "
         f"{pairs.false_non_matches.pairs} genuine and {pairs.false_matches.pairs} impostor pairs; "
-        "intervals by drawing people anew, and Wilson's where no error was seen"
+        "bootstrap intervals over people, and Wilson's where there was no error"
     )
     if album.without_face:
         note(f"{len(album.without_face)} pictures without a face were left out")
     if not _shows(target, pairs.false_matches.pairs):
         note(
-            f"to show a rate of {target:g} takes {_RULE_OF_THREE / target:,.0f} impostor pairs: "
+            f"a rate of {target:g} takes {_RULE_OF_THREE / target:,.0f} impostor pairs to show: "
             "with fewer, the threshold is not set below the manifest's"
         )
     output().print(f"threshold: {found.similarity:.3f}")

@@ -52,10 +52,10 @@ def register(group: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CountOptions:
-    """What the user counted in the clip."""
+    """The user's own counts of the clip."""
 
     file: Annotated[
-        Path | None, typer.Option("--counts", help="What you counted: see docs/evaluation.md.")
+        Path | None, typer.Option("--counts", help="File with your counts: see docs/evaluation.md.")
     ] = None
     persons: Annotated[
         int | None, typer.Option("--persons", min=0, help="How many different people you saw.")
@@ -64,7 +64,7 @@ class CountOptions:
     def read(self) -> Counts:
         """Return the counts. Raises BadParameter or ConfigurationError."""
         if (self.file is None) == (self.persons is None):
-            raise typer.BadParameter("give what you counted with --counts FILE or --persons N")
+            raise typer.BadParameter("give your own counts with --counts FILE or --persons N")
         return Counts(people=self.persons) if self.file is None else read_counts(self.file)
 
 
@@ -86,7 +86,7 @@ def audit_clip(
         counted, {line.id for line in taken_by.lines}, {zone.id for zone in taken_by.zones}
     )
     with tempfile.TemporaryDirectory(prefix="trinetra-audit-") as folder:
-        # An audit starts without memory: who was seen before must not be known here.
+        # An audit starts with an empty gallery: people of earlier runs must not be recognized.
         fresh = {"data_dir": Path(folder), "log_level": "ERROR"}
         settings = load_settings().model_copy(update=fresh)
         found = _run(shop, settings, events or Path(folder) / "events.jsonl", quiet=as_json)

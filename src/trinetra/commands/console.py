@@ -1,4 +1,4 @@
-"""Where commands print: results to standard output, everything else to standard error."""
+"""Output of commands: results to standard output, everything else to standard error."""
 
 import json
 import sys
@@ -10,12 +10,12 @@ _ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def output() -> Console:
-    """Return the console on standard output, as it is now."""
+    """Return a console on the present standard output."""
     return Console(highlight=False)
 
 
 def say(text: str) -> None:
-    """Print a line as it is, however long."""
+    """Print a line unchanged and unwrapped."""
     output().print(text, markup=False, soft_wrap=True)
 
 
@@ -25,15 +25,15 @@ def print_json(value: object) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text as it is, for a file or a pipe."""
+    """Print text unchanged, for a file or a pipe."""
     sys.stdout.write(text)
 
 
 def complain(message: str) -> None:
-    """Tell the user what went wrong, on standard error."""
+    """Print an error message on standard error."""
     _ERRORS.print(Text.assemble(("error: ", "bold red"), message))
 
 
 def note(message: str) -> None:
-    """Tell the user something that is no error, on standard error."""
+    """Print a message that is not an error on standard error."""
     _ERRORS.print(Text.assemble(("note: ", "bold yellow"), message))

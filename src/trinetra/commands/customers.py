@@ -1,6 +1,6 @@
-"""``trinetra customers``: the people the shop knows, and which identities are one person.
+"""``trinetra customers``: lists, changes, merges and splits customers.
 
-Names are shown here and nowhere else.
+Names are shown by these commands and by ``explain --names`` alone.
 """
 
 import asyncio
@@ -47,19 +47,19 @@ customers = typer.Typer(
     cls=lazy_group(
         {
             "enroll": LazyCommand(
-                "enrollment", "Make somebody known from photos; the photos themselves are not kept."
+                "enrollment", "Enroll a person from photos; the photos themselves are not kept."
             ),
             "forget": LazyCommand(
                 "forget", "Erase a person for good, under all ids, and print a signed receipt."
             ),
             "verify-receipt": LazyCommand(
                 "receipts",
-                "Tell whether a receipt is final and as it was signed here; exit code 1 if not.",
+                "Verify the signature of a receipt, and that it is final; exit code 1 if not.",
             ),
         }
     ),
     no_args_is_help=True,
-    help="The people the shop knows, and who is whom.",
+    help="Customers: enrollment, merging and erasure.",
 )
 
 
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the book says, and of how many photos it has faces that the model in use read."""
+    """The customers of the log, with their numbers of photos that the model in use has read."""
 
     people: CustomerDirectory
     photos: Counter[CustomerId]
@@ -78,13 +78,13 @@ class Known:
 
 
 def kind_named(kind: Kind) -> IdentityKind:
-    """Return the kind as everything but the command line calls it."""
+    """Return the kind that an option of the command line names."""
     return IdentityKind(kind.replace("-", "_"))
 
 
 @customers.command("list")
 def list_customers(*, as_json: Json = False) -> None:
-    """List everybody the shop knows by name."""
+    """List the enrolled customers."""
     settings = _settings()
     known = asyncio.run(_read(settings))
     record_deed(settings, "list", None)
@@ -111,7 +111,7 @@ def list_customers(*, as_json: Json = False) -> None:
 
 @customers.command("show")
 def show(customer_id: _Id, *, as_json: Json = False) -> None:
-    """Show what the book says of one person, and every crossing, stay and visit that is kept."""
+    """Show a customer, with every crossing, stay and visit that is kept."""
     settings = _settings()
     who = CustomerId(customer_id)
     known = asyncio.run(_read(settings))
@@ -136,8 +136,8 @@ def show(customer_id: _Id, *, as_json: Json = False) -> None:
 def update(
     customer_id: _Id,
     *,
-    name: Annotated[str | None, typer.Option("--name", help="How you call this person.")] = None,
-    kind: Annotated[Kind | None, typer.Option("--kind", help="How it is treated.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Display name.")] = None,
+    kind: Annotated[Kind | None, typer.Option("--kind", help="How the person is treated.")] = None,
     consent: Annotated[
         bool, typer.Option("--consent", help="The person has agreed to this kind.")
     ] = False,
@@ -145,7 +145,7 @@ def update(
         str | None, typer.Option("--purpose", metavar="TEXT", help="Why the face is kept.")
     ] = None,
 ) -> None:
-    """Give somebody another name, or have somebody treated differently."""
+    """Change the name or the kind of a customer."""
     if name is None and kind is None:
         raise CustomerConflict("nothing is to be changed: add --name or --kind")
     if name is not None:
@@ -167,7 +167,7 @@ def update(
 
 @customers.command("merge")
 def merge(customer_id: _Id, other: _Other) -> None:
-    """Say that ID is the same person as OTHER, and goes by that id from now on."""
+    """Merge ID into OTHER: both are one person, known as OTHER."""
 
     def change(people: CustomerDirectory) -> CustomerChange:
         who, into = CustomerId(customer_id), CustomerId(other)
@@ -180,23 +180,23 @@ def merge(customer_id: _Id, other: _Other) -> None:
 
     asyncio.run(_write(_settings(), change, customer_id, other))
     say(
-        f"{customer_id} is {other} from now on; undo it with: trinetra customers split "
+        f"{customer_id} is merged into {other}; undo it with: trinetra customers split "
         f"{customer_id}"
     )
 
 
 @customers.command("split")
 def split(customer_id: _Id) -> None:
-    """Undo a merge: ID is a person of its own again, and not merged again by itself."""
+    """Undo a merge; the resolver does not merge the two again by itself."""
 
     def change(people: CustomerDirectory) -> CustomerChange:
         who = CustomerId(customer_id)
         if (into := people.merged.get(who)) is None:
-            raise CustomerConflict(f"{who} is not merged into anybody: there is nothing to undo")
+            raise CustomerConflict(f"{who} is not merged: there is nothing to undo")
         return change_of(people, "split", who, other=into)
 
     asyncio.run(_write(_settings(), change, customer_id))
-    output().print(f"{customer_id} is a person of its own again.", markup=False)
+    output().print(f"{customer_id} is a separate person again.", markup=False)
 
 
 @customers.command("merge-candidates")
@@ -221,7 +221,7 @@ def merge_candidates(
         print_json(rows)
         return
     if not rows:
-        output().print("There are no proposals.")
+        output().print("There are no merge candidates.")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("id", "may be"):
@@ -236,7 +236,7 @@ def merge_candidates(
 
 
 def need_a_name(name: str) -> None:
-    """Refuse a name that no list could show; raises CustomerConflict."""
+    """Raise CustomerConflict for an empty, overlong or unprintable name."""
     most = 100
     if not name.strip() or not name.isprintable() or len(name) > most:
         raise CustomerConflict(f"a name has 1 to {most} printable characters")
@@ -245,9 +245,9 @@ def need_a_name(name: str) -> None:
 def change_of(
     people: CustomerDirectory, change: ChangeKind, who: CustomerId, **fields: Any
 ) -> CustomerChange:
-    """Return a change by the operator, named after what the book said before it.
+    """Return a change by the operator, with an id derived from the state of the log before it.
 
-    So an order that is given twice at once is carried out once, and given again later is another.
+    An order that is given twice at the same time is carried out once; given later it is another.
     """
     return CustomerChange(
         change_id=derive_id("chg", change, who, fields.get("other"), people.number),
@@ -262,7 +262,7 @@ def _dismiss(one: str, two: str) -> None:
     def change(people: CustomerDirectory) -> CustomerChange:
         who, other = CustomerId(one), CustomerId(two)
         if not {(who, other), (other, who)} & people.proposed.keys():
-            raise CustomerConflict(f"nobody proposed that {who} and {other} are one person")
+            raise CustomerConflict(f"there is no proposal to merge {who} and {other}")
         return change_of(people, "merge_dismissed", who, other=other)
 
     asyncio.run(_write(_settings(), change))
@@ -293,7 +293,7 @@ async def _read(settings: Settings) -> Known:
 async def _write(
     settings: Settings, change: Callable[[CustomerDirectory], CustomerChange], *must_exist: str
 ) -> None:
-    """Write the change that follows from what the book says, about people who exist."""
+    """Write the change that follows from the customer log; the people must exist."""
     async with open_customer_log(settings) as customer_log:
         people = await read_people(customer_log)
         for customer_id in map(CustomerId, must_exist):
@@ -322,9 +322,9 @@ async def _records_of(settings: Settings, ids: Iterable[CustomerId]) -> list[Ins
 
 
 def need_known(people: CustomerDirectory, customer_id: CustomerId, visit: Visit | None) -> None:
-    """Raise CustomerConflict for an id that is nobody's, or that of somebody erased."""
+    """Raise CustomerConflict for an unknown id, or that of an erased person."""
     if people.is_erased(customer_id):
-        raise CustomerConflict(f"{customer_id} was erased: nothing is kept of that person")
+        raise CustomerConflict(f"{customer_id} was erased: no data of that person is kept")
     is_in_book = (
         customer_id in people.customers
         or customer_id in people.merged
@@ -333,13 +333,13 @@ def need_known(people: CustomerDirectory, customer_id: CustomerId, visit: Visit 
     )
     if not is_in_book and visit is None:
         raise CustomerConflict(
-            f"nobody is called {customer_id}: no such customer was enrolled or has visited; "
+            f"{customer_id} is unknown: no such customer was enrolled or has visited; "
             "see `trinetra customers list`, or the customer_id of an event"
         )
 
 
 def _heads(people: CustomerDirectory) -> list[Customer]:
-    """Return those who are not merged into somebody else, the latest last."""
+    """Return the customers that are not merged into another, the latest last."""
     heads = [c for c in people.customers.values() if c.customer_id not in people.merged]
     return sorted(heads, key=lambda c: (c.enrolled_at, c.customer_id))
 

@@ -1,4 +1,4 @@
-"""``trinetra demo``: the platform on five real clips."""
+"""``trinetra demo``: the platform on five real clips, or on a simulated shop."""
 
 import json
 import os
@@ -28,15 +28,15 @@ from trinetra.wiring.assembly import Playback
 from trinetra.wiring.platform import Platform, embedded
 from trinetra.wiring.simulation import simulated, site_of
 
-_Once = Annotated[bool, typer.Option("--once", help="As fast as possible, every frame in order.")]
-_Loop = Annotated[bool, typer.Option("--loop", help="Start clips again at their end, for ever.")]
-_Twin = Annotated[
-    bool, typer.Option("--twin", help="A simulated shop in place of clips and networks.")
+_Once = Annotated[
+    bool, typer.Option("--once", help="Process every frame in order, as fast as possible.")
 ]
+_Loop = Annotated[bool, typer.Option("--loop", help="Repeat the clips until Ctrl-C.")]
+_Twin = Annotated[bool, typer.Option("--twin", help="Simulate a shop, without clips and networks.")]
 _TWIN_SHOPPERS_PER_HOUR = 60
 _TWIN_SPEED = 30.0
 _PATIENCE_S = 600.0
-"""With --once, sources end long before all their events are worked off, and nobody is waiting."""
+"""With --once, the sources end long before all of their events are processed."""
 _Events = Annotated[
     Path | None, typer.Option("--events", help="Write every event to this file, one a line.")
 ]
@@ -60,9 +60,9 @@ def demo(
 ) -> None:
     """Run the whole platform on five real clips, each acting as a camera of one role."""
     if loop and (once or twin):
-        raise typer.BadParameter("--loop goes on for ever, --once and --twin end: choose one")
+        raise typer.BadParameter("--loop does not end, --once and --twin do: choose one")
     if summary is not None:
-        _write(summary, "", mode="a")  # told now rather than after the whole run
+        _write(summary, "", mode="a")  # fails now rather than after the whole run
     settings = load_settings()
     if twin:
         site, opening = _prepare_twin(once=once, events=events)
@@ -75,7 +75,7 @@ def demo(
             _write(summary, json.dumps(summarise(site, platform, seconds), indent=2) + "\n")
 
     options = RunOptions(live_view=output().is_terminal, serves_health=not once)
-    # A demo starts without memory, or its second run would know the people of the first.
+    # A demo starts with empty stores, or its second run would recognize people of the first.
     with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
         fresh = settings.model_copy(
             update=_ALONE
@@ -92,7 +92,7 @@ _ALONE = {
     "gallery": "edge",
     "store_url": None,
 }
-"""A demo leaves the servers of the settings alone, and no past."""
+"""A demo uses none of the servers in the settings, and leaves no history."""
 _Opening = Callable[[Settings], AbstractAsyncContextManager[Platform]]
 
 
@@ -146,7 +146,7 @@ def _tell_origins(clips: Mapping[Role, Clip]) -> None:
         note(attribution)
     for role, clip in clips.items():
         if clip.stands_in:
-            note(f"{clip.path.name} stands in for the {role.value} clip: expect other figures")
+            note(f"{clip.path.name} replaces the {role.value} clip: expect other figures")
     for role in set(Role) - clips.keys():
         note(f"no clip for the {role.value} camera: it is left out")
 

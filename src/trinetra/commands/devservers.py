@@ -19,15 +19,15 @@ _Port = Annotated[
     typer.Option(
         min=1,
         max=65_535,
-        help="Where it listens on 127.0.0.1.",
-        show_default="where it did before, else the usual",
+        help="Port on 127.0.0.1.",
+        show_default="the one used last, else the standard port",
     ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Erase = Annotated[bool, typer.Option("--erase", help="Delete what the servers wrote.")]
 
 devservers = typer.Typer(
-    no_args_is_help=True, help="Redis and Kafka on this machine, to try things."
+    no_args_is_help=True, help="Redis and Kafka on this machine, for trials and tests."
 )
 
 
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 @devservers.command()
 def up(*, redis_port: _Port = None, kafka_port: _Port = None) -> None:
-    """Start the servers that do not run yet, and print the settings that lead to them.
+    """Start the servers that are not running, and print the settings for using them.
 
     Standard output is for a shell: eval "$(trinetra devservers up)".
     """
@@ -47,18 +47,18 @@ def up(*, redis_port: _Port = None, kafka_port: _Port = None) -> None:
     servers = local.up(redis_port=redis_port, kafka_port=kafka_port, cache_dir=settings.cache_dir)
     for server in servers:
         note(f"{_described(server)}, logs to {server.log}")
-    note("next: `trinetra topics create --site SITE`; in the end: `trinetra devservers down`")
+    note("next: `trinetra topics create --site SITE`; at the end: `trinetra devservers down`")
     print_text(settings_lines(servers))
 
 
 @devservers.command()
 def status(*, as_json: _Json = False) -> None:
-    """Show which servers run; exit code 1 where one does not."""
+    """Show the state of the servers; exit code 1 if one is not running."""
     servers = _dev_servers().remembered()
     if as_json:
         print_json([_row(server) for server in servers])
     elif not servers:
-        print_text("nothing was started: `trinetra devservers up` does it\n")
+        print_text("nothing was started: run `trinetra devservers up`\n")
     else:
         print_text("".join(f"{_described(server)}\n" for server in servers))
     if not servers or not all(server.runs for server in servers):
@@ -67,7 +67,7 @@ def status(*, as_json: _Json = False) -> None:
 
 @devservers.command()
 def down(*, erase: _Erase = False) -> None:
-    """Stop the servers; Kafka's topics are kept for the next time unless they are erased."""
+    """Stop the servers; Kafka's topics are kept unless --erase is given."""
     stopped = _dev_servers().down(erase=erase)
     for server in stopped:
         note(f"{server.name} has stopped")
@@ -93,9 +93,7 @@ def _dev_servers() -> DevServers:
 
 def _described(server: Remembered) -> str:
     if not server.runs:
-        return (
-            f"{server.name} does not run any more (it was process {server.pid}); see {server.log}"
-        )
+        return f"{server.name} is no longer running (it was process {server.pid}); see {server.log}"
     return f"{server.name} listens on {HOST}:{server.port} (process {server.pid})"
 
 

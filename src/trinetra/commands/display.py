@@ -1,4 +1,4 @@
-"""What a running platform looks like in a terminal, and its summary at the end."""
+"""Live view of a running platform in a terminal, and its summary at the end."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,7 +23,7 @@ _COLUMNS = ("read", "inferred", "persons", "faces", "vehicles", "tracks")
 
 
 class LiveView:
-    """A renderable that shows the platform as it is at the moment it is drawn."""
+    """Renderable that shows the present state of the platform whenever it is drawn."""
 
     def __init__(self, site: Site, platform: Platform) -> None:
         self._site = site
@@ -63,7 +63,7 @@ def camera_figures(camera: Camera, tally: CameraTally, frames_read: int) -> dict
 
 
 def summarise(site: Site, platform: Platform, seconds: float) -> dict[str, object]:
-    """Return what a run has found out, as plain values for JSON."""
+    """Return the results of a run as plain values for JSON."""
     tally, status = platform.recorder.tally, platform.cameras()
     cameras = {
         camera.id: camera_figures(

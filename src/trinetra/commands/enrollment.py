@@ -47,7 +47,7 @@ def register(group: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentBasis:
-    """How a person is treated, and on which basis the face is kept."""
+    """Treatment of a person, and the legal basis for keeping the face."""
 
     kind: Annotated[Kind, typer.Option("--kind", help="How the person is treated.")] = "enrolled"
     consent: Annotated[
@@ -67,7 +67,7 @@ def enroll(
     basis: EnrollmentBasis,
     *,
     largest: Annotated[
-        bool, typer.Option("--largest", help="Of several faces in a photo take the largest.")
+        bool, typer.Option("--largest", help="Take the largest of several faces in a photo.")
     ] = False,
     allow_duplicate: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""``trinetra eval``: scores the events of the platform against the truth."""
+"""``trinetra eval``: scores the events of the platform against ground truth."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,13 +22,16 @@ from trinetra.evaluation.scoring import (
 from trinetra.evaluation.truth import Findings, Truth
 from trinetra.values import microseconds
 
-_Label = Annotated[str, typer.Option("--label", help="Which objects; 'any' for all.")]
-_Iou = Annotated[float, typer.Option("--iou", min=0.05, max=0.95, help="Least overlap of a match.")]
+_Label = Annotated[str, typer.Option("--label", help="Object label; 'any' for all.")]
+_Iou = Annotated[
+    float, typer.Option("--iou", min=0.05, max=0.95, help="Minimum overlap of a match.")
+]
 _MinScore = Annotated[
-    float, typer.Option("--min-score", min=0, max=1, help="Weaker detections count for AP alone.")
+    float,
+    typer.Option("--min-score", min=0, max=1, help="Minimum score; lower ones count for AP alone."),
 ]
 _MinDwell = Annotated[
-    float, typer.Option("--min-dwell", min=0, help="Shorter stays, in seconds, do not count.")
+    float, typer.Option("--min-dwell", min=0, help="Minimum length of a stay, in seconds.")
 ]
 _Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -38,8 +41,7 @@ evaluate = typer.Typer(
         {
             "clip": LazyCommand(
                 "clip_audit",
-                "Audit a clip of yours: how far does the platform agree with "
-                "what you counted in it?",
+                "Compare the platform's counts with your own on a clip.",
             ),
             "baseline": LazyCommand(
                 "baseline", "Score the pipeline on the digital twin: small, medium and busy store."
@@ -47,13 +49,13 @@ evaluate = typer.Typer(
         }
     ),
     no_args_is_help=True,
-    help="Score the platform against the truth.",
+    help="Score the platform against ground truth.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The truth, the events, and which camera of them to compare."""
+    """The ground truth, the events, and the camera to compare."""
 
     truth: Annotated[
         Path, typer.Option("--truth", help="MOTChallenge text, CVML XML, or a twin's.")
@@ -64,23 +66,23 @@ class Compared:
     )
     written_as: Annotated[
         TruthFormat | None,
-        typer.Option("--format", help="Format of the truth; by default as its suffix says."),
+        typer.Option("--format", help="Format of the truth; by default from its suffix."),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedFrames(Compared):
-    """Truth and events that are compared frame by frame, so that their times must agree."""
+    """Ground truth and events that are compared frame by frame, so their times must agree."""
 
     fps: Annotated[
         float | None,
-        typer.Option("--fps", help="Frames per second of a truth that does not say so itself."),
+        typer.Option("--fps", help="Frame rate of a truth file that has none."),
     ] = None
     start: Annotated[
         str | None,
         typer.Option(
             "--start",
-            help="When the recording began, like 2026-11-22T12:00Z; else with its first frame.",
+            help="Start of the recording, like 2026-11-22T12:00Z; default: its first frame.",
         ),
     ] = None
 

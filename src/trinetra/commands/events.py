@@ -58,35 +58,39 @@ _REMEMBERED = 2 * _MOST
 _STYLES = {"alert": "bold red", "identity": "cyan", "visit": "green", "line_crossing": "green"}
 
 _File = Annotated[
-    Path | None, typer.Argument(metavar="[FILE]", help="A file that --events wrote; else live.")
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="File that --events wrote; default: live events."),
 ]
 _Url = Annotated[
-    str | None, typer.Option("--url", help="A running platform; by default the one here.")
+    str | None, typer.Option("--url", help="URL of a running platform; default: on this machine.")
 ]
 _SiteFile = Annotated[
     Path | None,
     typer.Option("--site", metavar="SITE", help="On a cluster: the site file; site.yaml if here."),
 ]
 _Type = Annotated[
-    list[str] | None, typer.Option("--type", help=f"Only these: {', '.join(sorted(_KINDS))}.")
+    list[str] | None, typer.Option("--type", help=f"Only these types: {', '.join(sorted(_KINDS))}.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")]
 
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """Which past events are shown first."""
+    """Past events to show first."""
 
     last: Annotated[
-        int, typer.Option("--last", min=0, max=1000, help="Begin with so many (not on a cluster).")
+        int,
+        typer.Option(
+            "--last", min=0, max=1000, help="Number of past events to show (not on a cluster)."
+        ),
     ] = 20
     since: Annotated[
         str | None,
-        typer.Option("--since", help="Begin so long ago, like 10m, with what was kept."),
+        typer.Option("--since", help="Start this long ago, like 10m, as far as kept."),
     ] = None
 
 
-events = typer.Typer(no_args_is_help=True, help="The events: detections, identities, insights.")
+events = typer.Typer(no_args_is_help=True, help="Events: show them, and print their schema.")
 
 
 def register(app: typer.Typer) -> None:
@@ -105,7 +109,7 @@ def tail(
     kinds: _Type = None,
     as_json: _Json = False,
 ) -> None:
-    """Show events as they come, without embeddings; Ctrl-C ends it."""
+    """Show events as they happen, without embeddings, until Ctrl-C."""
     configure_logging(as_json=False, level="ERROR")
     if unknown := set(kinds or ()) - _KINDS.keys():
         raise typer.BadParameter(
@@ -135,7 +139,7 @@ def tail(
 
 @events.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of every event, for readers of the topics."""
+    """Print the JSON Schema of all events, for consumers of the topics."""
     print_text(events_schema_text())
 
 
@@ -158,7 +162,7 @@ class _Shown:
     _last: deque[bytes] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def show(self, event: AnyEvent, *, but_last: bool = False) -> None:
-        """Print an event; with ``but_last`` only if it is not one of those printed last."""
+        """Print an event; with ``but_last`` only if it is not among the events printed last."""
         if not isinstance(event, self.wanted):
             return
         line = encode(without_embeddings(event))
@@ -187,7 +191,7 @@ def _show_live(url: str, last: int, shown: _Shown, *, may_be_away: bool) -> None
     except EventLogUnavailable as cause:
         if not may_be_away:
             raise
-        note(f"that was all: {cause}")
+        note(f"no more events: {cause}")
 
 
 async def _follow(
@@ -212,7 +216,7 @@ def _show_delivery(delivery: Delivery, shown: _Shown) -> None:
 
 
 async def _patiently(reader: TopicReader) -> list[Delivery]:
-    """Return the next records; says once when the cluster does not answer, and waits for it."""
+    """Return the next records; during an outage, says so once and waits."""
     away = False
     while True:
         try:
@@ -287,7 +291,7 @@ def _told(event: AnyEvent) -> str:
         case TracksEvent():
             return f"frame {event.frame_seq}: {len(event.tracks)} tracks, {len(event.ended)} ended"
         case IdentityEvent():
-            who = event.customer_id or "nobody known"
+            who = event.customer_id or "no known customer"
             return f"{event.track_id} is {event.status}: {who} ({', '.join(event.reasons)})"
         case AlertEvent():
             return f"{event.severity}: {event.message}"

@@ -22,20 +22,19 @@ from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH, CustomerId, Instant
 from trinetra.wiring.event_history import history_of, read_people
 
-_Id = Annotated[str, typer.Argument(metavar="ID", help="Of an event; or of a track or a customer.")]
+_Id = Annotated[str, typer.Argument(metavar="ID", help="Id of an event, a track or a customer.")]
 _File = Annotated[
-    Path | None, typer.Option("--file", help="A file that --events wrote; else the log's history.")
+    Path | None,
+    typer.Option("--file", help="File that --events wrote; default: the log's history."),
 ]
 _SiteFile = Annotated[
     Path | None,
     typer.Option("--site", metavar="SITE", help="On a cluster: the site file; site.yaml if here."),
 ]
 _Since = Annotated[
-    str | None, typer.Option("--since", help="Look no further back, like 2h; quicker.")
+    str | None, typer.Option("--since", help="Search no further back, like 2h; faster.")
 ]
-_Names = Annotated[
-    bool, typer.Option("--names", help="Call enrolled people by the names in the customer book.")
-]
+_Names = Annotated[bool, typer.Option("--names", help="Show the names of enrolled people.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _TOPICS = (IDENTITIES, ALERTS, CUSTOMERS, INSIGHTS)
 _STORY = 40
@@ -85,7 +84,7 @@ def _named(people: CustomerDirectory) -> Naming:
 async def find(
     subject: str, past: EventHistory, *, since: Instant, name: Naming = str
 ) -> Explanation:
-    """Return the account of an id. Raises ConfigurationError where the past does not know it."""
+    """Return the explanation of an id. Raises ConfigurationError if the history has no such id."""
     topics = (*_TOPICS, DETECTIONS) if subject.startswith("det_") else _TOPICS
     mentions = await _gather(frozenset({subject}), past, topics, since)
     wider = subjects_of(subject, mentions.found)
@@ -126,10 +125,10 @@ def _show(account: Explanation, console: Console) -> None:
         console.print(Text(f"{event.event_id}, {event.camera_id or 'no camera'}, {when}", "dim"))
     console.print(Text(account.headline, "bold"), soft_wrap=True)
     _list(console, "Why", account.because)
-    _list(console, "What would have made a difference", account.otherwise)
+    _list(console, "What would have changed it", account.otherwise)
     shown = account.story[-_STORY:]
     told = tuple(f"{m.at:%H:%M:%S}  {m.camera:<12}  {m.told}  [{m.event_id}]" for m in shown)
-    title = "What else was said of it"
+    title = "Other events about it"
     if len(shown) < len(account.story):
         title += f" (the last {len(shown)} of {len(account.story)})"
     _list(console, title, told)

@@ -1,4 +1,4 @@
-"""``trinetra customers forget``: a person is erased, and a receipt says so."""
+"""``trinetra customers forget``: erases a person and prints a signed receipt."""
 
 import asyncio
 import re
@@ -44,7 +44,8 @@ def forget(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0, help="Wait so many seconds for what runs.")
+        float,
+        typer.Option("--timeout", min=0, help="Seconds to wait for running services to confirm."),
     ] = 60.0,
     as_json: Json = False,
 ) -> None:
@@ -52,18 +53,18 @@ def forget(
     configure_logging(as_json=False, level="ERROR")
     settings, who = load_settings(), CustomerId(customer_id)
     if not yes:
-        typer.confirm(
-            f"Erase {customer_id} for good? Nothing brings this back", abort=True, err=True
-        )
+        typer.confirm(f"Erase {customer_id} for good? This cannot be undone", abort=True, err=True)
     status = asyncio.run(_forget(settings, who, timeout_s))
     signed = _receipt(settings, status)
     print_text(msgspec.json.format(msgspec.json.encode(signed), indent=2).decode() + "\n")
     if status.settled_at is None:
         waits = (
-            ", ".join(status.awaited)
-            or "a process that has the gallery open, or reads the database"
+            ", ".join(status.awaited) or "a process that has the gallery open or reads the database"
         )
-        note(f"the request stands; not yet confirmed by: {waits}. Ask again for the final receipt")
+        note(
+            f"the request stands; not yet confirmed by: {waits}. "
+            "Run the command again for the final receipt"
+        )
         raise typer.Exit(1)
     if not as_json:
         note("the person is erased; the receipt above holds no personal data: keep it")
@@ -96,7 +97,7 @@ async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> Eras
 
 
 def _note_forgotten(log: AuditLog, who: CustomerId, status: ErasureStatus, at: Instant) -> None:
-    """Put on record that an erasure is done, once, though it was done after nobody waited."""
+    """Record once that an erasure is complete, also if it completed after the command ended."""
     number, digests = f"erasure {status.erasure.number}", status.erasure.digests
     noted = (line for line in log.lines() if line.action == "forgotten" and line.detail == number)
     if not any(line.subject in digests for line in noted):
@@ -104,7 +105,7 @@ def _note_forgotten(log: AuditLog, who: CustomerId, status: ErasureStatus, at: I
 
 
 async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
-    """Return every id of a person; raises CustomerConflict for nobody's."""
+    """Return every id of a person; raises CustomerConflict for an unknown id."""
     async with open_customer_log(settings) as customer_log:
         people = await read_people(customer_log)
     try:
@@ -112,7 +113,7 @@ async def _ids_of(settings: Settings, who: CustomerId) -> Sequence[CustomerId]:
     except CustomerConflict:
         if not _GIVEN_ID.fullmatch(who) or people.is_erased(who):
             raise
-        note(f"neither the book nor a visit tells of {who}: erasing what the gallery may have")
+        note(f"{who} is in no visit and not in the customer log: erasing what the gallery may have")
     return sorted(people.members(who))
 
 
@@ -130,9 +131,9 @@ async def _here(
 
 
 def _models(settings: Settings) -> list[FaceEmbedderModel]:
-    """Return the networks whose faces may be here."""
+    """Return the models whose faces may be stored here."""
     manifest = load_manifest()
-    # A server's collections are made when they are opened; files of models of old are there or not.
+    # Opening a collection on a server creates it, so there only the model in use is opened.
     profiles = manifest.profiles if settings.gallery == "edge" else [settings.profile]
     models = {m.version: m for p in profiles if (m := manifest.profile(p).face_embedder)}
     return list(models.values())
@@ -141,7 +142,7 @@ def _models(settings: Settings) -> list[FaceEmbedderModel]:
 async def _settled(
     erasure_store: ErasureStore, who: CustomerId, clock: SystemClock, timeout_s: float
 ) -> ErasureStatus:
-    """Return the erasure once everybody confirmed, or as it is when the time is over."""
+    """Return the erasure once all services confirmed, or as it is when the time is over."""
     give_up_s, told = clock.monotonic() + timeout_s, ""
     while True:
         status = await erasure_store.find(who, clock.now())
@@ -157,7 +158,7 @@ async def _settled(
 
 
 def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
-    """Return what was erased, and what remains where until when, signed."""
+    """Return a signed receipt: what was erased, and what remains where until when."""
     erasure = status.erasure
     lines = audit_log(settings).lines()
     receipt: dict[str, Any] = {
@@ -175,9 +176,9 @@ def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
 
 
 def _remains(settings: Settings, since: Instant) -> list[str]:
-    """Return what still holds something of the person after that, and until when."""
+    """Return the places that still hold data of the person, and until when."""
     told = [
-        "digests of the ids, so that nobody brings them back: for good",
+        "digests of the ids, so that they are not restored: for good",
         "copies that you or your backups made: until you delete them",
     ]
     told += [
@@ -192,7 +193,7 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
                 "segment is deleted"
             ),
             (
-                "other topics: ids that lead to nobody any more, for the site's events_days (by "
+                "other topics: ids that no longer lead to a person, for the site's events_days (by "
                 f"default until {since + timedelta(days=7):%Y-%m-%d %H:%M} UTC)"
             ),
             (

@@ -1,4 +1,4 @@
-"""``trinetra gallery info``, ``export`` and ``import``: look at the gallery, and move it."""
+"""``trinetra gallery info|export|import``: inspects the gallery, and moves it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,26 +29,26 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 _Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
 _From = Annotated[
-    Place | None, typer.Option("--from", help="Not from the gallery that TRINETRA_GALLERY names.")
+    Place | None,
+    typer.Option("--from", help="Source; by default the gallery that TRINETRA_GALLERY names."),
 ]
 _To = Annotated[
-    Place | None, typer.Option("--to", help="Not into the gallery that TRINETRA_GALLERY names.")
+    Place | None,
+    typer.Option("--to", help="Target; by default the gallery that TRINETRA_GALLERY names."),
 ]
 _BATCH = 256
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 class Imported(NamedTuple):
-    """How many entries went in, how many were of people erased, and how many there are then."""
+    """Counts of imported entries, of entries of erased people, and of all entries afterwards."""
 
     imported: int
     erased: int
     held: int
 
 
-gallery = typer.Typer(
-    no_args_is_help=True, help="The faces that are known: how many, and move them."
-)
+gallery = typer.Typer(no_args_is_help=True, help="Face gallery: inspect and move it.")
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 @gallery.command("info")
 def info(*, as_json: _Json = False) -> None:
-    """Tell where the gallery is, which network's faces it holds, and how many."""
+    """Show the location, the model and the size of the gallery."""
     settings, model = _prepared(None)
     told = {
         "gallery": settings.gallery,
@@ -76,19 +76,19 @@ def info(*, as_json: _Json = False) -> None:
 
 @gallery.command("export")
 def export(file: _File, *, source: _From = None, force: _Force = False) -> None:
-    """Write every entry of the gallery to FILE, which only you may read."""
+    """Write every entry of the gallery to FILE, readable only by you."""
     if file.exists() and not force:
         raise ConfigurationError(f"{file} exists; name another file, or add --force")
     settings, model = _prepared(source)
     written = asyncio.run(_export(settings, model, file))
     record_deed(settings, "export", None, f"{written} faces")
     say(f"{written} entries of {model.version} are in {file}")
-    note(f"{file} holds biometric data of people: guard it as the gallery itself, and delete it")
+    note(f"{file} holds biometric data: protect it like the gallery, and delete it after use")
 
 
 @gallery.command("import")
 def import_(file: _File, *, target: _To = None) -> None:
-    """Put FILE into the gallery but for who expired or was erased; repeat it as you like."""
+    """Import FILE into the gallery, without expired entries and erased people; idempotent."""
     settings, model = _prepared(target)
     contents = gallery_file.check(file)
     _require_same_model(file, contents, model)
@@ -97,10 +97,10 @@ def import_(file: _File, *, target: _To = None) -> None:
     expired = contents.entries - done.imported - done.erased
     say(
         f"{done.imported} entries of {model.version} are in the gallery, which holds {done.held} "
-        f"now; {expired} had expired and {done.erased} were of people who are erased: left out"
+        f"now; left out: {expired} that had expired, {done.erased} of people who were erased"
     )
     if done.erased:
-        note(f"{file} still holds faces of people who asked to be forgotten: delete it")
+        note(f"{file} still holds faces of people who were erased: delete it")
 
 
 def _prepared(place: Place | None) -> tuple[Settings, FaceEmbedderModel]:
@@ -110,8 +110,8 @@ def _prepared(place: Place | None) -> tuple[Settings, FaceEmbedderModel]:
         settings = settings.model_copy(update={"gallery": place})
     if settings.gallery == "memory":
         raise ConfigurationError(
-            "TRINETRA_GALLERY=memory ends with its process, there is nothing to look at or move; "
-            "set it to edge or qdrant"
+            "TRINETRA_GALLERY=memory ends with its process, so there is nothing to inspect or "
+            "move; set it to edge or qdrant"
         )
     return settings, load_manifest().profile(settings.profile).face_embedder
 
@@ -130,7 +130,7 @@ def _require_same_model(
         raise ConfigurationError(
             f"{file} holds embeddings of {theirs[0]} ({theirs[1]} values), and the profile uses "
             f"{model.version} ({model.dimension} values): they cannot be compared; choose the "
-            "profile that the file was made with (TRINETRA_PROFILE)"
+            "profile of the file (TRINETRA_PROFILE)"
         )
 
 
@@ -153,14 +153,13 @@ async def _export(settings: Settings, model: FaceEmbedderModel, file: Path) -> i
 
 
 async def _import(settings: Settings, model: FaceEmbedderModel, file: Path, total: int) -> Imported:
-    """Put in what may be kept."""
+    """Import the entries that may be kept."""
     imported = erased = 0
     async with open_gallery(settings, model) as opened, open_customer_log(settings) as customer_log:
         with _bar("importing", total) as (bars, task):
             for batch in gallery_file.read(file):
-                people = await read_people(
-                    customer_log
-                )  # each time: somebody may be erased meanwhile
+                # Read for each batch, because a person may be erased during the import.
+                people = await read_people(customer_log)
                 kept = [entry for entry in batch if not people.is_erased(entry.customer_id)]
                 erased += len(batch) - len(kept)
                 imported += await _put_patiently(opened, kept)
@@ -169,7 +168,7 @@ async def _import(settings: Settings, model: FaceEmbedderModel, file: Path, tota
 
 
 async def _put_patiently(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
-    """Put in what has not expired, waiting for a gallery that is busy, or away for a moment."""
+    """Import unexpired entries, with retries while the gallery is unavailable."""
     for wait_s in _WAITS_S:
         try:
             return await _put(opened, batch)
@@ -188,7 +187,7 @@ async def _put(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
 
 @contextmanager
 def _bar(what: str, total: int) -> Iterator[tuple[Progress, TaskID]]:
-    """Draw how far it is, where somebody watches."""
+    """Draw the progress, on a terminal alone."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:

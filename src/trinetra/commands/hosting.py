@@ -27,7 +27,7 @@ from trinetra.wiring.profiles import choose_profile, ensure_models
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is shown."""
+    """Outputs of a run: the live view and the health page."""
 
     live_view: bool = False
     serves_health: bool = True
@@ -53,8 +53,8 @@ def run_platform(
 ) -> None:
     """Run until every source has ended or the user stops it, then report.
 
-    The report is made while everything is still open, also after Ctrl-C and when the drain was cut
-    short; that is what a second Ctrl-C does, which then raises KeyboardInterrupt.
+    The report is made while everything is still open, also after Ctrl-C. A second Ctrl-C cuts the
+    drain short and raises KeyboardInterrupt.
     """
     configure_logging(
         as_json=settings.log_json,
@@ -65,7 +65,7 @@ def run_platform(
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        ignore_signals()  # what is left is to tidy up, which nobody has to wait for
+        ignore_signals()  # only cleanup is left, which must not be interrupted
 
 
 async def _run(
@@ -96,7 +96,7 @@ async def _health_page(
         return
     app = health_app(platform.services, platform.recorder.recent.watch)
     async with serving(app, address=settings.host, port=settings.embedded_port) as port:
-        note(f"on http://{settings.host}:{port} are /health/ready, /metrics and /events")
+        note(f"http://{settings.host}:{port} serves /health/ready, /metrics and /events")
         yield
 
 

@@ -1,4 +1,4 @@
-"""``trinetra models list`` and ``fetch``: which networks there are, and bring them here."""
+"""``trinetra models list|fetch``: lists the neural networks and downloads them."""
 
 from typing import Annotated, Any
 
@@ -14,20 +14,19 @@ from trinetra.settings import load_settings
 from trinetra.wiring.profiles import ensure_models
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-_Profile = Annotated[str | None, typer.Option("--profile", help="Which set of networks.")]
+_Profile = Annotated[str | None, typer.Option("--profile", help="Set of networks.")]
 
 models = typer.Typer(
     cls=lazy_group(
         {
             "calibrate": LazyCommand(
                 "calibrate",
-                "Measure false matches and misses on labelled pictures, "
-                "and set the threshold by them.",
+                "Measure error rates on labeled pictures, and set the match threshold.",
             ),
         }
     ),
     no_args_is_help=True,
-    help="The networks: which, under whose terms, where.",
+    help="Neural networks: licenses, downloads, calibration.",
 )
 
 
@@ -77,7 +76,7 @@ def _row(model: AnyModel, used: dict[str, list[str]]) -> dict[str, Any]:
 
 @models.command("fetch")
 def fetch(*, profile: _Profile = None, as_json: _Json = False) -> None:
-    """Bring the networks of a profile to this machine, each checked against its digest."""
+    """Download the networks of a profile, each verified by its digest."""
     settings = load_settings()
     chosen = load_manifest().profile(profile or settings.profile)
     for text in chosen.notices:

@@ -1,4 +1,4 @@
-"""Draws what a long fetch tells, on standard error."""
+"""Progress bars of downloads, on standard error."""
 
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from rich.progress import (
 
 
 class FetchProgress:
-    """A progress bar per file; a ProgressSink. Where there is no terminal, a line per file."""
+    """ProgressSink with a bar per file, or with a line per file if there is no terminal."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -32,7 +32,7 @@ class FetchProgress:
         self._drawn = False
 
     def __enter__(self) -> Self:
-        """Get ready; nothing is drawn before something is fetched."""
+        """Return itself; the first download draws the first bar."""
         return self
 
     def __exit__(
@@ -46,7 +46,7 @@ class FetchProgress:
             self._bars.stop()
 
     def begin(self, label: str, total_bytes: int | None) -> None:
-        """Draw a bar for this file."""
+        """Add a bar for this file."""
         if not self._console.is_terminal:
             self._console.print(f"fetching {label} ...")
             return
@@ -56,12 +56,12 @@ class FetchProgress:
         self._tasks[label] = self._bars.add_task(label, total=total_bytes)
 
     def advance(self, label: str, done_bytes: int) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if label in self._tasks:
             self._bars.update(self._tasks[label], completed=done_bytes)
 
     def end(self, label: str) -> None:
-        """Stop the bar's clock."""
+        """Complete the bar."""
         if label in self._tasks:
             self._bars.stop_task(self._tasks.pop(label))
 

@@ -1,4 +1,4 @@
-"""``trinetra customers verify-receipt``: whether an erasure's receipt can be trusted."""
+"""``trinetra customers verify-receipt``: verifies the receipt of an erasure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,18 +24,18 @@ def register(group: typer.Typer) -> None:
 
 
 def verify_receipt(file: _File, *, key: _Key = None) -> None:
-    """Tell whether a receipt is final and as it was signed here; exit code 1 if not."""
+    """Verify the signature of a receipt, and that it is final; exit code 1 if not."""
     signed, settings = check(file), load_settings()
     faults = list(_doubts(signed, settings, key))
     for fault in faults:
         say(f"{file}: {fault}")
     if faults:
         raise typer.Exit(1)
-    say(f"{file} is as it was signed by the key {signed.public_key}, and final")
+    say(f"{file} is final, with a valid signature by the key {signed.public_key}")
 
 
 def _doubts(signed: Signed, settings: Settings, key: str | None) -> Iterator[str]:
-    """Yield why a receipt whose signature holds is not the last word on an erasure."""
+    """Yield why a receipt with a valid signature is not the final one."""
     own = known_key(settings.data_dir / "keys")
     if signed.public_key != (key.lower() if key else own):
         yield f"signed by another installation, with the key {signed.public_key}"
@@ -43,4 +43,4 @@ def _doubts(signed: Signed, settings: Settings, key: str | None) -> Iterator[str
     if signed.public_key == own and all(line.hash != seen for line in audit_log(settings).lines()):
         yield f"the line of the audit log with the hash {seen} is gone: the log was changed"
     if not signed.receipt.get("done_at"):
-        yield "not final: the erasure was not confirmed by everybody then; ask `forget` again"
+        yield "not final: not all services had confirmed the erasure; run `forget` again"

@@ -55,16 +55,16 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @dataclass(frozen=True, slots=True)
 class RecordingOptions:
-    """Which detections are replayed, and of which site they are."""
+    """The detections to replay, and their site."""
 
     begin: Annotated[
         str | None,
-        typer.Option("--from", help="Captured from here on, like 2h or 2026-11-22T09:00Z."),
+        typer.Option("--from", help="Start of capture, like 2h ago or 2026-11-22T09:00Z."),
     ] = None
-    end: Annotated[str | None, typer.Option("--to", help="Captured before this.")] = None
+    end: Annotated[str | None, typer.Option("--to", help="End of capture.")] = None
     file: Annotated[
         Path | None,
-        typer.Option("--file", help="Events that --events or a twin wrote; else those of the log."),
+        typer.Option("--file", help="File that --events or a twin wrote; default: the log."),
     ] = None
     site: Annotated[
         Path | None,
@@ -72,7 +72,7 @@ class RecordingOptions:
     ] = None
 
     def window(self, now: Instant) -> Window:
-        """Return the capture times that are wanted. Raises ConfigurationError."""
+        """Return the requested capture times. Raises ConfigurationError."""
         return Window(_instant("--from", self.begin, now), _instant("--to", self.end, now))
 
 
@@ -154,8 +154,8 @@ def _notes(tried: list[str], recording: Recording) -> Iterator[str]:
     for assignment in tried:
         if assignment.partition("=")[0].strip().removeprefix("policies.") in _AT_DETECTION:
             yield (
-                f"{assignment}: this applies where faces are read; faces that were left out when "
-                "this was recorded do not come back"
+                f"{assignment}: this applies where faces are read; the recording does not "
+                "contain the faces that were left out"
             )
 
 

@@ -1,4 +1,4 @@
-"""Differences between two replays, as tables or as JSON."""
+"""Report on the differences between two replays, as tables or as JSON."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _STYLES = {"better": "green", "worse": "red"}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Two replays of a recording, one as settings are and one with ``tried``."""
+    """Two replays of a recording: with present settings, and with ``tried`` applied."""
 
     tried: tuple[str, ...]
     recording: Recording
@@ -89,7 +89,7 @@ def _heading(report: Report) -> Iterator[str]:
         f"{recording.first_at:%Y-%m-%d %H:%M:%S} to {recording.last_at:%Y-%m-%d %H:%M:%S} UTC, "
         f"replayed twice in {report.seconds:.0f} s ({len(recording) / report.seconds:,.0f}/s each)"
     )
-    yield f"now: the site file as it is; then: {', '.join(report.tried)}"
+    yield f"now: the present site file; then: {', '.join(report.tried)}"
     yield (
         f"{len(found.changes)} of {found.tracks_in_both} tracks would be decided differently; "
         f"{found.split} identities would be split, {found.joined} joined"

@@ -1,4 +1,4 @@
-"""A sheet of scores as a table, or as JSON."""
+"""Prints a sheet of scores as a table or as JSON."""
 
 from collections.abc import Iterator
 

@@ -32,7 +32,7 @@ from trinetra.wiring.profiles import choose_profile
 
 _Cameras = Annotated[
     list[str] | None,
-    typer.Option("--camera", metavar="ID", help="Only this one; may be given several times."),
+    typer.Option("--camera", metavar="ID", help="Read only this camera; repeatable."),
 ]
 _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
 
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
     """Read the cameras into the frame buffer (one process of a cluster)."""
-    # Of cameras that another process reads, the passwords need not be known here.
+    # Passwords of cameras that another process reads need not be set here.
     loaded = only(load_site(site), camera) if camera else load_site(site, os.environ)
     settings = _settings_of("ingest", "frame_buffer")
     begun = datetime.now(UTC)
@@ -75,8 +75,8 @@ def resolve(site: _SiteFile) -> None:
     model = choose_profile(settings).face_embedder
     if settings.gallery == "edge":
         note(
-            f"the gallery in {settings.data_dir / 'gallery'} is this process's own: run one "
-            "resolver, or set TRINETRA_GALLERY=qdrant"
+            f"the gallery in {settings.data_dir / 'gallery'} belongs to one process: run a "
+            "single resolver, or set TRINETRA_GALLERY=qdrant"
         )
     _serve(
         "identity-resolver",
@@ -98,7 +98,7 @@ def insight(site: _SiteFile) -> None:
 
 
 def only(site: Site, camera_ids: Sequence[str]) -> Site:
-    """Return the site with some of its cameras. Raises ConfigurationError for one it has not."""
+    """Return the site with some of its cameras. Raises ConfigurationError for an unknown one."""
     known = {camera.id: camera for camera in site.cameras}
     if unknown := [each for each in camera_ids if each not in known]:
         raise ConfigurationError(
@@ -109,10 +109,10 @@ def only(site: Site, camera_ids: Sequence[str]) -> Site:
 
 
 def named_by_port(settings: Settings, port: int) -> Settings:
-    """Return the settings with a name for this process that no other on this host has.
+    """Return the settings with an instance name that is unique on this host.
 
-    A name that was given stays. Otherwise the port makes the difference, which is another for each
-    process on a host anyway; any free one (0) would be another after every restart, too.
+    A configured name is kept. Otherwise the port is appended, because each process on a host has
+    its own. Port 0 is not used: it would give another name after every restart.
     """
     if "instance" in settings.model_fields_set or not port:
         return settings
@@ -120,7 +120,7 @@ def named_by_port(settings: Settings, port: int) -> Settings:
 
 
 def _settings_of(command: str, *shared: str) -> Settings:
-    """Return the settings of one service, refused before anything says that it runs."""
+    """Return the settings of one service. Raises ConfigurationError."""
     settings = load_settings()
     need_shared(settings, command, *shared)
     return named_by_port(settings, getattr(settings, f"{command}_port"))
@@ -140,7 +140,7 @@ def _serve(
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        ignore_signals()  # what is left is to tidy up, which nobody has to wait for
+        ignore_signals()  # only cleanup is left, which must not be interrupted
 
 
 async def _host(service: PatientService, settings: Settings, port: int) -> None:

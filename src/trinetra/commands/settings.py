@@ -1,4 +1,4 @@
-"""``trinetra settings``: every ``TRINETRA_*`` variable, its default, and what it is for."""
+"""``trinetra settings``: lists the ``TRINETRA_*`` variables with default and purpose."""
 
 from collections.abc import Iterator
 from typing import Literal, get_args, get_origin
@@ -18,7 +18,7 @@ unknown one is refused. Written by `make docs`; `trinetra settings` prints the s
 |---|---|---|
 """
 
-# Of defaults that another machine has otherwise.
+# Defaults that depend on the machine.
 _TOLD = {
     "data_dir": "`~/.local/share/trinetra`",
     "cache_dir": "`~/.cache/trinetra`",
@@ -32,12 +32,12 @@ def register(app: typer.Typer) -> None:
 
 
 def settings() -> None:
-    """Print every setting with its default and what it is for, as Markdown."""
+    """Print every setting with its default and purpose, as Markdown."""
     print_text(settings_page())
 
 
 def settings_page() -> str:
-    """Return the text kept in ``docs/settings.md``: the same on every machine."""
+    """Return the text of ``docs/settings.md``, which is the same on every machine."""
     return _HEADING + "".join(f"| {' | '.join(row)} |\n" for row in _rows())
 
 
@@ -49,7 +49,7 @@ def _rows() -> Iterator[tuple[str, str, str]]:
 
 
 def _told(default: object) -> str:
-    if hasattr(default, "get_secret_value"):  # what everybody can read here is no secret
+    if hasattr(default, "get_secret_value"):  # a default value is not a secret
         default = default.get_secret_value()
     if isinstance(default, bool):
         default = str(default).lower()

@@ -1,4 +1,4 @@
-"""``trinetra init``, ``check`` and ``schema``: write a site file, and find what is wrong in one."""
+"""``trinetra init|check|schema``: writes and checks site files."""
 
 import os
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from trinetra.site import (
 from trinetra.wiring.site_graph import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
-_NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="Where to write it.")]
-_Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+_NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="File to write.")]
+_Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -94,7 +94,7 @@ def _line(problem: Problem) -> Text:
 
 
 def _notes(site: Site) -> Iterator[str]:
-    """Yield what may be right elsewhere but prevents a run on this machine as it is now."""
+    """Yield warnings about what prevents a run on this machine but may be right on another."""
     for camera in site.cameras:
         source = camera.source
         if isinstance(source, StreamSource):

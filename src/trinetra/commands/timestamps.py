@@ -1,4 +1,4 @@
-"""Instants as people give them: ``10m`` ago, ``2h`` ago, or ``2026-11-22T12:00Z``."""
+"""Parses instants as users give them: ``10m`` ago, ``2h`` ago, or ``2026-11-22T12:00Z``."""
 
 import re
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""``trinetra topics``: make a site's topics on Kafka, and tell what is wrong with them."""
+"""``trinetra topics``: creates the topics of a site on Kafka and checks them."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ _Replication = Annotated[
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-topics = typer.Typer(no_args_is_help=True, help="The topics on Kafka: make them, check them.")
+topics = typer.Typer(no_args_is_help=True, help="Topics on Kafka: create and check them.")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 @topics.command()
 def create(site: _SiteFile, *, replication: _Replication = None, as_json: _Json = False) -> None:
-    """Make the topics that are missing; of those there, set how long they keep records."""
+    """Create missing topics, and set the retention of existing ones."""
     settings = load_settings()
     layout = _layout(site, settings)
     connection, clock = kafka_connection(settings), SystemClock()
@@ -43,7 +43,7 @@ def create(site: _SiteFile, *, replication: _Replication = None, as_json: _Json 
 
 @topics.command()
 def check(site: _SiteFile, *, as_json: _Json = False) -> None:
-    """Compare the topics with what they should be; exit code 1 if anything is wrong."""
+    """Check the topics against the site file; exit code 1 if anything is wrong."""
     settings = load_settings()
     layout = _layout(site, settings)
     faults = asyncio.run(find_faults(kafka_connection(settings), layout, SystemClock()))

@@ -40,13 +40,15 @@ _ClusterSite = Annotated[
 ]
 _File = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE]", help="A file that --events wrote; else the log's history."),
+    typer.Argument(metavar="[FILE]", help="File that --events wrote; default: the log's history."),
 ]
 _From = Annotated[
-    str | None, typer.Option("--from", help="Where to begin, like 2h; a day ago if left out.")
+    str | None, typer.Option("--from", help="Start, like 2h ago; default: a day ago.")
 ]
-_To = Annotated[str | None, typer.Option("--to", help="Where to end; now if left out.")]
-_Least = Annotated[int, typer.Option("--least", min=1, help="Walks that a proposal must rest on.")]
+_To = Annotated[str | None, typer.Option("--to", help="End; default: now.")]
+_Least = Annotated[
+    int, typer.Option("--least", min=1, help="Minimum number of walks behind an estimate.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _DAY = "1d"
 
@@ -60,7 +62,7 @@ def register(app: typer.Typer) -> None:
 
 @topology.command("show")
 def show(site: _SiteFile, *, as_json: _Json = False) -> None:
-    """Show the shortest way between every two cameras, and where none is known."""
+    """Show the shortest route between every two cameras, and pairs without one."""
     loaded = load_site(site)
     graph, cameras = site_graph(loaded), [camera.camera_id for camera in loaded.cameras]
     ways = [_way(graph, a, b) for a in cameras for b in cameras if a != b]
@@ -98,7 +100,7 @@ def _print_ways(ways: Sequence[dict[str, object]]) -> None:
             str(way["to"]),
             f"{way['distance_m']:.1f}" if known else "-",
             f"{way['least_s']:.1f} s" if known else "-",
-            through if known else "no way is known",
+            through if known else "no known route",
         )
         table.add_row(*(Text(cell) for cell in cells))
     output().print(table)
@@ -114,7 +116,7 @@ def estimate_ways(
     least: _Least = 5,
     as_json: _Json = False,
 ) -> None:
-    """Estimate ways, distances and overlaps from the walks of recognised people."""
+    """Estimate routes, distances and overlaps from the walks of recognized people."""
     configure_logging(as_json=False, level="ERROR")
     now = SystemClock().now()
     if begin is None and file is None:
@@ -135,8 +137,8 @@ def estimate_ways(
         return
     if not found:
         raise ConfigurationError(
-            f"nothing to propose: in {past} no {least} walks of recognised people lead from one "
-            "camera to another; take a longer time, or a smaller --least"
+            f"nothing to propose: in {past} no {least} walks of recognized people lead from one "
+            "camera to another; use a longer period, or a smaller --least"
         )
     _print_estimates(found)
     print_text(as_yaml(found))
@@ -185,7 +187,7 @@ def _metres(each: TopologyEstimate) -> str:
 
 
 def as_yaml(found: Sequence[TopologyEstimate]) -> str:
-    """Return the proposals as the part of a site file that they would be."""
+    """Return the estimates as a section of a site file."""
     edges = [s for s in found if not s.overlap]
     overlaps = [s for s in found if s.overlap]
     lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (nothing is sure)"]

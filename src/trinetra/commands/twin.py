@@ -1,4 +1,4 @@
-"""``trinetra twin``: simulates a shop with cameras, models and the truth beside it."""
+"""``trinetra twin``: simulates a shop with cameras, and records the ground truth."""
 
 import asyncio
 import math
@@ -39,19 +39,19 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @dataclass(frozen=True, slots=True)
 class ScenarioOptions:
-    """The people who come to the shop."""
+    """The shoppers of a run."""
 
     shoppers_per_hour: Annotated[
         float,
-        typer.Option("--shoppers-per-hour", min=0, help="People who come in, on average."),
+        typer.Option("--shoppers-per-hour", min=0, help="Average number of shoppers per hour."),
     ] = 60.0
     hours: Annotated[
         float, typer.Option("--hours", min=0.001, help="Opening hours; twelve are one day.")
     ] = 1.0
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another run.")] = 1
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the run.")] = 1
     look_alikes: Annotated[
         float,
-        typer.Option("--look-alikes", min=0, max=1, help="Share of people with another's face."),
+        typer.Option("--look-alikes", min=0, max=1, help="Share of people who look like another."),
     ] = 0.0
 
     def scenario(self) -> Scenario:
@@ -72,17 +72,17 @@ class OutputOptions:
     ] = None
     render_to: Annotated[
         Path | None,
-        typer.Option("--render", help="Draw what each camera sees, as films in this folder."),
+        typer.Option("--render", help="Render each camera's view as a film in this folder."),
     ] = None
     publishes: Annotated[
         bool,
         typer.Option(
             "--publish",
-            help="Feed the event log: one in here, with a resolver, or the settings' Kafka.",
+            help="Publish to Kafka or, with event_log=memory, to services in this process.",
         ),
     ] = False
     speed: Annotated[
-        str, typer.Option("--speed", help="With --publish: times as fast as real, or max.")
+        str, typer.Option("--speed", help="With --publish: multiple of real time, or max.")
     ] = "max"
 
 
@@ -95,7 +95,7 @@ twin = typer.Typer(
         }
     ),
     no_args_is_help=True,
-    help="A simulated shop, with the truth beside it.",
+    help="Digital twin: a simulated shop with ground truth.",
 )
 
 

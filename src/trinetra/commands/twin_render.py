@@ -1,4 +1,4 @@
-"""The pixel mode of ``trinetra twin run``: a film of every camera, and one of the floor."""
+"""``trinetra twin run --render``: a film of every camera, and one of the floor."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from trinetra.values import ImageBgr
 
 
 def render(world: World, folder: Path) -> list[Path]:
-    """Write ``CAMERA.mp4`` for every camera and ``top.mp4``; return where they are.
+    """Write ``CAMERA.mp4`` for every camera and ``top.mp4``; return their paths.
 
     Raises ConfigurationError where the folder cannot be made, StorageFull on a full disk.
     """

@@ -1,4 +1,4 @@
-"""``trinetra twin rtsp``: video files as real RTSP cameras on this machine."""
+"""``trinetra twin rtsp``: serves video files as real RTSP cameras on this machine."""
 
 import os
 import re
@@ -34,7 +34,7 @@ _ROLE_WORDS: Mapping[str, Role] = {
 
 
 class AuthScheme(StrEnum):
-    """How clients prove who they are."""
+    """Authentication scheme."""
 
     DIGEST = "digest"
     BASIC = "basic"
@@ -44,25 +44,25 @@ _Clips = Annotated[
     list[Path],
     typer.Argument(metavar="FOLDER_OR_CLIPS...", help="Video files, or folders of them."),
 ]
-_Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")]
+_Port = Annotated[
+    int, typer.Option("--port", min=0, max=65_535, help="Port; 0 chooses a free one.")
+]
 _Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @dataclass(frozen=True, slots=True)
 class LoginOptions:
-    """Who may watch the cameras."""
+    """Login that clients need."""
 
-    user: Annotated[
-        str | None, typer.Option("--user", help="Who may watch; anybody if left out.")
-    ] = None
+    user: Annotated[str | None, typer.Option("--user", help="User name; default: no login.")] = None
     password_env: Annotated[
         str | None,
         typer.Option(
             "--password-env", metavar="VAR", help="Environment variable with the password."
         ),
     ] = None
-    auth: Annotated[AuthScheme, typer.Option("--auth", help="How the password is asked for.")] = (
+    auth: Annotated[AuthScheme, typer.Option("--auth", help="Authentication scheme.")] = (
         AuthScheme.DIGEST
     )
 
@@ -75,7 +75,7 @@ class LoginOptions:
         if not (password := os.environ.get(self.password_env)):
             raise ConfigurationError(
                 f"the environment variable {self.password_env} is not set: export it with the "
-                "password that the cameras are to ask for"
+                "password of the cameras"
             )
         return Viewer(self.user, password, self.auth.value)
 
@@ -96,7 +96,7 @@ def rtsp(
 ) -> None:
     """Serve video files as RTSP cameras, each in a loop, until Ctrl-C.
 
-    H.264 files go out as they are; others are encoded first.
+    H.264 files are sent unchanged; others are encoded first.
     """
     viewer = login.viewer()
     with suppress(KeyboardInterrupt), TemporaryDirectory(prefix="trinetra-rtsp-") as folder:
@@ -149,7 +149,7 @@ def _record(clips: Mapping[str, Path], folder: Path) -> list[Recording]:
     for name, clip in clips.items():
         stream = write_elementary_stream(clip, folder / f"{name}.h264")
         if stream.reencoded:
-            note(f"{clip} is not H.264 and was encoded anew")
+            note(f"{clip} is not H.264 and was re-encoded")
         recordings.append(Recording(name, stream.path, stream.units, stream.period_ns))
     return recordings
 

@@ -60,7 +60,9 @@ async def prepare_replay(
         people = await read_people(settings, before=recording.first_at)
     entries = [entry for entry in known if entry.first_seen < recording.first_at]
     if not entries:
-        notes.append("nobody is known when the recording begins: everyone is new at first sight")
+        notes.append(
+            "the gallery is empty when the recording begins: every person is new at first sight"
+        )
     return PreparedReplay(ReplayInputs(chosen, model, entries, people), tuple(notes))
 
 
