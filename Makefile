@@ -1,4 +1,4 @@
-# Everything a person does with this repository. `make` lists the targets.
+# Entry points of this repository. `make` lists the targets.
 #
 # VENV=PATH    another place for the environment          (make test VENV=/somewhere/venv)
 # PYTHON=NAME  another interpreter, 3.11 or newer         (make setup PYTHON=python3.13)
@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(READY) ## create the environment and install everything, pinned and checked
+setup: $(READY) ## create the environment and install the pinned packages
 
 $(READY): requirements-dev.lock pyproject.toml scripts/make-venv
 	@PYTHON="$(PYTHON)" scripts/make-venv "$(VENV)"
@@ -28,52 +28,52 @@ $(READY): requirements-dev.lock pyproject.toml scripts/make-venv
 	  --no-deps --no-build-isolation --editable .
 	@touch $@
 
-fmt: $(READY) ## format the code and mend what a linter can mend
+fmt: $(READY) ## format the code and apply automatic lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: $(READY) ## formatting, lints, types and who may import whom
+check: $(READY) ## check formatting, lints, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(READY) ## run all tests but those that break servers
+test: $(READY) ## run all tests except those that break servers
 	$(BIN)/pytest -m "not faults" $(ARGS)
 
-faults: $(READY) ## break servers and services on purpose, and count what is lost (ARGS=--short)
+faults: $(READY) ## break servers and services on purpose, and count losses (ARGS=--short)
 	@scripts/install-servers
 	$(BIN)/pytest -m faults
 	$(BIN)/python -m tests.faults.matrix $(ARGS)
 
-reliability: $(READY) ## run the whole crash matrix, half an hour, and write docs/reliability.md
+reliability: $(READY) ## run the whole crash matrix (half an hour) and write docs/reliability.md
 	@scripts/install-servers
 	$(BIN)/python -m tests.faults.matrix --page docs/reliability.md \
 	  --json benchmarks/results/reliability.json
 
-demo: $(READY) ## watch five real clips become insights
+demo: $(READY) ## turn five real clips into insights
 	$(BIN)/trinetra demo $(ARGS)
 
-bench: $(READY) ## measure this machine
+bench: $(READY) ## run a benchmark (ARGS="pipeline ...")
 	$(BIN)/trinetra bench $(or $(ARGS),--help)
 
-devservers: $(READY) ## start Redis and Kafka on loopback, installing them where they are missing
+devservers: $(READY) ## install if needed, and start, Redis and Kafka on loopback
 	@scripts/install-servers
 	@$(BIN)/trinetra devservers up $(ARGS)
 
-devservers-down: $(READY) ## stop them
+devservers-down: $(READY) ## stop Redis and Kafka
 	@$(BIN)/trinetra devservers down $(ARGS)
 
-docs: $(READY) ## write the generated documents anew
+docs: $(READY) ## regenerate the generated documents
 	$(BIN)/trinetra schema > docs/site.schema.json
 	$(BIN)/trinetra events schema > docs/events.schema.json
 	$(BIN)/trinetra settings > docs/settings.md
 	$(BIN)/python deploy/grafana/dashboards.py > deploy/grafana/dashboards/trinetra.json
 
-lock: $(READY) ## write the lock files anew (UPGRADE=--upgrade takes the newest; then deploy/lock)
+lock: $(READY) ## regenerate the lock files (UPGRADE=--upgrade for the newest; then deploy/lock)
 	$(LOCK) $(UPGRADE) --output-file requirements.lock
 	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-clean: ## remove the environment and everything generated on the way
+clean: ## remove the environment and all generated files
 	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -52,7 +52,7 @@ def verify() -> None:
 
 
 async def _known_deed(settings: Settings) -> str:
-    """Return an operation that an audit log of this machine must contain, empty if none is known."""
+    """Return an operation that the audit log must contain; empty if none is known."""
     if known_key(settings.data_dir / "keys"):
         return "receipts were signed here"
     if settings.store_url is not None or not (settings.data_dir / "insights.db").exists():
