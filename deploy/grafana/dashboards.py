@@ -1,8 +1,8 @@
 """Builds the Grafana dashboard from the metrics of ``trinetra.telemetry``.
 
-``make docs`` writes it to ``deploy/grafana/dashboards/trinetra.json``; tests find out when the two
-differ, and when a metric is named here that no service has.
-"""  # noqa: INP001 - a script, no package
+``make docs`` writes it to ``deploy/grafana/dashboards/trinetra.json``; tests fail if the two
+differ, or if a panel uses a metric that no service has.
+"""  # noqa: INP001 - a script, not a package
 
 import json
 import sys
@@ -31,7 +31,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableOption,
     VariableRefresh,
 )
-from panels import OVERVIEW, RED_BELOW_1, ROWS, Colours, Graph, Number
+from panels import OVERVIEW, RED_BELOW_1, ROWS, Colors, Graph, Number
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
 _WIDTH, _STAT = 24, 4
@@ -85,15 +85,15 @@ def _number(number: Number) -> stat.Panel:
         .datasource(SOURCE)
         .unit(number.unit)
         .color_mode(BigValueColorMode.BACKGROUND)
-        .thresholds(_thresholds(number.colours))
+        .thresholds(_thresholds(number.colors))
         .with_target(_query(number.query, number.title, "A"))
         .height(_STAT_HEIGHT)
         .span(_STAT)
     )
 
 
-def _thresholds(colours: Colours) -> dashboard.ThresholdsConfig:
-    steps = [Threshold(value=value, color=colour) for value, colour in colours]
+def _thresholds(colors: Colors) -> dashboard.ThresholdsConfig:
+    steps = [Threshold(value=value, color=color) for value, color in colors]
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 

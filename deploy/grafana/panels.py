@@ -1,4 +1,4 @@
-"""What the Grafana dashboard shows: rows of graphs, each with its queries to Prometheus."""  # noqa: INP001 - beside a script
+"""Panels of the Grafana dashboard, with their Prometheus queries."""  # noqa: INP001 - beside a script
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ RED_BELOW_1 = ((None, "red"), (1, "green"))
 CAMERA = 'camera=~"$camera"'
 _HALF, _THIRD = 12, 8
 
-Colours = tuple[tuple[float | None, str], ...]
+Colors = tuple[tuple[float | None, str], ...]
 Queries = dict[str, str]
-"""Legends, each with its query."""
+"""Queries by legend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A panel over time."""
+    """A time series panel."""
 
     title: str
     unit: str
@@ -25,12 +25,12 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One figure, now; ``colours`` tells from which value on it has which."""
+    """A panel with one present value; ``colors`` maps lower bounds to colors."""
 
     title: str
     query: str
     unit: str = "short"
-    colours: Colours = ((None, "green"),)
+    colors: Colors = ((None, "green"),)
 
 
 def _rates(metric: str, *by: str, labels: str = "") -> Queries:
@@ -67,20 +67,20 @@ def _legend(*labels: str) -> str:
 
 OVERVIEW = (
     Number(
-        "Services up", 'count(up{job!="prometheus"} == 1)', colours=((None, "red"), (4, "green"))
+        "Services up", 'count(up{job!="prometheus"} == 1)', colors=((None, "red"), (4, "green"))
     ),
     Number(
         "Cameras streaming",
         'count(sum by (camera) (trinetra_camera_state{state="streaming"}) > 0) or vector(0)',
-        colours=RED_BELOW_1,
+        colors=RED_BELOW_1,
     ),
     Number("Frames inferred", "sum(rate(trinetra_frames_inferred_total[2m]))", unit="ops"),
     Number("Active identities", "sum(trinetra_active_identities)"),
-    Number("Gallery answers", "min(trinetra_gallery_up >= 0)", colours=RED_BELOW_1),
+    Number("Gallery available", "min(trinetra_gallery_up >= 0)", colors=RED_BELOW_1),
     Number(
         "Alerts firing",
         'count(ALERTS{alertstate="firing"}) or vector(0)',
-        colours=((None, "green"), (1, "red")),
+        colors=((None, "green"), (1, "red")),
     ),
 )
 
@@ -89,7 +89,7 @@ FRAMES = (
         "Frames into the buffer",
         "ops",
         _rates("trinetra_frames_sampled_total", "camera", labels=CAMERA),
-        "Sampled frames a second; the sampler follows motion and the buffer's lag.",
+        "Sampled frames per second; the sampler adapts to motion and to the buffer's lag.",
     ),
     Graph(
         "Frames dropped, by reason",
@@ -108,16 +108,16 @@ FRAMES = (
         "Frames decoded",
         "ops",
         _rates("trinetra_frames_read_total", "camera", labels=CAMERA),
-        "What cameras send; an idle camera is decoded by key frames only.",
+        "Decoded frames per second; of an idle camera only key frames are decoded.",
     ),
     Graph(
         "Sampling rate",
         "hertz",
         _gauges("trinetra_sample_rate_hz", "camera", CAMERA),
-        "The rate that motion and load allow now.",
+        "Present sampling rate, given motion and load.",
     ),
     Graph(
-        "Lost connections",
+        "Connection failures",
         "ops",
         _rates("trinetra_camera_failures_total", "camera", "failure", labels=CAMERA),
         "Connections to cameras that were lost or refused.",
@@ -125,10 +125,10 @@ FRAMES = (
 )
 INFERENCE = (
     Graph(
-        "Inference of a batch",
+        "Inference time",
         "s",
         _quantiles("trinetra_inference_seconds", "task"),
-        "Time of one network for one micro-batch.",
+        "Duration of one network on one micro-batch.",
     ),
     Graph(
         "Age of frames when detected",
@@ -137,16 +137,16 @@ INFERENCE = (
         "From capture to the detection event.",
     ),
     Graph(
-        "Frames in a batch",
+        "Batch size",
         "short",
         _means("trinetra_batch_frames", "instance"),
-        "The mean; near the maximum a worker is busy, near one it waits for frames.",
+        "Mean frames per batch: near the maximum a worker is busy, near one it waits for frames.",
     ),
     Graph(
         "Frames inferred, by replica",
         "ops",
         _rates("trinetra_frames_inferred_total", "instance"),
-        "How the replicas share the work.",
+        "Distribution of the work among the replicas.",
         stacked=True,
         width=_HALF,
     ),
@@ -154,7 +154,7 @@ INFERENCE = (
         "Frames overtaken",
         "ops",
         _rates("trinetra_frames_overtaken_total", "camera", labels=CAMERA),
-        "Dropped from the full buffer while a worker held them: nobody finished them.",
+        "Dropped from the full buffer while a worker held them, so they were not processed.",
         stacked=True,
         width=_HALF,
     ),
@@ -171,13 +171,13 @@ EVENTS = (
         "bytes",
         _gauges("trinetra_spool_bytes", "instance")
         | {"limit of each": "max(trinetra_spool_max_bytes)"},
-        "Events on a worker's disk while Kafka is away.",
+        "Events on a worker's disk while Kafka is unavailable.",
     ),
     Graph(
         "Oldest record in the spool",
         "s",
         _gauges("trinetra_spool_oldest_seconds", "instance"),
-        "How long it has waited for Kafka.",
+        "Its time in the spool.",
     ),
     Graph(
         "Spooled and drained",
@@ -186,19 +186,19 @@ EVENTS = (
             "onto disk": "sum(rate(trinetra_spooled_total[$__rate_interval]))",
             "to Kafka": "sum(rate(trinetra_spool_drained_total[$__rate_interval]))",
         },
-        "Records a second.",
+        "Records per second.",
     ),
     Graph(
         "Late or repeated events",
         "ops",
         _rates("trinetra_events_late_total", "camera", "reason", labels=CAMERA),
-        "Too late for their order, or seen before; repeats are normal after a crash.",
+        "Too late to be reordered, or duplicates; duplicates are normal after a crash.",
     ),
     Graph(
         "Journal",
         "bytes",
         {"on disk": "max(trinetra_journal_bytes)"},
-        "The past of an event log that has no Kafka.",
+        "Size of the history on disk of an event log in memory.",
     ),
     Graph(
         "Records into the journal",
@@ -208,14 +208,14 @@ EVENTS = (
             "not written": "sum(rate(trinetra_journal_lost_total[$__rate_interval]))",
             "segments deleted": "sum(rate(trinetra_journal_deleted_total[$__rate_interval]))",
         },
-        "What is not written nobody can explain, replay or rebuild from: is the disk full?",
+        "Records that are not written are missing in explain and replay: is the disk full?",
     ),
     Graph(
-        "Followers of the log",
+        "Lag of topic readers",
         "short",
         _gauges("trinetra_registry_replica_lag", "instance")
         | _increases("trinetra_follower_missed_total", "topic", "missed "),
-        "What each resolver has yet to hear of the others, and what a slow reader never saw.",
+        "Records of other resolvers not yet read, and records that a slow reader missed.",
     ),
     Graph(
         "Dead letters and unreadable state",
@@ -223,7 +223,7 @@ EVENTS = (
         _increases("trinetra_events_rejected_total", "topic")
         | _increases("trinetra_state_rejected_total", "topic", "state ")
         | _increases("trinetra_spool_corrupt_total", "instance", "spool "),
-        "Records that could not be used; should be none.",
+        "Records that could not be read; should be zero.",
         stacked=True,
     ),
 )
@@ -243,7 +243,7 @@ IDENTITIES = (
             "surprising": f"sum (rate(trinetra_gate_transition_outliers_total{{{CAMERA}}}"
             "[$__rate_interval]))"
         },
-        "impossible: a strong match that nobody could have walked; surprising: unusually quick "
+        "impossible: a strong match at an impossible walking speed; surprising: unusually fast "
         "or slow.",
         stacked=True,
     ),
@@ -257,13 +257,13 @@ IDENTITIES = (
         "Gallery",
         "s",
         _quantiles("trinetra_gallery_seconds", "operation"),
-        "Time of one operation, with what waiting there was.",
+        "Duration of an operation, including waiting time.",
     ),
     Graph(
-        "Identities with one face",
+        "Merge candidates, by outcome",
         "short",
         _increases("trinetra_consolidations_total", "outcome"),
-        "What came of two that look alike: merged, proposed to a person, or why neither.",
+        "Outcome of similar identities: merged, proposed, or the reason for neither.",
     ),
     Graph(
         "Drift of faces, by camera",
@@ -273,7 +273,7 @@ IDENTITIES = (
                 f"max by (camera, quantity) (trinetra_drift_psi{{{CAMERA}}})"
             )
         },
-        "How far scores, quality and raw length have left their reference: 0.1 look, 0.25 act.",
+        "PSI of scores, quality and raw length against their reference: 0.1 check, 0.25 act.",
     ),
     Graph(
         "Share of unknown people",
@@ -282,7 +282,7 @@ IDENTITIES = (
             "this hour": "trinetra:unknown_share:rate1h",
             "the same hour a week ago": "trinetra:unknown_share:rate1h offset 1w",
         },
-        "A lasting difference is drift: a camera, its light or the model changed.",
+        "A lasting difference indicates drift: a camera, its light or the model changed.",
     ),
     Graph(
         "Faces not used",
@@ -296,7 +296,7 @@ SHOP = (
         "Insights, by kind",
         "ops",
         _rates("trinetra_insights_total", "kind"),
-        "What the insight engine recorded.",
+        "Insights recorded by the insight engine.",
         stacked=True,
         width=_HALF,
     ),
@@ -304,7 +304,7 @@ SHOP = (
         "Alerts raised, by rule",
         "short",
         _increases("trinetra_alerts_total", "rule"),
-        "Alerts about the shop, in trinetra.alerts; those about the platform are above.",
+        "Alerts about the shop, in trinetra.alerts; not the platform alerts above.",
         stacked=True,
         width=_HALF,
     ),

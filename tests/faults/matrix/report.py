@@ -39,9 +39,9 @@ _PROMISES = """
   often than that engine says it.
 - **recovery**: from the moment when the process was started again, or the server or network was
   back, to the first new output that depends on it: median and longest of all faults of the row.
-- What resolvers know of each other is not in the table. `tests/faults/test_registry_mirrors.py` has
-  three of them on a real Kafka, ends and replaces them at random, and compares: in the end every
-  registry is the one that the log alone makes, and a way that nobody can have walked between
+- What resolvers know of each other is not in the table. `tests/faults/test_registry_replicas.py`
+  runs three of them on a real Kafka, ends and replaces them at random, and compares: in the end
+  every registry is the one that the log alone makes, and a way that nobody can have walked between
   cameras of two resolvers is an alert, also when both were replaced in between.
 """
 _TITLES = (

@@ -63,7 +63,8 @@ def album(folder: Path) -> Path:
 
 
 def run(folder: Path, **options: object) -> None:
-    calibrate.calibrate(folder, **{"target": 0.01, "sizes": "", "as_json": False, **options})
+    options = {"folder": folder, "target": 0.01, "sizes": "", "as_json": False, **options}
+    calibrate.calibrate(**options)
 
 
 def test_labeled_pictures_become_a_threshold_that_is_kept(
@@ -88,7 +89,7 @@ def test_folders_that_tell_nothing_are_refused_with_the_reason(
     tmp_path: Path, reader: Reader
 ) -> None:
     folder = tmp_path / "people"
-    with pytest.raises(ConfigurationError, match="is no folder"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         run(folder)
     folder.mkdir()
     picture(folder / "anna" / "1.png", (200, 10, 10))
@@ -98,7 +99,7 @@ def test_folders_that_tell_nothing_are_refused_with_the_reason(
     with pytest.raises(ConfigurationError, match=r"ben has no pictures"):
         run(folder)
     picture(folder / "ben" / "1.png", (10, 200, 10))
-    with pytest.raises(ConfigurationError, match="nobody with two pictures"):
+    with pytest.raises(ConfigurationError, match="only one picture of each person"):
         run(folder)
     with pytest.raises(ConfigurationError, match="whole pixels"):
         run(folder, sizes="tiny")
