@@ -29,6 +29,7 @@ from trinetra.hosting import (
     stop_on_signals,
 )
 from trinetra.streaming.event_recorder import EventRecorder
+from trinetra.streaming.retry import Backoff
 
 
 class Stage:
@@ -184,7 +185,7 @@ class Needs:
 async def test_a_service_waits_for_its_servers_and_says_for_which() -> None:
     away = [BufferUnavailable("redis is away"), EventLogUnavailable("kafka is away")]
     needs = Needs(Stage("worker", [], ends=True), list(away))
-    service = PatientService("worker", needs, SystemClock(), retry_first_s=0.001)
+    service = PatientService("worker", needs, SystemClock(), backoff=Backoff(0.001))
     assert (service.ready(), service.name) == (False, "worker")
     await service.run(asyncio.Event())
     assert (needs.failures, needs.closed) == ([], True)
@@ -194,7 +195,7 @@ async def test_a_service_waits_for_its_servers_and_says_for_which() -> None:
 async def test_a_service_that_waits_for_a_server_can_be_stopped() -> None:
     stop = asyncio.Event()
     needs = Needs(Stage("worker", []), [BufferUnavailable("away")] * 1000)
-    service = PatientService("worker", needs, SystemClock(), retry_first_s=60)
+    service = PatientService("worker", needs, SystemClock(), backoff=Backoff(60, 60))
     running = asyncio.create_task(service.run(stop))
     await needs.tried.wait()
     assert service.status() == {"waiting": "away"}

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -20,6 +20,7 @@ from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus, Stored, 
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
+from trinetra.streaming.retry import Backoff, OutageTracker, Retrier
 from trinetra.telemetry import (
     SPOOL_BYTES,
     SPOOL_CORRUPT,
@@ -42,8 +43,7 @@ class SpoolPolicy:
     """Batch size and retry delays of the drain, and the size of a segment."""
 
     batch_records: int = 500
-    retry_first_s: float = 0.2
-    retry_max_s: float = 2.0
+    backoff: Backoff = field(default_factory=Backoff)
     segment_bytes: int = 4 << 20
 
 
@@ -148,19 +148,17 @@ class SpoolingEventLog:
         return True
 
     async def _keep_draining(self) -> None:
-        retry_s = self._policy.retry_first_s
+        outage = OutageTracker(self._clock, _log, "event log behind the spool")
+        never = asyncio.Event()  # closing the spool cancels this task
+        retrier = Retrier(outage, self._clock, never, backoff=self._policy.backoff)
         while True:
             await self._disk.filled.wait()
-            try:
-                await self._send_some()
-                if self._disk.status.records <= self._policy.batch_records:
-                    await self._send_the_rest()
-            except EventLogUnavailable as cause:
-                _log.debug("the spool waits", cause=str(cause), retry_s=retry_s)
-                await self._clock.sleep(retry_s)
-                retry_s = min(2 * retry_s, self._policy.retry_max_s)
-            else:
-                retry_s = self._policy.retry_first_s
+            await retrier.call(self._drain_once)
+
+    async def _drain_once(self) -> None:
+        await self._send_some()
+        if self._disk.status.records <= self._policy.batch_records:
+            await self._send_the_rest()
 
     async def _send_the_rest(self) -> None:
         """Drain with appends held back; otherwise a busy writer could keep the disk from empty."""
