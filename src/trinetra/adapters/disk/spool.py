@@ -35,7 +35,6 @@ from trinetra.values import Instant, seconds_between
 
 _log = get_logger("spool")
 _Result = TypeVar("_Result")
-_Write = asyncio.Task[EventLogUnavailable | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +107,10 @@ class SpoolingEventLog:
             return
         async with self._turn:
             batch = None if await self._accepted(records) else self._disk.write(records)
-        # Shielded: a caller that is cancelled must not cancel the batch of the others.
-        if batch is not None and (failure := await asyncio.shield(batch)) is not None:
-            raise EventLogUnavailable(str(failure))
+        if batch is not None:
+            await batch.done.wait()
+            if batch.failure is not None:
+                raise EventLogUnavailable(batch.failure)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
         """Join a consumer group of the log itself."""
@@ -164,7 +164,6 @@ class SpoolingEventLog:
         """Drain with appends held back; otherwise a busy writer could keep the disk from empty."""
         async with self._turn:
             while not self._disk.is_empty:
-                await self._disk.flush()
                 await self._send_some()
         _log.info("the spool is empty: events go to the log again")
 
@@ -173,6 +172,15 @@ class SpoolingEventLog:
         if records:
             await self._log.append(records)
             await self._disk.advance(len(records))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Encoded records that share an fsync; without a failure, they are safe when it is done."""
+
+    payloads: list[bytes] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: str | None = "the spool was closed before the records were written"
 
 
 class _Disk:
@@ -196,8 +204,7 @@ class _Disk:
         self._group = group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._writing = asyncio.Lock()
-        self._batch: list[bytes] = []
-        self._last_write: _Write | None = None
+        self._open_batch: _Batch | None = None
         self._unwritten_bytes = 0
         self.filled = asyncio.Event()
         SPOOL_MAX_BYTES.labels(service).set(max_bytes)
@@ -212,11 +219,8 @@ class _Disk:
         """Whether no record is on disk or on its way there."""
         return not self.status.bytes and not self._unwritten_bytes
 
-    def write(self, records: Sequence[Record]) -> _Write:
-        """Add records to the next batch and return its write, which returns its failure if any.
-
-        Raises EventLogUnavailable if the spool is full.
-        """
+    def write(self, records: Sequence[Record]) -> _Batch:
+        """Add records to the batch that is written next. Raises EventLogUnavailable when full."""
         now = self._clock.now()
         payloads = [encode(Stored(now, record)) for record in records]
         size = _frames_bytes(payloads)
@@ -226,16 +230,12 @@ class _Disk:
                 f"the spool is full ({taken} of {self._max_bytes} bytes in {self._files.folder}) "
                 "and the event log unavailable; bring it back, or raise TRINETRA_SPOOL_MAX_MB"
             )
-        if not self._batch or self._last_write is None:
-            self._last_write = self._group.create_task(self._write_batch())
-        self._batch += payloads
+        if self._open_batch is None:
+            self._open_batch = _Batch()
+            self._group.create_task(self._write_batch(self._open_batch))
+        self._open_batch.payloads += payloads
         self._unwritten_bytes += size
-        return self._last_write
-
-    async def flush(self) -> None:
-        """Wait until everything given to ``write`` so far is on disk or has failed."""
-        if self._last_write is not None:
-            await asyncio.wait([self._last_write])
+        return self._open_batch
 
     async def head(self, max_records: int) -> list[Record]:
         """Return the oldest records. Raises EventLogUnavailable if they cannot be read now."""
@@ -251,17 +251,18 @@ class _Disk:
         await self._run(self._files.close)
         self._thread.shutdown()
 
-    async def _write_batch(self) -> EventLogUnavailable | None:
-        async with self._writing:
-            batch, self._batch = self._batch, []
-            try:
-                await self._run(self._files.append, batch)
-            except EventLogUnavailable as failure:
-                return failure
-            finally:
-                self._unwritten_bytes -= _frames_bytes(batch)
-            SPOOLED.labels(self._service).inc(len(batch))
-            return None
+    async def _write_batch(self, batch: _Batch) -> None:
+        try:
+            async with self._writing:  # until then, records are added to the batch
+                self._open_batch = None
+                await self._run(self._files.append, batch.payloads)
+            batch.failure = None
+            SPOOLED.labels(self._service).inc(len(batch.payloads))
+        except EventLogUnavailable as cause:
+            batch.failure = str(cause)
+        finally:
+            self._unwritten_bytes -= _frames_bytes(batch.payloads)
+            batch.done.set()
 
     async def _run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         loop = asyncio.get_running_loop()
