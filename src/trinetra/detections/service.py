@@ -118,6 +118,7 @@ class InferenceWorker:
         self._finished: _Batch = []
         self._next_claim_s = 0.0
         self._started_s = 0.0
+        self._has_started = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set, then finish batches in progress; see ``drains_at_stop``.
@@ -129,9 +130,10 @@ class InferenceWorker:
         self._started_s = self._clock.monotonic()
         with _Threads(len(self._analysts)) as threads:
             try:
-                await self._warm_up(threads)
+                await self._warm_up(threads, 1)
                 self._state = "running"
                 async with asyncio.TaskGroup() as group:
+                    group.create_task(self._warm_up_larger_batches(threads))
                     group.create_task(self._read(threads, stopping))
                     group.create_task(self._publish(threads, stopping))
             except BaseExceptionGroup as failures:
@@ -159,13 +161,19 @@ class InferenceWorker:
         outages = {"the frame buffer": self._buffer_outage, "the event log": self._log_outage}
         return {server: each.cause for server, each in outages.items() if each.cause is not None}
 
-    async def _warm_up(self, threads: "_Threads") -> None:
-        frames = self._policy.batch.max_frames
+    async def _warm_up(self, threads: "_Threads", count: int) -> None:
         works = [
-            threads.run(lane, analyst.warm_up, frames)
-            for lane, analyst in enumerate(self._analysts)
+            threads.run(lane, analyst.warm_up, count) for lane, analyst in enumerate(self._analysts)
         ]
         await asyncio.gather(*works)
+
+    async def _warm_up_larger_batches(self, threads: "_Threads") -> None:
+        """Warm up the other batch sizes once the first frame was inferred, for a quick start."""
+        await self._has_started.wait()
+        count = self._policy.batch.max_frames
+        while count > 1 and self._counts["inferred"]:
+            await self._warm_up(threads, count)
+            count //= 2
 
     async def _read(self, threads: "_Threads", stopping: asyncio.Event) -> None:
         for lane, analyst in itertools.cycle(enumerate(self._analysts)):
@@ -189,7 +197,9 @@ class InferenceWorker:
                 took_s = self._clock.monotonic() - self._started_s
                 _log.info("first frame inferred", seconds_since_start=round(took_s, 2))
             self._count(batch, results)
+            self._has_started.set()
             await self._try_to_acknowledge()
+        self._has_started.set()
         await self._try_to_acknowledge()
         if self._finished:
             _log.warning(
