@@ -292,7 +292,9 @@ async def test_processes_that_act_at_the_same_time_leave_nothing_open(shop: Shop
             assert len({r.erasure.number for r in requests}) == len(requests)
             for number in (r.erasure.number for r in requests):
                 shares = [Acknowledgement(member=m, at=NOON, removed={GALLERY: 1}) for m in MEMBERS]
-                confirmed = map(SqlErasureStore.acknowledge, erasure_stores, (number, number), shares)
+                confirmed = map(
+                    SqlErasureStore.acknowledge, erasure_stores, (number, number), shares
+                )
                 await asyncio.gather(*confirmed)
     found = [await shop.erasure_store.find(who, NOON) for who in people]
     assert [who.settled_at for who in found if who] == [NOON] * len(people)
