@@ -93,6 +93,8 @@ class Transactor(Producer):
             transaction_timeout_ms=int(_TRANSACTION_TIMEOUT_S * 1000),
         )
         with client.translating(f"taking over the transactions of {name}"):
+            # A producer that is not connected yet would try again only after half a second.
+            self._kafka.cluster_id(INIT_TIMEOUT_S)
             self._kafka.init_transactions(INIT_TIMEOUT_S)
 
     def commit(

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from trinetra.adapters.kafka.client import KafkaClient
+from trinetra.adapters.kafka.client import REQUEST_TIMEOUT_S, KafkaClient
 from trinetra.ports import Delivery, TopicPartition
 
+_LINGER_S = 0.002  # what one fetch brings is handed over partition by partition
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - public, as all of librdkafka's own
 
 
@@ -24,6 +25,9 @@ class Records:
         """Read partitions from these offsets on; nothing of before is delivered any more."""
         if any(where in self._positions for where in begin):
             self.stop(begin)
+        for topic in {topic for topic, _ in begin}:
+            # An idle consumer would look for leaders only once a second.
+            self.consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S)
         self.consumer.incremental_assign(
             [KafkaPartition(*where, offset) for where, offset in begin.items()]
         )
@@ -53,7 +57,7 @@ class Records:
         first = self.consumer.poll(wait_s)
         if first is None:
             return []
-        messages = [first, *self.consumer.consume(most, 0)]
+        messages = [first, *self.consumer.consume(most, _LINGER_S if wait_s else 0)]
         records = [message for message in messages if self._is_record(message)]
         if self._error is not None and not records:  # what came with it must not be lost
             error, self._error = self._error, None
