@@ -231,8 +231,6 @@ SPOOL_CORRUPT = Counter(
     registry=REGISTRY,
 )
 
-_QUIET = ("aiokafka",)
-"""Libraries that tell of an outage many times a second; our adapters tell it once."""
 _SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
 _URL_USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s]+@", re.IGNORECASE)
 
@@ -287,8 +285,6 @@ def _configure_libraries(steps: list[Any], renderer: Any, level: str) -> None:
     )
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, _number(level)), force=True)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)
 
 
 def _number(level: str) -> int:

@@ -44,6 +44,14 @@ _COMMON: dict[str, Any] = {
     "retry.backoff.ms": 5,
     "retry.backoff.max.ms": 200,
 }
+FENCED = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
 # librdkafka's own errors: the underscore tells them from a broker's, and they are public.
 _AUTHENTICATION = KafkaError._AUTHENTICATION  # noqa: SLF001
 _TLS = KafkaError._SSL  # noqa: SLF001
@@ -85,7 +93,11 @@ class _DebugLog:
 
 
 class KafkaClient:
-    """A Kafka cluster as one process asks it. Every method blocks, but ``open`` and ``ping``."""
+    """A Kafka cluster as one process asks it. Every method blocks, but ``open`` and ``ping``.
+
+    Of the administrative calls, none goes to a group's coordinator: when one of those has timed
+    out, librdkafka 2.16.0 fails an assertion (``eonce->refcnt > 0``) and ends the process.
+    """
 
     def __init__(self, connection: KafkaConnection, clock: Clock) -> None:
         self.servers = connection.servers
@@ -178,15 +190,6 @@ class KafkaClient:
             return {(w.topic, w.partition): f.result().offset for w, f in answers.items()}
 
         return self.until_done(attempt, REQUEST_TIMEOUT_S, "asking for offsets")
-
-    def owner(self, group: str, instance: str) -> str | None:
-        """Return the id of the group's member by the name of an instance, if there is one."""
-        with self.translating(f"asking {group} for its members"):
-            answer = self.admin.describe_consumer_groups([group], request_timeout=REQUEST_TIMEOUT_S)
-            for member in answer[group].result().members:
-                if member.group_instance_id == instance:
-                    return str(member.member_id)
-        return None
 
     def until_done(self, attempt: Callable[[], T | None], timeout_s: float, doing: str) -> T:
         """Repeat what returns None or fails for a moment. Raises EventLogUnavailable."""

@@ -6,18 +6,22 @@ from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from trinetra.adapters.kafka.client import REQUEST_TIMEOUT_S, KafkaClient
+from trinetra.errors import ConfigurationError
 from trinetra.ports import Delivery, TopicPartition
 
 _LINGER_S = 0.002  # what one fetch brings is handed over partition by partition
+_FATAL = KafkaError._FATAL  # noqa: SLF001
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - public, as all of librdkafka's own
 
 
 class Records:
     """Reads partitions from where it is told to. Every method blocks, and only for so long."""
 
-    def __init__(self, client: KafkaClient, consumer: Consumer) -> None:
+    def __init__(self, client: KafkaClient, consumer: Consumer, fenced: str = "") -> None:
+        """``fenced`` tells what it means that the consumer may never work again."""
         self.consumer = consumer
         self._client = client
+        self._fenced = fenced
         self._positions: dict[TopicPartition, int] = {}
         self._error: KafkaError | None = None
 
@@ -60,6 +64,8 @@ class Records:
         messages = [first, *self.consumer.consume(most, _LINGER_S if wait_s else 0)]
         records = [message for message in messages if self._is_record(message)]
         if self._error is not None and not records:  # what came with it must not be lost
+            if self._error.code() == _FATAL:
+                raise ConfigurationError(self._fenced)
             error, self._error = self._error, None
             raise self._client.translated(error, "reading")
         return records

@@ -18,11 +18,11 @@ from confluent_kafka import Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import OffsetSpec
 
-from trinetra.adapters.kafka.client import KafkaClient
+from trinetra.adapters.kafka.client import FENCED, KafkaClient
 from trinetra.adapters.kafka.producer import COMMIT_TIMEOUT_S, INIT_TIMEOUT_S, Transactor
 from trinetra.adapters.kafka.records import Records, delivery
 from trinetra.adapters.kafka.worker import Worker
-from trinetra.errors import ConfigurationError, EventLogUnavailable, PartitionsLost
+from trinetra.errors import EventLogUnavailable, PartitionsLost
 from trinetra.events.topics import Topic
 from trinetra.ports import Delivery, Progress, Record, TopicPartition
 from trinetra.telemetry import get_logger
@@ -97,7 +97,12 @@ class KafkaSubscription:
             max_poll_interval_ms=_ms(_UNPOLLED_S),
             fetch_wait_max_ms=_ms(_FETCH_WAIT_S),
         )
-        self._records = Records(client, consumer)
+        self._records = Records(
+            client,
+            consumer,
+            f"another process has joined {membership.group} as {membership.instance}: give each "
+            "process a TRINETRA_INSTANCE of its own",
+        )
         self._transactor: Transactor | None = None
         self._numbers = itertools.count(1)
         self._joined = False
@@ -105,6 +110,7 @@ class KafkaSubscription:
         self._polled: dict[TopicPartition, int] = {}
         self._turn = 0
         self._heard_s = 0.0
+        self._resume_at_s = 0.0
         self._closed = False
 
     @property
@@ -258,17 +264,6 @@ class KafkaSubscription:
             self._owned.pop(where, None)
         self._records.stop(gone)
 
-    def _stands(self) -> bool:
-        """Return whether the group counts on us. Raises ConfigurationError if on a namesake."""
-        group, instance = self._membership.group, self._membership.instance
-        owner = self._client.owner(group, instance)
-        if owner in {None, self._records.consumer.memberid()}:
-            return owner is not None
-        raise ConfigurationError(
-            f"another process has joined {group} as {instance}: give each process a "
-            "TRINETRA_INSTANCE of its own"
-        )
-
     def _leave(self) -> None:
         """Say goodbye, which librdkafka does for a static member only when it unsubscribes."""
         consumer = self._records.consumer
@@ -288,11 +283,7 @@ class KafkaSubscription:
         """Take over what is new, serve the group, and fetch ahead."""
         self._prepare()
         held = sum(len(owned.buffered) for owned in self._owned.values())
-        try:
-            messages = self._records.read(0 if held else wait_s, max(1, _BUFFERED - held))
-        except EventLogUnavailable:
-            self._stands()
-            raise
+        messages = self._records.read(0 if held else wait_s, max(1, _BUFFERED - held))
         for message in messages:
             owned = self._owned.get((message.topic() or "", message.partition() or 0))
             if owned is not None and owned.ready:
@@ -301,8 +292,7 @@ class KafkaSubscription:
     def _prepare(self) -> None:
         """Take over what is new or failed to commit, and read it from its committed offset."""
         fresh = {where: owned for where, owned in self._owned.items() if not owned.ready}
-        # One that the group has given up would only fence whoever has its name now.
-        if not fresh or not self._stands():
+        if not fresh or self._client.clock.monotonic() < self._resume_at_s:
             return
         group = self._membership.group
         if self._transactor is None:
@@ -372,8 +362,12 @@ class KafkaSubscription:
             raise EventLogUnavailable("the last commit failed: poll on")
         try:
             transactor.commit(outputs, offsets, self._records.consumer.consumer_group_metadata())
-        except BaseException:
+        except BaseException as failure:
             transactor.close()
+            if _is_fenced(failure):
+                # By our own late transaction, or by another process of our name: then the next
+                # heartbeat will say so, and to take over before would only fence that one.
+                self._resume_at_s = self._client.clock.monotonic() + 3 * _HEARTBEAT_S
             raise
         self._transactor = transactor
 
@@ -383,6 +377,11 @@ class KafkaSubscription:
             for place in self._records.consumer.commit(offsets=places, asynchronous=False):
                 if place.error is not None:
                     raise KafkaException(place.error)
+
+
+def _is_fenced(failure: BaseException) -> bool:
+    cause = failure.__cause__
+    return isinstance(cause, KafkaException) and cause.args[0].code() in FENCED
 
 
 def _warn_of_deleted(where: TopicPartition, committed: int, first: int) -> None:
