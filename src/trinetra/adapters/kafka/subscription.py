@@ -174,6 +174,7 @@ class KafkaSubscription:
             # Only here: of a commit that this did not wait for, nobody knows the end.
             self._owned[where].ready = True
         if lost := {part.where for where, part in parts.items() if where not in kept}:
+            self._polled = {w: n for w, n in self._polled.items() if w in kept or w not in parts}
             topic, partition = min(lost)
             raise PartitionsLost(
                 f"{len(lost)} partitions of {self._membership.group} were not committed, among "
@@ -316,13 +317,15 @@ class KafkaSubscription:
             owned.number, owned.ready = next(self._numbers), True
 
     def _lag(self) -> int:
-        return sum(
-            len(owned.undone)
-            + len(owned.buffered)
-            + max(0, max(owned.end, self._records.end(where)) - self._records.position(where))
-            for where, owned in self._owned.items()
-            if owned.ready
-        )
+        return sum(self._lag_of(where, owned) for where, owned in self._owned.items())
+
+    def _lag_of(self, where: TopicPartition, owned: _Owned) -> int:
+        """Return the lag; of a partition that is not ready, only what is to be read again."""
+        held = len(owned.undone) + len(owned.buffered)
+        if not owned.ready:
+            return held
+        end = max(owned.end, self._records.end(where))
+        return held + max(0, end - self._records.position(where))
 
     # --- on the thread: committing ----------------------------------------------------------
 
