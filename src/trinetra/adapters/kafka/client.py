@@ -73,6 +73,8 @@ _REFUSALS = frozenset(
 _PASSING = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.NOT_CONTROLLER,
@@ -199,8 +201,12 @@ class KafkaClient:
                 if (done := attempt()) is not None:
                     return done
             except KafkaException as cause:
-                if cause.args[0].code() not in _PASSING and not cause.args[0].retriable():
-                    raise self.translated(cause.args[0], doing) from cause
+                error = cause.args[0]
+                if error.code() not in _PASSING and not error.retriable():
+                    raise self.translated(error, doing) from cause
+                # Administrative calls do not look for new leaders by themselves.
+                with contextlib.suppress(KafkaException):
+                    self.admin.list_topics(timeout=_TURN_S)
             time.sleep(_TURN_S)
         raise self.late(doing, timeout_s)
 

@@ -6,7 +6,6 @@ from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from trinetra.adapters.kafka.client import REQUEST_TIMEOUT_S, KafkaClient
-from trinetra.errors import ConfigurationError
 from trinetra.ports import Delivery, TopicPartition
 
 _LINGER_S = 0.002  # what one fetch brings is handed over partition by partition
@@ -14,14 +13,16 @@ _FATAL = KafkaError._FATAL  # noqa: SLF001
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - public, as all of librdkafka's own
 
 
+class ConsumerFenced(Exception):
+    """The consumer will never work again: its group has given its name to another one."""
+
+
 class Records:
     """Reads partitions from where it is told to. Every method blocks, and only for so long."""
 
-    def __init__(self, client: KafkaClient, consumer: Consumer, fenced: str = "") -> None:
-        """``fenced`` tells what it means that the consumer may never work again."""
+    def __init__(self, client: KafkaClient, consumer: Consumer) -> None:
         self.consumer = consumer
         self._client = client
-        self._fenced = fenced
         self._positions: dict[TopicPartition, int] = {}
         self._error: KafkaError | None = None
 
@@ -56,7 +57,7 @@ class Records:
     def read(self, wait_s: float, most: int) -> list[Message]:
         """Return records, if any are here or one comes while waiting.
 
-        Raises EventLogUnavailable, ConfigurationError.
+        Raises EventLogUnavailable, ConfigurationError, ConsumerFenced.
         """
         first = self.consumer.poll(wait_s)
         if first is None:
@@ -65,7 +66,7 @@ class Records:
         records = [message for message in messages if self._is_record(message)]
         if self._error is not None and not records:  # what came with it must not be lost
             if self._error.code() == _FATAL:
-                raise ConfigurationError(self._fenced)
+                raise ConsumerFenced(self._error.str())
             error, self._error = self._error, None
             raise self._client.translated(error, "reading")
         return records

@@ -20,9 +20,9 @@ from confluent_kafka.admin import OffsetSpec
 
 from trinetra.adapters.kafka.client import FENCED, KafkaClient
 from trinetra.adapters.kafka.producer import COMMIT_TIMEOUT_S, INIT_TIMEOUT_S, Transactor
-from trinetra.adapters.kafka.records import Records, delivery
+from trinetra.adapters.kafka.records import ConsumerFenced, Records, delivery
 from trinetra.adapters.kafka.worker import Worker
-from trinetra.errors import EventLogUnavailable, PartitionsLost
+from trinetra.errors import ConfigurationError, EventLogUnavailable, PartitionsLost
 from trinetra.events.topics import Topic
 from trinetra.ports import Delivery, Progress, Record, TopicPartition
 from trinetra.telemetry import get_logger
@@ -88,21 +88,7 @@ class KafkaSubscription:
         self._membership = membership
         self._on_close = on_close
         self._worker = Worker(membership.instance)
-        consumer = client.consumer(
-            group_id=membership.group,
-            group_instance_id=membership.instance,
-            partition_assignment_strategy="cooperative-sticky",
-            session_timeout_ms=_ms(_SESSION_TIMEOUT_S),
-            heartbeat_interval_ms=_ms(_HEARTBEAT_S),
-            max_poll_interval_ms=_ms(_UNPOLLED_S),
-            fetch_wait_max_ms=_ms(_FETCH_WAIT_S),
-        )
-        self._records = Records(
-            client,
-            consumer,
-            f"another process has joined {membership.group} as {membership.instance}: give each "
-            "process a TRINETRA_INSTANCE of its own",
-        )
+        self._records = Records(client, self._consumer())
         self._transactor: Transactor | None = None
         self._numbers = itertools.count(1)
         self._joined = False
@@ -241,17 +227,47 @@ class KafkaSubscription:
     # --- on the thread: membership ----------------------------------------------------------
 
     def _join(self) -> None:
-        names = [self._membership.prefix + topic.name for topic in self._membership.topics]
-        doing = f"joining {self._membership.group}"
-        self._records.consumer.subscribe(
-            names, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
-        )
+        self._subscribe()
 
         def joined() -> bool | None:
             self._records.read(_TURN_S, 1)
             return self._joined or None
 
-        self._client.until_done(joined, _JOIN_TIMEOUT_S, doing)
+        self._client.until_done(joined, _JOIN_TIMEOUT_S, f"joining {self._membership.group}")
+
+    def _subscribe(self) -> None:
+        names = [self._membership.prefix + topic.name for topic in self._membership.topics]
+        self._records.consumer.subscribe(
+            names, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
+        )
+
+    def _consumer(self) -> Consumer:
+        return self._client.consumer(
+            group_id=self._membership.group,
+            group_instance_id=self._membership.instance,
+            partition_assignment_strategy="cooperative-sticky",
+            session_timeout_ms=_ms(_SESSION_TIMEOUT_S),
+            heartbeat_interval_ms=_ms(_HEARTBEAT_S),
+            max_poll_interval_ms=_ms(_UNPOLLED_S),
+            fetch_wait_max_ms=_ms(_FETCH_WAIT_S),
+        )
+
+    def _replace_consumer(self, why: ConsumerFenced) -> None:
+        """Join again with a new consumer, unless another process has our name.
+
+        A broker that was away for longer than a session makes librdkafka forget its member id. If
+        it then sends a heartbeat before we have polled, the broker takes it for somebody else's.
+        """
+        if self._records.consumer.memberid():
+            raise ConfigurationError(
+                f"another process has joined {self._membership.group} as "
+                f"{self._membership.instance}: give each process a TRINETRA_INSTANCE of its own"
+            ) from why
+        _log.warning("joining again", group=self._membership.group, why=str(why))
+        self._records.close()
+        self._owned.clear()
+        self._records = Records(self._client, self._consumer())
+        self._subscribe()
 
     def _assign(self, consumer: Consumer, places: list[KafkaPartition]) -> None:
         """Take note of what is ours. It is read once it was taken over, not before."""
@@ -267,16 +283,21 @@ class KafkaSubscription:
 
     def _leave(self) -> None:
         """Say goodbye, which librdkafka does for a static member only when it unsubscribes."""
+        try:
+            with self._client.translating("leaving"):
+                self._unsubscribe()
+        finally:
+            self._records.close()
+        if self._transactor is not None:
+            self._transactor.close()
+            self._transactor = None
+
+    def _unsubscribe(self) -> None:
         consumer = self._records.consumer
         consumer.unsubscribe()
         give_up_s = self._client.clock.monotonic() + _LEAVE_TIMEOUT_S
         while consumer.memberid() and self._client.clock.monotonic() < give_up_s:
             consumer.poll(_TURN_S / 5)
-        del consumer
-        self._records.close()
-        if self._transactor is not None:
-            self._transactor.close()
-            self._transactor = None
 
     # --- on the thread: taking over, fetching -----------------------------------------------
 
@@ -284,7 +305,11 @@ class KafkaSubscription:
         """Take over what is new, serve the group, and fetch ahead."""
         self._prepare()
         held = sum(len(owned.buffered) for owned in self._owned.values())
-        messages = self._records.read(0 if held else wait_s, max(1, _BUFFERED - held))
+        try:
+            messages = self._records.read(0 if held else wait_s, max(1, _BUFFERED - held))
+        except ConsumerFenced as fenced:
+            self._replace_consumer(fenced)
+            return
         for message in messages:
             owned = self._owned.get((message.topic() or "", message.partition() or 0))
             if owned is not None and owned.ready:
