@@ -20,10 +20,10 @@ import uvicorn
 from fastapi import FastAPI, Query, Response
 from fastapi.responses import StreamingResponse
 
-from trinetra.errors import ConfigurationError, ServerUnavailable, TrinetraError
+from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.ports import Clock
 from trinetra.redaction import mask_urls
-from trinetra.streaming.concurrency import run_until
+from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedError
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger
 
 log = get_logger("hosting")
@@ -81,15 +81,14 @@ class PatientService:
         opening: Callable[[], AbstractAsyncContextManager[Opened]],
         clock: Clock,
         *,
-        retry_first_s: float = 0.2,
-        retry_max_s: float = 2.0,
+        backoff: Backoff | None = None,
     ) -> None:
         self._name = name
         self._opening = opening
         self._clock = clock
-        self._retry_s = (retry_first_s, retry_max_s)
+        self._backoff = backoff
+        self._outage = OutageTracker(clock, log, f"a server of {name}")
         self._opened: Opened | None = None
-        self._waits_for = "opening its adapters"
 
     @property
     def name(self) -> str:
@@ -102,7 +101,11 @@ class PatientService:
 
     def status(self) -> object:
         """Return the service's status, or what it is waiting for."""
-        return self._opened.service.status() if self._opened else {"waiting": self._waits_for}
+        return (
+            self._opened.service.status()
+            if self._opened
+            else {"waiting": self._outage.cause or "opening its adapters"}
+        )
 
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
@@ -137,16 +140,13 @@ class PatientService:
     async def _open(
         self, stack: contextlib.AsyncExitStack, stopping: asyncio.Event
     ) -> Opened | None:
-        retry_s, longest_s = self._retry_s
-        while not stopping.is_set():
-            try:
-                return await stack.enter_async_context(self._opening())
-            except ServerUnavailable as cause:
-                self._waits_for = str(cause)
-                log.warning("waiting", service=self._name, cause=str(cause), retry_s=retry_s)
-            await run_until(stopping, self._clock.sleep(retry_s))
-            retry_s = min(2 * retry_s, longest_s)
-        return None
+        if stopping.is_set():
+            return None
+        retrier = Retrier(self._outage, self._clock, stopping, backoff=self._backoff)
+        try:
+            return await retrier.call(lambda: stack.enter_async_context(self._opening()))
+        except StoppedError:
+            return None
 
 
 class DrainIncomplete(TrinetraError):

@@ -242,8 +242,6 @@ SPOOL_CORRUPT = Counter(
     registry=REGISTRY,
 )
 
-_QUIET = ("aiokafka",)
-"""Libraries that log an outage many times a second; our adapters log it once."""
 _SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
 
 
@@ -292,8 +290,6 @@ def _configure_libraries(steps: list[Any], renderer: Any, level: str) -> None:
     )
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, _number(level)), force=True)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)
 
 
 def _number(level: str) -> int:

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from trinetra.adapters.kafka.topics import _COMPACTED
 from trinetra.devservers.kafka import KafkaBroker, KafkaProgram
@@ -26,22 +26,23 @@ async def test_a_tombstone_removes_a_value_from_the_files_once_something_else_is
     quick = {"log.cleaner.backoff.ms": "500", "log.segment.delete.delay.ms": "500"}
     with KafkaBroker(tmp_path / "kafka", kafka_program, settings=quick) as broker:
         servers = f"127.0.0.1:{broker.port}"
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        await admin.start()
-        await admin.create_topics([NewTopic("state", 1, 1, topic_configs={**_COMPACTED, **SOON})])
-        producer = AIOKafkaProducer(bootstrap_servers=servers)
-        await producer.start()
-        try:
-            await producer.send_and_wait("state", SECRET, key=b"track/1")
-            await producer.send_and_wait("state", None, key=b"track/1")
-            assert holding(tmp_path)
-            # Time alone closes no segment: only what is written next does.
-            await asyncio.sleep(5)
-            assert holding(tmp_path)
-            async with asyncio.timeout(PATIENCE_S):
-                while holding(tmp_path):
-                    await producer.send_and_wait("state", b"x", key=b"track/2")
-                    await asyncio.sleep(1)
-        finally:
-            await producer.stop()
-            await admin.close()
+        admin = AdminClient({"bootstrap.servers": servers})
+        settings = {**_COMPACTED, **SOON}
+        for made in admin.create_topics([NewTopic("state", 1, 1, config=settings)]).values():
+            await asyncio.wrap_future(made)
+        producer = Producer({"bootstrap.servers": servers})
+
+        def write(key: bytes, value: bytes | None) -> None:
+            producer.produce("state", value, key)
+            assert producer.flush(10) == 0
+
+        write(b"track/1", SECRET)
+        write(b"track/1", None)
+        assert holding(tmp_path)
+        # Time alone closes no segment: only what is written next does.
+        await asyncio.sleep(5)
+        assert holding(tmp_path)
+        async with asyncio.timeout(PATIENCE_S):
+            while holding(tmp_path):
+                write(b"track/2", b"x")
+                await asyncio.sleep(1)

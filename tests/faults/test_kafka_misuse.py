@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
 from tests.faults.kafka_copier import SINK, SOURCE, numbered
 from tests.faults.product import site_file, trinetra
 from tests.servers.kafka_logs import SITE_ID, kafka_log
@@ -128,12 +128,11 @@ async def test_records_without_key_or_value_from_elsewhere_are_delivered_as_empt
 ) -> None:
     namespace = uuid4().hex
     async with kafka_log(kafka_servers, (SINK,), namespace=namespace) as log:
-        foreign = AIOKafkaProducer(bootstrap_servers=kafka_servers)
-        await foreign.start()
+        foreign = Producer({"bootstrap.servers": kafka_servers})
         topic = f"{namespace}.{SINK.name}"
-        await foreign.send_and_wait(topic, key=None, value=b"\xff not json", partition=0)
-        await foreign.send_and_wait(topic, key=b"\xff", value=None, partition=0)
-        await foreign.stop()
+        foreign.produce(topic, key=None, value=b"\xff not json", partition=0)
+        foreign.produce(topic, key=b"\xff", value=None, partition=0)
+        assert foreign.flush(10) == 0
         reader = await log.subscribe([SINK], "g")
         got = []
         while len(got) < 2:

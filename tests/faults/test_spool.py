@@ -22,13 +22,12 @@ from trinetra.adapters.disk.spool_file import Stored, encode
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Record
+from trinetra.streaming.retry import Backoff
 from trinetra.telemetry import configure_logging
 from trinetra.values import EPOCH
 
 KEYS = "abc"
-POLICY = SpoolPolicy(
-    batch_records=4, retry_first_s=0.0005, retry_max_s=0.002, segment_bytes=1 << 10
-)
+POLICY = SpoolPolicy(batch_records=4, backoff=Backoff(0.0005, 0.002), segment_bytes=1 << 10)
 
 
 class Wire:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.events.samples import detection, face
 
 from trinetra.adapters.clock import SystemClock
@@ -29,6 +30,7 @@ from trinetra.hosting import (
     stop_on_signals,
 )
 from trinetra.streaming.event_recorder import EventRecorder
+from trinetra.streaming.retry import Backoff
 
 
 class Stage:
@@ -184,17 +186,21 @@ class Needs:
 async def test_a_service_waits_for_its_servers_and_says_for_which() -> None:
     away = [BufferUnavailable("redis is away"), EventLogUnavailable("kafka is away")]
     needs = Needs(Stage("worker", [], ends=True), list(away))
-    service = PatientService("worker", needs, SystemClock(), retry_first_s=0.001)
+    service = PatientService("worker", needs, SystemClock(), backoff=Backoff(0.001))
     assert (service.ready(), service.name) == (False, "worker")
-    await service.run(asyncio.Event())
+    with capture_logs() as lines:
+        await service.run(asyncio.Event())
     assert (needs.failures, needs.closed) == ([], True)
-    assert "kafka is away" in str(service._waits_for)
+    assert [(line["event"], line.get("cause")) for line in lines[:2]] == [
+        ("a server of worker unavailable", "redis is away"),
+        ("a server of worker available again", None),
+    ]
 
 
 async def test_a_service_that_waits_for_a_server_can_be_stopped() -> None:
     stop = asyncio.Event()
     needs = Needs(Stage("worker", []), [BufferUnavailable("away")] * 1000)
-    service = PatientService("worker", needs, SystemClock(), retry_first_s=60)
+    service = PatientService("worker", needs, SystemClock(), backoff=Backoff(60, 60))
     running = asyncio.create_task(service.run(stop))
     await needs.tried.wait()
     assert service.status() == {"waiting": "away"}

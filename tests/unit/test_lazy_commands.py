@@ -14,7 +14,7 @@ from trinetra.commands.application import app
 from trinetra.commands.lazy import LazyCommand, LazyGroup
 
 SERVICES_ALONE = {"av", "cv2", "fastapi", "onnxruntime", "openvino", "qdrant_client", "redis"}
-HEAVY = SERVICES_ALONE | {"aiokafka", "numpy", "sqlalchemy"}
+HEAVY = SERVICES_ALONE | {"confluent_kafka", "numpy", "sqlalchemy"}
 PROGRAM = """
 import sys
 from trinetra.cli import main
@@ -60,7 +60,7 @@ def test_groups_within_groups_are_seen_by_this_test() -> None:
         ("check --help", HEAVY - {"numpy"}),
         ("events schema", SERVICES_ALONE),
         ("topics --help", SERVICES_ALONE | {"sqlalchemy"}),
-        ("customers list", SERVICES_ALONE | {"aiokafka"}),
+        ("customers list", SERVICES_ALONE | {"confluent_kafka"}),
     ],
 )
 def test_a_command_does_without_what_it_does_not_need(

@@ -2,18 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol, Self, runtime_checkable
 
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
-from trinetra.streaming.concurrency import run_until
+from trinetra.streaming.retry import OutageTracker, Retrier, StoppedError
 from trinetra.telemetry import get_logger
 from trinetra.values import Instant
 
-_RETRY_FIRST_S = 0.2
-_RETRY_MAX_S = 2.0
 _logger = get_logger("event-log")
 
 
@@ -26,9 +24,9 @@ class DeferredEventLog:
 
     name = "event log"
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._opened: EventLog | None = None
-        self._reason = "it is being opened"
+        self._outage = OutageTracker(clock, _logger, "event log")
 
     @classmethod
     @asynccontextmanager
@@ -36,7 +34,7 @@ class DeferredEventLog:
         cls, opening: Callable[[], AbstractAsyncContextManager[EventLog]], clock: Clock
     ) -> AsyncIterator[Self]:
         """Start to open the log. An error that no retry can fix cancels the block and is raised."""
-        log = cls()
+        log = cls(clock)
         try:
             async with asyncio.TaskGroup() as group:
                 done = asyncio.Event()
@@ -74,7 +72,7 @@ class DeferredEventLog:
     @property
     def _log(self) -> EventLog:
         if self._opened is None:
-            raise EventLogUnavailable(self._reason)
+            raise EventLogUnavailable(self._outage.cause or "it is being opened")
         return self._opened
 
     async def _keep_open(
@@ -87,18 +85,13 @@ class DeferredEventLog:
 
         One task does both, since a context manager has to be left by the task that entered it.
         """
-        retry_s = _RETRY_FIRST_S
-        while not done.is_set():
+        retrier = Retrier(self._outage, clock, done, retry_on=(EventLogUnavailable,))
+        async with AsyncExitStack() as stack:
             try:
-                async with opening() as self._opened:
-                    await done.wait()
-            except EventLogUnavailable as cause:
-                if self._opened is not None:
-                    raise  # closing failed, not opening: a retry would hide that
-                self._reason = str(cause)
-                _logger.warning("the event log is not available yet", cause=str(cause))
-                await run_until(done, clock.sleep(retry_s))
-                retry_s = min(2 * retry_s, _RETRY_MAX_S)
+                self._opened = await retrier.call(lambda: stack.enter_async_context(opening()))
+            except StoppedError:
+                return
+            await done.wait()
 
 
 @runtime_checkable

@@ -1,11 +1,12 @@
 """Bare Redis and Kafka clients, as the baseline for our adapters."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 _GROUP = "bare"
@@ -62,8 +63,8 @@ class BareKafka:
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
-        consumer: AIOKafkaConsumer,
+        producer: Producer,
+        consumer: Consumer,
         topic: str,
         events: Sequence[tuple[bytes, bytes]],
         batch: int,
@@ -80,47 +81,53 @@ class BareKafka:
         cls, servers: str, topic: str, events: Sequence[tuple[bytes, bytes]], batch: int
     ) -> AsyncIterator[Self]:
         """Connect; ``events`` are keys and values."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=servers, enable_idempotence=True, compression_type="lz4"
+        producer = Producer(
+            {
+                "bootstrap.servers": servers,
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+            }
         )
-        consumer = AIOKafkaConsumer(
-            topic,
-            bootstrap_servers=servers,
-            group_id=f"{topic}-{_GROUP}",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
+        consumer = Consumer(
+            {
+                "bootstrap.servers": servers,
+                "group.id": f"{topic}-{_GROUP}",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+            }
         )
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(producer)
-            await stack.enter_async_context(consumer)
+        consumer.subscribe([topic])
+        try:
             yield cls(producer, consumer, topic, events, batch)
+        finally:
+            await asyncio.to_thread(consumer.close)
 
     async def write(self) -> None:
         """Send every event, a batch at a time, and wait until each batch is acknowledged."""
-        for first in range(0, len(self._events), self.batch):
-            sent = [
-                await self._producer.send(self._topic, value, key)
-                for key, value in self._events[first : first + self.batch]
-            ]
-            for delivery in sent:
-                await delivery
+        await asyncio.to_thread(self._write)
 
     async def read(self) -> None:
         """Receive and commit as many."""
+        await asyncio.to_thread(self._read)
+
+    def _write(self) -> None:
+        for first in range(0, len(self._events), self.batch):
+            for key, value in self._events[first : first + self.batch]:
+                self._producer.produce(self._topic, value, key)
+            self._producer.flush()
+
+    def _read(self) -> None:
         left = len(self._events)
         while left > 0:
-            batches = await self._consumer.getmany(timeout_ms=1000, max_records=500)
-            if batches:
-                await self._consumer.commit({w: rows[-1].offset + 1 for w, rows in batches.items()})
-            left -= sum(map(len, batches.values()))
+            record = self._consumer.poll(1)
+            if record is not None:
+                left -= 1 + len(self._consumer.consume(499, 0))
+                self._consumer.commit(asynchronous=False)
 
 
 async def delete_topics(servers: str, topics: Sequence[str]) -> None:
     """Delete the topics of a measurement."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    try:
-        await admin.delete_topics(list(topics))
-    finally:
-        await admin.close()
+    admin = AdminClient({"bootstrap.servers": servers})
+    for deleted in admin.delete_topics(list(topics)).values():
+        await asyncio.wrap_future(deleted)

@@ -46,7 +46,7 @@ class CustomerFeed:
         self._poller = Poller(
             lambda: customer_log.changes(self.people.number, _AT_ONCE), clock, every_s=every_s
         )
-        self._outage = OutageTracker(clock, self._tell_outage)
+        self._outage = OutageTracker(clock, get_logger(service), "customer log")
 
     async def read_up(self, silence_s: float) -> list[NumberedChange]:
         """Fold the book to its end, at a start; return what was new.
@@ -96,9 +96,6 @@ class CustomerFeed:
                 "changes of a later version", changes=unknown, todo="update this service, restart"
             )
         self.people.apply(changes)
-
-    def _tell_outage(self, cause: Exception) -> None:
-        get_logger(self._service).warning("customer book unavailable", cause=str(cause))
 
 
 class StoreCustomerSync:

@@ -25,7 +25,7 @@ class ErasureParticipant:
         self._poller = Poller(
             lambda: erasure_store.heartbeat(member, clock.now()), clock, every_s=every_s
         )
-        self._outage = OutageTracker(clock, _tell_outage)
+        self._outage = OutageTracker(clock, get_logger("erasure"), "erasure store")
 
     async def due(self) -> list[Erasure]:
         """Return what is to be forgotten here, if it is time to look; never waits long."""
@@ -66,7 +66,3 @@ class ErasureParticipant:
             await self._erasure_store.deregister(self._member)
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
-
-
-def _tell_outage(cause: Exception) -> None:
-    get_logger("erasure").warning("the erasure desk does not answer", cause=str(cause))

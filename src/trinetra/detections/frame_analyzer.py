@@ -55,20 +55,16 @@ class FrameAnalyzer:
         self._faces = faces
         self._timed = timed
 
-    def warm_up(self, batch_frames: int) -> None:
-        """Run every network on batches of ``batch_frames``, and of each half of that, down to 1.
+    def warm_up(self, count: int) -> None:
+        """Run every network on a batch of ``count`` blank frames. Raises EngineFailure.
 
-        Engines compile for each batch size at its first use. Doing it now neither delays frames nor
-        takes another 100 MB after the platform has run for minutes. Raises EngineFailure.
+        Engines compile for each batch size at its first use, which would delay frames later.
         """
-        count = batch_frames
-        while count:
-            blank = [np.zeros(_WARM_UP_SIZE, np.uint8)] * count
-            self._detector.detect(blank)
-            if any(plan.reads_faces for plan in self._config.plans.values()):
-                self._faces.find(blank)
-                self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
-            count //= 2
+        blank = [np.zeros(_WARM_UP_SIZE, np.uint8)] * count
+        self._detector.detect(blank)
+        if any(plan.reads_faces for plan in self._config.plans.values()):
+            self._faces.find(blank)
+            self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
 
     def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
         """Return for every frame, in order, its event or its rejection. Raises EngineFailure."""

@@ -19,9 +19,7 @@ from trinetra.detections.batching import BatchPolicy, BatchWindow
 from trinetra.detections.frame_analyzer import AnalyzedFrame, FrameAnalyzer, FrameAnalyzerConfig
 from trinetra.errors import (
     BufferUnavailable,
-    EventLogUnavailable,
     FrameRejected,
-    ServerUnavailable,
 )
 from trinetra.events.codec import encode
 from trinetra.events.schema import DetectionEvent
@@ -35,7 +33,7 @@ from trinetra.ports import (
     FrameBuffer,
     Record,
 )
-from trinetra.streaming.concurrency import run_until
+from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedError
 from trinetra.telemetry import (
     BATCH_FRAMES,
     FRAME_AGE_S,
@@ -50,7 +48,6 @@ _log = get_logger("inference-worker")
 _Batch = list[BufferedFrame]
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
-_BUFFER, _LOG = "the frame buffer", "the event log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,7 @@ class WorkerPolicy:
     max_age_s: float = 10.0
     claim_idle_s: float = 5.0
     claim_every_s: float = 1.0
-    retry_first_s: float = 0.2
-    retry_max_s: float = 2.0
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +112,13 @@ class InferenceWorker:
         ]
         self._state = "starting"
         self._counts: Counter[str] = Counter()
-        self._absent: dict[str, str] = {}
+        self._buffer_outage = OutageTracker(clock, _log, "frame buffer")
+        self._log_outage = OutageTracker(clock, _log, "event log")
         self._in_flight: set[str] = set()
         self._finished: _Batch = []
         self._next_claim_s = 0.0
         self._started_s = 0.0
+        self._has_started = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set, then finish batches in progress; see ``drains_at_stop``.
@@ -132,9 +130,10 @@ class InferenceWorker:
         self._started_s = self._clock.monotonic()
         with _Threads(len(self._analysts)) as threads:
             try:
-                await self._warm_up(threads)
+                await self._warm_up(threads, 1)
                 self._state = "running"
                 async with asyncio.TaskGroup() as group:
+                    group.create_task(self._warm_up_larger_batches(threads))
                     group.create_task(self._read(threads, stopping))
                     group.create_task(self._publish(threads, stopping))
             except BaseExceptionGroup as failures:
@@ -144,25 +143,37 @@ class InferenceWorker:
 
     def ready(self) -> bool:
         """Return whether the networks are loaded, the buffer answers and the log accepts events."""
-        return self._state == "running" and not self._absent
+        return self._state == "running" and not self._problems()
 
     def status(self) -> dict[str, object]:
         """Return the state, the frames in progress, and the counts of inferred and dropped ones."""
-        waits = f"waiting for {' and '.join(self._absent)}" if self._absent else None
+        problems = self._problems()
+        waits = f"waiting for {' and '.join(problems)}" if problems else None
         return {
             "state": waits if waits and self._state == "running" else self._state,
-            "problems": list(self._absent.values()),
+            "problems": list(problems.values()),
             "in_flight": len(self._in_flight),
             **self._counts,
         }
 
-    async def _warm_up(self, threads: "_Threads") -> None:
-        frames = self._policy.batch.max_frames
+    def _problems(self) -> dict[str, str]:
+        """Return the causes of outages by server."""
+        outages = {"the frame buffer": self._buffer_outage, "the event log": self._log_outage}
+        return {server: each.cause for server, each in outages.items() if each.cause is not None}
+
+    async def _warm_up(self, threads: "_Threads", count: int) -> None:
         works = [
-            threads.run(lane, analyst.warm_up, frames)
-            for lane, analyst in enumerate(self._analysts)
+            threads.run(lane, analyst.warm_up, count) for lane, analyst in enumerate(self._analysts)
         ]
         await asyncio.gather(*works)
+
+    async def _warm_up_larger_batches(self, threads: "_Threads") -> None:
+        """Warm up the other batch sizes once the first frame was inferred, for a quick start."""
+        await self._has_started.wait()
+        count = self._policy.batch.max_frames
+        while count > 1 and self._counts["inferred"]:
+            await self._warm_up(threads, count)
+            count //= 2
 
     async def _read(self, threads: "_Threads", stopping: asyncio.Event) -> None:
         for lane, analyst in itertools.cycle(enumerate(self._analysts)):
@@ -186,7 +197,9 @@ class InferenceWorker:
                 took_s = self._clock.monotonic() - self._started_s
                 _log.info("first frame inferred", seconds_since_start=round(took_s, 2))
             self._count(batch, results)
+            self._has_started.set()
             await self._try_to_acknowledge()
+        self._has_started.set()
         await self._try_to_acknowledge()
         if self._finished:
             _log.warning(
@@ -195,20 +208,17 @@ class InferenceWorker:
 
     async def _next_batch(self, stopping: asyncio.Event) -> _Batch:
         """Return the next frames; an empty batch means that the worker is stopping and is done."""
-        retry_s = self._policy.retry_first_s
+        retrier = Retrier(self._buffer_outage, self._clock, stopping, backoff=self._policy.backoff)
+
+        async def acknowledge_and_take() -> _Batch:
+            await self._acknowledge()
+            return await self._take(stopping)
+
         while True:
             try:
-                await self._acknowledge()
-                batch = await self._take(stopping)
-            except BufferUnavailable as error:
-                self._miss(_BUFFER, error)
-                if stopping.is_set():
-                    return []
-                await run_until(stopping, self._clock.sleep(retry_s))
-                retry_s = min(2 * retry_s, self._policy.retry_max_s)
-                continue
-            self._found(_BUFFER)
-            retry_s = self._policy.retry_first_s
+                batch = await retrier.call(acknowledge_and_take)
+            except StoppedError:
+                return []
             fresh = self._without_stale(batch)
             if fresh or (stopping.is_set() and not batch):
                 return fresh
@@ -281,35 +291,19 @@ class InferenceWorker:
         try:
             await self._acknowledge()
         except BufferUnavailable as error:
-            self._miss(_BUFFER, error)
+            self._buffer_outage.note(error)
 
     async def _append(self, events: Sequence[DetectionEvent], stopping: asyncio.Event) -> None:
         """Append the events in frame order; while the log is down, wait and retry."""
         in_order = sorted(events, key=lambda event: event.frame_seq)
         records = [Record(DETECTIONS, event.camera_id, encode(event)) for event in in_order]
-        retry_s = self._policy.retry_first_s
-        while records:
-            try:
-                await self._log.append(records)
-            except EventLogUnavailable as error:
-                if stopping.is_set():
-                    raise
-                self._miss(_LOG, error)
-                await run_until(stopping, self._clock.sleep(retry_s))
-                retry_s = min(2 * retry_s, self._policy.retry_max_s)
-            else:
-                self._found(_LOG)
-                return
-
-    def _miss(self, server: str, error: ServerUnavailable) -> None:
-        """Record that a server is down; log a warning only at the start of the outage."""
-        report = _log.debug if server in self._absent else _log.warning
-        report(f"{server} is unavailable", problem=str(error))
-        self._absent[server] = str(error)
-
-    def _found(self, server: str) -> None:
-        if self._absent.pop(server, None) is not None:
-            _log.info(f"{server} is back")
+        if not records:
+            return
+        retrier = Retrier(self._log_outage, self._clock, stopping, backoff=self._policy.backoff)
+        try:
+            await retrier.call(lambda: self._log.append(records))
+        except StoppedError as stop:
+            raise (stop.__cause__ or stop) from None  # the frames stay unacknowledged
 
     def _count(self, batch: _Batch, results: Sequence[AnalyzedFrame]) -> None:
         now = self._clock.now()

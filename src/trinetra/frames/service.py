@@ -17,10 +17,10 @@ from trinetra.errors import BufferUnavailable, CameraTaken, SourceRefused, Sourc
 from trinetra.frames.camera import Camera, CameraPlan
 from trinetra.frames.connection import CameraState, CameraStatus
 from trinetra.frames.handoff import Handoff
-from trinetra.frames.outage import Outage
 from trinetra.frames.sampling.pacing import Backoff, Lockstep, Pacing, release_delay_s
 from trinetra.ports import Clock, FrameBuffer, FrameSource
 from trinetra.streaming.concurrency import run_until
+from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import get_logger
 from trinetra.values import CameraId, Frame
 
@@ -71,7 +71,9 @@ class StreamIngestor:
         self._cameras = [Camera(plan, clock) for plan in cameras]
         in_step = [p.camera_id for p in cameras if p.pacing is Pacing.LOCKSTEP]
         self._replay = _Replay(Lockstep(in_step))
-        self._outage = Outage(self._policy.buffer_retry_s)
+        self._outage = OutageTracker(
+            clock, _log, "frame buffer", retry_s=self._policy.buffer_retry_s
+        )
         self._running = False
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -96,12 +98,12 @@ class StreamIngestor:
 
         A camera that has failed does not make the ingestor unready.
         """
-        return self._running and self._outage.problem is None
+        return self._running and self._outage.cause is None
 
     def status(self) -> dict[CameraId, CameraStatus]:
         """Return each camera's status; an outage of the buffer is a problem of every camera."""
         statuses = {c.camera_id: c.connection.status() for c in self._cameras}
-        missing = self._outage.problem
+        missing = self._outage.cause
         return {
             camera_id: replace(status, problem=status.problem or missing)
             for camera_id, status in statuses.items()
@@ -123,7 +125,7 @@ class StreamIngestor:
         """Detect that the buffer is back even while no camera has a frame to append."""
         while self._cameras:
             await self._clock.sleep(self._policy.watch_every_s)
-            if self._outage.untried_s(self._clock.monotonic()) >= self._policy.watch_every_s:
+            if self._outage.overdue_s >= self._policy.watch_every_s:
                 await self._refresh_lag(self._cameras[0])
 
     async def _run_camera(self, camera: Camera, stopping: asyncio.Event) -> None:
@@ -190,12 +192,12 @@ class StreamIngestor:
                 await self._clock.sleep(self._policy.lag_poll_s)
 
     async def _has_room(self, camera: Camera) -> bool:
-        if not self._outage.may_try(self._clock.monotonic()):
+        if not self._outage.claim_retry():
             return False
         return await self._refresh_lag(camera) and camera.lag < self._policy.max_lag
 
     async def _append_or_drop(self, camera: Camera, frame: Frame) -> None:
-        may_try = self._outage.may_try(self._clock.monotonic())
+        may_try = self._outage.claim_retry()
         if may_try and await self._append(camera, frame):
             await self._refresh_lag(camera)
         else:
@@ -209,10 +211,10 @@ class StreamIngestor:
             camera.stand_by(error)
             return False
         except BufferUnavailable as error:
-            self._miss_buffer(error)
+            self._outage.note(error)
             return False
         camera.sampled(frame)
-        self._find_buffer()
+        self._outage.end()
         return True
 
     async def _refresh_lag(self, camera: Camera) -> bool:
@@ -220,18 +222,10 @@ class StreamIngestor:
         try:
             camera.waiting(await self._buffer.lag(camera.camera_id))
         except BufferUnavailable as error:
-            self._miss_buffer(error)
+            self._outage.note(error)
             return False
-        self._find_buffer()
+        self._outage.end()
         return True
-
-    def _miss_buffer(self, error: BufferUnavailable) -> None:
-        if self._outage.failed(str(error), self._clock.monotonic()):
-            _log.warning("frame buffer lost", problem=str(error))
-
-    def _find_buffer(self) -> None:
-        if self._outage.answered():
-            _log.info("frame buffer is back")
 
 
 class _Replay:

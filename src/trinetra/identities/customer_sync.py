@@ -61,7 +61,9 @@ class CustomerSync:
         self._told_to: int | None = None
         self._silence_s: float | None = silence_s
         self._work = TaskSlot()
-        self._outage = OutageTracker(context.clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(
+            context.clock, log, "gallery, event log or customer log", retry_s=_RETRY_S
+        )
 
     async def tend(self) -> None:
         """Fold what is new in the book, teach the gallery faces, and tell changes on."""
@@ -199,7 +201,3 @@ class CustomerSync:
     def _records(self, numbered: NumberedChange) -> list[Record]:
         event = event_of(numbered.change, self._context.directory, self._context.site_id)
         return [Record(CUSTOMERS, event.customer_id, encode(event))] if event else []
-
-
-def _tell_outage(cause: Exception) -> None:
-    log.warning("the customer book has to wait", cause=str(cause))

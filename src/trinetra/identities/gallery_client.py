@@ -47,7 +47,7 @@ class GalleryClient:
         self._directory = directory
         self._top_k = top_k
         self._most_waiting = most_waiting
-        self._outage = OutageTracker(clock, _report_outage, retry_s=retry_s)
+        self._outage = OutageTracker(clock, log, "gallery", retry_s=retry_s)
         self._was_reported = False
         self._refuses_entries = False
         self._reported_full = False
@@ -146,7 +146,3 @@ def waiting_matches(face: Embedding, outboxes: Iterable[Outbox]) -> list[Gallery
         for outbox in outboxes
         for entry in outbox.values()
     ]
-
-
-def _report_outage(cause: Exception) -> None:
-    log.warning("gallery unavailable", cause=str(cause))

@@ -65,7 +65,9 @@ class MergeJob:
         self._turn = TaskSlot()
         self._joined: dict[CustomerId, CustomerId] = {}
         self._joined_to = 0
-        self._outage = OutageTracker(context.clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(
+            context.clock, log, "customer log that merges wait for", retry_s=_RETRY_S
+        )
 
     async def tend(self) -> None:
         """Join merged identities in the registry; let the lookup of new faces go on."""
@@ -157,7 +159,3 @@ class MergeJob:
             await self._customer_log.write([change])
         except CustomerConflict as conflict:
             log.info("not merged", cause=str(conflict))
-
-
-def _tell_outage(cause: Exception) -> None:
-    log.warning("identities wait to be merged", cause=str(cause))

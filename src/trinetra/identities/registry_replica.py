@@ -37,7 +37,9 @@ class RegistryReplica:
         self._log = event_log
         self._reader: TopicReader | None = None
         self._numbers: dict[TopicPartition, int] = {}
-        self._outage = OutageTracker(self._clock, _tell_outage, retry_s=_RETRY_S)
+        self._outage = OutageTracker(
+            self._clock, log, "event log with sightings of other resolvers", retry_s=_RETRY_S
+        )
         self._measure_at_s = 0.0
 
     async def tend(self) -> None:
@@ -105,7 +107,3 @@ class RegistryReplica:
                         registry.see(*directory.as_known(customer_id, kind), sighting)
             except MalformedEvent:
                 EVENTS_REJECTED.labels(IDENTITIES.name).inc()
-
-
-def _tell_outage(cause: Exception) -> None:
-    log.warning("what others saw has to wait", cause=str(cause))

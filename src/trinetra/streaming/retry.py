@@ -1,25 +1,23 @@
-"""Outages of servers: exponential backoff until a stop, and tracking of what is unavailable."""
+"""Outages of servers: what is unavailable, and retrying with exponential backoff until a stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
-from trinetra.errors import EventLogUnavailable, ServerUnavailable, StoreUnavailable
+from trinetra.errors import ServerUnavailable
 from trinetra.ports import Clock
 from trinetra.redaction import mask_urls
 from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import BoundLogger
 
 T = TypeVar("T")
-Unavailable = tuple[type[ServerUnavailable], ...]
-EVENTS_OR_STORE: Unavailable = (EventLogUnavailable, StoreUnavailable)
 
 
 class StoppedError(Exception):
-    """A stop was requested while a server was unavailable; the call was never completed."""
+    """A stop was requested while a server was unavailable; its ``__cause__`` is the outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,117 +28,21 @@ class Backoff:
     longest_s: float = 2.0
 
 
-class Retrier:
-    """Repeats calls while their servers are unavailable, and says which outage it waits for.
-
-    An outage is logged once, when it begins, and once when it ends. ``stop`` ends the waiting with
-    StoppedError, unless ``outlasts_stop``: work that must be finished goes on until it is
-    cancelled, at the latest by the drain deadline.
-    """
-
-    def __init__(
-        self,
-        clock: Clock,
-        log: BoundLogger,
-        stop: asyncio.Event,
-        *,
-        retry_on: Unavailable = EVENTS_OR_STORE,
-        backoff: Backoff | None = None,
-        outlasts_stop: bool = False,
-    ) -> None:
-        self.waits_for: str | None = None
-        self._clock = clock
-        self._log = log
-        self._stop = stop
-        self._retry_on = retry_on
-        self._backoff = backoff or Backoff()
-        self._outlasts_stop = outlasts_stop
-
-    async def call(
-        self,
-        attempt: Callable[[], Awaitable[T]],
-        *,
-        before_retry: Callable[[], Awaitable[None]] | None = None,
-    ) -> T:
-        """Return the result of the first attempt that finds its server available.
-
-        ``before_retry`` runs before every attempt but the first. Raises StoppedError, and whatever
-        else the attempt raises.
-        """
-        try:
-            result = await attempt()  # the usual case pays for no retrying
-        except self._retry_on as cause:
-            self._begin_outage(cause)
-            result = await self._call_again(attempt, before_retry)
-        self._end_outage()
-        return result
-
-    async def pause(self, seconds: float) -> None:
-        """Return after ``seconds`` or as soon as the stop is requested.
-
-        Raises StoppedError when it was requested before, unless waiting outlasts it.
-        """
-        if not self._stop.is_set():
-            await run_until(self._stop, self._clock.sleep(seconds))
-        elif self._outlasts_stop:
-            await self._clock.sleep(seconds)
-        else:
-            raise StoppedError
-
-    async def _call_again(
-        self,
-        attempt: Callable[[], Awaitable[T]],
-        before_retry: Callable[[], Awaitable[None]] | None,
-    ) -> T:
-        async def prepared() -> T:
-            if before_retry is not None:
-                await before_retry()
-            return await attempt()
-
-        await self.pause(self._backoff.first_s)
-        retrying = AsyncRetrying(
-            sleep=self.pause,
-            wait=wait_exponential(
-                multiplier=2 * self._backoff.first_s, max=self._backoff.longest_s
-            ),
-            retry=retry_if_exception_type(self._retry_on),
-            before_sleep=self._note_attempt,
-        )
-        return await retrying(prepared)
-
-    def _note_attempt(self, state: RetryCallState) -> None:
-        failure = state.outcome.exception() if state.outcome else None
-        self.waits_for = mask_urls(str(failure))
-
-    def _begin_outage(self, cause: Exception) -> None:
-        if self.waits_for is None:
-            self._log.warning("waiting for a server", cause=mask_urls(str(cause)))
-        self.waits_for = mask_urls(str(cause))
-
-    def _end_outage(self) -> None:
-        if self.waits_for is not None:
-            self._log.info("server available again", waited_for=self.waits_for)
-        self.waits_for = None
-
-
 class OutageTracker:
-    """Tracks the outage of one server that its caller does not wait for.
+    """Tracks whether a server is available; logs the begin and the end of each outage once.
 
-    The outage's begin is reported once; while it lasts, ``may_ask`` lets one call through every
-    ``retry_s``, so that nothing else waits for a server that does not answer.
+    ``cause`` is None while the server is available. For callers that do not wait: ``may_ask`` lets
+    a call through every ``retry_s`` during an outage, so that nothing else waits for an answer.
     """
 
     def __init__(
-        self,
-        clock: Clock,
-        report: Callable[[Exception], None],
-        *,
-        retry_s: float = 0.0,
+        self, clock: Clock, log: BoundLogger, server: str, *, retry_s: float = 0.0
     ) -> None:
-        """``report`` is called with the cause of each outage when it begins."""
+        """``server`` names it in the log, with what waits for it if that is not obvious."""
         self.cause: str | None = None
         self._clock = clock
-        self._report = report
+        self._log = log
+        self._server = server
         self._retry_s = retry_s
         self._retry_at_s = 0.0
 
@@ -159,20 +61,103 @@ class OutageTracker:
 
     @property
     def overdue_s(self) -> float:
-        """Seconds since which a retry has been due without a caller; 0 without an outage."""
+        """Seconds for which a retry has been due without a caller; 0 without an outage."""
         if self.cause is None:
             return 0.0
         return max(0.0, self._clock.monotonic() - self._retry_at_s)
 
     def note(self, cause: Exception) -> None:
         """Record that the server did not answer."""
-        is_news = self.cause is None
-        self.cause = str(cause)
+        is_news, self.cause = self.cause is None, mask_urls(str(cause))
         self._retry_at_s = self._clock.monotonic() + self._retry_s
         if is_news:
-            self._report(cause)
+            self._log.warning(f"{self._server} unavailable", cause=self.cause)
 
-    def end(self) -> bool:
-        """Record that the server answered; return whether that ends an outage."""
-        was_away, self.cause = self.cause is not None, None
-        return was_away
+    def end(self) -> None:
+        """Record that the server answered."""
+        if self.cause is not None:
+            self._log.info(f"{self._server} available again")
+        self.cause = None
+
+
+class Retrier:
+    """Repeats calls while their server is unavailable, until a stop.
+
+    ``stop`` ends the waiting with StoppedError, unless ``outlasts_stop``: work that must be
+    finished goes on until it is cancelled, at the latest by the drain deadline.
+    """
+
+    def __init__(
+        self,
+        outage: OutageTracker,
+        clock: Clock,
+        stop: asyncio.Event,
+        *,
+        retry_on: tuple[type[ServerUnavailable], ...] = (ServerUnavailable,),
+        backoff: Backoff | None = None,
+        outlasts_stop: bool = False,
+    ) -> None:
+        self.outage = outage
+        self._clock = clock
+        self._stop = stop
+        self._retry_on = retry_on
+        self._backoff = backoff or Backoff()
+        self._outlasts_stop = outlasts_stop
+
+    async def call(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        before_retry: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Return the result of the first attempt that finds the server available.
+
+        ``before_retry`` runs before every attempt but the first. Raises StoppedError, and whatever
+        else the attempt raises.
+        """
+        try:
+            result = await attempt()  # outside the retry loop: the usual case costs nothing more
+        except self._retry_on as cause:
+            self.outage.note(cause)
+            result = await self._call_again(attempt, before_retry, cause)
+        self.outage.end()
+        return result
+
+    async def _call_again(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        before_retry: Callable[[], Awaitable[None]] | None,
+        cause: ServerUnavailable,
+    ) -> T:
+        last = cause
+
+        async def noted() -> T:
+            nonlocal last
+            try:
+                if before_retry is not None:
+                    await before_retry()
+                return await attempt()
+            except self._retry_on as again:
+                self.outage.note(again)
+                last = again
+                raise
+
+        async def pause(seconds: float) -> None:
+            if self._stop.is_set() and not self._outlasts_stop:
+                raise StoppedError from last
+            await self._pause(seconds)
+
+        await pause(self._backoff.first_s)
+        retrying = AsyncRetrying(
+            sleep=pause,
+            wait=wait_exponential(2 * self._backoff.first_s, max=self._backoff.longest_s),
+            retry=retry_if_exception_type(self._retry_on),
+        )
+        return await retrying(noted)
+
+    async def _pause(self, seconds: float) -> None:
+        """Return after ``seconds``, or as soon as the stop is requested the first time."""
+        if self._stop.is_set():
+            await self._clock.sleep(seconds)
+        else:
+            await run_until(self._stop, self._clock.sleep(seconds))

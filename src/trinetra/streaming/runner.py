@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from trinetra.errors import PartitionsLost
+from trinetra.errors import EventLogUnavailable, PartitionsLost, StoreUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import (
     Clock,
@@ -33,7 +33,7 @@ from trinetra.ports import (
 from trinetra.streaming.background import BackgroundTask
 from trinetra.streaming.concurrency import gather_or_cancel, run_until
 from trinetra.streaming.processor import PartitionOutput, Processor
-from trinetra.streaming.retry import Backoff, Retrier, StoppedError
+from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedError
 from trinetra.telemetry import CONSUMER_LAG, get_logger
 
 Outputs = Mapping[TopicPartition, PartitionOutput]
@@ -87,6 +87,7 @@ class StreamRunner:
         self._tended = False
         self._phase: str | None = _JOINING
         self._stopping = asyncio.Event()
+        self._outage = OutageTracker(clock, self._log, "event log or store")
         self._retrier = self._new_retrier()
 
     def ready(self) -> bool:
@@ -117,8 +118,8 @@ class StreamRunner:
                 closing.push_async_callback(subscription.close)
                 self._phase = None
                 await self._consume(subscription)
-            except StoppedError:
-                self._log.warning("stopped during an outage", waits_for=self._retrier.waits_for)
+            except StoppedError as stop:
+                self._log.warning("stopped during an outage", cause=str(stop.__cause__))
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -289,7 +290,7 @@ class StreamRunner:
 
     @property
     def _waits_for(self) -> str | None:
-        return self._retrier.waits_for or self._phase
+        return self._outage.cause or self._phase
 
     def _leave(self) -> None:
         self._phase = "stopped"
@@ -298,9 +299,10 @@ class StreamRunner:
 
     def _new_retrier(self, stopping: asyncio.Event | None = None) -> Retrier:
         return Retrier(
+            self._outage,
             self._clock,
-            self._log,
             stopping or self._stopping,
+            retry_on=(EventLogUnavailable, StoreUnavailable),
             backoff=self._policy.backoff,
             outlasts_stop=self._policy.drains_at_stop,
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from trinetra.events import topics
 from trinetra.events.codec import decode
@@ -56,17 +56,21 @@ class Ledger:
 @asynccontextmanager
 async def watching(servers: str, namespace: str) -> AsyncIterator[Ledger]:
     """Follow every topic from its beginning, seeing committed records alone."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers, isolation_level="read_committed", enable_auto_commit=False
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "ledger",  # librdkafka wants a name; nothing is joined or committed
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+        }
     )
-    await consumer.start()
-    places = [
-        TopicPartition(f"{namespace}.{topic.name}", partition)
-        for topic in WATCHED
-        for partition in range(topic.partitions)
-    ]
-    consumer.assign(places)
-    await consumer.seek_to_beginning(*places)
+    consumer.assign(
+        [
+            TopicPartition(f"{namespace}.{topic.name}", partition, OFFSET_BEGINNING)
+            for topic in WATCHED
+            for partition in range(topic.partitions)
+        ]
+    )
     ledger = Ledger()
     following = asyncio.create_task(_follow(consumer, ledger))
     try:
@@ -74,12 +78,13 @@ async def watching(servers: str, namespace: str) -> AsyncIterator[Ledger]:
     finally:
         following.cancel()
         await asyncio.wait([following])
-        await consumer.stop()
         if not following.cancelled():
             following.result()
 
 
-async def _follow(consumer: AIOKafkaConsumer, ledger: Ledger) -> None:
+async def _follow(consumer: Consumer, ledger: Ledger) -> None:
     while True:
-        batches = await consumer.getmany(timeout_ms=200)
-        ledger.add(record.value for records in batches.values() for record in records)
+        first = await asyncio.to_thread(consumer.poll, 0.2)
+        if first is not None:
+            found = [first, *consumer.consume(10_000, 0)]
+            ledger.add(message.value() for message in found if message.error() is None)

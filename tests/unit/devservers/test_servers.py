@@ -11,8 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from redis import Redis
 from tests.servers.proxy import Proxy, Way
 
@@ -177,66 +177,65 @@ def test_a_port_somebody_listens_on_is_not_free(listener: socket.socket) -> None
     assert not is_free(listener.getsockname()[1])
 
 
-async def keep(broker: KafkaBroker, topic: str, *values: bytes) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=broker.address)
-    async with producer:
-        for value in values:
-            await producer.send_and_wait(topic, value)
+def keep(broker: KafkaBroker, topic: str, *values: bytes) -> None:
+    producer = Producer({"bootstrap.servers": broker.address})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(30) == 0
 
 
-async def kept(servers: str, topic: str, count: int) -> list[bytes | None]:
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=servers, auto_offset_reset="earliest", group_id=uuid.uuid4().hex
+def kept(servers: str, topic: str, count: int) -> list[bytes | None]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "auto.offset.reset": "earliest",
+            "group.id": uuid.uuid4().hex,
+        }
     )
-    async with consumer:
-        return [(await consumer.getone()).value for _ in range(count)]
+    consumer.subscribe([topic])
+    values = [message.value() for message in consumer.consume(count, 60)]
+    consumer.close()
+    return values
 
 
-async def create(broker: KafkaBroker, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(topic, 1, 1)])
-    finally:
-        await admin.close()
+def create(broker: KafkaBroker, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
 
 
 @pytest.mark.faults
-async def test_a_killed_kafka_comes_back_with_what_it_had_acknowledged(
+def test_a_killed_kafka_comes_back_with_what_it_had_acknowledged(
     kafka_broker: KafkaBroker, kafka_program: KafkaProgram
 ) -> None:
-    await create(kafka_broker, "kept")
-    await keep(kafka_broker, "kept", b"one", b"two")
+    create(kafka_broker, "kept")
+    keep(kafka_broker, "kept", b"one", b"two")
     kafka_broker.restart()
-    assert await kept(kafka_broker.address, "kept", 2) == [b"one", b"two"]
+    assert kept(kafka_broker.address, "kept", 2) == [b"one", b"two"]
     kafka_broker.stop()
     with KafkaBroker(kafka_broker.folder, kafka_program) as elsewhere:
-        assert await kept(elsewhere.address, "kept", 2) == [b"one", b"two"]
+        assert kept(elsewhere.address, "kept", 2) == [b"one", b"two"]
 
 
-async def test_topics_are_not_made_by_asking_for_them(kafka_servers: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
-    await admin.start()
-    try:
-        name = uuid.uuid4().hex
-        (description,) = await admin.describe_topics([name])
-        assert description["error_code"] == 3  # UNKNOWN_TOPIC_OR_PARTITION
-        assert name not in await admin.list_topics()
-    finally:
-        await admin.close()
+def test_topics_are_not_made_by_asking_for_them(kafka_servers: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka_servers})
+    name = uuid.uuid4().hex
+    asked = admin.list_topics(name, timeout=30).topics[name]
+    assert asked.error is not None
+    assert asked.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert name not in admin.list_topics(timeout=30).topics
 
 
 @pytest.mark.faults
-async def test_a_kafka_behind_a_proxy_sends_its_clients_back_to_the_proxy(
+def test_a_kafka_behind_a_proxy_sends_its_clients_back_to_the_proxy(
     kafka_program: KafkaProgram, tmp_path: Path
 ) -> None:
     port = free_port()
     with KafkaBroker(tmp_path, kafka_program, proxy_port=port) as broker:
         assert broker.proxied_port
-        await create(broker, "seen")
-        await keep(broker, "seen", b"x" * 100_000)
+        create(broker, "seen")
+        keep(broker, "seen", b"x" * 100_000)
         with Proxy(broker.proxied_port, port=port) as proxy:
-            assert await kept(f"{HOST}:{port}", "seen", 1) == [b"x" * 100_000]
+            assert kept(f"{HOST}:{port}", "seen", 1) == [b"x" * 100_000]
             assert proxy.forwarded[Way.REPLIES] > 100_000
 
 

@@ -63,8 +63,7 @@ def album(folder: Path) -> Path:
 
 
 def run(folder: Path, **options: object) -> None:
-    options = {"folder": folder, "target": 0.01, "sizes": "", "as_json": False, **options}
-    calibrate.calibrate(**options)
+    calibrate.calibrate(folder=folder, **{"target": 0.01, "sizes": "", "as_json": False, **options})
 
 
 def test_labeled_pictures_become_a_threshold_that_is_kept(

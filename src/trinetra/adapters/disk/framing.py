@@ -14,7 +14,7 @@ SUPERSEDED = (b"\xd5TS\x01", b"\xd5TJ\x01")
 """How segments began before spool and journal had one format."""
 _HEADER = struct.Struct("<4sIQI")
 HEADER_BYTES = _HEADER.size
-_CHECKED = slice(4, 16)
+_CHECKED = struct.Struct("<IQ")
 
 
 class Frame(NamedTuple):
@@ -43,9 +43,9 @@ class Parsed(NamedTuple):
 
 def encode_frame(offset: int, payload: bytes) -> bytes:
     """Return the frame of a payload."""
-    header = _HEADER.pack(MAGIC, len(payload), offset, 0)
-    checksum = zlib.crc32(payload, zlib.crc32(header[_CHECKED]))
-    return header[:-4] + checksum.to_bytes(4, "little") + payload
+    size = len(payload)
+    checksum = zlib.crc32(payload, zlib.crc32(_CHECKED.pack(size, offset)))
+    return _HEADER.pack(MAGIC, size, offset, checksum) + payload
 
 
 def parse(data: bytes, start: int = 0) -> Parsed:
@@ -73,8 +73,7 @@ def _frame_at(data: bytes, at: int) -> Frame | None:
         return None
     _, _, offset, checksum = _HEADER.unpack_from(data, at)
     payload = data[at + HEADER_BYTES : end]
-    checked = data[at + _CHECKED.start : at + _CHECKED.stop]
-    if zlib.crc32(payload, zlib.crc32(checked)) != checksum:
+    if zlib.crc32(payload, zlib.crc32(_CHECKED.pack(len(payload), offset))) != checksum:
         return None
     return Frame(at, end, offset, payload)
 

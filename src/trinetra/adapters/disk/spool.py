@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -20,6 +20,7 @@ from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus, Stored, 
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
+from trinetra.streaming.retry import Backoff, OutageTracker, Retrier
 from trinetra.telemetry import (
     SPOOL_BYTES,
     SPOOL_CORRUPT,
@@ -34,7 +35,6 @@ from trinetra.values import Instant, seconds_between
 
 _log = get_logger("spool")
 _Result = TypeVar("_Result")
-_Write = asyncio.Task[EventLogUnavailable | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,7 @@ class SpoolPolicy:
     """Batch size and retry delays of the drain, and the size of a segment."""
 
     batch_records: int = 500
-    retry_first_s: float = 0.2
-    retry_max_s: float = 2.0
+    backoff: Backoff = field(default_factory=Backoff)
     segment_bytes: int = 4 << 20
 
 
@@ -108,9 +107,10 @@ class SpoolingEventLog:
             return
         async with self._turn:
             batch = None if await self._accepted(records) else self._disk.write(records)
-        # Shielded: a caller that is cancelled must not cancel the batch of the others.
-        if batch is not None and (failure := await asyncio.shield(batch)) is not None:
-            raise EventLogUnavailable(str(failure))
+        if batch is not None:
+            await batch.done.wait()
+            if batch.failure is not None:
+                raise EventLogUnavailable(batch.failure)
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> Subscription:
         """Join a consumer group of the log itself."""
@@ -148,25 +148,22 @@ class SpoolingEventLog:
         return True
 
     async def _keep_draining(self) -> None:
-        retry_s = self._policy.retry_first_s
+        outage = OutageTracker(self._clock, _log, "event log behind the spool")
+        never = asyncio.Event()  # closing the spool cancels this task
+        retrier = Retrier(outage, self._clock, never, backoff=self._policy.backoff)
         while True:
             await self._disk.filled.wait()
-            try:
-                await self._send_some()
-                if self._disk.status.records <= self._policy.batch_records:
-                    await self._send_the_rest()
-            except EventLogUnavailable as cause:
-                _log.debug("the spool waits", cause=str(cause), retry_s=retry_s)
-                await self._clock.sleep(retry_s)
-                retry_s = min(2 * retry_s, self._policy.retry_max_s)
-            else:
-                retry_s = self._policy.retry_first_s
+            await retrier.call(self._drain_once)
+
+    async def _drain_once(self) -> None:
+        await self._send_some()
+        if self._disk.status.records <= self._policy.batch_records:
+            await self._send_the_rest()
 
     async def _send_the_rest(self) -> None:
         """Drain with appends held back; otherwise a busy writer could keep the disk from empty."""
         async with self._turn:
             while not self._disk.is_empty:
-                await self._disk.flush()
                 await self._send_some()
         _log.info("the spool is empty: events go to the log again")
 
@@ -175,6 +172,15 @@ class SpoolingEventLog:
         if records:
             await self._log.append(records)
             await self._disk.advance(len(records))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Encoded records that share an fsync; without a failure, they are safe when it is done."""
+
+    payloads: list[bytes] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: str | None = "the spool was closed before the records were written"
 
 
 class _Disk:
@@ -198,8 +204,7 @@ class _Disk:
         self._group = group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._writing = asyncio.Lock()
-        self._batch: list[bytes] = []
-        self._last_write: _Write | None = None
+        self._open_batch: _Batch | None = None
         self._unwritten_bytes = 0
         self.filled = asyncio.Event()
         SPOOL_MAX_BYTES.labels(service).set(max_bytes)
@@ -214,11 +219,8 @@ class _Disk:
         """Whether no record is on disk or on its way there."""
         return not self.status.bytes and not self._unwritten_bytes
 
-    def write(self, records: Sequence[Record]) -> _Write:
-        """Add records to the next batch and return its write, which returns its failure if any.
-
-        Raises EventLogUnavailable if the spool is full.
-        """
+    def write(self, records: Sequence[Record]) -> _Batch:
+        """Add records to the batch that is written next. Raises EventLogUnavailable when full."""
         now = self._clock.now()
         payloads = [encode(Stored(now, record)) for record in records]
         size = _frames_bytes(payloads)
@@ -228,16 +230,12 @@ class _Disk:
                 f"the spool is full ({taken} of {self._max_bytes} bytes in {self._files.folder}) "
                 "and the event log unavailable; bring it back, or raise TRINETRA_SPOOL_MAX_MB"
             )
-        if not self._batch or self._last_write is None:
-            self._last_write = self._group.create_task(self._write_batch())
-        self._batch += payloads
+        if self._open_batch is None:
+            self._open_batch = _Batch()
+            self._group.create_task(self._write_batch(self._open_batch))
+        self._open_batch.payloads += payloads
         self._unwritten_bytes += size
-        return self._last_write
-
-    async def flush(self) -> None:
-        """Wait until everything given to ``write`` so far is on disk or has failed."""
-        if self._last_write is not None:
-            await asyncio.wait([self._last_write])
+        return self._open_batch
 
     async def head(self, max_records: int) -> list[Record]:
         """Return the oldest records. Raises EventLogUnavailable if they cannot be read now."""
@@ -253,17 +251,18 @@ class _Disk:
         await self._run(self._files.close)
         self._thread.shutdown()
 
-    async def _write_batch(self) -> EventLogUnavailable | None:
-        async with self._writing:
-            batch, self._batch = self._batch, []
-            try:
-                await self._run(self._files.append, batch)
-            except EventLogUnavailable as failure:
-                return failure
-            finally:
-                self._unwritten_bytes -= _frames_bytes(batch)
-            SPOOLED.labels(self._service).inc(len(batch))
-            return None
+    async def _write_batch(self, batch: _Batch) -> None:
+        try:
+            async with self._writing:  # until then, records are added to the batch
+                self._open_batch = None
+                await self._run(self._files.append, batch.payloads)
+            batch.failure = None
+            SPOOLED.labels(self._service).inc(len(batch.payloads))
+        except EventLogUnavailable as cause:
+            batch.failure = str(cause)
+        finally:
+            self._unwritten_bytes -= _frames_bytes(batch.payloads)
+            batch.done.set()
 
     async def _run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         loop = asyncio.get_running_loop()

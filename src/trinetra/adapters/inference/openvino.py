@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,7 +141,7 @@ def load(
     """
     core = _core(device)
     try:
-        model = core.read_model(path)
+        model = _model(device, path, path.stat().st_mtime_ns if path.exists() else 0)
         config = _config(core, device, threads, precision)
         engine = OpenVinoEngine(
             core,
@@ -152,14 +152,26 @@ def load(
             outputs=_output_indices(model, path, outputs),
             cache=CompiledNetworkCache(cache_dir) if cache_dir else None,
         )
-        # A device that cannot run this network should fail now and not at the first frame.
-        core.query_model(model, device, config)
     except RuntimeError as cause:
         raise EngineFailure(
             f"{path}: OpenVINO cannot load this model for {device}: {_last_line(cause)}; fetch the "
             "file again with 'trinetra models fetch', or choose another device"
         ) from cause
     return engine
+
+
+@lru_cache(maxsize=16)
+def _model(device: str, path: Path, modified_ns: int) -> Any:
+    """Return a file's network; engines share it, since they compile clones of it.
+
+    Raises RuntimeError when it cannot be read, or the device cannot run it: better now than at the
+    first frame.
+    """
+    del modified_ns  # part of the key: a file that was replaced is read again
+    core = _core(device)
+    model = core.read_model(path)
+    core.query_model(model, device, {})
+    return model
 
 
 @cache

@@ -1,291 +1,257 @@
-"""Asking brokers: who leads what, how far it goes; again and again until a deadline, never longer.
+"""What every part of the Kafka adapter asks a cluster, in calls that block but never for long.
 
-aiokafka's producer repeats an unacknowledged batch for ever and cannot be told to stop, and a
-fenced one takes its errors to the log. What we send goes through this instead: its client keeps the
-connections, and every request has one caller who waits for it.
+librdkafka keeps the connections, finds leaders and coordinators, and repeats what may succeed the
+next time. Every call here has a deadline, and ends in one of the product's errors.
 """
 
 import asyncio
 import contextlib
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Mapping,
-    Sequence,
-)
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka import TopicPartition as KafkaPartition
-from aiokafka import errors as kafka
-from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.protocol.coordination import FindCoordinatorRequest
-from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.protocol.offset import OffsetRequest
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+)
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from trinetra.adapters.kafka.connection import KafkaConnection, probe
-from trinetra.adapters.kafka.protocol import UNSTABLE_OFFSET_COMMIT, StableOffsetFetchRequest
+from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.errors import ConfigurationError, EventLogUnavailable
 from trinetra.ports import Clock, TopicPartition
+from trinetra.telemetry import get_logger
 
 T = TypeVar("T")
 
-GROUP = CoordinationType.GROUP
-TRANSACTION = CoordinationType.TRANSACTION
-EARLIEST, LATEST = -2, -1
-READ_UNCOMMITTED, READ_COMMITTED = 0, 1
+REQUEST_TIMEOUT_S = 5.0
+_CONNECT_TIMEOUT_S = 5.0
+_TURN_S = 0.05
+_log = get_logger("event-log")
 
-_REQUEST_TIMEOUT_S = 5.0
-_FIRST_PAUSE_S = 0.002
-_LONGEST_PAUSE_S = 0.25
-_REFUSALS = (
-    kafka.TopicAuthorizationFailedError,
-    kafka.GroupAuthorizationFailedError,
-    kafka.ClusterAuthorizationFailedError,
-    kafka.TransactionalIdAuthorizationFailed,
-    kafka.InvalidTransactionTimeout,
-    kafka.InvalidSessionTimeoutError,
-    kafka.InconsistentGroupProtocolError,
-    kafka.MessageSizeTooLargeError,
-    kafka.RecordListTooLargeError,
+_COMMON: dict[str, Any] = {
+    "client.id": "trinetra",
+    # A broker that was killed is back within a second or two. By default clients wait up to ten.
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 500,
+    "socket.connection.setup.timeout.ms": int(_CONNECT_TIMEOUT_S * 1000),
+    "socket.timeout.ms": 10_000,
+    # A transaction that begins right after another is refused until the last one's markers are
+    # written. By default clients wait 100 ms then: 120 ms for a transaction instead of 15.
+    "retry.backoff.ms": 5,
+    "retry.backoff.max.ms": 200,
+}
+FENCED = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
 )
-# Not marked retriable by aiokafka, and gone a moment later all the same.
-_PASSING = frozenset({UNSTABLE_OFFSET_COMMIT, kafka.ConcurrentTransactions.errno})
-_ELSEWHERE = (
-    kafka.NotLeaderForPartitionError,
-    kafka.UnknownTopicOrPartitionError,
-    kafka.LeaderNotAvailableError,
+# librdkafka's own errors: the underscore tells them from a broker's, and they are public.
+_AUTHENTICATION = KafkaError._AUTHENTICATION  # noqa: SLF001
+_TLS = KafkaError._SSL  # noqa: SLF001
+_ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+_REFUSALS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+    }
 )
-_OTHER_COORDINATOR = (
-    kafka.NotCoordinatorForGroupError,
-    kafka.GroupCoordinatorNotAvailableError,
-    kafka.GroupLoadInProgressError,
+# What a broker says for a moment after topics, leaders or coordinators have changed.
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+    }
 )
 
 
-class RetriableError(Exception):
-    """A broker cannot do it now and may be able to soon."""
+class _DebugLog:
+    """Takes librdkafka's own log, which tells of an outage many times a second."""
+
+    def log(self, _level: int, form: str, *values: object) -> None:
+        _log.debug("librdkafka", told=form % values)
 
 
 class KafkaClient:
-    """A Kafka cluster as one process asks it; a *lane* is a connection of one's own to a broker."""
+    """A Kafka cluster as one process asks it. Every method blocks, but ``open`` and ``ping``.
+
+    Of the administrative calls, none goes to a group's coordinator: when one of those has timed
+    out, librdkafka 2.16.0 fails an assertion (``eonce->refcnt > 0``) and ends the process.
+    """
 
     def __init__(self, connection: KafkaConnection, clock: Clock) -> None:
         self.servers = connection.servers
-        self._clock = clock
-        self._coordinators: dict[tuple[CoordinationType, str], int] = {}
-        self._last_fault = ""
-        self._client = AIOKafkaClient(
-            bootstrap_servers=connection.servers,
-            client_id="trinetra",
-            request_timeout_ms=int(_REQUEST_TIMEOUT_S * 1000),
-            **connection.login(),
-        )
+        self.clock = clock
+        self._connection = connection
+        self._settings = _COMMON | connection.login() | {"logger": _DebugLog()}
+        self._faults: list[KafkaError] = []
+        self.admin = AdminClient(self._settings | {"error_cb": self._faults.append})
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, connection: KafkaConnection, clock: Clock) -> AsyncIterator[Self]:
-        """Connect, and learn who leads what. Raises EventLogUnavailable or ConfigurationError."""
-        await probe(connection)
-        brokers = cls(connection, clock)
-        client = brokers._client
-        try:
-            async with brokers.within(_REQUEST_TIMEOUT_S, "meeting the brokers"):
-                await client.bootstrap()
-                # Of all topics: by asking for one that is missing, a client may create it.
-                await client.force_metadata_update()
-            yield brokers
-        finally:
-            await client.close()
+        """Connect and log in. Raises EventLogUnavailable or ConfigurationError."""
+        client = cls(connection, clock)
+        await asyncio.to_thread(client._connect)
+        yield client
 
-    @contextlib.asynccontextmanager
-    async def within(self, timeout_s: float, doing: str) -> AsyncIterator[None]:
-        """Bound what is done inside; raises EventLogUnavailable or ConfigurationError for it."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                yield
-        except TimeoutError:
-            fault = f" ({self._last_fault})" if self._last_fault else ""
-            raise EventLogUnavailable(
-                f"Kafka at {self.servers} was not done within {timeout_s:g} s with {doing}{fault}"
-            ) from None
-        except kafka.KafkaError as cause:
-            raise translated(cause, doing, self.servers) from cause
+    def consumer(self, **settings: Any) -> Consumer:
+        """Return a consumer of committed records that commits nothing by itself."""
+        mine = {name.replace("_", "."): value for name, value in settings.items()}
+        return Consumer(
+            self._settings
+            | {
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                # Without it nobody learns that the last offsets are markers of transactions.
+                "enable.partition.eof": True,
+                "fetch.error.backoff.ms": 50,
+                "fetch.queue.backoff.ms": 50,
+                "queued.max.messages.kbytes": 16_384,
+            }
+            | mine
+        )
 
-    async def until_done(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what raises RetriableError, with growing pauses, until a deadline around it."""
-        pause_s = _FIRST_PAUSE_S
-        while True:
+    def producer(self, **settings: Any) -> Producer:
+        """Return an idempotent producer."""
+        mine = {name.replace("_", "."): value for name, value in settings.items()}
+        return Producer(self._settings | {"enable.idempotence": True} | mine)
+
+    @contextlib.contextmanager
+    def translating(self, doing: str) -> Iterator[None]:
+        """Raise the product's errors instead of librdkafka's."""
+        try:
+            yield
+        except KafkaException as cause:
+            raise self.translated(cause.args[0], doing) from cause
+
+    def translated(self, error: KafkaError, doing: str) -> ConfigurationError | EventLogUnavailable:
+        """Return the product's error for one of librdkafka's."""
+        told = f"{doing}: Kafka at {self.servers} answered {error.name()} ({error.str()})"
+        if error.code() in _REFUSALS:
+            return ConfigurationError(f"{told}: change the cluster's rights or limits, and restart")
+        return EventLogUnavailable(told)
+
+    def late(self, doing: str, timeout_s: float) -> EventLogUnavailable:
+        """Return the error for what was not done in time."""
+        last = f" ({self._faults[-1].str()})" if self._faults else ""
+        return EventLogUnavailable(
+            f"Kafka at {self.servers} was not done within {timeout_s:g} s with {doing}{last}"
+        )
+
+    async def ping(self) -> int:
+        """Return how many brokers are there. Raises EventLogUnavailable."""
+        return await asyncio.to_thread(self.brokers)
+
+    def brokers(self) -> int:
+        """Return how many brokers are there. Raises EventLogUnavailable."""
+        with self.translating("asking whether anyone is there"):
+            cluster = self.admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
+            return len(cluster.result().nodes)
+
+    def offsets(
+        self,
+        places: Iterable[TopicPartition],
+        at: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[TopicPartition, int]:
+        """Return an offset of each partition; -1 where no record is so late.
+
+        The latest, with READ_COMMITTED, is that of the oldest unfinished transaction. Raises
+        EventLogUnavailable, ConfigurationError.
+        """
+        wanted = {KafkaPartition(*where): at for where in places}
+
+        def attempt() -> dict[TopicPartition, int]:
+            answers = self.admin.list_offsets(
+                wanted, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S
+            )
+            return {(w.topic, w.partition): f.result().offset for w, f in answers.items()}
+
+        return self.until_done(attempt, REQUEST_TIMEOUT_S, "asking for offsets")
+
+    def until_done(self, attempt: Callable[[], T | None], timeout_s: float, doing: str) -> T:
+        """Repeat what returns None or fails for a moment. Raises EventLogUnavailable."""
+        deadline_s = self.clock.monotonic() + timeout_s
+        while self.clock.monotonic() < deadline_s:
             try:
-                done = await attempt()
-            except RetriableError as cause:
-                self._last_fault = str(cause)
-            else:
-                self._last_fault = ""  # over: no reason for what times out later
-                return done
-            await self._clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                if (done := attempt()) is not None:
+                    return done
+            except KafkaException as cause:
+                error = cause.args[0]
+                if error.code() not in _PASSING and not error.retriable():
+                    raise self.translated(error, doing) from cause
+                # Administrative calls do not look for new leaders by themselves.
+                with contextlib.suppress(KafkaException):
+                    self.admin.list_topics(timeout=_TURN_S)
+            time.sleep(_TURN_S)
+        raise self.late(doing, timeout_s)
 
-    async def ask(self, node: int, request: object, lane: int = 0) -> Any:
-        """Return a broker's answer. Raises RetriableError on a lost connection or a timeout."""
-        try:
-            return await self._client.send(node, request, group=lane)
-        except (kafka.KafkaConnectionError, kafka.NodeNotReadyError) as cause:
-            self._coordinators.clear()
-            raise RetriableError(str(cause) or "the connection broke") from cause
-        except kafka.RequestTimedOutError as cause:
-            self._coordinators.clear()
-            raise RetriableError(f"no answer within {_REQUEST_TIMEOUT_S:g} s") from cause
-
-    async def ask_any(self, request: object) -> Any:
-        """Return the answer of whichever broker."""
-        return await self.ask(self._anyone(), request)
-
-    async def ask_coordinator(
-        self, kind: CoordinationType, key: str, request: object, lane: int = 0
-    ) -> Any:
-        """Return the answer of the broker that coordinates a group or a transactional id."""
-        return await self.ask(await self._coordinator(kind, key), request, lane)
-
-    async def ping(self) -> None:
-        """Return when some broker answers. Raises EventLogUnavailable."""
-
-        async def attempt() -> None:
-            nobody: list[str] = []
-            request = MetadataRequest(nobody, allow_auto_topic_creation=False)
-            await self.ask_any(request)
-
-        async with self.within(_REQUEST_TIMEOUT_S, "asking whether anyone is there"):
-            await self.until_done(attempt)
-
-    async def ask_controller(self, request: object) -> Any:
-        """Return the answer of the broker that may change the cluster."""
-        controller = self._client.cluster.controller
-        if controller is None:
-            self._client.force_metadata_update()
-            raise RetriableError("the cluster has no controller")
-        return await self.ask(controller.nodeId, request)
-
-    def nodes(self) -> list[int]:
-        """Return the cluster's brokers."""
-        return [broker.nodeId for broker in self._client.cluster.brokers()]
-
-    def leader(self, where: TopicPartition) -> int:
-        """Return the broker that leads a partition. Raises RetriableError while there is none."""
-        node: int | None = self._client.cluster.leader_for_partition(KafkaPartition(*where))
-        if node is None or node == -1:
-            self._client.force_metadata_update()
-            raise RetriableError(f"{where[0]}[{where[1]}] has no leader")
-        return node
-
-    def check(self, code: int, about: str = "") -> None:
-        """Return if the code is that of success.
-
-        Raises RetriableError where another attempt may succeed, KafkaError where none will.
-        """
-        if code == 0:
-            return
-        failure = kafka.for_code(code)
-        if issubclass(failure, _ELSEWHERE):
-            self._client.force_metadata_update()
-        if issubclass(failure, _OTHER_COORDINATOR):
-            self._coordinators.clear()
-        if failure.retriable or code in _PASSING:
-            raise RetriableError(f"{about}: {failure.__name__}")
-        raise failure(about) if failure.errno == code else kafka.KafkaError(f"{about}: code {code}")
-
-    async def offsets(
-        self, places: Sequence[TopicPartition], at: int, isolation: int = READ_COMMITTED
-    ) -> dict[TopicPartition, int]:
-        """Return the first offsets (``EARLIEST``) or the next ones to be written (``LATEST``).
-
-        With READ_COMMITTED the next is that of the oldest unfinished transaction, if there is one.
-        """
-
-        async def attempt() -> dict[TopicPartition, int]:
-            found: dict[TopicPartition, int] = {}
-            for node, mine in self.by_leader(places).items():
-                wanted = [(t, [(p, at) for p in ps]) for t, ps in by_topic(mine).items()]
-                answer = await self.ask(node, OffsetRequest(-1, isolation, wanted))
-                for topic, rows in answer.topics:
-                    for partition, code, _, offset in rows:
-                        self.check(code, f"offsets of {topic}[{partition}]")
-                        found[topic, partition] = offset
-            return found
-
-        return await self.until_done(attempt)
-
-    async def committed(
-        self, group: str, places: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, int]:
-        """Return the group's committed offsets, -1 where there is none; waits for transactions."""
-
-        async def attempt() -> dict[TopicPartition, int]:
-            request = StableOffsetFetchRequest(group, list(by_topic(places).items()))
-            answer = await self.ask_coordinator(GROUP, group, request)
-            self.check(answer.error_code, f"offsets of {group}")
-            found: dict[TopicPartition, int] = {}
-            for topic, rows, _ in answer.topics:
-                for partition, offset, _, _, code, _ in rows:
-                    self.check(code, f"offset of {group} in {topic}[{partition}]")
-                    found[topic, partition] = offset
-            return found
-
-        return await self.until_done(attempt)
-
-    def by_leader(self, places: Sequence[TopicPartition]) -> dict[int, list[TopicPartition]]:
-        """Return the partitions each broker leads; raises RetriableError if one has no leader."""
-        shares: dict[int, list[TopicPartition]] = {}
-        for where in places:
-            shares.setdefault(self.leader(where), []).append(where)
-        return shares
-
-    async def _coordinator(self, kind: CoordinationType, key: str) -> int:
-        if (kind, key) not in self._coordinators:
-            answer = await self.ask_any(FindCoordinatorRequest(key, kind))
-            self.check(answer.error_code, f"coordinator of {key}")
-            if self._client.cluster.broker_metadata(answer.coordinator_id) is None:
-                self._client.force_metadata_update()
-                raise RetriableError(f"coordinator of {key} is not up yet")
-            self._coordinators[kind, key] = answer.coordinator_id
-        return self._coordinators[kind, key]
-
-    def _anyone(self) -> int:
-        node: int | None = self._client.get_random_node()
-        if node is None:
-            self._client.force_metadata_update()
-            raise RetriableError("no broker is known")
-        return node
+    def _connect(self) -> None:
+        """Return once a broker has answered, or raise what all of them have against us."""
+        asked = self.admin.describe_cluster(request_timeout=_CONNECT_TIMEOUT_S)
+        while not asked.done():
+            self.admin.poll(_TURN_S)
+            for fault in self._faults:
+                raise_if_refused(fault, self._connection)
+            if any(fault.code() == _ALL_DOWN for fault in self._faults):
+                break
+        else:
+            if asked.exception() is None:
+                self._faults.clear()
+                return
+        told = [f.str() for f in self._faults if f.code() != _ALL_DOWN]
+        told = told or [f"no answer within {_CONNECT_TIMEOUT_S:g} s"]
+        raise EventLogUnavailable(
+            f"Kafka at {self.servers} is not reachable: {'; '.join(dict.fromkeys(told))} (see "
+            "TRINETRA_KAFKA_SERVERS; if that is Kafka's port and it is up, it does not take "
+            f"{self._connection.security}: check TRINETRA_KAFKA_SECURITY)"
+        )
 
 
-async def stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop one of aiokafka's consumers, whether brokers answer or not.
-
-    Where they do not, its own way out ends with the cancellation of a fetch, of which our caller
-    knows nothing, and leaves connections open.
-    """
-    stopping = asyncio.ensure_future(consumer.stop())
-    await asyncio.wait({stopping})
-    if stopping.cancelled():
-        await consumer._client.close()  # noqa: SLF001
-    else:
-        stopping.result()
-
-
-def by_topic(places: Sequence[TopicPartition]) -> Mapping[str, list[int]]:
-    """Return the partition numbers of each topic."""
-    topics: dict[str, list[int]] = {}
-    for topic, partition in places:
-        topics.setdefault(topic, []).append(partition)
-    return topics
-
-
-def translated(
-    cause: kafka.KafkaError, doing: str, servers: str
-) -> ConfigurationError | EventLogUnavailable:
-    """Return the product's error for one of aiokafka's."""
-    told = f"{doing}: Kafka at {servers} answered {type(cause).__name__} ({cause})"
-    if isinstance(cause, _REFUSALS):
-        return ConfigurationError(f"{told}: change the cluster's rights or limits, and restart")
-    return EventLogUnavailable(told)
+def raise_if_refused(fault: KafkaError, connection: KafkaConnection) -> None:
+    """Raise ConfigurationError for a fault that no waiting will mend."""
+    where, told = f"Kafka at {connection.servers}", fault.str()
+    if fault.code() == _AUTHENTICATION:
+        if "handshake failed" in told or "not supported" in told.lower():
+            raise ConfigurationError(
+                f"{where} does not offer a login by {connection.mechanism} ({told}): check "
+                "TRINETRA_KAFKA_SASL_MECHANISM and TRINETRA_KAFKA_SECURITY"
+            )
+        raise ConfigurationError(
+            f"{where} refuses user {connection.user!r} by {connection.mechanism}: check "
+            "TRINETRA_KAFKA_USER, _PASSWORD and _SASL_MECHANISM"
+        )
+    if fault.code() == _TLS:
+        if "verif" in told:
+            raise ConfigurationError(
+                f"{where} shows a certificate that is not trusted ({told}): "
+                "TRINETRA_KAFKA_CA_FILE must name the authority that signed it, and "
+                "TRINETRA_KAFKA_SERVERS the host it was made for"
+            )
+        raise ConfigurationError(
+            f"{where} does not speak TLS ({told}): check TRINETRA_KAFKA_SECURITY and the port"
+        )

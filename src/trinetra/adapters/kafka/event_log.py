@@ -1,19 +1,18 @@
 """The event log on a Kafka cluster."""
 
-import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Self
 
 from trinetra.adapters.kafka.client import KafkaClient
-from trinetra.adapters.kafka.compacted_state import read_latest
 from trinetra.adapters.kafka.connection import KafkaConnection
-from trinetra.adapters.kafka.membership import Membership
-from trinetra.adapters.kafka.producer import Producer
-from trinetra.adapters.kafka.subscription import KafkaSubscription
-from trinetra.adapters.kafka.topic_reader import KafkaTopicReader
+from trinetra.adapters.kafka.producer import APPEND_TIMEOUT_S, Producer
+from trinetra.adapters.kafka.subscription import KafkaSubscription, Membership
+from trinetra.adapters.kafka.topic_reader import KafkaTopicReader, StateReader
 from trinetra.adapters.kafka.topics import Layout, require_topics
+from trinetra.adapters.kafka.worker import Worker
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, Topic
 from trinetra.ports import Clock, Record
@@ -21,32 +20,32 @@ from trinetra.values import Instant
 
 __all__ = ["KafkaConnection", "KafkaEventLog"]
 
-_APPEND_TIMEOUT_S = 8.0
+_APPEND_WAIT_S = 2 * APPEND_TIMEOUT_S  # also for who appends at the same time
 _STATE_TIMEOUT_S = 15.0
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class KafkaEventLog:
-    """An EventLog on Kafka: one idempotent producer for appending, one consumer per subscription.
+    """An EventLog on Kafka.
 
-    Keys are spread over partitions by murmur2, as Java clients do; a client built on librdkafka
-    has to set ``partitioner=murmur2_random`` to agree.
+    One idempotent producer for appending, one consumer and one transactional producer per
+    subscription, one consumer for reading state. Keys are spread over partitions by murmur2, as
+    Java clients do; another client built on librdkafka has to set
+    ``partitioner=murmur2_random`` to agree.
     """
 
     name = "event log"
 
-    def __init__(
-        self, brokers: KafkaClient, connection: KafkaConnection, layout: Layout, instance: str
-    ) -> None:
-        self._brokers = brokers
-        self._connection = connection
+    def __init__(self, client: KafkaClient, layout: Layout, instance: str) -> None:
+        self._client = client
         self._layout = layout
         self._instance = instance
-        self._producer = Producer(brokers, layout.prefix)
-        self._producer_started = False
-        self._appending = asyncio.Lock()
+        self._producer = Producer(client, layout.prefix)
+        self._appending = Worker("append")
+        self._state = StateReader(client)
+        self._reading = Worker("state")
         self._subscriptions: list[KafkaSubscription] = []
-        self._followers: list[KafkaTopicReader] = []
+        self._readers: list[KafkaTopicReader] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -71,21 +70,22 @@ class KafkaEventLog:
                     f"TRINETRA_{what} {name!r}: use up to 100 letters, digits, dots, _ and -"
                 )
         layout = Layout(site_id, namespace, topics)
-        async with KafkaClient.open(connection, clock) as brokers:
-            await require_topics(brokers, connection, layout)
-            log = cls(brokers, connection, layout, instance)
+        async with KafkaClient.open(connection, clock) as client:
+            await require_topics(client, layout)
+            log = cls(client, layout, instance)
             try:
                 yield log
             finally:
                 for subscription in list(log._subscriptions):
                     await subscription.close()
-                for reader in list(log._followers):
+                for reader in list(log._readers):
                     await reader.close()
+                log._appending.stop()
+                log._reading.stop()
 
     async def check(self) -> str:
         """Return what answers. Raises EventLogUnavailable."""
-        await self._brokers.ping()
-        return f"Kafka at {self._connection.servers}, brokers known: {len(self._brokers.nodes())}"
+        return f"Kafka at {self._client.servers}, brokers known: {await self._client.ping()}"
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records; on return all in-sync replicas have them.
@@ -94,12 +94,10 @@ class KafkaEventLog:
         """
         if not records:
             return
-        async with self._brokers.within(_APPEND_TIMEOUT_S, "appending"), self._appending:
-            if not self._producer_started:
-                await self._producer.start()
-            self._producer_started = False  # a failure below leaves it unknown what arrived
-            await self._producer.send(records)
-            self._producer_started = True
+        try:
+            await self._appending.run(partial(self._producer.append, records), _APPEND_WAIT_S)
+        except TimeoutError:
+            raise self._client.late("appending", _APPEND_WAIT_S) from None
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> KafkaSubscription:
         """Join a consumer group. Raises EventLogUnavailable when it cannot be joined for long."""
@@ -109,9 +107,7 @@ class KafkaEventLog:
             group=self._layout.prefix + group,
             instance=self._free_instance(group),
         )
-        subscription = KafkaSubscription(
-            self._brokers, self._connection, membership, self._subscriptions.remove
-        )
+        subscription = KafkaSubscription(self._client, membership, self._subscriptions.remove)
         self._subscriptions.append(subscription)
         try:
             await subscription.join()
@@ -126,8 +122,12 @@ class KafkaEventLog:
         Sees every commit that returned before. Raises EventLogUnavailable.
         """
         where = (self._layout.prefix + topic.name, partition)
-        async with self._brokers.within(_STATE_TIMEOUT_S, f"reading {where[0]}[{partition}]"):
-            return await read_latest(self._brokers, self._connection, where)
+        read = partial(self._state.latest, where, _STATE_TIMEOUT_S)
+        waiting_s = _STATE_TIMEOUT_S * topic.partitions  # one is read after the other
+        try:
+            return await self._reading.run(read, waiting_s)
+        except TimeoutError:
+            raise self._client.late(f"reading {where[0]}[{partition}]", waiting_s) from None
 
     async def open_reader(self, topics: Sequence[Topic], *, since: Instant) -> KafkaTopicReader:
         """Read all partitions of topics, outside of any group, from an instant on.
@@ -135,14 +135,13 @@ class KafkaEventLog:
         Raises EventLogUnavailable, ConfigurationError.
         """
         reader = await KafkaTopicReader.open(
-            self._brokers,
-            self._connection,
+            self._client,
             topics,
             prefix=self._layout.prefix,
             since=since,
-            on_close=self._followers.remove,
+            on_close=self._readers.remove,
         )
-        self._followers.append(reader)
+        self._readers.append(reader)
         return reader
 
     def _free_instance(self, group: str) -> str:

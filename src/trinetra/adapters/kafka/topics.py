@@ -1,27 +1,31 @@
 """The topics of one site on a cluster: made once, then only compared with what they should be."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from aiokafka import errors as kafka
-from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
-from aiokafka.protocol.metadata import MetadataRequest
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
-from trinetra.adapters.kafka.client import KafkaClient, RetriableError
-from trinetra.adapters.kafka.compacted_state import read_latest
+from trinetra.adapters.kafka.client import REQUEST_TIMEOUT_S, KafkaClient
 from trinetra.adapters.kafka.connection import KafkaConnection
 from trinetra.adapters.kafka.producer import Producer
-from trinetra.adapters.kafka.protocol import AlterTopicsRequest
+from trinetra.adapters.kafka.topic_reader import StateReader
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, SITE, Topic
 from trinetra.ports import Clock, Record
 
 _DEADLINE_S = 30.0
-_BROKER_TIMEOUT_MS = 10_000
+_CREATE_TIMEOUT_S = 10.0
 _MOST_REPLICAS = 3
 _CLAIM = "site"
-_TOPIC_RESOURCE = 2
 _POLICY, _RETENTION, _SEGMENT_AGE = "cleanup.policy", "retention.ms", "segment.ms"
 _HOUR_MS = 3_600_000
 _LONGEST_SEGMENT_MS = 6 * _HOUR_MS
@@ -35,10 +39,6 @@ _COMPACTED = {
     # A reader of state is done in seconds; until then it must see what was deleted.
     "delete.retention.ms": str(_HOUR_MS),
 }
-
-
-# By name, one might create what one asks for.
-_EVERY_TOPIC = MetadataRequest(None, allow_auto_topic_creation=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,8 @@ async def create_topics(
     that of the new ones: 3 if not given, or as many as there are brokers. Raises ConfigurationError
     when another site has claimed them, or the cluster refuses; EventLogUnavailable.
     """
-    async with (
-        KafkaClient.open(connection, clock) as brokers,
-        brokers.within(_DEADLINE_S, "creating topics"),
-    ):
-        existing = await _partitions(brokers)
-        if set(layout.names()) & existing.keys() and SITE in layout.topics:
-            await _refuse_other_site(brokers, connection, layout, existing)
-        missing = [t for t in layout.topics if layout.prefix + t.name not in existing]
-        await _create(brokers, layout.prefix, missing, replication)
-        await _keep_as_long(brokers, layout)
-        if SITE in layout.topics:
-            producer = Producer(brokers, layout.prefix)
-            await producer.start()
-            await producer.send([Record(SITE, _CLAIM, layout.site_id.encode())])
-    return [layout.prefix + topic.name for topic in missing]
+    async with KafkaClient.open(connection, clock) as client:
+        return await asyncio.to_thread(_make, client, layout, replication)
 
 
 async def find_faults(connection: KafkaConnection, layout: Layout, clock: Clock) -> list[str]:
@@ -91,28 +78,38 @@ async def find_faults(connection: KafkaConnection, layout: Layout, clock: Clock)
     How long records are kept is among it; services run with any retention. Raises
     EventLogUnavailable, or ConfigurationError when the cluster does not let us in.
     """
-    async with KafkaClient.open(connection, clock) as brokers:
-        faults = await _faults(brokers, connection, layout)
-        async with brokers.within(_DEADLINE_S, "checking how long topics keep records"):
-            return faults + await _faults_of_retention(brokers, layout)
+    async with KafkaClient.open(connection, clock) as client:
+        faults = await asyncio.to_thread(_faults, client, layout)
+        return faults + await asyncio.to_thread(_faults_of_retention, client, layout)
 
 
-async def require_topics(brokers: KafkaClient, connection: KafkaConnection, layout: Layout) -> None:
+async def require_topics(client: KafkaClient, layout: Layout) -> None:
     """Return if the topics are as they should be. Raises ConfigurationError with what is not."""
-    if faults := await _faults(brokers, connection, layout):
+    if faults := await asyncio.to_thread(_faults, client, layout):
         told = "\n  ".join(faults)
-        raise ConfigurationError(f"Kafka at {connection.servers} cannot be used:\n  {told}")
+        raise ConfigurationError(f"Kafka at {client.servers} cannot be used:\n  {told}")
 
 
-async def _faults(brokers: KafkaClient, connection: KafkaConnection, layout: Layout) -> list[str]:
-    async with brokers.within(_DEADLINE_S, "checking topics"):
-        existing = await _partitions(brokers)
-        present = [name for name in layout.names() if name in existing]
-        policies = await _configs(brokers, present, _POLICY)
-        faults = list(_faults_of_topics(layout, existing, policies))
-        if SITE in layout.topics and layout.prefix + SITE.name in existing:
-            owner = await _owner(brokers, connection, layout)
-            faults += _faults_of_claim(owner, layout)
+def _make(client: KafkaClient, layout: Layout, replication: int | None) -> list[str]:
+    existing = _partitions(client)
+    if set(layout.names()) & existing.keys() and SITE in layout.topics:
+        _refuse_other_site(client, layout, existing)
+    missing = [t for t in layout.topics if layout.prefix + t.name not in existing]
+    _create(client, layout.prefix, missing, replication)
+    _keep_as_long(client, layout)
+    if SITE in layout.topics:
+        producer = Producer(client, layout.prefix)
+        producer.append([Record(SITE, _CLAIM, layout.site_id.encode())])
+    return [layout.prefix + topic.name for topic in missing]
+
+
+def _faults(client: KafkaClient, layout: Layout) -> list[str]:
+    existing = _partitions(client)
+    present = [name for name in layout.names() if name in existing]
+    policies = _configs(client, present, _POLICY)
+    faults = list(_faults_of_topics(layout, existing, policies))
+    if SITE in layout.topics and layout.prefix + SITE.name in existing:
+        faults += _faults_of_claim(_owner(client, layout), layout)
     return faults
 
 
@@ -137,39 +134,48 @@ def _faults_of_topics(
             )
 
 
-async def _keep_as_long(brokers: KafkaClient, layout: Layout) -> None:
+def _keep_as_long(client: KafkaClient, layout: Layout) -> None:
     """Let topics keep their records for as long as the layout says."""
-    wrong = {
-        name: {_RETENTION: ms, _SEGMENT_AGE: _segment_ms(ms)}
-        for name, (_, ms) in (await _other_retention(brokers, layout)).items()
-    }
+    resources = [
+        ConfigResource(
+            ResourceType.TOPIC, name, incremental_configs=[_set(_RETENTION, ms), _set_segment(ms)]
+        )
+        for name, (_, ms) in _other_retention(client, layout).items()
+    ]
+    if resources:
+        with client.translating("setting how long topics keep records"):
+            answers = client.admin.incremental_alter_configs(
+                resources, request_timeout=REQUEST_TIMEOUT_S
+            )
+            for answer in answers.values():
+                answer.result()
 
-    async def attempt() -> None:
-        answer = await brokers.ask_controller(AlterTopicsRequest(wrong))
-        for code, told, _, name in answer.resources:
-            brokers.check(code, f"retention of {name}: {told}")
 
-    if wrong:
-        await brokers.until_done(attempt)
+def _set(key: str, value: str) -> ConfigEntry:
+    return ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
 
 
-async def _other_retention(brokers: KafkaClient, layout: Layout) -> dict[str, tuple[str, str]]:
+def _set_segment(kept_ms: str) -> ConfigEntry:
+    return _set(_SEGMENT_AGE, _segment_ms(kept_ms))
+
+
+def _other_retention(client: KafkaClient, layout: Layout) -> dict[str, tuple[str, str]]:
     """Return topics with another retention than the layout's: theirs, and what it should be."""
-    existing = await _partitions(brokers)
+    existing = _partitions(client)
     wanted = {
         layout.prefix + topic.name: _retention_ms(topic)
         for topic in layout.topics
         if not topic.compacted and layout.prefix + topic.name in existing
     }
-    kept = await _configs(brokers, list(wanted), _RETENTION)
+    kept = _configs(client, list(wanted), _RETENTION)
     return {name: (kept[name], ms) for name, ms in wanted.items() if kept[name] != ms}
 
 
-async def _faults_of_retention(brokers: KafkaClient, layout: Layout) -> list[str]:
+def _faults_of_retention(client: KafkaClient, layout: Layout) -> list[str]:
     return [
         f"topic {name} has {_RETENTION}={kept_ms} and the site file says {ms}: run "
         "trinetra topics create --site SITE"
-        for name, (kept_ms, ms) in (await _other_retention(brokers, layout)).items()
+        for name, (kept_ms, ms) in _other_retention(client, layout).items()
     ]
 
 
@@ -187,85 +193,83 @@ def _other_site(owner: str, layout: Layout) -> str:
     )
 
 
-async def _refuse_other_site(
-    brokers: KafkaClient, connection: KafkaConnection, layout: Layout, existing: dict[str, int]
-) -> None:
+def _refuse_other_site(client: KafkaClient, layout: Layout, existing: Mapping[str, int]) -> None:
     if layout.prefix + SITE.name in existing:
-        owner = await _owner(brokers, connection, layout)
+        owner = _owner(client, layout)
         if owner not in {None, layout.site_id}:
             raise ConfigurationError(_other_site(str(owner), layout))
 
 
-async def _owner(brokers: KafkaClient, connection: KafkaConnection, layout: Layout) -> str | None:
-    claims = await read_latest(brokers, connection, (layout.prefix + SITE.name, 0))
+def _owner(client: KafkaClient, layout: Layout) -> str | None:
+    reader = StateReader(client)
+    try:
+        claims = reader.latest((layout.prefix + SITE.name, 0), _DEADLINE_S)
+    finally:
+        reader.close()
     return claims[_CLAIM].decode() if _CLAIM in claims else None
 
 
-async def _partitions(brokers: KafkaClient) -> dict[str, int]:
-    """Return every topic of the cluster with its number of partitions."""
+def _partitions(client: KafkaClient) -> dict[str, int]:
+    """Return every topic of the cluster with its number of partitions.
 
-    async def attempt() -> dict[str, int]:
-        return _counts(await brokers.ask_any(_EVERY_TOPIC))
-
-    return await brokers.until_done(attempt)
-
-
-def _counts(metadata: Any) -> dict[str, int]:
-    return {name: len(partitions) for code, name, _, partitions in metadata.topics if code == 0}
+    By name, one might create what one asks for.
+    """
+    with client.translating("asking for topics"):
+        topics = client.admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
-async def _configs(brokers: KafkaClient, names: Sequence[str], key: str) -> dict[str, str]:
+def _configs(client: KafkaClient, names: Sequence[str], key: str) -> dict[str, str]:
     """Return what one of their settings is for each of these topics."""
 
-    async def attempt() -> dict[str, str]:
-        wanted = [(_TOPIC_RESOURCE, name, [key]) for name in names]
-        answer = await brokers.ask_any(DescribeConfigsRequest(wanted, include_synonyms=False))
-        values = {}
-        for code, _, _, name, entries in answer.resources:
-            brokers.check(code, f"settings of {name}")
-            values[name] = dict(entry[:2] for entry in entries)[key]
-        return values
+    def attempt() -> dict[str, str]:
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        answers = client.admin.describe_configs(resources, request_timeout=REQUEST_TIMEOUT_S)
+        return {topic.name: answer.result()[key].value for topic, answer in answers.items()}
 
-    return await brokers.until_done(attempt) if names else {}
+    return client.until_done(attempt, _DEADLINE_S, "asking for settings") if names else {}
 
 
-async def _create(
-    brokers: KafkaClient, prefix: str, topics: Sequence[Topic], replication: int | None
+def _create(
+    client: KafkaClient, prefix: str, topics: Sequence[Topic], replication: int | None
 ) -> None:
-    replicas = replication or min(_MOST_REPLICAS, len(brokers.nodes()))
-    anywhere: list[int] = []
+    replicas = replication or min(_MOST_REPLICAS, client.brokers())
     wanted = [
-        (prefix + t.name, t.partitions, replicas, anywhere, list(_settings(t, replicas).items()))
+        NewTopic(prefix + t.name, t.partitions, replicas, config=_settings(t, replicas))
         for t in topics
     ]
 
-    async def attempt() -> None:
-        request = CreateTopicsRequest(wanted, _BROKER_TIMEOUT_MS, validate_only=False)
-        answer = await brokers.ask_controller(request)
-        for name, code, told in answer.topic_errors:
-            if code == kafka.NotControllerError.errno:
-                raise RetriableError(f"topic {name}: {told}")
-            if code not in {0, kafka.TopicAlreadyExistsError.errno}:
-                raise ConfigurationError(
-                    f"Kafka at {brokers.servers} refuses to create topic {name}: "
-                    f"{told or kafka.for_code(code).__name__}"
-                )
+    def attempt() -> bool:
+        answers = client.admin.create_topics(
+            wanted, operation_timeout=_CREATE_TIMEOUT_S, request_timeout=_CREATE_TIMEOUT_S
+        )
+        for name, answer in answers.items():
+            try:
+                answer.result()
+            except KafkaException as cause:
+                _raise_unless_passing(cause, client, name)
+        return True
 
     if wanted:
-        await brokers.until_done(attempt)
-        await _known_everywhere(brokers, [name for name, *_ in wanted])
+        client.until_done(attempt, _DEADLINE_S, "creating topics")
+        names = {topic.topic for topic in wanted}
+        known = partial(_known, client, names)
+        client.until_done(known, _DEADLINE_S, "waiting for topics to be known")
 
 
-async def _known_everywhere(brokers: KafkaClient, names: Sequence[str]) -> None:
-    """Return when every broker knows the topics: each learns of them in its own time."""
+def _raise_unless_passing(cause: KafkaException, client: KafkaClient, name: str) -> None:
+    error = cause.args[0]
+    if error.code() == KafkaError.NOT_CONTROLLER or error.retriable():
+        raise cause
+    if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+        raise ConfigurationError(
+            f"Kafka at {client.servers} refuses to create topic {name}: {error.str()}"
+        ) from cause
 
-    async def attempt() -> None:
-        for node in brokers.nodes():
-            unknown = set(names) - _counts(await brokers.ask(node, _EVERY_TOPIC)).keys()
-            if unknown:
-                raise RetriableError(f"broker {node} does not know {min(unknown)} yet")
 
-    await brokers.until_done(attempt)
+def _known(client: KafkaClient, names: set[str]) -> bool | None:
+    """Return True once a broker knows the topics: each learns of them in its own time."""
+    return names <= _partitions(client).keys() or None
 
 
 def _settings(topic: Topic, replicas: int) -> dict[str, str]:

@@ -49,7 +49,7 @@ class MemoryInsightStore:
         Raises ValueError for a kind that is no insight.
         """
         if kind not in self._insights:
-            raise ValueError(f"no insight is called {kind!r}; there are {sorted(self._insights)}")
+            raise ValueError(f"{kind!r} is no kind of insight; use one of {sorted(self._insights)}")
         found = self._insights[kind].values()
         return sorted((i for i in found if start <= i.captured_at < end), key=_order)
 

@@ -13,9 +13,9 @@ from qdrant_client.async_qdrant_remote import AsyncQdrantRemote
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
-from trinetra.adapters.qdrant.circuit_breaker import CircuitBreaker, RetryBudget
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.redaction import mask_urls
+from trinetra.streaming.circuit_breaker import CircuitBreaker, RetryBudget
 from trinetra.telemetry import GALLERY_UP, get_logger
 
 # ValueError: the client raises it, or pydantic's subclass of it, for a reply it cannot parse.

@@ -11,6 +11,7 @@ from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import DETECTIONS, RESOLVER_STATE
 from trinetra.ports import EventLog, Record
+from trinetra.streaming.retry import Backoff
 from trinetra.telemetry import REGISTRY
 
 
@@ -47,7 +48,7 @@ class FlakyLog(MemoryEventLog):
 async def spooling(
     log: EventLog, folder: Path, *, max_bytes: int = 1 << 20, batch_records: int = 5
 ) -> AsyncIterator[SpoolingEventLog]:
-    policy = SpoolPolicy(batch_records, retry_first_s=0.001, retry_max_s=0.01, segment_bytes=2000)
+    policy = SpoolPolicy(batch_records, backoff=Backoff(0.001, 0.01), segment_bytes=2000)
     async with SpoolingEventLog.open(
         log, folder, max_bytes=max_bytes, clock=SystemClock(), policy=policy, service="test"
     ) as spool:

@@ -1,13 +1,12 @@
 """Where Kafka is: what can be told of it without one."""
 
-import asyncio
-import struct
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
-from trinetra.adapters.kafka.connection import probe
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.kafka.client import KafkaClient, raise_if_refused
 from trinetra.adapters.kafka.event_log import KafkaConnection
 from trinetra.errors import ConfigurationError, EventLogUnavailable
 
@@ -38,34 +37,36 @@ def test_a_login_without_a_password_is_refused() -> None:
         KafkaConnection("a:1", security="sasl_ssl", user="shop").login()
 
 
-def versions(request: bytes) -> bytes:
-    """Return how a broker of 2017 answers which requests it knows."""
-    (correlation,) = struct.unpack_from(">i", request, 4)
-    known = [(3, 0, 5), (9, 0, 3), (11, 0, 2), (12, 0, 1), (13, 0, 1), (18, 0, 0)]
-    body = struct.pack(">ihi", correlation, 0, len(known))
-    body += b"".join(struct.pack(">hhh", *kind) for kind in known)
-    return struct.pack(">i", len(body)) + body
+def test_credentials_become_settings_of_the_client() -> None:
+    login = KafkaConnection("a:1, b:2", security="sasl_plaintext", user="u", password="p").login()  # noqa: S106
+    assert login == {
+        "bootstrap.servers": "a:1,b:2",
+        "security.protocol": "sasl_plaintext",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "u",
+        "sasl.password": "p",
+    }
 
 
-async def test_a_broker_that_is_too_old_is_told_so() -> None:
-    served = asyncio.Event()
+@pytest.mark.parametrize(
+    ("code", "told", "advice"),
+    [
+        (KafkaError._AUTHENTICATION, "Authentication failed", "TRINETRA_KAFKA_USER, _PASSWORD"),
+        (KafkaError._AUTHENTICATION, "PLAIN mechanism handshake failed", "_KAFKA_SASL_MECHANISM"),
+        (KafkaError._SSL, "certificate verify failed", "TRINETRA_KAFKA_CA_FILE"),
+        (KafkaError._SSL, "wrong version number", "check TRINETRA_KAFKA_SECURITY"),
+    ],
+)
+def test_a_refusal_names_the_setting_to_change(code: int, told: str, advice: str) -> None:
+    with pytest.raises(ConfigurationError, match=advice):
+        raise_if_refused(KafkaError(code, told), KafkaConnection("a:1", user="shop"))
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):  # it hangs up
-            while True:
-                (size,) = struct.unpack(">i", await reader.readexactly(4))
-                writer.write(versions(await reader.readexactly(size)))
-        writer.close()
-        served.set()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        with pytest.raises(ConfigurationError, match="too old"):
-            await probe(KafkaConnection(f"127.0.0.1:{port}"))
-        await served.wait()
+def test_a_lost_connection_is_no_refusal() -> None:
+    raise_if_refused(KafkaError(KafkaError._TRANSPORT, "refused"), KafkaConnection("a:1"))
 
 
 async def test_a_port_where_nobody_listens_is_named() -> None:
-    with pytest.raises(EventLogUnavailable, match=r"127\.0\.0\.1:1: connection refused"):
-        await probe(KafkaConnection("127.0.0.1:1"))
+    with pytest.raises(EventLogUnavailable, match=r"127\.0\.0\.1:1.* Connection refused"):
+        async with KafkaClient.open(KafkaConnection("127.0.0.1:1"), SystemClock()):
+            pass

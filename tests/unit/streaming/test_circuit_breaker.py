@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.adapters.qdrant.circuit_breaker import CircuitBreaker, RetryBudget
 from trinetra.adapters.qdrant.connection import Denied, GuardedCalls, Refused, ServerPatience
 from trinetra.errors import ConfigurationError, GalleryUnavailable
+from trinetra.streaming.circuit_breaker import CircuitBreaker, RetryBudget
 
 PATIENCE = ServerPatience(retry_after_s=0.0, failures_to_open=2, first_open_s=3600)
 
