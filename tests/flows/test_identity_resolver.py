@@ -251,7 +251,7 @@ async def test_a_box_that_lies_in_no_picture_is_a_dead_letter(far: float) -> Non
     strange = ObjectBox("person", 0.9, (0.0, 0.0, far, 10.0))
     await shop.resolve([msgspec.structs.replace(first, objects=(strange,)), *rest])
     (letter,) = await shop.dead_letters()
-    assert "lies in no picture" in letter.reason
+    assert "lies outside any image" in letter.reason
 
 
 class FlakyGallery:

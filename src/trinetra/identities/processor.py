@@ -174,7 +174,7 @@ class IdentityProcessor:
     def _tell_left_out(self) -> None:
         """Tell of tracks whose person was erased: no frame of their camera does."""
         for where, state in self._partitions.items():
-            for camera, identity in state.take_left_out():
+            for camera, identity in state.take_erased():
                 if camera.last is not None:
                     self._outputs.add_change(where, camera.last, identity)
 

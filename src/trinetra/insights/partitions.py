@@ -136,7 +136,7 @@ class CustomerPartition:
     ) -> None:
         self._is_erased = is_erased
         self._site_id = site_id
-        self._customer_log = VisitTracker(site_id, policy.visit_gap_s, policy.visit_resend_s)
+        self._visits = VisitTracker(site_id, policy.visit_gap_s, policy.visit_resend_s)
         self._changed: set[CustomerId] = set()
         self._awaited: dict[CustomerId, int] = {}
         self._horizon: Instant | None = None
@@ -155,11 +155,11 @@ class CustomerPartition:
 
     def unknown_customers(self) -> list[CustomerId]:
         """Return who was read of and must be met before the first step."""
-        return sorted(self._awaited.keys() - self._customer_log.customers.keys())
+        return sorted(self._awaited.keys() - self._visits.customers.keys())
 
     def meet(self, customer_id: CustomerId, last_visit: Visit | None) -> None:
         """Take up a customer with the last visit on record."""
-        self._customer_log.meet(customer_id, visits_on_record(last_visit))
+        self._visits.meet(customer_id, visits_on_record(last_visit))
 
     def expect(self) -> None:
         """Note who was read of and might be forgotten before that is stepped.
@@ -168,35 +168,33 @@ class CustomerPartition:
         store, it must not be asked about these customers again, by whoever repeats the step.
         """
         for customer_id, offset in self._awaited.items():
-            if self._horizon and self._customer_log.may_end(customer_id, self._horizon):
-                self._customer_log.customers[customer_id].awaited_to = offset
+            if self._horizon and self._visits.may_end(customer_id, self._horizon):
+                self._visits.customers[customer_id].awaited_to = offset
                 self._changed.add(customer_id)
         self._awaited, self._horizon = {}, None
 
     def step(self, sighting: Sighting, offset: int) -> Outcome:
         """Take in a sighting of one of the customers."""
         self._offset = offset
-        visits = self._customer_log.step(sighting)
-        if sighting.customer_id in self._customer_log.customers:
+        visits = self._visits.step(sighting)
+        if sighting.customer_id in self._visits.customers:
             self._changed.add(sighting.customer_id)
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
     def flush(self) -> Outcome:
         """Report every visit as it stands."""
-        visits = self._customer_log.flush()
+        visits = self._visits.flush()
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
     def forget(self) -> int:
         """Forget who was erased; return how many visits were going on."""
         gone = [
-            customer_id
-            for customer_id in self._customer_log.customers
-            if self._is_erased(customer_id)
+            customer_id for customer_id in self._visits.customers if self._is_erased(customer_id)
         ]
         for customer_id in gone:
-            self._customer_log.forget(customer_id)
+            self._visits.forget(customer_id)
         self._changed |= set(gone)
         return len(gone)
 
@@ -207,9 +205,9 @@ class CustomerPartition:
 
     def changes(self) -> dict[str, bytes | None]:
         """Return what is to be remembered since the last call, and forget whose visit is over."""
-        over = self._customer_log.forget_ended(self._offset)
+        over = self._visits.forget_ended(self._offset)
         changed, self._changed = self._changed, set()
-        customers = self._customer_log.customers
+        customers = self._visits.customers
         return {
             c: encode_visits(customers[c]) if c in customers else None
             for c in sorted(changed | over)
@@ -223,7 +221,7 @@ class CustomerPartition:
                 self._changed.add(CustomerId(key))  # so that it is deleted
                 continue
             try:
-                self._customer_log.meet(CustomerId(key), decode_visits(payload))
+                self._visits.meet(CustomerId(key), decode_visits(payload))
             except ValueError as fault:
                 faults[key] = str(fault)
         return faults

@@ -132,7 +132,7 @@ def walked() -> CameraState:
     [identity] = state.identities.values()
     identity.decision = Decision("known", ("similar",), CustomerId("anna"), IdentityKind.STAFF)
     identity.asked_at, identity.gallery_missed, identity.alerted = 3, True, {CustomerId("ben")}
-    identity.stretch, identity.since = 2, NOON
+    identity.segment, identity.since = 2, NOON
     return state
 
 
@@ -141,7 +141,7 @@ def test_decisions_alerts_and_what_the_gallery_missed_are_remembered() -> None:
     [after] = rebuilt(walked()).identities.values()
     assert after.decision == before.decision
     assert (after.asked_at, after.gallery_missed, after.alerted) == (3, True, {"ben"})
-    assert (after.stretch, after.since) == (2, NOON)
+    assert (after.segment, after.since) == (2, NOON)
 
 
 def entry() -> GalleryEntry:

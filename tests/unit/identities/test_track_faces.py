@@ -79,7 +79,7 @@ def test_a_face_of_somebody_passing_behind_is_left_out() -> None:
     evidence = shown(anna, anna, ben, anna, ben, anna, anna)
     assert evidence.usable == 5
     assert all(float(shot.embedding @ anna) > 0.5 for shot in evidence.shots)
-    assert (evidence.stretch, evidence.since) == (0, None)
+    assert (evidence.segment, evidence.since) == (0, None)
 
 
 def test_a_track_that_goes_over_to_somebody_else_speaks_for_them_from_their_first_face_on() -> None:
@@ -87,14 +87,14 @@ def test_a_track_that_goes_over_to_somebody_else_speaks_for_them_from_their_firs
     evidence = shown(anna, anna, anna, anna, ben, ben, ben)
     assert evidence.usable == 3
     assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
-    assert (evidence.stretch, evidence.since) == (1, after(NOON, 4))
+    assert (evidence.segment, evidence.since) == (1, after(NOON, 4))
     assert evidence.known_since == after(NOON, 4)
 
 
 def test_two_faces_of_somebody_else_do_not_take_a_track_over() -> None:
     anna, ben = somebody(), somebody()
-    assert shown(anna, anna, ben, ben).stretch == 0
-    assert shown(anna, anna, ben, ben, anna, ben, ben).stretch == 1
+    assert shown(anna, anna, ben, ben).segment == 0
+    assert shown(anna, anna, ben, ben, anna, ben, ben).segment == 1
 
 
 def test_a_stray_first_face_does_not_count_as_the_tracks_person() -> None:
@@ -108,7 +108,7 @@ def test_a_stray_first_face_does_not_count_as_the_tracks_person() -> None:
 def test_who_was_on_the_track_before_is_known_again_with_all_their_faces() -> None:
     anna, ben = somebody(), somebody()
     evidence = shown(*[anna] * 4, *[ben] * 3, *[anna] * 3)
-    assert (evidence.stretch, evidence.usable) == (2, 7)
+    assert (evidence.segment, evidence.usable) == (2, 7)
     assert evidence.since == evidence.known_since == after(NOON, 7)
 
 

@@ -73,7 +73,7 @@ def test_visits_go_on_from_what_was_remembered(seed: int, cut: float) -> None:
     middle = round(cut * len(sightings))
     found = [first.step(s, n) for n, s in enumerate(sightings[:middle])]
     # Without a record to look up, whose visit is over must not be forgotten.
-    log = {c: encode_visits(visits_of) for c, visits_of in first._customer_log.customers.items()}
+    log = {c: encode_visits(visits_of) for c, visits_of in first._visits.customers.items()}
     assert second.resume(log) == {}
     found += [second.step(s, n) for n, s in enumerate(sightings[middle:], start=middle)]
     assert found == expected
