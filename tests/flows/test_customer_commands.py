@@ -1,4 +1,4 @@
-"""``trinetra customers``: what an operator says of people, with nothing running."""
+"""``trinetra customers``: an operator's changes to customers while no service runs."""
 
 import asyncio
 import json

@@ -165,7 +165,7 @@ class IdentityProcessor:
         for where, state in self._partitions.items():
             made = records.get(where, [])
             if made or state.has_news:
-                # Encoding tracks costs more than anything else here: not for state nobody keeps.
+                # Encoding tracks costs more than anything else here: skip it for state not kept.
                 ends = self._policy.ends_tracks_at_stop
                 changes = {} if ends else state.take_changes(self._context.model)
                 outputs[where] = PartitionOutput(state.next_offset, made, changes)

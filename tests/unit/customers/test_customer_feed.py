@@ -1,4 +1,4 @@
-"""Following the customer book: every change once, none during an outage, all after it."""
+"""The customer feed: every change once, none during an outage, all after it."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from trinetra.values import CustomerId
 
 
 class Moody(MemoryCustomerLog):
-    """A book that fails, or does not answer until it is let."""
+    """A customer log that fails, or does not answer until it is released."""
 
     fails: type[Exception] | None = None
 

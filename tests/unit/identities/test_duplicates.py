@@ -1,4 +1,4 @@
-"""Which identities are one person: whoever looks finds the same, and what people said is final."""
+"""Duplicate identities: all resolvers find the same, and a person's verdict is final."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -172,7 +172,7 @@ def test_a_proposal_is_made_once() -> None:
     assert finding.reason == "merged"
 
 
-# --- who is looked at -----------------------------------------------------------------------
+# --- which matches count --------------------------------------------------------------------
 
 
 def shots(seed: int, at: Instant = NOON) -> list[Shot]:
@@ -223,7 +223,7 @@ def test_who_opted_out_is_left_out_and_nobody_becomes_them() -> None:
     assert found([match(entries(BEN)[0])], enrolled(BEN, IdentityKind.OPTED_OUT)) == []
 
 
-# --- what becomes of open tracks ------------------------------------------------------------
+# --- open tracks after merges and splits ----------------------------------------------------
 
 
 def track(decision: Decision) -> TrackIdentity:

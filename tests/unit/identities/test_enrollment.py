@@ -1,4 +1,4 @@
-"""Who may be enrolled: with a basis, from photos of one person, whom nobody else resembles."""
+"""Enrollment: needs a legal basis and photos of one person; similar customers are found."""
 
 import numpy as np
 import pytest

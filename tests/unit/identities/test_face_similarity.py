@@ -1,4 +1,4 @@
-"""Faces of a frame against the faces of the tracks, and on whose body they lie."""
+"""Similarity of the faces in a frame to the tracks' faces, and the track they belong to."""
 
 from datetime import UTC, datetime
 

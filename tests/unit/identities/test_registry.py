@@ -1,4 +1,4 @@
-"""The active registry: bounded, forgetful, and right about where people were."""
+"""The active registry: bounded, expiring, and correct about where people were."""
 
 from datetime import UTC, datetime, timedelta
 

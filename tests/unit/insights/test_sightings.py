@@ -1,4 +1,4 @@
-"""DetectionBatch: what is told of who is in view, and how it travels."""
+"""Sightings: which ones are published for the customers in view, and their encoding."""
 
 from pathlib import Path
 from random import Random

@@ -165,7 +165,7 @@ def judge_duplicates(
         return Finding(None, "told_apart")
     if conflict := apart(*presences, graph):
         return Finding(None, conflict)
-    # Two customers whom a person enrolled are only ever proposed: a machine must not overrule that.
+    # A merge of two enrolled customers is only proposed, for a person to confirm.
     both_enrolled = _ANONYMOUS not in {pair.one.kind, pair.two.kind}
     if pair.score >= policy.merge_at and not both_enrolled:
         return Finding(_change("merged", pair, at), "merged")

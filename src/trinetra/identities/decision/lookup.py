@@ -51,7 +51,7 @@ class LookupBatch:
                 asked_at, missed = _last_look(identity, evidence)
             if identity.is_due(evidence, asked_at, missed=missed):
                 self._asked[segment] = evidence.usable
-                self._probes[question_of(observation)] = evidence.groups[0].centre
+                self._probes[question_of(observation)] = evidence.groups[0].center
 
     def probes(self) -> dict[Question, Embedding]:
         """Return the faces to search for."""

@@ -97,7 +97,7 @@ class TrackIdentity:
 
     ``decision`` is valid from ``since`` on (None: from the start of the track) and concerns the
     person of that ``segment`` of the evidence. ``asked_at`` is the number of usable faces at the
-    last lookup, ``alerted`` the customers for whom an impossible transition was raised.
+    last lookup, ``alerted`` the customers with an alert on an impossible transition.
     """
 
     track_id: TrackId
@@ -319,7 +319,7 @@ def _face_similarities(
     if not any(face is not None and face.embedding is not None for face in seen.face):
         return {}
     known = {
-        track_id: identity.evidence.groups[0].centre
+        track_id: identity.evidence.groups[0].center
         for track_id, identity in camera.identities.items()
         if identity.evidence.groups
     }

@@ -59,13 +59,13 @@ class Sighting:
 class SiteGraph:
     """Shortest walking distances between cameras, overlapping views, and limits on walking.
 
-    ``metres[i, j]`` is the distance in m from the i-th camera to the j-th, infinite if no route is
+    ``distance_m[i, j]`` is the distance from the i-th camera to the j-th, infinite if no route is
     known; ``before[i, j]`` is the camera before the j-th on that route, negative for a straight
     line.
     """
 
     index: Mapping[CameraId, int] = field(default_factory=dict)
-    metres: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    distance_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     before: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     overlaps: frozenset[frozenset[CameraId]] = frozenset()
     floors: Mapping[CameraId, Homography] = field(default_factory=dict)
@@ -80,8 +80,8 @@ class SiteGraph:
         i, j = self.index.get(a), self.index.get(b)
         if i is None or j is None:
             return None
-        metres = float(self.metres[i, j])
-        return metres if isfinite(metres) else None
+        distance_m = float(self.distance_m[i, j])
+        return distance_m if isfinite(distance_m) else None
 
     def route(self, a: CameraId, b: CameraId) -> tuple[CameraId, ...]:
         """Return the cameras along the shortest route, ends included; empty if none is known."""
@@ -134,11 +134,11 @@ def build_graph(
     index = {camera: i for i, camera in enumerate(cameras)}
     touching = [(a, b) for a, b in overlaps if a != b]
     both_ways = [*edges, *((a, b, 0.0) for a, b in touching)]
-    back = [(b, a, metres) for a, b, metres in both_ways]
-    metres, before = _shortest(index, [*both_ways, *back, *one_way])
-    _fill_straight(metres, index, positions_m or {})
+    back = [(b, a, distance_m) for a, b, distance_m in both_ways]
+    distance_m, before = _shortest(index, [*both_ways, *back, *one_way])
+    _fill_straight(distance_m, index, positions_m or {})
     pairs = frozenset(frozenset(pair) for pair in touching)
-    return SiteGraph(index, metres, before, pairs)
+    return SiteGraph(index, distance_m, before, pairs)
 
 
 def _shortest(
@@ -148,9 +148,9 @@ def _shortest(
     if not size:
         return np.zeros((0, 0)), np.zeros((0, 0), np.int32)
     direct: dict[tuple[int, int], float] = {}
-    for a, b, metres in edges:
+    for a, b, distance_m in edges:
         ends = index[a], index[b]
-        direct[ends] = min(metres, direct.get(ends, metres))
+        direct[ends] = min(distance_m, direct.get(ends, distance_m))
     rows, columns = zip(*direct, strict=True) if direct else ((), ())
     # Sparse, because in a dense matrix SciPy takes a length of 0, an overlap, for a missing edge.
     graph = scipy.sparse.csr_array(
@@ -165,15 +165,15 @@ def _shortest(
 
 
 def _fill_straight(
-    metres: NDArray[np.float64],
+    distance_m: NDArray[np.float64],
     index: Mapping[CameraId, int],
     positions_m: Mapping[CameraId, Position],
 ) -> None:
     placed = [(index[camera], place) for camera, place in positions_m.items()]
     for i, here in placed:
         for j, there in placed:
-            if not isfinite(metres[i, j]):
-                metres[i, j] = dist(here, there)
+            if not isfinite(distance_m[i, j]):
+                distance_m[i, j] = dist(here, there)
 
 
 # --- verdicts ---------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def _way(graph: SiteGraph, there: Sighting, here: Sighting) -> tuple[CameraId, C
     ways = [(earlier.camera_id, later.camera_id)]
     if gap_s(there, here) <= graph.clock_skew_s:
         ways.append((later.camera_id, earlier.camera_id))
-    known = [(metres, way) for way in ways if (metres := graph.distance(*way)) is not None]
+    known = [(distance_m, way) for way in ways if (distance_m := graph.distance(*way)) is not None]
     return min(known)[1] if known else None
 
 

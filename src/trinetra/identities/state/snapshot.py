@@ -290,5 +290,5 @@ def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
 
 
 def _group(row: _GroupRow, shots: tuple[Shot, ...]) -> FaceGroup:
-    centre = fuse(shots) if len(shots) > 1 else shots[0].embedding
-    return FaceGroup(shots, centre, row.usable, row.first_at, row.last_at, row.lead, row.lead_since)
+    center = fuse(shots) if len(shots) > 1 else shots[0].embedding
+    return FaceGroup(shots, center, row.usable, row.first_at, row.last_at, row.lead, row.lead_since)

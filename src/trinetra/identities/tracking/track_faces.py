@@ -41,12 +41,12 @@ class Shot:
 class FaceGroup:
     """Faces of one person on a track: all are counted, the best are kept, best first.
 
-    ``centre`` is the fused embedding of the shots. ``lead`` is the number of faces by which the
+    ``center`` is the fused embedding of the shots. ``lead`` is the number of faces by which the
     group is ahead of the leading group, ``lead_since`` when that lead began.
     """
 
     shots: tuple[Shot, ...]
-    centre: Embedding
+    center: Embedding
     usable: int
     first_at: Instant
     last_at: Instant
@@ -61,14 +61,14 @@ class FaceGroup:
 
     def joined_by(self, shot: Shot) -> "FaceGroup":
         """Return the group with one more face; among equal qualities earlier shots are kept."""
-        shots, centre = self.shots, self.centre
+        shots, center = self.shots, self.center
         if len(shots) < _MAX_SHOTS or shot.quality > shots[-1].quality:
             best = sorted((*shots, shot), key=lambda s: s.quality, reverse=True)
             shots = tuple(best[:_MAX_SHOTS])
-            centre = fuse(shots)
+            center = fuse(shots)
         return FaceGroup(
             shots,
-            centre,
+            center,
             self.usable + 1,
             self.first_at,
             shot.captured_at,
@@ -147,7 +147,7 @@ def _sorted_in(evidence: TrackFaces, shot: Shot) -> TrackFaces:
     groups = evidence.groups
     if not groups:
         return replace(evidence, groups=(replace(FaceGroup.of(shot), lead=0, lead_since=None),))
-    near = [float(shot.embedding @ group.centre) for group in groups]
+    near = [float(shot.embedding @ group.center) for group in groups]
     index = max(range(len(groups)), key=near.__getitem__)
     if near[index] > _SAME_COSINE:
         return _shown(evidence, index, groups[index].joined_by(shot))

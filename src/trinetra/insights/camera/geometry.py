@@ -104,15 +104,15 @@ def is_simple(polygon: Sequence[Point]) -> bool:
         return False
     edges = list(zip(polygon, (*polygon[1:], polygon[0]), strict=True))
     return not any(
-        _edges_meet(edges[i], edges[j], neighbours=j - i in (1, len(edges) - 1))
+        _edges_meet(edges[i], edges[j], neighbors=j - i in (1, len(edges) - 1))
         for i in range(len(edges))
         for j in range(i + 1, len(edges))
     )
 
 
-def _edges_meet(one: tuple[Point, Point], two: tuple[Point, Point], *, neighbours: bool) -> bool:
+def _edges_meet(one: tuple[Point, Point], two: tuple[Point, Point], *, neighbors: bool) -> bool:
     (a, b), (c, d) = one, two
-    if neighbours:
+    if neighbors:
         # They share a corner; they meet elsewhere only if the outer end of one lies on the other.
         return any(_on_segment(*one, p) for p in two if p not in one) or any(
             _on_segment(*two, p) for p in one if p not in two
