@@ -1,7 +1,7 @@
-"""Insight engines that join, leave and die at any moment tell what one that never did would tell.
+"""Insight engines that join, leave and die at any moment produce the output of a stable one.
 
-Members take turns in one event loop and nothing knows real time, so a seed always gives the same
-interleaving. Killed between any two things they do with the world, and half of the time replaced.
+Members take turns in one event loop without real time, so a seed always gives the same
+interleaving. They are killed between any two external effects, and replaced half of the time.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ GROUP = "insight-engine-group"
 
 
 class KilledError(Exception):
-    """What the store does to a member whose last deed was to write to it."""
+    """Raised by the store to kill a member right after it wrote."""
 
 
 @dataclass
 class Shelf:
-    """Insights in a dictionary; a member may be killed before and after everything done here."""
+    """Insights in a dictionary; a member may be killed before and after every call."""
 
     rows: dict[str, InsightEvent] = field(default_factory=dict)
     outage: int = 0
@@ -78,7 +78,7 @@ class Shelf:
 
 @dataclass
 class Crew:
-    """The members of a group of engines, and what they share."""
+    """The members of a group of engines, and their shared log and store."""
 
     log: MemoryEventLog = field(
         default_factory=lambda: MemoryEventLog(TurnClock(), keep_records=10**6)
@@ -145,7 +145,7 @@ def pieces(events: Sequence[AnyEvent]) -> list[list[AnyEvent]]:
 
 
 async def caught_up(crew: Crew) -> None:
-    """Give everybody turns until nothing is left to read."""
+    """Give all members turns until nothing is left to read."""
     while crew.unread():
         crew.check()
         await asyncio.sleep(0)
@@ -202,8 +202,8 @@ async def test_members_that_come_go_and_die_lose_nothing_and_double_nothing(seed
     crew = await disturbed(events, Random(1000 + seed))  # noqa: S311 -- likewise
     expected, told = await calm.told(), await crew.told()
     assert of_cameras(told) == of_cameras(expected)
-    # Which sighting of several cameras comes first is chance, and with it what a visit says while
-    # it grows; in the end all were heard.
+    # The order of sightings from several cameras is random, and with it the intermediate states of
+    # a visit; the final state is not.
     assert last_of_each(told) == last_of_each(expected)
     assert max(of_visits(told).values()) == 1
     assert crew.store.rows == calm.store.rows == last_of_each(told)
@@ -258,7 +258,7 @@ async def test_visits_that_a_dead_member_had_stored_are_told_by_the_next_in_piec
     crew.hire(max_records=10)
     await caught_up(crew)
     await crew.everyone_leaves()
-    # By then bob's visit is over, and he could be looked up anew where his next one is already.
+    # By then Bob's visit is over: a new lookup would find his next one, which is stored already.
     await crew.log.append([sighting("cat", 5000), sighting("cat", 5001), sighting("bob", 5002)])
     crew.store.is_deadly = True
     crew.hire(max_records=10)

@@ -1,4 +1,4 @@
-"""Insight engines as processes on a real Kafka, killed at random: nothing lost, nothing doubled."""
+"""Insight engines as processes on a real Kafka, killed at random: no insight lost or repeated."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ class Members:
             process.send_signal(signal.SIGTERM)
         codes = {process.wait() for process in self.running.values()}
         self.running.clear()
-        # One that was only just started did not heed signals yet.
+        # A process that has only just started does not handle signals yet.
         assert codes <= {0, -signal.SIGTERM}, self.errors.read_text()
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
-"""Records that poison a reader: each is set aside with its reason, and all others are worked on.
+"""Poison records: each is dead-lettered with its reason, and all others are processed.
 
 The same records go through the resolver and the insight engine, one after the other, as they would
-come again after a restart.
+be delivered again after a restart.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def with_embedding(values: np.ndarray) -> bytes:
 
 
 def with_field(name: str, value: str) -> bytes:
-    """Return an event whose field has a value as it stands on the wire."""
+    """Return an event with a field set to a raw wire value."""
     document = json.loads(encode(WITH_A_FACE))
     document["event_id"] = "poison"
     document[name] = "HERE"

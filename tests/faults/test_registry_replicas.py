@@ -1,4 +1,4 @@
-"""Several resolvers, each with a registry of its own, and all of them know the same."""
+"""Several resolvers, each with its own registry replica, agree on its content."""
 
 import asyncio
 from pathlib import Path
@@ -39,7 +39,7 @@ FAR_APART = build_graph([DOOR, TILL], [(DOOR, TILL, 400.0)])
 
 
 def from_the_log(reader: Reader, graph: SiteGraph) -> ActiveRegistry:
-    """Return the registry that nothing but the log makes."""
+    """Return the registry built from the log alone."""
     registry = ActiveRegistry()
     for place, values in reader.said.items():
         if place.startswith(IDENTITIES.name):
@@ -50,7 +50,7 @@ def from_the_log(reader: Reader, graph: SiteGraph) -> ActiveRegistry:
 
 
 def known(registry: ActiveRegistry, who: set[CustomerId]) -> dict[CustomerId, object]:
-    """Return when each of these people was seen where, without where they stood."""
+    """Return when each of these people was seen by which camera, without floor positions."""
     presences = {customer: registry.get(customer) for customer in sorted(who)}
     return {
         customer: {s.camera_id: (s.first_at, s.last_at) for s in presence.sightings.values()}
@@ -70,7 +70,7 @@ def people_of(reader: Reader) -> set[CustomerId]:
 
 
 async def agree(fleet: Fleet, reader: Reader, graph: SiteGraph) -> None:
-    """Return when all members know what the log says; the runner's own limit ends a hang."""
+    """Return once all members have read the log; the test runner's timeout ends a hang."""
     who = people_of(reader)
     told = known(from_the_log(reader, graph), who)
     assert len(told) == len(who)
@@ -133,7 +133,7 @@ async def test_an_impossible_way_between_cameras_of_two_resolvers_is_noticed(
     assert record(at_door[0]).topic == DETECTIONS
     await shop.log.append([record(event) for event in at_door])
     await reader.until(lambda r: r.tracks == len(at_door))
-    if restarted:  # nobody is left who saw her
+    if restarted:  # no member is left that saw her
         await shop.kill_all()
         shop.join()
         shop.join()

@@ -1,4 +1,4 @@
-"""Resolvers that are killed at any moment say, together, exactly what one that lives on says."""
+"""Resolvers killed at any moment produce, together, exactly the output of one that survives."""
 
 from random import Random
 

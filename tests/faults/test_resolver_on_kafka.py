@@ -1,4 +1,4 @@
-"""The same promise on a real Kafka: members come and go, and together say what one says."""
+"""The same guarantee on a real Kafka: changing members produce the output of a single one."""
 
 from random import Random
 

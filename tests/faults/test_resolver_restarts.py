@@ -1,4 +1,4 @@
-"""What a resolver's next owner of a partition finds, and how it lives through outages."""
+"""The state that the next owner of a partition restores, and behavior during outages."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ def tracks(reader: Reader) -> set[str]:
 
 
 async def state_of(shop: Fleet) -> dict[str, bytes]:
-    """Return all that is remembered."""
+    """Return the complete stored state."""
     values: dict[str, bytes] = {}
     for partition in range(RESOLVER_STATE.partitions):
         values |= await shop.log.latest(RESOLVER_STATE, partition)
@@ -193,12 +193,12 @@ async def test_a_stop_is_quick_however_much_is_left_to_read_and_ends_no_track() 
     assert len(tracks(reader)) == 2
 
 
-# --- the log away -----------------------------------------------------------------------------
+# --- the log is down --------------------------------------------------------------------------
 
 
 @dataclass
 class Switch:
-    """Says which calls of the event log fail."""
+    """Selects the calls of the event log that fail."""
 
     off: frozenset[str] = frozenset()
     refused: list[str] = field(default_factory=list)

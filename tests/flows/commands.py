@@ -1,4 +1,4 @@
-"""One of the product's groups of commands, as somebody types them."""
+"""Runs one of the product's command groups as a user would type its commands."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from trinetra.errors import TrinetraError
 
 
 class Commands:
-    """A group of commands in an application that has nothing but what was registered."""
+    """A command group in an application that has only the registered commands."""
 
     def __init__(self, group: str, *registrations: Callable[[typer.Typer], None]) -> None:
         self.app = typer.Typer()
@@ -18,11 +18,11 @@ class Commands:
             register(self.app)
 
     def output(self, *arguments: object) -> str:
-        """Return what a command printed; raises what it failed of."""
+        """Return the output of a command; raises the exception it failed with."""
         return self._done(*arguments).stdout
 
     def output_and_notes(self, *arguments: object) -> str:
-        """Return what a command wrote to the terminal; raises what it failed of."""
+        """Return a command's terminal output; raises the exception it failed with."""
         return self._done(*arguments).output
 
     def failed(self, *arguments: object) -> TrinetraError:

@@ -19,7 +19,7 @@ FPS = 5.0
 
 @dataclass
 class Person:
-    """Somebody with a face; photos of it scatter as those of the default embedder do (~0.7)."""
+    """A person with a face; its photos scatter as those of the default embedder do (~0.7)."""
 
     seed: int
     _random: np.random.Generator = field(init=False)

@@ -1,4 +1,4 @@
-"""``trinetra audit`` and ``customers verify-receipt``: what they let pass and what not."""
+"""``trinetra audit`` and ``customers verify-receipt``: what they accept and reject."""
 
 import asyncio
 from datetime import UTC, datetime

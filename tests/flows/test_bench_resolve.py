@@ -35,4 +35,4 @@ def test_it_runs_every_background_task_of_a_live_resolver(
     assert figures["memory_tracks_p50_ms"] <= figures["memory_tracks_p99_ms"]
     [resolver] = measured
     assert [type(task).__name__ for task in resolver._tasks] == LIVE
-    assert list(tmp_path.iterdir()) == []  # it works in a folder of its own
+    assert list(tmp_path.iterdir()) == []  # it works in its own folder

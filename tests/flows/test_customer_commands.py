@@ -1,4 +1,4 @@
-"""``trinetra customers``: what an operator says of people, with nothing running."""
+"""``trinetra customers``: an operator's changes to customers while no service runs."""
 
 import asyncio
 import json
@@ -302,7 +302,7 @@ def test_a_person_is_enrolled_once_from_real_photos(
 
     assert isinstance(again, CustomerConflict)
     assert told["customer_id"] in str(again)
-    assert "somebody else" in str(mixed)
+    assert "another person" in str(mixed)
     assert "shows 2 faces" in str(several)
     assert "48 px are required" in str(far)
     assert "not upright" in str(headstand)

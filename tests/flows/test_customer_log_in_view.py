@@ -1,4 +1,4 @@
-"""What the customer book says comes while people are in view and servers are away."""
+"""Customer log changes that arrive while people are in view and servers are down."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ from trinetra.values import Embedding, GalleryEntry, GalleryMatch, IdentityKind
 
 
 class Gallery(MemoryGallery):
-    """A gallery that can be away, or take nothing."""
+    """A gallery that can be down, or refuse writes."""
 
     answers, takes = True, True
 
@@ -35,7 +35,7 @@ class Gallery(MemoryGallery):
 
 
 class LiveShop(Shop):
-    """A shop whose resolver runs while things happen; its gallery is asked again at once."""
+    """A shop whose resolver runs during the test; its gallery is retried at once."""
 
     gallery: Gallery
 
@@ -62,9 +62,9 @@ class LiveShop(Shop):
         await self.log.append([record(frame) for frame in frames])
 
     async def caught_up(self) -> None:
-        """Let the resolver read the book as far as it is written."""
+        """Wait until the resolver has read the customer log to its end."""
         newest = (await self.customer_log.changes(0, 99))[-1].number
-        while self.context.directory.number < newest:  # noqa: ASYNC110 -- of the book
+        while self.context.directory.number < newest:  # noqa: ASYNC110 -- of the log
             await asyncio.sleep(0)
 
 
@@ -148,7 +148,7 @@ async def test_a_resolver_without_the_book_cannot_bring_back_who_was_erased() ->
         await shop.customer_log.erase(ANNA, erased_change(ANNA, NOON))
         await shop.gallery.delete(ANNA)
         await shop.see(frames[8:])
-    assert ANNA in {e.customer_id for e in await shop.entries()}  # as the resolver knew no better
+    assert ANNA in {e.customer_id for e in await shop.entries()}  # the resolver did not know yet
     shop.customer_log.is_away = False
 
     await shop.resolve(visit("door", 1000, [anna]))

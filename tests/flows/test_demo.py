@@ -1,4 +1,4 @@
-"""The demo on the five real clips, as a user runs it: what must be found, and said."""
+"""The demo on the five real clips, as a user runs it: required findings and output."""
 
 import json
 import os
@@ -31,7 +31,7 @@ CAMERAS = {
 
 @dataclass(frozen=True)
 class Demo:
-    """What one run left behind."""
+    """The output of one run."""
 
     events: list[AnyEvent]
     summary: dict[str, object]

@@ -1,4 +1,4 @@
-"""A person is forgotten while the platform runs: nothing of them is left in any file it writes."""
+"""A person is erased while the platform runs: none of its files contains their data afterwards."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ EVER = (NOON - timedelta(days=1), NOON + timedelta(days=1))
 
 @dataclass
 class Running:
-    """The platform in one process, without cameras and networks."""
+    """The platform in one process, without cameras and neural networks."""
 
     settings: Settings
     log: EventLog
@@ -86,7 +86,7 @@ async def visits(shop: Running) -> list[Visit]:
 
 
 async def come(shop: Running, camera: str, start_s: float, person: Person) -> list[Embedding]:
-    """Let somebody walk past a camera; return the faces it saw."""
+    """Let a person walk past a camera; return the faces it saw."""
     events: list[DetectionEvent] = list(visit(camera, start_s, [person]))
     await shop.log.append([record(event) for event in events])
     packed = [face.embedding for event in events for face in event.faces if face.embedding]

@@ -1,6 +1,6 @@
-"""People are forgotten while nothing happens: in what is written down, too, before it is confirmed.
+"""People are erased while no events arrive, from snapshots too, before it is acknowledged.
 
-A shop asks for it after hours, when no camera sends anything.
+A shop requests it after hours, when no camera sends anything.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def written(log: EventLog, *topics: Topic) -> bytes:
 
 
 async def until(log: EventLog, topic: Topic, holds: Callable[[bytes], bool]) -> bytes:
-    """Return the state on the log once it is like that."""
+    """Return the state on the log once the condition holds."""
     while True:
         if holds(state := await written(log, topic)):
             return state
@@ -70,7 +70,7 @@ async def running(service: StreamRunner) -> AsyncIterator[None]:
 
 
 async def confirmed(erasure_store: ErasureStore, member: str) -> ErasureStatus:
-    """Return how the erasure stands once a process has confirmed it."""
+    """Return the status of the erasure once a process has acknowledged it."""
     while True:
         status = await erasure_store.find(ANNA, SystemClock().now())
         if status and member in {share.member for share in status.shares}:

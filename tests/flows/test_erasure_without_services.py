@@ -1,4 +1,4 @@
-"""A person is forgotten from a shell: while nothing runs, or something that has only a part."""
+"""A person is erased from a shell while no service, or only some services, are running."""
 
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Events are explained from wherever the past is kept: a file, a journal, a cluster."""
+"""Events are explained from any kind of history: a file, a journal, a cluster."""
 
 import asyncio
 import json
@@ -100,7 +100,7 @@ async def say(log: EventLog) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Stand in a folder with a site file, and keep what lasts below it."""
+    """Work in a folder with a site file, and keep persistent data below it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRINETRA_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "site.yaml").write_text(SITE)
@@ -173,7 +173,7 @@ def test_a_platform_in_one_process_is_explained_from_its_journal(
 
     asyncio.run(run())
     assert "trk_1 was not identified." in trinetra("explain", "idn_1")
-    monkeypatch.setenv("TRINETRA_EMBEDDED_PORT", "9")  # where nothing runs by now
+    monkeypatch.setenv("TRINETRA_EMBEDDED_PORT", "9")  # where nothing is running
     shown = trinetra("events", "tail", "--since", "10m", "--json").splitlines()
     assert [json.loads(line)["event_id"] for line in shown] == ["det_1", "idn_1"]
     assert "goes back to" in str(failure("explain", "idn_404", "--since", "1h"))
@@ -224,7 +224,7 @@ def test_a_cluster_is_explained_replayed_and_watched_from_its_topics(
 
 
 def tail(count: int) -> Sequence[AnyEvent]:
-    """Return the first events that a tail in a process of its own shows."""
+    """Return the first events that a tail in a separate process shows."""
     program = "from trinetra.cli import main; main()"
     command = [sys.executable, "-c", program, "events", "tail", "--since", "10m", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

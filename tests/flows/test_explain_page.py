@@ -1,4 +1,4 @@
-"""The commands on the page about explanations work as they stand there."""
+"""The commands in the documentation of explanations work as written."""
 
 import re
 import shlex

@@ -154,7 +154,7 @@ async def test_a_transition_nobody_could_walk_is_an_alert_and_no_identity() -> N
 
 
 async def test_a_track_that_stood_there_faceless_for_long_contradicts_nobody() -> None:
-    """A track can go over from one who stands to one who walks past; only faces say who is who."""
+    """A track can switch from a standing person to a passing one; only the faces reveal it."""
     standing = [detection("till", at, [(BEN, 100.0)]) for at in instants(0, 60)]
     faceless = [msgspec.structs.replace(event, faces=()) for event in standing]
     shown = [detection("till", at, [(ANNA, 100.0)]) for at in instants(60, 63)]
@@ -251,7 +251,7 @@ async def test_a_box_that_lies_in_no_picture_is_a_dead_letter(far: float) -> Non
     strange = ObjectBox("person", 0.9, (0.0, 0.0, far, 10.0))
     await shop.resolve([msgspec.structs.replace(first, objects=(strange,)), *rest])
     (letter,) = await shop.dead_letters()
-    assert "lies in no picture" in letter.reason
+    assert "lies outside any image" in letter.reason
 
 
 class FlakyGallery:

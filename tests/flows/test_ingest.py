@@ -127,7 +127,7 @@ def live(camera: CameraId, **more) -> CameraPlan:
 
 
 class Picture:
-    """A decoded frame of one grey level."""
+    """A decoded frame of one gray level."""
 
     def __init__(self, captured_at: datetime, level: int = 100, width: int = 64) -> None:
         self.captured_at, self.level = captured_at, level
@@ -147,7 +147,7 @@ Script = Iterable[DecodedFrame | Exception]
 
 
 class Scripted:
-    """A source that plays a script; it notes how it was read and is held up by ``gate``."""
+    """A scripted source; it records how it was read and waits for ``gate``."""
 
     def __init__(self, script: Script, *, gate: threading.Semaphore | None = None) -> None:
         self._script: Iterator[DecodedFrame | Exception] = iter(script)
@@ -156,7 +156,7 @@ class Scripted:
         self.closed = 0
 
     def open(self) -> None:
-        """Be ready at once."""
+        """Return at once."""
 
     def read(self, *, key_frames_only: bool) -> DecodedFrame | None:
         self.asked.append(key_frames_only)
@@ -291,7 +291,7 @@ async def test_a_recording_in_a_loop_goes_on_until_it_is_stopped(clips: tuple[Pa
 
 
 class Backoffs(SystemClock):
-    """Real time, but a wait of a backoff's length ends when the test says so."""
+    """A real clock, except that the test ends waits as long as a backoff."""
 
     LENGTH_S = 77.0
     POLICY = IngestPolicy(lost=Backoff(initial_s=LENGTH_S, factor=1.0, max_s=LENGTH_S))
@@ -321,7 +321,7 @@ async def test_a_camera_that_dies_and_returns_goes_on_where_it_was(
             await clock.begun.acquire()
             assert scene.ingestor.status()[A].state is CameraState.BACKOFF
             clock.over.release()
-            await clock.begun.acquire()  # nobody listens: once more
+            await clock.begun.acquire()  # no listener yet: retry
             await asyncio.to_thread(camera.start)
             clock.over.release()
             since = scene.ingestor.status()[A].frames_sampled
@@ -460,7 +460,7 @@ async def test_while_the_buffer_hangs_a_live_camera_is_read_on_and_its_loss_coun
 
 
 class Outage:
-    """Makes parts of the ingestor's buffer unavailable until it is over."""
+    """Makes parts of the ingestor's buffer unavailable for a while."""
 
     def __init__(self, scene: Scene, *parts: str) -> None:
         self.is_over = False

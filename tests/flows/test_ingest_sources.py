@@ -1,4 +1,4 @@
-"""Sources that end, break, refuse, bomb or lie."""
+"""Sources that end, break, refuse connections, or have false or malicious headers."""
 
 import io
 import struct
@@ -55,7 +55,7 @@ def read_all(source: FrameSource) -> tuple[list[DecodedFrame], list[str]]:
 
 
 def failure_of(source: FrameSource) -> TrinetraError:
-    """Return the failure that opening or reading comes to."""
+    """Return the failure of opening or reading."""
     try:
         with pytest.raises(TrinetraError) as failure:
             read_on(source, opens=True)
@@ -181,7 +181,7 @@ def test_a_loop_without_a_single_usable_frame_gives_up(tmp_path: Path) -> None:
 def test_switching_between_key_frames_and_all_frames_never_shows_garbage(
     request: pytest.FixtureRequest, name: str, phases: list[tuple[bool, int]]
 ) -> None:
-    """Each frame tells its number: it must be the one that belongs to its time."""
+    """Each frame shows its number, which must match its time."""
     source = source_of(request.getfixturevalue(name))
     source.open()
     last = -1
@@ -212,7 +212,7 @@ def test_where_key_frames_are_rare_all_frames_are_decoded_all_the_same(tmp_path:
     assert [read_mark(bgr_of(f.planes(192, 128))) for f in frames] == list(range(20))
 
 
-# --- pictures
+# --- images
 
 
 def test_pictures_come_in_the_order_of_their_names_at_the_given_rate(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_pictures_come_in_the_order_of_their_names_at_the_given_rate(tmp_path: P
 
 
 def png(width: int, height: int) -> bytes:
-    """Return a PNG whose header claims that size; the pixels it holds are few."""
+    """Return a PNG whose header claims that size but which holds few pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         checked = kind + body

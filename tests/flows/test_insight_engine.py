@@ -1,4 +1,4 @@
-"""The insight engine on the event log: what it reads, keeps, tells on and survives."""
+"""The insight engine on the event log: inputs, state, outputs and fault tolerance."""
 
 import asyncio
 from collections import Counter
@@ -51,7 +51,7 @@ PLAN = CameraInsights(
 
 @dataclass
 class DictStore:
-    """An insight store in a dict, which may be full, or away for some calls."""
+    """An insight store in a dict, which may be full, or down for some calls."""
 
     rows: dict[str, InsightEvent] = field(default_factory=dict)
     is_full: bool = False
@@ -107,7 +107,7 @@ def log() -> MemoryEventLog:
 
 
 def guest(track: str, customer: str, start: float, camera: CameraId = CAMERA) -> list[AnyEvent]:
-    """Someone comes in over the line, stands at the table for 4 s and is recognised."""
+    """A person comes in over the line, stands at the table for 4 s and is recognized."""
     path = [(0.5, 0.3), (0.5, 0.4), *[(0.5, 0.8)] * 20]
     walk = [frame(start + i * 0.2, {track: foot}, camera=camera) for i, foot in enumerate(path)]
     return [*walk, identity(start + 4.4, track, customer, started=start, camera=camera)]
@@ -128,7 +128,7 @@ def engine(log: object, store: DictStore, *, concludes: bool = True) -> StreamRu
 
 
 async def drain(log: object, store: DictStore) -> StreamRunner:
-    """Run an engine until the log has no more."""
+    """Run an engine to the end of the log."""
     stopping = asyncio.Event()
     stopping.set()
     service = engine(log, store)
@@ -335,7 +335,7 @@ async def test_a_lost_partition_does_not_cost_the_insights_of_the_others(
 
 
 async def worked_off(log: MemoryEventLog, store: DictStore) -> StreamRunner:
-    """Run an engine that leaves its state to others until the log has no more."""
+    """Run an engine to the end of the log, leaving its state to others."""
     service, stopping = engine(log, store, concludes=False), asyncio.Event()
     running = asyncio.create_task(service.run(stopping))
     await until(lambda: unread(log) == 0, running)
@@ -345,7 +345,7 @@ async def worked_off(log: MemoryEventLog, store: DictStore) -> StreamRunner:
 
 
 async def until(is_so: Callable[[], bool], running: asyncio.Task[None]) -> None:
-    """Give the engine its turns until something is so."""
+    """Run the event loop until the condition holds."""
     while not is_so():
         if running.done():
             running.result()
@@ -422,7 +422,7 @@ def of_cameras(told: Sequence[Delivery]) -> Counter[bytes]:
 
 @dataclass
 class FlickeringLog(Rival):
-    """A log that is away for the first so many questions of each kind."""
+    """A log that is down for the first calls of each kind."""
 
     away: dict[str, int] = field(default_factory=dict)
 

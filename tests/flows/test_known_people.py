@@ -1,4 +1,4 @@
-"""People the shop knows: enrolled in the book, recognised by the cameras, treated by their kind."""
+"""Known customers: enrolled in the log, recognized by cameras, handled according to kind."""
 
 import asyncio
 from collections import Counter
@@ -48,7 +48,7 @@ ALL_OF_IT = (NOON - timedelta(days=1), NOON + timedelta(days=1))
 
 
 class Book(MemoryCustomerLog):
-    """A book that can be away."""
+    """A customer log that can be down."""
 
     is_away = False
 
@@ -59,7 +59,7 @@ class Book(MemoryCustomerLog):
 
 
 class Shop:
-    """A resolver with its log, gallery and customer book; several runs are one process's."""
+    """A resolver with its event log, gallery and customer log; several runs share a process."""
 
     def __init__(self) -> None:
         self.clock = SystemClock()
@@ -70,7 +70,7 @@ class Shop:
         self.start()
 
     def start(self) -> None:
-        """Start the resolver's process (again): nothing of the last one is left in memory."""
+        """(Re)start the resolver's process: nothing of the last one is left in memory."""
         self.context = ResolverContext(
             site_id=SITE,
             gallery=self.gallery,
@@ -97,7 +97,7 @@ class Shop:
         await self.customer_log.write([change])
 
     async def resolve(self, *visits: Iterable[DetectionEvent]) -> list[AnyEvent]:
-        """Return everything the resolver wrote about these detections."""
+        """Return all records that the resolver wrote for these detections."""
         known = Counter(event.event_id for event in await self.told())
         ordered = sorted((e for v in visits for e in v), key=lambda e: e.captured_at)
         await self.log.append([record(event) for event in ordered])
@@ -124,7 +124,7 @@ class Shop:
         return got
 
     async def until(self, found: Callable[[IdentityEvent], bool]) -> None:
-        """Let the resolver go on until it has said something of that kind."""
+        """Let the resolver run until it has written an event of that kind."""
         while not any(found(event) for event in identities(await self.told())):  # noqa: ASYNC110 -- of the log
             await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Two identities of one person: found, merged, counted once, and told apart if one says so."""
+"""Two identities of one person: found, merged, counted once, and split on request."""
 
 import asyncio
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ OVERLAPPING = build_graph(
 
 @dataclass
 class AbsentBook(MemoryCustomerLog):
-    """A customer book that is away for some calls."""
+    """A customer log that is down for some calls."""
 
     away: int = 0
 
@@ -76,7 +76,7 @@ class AtOnceGallery(MemoryGallery):
 
 @dataclass
 class Shop:
-    """A log, a gallery, a book and a registry that several resolvers share."""
+    """An event log, a gallery, a customer log and a registry that several resolvers share."""
 
     graph: SiteGraph = OVERLAPPING
     policy: MergePolicy = field(default_factory=MergePolicy)
@@ -89,7 +89,7 @@ class Shop:
         self.gallery = MemoryGallery(512)
 
     def resolver(self) -> StreamRunner:
-        """Return a resolver of its own memory."""
+        """Return a resolver with its own memory."""
         context = ResolverContext(
             site_id=SITE,
             gallery=self.gallery,
@@ -107,7 +107,7 @@ class Shop:
         return identity_resolver(self.log, context, policy, background_tasks)
 
     async def resolve(self, *events: DetectionEvent, resolvers: int = 1) -> None:
-        """Let resolvers share the cameras and work the events off."""
+        """Let resolvers share the cameras and process the events."""
         ordered = sorted(events, key=lambda e: e.captured_at)
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
@@ -131,7 +131,7 @@ class Shop:
         return [change for _, change in await self.customer_log.changes(0, 1000)]
 
     async def visits(self, store: SqlInsightStore) -> list[Visit]:
-        """Let an insight engine work off what was said; return the visits of people."""
+        """Let an insight engine process the identities; return the visits of people."""
         sync = StoreCustomerSync(self.customer_log, store, self.clock, service="test")
         engine = insight_engine(
             self.log,

@@ -1,4 +1,4 @@
-"""Recorded detections under other settings: what would change, and that nothing live does."""
+"""Recorded detections under other settings: what would change, without live effects."""
 
 import asyncio
 import hashlib
@@ -243,5 +243,5 @@ def test_a_signal_ends_both_sides_and_leaves_nothing_behind(
     assert "Traceback" not in rest
     assert list(work.iterdir()) == []
     assert list((tmp_path / "data" / "tmp").iterdir()) == []
-    # Whose end nobody has looked at yet still has an id, but no command line.
+    # A process that ended but was not waited for still has an id, but no command line.
     assert not any(running_in(process.pid))

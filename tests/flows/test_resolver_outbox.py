@@ -1,4 +1,4 @@
-"""What becomes of people while the gallery finds them but takes nobody new."""
+"""Tracks while the gallery answers searches but accepts no new identities."""
 
 import asyncio
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -22,7 +22,7 @@ ENTRIES_OF_ONE = 3
 
 
 class ReadOnlyGallery(MemoryGallery):
-    """A real gallery that refuses entries until it is told to take them."""
+    """A real gallery that refuses entries until the test lets it accept them."""
 
     def __init__(self) -> None:
         super().__init__(512)
@@ -38,7 +38,7 @@ class ReadOnlyGallery(MemoryGallery):
 
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[list[MutableMapping[str, Any]]]:
-    """Keep what is logged; where else it goes is up to the test that ran before."""
+    """Capture log messages, independent of the configuration by earlier tests."""
     with capture_logs() as lines:
         yield lines
 
@@ -50,7 +50,7 @@ def gallery() -> ReadOnlyGallery:
 
 @pytest.fixture
 def shop(gallery: ReadOnlyGallery) -> Shop:
-    """Return a shop where one person fills the outbox; the gallery is never left alone."""
+    """Return a shop where one person fills the outbox; the gallery is retried without pause."""
     shop = Shop(gallery=gallery)
     policy = IdentificationPolicy(gallery_retry_s=0, most_waiting=ENTRIES_OF_ONE)
     shop.context = replace(shop.context, policy=policy)

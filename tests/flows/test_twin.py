@@ -1,4 +1,4 @@
-"""The twin from the outside: its files, its feed, and what the platform makes of it."""
+"""The twin from the outside: its files, its feed, and the platform's results on it."""
 
 import asyncio
 import hashlib
@@ -39,7 +39,7 @@ def digests(folder: Path) -> list[str]:
 
 
 def run_elsewhere(folder: Path, hash_seed: str) -> subprocess.Popen[bytes]:
-    """Start the command in a process of its own."""
+    """Start the command in a separate process."""
     program = "from trinetra.commands.application import app; app()"
     arguments = ["twin", "run", *SHORT, "--seed", "7", "--out", str(folder)]
     return subprocess.Popen(
@@ -111,7 +111,7 @@ async def test_everything_goes_into_the_log_in_order_per_camera() -> None:
 
 
 async def settle() -> None:
-    """Let the publisher go on until it sleeps again."""
+    """Let the publisher run until it sleeps again."""
     for _ in range(5):
         await asyncio.sleep(0)
 

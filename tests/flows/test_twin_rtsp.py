@@ -74,13 +74,13 @@ def watch(url: str, viewer: Viewer | None = None) -> FrameSource:
 
 
 def marks(source: FrameSource, count: int) -> list[int]:
-    """Return the numbers of the next pictures; each has to be whole."""
+    """Return the numbers of the next pictures; each must be complete."""
     frames = (source.read(key_frames_only=False) for _ in range(count))
     return [read_mark(bgr_of(frame.planes(192, 128))) for frame in frames]
 
 
 def join(source: FrameSource) -> DecodedFrame:
-    """Return the first whole picture for a client that comes between two key frames."""
+    """Return the first complete picture for a client that connects between two key frames."""
     while True:
         with suppress(FrameRejected):
             return source.read(key_frames_only=False)
@@ -309,7 +309,7 @@ def start_command(*arguments: str, **more) -> "subprocess.Popen[str]":
 
 
 def announced(process: "subprocess.Popen[str]") -> dict:
-    """Return what the command prints once it serves; it prints nothing more."""
+    """Return the command's output once it serves; it prints nothing more."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -329,7 +329,7 @@ def test_ctrl_c_stops_the_command_and_its_server(gstreamer: Path, tmp_path: Path
         source.open()
         assert source.read(key_frames_only=False).width == 192
         os.killpg(process.pid, signal.SIGINT)
-        # The server holds the pipes too: that they end says that it has.
+        # The server holds the pipes too: once they end, so has the server.
         rest, errors = process.communicate()
     assert (process.returncode, rest, errors) == (0, "", "")
     assert SAID not in json.dumps(said)

@@ -1,4 +1,4 @@
-"""The three-person clip on two cameras: who is recognised depends on whether they could walk."""
+"""The three-person clip on two cameras: recognition depends on whether the walk is possible."""
 
 import asyncio
 import os

@@ -52,7 +52,7 @@ async def _fused(bench: Bench, twin: Twin) -> NDArray[np.float32]:
     """Return the fused face of every ended track with enough faces."""
     costs = [await bench.frame(event) for event in detections(twin)]
     shown = [identity.evidence for cost in costs for identity in cost.ended]
-    return np.stack([seen.groups[0].centre for seen in shown if seen.usable >= _LEAST_FACES])
+    return np.stack([seen.groups[0].center for seen in shown if seen.usable >= _LEAST_FACES])
 
 
 def _people(faces: NDArray[np.float32], twin: Twin) -> NDArray[np.intp]:

@@ -133,7 +133,7 @@ def estimate_ways(
             {**asdict(s), "overlap": s.overlap, "distance_m": s.distance_m, "sure": s.sure}
             for s in found
         ]
-        print_json({"estimates": rows, "recognised_at": sorted(passages.recognised_at)})
+        print_json({"estimates": rows, "recognised_at": sorted(passages.recognized_at)})
         return
     if not found:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Following the customer book: every service folds who is whom for itself, through outages too."""
+"""Follows the customer log: every service keeps its own directory, also during outages."""
 
 from collections.abc import Sequence
 
@@ -15,18 +15,18 @@ _EXPIRED_AT_ONCE = 1000
 
 
 async def read_people(customer_log: CustomerLog) -> CustomerDirectory:
-    """Return who is whom after everything the book says; raises StoreUnavailable."""
-    people = CustomerDirectory()
-    while changes := await customer_log.changes(people.number, _AT_ONCE):
-        people.apply(changes)
-    return people
+    """Return the directory after all changes in the customer log; raises StoreUnavailable."""
+    directory = CustomerDirectory()
+    while changes := await customer_log.changes(directory.number, _AT_ONCE):
+        directory.apply(changes)
+    return directory
 
 
 class CustomerFeed:
-    """Keeps ``people`` in step with the customer book, about once a second.
+    """Keeps ``directory`` up to date with the customer log, about once a second.
 
-    While the book does not answer, what it said last holds. ``is_current``: it was read to its end
-    once, so that ``people`` is who is whom, and not who was whom some time ago.
+    While the log does not answer, the directory keeps its last state. ``is_current`` is set once
+    the log has been read to its end: before that, the directory may describe an earlier state.
     """
 
     def __init__(
@@ -35,38 +35,38 @@ class CustomerFeed:
         clock: Clock,
         *,
         service: str,
-        people: CustomerDirectory | None = None,
+        directory: CustomerDirectory | None = None,
         every_s: float = 1.0,
     ) -> None:
-        """Follow ``book`` into ``people``; ``service`` is who, for metrics and logs."""
-        self.people = people if people is not None else CustomerDirectory()
+        """Follow ``customer_log`` into ``directory``; ``service`` labels metrics and logs."""
+        self.directory = directory if directory is not None else CustomerDirectory()
         self.is_current = False
         self._clock = clock
         self._service = service
         self._poller = Poller(
-            lambda: customer_log.changes(self.people.number, _AT_ONCE), clock, every_s=every_s
+            lambda: customer_log.changes(self.directory.number, _AT_ONCE), clock, every_s=every_s
         )
         self._outage = OutageTracker(clock, get_logger(service), "customer log")
 
     async def read_up(self, silence_s: float) -> list[NumberedChange]:
-        """Fold the book to its end, at a start; return what was new.
+        """Read the log to its end, for a service that starts; return the new changes.
 
-        A long book is read for as long as that takes; one that was silent for so long is not waited
-        for any more, but followed from when it speaks again: ``is_current`` tells.
+        A long log is read for as long as that takes. After ``silence_s`` without an answer the
+        call returns with ``is_current`` unset, and later calls of ``catch_up`` go on from there.
         """
         read = await self.catch_up()
-        heard_s = self._clock.monotonic()
-        while not self.is_current and self._clock.monotonic() - heard_s < silence_s:
+        answered_s = self._clock.monotonic()
+        while not self.is_current and self._clock.monotonic() - answered_s < silence_s:
             await self._clock.sleep(self._poller.wait_s)
             if changes := await self.catch_up():
                 read = read + changes
-                heard_s = self._clock.monotonic()
+                answered_s = self._clock.monotonic()
         return read
 
     async def catch_up(self) -> list[NumberedChange]:
-        """Fold what is new, if it is time to look; return it.
+        """Apply and return the new changes, if a poll is due.
 
-        Never raises StoreUnavailable, and never waits long for a book that is slow.
+        Never raises StoreUnavailable, and never waits long for a slow log.
         """
         try:
             changes = await self._poller.answer()
@@ -86,46 +86,52 @@ class CustomerFeed:
         await self._poller.close()
 
     def _fold(self, changes: Sequence[NumberedChange]) -> None:
+        # A full page means that more is waiting: only a short one shows the end of the log.
         if len(changes) == _AT_ONCE:
             self._poller.hurry()
         else:
             self.is_current = True
+        # A newer release may write kinds of change that this one cannot apply. They are counted
+        # and skipped: stopping would hold up every later change during a rolling update.
         if unknown := sum(change.change == "unknown" for _, change in changes):
-            STATE_REJECTED.labels("customer book").inc(unknown)
+            STATE_REJECTED.labels("customer log").inc(unknown)
             get_logger(self._service).warning(
-                "changes of a later version", changes=unknown, todo="update this service, restart"
+                "changes written by a later version were skipped",
+                changes=unknown,
+                todo="update this service and restart it",
             )
-        self.people.apply(changes)
+        self.directory.apply(changes)
 
 
 class StoreCustomerSync:
-    """Lets the insight store know who is whom, in step with the customer book."""
+    """Copies the customer directory from the customer log into the insight store."""
 
     def __init__(
         self, customer_log: CustomerLog, store: InsightStore, clock: Clock, *, service: str
     ) -> None:
         self._reader = CustomerFeed(customer_log, clock, service=service)
         self._store = store
-        self._told_to = 0
+        self._stored_to = 0
 
     @property
     def directory(self) -> CustomerDirectory:
         """The customer log's state as last read."""
-        return self._reader.people
+        return self._reader.directory
 
     async def tend(self) -> None:
-        """Pass on to the store what is new in the customer log. Raises StoreUnavailable.
+        """Write the directory to the store if the customer log has changed.
 
-        The first time, the whole log is read: merges are known before a visit is counted.
+        The first call reads the whole log, so that merges are known before a visit is counted.
+        Raises StoreUnavailable.
         """
         while await self._reader.catch_up() and not self._reader.is_current:
             pass
         if not self._reader.is_current:
-            raise StoreUnavailable("the customer book was not yet read")
-        people = self._reader.people
-        if people.number > self._told_to:
-            await self._store.know(people)
-            self._told_to = people.number
+            raise StoreUnavailable("the customer log has not been read yet")
+        directory = self._reader.directory
+        if directory.number > self._stored_to:
+            await self._store.know(directory)
+            self._stored_to = directory.number
 
     async def close(self) -> None:
         """Stop following; may be called more than once."""
@@ -133,7 +139,7 @@ class StoreCustomerSync:
 
 
 class StoreRetention:
-    """Lets the insight store forget what is older than ``keeps_s``, a part of it at once."""
+    """Deletes records older than ``keeps_s`` from the insight store, in batches."""
 
     def __init__(
         self, store: ExpiringStore, clock: Clock, keeps_s: float, *, every_s: float = 600.0
@@ -145,15 +151,15 @@ class StoreRetention:
         self._due_s = clock.monotonic()
 
     async def tend(self) -> None:
-        """Delete some of what is too old, if it is time. Raises StoreUnavailable."""
+        """Delete one batch of expired records, if a run is due. Raises StoreUnavailable."""
         if self._clock.monotonic() < self._due_s:
             return
         before = after(self._clock.now(), -self._keeps_s)
-        gone = await self._store.expire(before, _EXPIRED_AT_ONCE)
-        if gone < _EXPIRED_AT_ONCE:
+        deleted = await self._store.expire(before, _EXPIRED_AT_ONCE)
+        if deleted < _EXPIRED_AT_ONCE:
             self._due_s = self._clock.monotonic() + self._every_s
-        if gone:
-            get_logger("retention").info("insights deleted", number=gone, before=str(before))
+        if deleted:
+            get_logger("retention").info("insights deleted", number=deleted, before=str(before))
 
     async def close(self) -> None:
         """Do nothing: nothing is held."""

@@ -1,4 +1,4 @@
-"""A process's part in the forgetting of people: it looks for requests, and confirms what it did."""
+"""One process's part in erasing customers: it polls for requests and acknowledges them."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from trinetra.telemetry import ERASURES_WAITING, get_logger
 
 
 class ErasureParticipant:
-    """Attends the erasure desk for one process, every ``every_s``.
+    """Polls the erasure store for one process, every ``every_s``.
 
-    A desk that does not answer is asked again; a request stands until it was confirmed.
+    While the store does not answer it is asked again; a request stays due until acknowledged.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ErasureParticipant:
         self._outage = OutageTracker(clock, get_logger("erasure"), "erasure store")
 
     async def due(self) -> list[Erasure]:
-        """Return what is to be forgotten here, if it is time to look; never waits long."""
+        """Return the erasures to be carried out here, if a poll is due; never waits long."""
         try:
             erasures = await self._poller.answer()
         except (StoreUnavailable, StorageFull) as cause:
@@ -41,7 +41,7 @@ class ErasureParticipant:
         return erasures
 
     async def is_last(self, erasure: Erasure) -> bool:
-        """Return whether all others have confirmed; False while the desk is away."""
+        """Return whether all other members have acknowledged; False while the store is down."""
         try:
             status = await self._erasure_store.find(erasure.ids[0], self._clock.now())
         except (StoreUnavailable, StorageFull) as cause:
@@ -50,17 +50,19 @@ class ErasureParticipant:
         return status is not None and {self._member}.issuperset(status.awaited)
 
     async def acknowledge(self, erasure: Erasure, removed: Mapping[str, int]) -> None:
-        """Say what was forgotten; while the desk is away the request stays due."""
-        share = Acknowledgement(member=self._member, at=self._clock.now(), removed=dict(removed))
+        """Report what was removed, by target; if the store is down the request stays due."""
+        acknowledgement = Acknowledgement(
+            member=self._member, at=self._clock.now(), removed=dict(removed)
+        )
         try:
-            await self._erasure_store.acknowledge(erasure.number, share)
+            await self._erasure_store.acknowledge(erasure.number, acknowledgement)
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
         else:
-            get_logger("erasure").info("somebody was forgotten", number=erasure.number, **removed)
+            get_logger("erasure").info("a customer was erased", number=erasure.number, **removed)
 
     async def close(self) -> None:
-        """End attending; may be called more than once."""
+        """Stop polling and deregister; may be called more than once."""
         await self._poller.close()
         try:
             await self._erasure_store.deregister(self._member)

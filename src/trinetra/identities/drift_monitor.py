@@ -1,4 +1,4 @@
-"""The resolver's eye on drift: what its faces and matches are worth, as a metric and as alerts."""
+"""Drift monitor of the resolver: face and match statistics as a metric and as alerts."""
 
 from dataclasses import dataclass, field
 
@@ -11,11 +11,11 @@ from trinetra.values import CameraId, Instant, SiteId, seconds_between
 
 @dataclass(slots=True)
 class DriftMonitor:
-    """Watches every camera of this process; it starts anew with the process.
+    """Watches every camera of this process; its statistics start over with the process.
 
-    Where the calibration says nothing of a quantity, a camera's own first values after the start
-    are what later ones are held against. Of each camera one frame with faces in ``every_s`` counts:
-    what one person shows from frame to frame is one finding, not many.
+    If the calibration has no reference for a quantity, the camera's first values after the start
+    become its reference. One frame with faces per camera and ``every_s`` counts: consecutive faces
+    of one person are not independent samples.
     """
 
     site_id: SiteId
@@ -26,7 +26,7 @@ class DriftMonitor:
     _seen_at: dict[CameraId, Instant] = field(default_factory=dict)
 
     def see(self, event: DetectionEvent) -> None:
-        """Count the faces of a frame that can be recognised."""
+        """Count the recognizable faces of a frame."""
         faces = [face for face in event.faces if face.embedding is not None]
         before = self._seen_at.get(event.camera_id)
         if not faces or (before and 0 <= seconds_between(before, event.captured_at) < self.every_s):
@@ -38,11 +38,11 @@ class DriftMonitor:
                 self.watch.add(event.camera_id, "norm", face.norm)
 
     def match(self, camera_id: CameraId, score: float) -> None:
-        """Count the score with which somebody was recognised, on the calibrated 0..1 scale."""
+        """Count the score of a match, on the calibrated 0..1 scale."""
         self.watch.add(camera_id, "score", score)
 
     def alerts(self, now: Instant) -> list[AlertEvent]:
-        """Set the metric; return the alerts for new drifts, at most every ``look_every_s``."""
+        """Update the metric and return alerts for new drift, at most every ``look_every_s``."""
         if self._looked_at and abs(seconds_between(self._looked_at, now)) < self.look_every_s:
             return []
         self._looked_at = now

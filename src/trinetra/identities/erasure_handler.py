@@ -1,8 +1,8 @@
-"""The resolver's part in the forgetting of people: gallery, outboxes, registry and open tracks.
+"""The resolver's part in erasing customers: gallery, outboxes, registry and open tracks.
 
-The digests of who was erased are in force from the moment the customer book is read: no face of
-theirs is stored and no track named after them again, by whoever owns a partition. What this module
-adds is to delete what is there already, and to confirm it.
+The digests of erased customers take effect as soon as the customer log is read: from then on, no
+owner of any partition stores their faces or assigns their ids. This module deletes what was stored
+before, and acknowledges it.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ log = get_logger("identity-resolver")
 
 
 class ErasureHandler:
-    """A companion of the resolver that forgets who asked for it."""
+    """Background task of the resolver that carries out erasures."""
 
     def __init__(
         self,
@@ -39,18 +39,22 @@ class ErasureHandler:
         self._work = TaskSlot()
 
     async def tend(self) -> None:
-        """Forget what is held of people who were erased, and begin with what is due."""
+        """Erase from memory, and start the erasures that are due."""
         self._sweep()
         if self._work.is_busy or any(state.forgets for state in self._context.partitions.values()):
-            return  # what was written down of them goes with the next commit
+            # The snapshot in the log still has the erased data until the next commit replaces it:
+            # acknowledging now would claim an erasure that a crash could undo.
+            return
         erased = self._context.directory.erased
+        # A request may be seen before its change in the customer log. It waits: without the digest
+        # in the directory, faces that arrive meanwhile would be stored again.
         due = [e for e in await self._participant.due() if erased.issuperset(e.digests)]
         if due:
-            # Rewriting files takes a while, and the cameras do not wait.
+            # In the background: rewriting files takes a while, and detections keep coming.
             self._work.begin(self._carry_out(due))
 
     async def close(self) -> None:
-        """Finish what was begun, and attend no longer."""
+        """Finish the running erasure and leave the erasure store."""
         await self._work.finish()
         await self._participant.close()
 
@@ -58,11 +62,13 @@ class ErasureHandler:
         try:
             for erasure in due:
                 if self._erasure_targets and not await self._participant.is_last(erasure):
-                    continue  # what others still tell of somebody is kept, too
+                    # The targets would keep what other members still publish about the customer,
+                    # so this member waits until all others have acknowledged.
+                    continue
                 removed = await self._forget(erasure.ids)
                 await self._participant.acknowledge(erasure, removed)
         except (ServerUnavailable, StorageFull, ConfigurationError) as cause:
-            log.warning("somebody cannot be forgotten yet", cause=str(cause))
+            log.warning("an erasure is delayed", cause=str(cause))
 
     async def _forget(self, ids: Sequence[CustomerId]) -> dict[str, int]:
         faces = [await self._gallery.delete(customer_id) for customer_id in ids]

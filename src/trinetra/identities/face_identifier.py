@@ -18,7 +18,7 @@ from trinetra.identities.decision.identity_decision import (
     ExplainedDecision,
     explain,
     resolve,
-    unrecognised,
+    unrecognized,
 )
 from trinetra.identities.decision.lifecycle import (
     customer_of,
@@ -119,7 +119,7 @@ class FaceIdentifier:
             if identity.label != _PERSON:
                 continue
             if identity.decision is None:
-                decided = unrecognised(identity, self._context.model, self._policy.matching)
+                decided = unrecognized(identity, self._context.model, self._policy.matching)
                 identity.decision, identity.explained = decided.decision, decided.evidence
                 changed.append(identity)
             elif identity.decision.status == "known":
@@ -329,7 +329,7 @@ class FaceIdentifier:
         """Note in the registry that a customer is in a camera's view."""
         decision = seen.identity.decision
         if decision and decision.customer_id and decision.kind:
-            sighting = seen.stretch(camera_id, self._context.graph)
+            sighting = seen.segment(camera_id, self._context.graph)
             self._context.registry.see(decision.customer_id, decision.kind, sighting)
 
     def _arrival_alerts(
@@ -369,4 +369,4 @@ class FaceIdentifier:
 
 def _own_id(identity: TrackIdentity) -> CustomerId:
     """Return the id of the new identity that a track would make."""
-    return customer_of(identity.track_id, identity.stretch)
+    return customer_of(identity.track_id, identity.segment)

@@ -1,10 +1,10 @@
-"""The resolver's look for identities that are one person, beside its batches.
+"""Merge job of the resolver: finds duplicate identities in the background.
 
-Every fused face that the gallery has just taken is looked up there, a few at a time and in one
-search. Of two resolvers that store the faces of one person at once, the later one finds both, so
-nothing has to be asked twice. What is found becomes a change in the customer book, by which
-everybody learns of it. While the gallery or the book is away, what is to be looked up or written
-waits, within a bound; a process that ends forgets it, and the next visit of the person asks again.
+Every fused face that the gallery has accepted is looked up there, several per search. If two
+resolvers store faces of one person at the same time, the later one finds both, so one lookup per
+face is enough. A result becomes a change in the customer log, from which all services read it.
+While the gallery or the log is unavailable, pending lookups and changes wait in bounded queues; a
+process that ends loses them, and the person's next visit triggers the lookup again.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
 
 _FACES_PER_TURN = 32
 _MATCHES = 24
-"""Nearest entries of a face: its own four, and those of a few others who look like it."""
+"""Nearest entries per face: its own four, and those of a few similar identities."""
 _MOST_UNWRITTEN = 1_000
 _MOST_SETTLING = 10_000
 _RETRY_S = 2.0
@@ -40,10 +40,10 @@ log = get_logger("identity-resolver")
 
 
 class MergeJob:
-    """A companion of the resolver that merges twins, or proposes to.
+    """Background task of the resolver that merges duplicates or proposes to.
 
-    A face is looked up ``settle_s`` after it was stored: by then the registry has heard from other
-    resolvers where its like was seen, which may speak against a merge.
+    A face is looked up ``settle_s`` after it was stored: by then the registry knows from other
+    resolvers where the similar identity was seen, which may rule out a merge.
     """
 
     def __init__(
@@ -70,21 +70,21 @@ class MergeJob:
         )
 
     async def tend(self) -> None:
-        """Join merged identities in the registry; let the lookup of new faces go on."""
+        """Apply merges to the registry and start the next batch of lookups."""
         self._join_merged()
         self._admit()
         if not self._turn.is_busy and self._is_due:
             self._turn.begin(self._take_turn())
 
     async def close(self) -> None:
-        """Look up and write what is left, as far as gallery and book answer."""
+        """Finish the remaining lookups and changes, as far as gallery and log answer."""
         await self._turn.finish()
         self._admit()
         while self._is_due:
             await self._take_turn()
 
     def _admit(self) -> None:
-        """Note until when each new face has to wait."""
+        """Queue new faces, each with the time at which it becomes due."""
         due_s = self._context.clock.monotonic() + self._settle_s
         self._settling.extend((due_s, face) for face in self._context.merge_queue.drain())
 
@@ -95,19 +95,23 @@ class MergeJob:
         return bool(has_work) and self._outage.may_ask and self._context.gallery_client.may_ask
 
     def _join_merged(self) -> None:
-        """Join those in the registry; of two who were split, nobody can say who was seen where."""
+        """Apply merges and splits to the registry.
+
+        After a split both identities are removed: their sightings were joined and cannot be
+        attributed to either.
+        """
         directory, registry = self._context.directory, self._context.registry
         if directory.number == self._joined_to:
             return
         for parted in self._joined.items() - directory.merged.items():
             for customer_id in parted:
                 registry.forget(directory.canonical(customer_id))
-        for gone, _ in directory.merged.items() - self._joined.items():
-            registry.join(gone, directory.canonical(gone))
+        for deleted, _ in directory.merged.items() - self._joined.items():
+            registry.join(deleted, directory.canonical(deleted))
         self._joined, self._joined_to = dict(directory.merged), directory.number
 
     async def _take_turn(self) -> None:
-        """Look up some faces and write what that tells; what fails is for a later turn."""
+        """Look up some faces and write the changes; what fails is retried in a later turn."""
         now_s = self._context.clock.monotonic()
         due = [part for part in islice(self._settling, _FACES_PER_TURN) if part[0] <= now_s]
         for _ in due:
@@ -137,15 +141,15 @@ class MergeJob:
     def _judge(
         self, face: GalleryEntry | AmbiguousFace, matches: Sequence[GalleryMatch]
     ) -> list[Finding]:
-        people, score = self._context.directory, self._context.policy.matching.score
+        directory, score = self._context.directory, self._context.policy.matching.score
         if isinstance(face, AmbiguousFace):
-            found, at = ambiguous_duplicates(matches, people, score), face.at
+            found, at = ambiguous_duplicates(matches, directory, score), face.at
         else:
-            found, at = duplicates_of(face, matches, people, score), face.last_seen
-        judged = (self._judge_twins(pair, at) for pair in found)
+            found, at = duplicates_of(face, matches, directory, score), face.last_seen
+        judged = (self._judge_pair(pair, at) for pair in found)
         return [finding for finding in judged if finding is not None]
 
-    def _judge_twins(self, pair: DuplicatePair, at: Instant) -> Finding | None:
+    def _judge_pair(self, pair: DuplicatePair, at: Instant) -> Finding | None:
         context = self._context
         presences = (
             context.registry.get(pair.one.customer_id),
@@ -154,7 +158,7 @@ class MergeJob:
         return judge_duplicates(pair, context.directory, presences, context.graph, self._policy, at)
 
     async def _write(self, change: CustomerChange) -> None:
-        """Write a change for itself: others may have said by now who one of the two is."""
+        """Write one change on its own: it may conflict with what others have written meanwhile."""
         try:
             await self._customer_log.write([change])
         except CustomerConflict as conflict:

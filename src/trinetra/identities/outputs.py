@@ -1,4 +1,4 @@
-"""What a batch of detections led to, as records by the partition it came from."""
+"""Output records of a batch of detections, by the partition of their input."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from trinetra.values import Instant, SiteId, seconds_between
 
 
 class Outputs:
-    """Collects what is to be committed; ``take`` and ``forget`` hand it over, or drop it."""
+    """Collects the records to commit; ``take`` hands them over, ``forget`` drops them."""
 
     def __init__(self, site_id: SiteId) -> None:
         self._site_id = site_id
@@ -29,7 +29,7 @@ class Outputs:
         self._announced: list[IdentityEvent] = []
 
     def add(self, home: TopicPartition, record: Record) -> None:
-        """Add a record that is no event of ours."""
+        """Add a record that was built elsewhere, such as a dead letter."""
         self._records[home].append(record)
 
     def add_frame(
@@ -40,7 +40,7 @@ class Outputs:
         changed: Iterable[TrackIdentity],
         alerts: Iterable[AlertEvent],
     ) -> None:
-        """Tell who is where in a frame, what was decided about them, and what is alarming."""
+        """Add a frame's track positions, new decisions and alerts."""
         self._decide(home, FrameHeader.of(event), changed, outcome.ended)
         records = self._records[home]
         records.append(_record(IDENTITIES, tracks_event(event, outcome)))
@@ -55,25 +55,25 @@ class Outputs:
         changed: Iterable[TrackIdentity],
         ended: tuple[TrackIdentity, ...],
     ) -> None:
-        """Tell that tracks ended with a camera's last frame."""
+        """Add the end of tracks that ended with a camera's last frame."""
         self._decide(home, last, changed, ended)
         self._records[home].append(_record(IDENTITIES, track_ended(last, ended)))
 
     def add_change(self, home: TopicPartition, last: FrameHeader, changed: TrackIdentity) -> None:
-        """Tell who a track is when no frame of its camera led to that."""
+        """Add a decision on a track that was not caused by a frame of its camera."""
         self._decide(home, last, [changed], ())
 
     def take(self) -> dict[TopicPartition, list[Record]]:
-        """Return everything, by partition, and begin anew."""
+        """Return all records by partition, and start over."""
         records, self._records = self._records, defaultdict(list)
         return records
 
     def forget(self, home: TopicPartition) -> None:
-        """Drop what came of a partition that belongs to another by now."""
+        """Drop the records of a partition that another resolver owns now."""
         self._records.pop(home, None)
 
     def note_committed(self, now: Instant) -> None:
-        """Measure how old the decisions were that have been committed."""
+        """Observe the age of the decisions that have just been committed."""
         for event in self._announced:
             IDENTITY_AGE_S.labels(event.camera_id).observe(seconds_between(event.captured_at, now))
         self._announced.clear()

@@ -165,7 +165,7 @@ class IdentityProcessor:
         for where, state in self._partitions.items():
             made = records.get(where, [])
             if made or state.has_news:
-                # Encoding tracks costs more than anything else here: not for state nobody keeps.
+                # Encoding tracks costs more than anything else here: skip it for state not kept.
                 ends = self._policy.ends_tracks_at_stop
                 changes = {} if ends else state.take_changes(self._context.model)
                 outputs[where] = PartitionOutput(state.next_offset, made, changes)
@@ -174,7 +174,7 @@ class IdentityProcessor:
     def _tell_left_out(self) -> None:
         """Tell of tracks whose person was erased: no frame of their camera does."""
         for where, state in self._partitions.items():
-            for camera, identity in state.take_left_out():
+            for camera, identity in state.take_erased():
                 if camera.last is not None:
                     self._outputs.add_change(where, camera.last, identity)
 

@@ -1,10 +1,10 @@
-"""The resolver's share in what the others see: all keep one registry, each for itself.
+"""Replica of the active registry: each resolver reads the sightings of all resolvers.
 
-Everything that resolvers tell is read again, also what this one told: seeing the same once more
-changes nothing, and so it does not matter who owned a partition when. Before the first decision
-about a partition that came here, what its last owner told has been read; after a start, all that
-was told within the time to live. What another resolver sees is known here once it is committed and
-read: until then, some tenths of a second, nobody can compare with it.
+Every resolver reads all identity events, including its own: adding a sighting twice changes
+nothing, so it does not matter which resolver owned a partition at what time. Before the first
+decision on a newly assigned partition, the events of its last owner have been read; after a start,
+all events within the time to live. A sighting by another resolver is known here once it is
+committed and read, some tenths of a second later; until then the gate cannot take it into account.
 """
 
 from collections.abc import Iterable
@@ -22,14 +22,14 @@ _AT_ONCE = 500
 _MOST_POLLS = 8
 _POLL_S = 0.1
 _PATIENCE_S = 10.0
-"""How long decisions are held back for what was told before; the rest is read between them."""
+"""How long decisions wait for earlier events; the rest is read between batches."""
 _RETRY_S = 2.0
 _MEASURE_S = 5.0
 log = get_logger("identity-resolver")
 
 
 class RegistryReplica:
-    """A companion of the resolver that takes what is told in identities into its registry."""
+    """Background task of the resolver that adds sightings from the identities topic."""
 
     def __init__(self, context: ResolverContext, event_log: EventLog) -> None:
         self._context = context
@@ -43,7 +43,7 @@ class RegistryReplica:
         self._measure_at_s = 0.0
 
     async def tend(self) -> None:
-        """Read on; to the end where partitions have come here since last time."""
+        """Read new events, or all of them if partitions have been assigned since last time."""
         if not self._outage.may_ask:
             return
         numbers = self._context.numbers()
@@ -76,13 +76,13 @@ class RegistryReplica:
         while behind := await reader.lag():
             took_s = self._clock.monotonic() - begun_s
             if took_s > _PATIENCE_S:
-                log.warning("decisions do not wait for all that others saw", unread=behind)
+                log.warning("deciding before all earlier sightings were read", unread=behind)
                 return
             deliveries = await reader.poll(max_records=_AT_ONCE, wait_s=_POLL_S)
             self._take(deliveries)
             records += len(deliveries)
         if records > _AT_ONCE:
-            log.info("the registry knows who was seen lately", records=records)
+            log.info("the registry has read all recent sightings", records=records)
 
     async def _read_on(self, reader: TopicReader) -> None:
         for _ in range(_MOST_POLLS):

@@ -1,1 +1,1 @@
-"""The insight engine: from who is where to footfall, stays, occupancy and visits."""
+"""Insight engine: turns identified tracks into footfall, stays, occupancy and visits."""

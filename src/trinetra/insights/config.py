@@ -1,8 +1,8 @@
-"""What the insight engine is told about a camera's view and about the rules of counting.
+"""Configuration of the insight engine: zones and lines of each camera, and the counting rules.
 
-Coordinates are normalised: x and y lie in 0..1, the origin is the image's top left corner and y
-grows DOWNWARDS. Lengths are fractions of the frame's height or of a person's box height, so that a
-rule holds for every resolution and near the camera as well as far from it.
+Coordinates are normalized: x and y lie in 0..1, the origin is the image's top left corner and y
+grows DOWNWARD. Lengths are fractions of the frame's height or of a person's box height, so that a
+rule holds at every resolution and distance from the camera.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from trinetra.events.schema import Point
 from trinetra.insights.camera.geometry import is_simple, polygon_area
 
 PERSON = "person"
-"""The label of those who count for occupancy and visits."""
+"""The label of the objects that count toward occupancy and visits."""
 
 _MIN_CORNERS = 3
 _MIN_AREA = 1e-9
@@ -21,7 +21,7 @@ _MIN_AREA = 1e-9
 class Zone:
     """A polygon on the floor in which stays are measured.
 
-    ``polygon`` has at least three corners, does not cross itself and is closed by itself. A stay
+    ``polygon`` has at least three corners, does not cross itself and is closed implicitly. A stay
     shorter than ``min_dwell_s`` is not reported. Raises ValueError for an unusable polygon.
     """
 
@@ -31,7 +31,7 @@ class Zone:
 
     def __post_init__(self) -> None:
         if len(self.polygon) < _MIN_CORNERS:
-            raise ValueError(f"zone {self.zone_id}: a polygon needs three corners or more")
+            raise ValueError(f"zone {self.zone_id}: a polygon needs at least three corners")
         if not is_simple(self.polygon) or polygon_area(self.polygon) < _MIN_AREA:
             raise ValueError(f"zone {self.zone_id}: the polygon crosses itself or has no area")
 
@@ -40,9 +40,9 @@ class Zone:
 class Line:
     """A counting line from ``a`` to ``b``.
 
-    Stand on ``a`` and look at ``b`` on the image as displayed: ``in`` is a walk from your left hand
-    to your right. For a = (0, 0.5), b = (1, 0.5), that is downwards in the image. Raises ValueError
-    when both ends are one point.
+    Standing on ``a`` and looking toward ``b`` on the image as displayed, ``in`` is a walk from left
+    to right. For a = (0, 0.5), b = (1, 0.5), that is downward in the image. Raises ValueError if
+    both ends are the same point.
     """
 
     line_id: str
@@ -64,21 +64,21 @@ class CameraInsights:
 
 @dataclass(frozen=True, slots=True)
 class InsightPolicy:
-    """The rules of counting; every time is captured time.
+    """The counting rules; all times are captured time.
 
     leave_after_s: a stay ends when the foot has been seen outside for this long.
     bridge_s, bridge_boxes: a track that vanished is continued by a new one of the same label that
         appears within this time and this distance (in box heights).
     dead_band_boxes, dead_band_min: half the width of the band around a line in which a foot is on
-        neither side, in box heights, and its least value as a fraction of the frame's height.
-    occupancy_every_s: least time between two occupancy figures of one zone.
-    occupancy_hold_s: someone unseen still counts as present for this long.
+        neither side, in box heights, and its minimum as a fraction of the frame's height.
+    occupancy_every_s: minimum time between two occupancy reports of one zone.
+    occupancy_hold_s: an unseen person still counts as present for this long.
     visit_gap_s: an absence longer than this starts the next visit.
-    visit_resend_s: least growth after which a visit that goes on is reported again.
-    forget_after_s: how long a track that is unseen can still be given a name.
-    max_remembered: reported crossings and stays per person that can still be given a name.
+    visit_resend_s: minimum growth after which an ongoing visit is reported again.
+    forget_after_s: how long an unseen track can still be identified.
+    max_remembered: reported crossings and stays per person that can still be identified.
 
-    Raises ValueError when tracks would be forgotten while they may still be continued.
+    Raises ValueError if tracks would be dropped while they may still be continued.
     """
 
     leave_after_s: float = 1.5
@@ -95,12 +95,15 @@ class InsightPolicy:
 
     @property
     def sighting_every_s(self) -> float:
-        """How much a stretch in view grows until it is told again."""
+        """Growth of a segment in view after which it is reported again.
+
+        At most a quarter of the gap, so that an ongoing visit never looks like one that has ended.
+        """
         return min(self.visit_resend_s / 2, self.visit_gap_s / 4)
 
     @property
     def absent_after_s(self) -> float:
-        """How long someone is unseen until the stretch in view counts as ended."""
+        """Time without a sighting after which a segment in view has ended."""
         return min(self.bridge_s, self.visit_gap_s / 4)
 
     def __post_init__(self) -> None:

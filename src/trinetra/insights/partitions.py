@@ -1,7 +1,7 @@
-"""A partition's worth of the engine: the cameras, or the customers, that one member looks after.
+"""State of one partition of the insight engine: its cameras, or its customers.
 
-Whoever owns a partition goes on from what its last owner remembered. ``changes`` is what must be
-remembered anew, by key; None means that a key can be forgotten.
+A new owner of a partition resumes from the snapshot of the last one. ``changes`` returns the values
+to write to the snapshot, by key; None deletes a key.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,11 +23,11 @@ from trinetra.values import CameraId, CustomerId, Instant, SiteId
 
 CameraEvent = TracksEvent | IdentityEvent
 Step = Callable[[], Outcome | None]
-"""Takes in one record, in its turn; None when it was seen before."""
+"""Processes one record, in order; returns None if it was processed before."""
 
 
 class CameraPartition:
-    """The cameras of one partition of identities; who was erased is nobody to them."""
+    """The cameras of one partition of identities; erased customers count as unidentified."""
 
     def __init__(
         self,
@@ -45,22 +45,22 @@ class CameraPartition:
 
     @property
     def open_stays(self) -> int:
-        """How many stays go on."""
+        """Number of stays in progress."""
         return sum(camera.open_stays for camera in self._cameras.values())
 
     def read(self, payload: bytes, _offset: int) -> Step:
-        """Return what a record makes to do; raises MalformedEvent when it is not for here."""
+        """Decode a record and return its step; raises MalformedEvent if it does not belong here."""
         event = decode(payload)
         if not isinstance(event, TracksEvent | IdentityEvent):
             kind = type(event).__struct_config__.tag
-            raise MalformedEvent(f"event {event.event_id}: a {kind} event is not read here")
+            raise MalformedEvent(f"event {event.event_id}: unexpected {kind} event")
         _check_site(event.site_id, self._site_id, f"event {event.event_id}")
         if isinstance(event, TracksEvent) and min(event.frame_width, event.frame_height) < 1:
             raise MalformedEvent(f"event {event.event_id}: the frame has no pixels")
         return partial(self.step, self._without_erased(event))
 
     def step(self, event: CameraEvent) -> Outcome | None:
-        """Take in an event of one of the cameras; None for a frame that was seen before."""
+        """Process an event of one of the cameras; return None for a frame seen before."""
         camera = self._camera(event.camera_id)
         if not camera.is_news(event):
             return None
@@ -68,7 +68,7 @@ class CameraPartition:
         return camera.step(event)
 
     def flush(self) -> Outcome:
-        """End everything that goes on at the cameras."""
+        """End all stays and segments of the cameras."""
         outcome = Outcome()
         for camera_id, camera in self._cameras.items():
             ended = camera.flush()
@@ -78,7 +78,7 @@ class CameraPartition:
         return outcome
 
     def forget(self) -> int:
-        """Forget who was erased; no visits are kept here."""
+        """Remove erased customers; return 0, since no visits are kept here."""
         self._changed |= {c for c, cam in self._cameras.items() if cam.forget(self._is_erased)}
         return 0
 
@@ -107,14 +107,16 @@ class CameraPartition:
 
     def _without_erased(self, event: CameraEvent) -> CameraEvent:
         if isinstance(event, IdentityEvent):
-            return replace(event, customer_id=None) if self._is_gone(event) else event
-        if not any(map(self._is_gone, event.tracks)):
+            return replace(event, customer_id=None) if self._names_erased(event) else event
+        if not any(map(self._names_erased, event.tracks)):
             return event
-        tracks = (replace(t, customer_id=None) if self._is_gone(t) else t for t in event.tracks)
+        tracks = (
+            replace(t, customer_id=None) if self._names_erased(t) else t for t in event.tracks
+        )
         return replace(event, tracks=tuple(tracks))
 
-    def _is_gone(self, told: IdentityEvent | TrackPosition) -> bool:
-        return told.customer_id is not None and self._is_erased(told.customer_id)
+    def _names_erased(self, position: IdentityEvent | TrackPosition) -> bool:
+        return position.customer_id is not None and self._is_erased(position.customer_id)
 
     def _camera(self, camera_id: CameraId) -> CameraAnalytics:
         if camera_id not in self._cameras:
@@ -126,7 +128,7 @@ class CameraPartition:
 
 
 class CustomerPartition:
-    """The customers of one partition of sightings, but for those who were erased."""
+    """The customers of one partition of sightings, without erased ones."""
 
     def __init__(
         self,
@@ -136,69 +138,68 @@ class CustomerPartition:
     ) -> None:
         self._is_erased = is_erased
         self._site_id = site_id
-        self._customer_log = VisitTracker(site_id, policy.visit_gap_s, policy.visit_resend_s)
+        self._visits = VisitTracker(site_id, policy.visit_gap_s, policy.visit_resend_s)
         self._changed: set[CustomerId] = set()
         self._awaited: dict[CustomerId, int] = {}
         self._horizon: Instant | None = None
         self._offset = -1
 
     def read(self, payload: bytes, offset: int) -> Step:
-        """Return what a record makes to do; raises MalformedEvent when it is not for here."""
+        """Decode a record and return its step; raises MalformedEvent if it does not belong here."""
         sighting = decode_sighting(payload)
         _check_site(sighting.site_id, self._site_id, f"sighting of {sighting.customer_id}")
         if self._is_erased(sighting.customer_id):
-            return Outcome  # which is empty: it comes too late
+            return Outcome  # an empty outcome: the customer has been erased meanwhile
         if sighting.kind in COUNTED_KINDS:
             self._awaited[sighting.customer_id] = offset
             self._horizon = max(sighting.until, self._horizon or sighting.until)
         return partial(self.step, sighting, offset)
 
     def unknown_customers(self) -> list[CustomerId]:
-        """Return who was read of and must be met before the first step."""
-        return sorted(self._awaited.keys() - self._customer_log.customers.keys())
+        """Return the customers in the records read that must be met before the first step."""
+        return sorted(self._awaited.keys() - self._visits.customers.keys())
 
     def meet(self, customer_id: CustomerId, last_visit: Visit | None) -> None:
-        """Take up a customer with the last visit on record."""
-        self._customer_log.meet(customer_id, visits_on_record(last_visit))
+        """Add a customer with the last visit on record."""
+        self._visits.meet(customer_id, visits_on_record(last_visit))
 
     def expect(self) -> None:
-        """Note who was read of and might be forgotten before that is stepped.
+        """Mark the customers who might be dropped before their last record is stepped.
 
-        What is noted must be committed before the first step. For once a step has reached the
-        store, it must not be asked about these customers again, by whoever repeats the step.
+        The marks must be committed before the first step: once a step has written to the store, a
+        new owner that repeats the step must not look these customers up there again, because the
+        store may already contain the visit that the step starts.
         """
         for customer_id, offset in self._awaited.items():
-            if self._horizon and self._customer_log.may_end(customer_id, self._horizon):
-                self._customer_log.customers[customer_id].awaited_to = offset
+            if self._horizon and self._visits.may_end(customer_id, self._horizon):
+                self._visits.customers[customer_id].awaited_to = offset
                 self._changed.add(customer_id)
         self._awaited, self._horizon = {}, None
 
     def step(self, sighting: Sighting, offset: int) -> Outcome:
-        """Take in a sighting of one of the customers."""
+        """Process a sighting of one of the customers."""
         self._offset = offset
-        visits = self._customer_log.step(sighting)
-        if sighting.customer_id in self._customer_log.customers:
+        visits = self._visits.step(sighting)
+        if sighting.customer_id in self._visits.customers:
             self._changed.add(sighting.customer_id)
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
     def flush(self) -> Outcome:
-        """Report every visit as it stands."""
-        visits = self._customer_log.flush()
+        """Report every visit in its current state."""
+        visits = self._visits.flush()
         self._changed |= {visit.customer_id for visit in visits}
         return Outcome([*visits])
 
     def forget(self) -> int:
-        """Forget who was erased; return how many visits were going on."""
-        gone = [
-            customer_id
-            for customer_id in self._customer_log.customers
-            if self._is_erased(customer_id)
+        """Remove erased customers; return the number of visits removed."""
+        erased = [
+            customer_id for customer_id in self._visits.customers if self._is_erased(customer_id)
         ]
-        for customer_id in gone:
-            self._customer_log.forget(customer_id)
-        self._changed |= set(gone)
-        return len(gone)
+        for customer_id in erased:
+            self._visits.forget(customer_id)
+        self._changed |= set(erased)
+        return len(erased)
 
     @property
     def has_changes(self) -> bool:
@@ -206,10 +207,10 @@ class CustomerPartition:
         return bool(self._changed)
 
     def changes(self) -> dict[str, bytes | None]:
-        """Return what is to be remembered since the last call, and forget whose visit is over."""
-        over = self._customer_log.forget_ended(self._offset)
+        """Return the changed values since the last call, and drop customers whose visit ended."""
+        over = self._visits.forget_ended(self._offset)
         changed, self._changed = self._changed, set()
-        customers = self._customer_log.customers
+        customers = self._visits.customers
         return {
             c: encode_visits(customers[c]) if c in customers else None
             for c in sorted(changed | over)
@@ -223,7 +224,7 @@ class CustomerPartition:
                 self._changed.add(CustomerId(key))  # so that it is deleted
                 continue
             try:
-                self._customer_log.meet(CustomerId(key), decode_visits(payload))
+                self._visits.meet(CustomerId(key), decode_visits(payload))
             except ValueError as fault:
                 faults[key] = str(fault)
         return faults
@@ -231,4 +232,4 @@ class CustomerPartition:
 
 def _check_site(site_id: SiteId, own_id: SiteId, what: str) -> None:
     if site_id != own_id:
-        raise MalformedEvent(f"{what}: it is of site {site_id}, not {own_id}")
+        raise MalformedEvent(f"{what}: belongs to site {site_id}, not {own_id}")

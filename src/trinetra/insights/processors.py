@@ -261,7 +261,7 @@ class InsightErasure:
         self._dropped_visits = 0
 
     async def tend(self) -> None:
-        """Forget whom the customer log erased; acknowledge what is due and committed."""
+        """Remove erased customers; acknowledge what is due and committed."""
         if len(self._directory.erased) > self._erased:
             self._erased = len(self._directory.erased)
             self._dropped_visits += sum(processor.forget() for processor in self._processors)

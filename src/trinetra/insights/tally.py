@@ -1,4 +1,4 @@
-"""Counts of distinct insights, for the terminal, the summary and health details."""
+"""Running counts of distinct insights for the terminal, the summary and health details."""
 
 from dataclasses import dataclass, field
 
@@ -8,9 +8,9 @@ from trinetra.values import EventId, IdentityKind
 
 @dataclass(slots=True)
 class Tally:
-    """Distinct insights so far; corrections and growth of one already counted do not add.
+    """Distinct insights so far; updates of an insight already counted do not add.
 
-    Staff are not counted, and who turns out to be staff is counted no more.
+    Staff are not counted; a person who turns out to be staff is subtracted again.
     """
 
     crossings_in: int = 0
@@ -20,7 +20,7 @@ class Tally:
     _recent: dict[EventId, bool] = field(default_factory=dict)
 
     def count(self, event: InsightEvent, max_recent: int = 20_000) -> None:
-        """Count an event unless one of its id was counted lately."""
+        """Count an event unless one with the same id was counted recently."""
         if not isinstance(event, LineCrossing | ZoneStay | Visit):
             return
         counts = event.kind is not IdentityKind.STAFF

@@ -1,4 +1,4 @@
-"""What every consumer does with a record it cannot read: count it, say why, and set it aside."""
+"""Dead letters for records that a consumer cannot read: counted, logged and set aside."""
 
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
@@ -8,13 +8,14 @@ from trinetra.ports import Delivery, Record
 from trinetra.telemetry import EVENTS_REJECTED, get_logger
 
 MOST_PAYLOAD_BYTES = 64 * 1024
-"""Of a longer record the beginning is kept: a letter must fit where the record did."""
+"""Longer payloads are cut: the dead letter must fit into a message as the record itself did."""
 
 
 def reject(delivery: Delivery, fault: MalformedEvent, *, service: str) -> Record:
     """Return the dead letter of a record, to be committed together with its offset.
 
-    A record that is delivered again is rejected again; topic, partition and offset tell that.
+    A record that is delivered again is rejected again; such repeats have the same topic, partition
+    and offset.
     """
     EVENTS_REJECTED.labels(delivery.topic).inc()
     get_logger(service).warning(

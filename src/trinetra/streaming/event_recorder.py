@@ -1,6 +1,6 @@
-"""Writes down what runs through the event log: every event as a JSON line, and a summary.
+"""Recorder of the event log: every event as a JSON line, and a summary.
 
-A subscriber like any other: it works in one process as well as beside a cluster.
+It is an ordinary subscriber, so it works in a single process as well as next to a cluster.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ Value = TypeVar("Value")
 class Distinct(Generic[Key, Value]):
     """Counts distinct keys and remembers the value of the most recent ones, within a bound.
 
-    A key that returns after ``keep`` others counts again: a platform that runs for months must not
-    remember everybody who ever came.
+    A key that returns after ``keep`` others counts again: memory stays bounded on a platform that
+    runs for months.
     """
 
     def __init__(self, keep: int = 10_000) -> None:
@@ -55,7 +55,7 @@ class Distinct(Generic[Key, Value]):
         return key in self._values
 
     def put(self, key: Key, value: Value) -> Value | None:
-        """Note a key; return the value it had, None when it is new."""
+        """Store a key's value; return its previous value, or None if the key is new."""
         before = self._values.pop(key, None)
         self._values[key] = value
         if before is None:
@@ -67,7 +67,7 @@ class Distinct(Generic[Key, Value]):
 
 @dataclass(slots=True)
 class CameraTally:
-    """What one camera has shown; objects are counted per frame, tracks once."""
+    """Counts for one camera: objects once per frame, tracks once each."""
 
     frames_inferred: int = 0
     persons: int = 0
@@ -78,7 +78,7 @@ class CameraTally:
     statuses: Counter[str] = field(default_factory=Counter)
 
     def add_detection(self, event: DetectionEvent) -> None:
-        """Count a frame and what was found in it."""
+        """Count a frame and its detections."""
         persons = sum(o.label == _PERSON for o in event.objects)
         self.frames_inferred += 1
         self.persons += persons
@@ -94,7 +94,7 @@ class CameraTally:
 
 @dataclass(slots=True)
 class Tally:
-    """Running figures over all events; insights that are sent again count once."""
+    """Running totals over all events; an insight that is sent again counts once."""
 
     cameras: defaultdict[CameraId, CameraTally] = field(
         default_factory=lambda: defaultdict(CameraTally)
@@ -112,7 +112,7 @@ class Tally:
 
     @property
     def people(self) -> int:
-        """How many customers were seen, those found to be one person counted once."""
+        """Number of customers seen; merged identities count once."""
         return self.customers.total - len(self.merged)
 
     def add(self, event: AnyEvent) -> None:
@@ -137,7 +137,7 @@ class Tally:
                 self._add_insight(event)
 
     def _follow(self, event: LifecycleEvent) -> None:
-        """Take note of merges of customers who were counted; others change no count."""
+        """Record a merge of a customer who was counted; other merges change no count."""
         if event.change == "merged" and event.customer_id in self.customers:
             self.merged.add(event.customer_id)
         elif event.change == "split":
@@ -151,6 +151,7 @@ class Tally:
                     counts[event.direction] += 1
             case ZoneStay():
                 before_s = self.insights_seen.put(event.event_id, event.dwell_s)
+                # An update of a stay replaces its dwell time, so only the difference is added.
                 self.stays[event.zone_id] += before_s is None
                 self.dwell_s[event.zone_id] += event.dwell_s - (before_s or 0.0)
             case Visit():
@@ -175,7 +176,7 @@ class Tally:
 
 
 class RecentEvents:
-    """The last events, for watchers; a slow one misses some and holds up nobody."""
+    """The most recent events, for watchers; a slow watcher misses events and delays no other."""
 
     def __init__(self, keep: int = 1000) -> None:
         self._events: deque[AnyEvent] = deque(maxlen=keep)
@@ -186,6 +187,7 @@ class RecentEvents:
         """Keep an event and wake the watchers."""
         self._events.append(event)
         self._seen += 1
+        # A fresh Event per change wakes all present watchers once, without a race on clear().
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -203,7 +205,7 @@ class RecentEvents:
 
 
 class EventRecorder:
-    """A service that tallies every event and, if asked, writes it to a file as on the wire."""
+    """Service that tallies every event and optionally writes it to a file in its wire format."""
 
     name = "recorder"
 
@@ -216,11 +218,11 @@ class EventRecorder:
         self._ready = False
 
     def __enter__(self) -> Self:
-        """Open the file anew; raises StorageFull or ConfigurationError where that fails."""
+        """Create or truncate the file; raises StorageFull or ConfigurationError on failure."""
         if self._path is not None:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                # Not buffered: what a full disk refuses would be tried again when it is closed.
+                # Unbuffered: closing a buffered file retries what a full disk has refused.
                 self._file = self._path.open("wb", buffering=0)
             except OSError as cause:
                 raise _unwritable(self._path, cause) from cause
@@ -241,11 +243,11 @@ class EventRecorder:
         return self._ready
 
     def status(self) -> dict[str, object]:
-        """Return what the health page shows."""
+        """Return the details for the health page."""
         return {"customers": self.tally.people, "file": str(self._path or "")}
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Record until told to stop, then what is still in the log."""
+        """Record until ``stopping`` is set, then drain what is still in the log."""
         topics = [DETECTIONS, IDENTITIES, CUSTOMERS, ALERTS, INSIGHTS]
         subscription = await self._log.subscribe(topics, "recorder")
         self._ready = True
@@ -263,13 +265,13 @@ class EventRecorder:
             try:
                 event = decode(delivery.value)
             except MalformedEvent:
-                continue  # its reader has sent it to the dead-letter topic and counted it
+                continue  # the consumer of that topic counts it and writes its dead letter
             self.tally.add(event)
             self.recent.add(event)
             self._write(delivery.value)
 
     def _write(self, line: bytes) -> None:
-        """Write a whole line or none of it. Raises StorageFull or ConfigurationError."""
+        """Write a line completely or not at all. Raises StorageFull or ConfigurationError."""
         if self._file is None or self._path is None:
             return
         written, rest = 0, line + b"\n"
@@ -287,5 +289,5 @@ def _unwritable(path: Path, cause: OSError) -> TrinetraError:
     if cause.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull(f"no space left for {path}; free some and start again")
     return ConfigurationError(
-        f"{path} cannot be written: {(cause.strerror or str(cause)).lower()}; name another file"
+        f"{path} cannot be written: {(cause.strerror or str(cause)).lower()}; choose another file"
     )

@@ -1,4 +1,4 @@
-"""Following the customer book: every change once, none during an outage, all after it."""
+"""The customer feed: every change once, none during an outage, all after it."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from trinetra.values import CustomerId
 
 
 class Moody(MemoryCustomerLog):
-    """A book that fails, or does not answer until it is let."""
+    """A customer log that fails, or does not answer until it is released."""
 
     fails: type[Exception] | None = None
 
@@ -52,7 +52,7 @@ async def test_the_book_is_looked_into_once_a_second() -> None:
     assert [n.change.customer_id for n in first] == [ANN]
     assert at_once == []
     assert [n.change.customer_id for n in later] == [BOB]
-    assert set(reader.people.customers) == {ANN, BOB}
+    assert set(reader.directory.customers) == {ANN, BOB}
     assert customer_log.asked == 2
 
 
@@ -69,11 +69,11 @@ async def test_during_an_outage_what_was_known_holds_and_then_all_is_heard(
     clock.advance(1.0)
 
     assert await reader.catch_up() == []
-    assert (set(reader.people.customers), is_up()) == ({ANN}, 0.0)
+    assert (set(reader.directory.customers), is_up()) == ({ANN}, 0.0)
     customer_log.fails = None
     clock.advance(1.0)
     await reader.catch_up()
-    assert (set(reader.people.customers), is_up()) == ({ANN, BOB}, 1.0)
+    assert (set(reader.directory.customers), is_up()) == ({ANN, BOB}, 1.0)
 
 
 async def test_a_slow_book_is_asked_once_and_holds_nobody_up() -> None:
@@ -107,7 +107,7 @@ async def test_a_long_book_is_read_to_its_end() -> None:
     reader = CustomerFeed(customer_log, ManualClock(), service="test")
     while await reader.catch_up():
         pass
-    assert len(reader.people.customers) == 2500
+    assert len(reader.directory.customers) == 2500
 
 
 async def test_at_a_start_a_long_book_is_read_to_its_end_before_anything_else() -> None:

@@ -1,4 +1,4 @@
-"""Somebody is told once what goes on for a while, however clocks and outages come and go."""
+"""Alerts: raised once per cooldown, despite clock changes and repeated outages."""
 
 from datetime import UTC, datetime, timedelta
 

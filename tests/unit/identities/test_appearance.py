@@ -1,4 +1,4 @@
-"""Clothes as a cue: what is compared, what is hidden, what is learnt."""
+"""Clothing appearance: comparison, occlusion and averaging."""
 
 import numpy as np
 import pytest

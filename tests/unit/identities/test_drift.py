@@ -1,4 +1,4 @@
-"""Drift is told when a camera's values leave their reference, and not before."""
+"""Drift is reported when a camera's values leave their reference, and not before."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Which identities are one person: whoever looks finds the same, and what people said is final."""
+"""Duplicate identities: all resolvers find the same, and a person's verdict is final."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -53,33 +53,33 @@ def fellow(who: CustomerId, kind: IdentityKind = ANONYMOUS, seen_s: float = 0.0)
 
 
 def told(*changes: tuple[str, CustomerId, CustomerId]) -> CustomerDirectory:
-    people = CustomerDirectory()
+    directory = CustomerDirectory()
     for number, (what, who, other) in enumerate(changes, 1):
         said = CustomerChange(
             change_id=str(number), change=what, customer_id=who, other=other, at=NOON
         )
-        people.apply([NumberedChange(number, said)])
-    return people
+        directory.apply([NumberedChange(number, said)])
+    return directory
 
 
 def enrolled(who: CustomerId, kind: IdentityKind) -> CustomerDirectory:
     said = CustomerChange(change_id="1", change="enrolled", customer_id=who, kind=kind, at=NOON)
-    people = CustomerDirectory()
-    people.apply([NumberedChange(1, said)])
-    return people
+    directory = CustomerDirectory()
+    directory.apply([NumberedChange(1, said)])
+    return directory
 
 
 def judged(
     pair: DuplicatePair,
-    people: CustomerDirectory | None = None,
+    directory: CustomerDirectory | None = None,
     presences: tuple[Presence | None, Presence | None] = (None, None),
 ) -> Finding | None:
-    return judge_duplicates(pair, people or CustomerDirectory(), presences, GRAPH, POLICY, NOON)
+    return judge_duplicates(pair, directory or CustomerDirectory(), presences, GRAPH, POLICY, NOON)
 
 
-def presence(who: CustomerId, *stretches: tuple[CameraId, float, float]) -> Presence:
+def presence(who: CustomerId, *segments: tuple[CameraId, float, float]) -> Presence:
     registry = ActiveRegistry()
-    for camera, start_s, end_s in stretches:
+    for camera, start_s, end_s in segments:
         registry.see(who, ANONYMOUS, Sighting(camera, after(NOON, start_s), after(NOON, end_s)))
     found = registry.get(who)
     assert found is not None
@@ -156,23 +156,23 @@ def test_nobody_is_in_two_places_at_once(
 def test_who_was_told_apart_stays_apart_under_every_later_id(
     said: list[tuple[str, CustomerId, CustomerId]],
 ) -> None:
-    people = told(*said)
-    other = fellow(people.canonical(BEN))
-    finding = judged(DuplicatePair(fellow(ANN), other, 0.99), people)
+    directory = told(*said)
+    other = fellow(directory.canonical(BEN))
+    finding = judged(DuplicatePair(fellow(ANN), other, 0.99), directory)
     assert finding == Finding(None, "told_apart")
 
 
 def test_a_proposal_is_made_once() -> None:
-    people = told(("merge_proposed", BEN, ANN))
-    assert judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.8), people) == Finding(
+    directory = told(("merge_proposed", BEN, ANN))
+    assert judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.8), directory) == Finding(
         None, "proposed_already"
     )
-    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.9), people)
+    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.9), directory)
     assert finding is not None
     assert finding.reason == "merged"
 
 
-# --- who is looked at -----------------------------------------------------------------------
+# --- which matches count --------------------------------------------------------------------
 
 
 def shots(seed: int, at: Instant = NOON) -> list[Shot]:
@@ -191,10 +191,10 @@ def match(entry: GalleryEntry, cosine: float = 0.9, since_s: float = 0.0) -> Gal
 
 
 def found(
-    matches: list[GalleryMatch], people: CustomerDirectory | None = None
+    matches: list[GalleryMatch], directory: CustomerDirectory | None = None
 ) -> list[DuplicatePair]:
     return duplicates_of(
-        entries(ANN)[0], matches, people or CustomerDirectory(), lambda cosine: cosine
+        entries(ANN)[0], matches, directory or CustomerDirectory(), lambda cosine: cosine
     )
 
 
@@ -213,8 +213,8 @@ def test_photos_of_enrolled_people_count_whatever_they_are_called() -> None:
 
 
 def test_ids_of_one_person_are_one_fellow_as_old_as_the_eldest() -> None:
-    people = told(("merged", CLEO, BEN))
-    [pair] = found([match(entries(CLEO)[0], 0.9, -60), match(entries(BEN)[0], 0.8)], people)
+    directory = told(("merged", CLEO, BEN))
+    [pair] = found([match(entries(CLEO)[0], 0.9, -60), match(entries(BEN)[0], 0.8)], directory)
     assert pair == DuplicatePair(fellow(ANN), fellow(BEN, seen_s=-60), 0.9)
     assert found([match(entries(CLEO)[0])], told(("merged", CLEO, BEN), ("merged", ANN, BEN))) == []
 
@@ -223,7 +223,7 @@ def test_who_opted_out_is_left_out_and_nobody_becomes_them() -> None:
     assert found([match(entries(BEN)[0])], enrolled(BEN, IdentityKind.OPTED_OUT)) == []
 
 
-# --- what becomes of open tracks ------------------------------------------------------------
+# --- open tracks after merges and splits ----------------------------------------------------
 
 
 def track(decision: Decision) -> TrackIdentity:
@@ -241,13 +241,13 @@ def test_an_open_track_follows_a_merge_and_its_undoing() -> None:
 
 
 def test_a_track_that_resembled_the_others_face_goes_back_to_the_other() -> None:
-    people = told(("merged", ANN, BEN))
+    directory = told(("merged", ANN, BEN))
     decision = Decision("known", ("similar", "gate_unknown"), BEN, ANONYMOUS)
-    like_ann = with_own_id(decision, [match(entries(ANN)[0]), match(entries(BEN)[0])], people)
-    like_ben = with_own_id(decision, [match(entries(BEN)[0]), match(entries(ANN)[0])], people)
+    like_ann = with_own_id(decision, [match(entries(ANN)[0]), match(entries(BEN)[0])], directory)
+    like_ben = with_own_id(decision, [match(entries(BEN)[0]), match(entries(ANN)[0])], directory)
     assert (like_ann.own_id, like_ben.own_id) == (ANN, None)
     identity = track(like_ann)
-    assert not rename(identity, people)
+    assert not rename(identity, directory)
     assert rename(identity, CustomerDirectory())
     assert identity.customer_id == ANN
     assert not rename(track(like_ben), CustomerDirectory())

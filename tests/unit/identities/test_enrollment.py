@@ -1,4 +1,4 @@
-"""Who may be enrolled: with a basis, from photos of one person, whom nobody else resembles."""
+"""Enrollment: needs a legal basis and photos of one person; similar customers are found."""
 
 import numpy as np
 import pytest
@@ -26,11 +26,11 @@ def shots(person: Person, count: int = 3) -> list[Shot]:
 
 
 def people_with(*customers: CustomerId) -> CustomerDirectory:
-    people = CustomerDirectory()
+    directory = CustomerDirectory()
     for number, who in enumerate(customers, start=1):
         change = enrolled(who, who, IdentityKind.VIP, NOON, consent=True, purpose=None)
-        people.apply([NumberedChange(number, change)])
-    return people
+        directory.apply([NumberedChange(number, change)])
+    return directory
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_photos_of_two_people_are_told_apart_by_name() -> None:
     anna, ben = shots(Person(1), 2), shots(Person(2), 1)
     photos = {"a1.jpg": anna[0], "a2.jpg": anna[1], "b.jpg": ben[0]}
 
-    with pytest.raises(PhotoRejected, match=r"b\.jpg seems to show somebody else"):
+    with pytest.raises(PhotoRejected, match=r"b\.jpg seems to show another person"):
         need_one_person(photos, POLICY)
 
 
@@ -72,15 +72,15 @@ def test_photos_of_one_person_and_a_single_one_are_fine() -> None:
 
 
 def test_who_is_enrolled_already_is_found_under_the_id_that_holds_now() -> None:
-    person, people = Person(1), people_with(ANN, BOB)
+    person, directory = Person(1), people_with(ANN, BOB)
     merged = CustomerChange(
         change_id="m", change="merged", customer_id=CustomerId("old"), other=ANN, at=NOON
     )
-    people.apply([NumberedChange(9, merged)])
+    directory.apply([NumberedChange(9, merged)])
     templates = faces_of(CustomerId("old"), IdentityKind.VIP, shots(person))
     templates += faces_of(BOB, IdentityKind.VIP, shots(Person(2)))
 
-    [found] = likenesses(shots(person), templates, people, POLICY)
+    [found] = likenesses(shots(person), templates, directory, POLICY)
 
     assert found.customer.customer_id == ANN
     assert found.score >= POLICY.similarity

@@ -1,4 +1,4 @@
-"""Faces of a frame against the faces of the tracks, and on whose body they lie."""
+"""Similarity of the faces in a frame to the tracks' faces, and the track they belong to."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ import pytest
 from trinetra.events.codec import pack_embedding
 from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox
 from trinetra.identities.tracking.face_association import observe
-from trinetra.identities.tracking.face_similarity import likeness, owners
+from trinetra.identities.tracking.face_similarity import compare_faces, owners
 from trinetra.values import CameraId, EventId, SiteId, TrackId
 
 ANN, BOB = np.eye(4, dtype=np.float32)[:2]
@@ -27,13 +27,13 @@ def face(embedding: np.ndarray | None = None, box: Box = (0, 0, 30, 40)) -> Face
 
 def test_every_face_is_compared_with_every_track() -> None:
     known = {TrackId("a"): ANN, TrackId("b"): BOB}
-    found = likeness([face(BOB), None, face(), face(ANN)], known, 4)
+    found = compare_faces([face(BOB), None, face(), face(ANN)], known, 4)
     assert found == pytest.approx({("a", 0): 0, ("b", 0): 1, ("a", 3): 1, ("b", 3): 0})
 
 
 def test_a_face_of_another_dimension_compares_to_nothing() -> None:
-    assert likeness([face(np.ones(1, np.float32))], {TrackId("a"): ANN}, 4) == {}
-    assert likeness([face(ANN)], {}, 4) == {}
+    assert compare_faces([face(np.ones(1, np.float32))], {TrackId("a"): ANN}, 4) == {}
+    assert compare_faces([face(ANN)], {}, 4) == {}
 
 
 def test_a_face_is_the_tracks_that_it_is_most_like() -> None:

@@ -1,4 +1,4 @@
-"""Opening hours: by the shop's clock, past midnight and through changes of the clock."""
+"""Opening hours: in local time, past midnight and across daylight saving changes."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

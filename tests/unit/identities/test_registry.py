@@ -1,4 +1,4 @@
-"""The active registry: bounded, forgetful, and right about where people were."""
+"""The active registry: bounded, expiring, and correct about where people were."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ def see(registry: ActiveRegistry, who: str, where: CameraId, start: float, end: 
 
 
 def test_a_stay_grows_while_it_lasts_and_starts_anew_after_a_gap() -> None:
-    registry = ActiveRegistry(stretch_gap_s=10)
+    registry = ActiveRegistry(segment_gap_s=10)
     see(registry, "anna", DOOR, 0, 1)
     see(registry, "anna", DOOR, 5, 6)
     assert list(registry.elsewhere(ANNA, TILL)) == [Sighting(DOOR, at(0), at(6))]

@@ -1,4 +1,4 @@
-"""What the registry takes from the events of resolvers."""
+"""Sightings that the registry takes from resolver events."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

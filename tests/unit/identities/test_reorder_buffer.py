@@ -1,4 +1,4 @@
-"""The reorder window: frame order out, bounded, nothing twice."""
+"""The reorder window: releases in frame order, bounded, without duplicates."""
 
 from datetime import UTC, datetime, timedelta
 

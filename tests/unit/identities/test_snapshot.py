@@ -1,4 +1,4 @@
-"""What a resolver remembers: as bytes and back, nothing lost, and going on as if never stopped."""
+"""Resolver snapshots: a round trip loses nothing, and decisions continue as if uninterrupted."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -77,7 +77,7 @@ def event(number: int, things: list, shown: list) -> DetectionEvent:
 
 
 def feed(camera: CameraState, seen: DetectionEvent) -> list[bytes]:
-    """Resolve one event as far as no gallery is needed; return what that says, as bytes."""
+    """Resolve one event as far as possible without a gallery; return the outcome as bytes."""
     camera.window.admit(Slot(seen.frame_seq, seen.captured_at, Arrival(seen, seen.frame_seq)))
     said = []
     for slot in camera.window.release():
@@ -124,7 +124,7 @@ def test_encoding_what_was_decoded_gives_the_same_bytes(stream: list) -> None:
 
 
 def walked() -> CameraState:
-    """Return a camera before which somebody stood with a good face."""
+    """Return a camera that saw a person with a good face."""
     state = camera()
     for number in range(4):
         here = ("person", 0.9, 100.0, 100.0)
@@ -132,7 +132,7 @@ def walked() -> CameraState:
     [identity] = state.identities.values()
     identity.decision = Decision("known", ("similar",), CustomerId("anna"), IdentityKind.STAFF)
     identity.asked_at, identity.gallery_missed, identity.alerted = 3, True, {CustomerId("ben")}
-    identity.stretch, identity.since = 2, NOON
+    identity.segment, identity.since = 2, NOON
     return state
 
 
@@ -141,7 +141,7 @@ def test_decisions_alerts_and_what_the_gallery_missed_are_remembered() -> None:
     [after] = rebuilt(walked()).identities.values()
     assert after.decision == before.decision
     assert (after.asked_at, after.gallery_missed, after.alerted) == (3, True, {"ben"})
-    assert (after.stretch, after.since) == (2, NOON)
+    assert (after.segment, after.since) == (2, NOON)
 
 
 def entry() -> GalleryEntry:
@@ -201,7 +201,7 @@ def test_faces_of_another_model_are_dropped_but_the_track_goes_on() -> None:
     assert found.cameras[DOOR].window.last_seq == 3
 
 
-# --- what is written when ---------------------------------------------------------------------
+# --- which pieces are written -----------------------------------------------------------------
 
 
 def partition() -> tuple[PartitionState, CameraState]:

@@ -1,4 +1,4 @@
-"""The gate: physics, whatever the order in which cameras report."""
+"""The gate: physical limits, independent of the order in which cameras report."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -173,7 +173,7 @@ def test_one_way_loops_end_and_a_route_is_as_long_as_it_says(
 # --- places on the floor ----------------------------------------------------------------------
 
 FLAT = fit([((0, 0), (0, 20)), ((1, 0), (20, 20)), ((1, 1), (20, 0)), ((0, 1), (0, 0))])
-"""A camera straight above a floor of 20 by 20 metres."""
+"""A camera straight above a floor of 20 m by 20 m."""
 FRAME = (1000, 1000)
 
 

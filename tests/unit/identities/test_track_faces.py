@@ -26,13 +26,13 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 random = np.random.default_rng(3)
 
 
-def somebody() -> np.ndarray:
+def random_person() -> np.ndarray:
     vector = random.normal(size=512).astype(np.float32)
     return vector / np.linalg.norm(vector)
 
 
 def photo_of(person: np.ndarray, quality: float = 0.7, noise: float = 0.9) -> Shot:
-    vector = person + noise * somebody()
+    vector = person + noise * random_person()
     return Shot(vector / np.linalg.norm(vector), quality, 50.0, NOON)
 
 
@@ -65,7 +65,7 @@ def test_an_embedding_of_another_model_is_refused() -> None:
 
 
 def shown(*people: np.ndarray) -> TrackFaces:
-    """Return the evidence of a track that showed these people's faces, one a second."""
+    """Return the evidence of a track that showed these people's faces, one per second."""
     evidence = TrackFaces()
     for second, person in enumerate(people):
         photo = pack_embedding(photo_of(person, noise=0.6).embedding)
@@ -75,30 +75,30 @@ def shown(*people: np.ndarray) -> TrackFaces:
 
 
 def test_a_face_of_somebody_passing_behind_is_left_out() -> None:
-    anna, ben = somebody(), somebody()
+    anna, ben = random_person(), random_person()
     evidence = shown(anna, anna, ben, anna, ben, anna, anna)
     assert evidence.usable == 5
     assert all(float(shot.embedding @ anna) > 0.5 for shot in evidence.shots)
-    assert (evidence.stretch, evidence.since) == (0, None)
+    assert (evidence.segment, evidence.since) == (0, None)
 
 
 def test_a_track_that_goes_over_to_somebody_else_speaks_for_them_from_their_first_face_on() -> None:
-    anna, ben = somebody(), somebody()
+    anna, ben = random_person(), random_person()
     evidence = shown(anna, anna, anna, anna, ben, ben, ben)
     assert evidence.usable == 3
     assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
-    assert (evidence.stretch, evidence.since) == (1, after(NOON, 4))
+    assert (evidence.segment, evidence.since) == (1, after(NOON, 4))
     assert evidence.known_since == after(NOON, 4)
 
 
 def test_two_faces_of_somebody_else_do_not_take_a_track_over() -> None:
-    anna, ben = somebody(), somebody()
-    assert shown(anna, anna, ben, ben).stretch == 0
-    assert shown(anna, anna, ben, ben, anna, ben, ben).stretch == 1
+    anna, ben = random_person(), random_person()
+    assert shown(anna, anna, ben, ben).segment == 0
+    assert shown(anna, anna, ben, ben, anna, ben, ben).segment == 1
 
 
 def test_a_stray_first_face_does_not_count_as_the_tracks_person() -> None:
-    anna, ben = somebody(), somebody()
+    anna, ben = random_person(), random_person()
     evidence = shown(anna, ben, ben)
     assert all(float(shot.embedding @ ben) > 0.5 for shot in evidence.shots)
     assert evidence.since is None
@@ -106,9 +106,9 @@ def test_a_stray_first_face_does_not_count_as_the_tracks_person() -> None:
 
 
 def test_who_was_on_the_track_before_is_known_again_with_all_their_faces() -> None:
-    anna, ben = somebody(), somebody()
+    anna, ben = random_person(), random_person()
     evidence = shown(*[anna] * 4, *[ben] * 3, *[anna] * 3)
-    assert (evidence.stretch, evidence.usable) == (2, 7)
+    assert (evidence.segment, evidence.usable) == (2, 7)
     assert evidence.since == evidence.known_since == after(NOON, 7)
 
 
@@ -122,12 +122,12 @@ def test_no_group_ever_mixes_people_and_every_face_is_counted(order: list[int]) 
         whom = {int(np.argmax(shot.embedding)) for shot in group.shots}
         assert len(whom) == 1
         assert group.first_at <= group.last_at
-        assert np.allclose(group.centre, fuse(group.shots), atol=1e-6)
+        assert np.allclose(group.center, fuse(group.shots), atol=1e-6)
     assert not evidence.groups or evidence.groups[0].lead == 0
 
 
 def test_fusing_faces_comes_nearer_to_the_person_than_any_one_face() -> None:
-    anna = somebody()
+    anna = random_person()
     shots = tuple(photo_of(anna) for _ in range(6))
     assert float(fuse(shots) @ anna) > max(float(s.embedding @ anna) for s in shots)
     assert np.linalg.norm(fuse(shots)) == pytest.approx(1.0, abs=1e-5)
@@ -173,7 +173,7 @@ def test_a_car_has_no_face() -> None:
 
 def test_enrolment_is_the_same_on_every_replay_and_expires_by_kind() -> None:
     customer = customer_of(TrackId("trk_1"))
-    anna = somebody()
+    anna = random_person()
     shots = [photo_of(anna, quality=q) for q in (0.5, 0.9, 0.7)]
     entries = enroll(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
     again = enroll(customer, IdentityKind.ANONYMOUS, shots, RetentionPolicy())
@@ -186,7 +186,7 @@ def test_enrolment_is_the_same_on_every_replay_and_expires_by_kind() -> None:
 
 def test_a_returning_customer_takes_one_place_in_the_gallery_however_often() -> None:
     customer = customer_of(TrackId("trk_1"))
-    visits = [[photo_of(somebody())] for _ in range(5)]
+    visits = [[photo_of(random_person())] for _ in range(5)]
     renewed = {
         renew(customer, IdentityKind.ANONYMOUS, v, RetentionPolicy()).entry_id for v in visits
     }

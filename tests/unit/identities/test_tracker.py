@@ -1,4 +1,4 @@
-"""The tracker: one person, one track; deterministic; bounded."""
+"""The tracker: one track per person, deterministic and bounded."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -133,7 +133,7 @@ def test_similarity_is_symmetric_bounded_and_one_for_the_same_box(
 
 
 def kalman(frames: list[list[Box]], elapsed_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and covariance of centre x after the frames, by the equations in matrix form."""
+    """Return mean and covariance of center x after the frames, by the equations in matrix form."""
     height = frames[0][0][3] - frames[0][0][1]
     place = POLICY.noise.position * height
     mean = np.array([(frames[0][0][0] + frames[0][0][2]) / 2, 0.0])
@@ -169,7 +169,7 @@ Worn = list[tuple[Box, bytes]]
 def run_worn(
     frames: list[Worn], alike: dict[int, dict[tuple[str, int], float]] | None = None
 ) -> list[Step]:
-    """Return the steps over frames of boxes with clothes; ``alike`` has faces' cosines by frame."""
+    """Return the steps over frames of boxes with looks; ``alike`` has face cosines by frame."""
     state, steps = TrackerState(), []
     for number, objects in enumerate(frames):
         xyxy = [box for box, _ in objects]
@@ -229,7 +229,7 @@ def test_a_strangers_face_ends_a_match_whatever_the_clothes() -> None:
 
 
 def test_those_who_cross_keep_their_tracks_where_only_clothes_tell() -> None:
-    """Both turn back where they meet, which by their motion looks like passing by."""
+    """Both people turn back where they meet; by motion alone they seem to pass each other."""
     there = [20.0 * n for n in range(10)]
     left, right = [*there, *there[::-1]], [400 - x for x in [*there, *there[::-1]]]
     steps = run_worn([[*worn(a, RED), *worn(b, BLUE)] for a, b in zip(left, right, strict=True)])

@@ -1,4 +1,4 @@
-"""Usual times: learned online, fading, and only ever told."""
+"""Usual transition times: learned online, fading, and never decisive."""
 
 import math
 

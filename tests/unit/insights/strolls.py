@@ -1,4 +1,4 @@
-"""People who stroll through a shop with several cameras, as random but repeatable events."""
+"""Random but reproducible events of people who stroll through a shop with several cameras."""
 
 from collections.abc import Iterator
 from random import Random
@@ -25,7 +25,7 @@ CameraEvent = TracksEvent | IdentityEvent
 
 
 def stroll(random: Random, *, bursts: int = 8) -> list[CameraEvent]:
-    """Return what all cameras say, in order of time; the views are empty at the end.
+    """Return the events of all cameras in order of time; the views are empty at the end.
 
     Customers come in bursts, some of which belong to one visit and some to the next.
     """
@@ -41,13 +41,13 @@ def stroll(random: Random, *, bursts: int = 8) -> list[CameraEvent]:
 def camera_burst(
     random: Random, camera: CameraId, start_s: float, name: str, *, steps: int = 24
 ) -> Iterator[CameraEvent]:
-    """Yield half a minute of one camera: people wander, get lost, found, named and renamed."""
+    """Yield half a minute of one camera: people wander; tracks break and are (re)identified."""
     tracks = {f"{camera}-{name}-{n}": _somewhere(random) for n in range(random.randrange(1, 4))}
     for number in range(steps):
         at_s = start_s + number * _STEP_S
         for track in list(tracks):
             if random.random() < 0.1:
-                # Lost by the tracker and found again as somebody new, there or elsewhere.
+                # Lost by the tracker and found again as a new track, there or elsewhere.
                 foot = tracks.pop(track)
                 tracks[f"{track}{number}"] = foot if random.random() < 0.7 else _somewhere(random)
         seen = [_position(random, t, foot) for t, foot in tracks.items() if random.random() < 0.9]

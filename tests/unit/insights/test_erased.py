@@ -1,4 +1,4 @@
-"""Who was erased: nothing that is told, or written down, bears their id from then on."""
+"""Erased customers: no event or snapshot contains their id from then on."""
 
 import pytest
 from tests.unit.insights.walks import CAMERA, SITE, frame, identity, position
@@ -34,7 +34,7 @@ def seen(seconds: float, *, named: bool = True) -> TracksEvent:
 
 
 def step(cameras: CameraPartition, event: object) -> Outcome:
-    """Let a camera's event through as the engine does: read, then stepped."""
+    """Process a camera's event as the engine does: read, then step."""
     return cameras.read(encode(event), 0)() or Outcome()
 
 

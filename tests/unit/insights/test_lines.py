@@ -1,4 +1,4 @@
-"""Lines: everyone who goes over one counts once, in the direction they went."""
+"""Lines: everyone who crosses one counts once, in the right direction."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""DetectionBatch: what is told of who is in view, and how it travels."""
+"""Sightings: which ones are published for the customers in view, and their encoding."""
 
 from pathlib import Path
 from random import Random
@@ -70,8 +70,8 @@ def test_staff_and_the_watchlist_are_nobody_to_visits() -> None:
 
 def test_a_camera_that_was_silent_does_not_bridge_an_absence() -> None:
     camera = CameraAnalytics(Place(SITE, CAMERA), PLAN, InsightPolicy())
-    seen = [position("t", (0.5, 0.5), customer="ann")]
-    sightings = [s for t in (0, 4000) for s in camera.step(frame(t, seen)).sightings]
+    presence = [position("t", (0.5, 0.5), customer="ann")]
+    sightings = [s for t in (0, 4000) for s in camera.step(frame(t, presence)).sightings]
     assert told(sightings) == [
         (at(0), at(0), False),
         (at(0), at(0), True),

@@ -1,4 +1,4 @@
-"""What is remembered of a camera or customer is everything that what comes next depends on."""
+"""Snapshots of cameras and customers contain all state that later insights depend on."""
 
 import itertools
 from random import Random
@@ -34,7 +34,7 @@ def customers() -> CustomerPartition:
 def remembered(
     share: CameraPartition | CustomerPartition, log: dict[str, bytes]
 ) -> dict[str, bytes]:
-    """Return a compacted log after what a share has changed."""
+    """Return a compacted log after the changes of a partition."""
     changed = {**log, **share.changes()}
     return {key: value for key, value in changed.items() if value is not None}
 
@@ -72,8 +72,8 @@ def test_visits_go_on_from_what_was_remembered(seed: int, cut: float) -> None:
     expected = [straight.step(s, n) for n, s in enumerate(sightings)]
     middle = round(cut * len(sightings))
     found = [first.step(s, n) for n, s in enumerate(sightings[:middle])]
-    # Without a record to look up, whose visit is over must not be forgotten.
-    log = {c: encode_visits(visits_of) for c, visits_of in first._customer_log.customers.items()}
+    # Without a record to look up, customers whose visits ended must not be dropped.
+    log = {c: encode_visits(visits_of) for c, visits_of in first._visits.customers.items()}
     assert second.resume(log) == {}
     found += [second.step(s, n) for n, s in enumerate(sightings[middle:], start=middle)]
     assert found == expected

@@ -1,4 +1,4 @@
-"""Staff are told of, and counted nowhere; neither are they once they turn out to be staff."""
+"""Staff appear in events but in no count, also if they are recognized as staff only later."""
 
 from collections.abc import Iterable
 from pathlib import Path

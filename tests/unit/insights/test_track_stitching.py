@@ -1,4 +1,4 @@
-"""Continuity: what must hold of bodies whatever tracks and names come in."""
+"""Track stitching: invariants of bodies for any sequence of tracks and identities."""
 
 from hypothesis import given
 from hypothesis import strategies as st

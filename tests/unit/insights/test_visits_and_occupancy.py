@@ -1,4 +1,4 @@
-"""Visits over cameras and head counts over time."""
+"""Visits across cameras and occupancy over time."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Stays: one per person and visit to a zone, whatever the tracker does meanwhile."""
+"""Stays: one per person and visit to a zone, whatever the tracker does."""
 
 import random
 from collections.abc import Iterator

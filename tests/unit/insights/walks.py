@@ -1,4 +1,4 @@
-"""Synthetic tracks: boxes that stand where they are told, as identity events."""
+"""Synthetic tracks: boxes at given foot points, as identity events."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ def identity(
     camera: CameraId = CAMERA,
     since: float | None = None,
 ) -> IdentityEvent:
-    """Return a decision; customer None is an unknown."""
+    """Return a decision; customer None is an unknown person."""
     return IdentityEvent(
         event_id=EventId(derive_id("identity", camera, track, seconds)),
         site_id=SITE,
@@ -119,7 +119,7 @@ def identity(
 
 @dataclass
 class Shop:
-    """An engine without its log: what cameras show, and the visits made of it, in one step."""
+    """An engine without its log: camera analytics and visits in one step."""
 
     cameras: CameraPartition
     customers: CustomerPartition

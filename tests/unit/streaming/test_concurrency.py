@@ -1,4 +1,4 @@
-"""Waiting for several at once, and until a stop."""
+"""Waiting for several tasks at once, and until a stop event."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The recorder: counts once what is sent again, stays bounded, holds nobody up."""
+"""The recorder: counts repeated events once, stays bounded, and never delays a producer."""
 
 import asyncio
 from datetime import timedelta

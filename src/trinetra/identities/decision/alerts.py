@@ -1,4 +1,4 @@
-"""What the resolver alerts people to, as events."""
+"""Builds the resolver's alert events and limits how often they are repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ from trinetra.values import (
     seconds_between,
 )
 
-_ANNOUNCED: Mapping[IdentityKind, tuple[Literal["info", "critical"], str]] = {
+_ANNOUNCEMENTS: Mapping[IdentityKind, tuple[Literal["info", "critical"], str]] = {
     IdentityKind.VIP: ("info", "a VIP is here"),
-    IdentityKind.WATCHLIST: ("critical", "somebody on the watchlist is here"),
+    IdentityKind.WATCHLIST: ("critical", "a person on the watchlist is here"),
 }
 _DRIFTING: Mapping[Quantity, str] = {
-    "score": "likeness to known faces",
+    "score": "similarity to known faces",
     "quality": "quality",
-    "norm": "length as vectors, a measure of the picture,",
+    "norm": "embedding norm, a measure of image quality,",
 }
-_MOST_REMEMBERED = 10_000
-"""Announced people whose cooldown is known; the one longest in the list gives way."""
+_MAX_REMEMBERED = 10_000
+"""Announced customers whose cooldown is remembered; the oldest entry is evicted first."""
 
 
 def impossible_transition(
@@ -39,7 +39,7 @@ def impossible_transition(
     track_id: TrackId,
     gate: GateEvidence,
 ) -> AlertEvent:
-    """Return the alert for a strong match with somebody who cannot have walked here in time."""
+    """Return the alert for a strong match with a person who cannot have walked here in time."""
     elapsed_s, distance_m = gate.elapsed_s or 0.0, gate.distance_m or 0.0
     when = f"{elapsed_s:.1f} s before" if elapsed_s else "at the same time"
     return AlertEvent(
@@ -51,7 +51,7 @@ def impossible_transition(
         severity="warning",
         message=(
             f"looks like {gate.customer_id}, who was at {gate.from_camera} {when}, "
-            f"{distance_m:.0f} m away: nobody walks that fast"
+            f"{distance_m:.0f} m away: too far to walk in that time"
         ),
         track_id=track_id,
         customer_id=gate.customer_id,
@@ -65,7 +65,7 @@ def impossible_transition(
 
 
 def gallery_unavailable(site_id: SiteId, camera_id: CameraId, captured_at: Instant) -> AlertEvent:
-    """Return the alert that people go out as unknown because the gallery does not answer."""
+    """Return the alert that people are reported as unknown while the gallery is unavailable."""
     return AlertEvent(
         event_id=EventId(derive_id("alr", "gallery", camera_id, captured_at)),
         site_id=site_id,
@@ -73,12 +73,12 @@ def gallery_unavailable(site_id: SiteId, camera_id: CameraId, captured_at: Insta
         captured_at=captured_at,
         rule="gallery_unavailable",
         severity="critical",
-        message="the gallery does not answer: people go out as unknown until it is back",
+        message="the gallery does not answer: people are reported as unknown until it is back",
     )
 
 
 def faces_drift(site_id: SiteId, captured_at: Instant, found: Finding) -> AlertEvent:
-    """Return the alert that a camera's faces are no longer what thresholds were made for."""
+    """Return the alert that a camera's faces have drifted from the calibration data."""
     return AlertEvent(
         event_id=EventId(derive_id("alr", "drift", found.camera_id, found.quantity, captured_at)),
         site_id=site_id,
@@ -86,18 +86,18 @@ def faces_drift(site_id: SiteId, captured_at: Instant, found: Finding) -> AlertE
         captured_at=captured_at,
         rule="faces_drift",
         severity="warning",
-        message=f"faces are not what they were: their {_DRIFTING[found.quantity]} has moved far",
+        message=f"faces have drifted: their {_DRIFTING[found.quantity]} has changed a lot",
         detail={"quantity": found.quantity, "psi": round(found.psi, 3)},
     )
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Announces people who somebody waits for, each at most once in ``cooldown_s``.
+    """Announces VIPs and people on the watchlist, each at most once per ``cooldown_s``.
 
-    What is announced of a frame that is decided again after a crash is announced again, under the
-    same id. So is, mostly, what several resolvers announce of one person: ids follow from spans of
-    ``cooldown_s``. Who reads alerts takes those of one id for one.
+    A frame that is decided again after a crash is announced again, under the same id. Several
+    resolvers that announce the same person mostly produce the same id too, since ids are derived
+    from time slots of ``cooldown_s``. Consumers of alerts deduplicate by id.
     """
 
     site_id: SiteId
@@ -106,7 +106,7 @@ class Arrivals:
     _outage: Instant | None = None
 
     def gallery_unavailable(self, camera_id: CameraId, captured_at: Instant) -> list[AlertEvent]:
-        """Return the alert that the gallery is away, unless another outage was told just now."""
+        """Return the alert that the gallery is down, unless one was raised within the cooldown."""
         if self._outage and 0 < abs(seconds_between(self._outage, captured_at)) < self.cooldown_s:
             return []
         self._outage = captured_at
@@ -120,16 +120,19 @@ class Arrivals:
         customer_id: CustomerId,
         kind: IdentityKind,
     ) -> list[AlertEvent]:
-        """Return the alert that somebody was recognised, if anybody is to be told now."""
-        if kind not in _ANNOUNCED:
+        """Return the alert for a recognized person, if the kind calls for one and none is recent.
+
+        A repeat at the same instant is announced again: it is the same frame, replayed.
+        """
+        if kind not in _ANNOUNCEMENTS:
             return []
         before = self._last.get(customer_id)
         if before and 0 < abs(seconds_between(before, captured_at)) < self.cooldown_s:
             return []
         self._last[customer_id] = captured_at
-        while len(self._last) > _MOST_REMEMBERED:
+        while len(self._last) > _MAX_REMEMBERED:
             del self._last[next(iter(self._last))]
-        severity, message = _ANNOUNCED[kind]
+        severity, message = _ANNOUNCEMENTS[kind]
         span = int(seconds_between(EPOCH, captured_at) // self.cooldown_s)
         return [
             AlertEvent(

@@ -1,4 +1,4 @@
-"""What the customer book says of the identities that the gallery finds, and how it is told on."""
+"""Applies the customer directory to gallery matches, and turns its changes into events."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from trinetra.values import (
 )
 
 _NOWHERE = CameraId("")
-_TOLD: Mapping[ChangeKind, LifecycleChange] = {
+_LIFECYCLE_CHANGES: Mapping[ChangeKind, LifecycleChange] = {
     "enrolled": "created",
     "renamed": "renamed",
     "merge_proposed": "merge_proposed",
@@ -25,20 +25,21 @@ _TOLD: Mapping[ChangeKind, LifecycleChange] = {
     "split": "split",
     "erased": "erased",
 }
-"""That a proposal was dismissed is between the book and those who propose."""
+"""A dismissed merge proposal has no event: it concerns only the log and the merge job."""
 
 
-def as_known(people: CustomerDirectory, matches: Iterable[GalleryMatch]) -> list[GalleryMatch]:
-    """Return the matches under the ids and kinds that hold now; who was erased is not among them.
+def as_known(directory: CustomerDirectory, matches: Iterable[GalleryMatch]) -> list[GalleryMatch]:
+    """Return the matches under their canonical ids and current kinds, without erased customers.
 
-    The gallery keeps a face under the id it was enrolled with: merges and their undoing, a change
-    of kind or an erasure need no rewriting there to be in force at once.
+    The gallery keeps a face under the id it was enrolled with. A merge is an alias in the directory
+    (docs/adr/0013): merges, splits, changes of kind and erasures take effect at once, without
+    rewriting the gallery.
     """
     known = []
     for match in matches:
-        if people.is_erased(match.customer_id):
+        if directory.is_erased(match.customer_id):
             continue
-        customer_id, kind = people.as_known(match.customer_id, match.kind)
+        customer_id, kind = directory.as_known(match.customer_id, match.kind)
         if (customer_id, kind) != (match.customer_id, match.kind):
             match = replace(match, customer_id=customer_id, kind=kind)  # noqa: PLW2901
         known.append(match)
@@ -46,22 +47,24 @@ def as_known(people: CustomerDirectory, matches: Iterable[GalleryMatch]) -> list
 
 
 def event_of(
-    change: CustomerChange, people: CustomerDirectory, site_id: SiteId
+    change: CustomerChange, directory: CustomerDirectory, site_id: SiteId
 ) -> LifecycleEvent | None:
-    """Return the event that tells a change on, without names; None where there is none.
+    """Return the lifecycle event for a change, without names; None if it has none.
 
-    Of who opted out nothing is told.
+    Changes that involve an opted-out customer are never published.
     """
-    told = _TOLD.get(change.change)
+    lifecycle_change = _LIFECYCLE_CHANGES.get(change.change)
     parties = (change.customer_id, change.other)
-    if told is None or any(c and people.kind_of(c) is IdentityKind.OPTED_OUT for c in parties):
+    if lifecycle_change is None or any(
+        c and directory.kind_of(c) is IdentityKind.OPTED_OUT for c in parties
+    ):
         return None
     return LifecycleEvent(
         event_id=EventId(derive_id("lfc", site_id, change.change_id)),
         site_id=site_id,
         camera_id=_NOWHERE,
         captured_at=change.at,
-        change=told,
+        change=lifecycle_change,
         customer_id=change.customer_id,
         by=change.by,
         kind=change.kind,
@@ -72,17 +75,18 @@ def event_of(
 
 
 def resembling(
-    found: Iterable[Iterable[GalleryMatch]], people: CustomerDirectory, policy: MatchingPolicy
+    found: Iterable[Iterable[GalleryMatch]], directory: CustomerDirectory, policy: MatchingPolicy
 ) -> set[CustomerId]:
-    """Return the identities, unknown to the book, that have nearly the face searched for.
+    """Return anonymous identities, not in the directory, that have nearly the probed face.
 
-    Not only what would match: it must also lead by the margin that tells two people apart.
+    A score that would match is not enough: it must exceed ``similarity`` by the margin that
+    separates two people, because the caller deletes these identities.
     """
     return {
         match.customer_id
         for matches in found
         for match in matches
         if match.kind is IdentityKind.ANONYMOUS
-        and people.kind_of(match.customer_id) is None
+        and directory.kind_of(match.customer_id) is None
         and policy.score(match.cosine) >= policy.similarity + policy.margin
     }

@@ -1,11 +1,11 @@
-"""Whether what a camera shows still is what the thresholds were calibrated on.
+"""Detects drift of a camera's faces from the data that the thresholds were calibrated on.
 
 Three quantities are watched per camera: the score of matches, the quality of usable faces, and the
-length of their embeddings before normalisation, which falls when faces get worse in ways that the
+norm of their embeddings before normalization, which falls when faces get worse in ways that the
 quality does not measure (Meng et al., MagFace, 2021). Each is counted into bins that hold equal
-shares of a reference, and old counts fade. How far the shares have moved is the population
-stability index; 0.1 is commonly taken for a shift to look at and 0.25 for one to act on (Siddiqi,
-Credit Risk Scorecards, 2006).
+shares of a reference, and old counts fade. Drift is measured by the population stability index
+(PSI): 0.1 is commonly taken as worth a look and 0.25 as worth acting on (Siddiqi, Credit Risk
+Scorecards, 2006).
 """
 
 import itertools
@@ -20,15 +20,17 @@ from trinetra.values import CameraId
 Quantity = Literal["score", "quality", "norm"]
 _BINS = 10
 _LEAST_SHARE = 1e-3
-"""An empty bin counts as this much, or one missing value would be an infinite drift."""
+"""Share assigned to an empty bin: with 0, the logarithm makes one missing value infinite drift."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftPolicy:
-    """How much is needed for a verdict, how fast it fades, and when it is news.
+    """Sample sizes, fading and alarm thresholds of drift detection.
 
-    ``learn_from`` values make the reference of a quantity for which the calibration has none.
-    ``memory`` is how many values count, the latest most: older ones fade exponentially.
+    ``learn_from`` values form the reference of a quantity that the calibration does not cover.
+    ``memory`` is the number of values after which a count has faded to 1/e; ``least`` values are
+    needed for a PSI. An alarm is raised at ``alarm_at`` and cleared at ``calm_at``: the gap is a
+    hysteresis that keeps a PSI near the limit from raising alarms repeatedly.
     """
 
     learn_from: int = 1000
@@ -40,14 +42,14 @@ class DriftPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Inner borders of the bins, rising, and the share of values in each."""
+    """Inner borders of the bins, in ascending order, and the share of values in each bin."""
 
     borders: tuple[float, ...]
     shares: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Reference":
-        """Return the reference that a sample makes: up to ten bins of about equal shares."""
+        """Return the reference of a sample: up to ten bins of about equal shares."""
         ordered = sorted(values)
         cuts = [ordered[len(ordered) * i // _BINS] for i in range(1, _BINS)]
         borders = tuple(sorted(set(cuts) - {ordered[0]}))
@@ -58,7 +60,7 @@ class Reference:
 
     @classmethod
     def between(cls, quantiles: Sequence[float]) -> "Reference":
-        """Return the reference whose bins hold equal shares between rising quantiles."""
+        """Return the reference whose bins hold equal shares between ascending quantiles."""
         borders = tuple(sorted(set(quantiles)))
         below = [bisect_right(sorted(quantiles), border) for border in borders]
         edges = [0, *below, len(quantiles) + 1]
@@ -67,7 +69,7 @@ class Reference:
 
 
 class Finding(NamedTuple):
-    """How far a quantity of a camera has moved; ``is_news`` when it crossed the alarm just now."""
+    """Drift of one quantity of a camera; ``is_news`` when it has just crossed the alarm level."""
 
     camera_id: CameraId
     quantity: Quantity
@@ -77,7 +79,7 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class _Meter:
-    """One quantity of one camera; without a reference it collects values for its own."""
+    """Counts for one quantity of one camera; without a reference it first collects its own."""
 
     reference: Reference | None
     sample: list[float] = field(default_factory=list)
@@ -115,7 +117,7 @@ class DriftWatch:
     _meters: dict[tuple[CameraId, Quantity], _Meter] = field(default_factory=dict)
 
     def add(self, camera_id: CameraId, quantity: Quantity, value: float) -> None:
-        """Count one value; one that is not finite is left out."""
+        """Count one value; values that are not finite are ignored."""
         if not math.isfinite(value):
             return
         key = (camera_id, quantity)
@@ -124,7 +126,7 @@ class DriftWatch:
         self._meters[key].add(value, self.policy)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what there is enough of to tell; an alarm is news once, until it has calmed."""
+        """Yield the drift of every quantity with enough values; an alarm is news only once."""
         for (camera_id, quantity), meter in self._meters.items():
             psi = meter.psi(self.policy)
             if psi is None:

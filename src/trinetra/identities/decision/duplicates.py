@@ -1,12 +1,13 @@
-"""Which identities are one person: the rules, without the world.
+"""Rules for finding duplicate identities of one person, free of I/O.
 
-Two identities of one person come about when two cameras, or two resolvers, enrol somebody at once,
-and when a face was too poor to be recognised on a return. Such twins are found where an identity's
-fused face is looked up after it was stored, and its like is the fused face of another; or where a
-track resembles two people too much to be named after either.
+Duplicates arise when two cameras, or two resolvers, enroll a person at the same time, and when a
+face was too poor to be recognized on a later visit. They are found when an identity's fused face is
+looked up after it was stored and another identity's fused face resembles it; or when a track
+resembles two identities so much that it cannot be assigned to either.
 
-The verdict depends on what the two are, never on which of them was looked up, and so does the name
-of the change that says it. So resolvers that find the same twins at the same time say the same.
+The verdict and the id of the resulting change depend only on the two identities, never on which of
+them was looked up. Resolvers that find the same pair at the same time therefore write the same
+change, which is applied once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,10 +34,10 @@ _ANONYMOUS = IdentityKind.ANONYMOUS
 
 @dataclass(frozen=True, slots=True)
 class MergePolicy:
-    """From which score two fused faces are one person's, and from which it is worth asking.
+    """Scores from which two identities are merged, or proposed for merging.
 
     Scores are on the scale of the matching policy. Both lie above its ``similarity``: a wrong match
-    names one track, a wrong merge all that two people ever do.
+    affects one track, a wrong merge everything that two people ever do.
     """
 
     merge_at: float = 0.84
@@ -44,7 +45,7 @@ class MergePolicy:
 
 
 class IdentityRef(NamedTuple):
-    """One of two who may be one person, under the id and kind that hold now."""
+    """One identity of a candidate pair, under its canonical id and current kind."""
 
     customer_id: CustomerId
     kind: IdentityKind
@@ -52,7 +53,7 @@ class IdentityRef(NamedTuple):
 
 
 class DuplicatePair(NamedTuple):
-    """An identity and another that has nearly the same face; ``score`` is calibrated."""
+    """Two identities with nearly the same face; ``score`` is calibrated."""
 
     one: IdentityRef
     two: IdentityRef
@@ -60,14 +61,14 @@ class DuplicatePair(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What is to be done about two identities; None where something speaks against it."""
+    """The verdict on a pair; ``change`` is None when the pair is neither merged nor proposed."""
 
     change: CustomerChange | None
     reason: str
 
 
 class AmbiguousFace(NamedTuple):
-    """A track's fused face that resembled two people too much to be either's."""
+    """A track's fused face that resembled two identities too much to be assigned to either."""
 
     embedding: Embedding
     at: Instant
@@ -76,109 +77,114 @@ class AmbiguousFace(NamedTuple):
 def duplicates_of(
     entry: GalleryEntry,
     matches: Sequence[GalleryMatch],
-    people: CustomerDirectory,
+    directory: CustomerDirectory,
     score: Callable[[float], float],
 ) -> list[DuplicatePair]:
-    """Return who else has the face of a fused entry, best first.
+    """Return the identities that resemble a fused entry, best first.
 
-    Only fused faces of others count, or the photos of those whom the shop enrolled: a single shot
-    resembles strangers more often. Who opted out is left out of this, as of everything.
+    Only fused faces of other identities count, and photos of enrolled customers: a single shot
+    resembles strangers more often. Opted-out customers are never included.
     """
-    if people.is_erased(entry.customer_id):
+    if directory.is_erased(entry.customer_id):
         return []
-    own, kind = people.as_known(entry.customer_id, entry.kind)
+    own, kind = directory.as_known(entry.customer_id, entry.kind)
     if kind is IdentityKind.OPTED_OUT:
         return []
-    one = IdentityRef(own, kind, min([entry.first_seen, *_first_seen(matches, people, own)]))
+    one = IdentityRef(own, kind, min([entry.first_seen, *_first_seen(matches, directory, own)]))
     return [
         DuplicatePair(one, two, score(cosine))
-        for two, cosine in _resembling(matches, people)
+        for two, cosine in _resembling(matches, directory)
         if two.customer_id != own
     ]
 
 
 def ambiguous_duplicates(
-    matches: Sequence[GalleryMatch], people: CustomerDirectory, score: Callable[[float], float]
+    matches: Sequence[GalleryMatch], directory: CustomerDirectory, score: Callable[[float], float]
 ) -> list[DuplicatePair]:
-    """Return the two people whom a face resembles most, as alike as it is to the second.
+    """Return the pair of identities that a face resembles most, scored by the second of them.
 
-    So twins are found whom nobody looked up when they came to be; while there are two of them, who
-    comes back is neither, and no new face of either is stored.
+    This finds duplicates that were missed when they were created. As long as both exist, the
+    person's later tracks are ambiguous, so no new face is stored that could trigger a lookup.
     """
-    found = _resembling(matches, people)[:2]
+    found = _resembling(matches, directory)[:2]
     return [DuplicatePair(found[0][0], found[1][0], score(found[1][1]))] if len(found) > 1 else []
 
 
 def _resembling(
-    matches: Sequence[GalleryMatch], people: CustomerDirectory
+    matches: Sequence[GalleryMatch], directory: CustomerDirectory
 ) -> list[tuple[IdentityRef, float]]:
-    """Return people with the cosine of their most similar telling entry, best first."""
+    """Return identities with the cosine of their most similar reliable entry, best first."""
     best: dict[CustomerId, GalleryMatch] = {}
     for match in matches:
-        who = people.canonical(match.customer_id)
-        if _is_telling(match, people) and not people.is_erased(match.customer_id):
-            best[who] = max(match, best.get(who, match), key=lambda m: m.cosine)
+        customer_id = directory.canonical(match.customer_id)
+        if _is_telling(match, directory) and not directory.is_erased(match.customer_id):
+            best[customer_id] = max(match, best.get(customer_id, match), key=lambda m: m.cosine)
     found = [
-        (IdentityRef(*people.as_known(who, match.kind), since), match.cosine)
-        for who, match in best.items()
-        if (since := min(_first_seen(matches, people, who), default=None)) is not None
+        (IdentityRef(*directory.as_known(customer_id, match.kind), since), match.cosine)
+        for customer_id, match in best.items()
+        if (since := min(_first_seen(matches, directory, customer_id), default=None)) is not None
     ]
-    named = [(who, cosine) for who, cosine in found if who.kind is not IdentityKind.OPTED_OUT]
+    named = [
+        (customer_id, cosine)
+        for customer_id, cosine in found
+        if customer_id.kind is not IdentityKind.OPTED_OUT
+    ]
     return sorted(named, key=lambda row: (-row[1], row[0].customer_id))
 
 
 def _first_seen(
-    matches: Iterable[GalleryMatch], people: CustomerDirectory, who: CustomerId
+    matches: Iterable[GalleryMatch], directory: CustomerDirectory, customer_id: CustomerId
 ) -> Iterator[Instant]:
     for match in matches:
-        if match.first_seen is not None and people.canonical(match.customer_id) == who:
+        if match.first_seen is not None and directory.canonical(match.customer_id) == customer_id:
             yield match.first_seen
 
 
-def _is_telling(match: GalleryMatch, people: CustomerDirectory) -> bool:
-    is_enrolled = people.kind_of(match.customer_id) is not None
+def _is_telling(match: GalleryMatch, directory: CustomerDirectory) -> bool:
+    is_enrolled = directory.kind_of(match.customer_id) is not None
     return is_enrolled or match.entry_id in summaries_of(match.customer_id)
 
 
 def judge_duplicates(
     pair: DuplicatePair,
-    people: CustomerDirectory,
+    directory: CustomerDirectory,
     presences: tuple[Presence | None, Presence | None],
     graph: SiteGraph,
     policy: MergePolicy,
     at: Instant,
 ) -> Finding | None:
-    """Return whether two identities become one, are proposed to, or why not; None if unlike.
+    """Return whether a pair is merged, proposed or rejected and why; None if it is dissimilar.
 
-    What a person has said of two identities is final: who was told apart, or whose merge was
-    undone, is neither merged nor proposed again, whichever other ids they have been given since.
+    A person's verdict is final: identities that were dismissed as different, or whose merge was
+    undone, are neither merged nor proposed again, whatever other ids they have been given since.
     """
     if pair.score < policy.propose_at:
         return None
     ids = pair.one.customer_id, pair.two.customer_id
-    if were_told_apart(people, *ids):
+    if were_told_apart(directory, *ids):
         return Finding(None, "told_apart")
     if conflict := apart(*presences, graph):
         return Finding(None, conflict)
+    # A merge of two enrolled customers is only proposed, for a person to confirm.
     both_enrolled = _ANONYMOUS not in {pair.one.kind, pair.two.kind}
     if pair.score >= policy.merge_at and not both_enrolled:
         return Finding(_change("merged", pair, at), "merged")
-    if (min(ids), max(ids)) in people.proposed:
+    if (min(ids), max(ids)) in directory.proposed:
         return Finding(None, "proposed_already")
     return Finding(_change("merge_proposed", pair, at), "proposed")
 
 
-def were_told_apart(people: CustomerDirectory, one: CustomerId, two: CustomerId) -> bool:
-    """Return whether somebody said that these are two people, of any of their ids."""
+def were_told_apart(directory: CustomerDirectory, one: CustomerId, two: CustomerId) -> bool:
+    """Return whether a person has declared these two different, under any of their ids."""
     heads = {one, two}
     return any(
-        {people.canonical(first), people.canonical(second)} == heads
-        for first, second in people.dismissed
+        {directory.canonical(first), directory.canonical(second)} == heads
+        for first, second in directory.dismissed
     )
 
 
 def apart(one: Presence | None, two: Presence | None, graph: SiteGraph) -> str | None:
-    """Return why two identities that were on site lately cannot be one person, if they cannot."""
+    """Return the reason why two recently seen identities cannot be one person, or None."""
     if one is None or two is None:
         return None
     for camera_id, first in one.sightings.items():
@@ -194,25 +200,28 @@ def apart(one: Presence | None, two: Presence | None, graph: SiteGraph) -> str |
 
 
 def _at_once(first: Sighting, second: Sighting) -> bool:
-    """Return whether two stretches in one view have more than an instant in common."""
+    """Return whether two segments in one view have more than an instant in common."""
     begins, ends = max(first.first_at, second.first_at), min(first.last_at, second.last_at)
     return seconds_between(begins, ends) > 0
 
 
 def survivor(one: IdentityRef, two: IdentityRef) -> tuple[IdentityRef, IdentityRef]:
-    """Return who is merged and into whom: the anonymous into the enrolled, else into the elder."""
-    into, gone = sorted((one, two), key=lambda f: (f.kind is _ANONYMOUS, f.first_seen, f[0]))
-    return gone, into
+    """Return (merged, survivor): an enrolled identity survives, otherwise the older one.
+
+    Ties are broken by id, so that all resolvers choose the same survivor.
+    """
+    into, merged_away = sorted((one, two), key=lambda f: (f.kind is _ANONYMOUS, f.first_seen, f[0]))
+    return merged_away, into
 
 
 def _change(
     what: Literal["merged", "merge_proposed"], pair: DuplicatePair, at: Instant
 ) -> CustomerChange:
-    gone, into = survivor(pair.one, pair.two)
+    merged_away, into = survivor(pair.one, pair.two)
     return CustomerChange(
-        change_id=derive_id("chg", what, "resolver", gone.customer_id, into.customer_id),
+        change_id=derive_id("chg", what, "resolver", merged_away.customer_id, into.customer_id),
         change=what,
-        customer_id=gone.customer_id,
+        customer_id=merged_away.customer_id,
         other=into.customer_id,
         at=at,
         by="resolver",
@@ -222,6 +231,6 @@ def _change(
 
 
 def changes_of(findings: Sequence[Finding]) -> list[CustomerChange]:
-    """Return what is to be written, each once."""
+    """Return the distinct changes to write."""
     changes = {f.change.change_id: f.change for f in findings if f.change is not None}
     return list(changes.values())

@@ -1,4 +1,4 @@
-"""Who may be enrolled from photos, and what is kept of them: faces as numbers, never the photos."""
+"""Rules for enrolling a person from photos; embeddings are kept, never the photos."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,18 +14,19 @@ _BY_CONSENT = frozenset({IdentityKind.ENROLLED, IdentityKind.VIP, IdentityKind.O
 
 
 class Likeness(NamedTuple):
-    """Somebody enrolled who has nearly the same face; ``score`` is calibrated."""
+    """An enrolled customer with nearly the same face; ``score`` is calibrated."""
 
     customer: Customer
     score: float
 
 
 def need_a_basis(kind: IdentityKind, *, consent: bool, purpose: str | None) -> None:
-    """Refuse to keep a face without a reason that the law knows; raises CustomerConflict.
+    """Require a legal basis for keeping a face; raises CustomerConflict without one.
 
-    Customers consent (GDPR, Article 9(2)(a)), and so does who opts out, whose face is kept to leave
-    it out. Staff consent, or an agreement or law is named as the purpose (9(2)(b), 88). Nobody on a
-    watchlist consents: there the legal claim or public interest is named (9(2)(f), (g)).
+    Customers consent (GDPR, Article 9(2)(a)), and so do people who opt out, whose face is kept so
+    that they can be left out. Staff consent, or the purpose names an agreement or law (9(2)(b),
+    88). A watchlist has no consent: the purpose names the legal claim or public interest (9(2)(f),
+    (g)).
     """
     if kind in _BY_CONSENT and not consent:
         raise CustomerConflict(f"{kind.value} needs the person's consent: ask, and add --consent")
@@ -38,42 +39,45 @@ def need_a_basis(kind: IdentityKind, *, consent: bool, purpose: str | None) -> N
             "watchlist needs --purpose: what this person did, or which claim is pursued"
         )
     if kind is IdentityKind.ANONYMOUS:
-        raise CustomerConflict("nobody is enrolled as anonymous; choose another --kind")
+        raise CustomerConflict("people cannot be enrolled as anonymous; choose another --kind")
 
 
 def need_one_person(shots: Mapping[str, Shot], policy: MatchingPolicy) -> None:
-    """Refuse photos that show different people; raises PhotoRejected naming the worst one.
+    """Require that all photos show one person; raises PhotoRejected naming one that does not.
 
-    Each must resemble the others taken together as far as only one person's face does.
+    Each photo is compared with the fused face of the others and must not score below
+    ``new_below``, the limit for a different person.
     """
     for photo, shot in shots.items():
-        others = tuple(s for name, s in shots.items() if name != photo)
-        if not others:
+        other_shots = tuple(s for name, s in shots.items() if name != photo)
+        if not other_shots:
             return
-        score = policy.score(float(shot.embedding @ fuse(others)))
+        score = policy.score(float(shot.embedding @ fuse(other_shots)))
         if score < policy.new_below:
             raise PhotoRejected(
-                f"{photo} seems to show somebody else than the other photos: they resemble each "
-                f"other by {score:.2f}, and {policy.new_below:.2f} is the least for one person"
+                f"{photo} seems to show another person than the other photos: its similarity to "
+                f"them is {score:.2f}, and one person's photos reach {policy.new_below:.2f}"
             )
 
 
 def likenesses(
     shots: Iterable[Shot],
     templates: Iterable[GalleryEntry],
-    people: CustomerDirectory,
+    directory: CustomerDirectory,
     policy: MatchingPolicy,
 ) -> list[Likeness]:
-    """Return who is enrolled already with a face that would match, the most alike first."""
+    """Return the enrolled customers whose faces would match, the most similar first."""
     face = fuse(tuple(shots))
     best: dict[CustomerId, float] = {}
     for entry in templates:
-        who = people.canonical(entry.customer_id)
-        best[who] = max(policy.score(float(face @ entry.embedding)), best.get(who, 0.0))
+        customer_id = directory.canonical(entry.customer_id)
+        best[customer_id] = max(
+            policy.score(float(face @ entry.embedding)), best.get(customer_id, 0.0)
+        )
     found = [
-        Likeness(people.customers[who], score)
-        for who, score in best.items()
-        if score >= policy.similarity and who in people.customers
+        Likeness(directory.customers[customer_id], score)
+        for customer_id, score in best.items()
+        if score >= policy.similarity and customer_id in directory.customers
     ]
     return sorted(found, key=lambda likeness: -likeness.score)
 
@@ -81,8 +85,8 @@ def likenesses(
 def faces_of(
     customer_id: CustomerId, kind: IdentityKind, shots: Sequence[Shot]
 ) -> list[GalleryEntry]:
-    """Return what the gallery is to know somebody by: every photo's face, and all together."""
-    kept = RetentionPolicy({})  # enrolled people are kept until they are forgotten
+    """Return the gallery entries of an enrolled customer: one per photo and their fused face."""
+    kept = RetentionPolicy({})  # without expiry: enrolled customers stay until they are erased
     return enroll(customer_id, kind, shots, kept, variety=len(shots))
 
 
@@ -95,7 +99,7 @@ def enrolled(
     consent: bool,
     purpose: str | None,
 ) -> CustomerChange:
-    """Return the change that makes somebody known to the shop."""
+    """Return the change that enrolls a customer."""
     return CustomerChange(
         change_id=derive_id("chg", "enrolled", customer_id, at),
         change="enrolled",

@@ -1,4 +1,4 @@
-"""What the resolver says, as events."""
+"""Builds the resolver's identity, track and lifecycle events."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -18,7 +18,7 @@ from trinetra.values import CameraId, EventId, Instant, SiteId, derive_id
 def identity_event(
     identity: TrackIdentity, site_id: SiteId, camera_id: CameraId, captured_at: Instant
 ) -> IdentityEvent:
-    """Return the event that announces a track's present decision."""
+    """Return the event with a track's current decision; raises ValueError without one."""
     decision, explained = identity.decision, identity.explained
     if decision is None or explained is None:
         raise ValueError(f"track {identity.track_id} has no decision to announce")
@@ -40,7 +40,7 @@ def identity_event(
 
 
 def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
-    """Return the positions of a frame's tracks, with their identities as far as known."""
+    """Return the event with the positions of a frame's tracks and their known identities."""
     return TracksEvent(
         event_id=EventId(derive_id("trs", event.event_id)),
         site_id=event.site_id,
@@ -64,7 +64,7 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
 
 
 def track_ended(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
-    """Return the event that ends a camera's tracks when nothing comes after its last frame."""
+    """Return the event that ends a camera's tracks when no frame follows its last one."""
     tracks = tuple(identity.track_id for identity in ended)
     return TracksEvent(
         event_id=EventId(derive_id("trs", last.event_id, *tracks)),
@@ -85,9 +85,9 @@ def lifecycle_events(
     changed: Iterable[TrackIdentity],
     ended: Iterable[TrackIdentity],
 ) -> Iterator[LifecycleEvent]:
-    """Yield whom a frame's tracks brought into being, and who was seen until their tracks ended.
+    """Yield ``created`` events for new identities and ``seen`` events for tracks that ended.
 
-    An identity is created once, by the track that its id follows from, and seen once per track.
+    An identity is created once, by the track that its id is derived from, and seen once per track.
     """
     for change, identities in (("created", changed), ("seen", ended)):
         for identity in identities:

@@ -1,4 +1,4 @@
-"""What a track's matches mean, given where these people were seen, and all that led to it."""
+"""Decides who a track is, from its gallery matches and the gate, and explains the decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from trinetra.values import CameraId, CustomerId, GalleryMatch
 
 @dataclass(frozen=True, slots=True)
 class ExplainedDecision:
-    """A decision with everything that led to it; ``gate`` is set when a match was strong."""
+    """A decision with the evidence that led to it; ``gate`` is set when a match was strong."""
 
     decision: Decision
     gate: GateEvidence | None
@@ -35,7 +35,7 @@ class ExplainedDecision:
 
 
 def resolve(
-    seen: TrackObservation,
+    observation: TrackObservation,
     matches: Sequence[GalleryMatch],
     *,
     camera_id: CameraId,
@@ -45,24 +45,25 @@ def resolve(
     policy: MatchingPolicy,
     model: str,
 ) -> ExplainedDecision:
-    """Return who a track is, given its gallery matches and where those identities were seen.
+    """Return the decision on a track, given its matches and where those identities were seen.
 
-    A track that has a decision keeps it unless there is good reason for another.
+    A track that has a decision keeps it unless ``reconsider`` finds strong evidence for another.
     """
     ranked = rank(matches, policy)
+    # Checked before anything else, so that neither candidates nor gate reach an event.
     if wants_to_be_left_out(ranked, policy):
-        return ExplainedDecision(LEFT_OUT, None, explain(seen.evidence, model, policy))
-    present = seen.identity.decision
+        return ExplainedDecision(LEFT_OUT, None, explain(observation.evidence, model, policy))
+    present = observation.identity.decision
     gate = None
     if ranked and ranked[0].score >= policy.similarity:
         best = ranked[0].customer_id
         elsewhere = registry.elsewhere(best, camera_id)
-        gate = judge(graph, best, elsewhere, seen.stretch(camera_id, graph), registry.times)
-    good = len(seen.evidence.shots)
+        gate = judge(graph, best, elsewhere, observation.segment(camera_id, graph), registry.times)
+    good = len(observation.evidence.shots)
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
-    if present is not None and seen.identity.is_settled:
+    if present is not None and observation.identity.is_settled:
         decision = reconsider(present, decision, ranked, policy)
-    explained = explain(seen.evidence, model, policy)
+    explained = explain(observation.evidence, model, policy)
     margin = margin_of(ranked)
     return ExplainedDecision(
         decision,
@@ -77,7 +78,7 @@ def resolve(
 
 
 def explain(evidence: TrackFaces, model: str, policy: MatchingPolicy) -> Evidence:
-    """Return what an identity event says of a track's faces."""
+    """Return the evidence about a track's faces for an identity event."""
     shots = evidence.shots
     return Evidence(
         faces_seen=evidence.faces_seen,
@@ -90,8 +91,8 @@ def explain(evidence: TrackFaces, model: str, policy: MatchingPolicy) -> Evidenc
     )
 
 
-def unrecognised(identity: TrackIdentity, model: str, policy: MatchingPolicy) -> ExplainedDecision:
-    """Return the judgement on a track that ends without a decision."""
+def unrecognized(identity: TrackIdentity, model: str, policy: MatchingPolicy) -> ExplainedDecision:
+    """Return the final decision on a track that ends without one."""
     evidence = identity.evidence
     if evidence.shots:
         decision = Decision("unknown", ("too_few_good_faces",))

@@ -1,4 +1,4 @@
-"""How identities come into the gallery, and when they leave it."""
+"""Lifecycle of identities in the gallery: creation, renewal, renaming and retention."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Days an embedding is kept after its person was last seen; None keeps it until erased."""
+    """Days an embedding is kept after the person was last seen; None keeps it until erased."""
 
     days: Mapping[IdentityKind, float | None] = field(
         default_factory=lambda: {
@@ -35,40 +35,40 @@ class RetentionPolicy:
     )
 
     def expires_at(self, kind: IdentityKind, last_seen: Instant) -> Instant | None:
-        """Return when an embedding of this kind is to be deleted."""
+        """Return when an embedding of this kind expires, or None if it does not."""
         days = self.days.get(kind)
         return None if days is None else after(last_seen, days * _DAY_S)
 
 
-def customer_of(track_id: TrackId, stretch: int = 0) -> CustomerId:
-    """Return the id of the identity that a track brings into being; the same on every replay.
+def customer_of(track_id: TrackId, segment: int = 0) -> CustomerId:
+    """Return the id of the identity that a track creates; the same on every replay.
 
-    A track that went over from one person to another may bring forth one in each ``stretch``.
+    A track that switched from one person to another may create one identity per ``segment``.
     """
-    return CustomerId(derive_id("cus", track_id, *([stretch] if stretch else [])))
+    return CustomerId(derive_id("cus", track_id, *([segment] if segment else [])))
 
 
 def summaries_of(customer_id: CustomerId) -> tuple[str, str]:
-    """Return the entries that sum up how somebody looks: as first seen, and as last seen."""
+    """Return the ids of an identity's two fused faces: as first seen, and as last seen."""
     return derive_id("emb", customer_id, "fused"), derive_id("emb", customer_id, "latest")
 
 
 def is_summary(entry: GalleryEntry) -> bool:
-    """Return whether an entry is such a fused face."""
+    """Return whether an entry is one of its identity's fused faces."""
     return entry.entry_id in summaries_of(entry.customer_id)
 
 
-def rename(identity: TrackIdentity, people: CustomerDirectory) -> bool:
-    """Give a track the id that holds now for its person; return whether that is news.
+def rename(identity: TrackIdentity, directory: CustomerDirectory) -> bool:
+    """Give a track its customer's canonical id; return whether the id changed.
 
-    A merge gives it the other's id, and its undoing the own one back: that under which the face is
-    kept which it resembled most.
+    After a merge this is the surviving id. After a split it is the track's own id again: the id
+    under which the most similar face is stored, remembered in ``own_id``.
     """
     decision = identity.decision
     if decision is None or decision.customer_id is None:
         return False
     own = decision.own_id or decision.customer_id
-    now, kind = people.as_known(own, IdentityKind.ANONYMOUS)
+    now, kind = directory.as_known(own, IdentityKind.ANONYMOUS)
     if now == decision.customer_id:
         return False
     identity.decision = replace(
@@ -82,27 +82,31 @@ def rename(identity: TrackIdentity, people: CustomerDirectory) -> bool:
     return True
 
 
-def own_kind(customer_id: CustomerId, people: CustomerDirectory) -> IdentityKind:
-    """Return the kind of an id for itself, whomever it was merged into.
+def own_kind(customer_id: CustomerId, directory: CustomerDirectory) -> IdentityKind:
+    """Return the kind of an id itself, regardless of what it was merged into.
 
-    An id of which the book tells, but not that it was enrolled, is one that cameras made.
+    An id without an enrollment in the customer log was created by a camera and is anonymous.
     """
-    known = people.customers.get(customer_id)
+    known = directory.customers.get(customer_id)
     return known.kind if known else IdentityKind.ANONYMOUS
 
 
 def with_own_id(
-    decision: Decision, found: Iterable[GalleryMatch], people: CustomerDirectory
+    decision: Decision, found: Iterable[GalleryMatch], directory: CustomerDirectory
 ) -> Decision:
-    """Return the decision with the id under which its person's most similar face is kept.
+    """Return the decision with the id under which the customer's most similar face is stored.
 
-    ``found`` are the matches as the gallery has them, best first.
+    ``found`` are the raw gallery matches, best first. A split needs this id to tell which of the
+    two customers the track belongs to.
     """
-    who = decision.customer_id
-    if who is None or decision.status != "known":
+    customer_id = decision.customer_id
+    if customer_id is None or decision.status != "known":
         return decision
-    own = next((m.customer_id for m in found if people.canonical(m.customer_id) == who), who)
-    return decision if own == who else replace(decision, own_id=own)
+    own = next(
+        (m.customer_id for m in found if directory.canonical(m.customer_id) == customer_id),
+        customer_id,
+    )
+    return decision if own == customer_id else replace(decision, own_id=own)
 
 
 def enroll(
@@ -138,7 +142,7 @@ def enroll(
 def renew(
     customer_id: CustomerId, kind: IdentityKind, shots: Sequence[Shot], retention: RetentionPolicy
 ) -> GalleryEntry:
-    """Return the entry that keeps a returning identity fresh: its face as last seen.
+    """Return the entry with the latest fused face of a returning identity.
 
     There is one such entry per identity, so the gallery does not grow with every visit.
     """

@@ -1,7 +1,7 @@
-"""The open-set decision: is this track somebody known, somebody new, or must it stay unknown?
+"""Open-set decision: a track shows a known identity, a new one, or stays unknown.
 
-Scores are on a calibrated 0..1 scale, ``offset + gain * cosine``: each model's manifest says how;
-the specification's 0.72 is on ``(1 + cosine) / 2``.
+Scores are on a calibrated 0..1 scale, ``offset + gain * cosine``, with the constants of each
+model's manifest; the specification's 0.72 is on ``(1 + cosine) / 2``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from trinetra.values import CustomerId, GalleryMatch, IdentityKind
 
 @dataclass(frozen=True, slots=True)
 class MatchingPolicy:
-    """Limits of the decision, and the scale they are written in.
+    """Thresholds of the decision, and the scale of their scores.
 
     ``new_below`` leaves a gap under ``similarity``: a score within it is neither a match nor proof
-    of a stranger, and calls for more faces before a new identity is made.
+    of a stranger, so more faces are required before a new identity is created.
     """
 
     similarity: float = 0.72
@@ -30,7 +30,7 @@ class MatchingPolicy:
     scale_gain: float = 0.5
 
     def thresholds(self) -> Thresholds:
-        """Return what an identity event says about these limits."""
+        """Return the thresholds that an identity event reports."""
         return Thresholds(self.similarity, self.margin, self.min_quality, self.min_face_px)
 
     def score(self, cosine: float) -> float:
@@ -49,9 +49,9 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who a track is, and why.
+    """The identity of a track and the reasons for it.
 
-    ``own_id`` is the id under which the face is kept, where a merge has given the person another.
+    ``own_id`` is the id under which the face is stored, if a merge has given the customer another.
     """
 
     status: IdentityStatus
@@ -62,15 +62,15 @@ class Decision:
 
 
 AMBIGUOUS = Decision("unknown", ("ambiguous",))
-"""The track resembles two people, and neither clearly more: they may be one."""
+"""The track resembles two identities, neither clearly more: they may be duplicates."""
 LEFT_OUT = Decision("unknown", ("opted_out",))
-"""The track is somebody who does not want to be recognised, or may be; nothing is kept of it."""
+"""The track shows, or may show, a person who opted out; none of its data is kept."""
 ERASED = Decision("unknown", ("erased",))
-"""The track is somebody who asked to be forgotten, while in view; nothing is kept of it."""
+"""The track shows a person who was erased while in view; none of its data is kept."""
 
 
 def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked]:
-    """Return one row per identity, best first, ties by id so that replays agree."""
+    """Return one row per identity, best first; ties are broken by id so that replays agree."""
     best: dict[CustomerId, Ranked] = {}
     for match in matches:
         score = policy.score(match.cosine)
@@ -80,18 +80,21 @@ def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked
 
 
 def margin_of(ranked: Sequence[Ranked]) -> float | None:
-    """Return how far the best identity leads the runner-up; None without a runner-up."""
+    """Return the lead of the best identity over the runner-up; None without a runner-up."""
     return ranked[0].score - ranked[1].score if len(ranked) > 1 else None
 
 
 def candidates_of(ranked: Sequence[Ranked]) -> tuple[Candidate, ...]:
-    """Return the ranking as it goes onto the event; who opted out is not named there."""
+    """Return the ranking for the event, without opted-out customers."""
     named = (r for r in ranked if r.kind is not IdentityKind.OPTED_OUT)
     return tuple(Candidate(r.customer_id, round(r.score, 4)) for r in named)
 
 
 def wants_to_be_left_out(ranked: Sequence[Ranked], policy: MatchingPolicy) -> bool:
-    """Return whether the track is somebody who opted out, or one cannot tell it from the best."""
+    """Return whether the track matches an opted-out customer, best or within the margin of it.
+
+    Within the margin the two cannot be told apart, and the doubt counts for the person's wish.
+    """
     return any(
         row.kind is IdentityKind.OPTED_OUT
         and row.score >= policy.similarity
@@ -111,13 +114,15 @@ def decide(
     """Return the decision for a track with ``good_faces`` usable faces.
 
     ``gate`` is the verdict on the best-ranked identity; ``in_view`` are the identities of other
-    tracks in the same frame, since nobody stands in two places at once.
+    tracks in the same frame, since one person cannot be in two places at once.
     """
     if ranked and ranked[0].score >= policy.similarity:
         return _match(ranked, gate, in_view, policy)
+    # Between new_below and similarity a known person with poor faces and a stranger look alike. A
+    # duplicate identity is costlier than a late one, so enrollment waits for more faces here.
     doubtful = bool(ranked) and ranked[0].score >= policy.new_below
     if doubtful and ranked[0].kind is IdentityKind.OPTED_OUT:
-        return Decision("unknown", ("resembles_somebody",))  # however many faces: never enrolled
+        return Decision("unknown", ("resembles_somebody",))  # never enrolled, however many faces
     needed = policy.enrol_in_doubt_after_faces if doubtful else policy.enrol_after_faces
     if good_faces < needed:
         return Decision("unknown", ("resembles_somebody" if doubtful else "collecting_faces",))
@@ -131,6 +136,8 @@ def _match(
     policy: MatchingPolicy,
 ) -> Decision:
     best, margin = ranked[0], margin_of(ranked)
+    # Two candidates above the threshold and this close: picking the better one would be a coin
+    # toss. The merge job looks at such faces, as the two may be one person enrolled twice.
     if margin is not None and margin < policy.margin:
         return AMBIGUOUS
     if best.customer_id in in_view:
@@ -144,13 +151,14 @@ def _match(
 def reconsider(
     present: Decision, fresh: Decision, ranked: Sequence[Ranked], policy: MatchingPolicy
 ) -> Decision:
-    """Return the decision on a track that has one, and now has better faces.
+    """Return the decision on a track that has one and now has better faces.
 
-    It changes for another identity that leads the present one by twice the margin, and for a new
-    one when the present one is out of the question: what hovers about a limit does not flicker.
-    That somebody new was known already is for the consolidation to find, which can be undone.
+    The present decision has hysteresis: another identity must lead it by twice the margin, and a
+    new identity replaces it only when its score is below ``new_below``. Scores that hover around a
+    limit therefore do not make the identity flicker. If a new identity turns out to be a known one,
+    the merge job finds that, and its merge can be undone.
     """
-    if present.status == "unknown":  # once taken for somebody who is seen elsewhere
+    if present.status == "unknown":  # its identity was taken away: seen on another track
         return present if fresh.status == "unknown" else fresh
     if present.status == "new" or fresh.status == "unknown":
         return present
@@ -163,6 +171,6 @@ def reconsider(
 
 
 def without_faces(unusable: Iterable[str], faces_seen: int) -> Decision:
-    """Return the decision for a track that showed no face good enough to recognise."""
+    """Return the decision for a track that showed no face good enough for recognition."""
     reasons = tuple(f"face_{reason}" for reason in sorted(unusable)) if faces_seen else ("no_face",)
     return Decision("unknown", reasons)

@@ -1,7 +1,7 @@
-"""One camera's way from detections to identities, without the world: no gallery, no log, no clock.
+"""State of one camera's tracks and identities, and its pure step: no gallery, log or clock.
 
-The service asks ``advance`` what a frame changed, fetches gallery matches for the tracks that are
-due, and asks ``resolve`` what they mean.
+The service calls ``advance`` for each frame, fetches gallery matches for the tracks that are due,
+and passes them to ``resolve``.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from trinetra.identities.decision.matching import (
 )
 from trinetra.identities.gate.topology import Sighting, SiteGraph
 from trinetra.identities.tracking.face_association import Observations, observe
-from trinetra.identities.tracking.face_similarity import likeness, owners
+from trinetra.identities.tracking.face_similarity import compare_faces, owners
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import TrackFaces, add_face
 from trinetra.identities.tracking.tracker import (
@@ -45,19 +45,22 @@ from trinetra.values import (
 
 _FIRST_LOOKS = frozenset({2, 3, 4, 6})
 _LOOK_EVERY = 4
-"""Usable faces at which an undecided track is looked up (again): often at first, then steadily."""
+"""Numbers of usable faces at which an undecided track is looked up: densely at first."""
 _REVIEWS = frozenset({8, 16})
 _REVIEW_EVERY = 32
-"""Usable faces at which a decision is looked at again; looks, too, so that none is missed."""
+"""Numbers of usable faces at which a decided track is reviewed.
+
+Undecided tracks are looked up then, too: a decision in the same batch must not lose its review.
+"""
 _FACES_TO_RETURN = 3
 GONE_OVER = Decision("unknown", ("faces_changed",))
-"""The track's faces have become another person's, of whom nothing is known yet."""
+"""The track's faces now show another person, who has not been identified yet."""
 SEEN_ELSEWHERE = Decision("unknown", ("seen_on_another_track",))
-"""Another track in view showed the face of whom this one was taken for, and later."""
+"""Another track in view showed this track's customer more recently."""
 
 
 class Arrival(NamedTuple):
-    """A detection event and where it stood in its partition."""
+    """A detection event and its offset in the partition."""
 
     event: DetectionEvent
     offset: int
@@ -90,10 +93,11 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(slots=True)
 class TrackIdentity:
-    """What is known about who a track is.
+    """Evidence and decision on who a track is.
 
-    ``decision`` holds from ``since`` on, or all along, and is about the person who speaks for that
-    ``stretch`` of the evidence.
+    ``decision`` is valid from ``since`` on (None: from the start of the track) and concerns the
+    person of that ``segment`` of the evidence. ``asked_at`` is the number of usable faces at the
+    last lookup, ``alerted`` the customers with an alert on an impossible transition.
     """
 
     track_id: TrackId
@@ -105,7 +109,7 @@ class TrackIdentity:
     asked_at: int = 0
     gallery_missed: bool = False
     alerted: set[CustomerId] = field(default_factory=set)
-    stretch: int = 0
+    segment: int = 0
     since: Instant | None = None
 
     @property
@@ -114,42 +118,45 @@ class TrackIdentity:
         return self.decision.customer_id if self.decision else None
 
     def is_due(self, evidence: TrackFaces, asked_at: int, *, missed: bool) -> bool:
-        """Return whether such evidence is worth asking the gallery about.
+        """Return whether the gallery should be searched for this evidence.
 
-        ``asked_at`` is how many usable faces there were when it was asked last, ``missed`` whether
-        it did not answer.
+        ``asked_at`` is the number of usable faces at the last lookup, ``missed`` whether the
+        gallery did not answer it.
         """
         usable = evidence.usable
         if usable <= asked_at or self.is_left_out:
             return False
-        if self.stretch == evidence.stretch and self.decision == SEEN_ELSEWHERE:
-            # To be taken for that person again takes more than a stray face of theirs.
+        if self.segment == evidence.segment and self.decision == SEEN_ELSEWHERE:
+            # One stray face of that person must not bring the withdrawn identity back.
             asked_at = self.asked_at + _FACES_TO_RETURN
             return usable >= asked_at and (usable in _REVIEWS or usable % _REVIEW_EVERY == 0)
         if missed or usable in _REVIEWS or usable % _REVIEW_EVERY == 0:
             return True
-        if self.stretch == evidence.stretch and self.is_settled:
+        if self.segment == evidence.segment and self.is_settled:
             return False
         is_first_look = asked_at == 0 and usable > 1
         return is_first_look or usable in _FIRST_LOOKS or usable % _LOOK_EVERY == 0
 
     @property
     def is_settled(self) -> bool:
-        """Whether more faces are not expected to change much."""
+        """Whether more faces are unlikely to change the decision."""
         return self.customer_id is not None or self.decision == SEEN_ELSEWHERE
 
     @property
     def is_left_out(self) -> bool:
-        """Whether its person opted out or was erased, and so all it goes over to stays unknown."""
+        """Whether the person opted out or was erased.
+
+        The track then stays unknown to its end, even if it switches to another person.
+        """
         return self.decision in {LEFT_OUT, ERASED}
 
     def is_of(self, is_erased: Callable[[CustomerId], bool]) -> bool:
-        """Return whether the track was named after somebody who was erased."""
+        """Return whether the track was identified as an erased customer."""
         ids = (self.decision.customer_id, self.decision.own_id) if self.decision else ()
         return any(is_erased(customer_id) for customer_id in ids if customer_id)
 
     def leave_out(self, why: Decision = LEFT_OUT) -> None:
-        """Drop everything that is known of a person who opted out, or was erased."""
+        """Drop all evidence about a person who opted out or was erased."""
         if self.explained is not None:
             self.explained = msgspec.structs.replace(
                 self.explained, candidates=(), margin=None, gate=(), known_since=None
@@ -158,15 +165,17 @@ class TrackIdentity:
         self.alerted.clear()
 
     def follow(self, evidence: TrackFaces) -> bool:
-        """Drop a decision about somebody who does not speak for the track any more.
+        """Drop the decision if the evidence has switched to another person.
 
-        Return whether there was one.
+        Return whether there was a decision to drop.
         """
-        if self.stretch == evidence.stretch or self.is_left_out:
+        if self.segment == evidence.segment or self.is_left_out:
             return False
+        # A track whose identity was taken away had left that person before its faces showed it, so
+        # the new segment starts then, not when the new faces prevailed.
         starts = [self.since] if self.decision == SEEN_ELSEWHERE else []
         starts.append(evidence.since)
-        self.stretch, self.since = evidence.stretch, min((s for s in starts if s), default=None)
+        self.segment, self.since = evidence.segment, min((s for s in starts if s), default=None)
         self.asked_at, self.gallery_missed = 0, False
         had_one, self.decision = self.decision is not None, None
         return had_one
@@ -174,7 +183,7 @@ class TrackIdentity:
 
 @dataclass(slots=True)
 class CameraState:
-    """Everything the resolver remembers of one camera; ``heard_s`` is of the monotonic clock."""
+    """The resolver's state of one camera; ``heard_s`` is the last arrival, monotonic clock."""
 
     camera_id: CameraId
     window: ReorderWindow[Arrival] = field(default_factory=ReorderWindow)
@@ -185,9 +194,9 @@ class CameraState:
 
 
 class TrackObservation(NamedTuple):
-    """A confirmed track in one frame, with the evidence there was by then.
+    """A confirmed track in one frame, with the evidence up to that frame.
 
-    ``frame`` is the width and height of the picture that the box lies in.
+    ``frame`` is the width and height of the image, in pixels.
     """
 
     identity: TrackIdentity
@@ -198,12 +207,12 @@ class TrackObservation(NamedTuple):
 
     @property
     def is_due(self) -> bool:
-        """Whether the gallery should be asked now."""
+        """Whether the gallery should be searched now."""
         identity = self.identity
         return identity.is_due(self.evidence, identity.asked_at, missed=identity.gallery_missed)
 
-    def stretch(self, camera_id: CameraId, graph: SiteGraph) -> Sighting:
-        """Return how long this person has certainly been in the camera's view, and where now."""
+    def segment(self, camera_id: CameraId, graph: SiteGraph) -> Sighting:
+        """Return the time this person has certainly been in view, and the position now."""
         since = self.evidence.known_since or self.identity.started_at
         place = graph.place(camera_id, self.box, self.frame)
         return Sighting(camera_id, since, self.seen_at, place)
@@ -211,16 +220,17 @@ class TrackObservation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FrameOutcome:
-    """What one frame changed: the tracks in it with their boxes, and the tracks that are over."""
+    """Result of one frame: the visible tracks, the tracks that ended, and malformed faces."""
 
     visible: tuple[TrackObservation, ...]
     ended: tuple[TrackIdentity, ...]
     faults: tuple[MalformedEvent, ...]
 
     def in_view(self, but: TrackObservation) -> frozenset[CustomerId]:
-        """Return whom other tracks in this frame show.
+        """Return the customers of the other tracks in this frame.
 
-        Who has not shown their face there since it appeared on this track is not among them.
+        A customer whose face was last seen on the other track before it appeared on this one does
+        not count: that track may have switched to another person unnoticed.
         """
         since = but.evidence.known_since
         return frozenset(
@@ -232,11 +242,12 @@ class FrameOutcome:
         )
 
     def doubles(self) -> list[tuple[TrackObservation, Instant]]:
-        """Return tracks named after somebody whose face another one showed later, and since when.
+        """Return tracks whose customer was seen later on another track, and since when.
 
-        Nobody is in two places of one view. The tracks went over to somebody else unnoticed.
+        One person cannot be in two places of one view, so the track with the older face must have
+        switched to another person unnoticed.
         """
-        if len(self.visible) < 2:  # noqa: PLR2004  nobody else is there
+        if len(self.visible) < 2:  # noqa: PLR2004  two tracks make a pair
             return []
         latest: dict[CustomerId, TrackObservation] = {}
         doubles = []
@@ -267,9 +278,13 @@ def advance(
     dimension: int,
     policy: TrackerPolicy,
 ) -> FrameOutcome:
-    """Step the tracker by one frame and add its faces to the tracks' evidence."""
+    """Advance the tracker by one frame and add its faces to the tracks' evidence.
+
+    A face that clearly belongs to another track, by its embedding, is not added to the track whose
+    box it was found in.
+    """
     seen = observe(event)
-    alike = _likeness(camera, seen, dimension)
+    alike = _face_similarities(camera, seen, dimension)
     stepped = step(
         camera.tracker,
         DetectionBatch(seen.boxes, seen.scores, seen.labels, seen.looks, alike),
@@ -297,18 +312,18 @@ def advance(
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
 
 
-def _likeness(
+def _face_similarities(
     camera: CameraState, seen: Observations, dimension: int
 ) -> dict[tuple[TrackId, int], float]:
-    """Return how much the faces in a frame are like those of the camera's tracks."""
+    """Return the cosine of every face in a frame to the faces of the camera's tracks."""
     if not any(face is not None and face.embedding is not None for face in seen.face):
         return {}
     known = {
-        track_id: identity.evidence.groups[0].centre
+        track_id: identity.evidence.groups[0].center
         for track_id, identity in camera.identities.items()
         if identity.evidence.groups
     }
-    return likeness(seen.face, known, dimension)
+    return compare_faces(seen.face, known, dimension)
 
 
 def _identity(camera: CameraState, track: Track) -> TrackIdentity:
@@ -320,7 +335,7 @@ def _identity(camera: CameraState, track: Track) -> TrackIdentity:
 
 
 def end_all(camera: CameraState) -> tuple[TrackIdentity, ...]:
-    """Forget every track and return the confirmed ones; for the end of a stream."""
+    """Drop every track and return the confirmed ones; for the end of a stream."""
     confirmed = tuple(track for track in camera.tracker.tracks if track.confirmed)
     camera.tracker = TrackerState()
     return _end(camera, confirmed)
@@ -337,7 +352,7 @@ def _end(camera: CameraState, tracks: tuple[Track, ...]) -> tuple[TrackIdentity,
 def _add_face(
     identity: TrackIdentity, face: FaceBox | None, captured_at: Instant, dimension: int
 ) -> MalformedEvent | None:
-    """Add a face to the evidence; return what is wrong with its embedding, if anything is."""
+    """Add a face to the evidence; return the fault if its embedding is malformed."""
     if face is None or identity.is_left_out:
         return None
     try:

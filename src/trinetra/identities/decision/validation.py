@@ -1,4 +1,4 @@
-"""Which records the resolver takes, and why it takes no others."""
+"""Validation of the records that the resolver reads."""
 
 import msgspec
 
@@ -8,37 +8,36 @@ from trinetra.events.schema import DetectionEvent
 from trinetra.values import SiteId
 
 _FARTHEST_PX = 1e6
-"""No picture is that large; arithmetic on such boxes would overflow."""
+"""No image is that large; arithmetic on such boxes would overflow."""
 
 
 def read(payload: bytes, site_id: SiteId) -> DetectionEvent:
     """Return the detection event in ``payload``.
 
-    Raises MalformedEvent when it is another kind of event, of another site, or has a box that lies
-    in no picture.
+    Raises MalformedEvent for another kind of event, another site, or a box outside any image.
     """
     event = decode(payload)
     if not isinstance(event, DetectionEvent):
         kind = type(event).__struct_config__.tag
-        raise MalformedEvent(f"event {event.event_id}: a {kind} event is not read here")
+        raise MalformedEvent(f"event {event.event_id}: unexpected {kind} event")
     if event.site_id != site_id:
         raise MalformedEvent(
-            f"event {event.event_id}: it is of site {event.site_id}, not {site_id}"
+            f"event {event.event_id}: belongs to site {event.site_id}, not {site_id}"
         )
     for box in (*[o.box for o in event.objects], *[f.box for f in event.faces]):
         if max(box) > _FARTHEST_PX or min(box) < -_FARTHEST_PX:
-            raise MalformedEvent(f"event {event.event_id}: the box {box} lies in no picture")
+            raise MalformedEvent(f"event {event.event_id}: the box {box} lies outside any image")
     return event
 
 
 def other_model(event: DetectionEvent, model: str) -> str | None:
-    """Return which model read the event's faces, where it is another than ``model``."""
+    """Return the model that embedded the event's faces if it is not ``model``, else None."""
     read_by = event.models.get("face_embed", model)
     return None if read_by == model else read_by
 
 
 def without_embeddings(event: DetectionEvent) -> tuple[DetectionEvent, int]:
-    """Return the event with its faces, but without their embeddings, and how many there were."""
+    """Return the event without its faces' embeddings, and how many were removed."""
     faces = tuple(
         msgspec.structs.replace(face, embedding=None, unusable=face.unusable or "other_model")
         for face in event.faces

@@ -1,1 +1,1 @@
-"""Where a person may have walked: topology, travel times, recent sightings. Pure."""
+"""Spatiotemporal gate: site topology, travel times and recent sightings. Pure."""

@@ -1,4 +1,4 @@
-"""When a shop is open, by its own clock."""
+"""Opening hours of a shop in its local time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _DAY_MIN = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class OpenSpan:
-    """One opening of a day of the week (0 is Monday), in minutes after its midnight.
+    """One opening period on a weekday (0 is Monday), in minutes after midnight.
 
-    ``closes_min`` lies beyond 24 hours where the shop closes after midnight.
+    ``closes_min`` exceeds 24 hours if the shop closes after midnight.
     """
 
     weekday: int
@@ -26,7 +26,7 @@ class OpenSpan:
 
 @dataclass(frozen=True)
 class OpeningHours:
-    """Every opening of a week, in a time zone."""
+    """All opening periods of a week, in a time zone."""
 
     spans: tuple[OpenSpan, ...]
     timezone: str
@@ -48,12 +48,12 @@ class OpeningHours:
         return False  # open round the clock
 
     def _closes_after(self, at: datetime) -> datetime | None:
-        """Return when the opening that ``at`` lies in ends; None where the shop is closed."""
+        """Return the end of the opening period that contains ``at``; None if closed then."""
         ends = [closes for opens, closes in self._around(at) if opens <= at < closes]
         return max(ends, default=None)
 
     def _around(self, at: datetime) -> Sequence[tuple[datetime, datetime]]:
-        """Return the openings that began on this day or the day before."""
+        """Return the opening periods that began on this day or the day before."""
         today = datetime.combine(at.date(), time(), self._zone)
         return [
             (_clock(day, span.opens_min), _clock(day, span.closes_min))
@@ -64,6 +64,10 @@ class OpeningHours:
 
 
 def _clock(day: datetime, minutes: int) -> datetime:
-    """Return what the wall clock shows so many minutes after midnight; it may change in between."""
+    """Return the wall-clock time ``minutes`` after midnight.
+
+    The time of day is replaced rather than added, so that a change to or from daylight saving time
+    in between does not shift the result.
+    """
     days, rest = divmod(minutes, _DAY_MIN)
     return day.replace(hour=rest // 60, minute=rest % 60) + timedelta(days=days)

@@ -1,8 +1,8 @@
-"""The active identity registry: who was seen where and when, lately.
+"""Active identity registry: recent sightings of every identity on site.
 
-In memory, bounded, and forgetful: an identity that was not seen for ``ttl_s`` is evicted, and when
-the registry is full the one seen longest ago gives way, to the second. Time is captured_at
-throughout; it may run backwards, and what was seen may be told late and in any order.
+In memory and bounded: an identity that was not seen for ``ttl_s`` is evicted, and when the registry
+is full the least recently seen one is evicted, to a resolution of one second. All times are
+captured_at; they may run backwards, and sightings may arrive late and in any order.
 """
 
 import heapq
@@ -24,7 +24,7 @@ from trinetra.values import (
 
 @dataclass(slots=True)
 class Presence:
-    """One active identity: its last stretch of time in each camera's view."""
+    """One active identity: its last segment of time in each camera's view."""
 
     customer_id: CustomerId
     kind: IdentityKind
@@ -34,9 +34,10 @@ class Presence:
 
 @dataclass(slots=True)
 class _Wheel:
-    """Identities by the second they were last seen in; putting and taking do not grow with them.
+    """Identities by the second in which they were last seen.
 
-    After G. Varghese, T. Lauck: Hashed and hierarchical timing wheels, 1987.
+    Insertion and removal take constant time, independent of the number of identities (G. Varghese,
+    T. Lauck: Hashed and hierarchical timing wheels, 1987).
     """
 
     slots: dict[int, dict[CustomerId, None]] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class _Wheel:
         if slot is None:
             slot = self.slots[second] = {}
             heapq.heappush(self._order, second)
-            if len(self._order) > 2 * len(self.slots) + 64:  # most are of slots long empty
+            if len(self._order) > 2 * len(self.slots) + 64:  # most belong to removed slots
                 self._order = sorted(self.slots)
         slot[customer_id] = None
 
@@ -65,7 +66,7 @@ class _Wheel:
         return next(iter(self.slots[self._order[0]]))
 
     def outside(self, begin: Instant, end: Instant) -> Iterator[CustomerId]:
-        """Yield those of the seconds that do not lie wholly within a span of time."""
+        """Yield the identities of all seconds that do not lie entirely within a time span."""
         first, last = _second(begin) + 1, _second(end) - 1
         for second in [second for second in self.slots if not first <= second <= last]:
             yield from tuple(self.slots[second])
@@ -77,14 +78,14 @@ def _second(instant: Instant) -> int:
 
 @dataclass(slots=True)
 class ActiveRegistry:
-    """Every identity on site, by when it was last seen.
+    """All identities on site, ordered by when they were last seen.
 
-    ``times`` learns how long they take from one view to the next.
+    ``times`` learns how long people take from one view to the next.
     """
 
     ttl_s: float = 1800.0
     max_identities: int = 50_000
-    stretch_gap_s: float = 10.0
+    segment_gap_s: float = 10.0
     times: TransitionTimes = field(default_factory=TransitionTimes)
     _active: dict[CustomerId, Presence] = field(default_factory=dict)
     _ages: _Wheel = field(default_factory=_Wheel)
@@ -93,11 +94,14 @@ class ActiveRegistry:
         return len(self._active)
 
     def get(self, customer_id: CustomerId) -> Presence | None:
-        """Return an identity's presence, or None when it is not on site."""
+        """Return an identity's presence, or None if it is not on site."""
         return self._active.get(customer_id)
 
     def see(self, customer_id: CustomerId, kind: IdentityKind, sighting: Sighting) -> None:
-        """Note that an identity was in a camera's view, at one instant or over a stretch."""
+        """Record that an identity was in a camera's view, at an instant or over a segment.
+
+        Recording the same sighting again changes nothing.
+        """
         presence = self._active.get(customer_id)
         if presence is None:
             presence = Presence(customer_id, kind, sighting.last_at)
@@ -106,24 +110,25 @@ class ActiveRegistry:
         presence.kind = kind
         self._grow_younger(presence, sighting.last_at)
         known = presence.sightings.get(sighting.camera_id)
-        if known is None or seconds_between(known.last_at, sighting.first_at) > self.stretch_gap_s:
+        # Learn only from arrivals: frames within one segment are no walk from another view.
+        if known is None or seconds_between(known.last_at, sighting.first_at) > self.segment_gap_s:
             self._learn(presence, sighting)
         presence.sightings[sighting.camera_id] = self._extended(known, sighting)
         while len(self._active) > self.max_identities:
             self.forget(self._ages.oldest())
 
     def elsewhere(self, customer_id: CustomerId, camera_id: CameraId) -> Iterable[Sighting]:
-        """Return where else an identity was seen within the time to live."""
+        """Return an identity's sightings by other cameras within the time to live."""
         presence = self._active.get(customer_id)
         if presence is None:
             return ()
         return [s for camera, s in presence.sightings.items() if camera != camera_id]
 
-    def join(self, gone: CustomerId, into: CustomerId) -> None:
-        """Note that two identities are one person: all that was seen is of ``into``."""
-        presence = self._active.get(gone)
+    def join(self, erased: CustomerId, into: CustomerId) -> None:
+        """Move all sightings of a merged identity ``gone`` to the survivor ``into``."""
+        presence = self._active.get(erased)
         if presence is not None:
-            self.forget(gone)
+            self.forget(erased)
             known = self._active.get(into)
             kind = known.kind if known else presence.kind
             for sighting in presence.sightings.values():
@@ -136,16 +141,17 @@ class ActiveRegistry:
             self._ages.take(customer_id, presence.seen_at)
 
     def forget_all(self, is_erased: Callable[[CustomerId], bool]) -> int:
-        """Remove everybody who was erased; return how many that were."""
-        gone = [customer_id for customer_id in self._active if is_erased(customer_id)]
-        for customer_id in gone:
+        """Remove all erased identities; return their number."""
+        erased = [customer_id for customer_id in self._active if is_erased(customer_id)]
+        for customer_id in erased:
             self.forget(customer_id)
-        return len(gone)
+        return len(erased)
 
     def evict(self, now: Instant) -> int:
-        """Remove what was not seen within ``ttl_s`` of captured time; return how many.
+        """Remove identities not seen within ``ttl_s`` of ``now``; return their number.
 
-        Nor what was seen later than that: there a clock was wrong, and has been set right.
+        Also evicts entries dated in the future by more than that: a fast clock wrote them and was
+        corrected since, and they would otherwise never expire.
         """
         begin, end = after(now, -self.ttl_s), after(now, self.ttl_s)
         expired = [
@@ -164,7 +170,7 @@ class ActiveRegistry:
             presence.seen_at = seen_at
 
     def _learn(self, presence: Presence, arrived: Sighting) -> None:
-        """Learn from somebody's way here from where they were last, if they came from elsewhere."""
+        """Learn the transition time from the identity's last view to the one it arrived in."""
         before = [s for s in presence.sightings.values() if s.last_at < arrived.first_at]
         if before:
             last = max(before, key=lambda s: s.last_at)
@@ -172,9 +178,9 @@ class ActiveRegistry:
             self.times.learn(last.camera_id, arrived.camera_id, gone_s)
 
     def _extended(self, known: Sighting | None, new: Sighting) -> Sighting:
-        """Join stretches that touch; of two apart the later one counts."""
+        """Join segments that touch; of two separate ones keep the later."""
         if known is None:
             return new
-        if gap_s(known, new) > self.stretch_gap_s:
+        if gap_s(known, new) > self.segment_gap_s:
             return max(known, new, key=lambda s: s.last_at)
         return known.joined(new)

@@ -1,6 +1,6 @@
-"""Who was seen where and when, as the events that resolvers wrote tell it.
+"""Partial decoder of resolver events: only the fields that the registry needs.
 
-Of an event only what matters to the registry is decoded; most need not be at all.
+Events without a customer id, which are most, are skipped without decoding.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _NAMED = b'"customer_id":"'
 
 
 class RegistryEvent(NamedTuple):
-    """That an identity was in a camera's view."""
+    """One sighting of an identity by a camera."""
 
     customer_id: CustomerId
     kind: IdentityKind
@@ -53,7 +53,7 @@ class _Decision(msgspec.Struct, frozen=True, tag_field="type", tag="identity"):
 
     @property
     def certain_from(self) -> list[Instant]:
-        """From when on the track was this person: the latest of these."""
+        """Lower bounds on when the track became this person; the latest applies."""
         known = (self.track_started_at, self.since, self.evidence.known_since)
         return [instant for instant in known if instant]
 
@@ -62,7 +62,7 @@ _decoder = msgspec.json.Decoder(_Tracks | _Decision)
 
 
 def registry_events(payload: bytes, graph: SiteGraph) -> Iterator[RegistryEvent]:
-    """Yield who was seen, by a decision or by the tracks of a frame. Raises MalformedEvent."""
+    """Yield the sightings in a decision or in the tracks of a frame. Raises MalformedEvent."""
     if _NAMED not in payload:
         return
     try:
@@ -70,7 +70,7 @@ def registry_events(payload: bytes, graph: SiteGraph) -> Iterator[RegistryEvent]
     except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
         raise MalformedEvent(f"not an event of a resolver: {cause}") from cause
     if any(instant.tzinfo is None for instant in _instants(event)):
-        raise MalformedEvent(f"an event of {event.camera_id} has an instant without UTC offset")
+        raise MalformedEvent(f"an event of {event.camera_id} has a timestamp without UTC offset")
     if isinstance(event, _Decision):
         yield from _decided(event)
     else:
@@ -85,8 +85,8 @@ def _instants(event: _Tracks | _Decision) -> list[Instant]:
 
 def _decided(event: _Decision) -> Iterator[RegistryEvent]:
     if event.customer_id and event.kind:
-        stretch = Sighting(event.camera_id, max(event.certain_from), event.captured_at)
-        yield RegistryEvent(event.customer_id, event.kind, stretch)
+        segment = Sighting(event.camera_id, max(event.certain_from), event.captured_at)
+        yield RegistryEvent(event.customer_id, event.kind, segment)
 
 
 def _seen(event: _Tracks, graph: SiteGraph) -> Iterator[RegistryEvent]:

@@ -1,8 +1,8 @@
-"""The spatiotemporal gate: could one person have walked from there to here in that time?
+"""Spatiotemporal gate: rules out transitions that are too fast to walk.
 
-Cameras are the nodes of a site graph, edges carry walking distances in metres. A transition is
-impossible when it is too fast even on the most favourable reading of all that is uncertain: how far
-the clocks are apart, and where in the picture, and so on the floor, somebody stood.
+Cameras are the nodes of a site graph; edges carry walking distances in m. A transition is
+impossible when it is too fast even under the most favorable assumption about everything uncertain:
+the skew between the cameras' clocks, and where in the image, and so on the floor, a person stood.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,13 +23,13 @@ from trinetra.values import CameraId, CustomerId, Instant, seconds_between
 Edge = tuple[CameraId, CameraId, float]
 Position = tuple[float, float]
 _FOOT_SHARE = (0.15, 0.08)
-"""How far a box's foot may be off, as shares of its width and height; detectors differ by less."""
+"""Foot point error, as fractions of the box's width and height; detectors differ by less."""
 _CUT_OFF = 0.99
-"""A box that reaches this far down the picture may go on below it: its foot is not to be seen."""
+"""A box that reaches this fraction of the image height may be cut off: its foot is not visible."""
 
 
 class Place(NamedTuple):
-    """Where on the floor plan somebody stood, and by how much that may be wrong."""
+    """A person's position on the floor plan and its error bound, in m."""
 
     x_m: float
     y_m: float
@@ -38,9 +38,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One stretch of time in which an identity was in one camera's view.
+    """One segment of time in which an identity was in one camera's view.
 
-    ``place`` is where they stood at its end, if the camera is calibrated.
+    ``place`` is the position at its end, if the camera is calibrated.
     """
 
     camera_id: CameraId
@@ -49,7 +49,7 @@ class Sighting:
     place: Place | None = None
 
     def joined(self, other: "Sighting") -> "Sighting":
-        """Return the stretch from the beginning of the earlier to the end of the later one."""
+        """Return the segment from the beginning of the earlier to the end of the later one."""
         later = max(other, self, key=lambda sighting: sighting.last_at)
         first_at = min(self.first_at, other.first_at)
         return Sighting(later.camera_id, first_at, later.last_at, later.place)
@@ -57,14 +57,15 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class SiteGraph:
-    """Shortest walking distances between cameras, which views overlap, and what bounds a walk.
+    """Shortest walking distances between cameras, overlapping views, and limits on walking.
 
-    ``metres[i, j]`` is the way from the i-th camera to the j-th, infinite where none is known;
-    ``before[i, j]`` the camera just before the j-th on it, negative where it is a straight line.
+    ``distance_m[i, j]`` is the distance from the i-th camera to the j-th, infinite if no route is
+    known; ``before[i, j]`` is the camera before the j-th on that route, negative for a straight
+    line.
     """
 
     index: Mapping[CameraId, int] = field(default_factory=dict)
-    metres: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    distance_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     before: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
     overlaps: frozenset[frozenset[CameraId]] = frozenset()
     floors: Mapping[CameraId, Homography] = field(default_factory=dict)
@@ -73,17 +74,17 @@ class SiteGraph:
     clock_skew_s: float = 0.5
 
     def distance(self, a: CameraId, b: CameraId) -> float | None:
-        """Return the way on foot from ``a`` to ``b`` in metres, None where none is known."""
+        """Return the walking distance from ``a`` to ``b`` in m; None if no route is known."""
         if a == b:
             return 0.0
         i, j = self.index.get(a), self.index.get(b)
         if i is None or j is None:
             return None
-        metres = float(self.metres[i, j])
-        return metres if isfinite(metres) else None
+        distance_m = float(self.distance_m[i, j])
+        return distance_m if isfinite(distance_m) else None
 
     def route(self, a: CameraId, b: CameraId) -> tuple[CameraId, ...]:
-        """Return the cameras along the shortest way, both ends included; none for no known way."""
+        """Return the cameras along the shortest route, ends included; empty if none is known."""
         if self.distance(a, b) is None:
             return ()
         names = list(self.index)
@@ -97,9 +98,9 @@ class SiteGraph:
         return a == b or frozenset((a, b)) in self.overlaps
 
     def place(self, camera_id: CameraId, box: Box, frame: tuple[int, int] | None) -> Place | None:
-        """Return where the foot of a box stands on the floor, if that can be told.
+        """Return the position of a box's foot on the floor, or None if it cannot be determined.
 
-        ``frame`` is the picture's width and height in pixels.
+        ``frame`` is the image's width and height in pixels.
         """
         floor = self.floors.get(camera_id)
         if floor is None or frame is None:
@@ -125,19 +126,19 @@ def build_graph(
 ) -> SiteGraph:
     """Return the site graph with all shortest distances (Dijkstra 1959).
 
-    Edges lead both ways, those of ``one_way`` from the first camera to the second. Between
-    overlapping views the distance is 0. Where no route is given but both floor positions are, the
-    straight line is taken: no route can be shorter. Floors, hours and limits have their defaults;
-    set others with ``dataclasses.replace``.
+    ``edges`` lead both ways, those of ``one_way`` from the first camera to the second. The distance
+    between overlapping views is 0. If no route is given but both floor positions are, the straight
+    line is used: no route can be shorter. Floors, hours and limits have their defaults; set others
+    with ``dataclasses.replace``.
     """
     index = {camera: i for i, camera in enumerate(cameras)}
     touching = [(a, b) for a, b in overlaps if a != b]
     both_ways = [*edges, *((a, b, 0.0) for a, b in touching)]
-    back = [(b, a, metres) for a, b, metres in both_ways]
-    metres, before = _shortest(index, [*both_ways, *back, *one_way])
-    _fill_straight(metres, index, positions_m or {})
+    back = [(b, a, distance_m) for a, b, distance_m in both_ways]
+    distance_m, before = _shortest(index, [*both_ways, *back, *one_way])
+    _fill_straight(distance_m, index, positions_m or {})
     pairs = frozenset(frozenset(pair) for pair in touching)
-    return SiteGraph(index, metres, before, pairs)
+    return SiteGraph(index, distance_m, before, pairs)
 
 
 def _shortest(
@@ -147,30 +148,32 @@ def _shortest(
     if not size:
         return np.zeros((0, 0)), np.zeros((0, 0), np.int32)
     direct: dict[tuple[int, int], float] = {}
-    for a, b, metres in edges:
+    for a, b, distance_m in edges:
         ends = index[a], index[b]
-        direct[ends] = min(metres, direct.get(ends, metres))
+        direct[ends] = min(distance_m, direct.get(ends, distance_m))
     rows, columns = zip(*direct, strict=True) if direct else ((), ())
-    # Kept sparse: in a dense table an edge of length 0 would be none.
+    # Sparse, because in a dense matrix SciPy takes a length of 0, an overlap, for a missing edge.
     graph = scipy.sparse.csr_array(
         (list(direct.values()), (rows, columns)), shape=(size, size), dtype=np.float64
     )
     distances, before = scipy.sparse.csgraph.dijkstra(
         graph, directed=True, return_predecessors=True
     )
-    return np.round(distances, 9), before  # the same there and back, whatever was added up first
+    # Rounded, because sums in a different order differ in the last bits: both directions of a
+    # two-way route must be exactly equal.
+    return np.round(distances, 9), before
 
 
 def _fill_straight(
-    metres: NDArray[np.float64],
+    distance_m: NDArray[np.float64],
     index: Mapping[CameraId, int],
     positions_m: Mapping[CameraId, Position],
 ) -> None:
     placed = [(index[camera], place) for camera, place in positions_m.items()]
     for i, here in placed:
         for j, there in placed:
-            if not isfinite(metres[i, j]):
-                metres[i, j] = dist(here, there)
+            if not isfinite(distance_m[i, j]):
+                distance_m[i, j] = dist(here, there)
 
 
 # --- verdicts ---------------------------------------------------------------------------------
@@ -178,7 +181,7 @@ def _fill_straight(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One way to look at a transition: so far, in that time, each give or take."""
+    """One estimate of a transition: distance and time, each with its uncertainty."""
 
     distance_m: float
     slack_m: float
@@ -189,7 +192,7 @@ class _Reading:
 
     @property
     def least_mps(self) -> float:
-        """The slowest speed that would have done."""
+        """The lowest speed that explains the transition, taking all slack in its favor."""
         if self.distance_m <= self.slack_m:
             return 0.0
         seconds = self.elapsed_s + self.slack_s
@@ -197,7 +200,7 @@ class _Reading:
 
     @property
     def most_mps(self) -> float | None:
-        """The fastest speed it may have been, None where that has no bound."""
+        """The highest possible speed; None if it is unbounded."""
         seconds = self.elapsed_s - self.slack_s
         return (self.distance_m + self.slack_m) / seconds if seconds > 0 else None
 
@@ -209,7 +212,7 @@ def judge(
     here: Sighting,
     times: TransitionTimes | None = None,
 ) -> GateEvidence:
-    """Return whether this identity can be here, given where else it was seen.
+    """Return whether an identity can be here, given its sightings elsewhere.
 
     The verdict is the worst over all sightings: one impossible transition is enough. It does not
     depend on the order in which cameras report, only on when people were seen. ``times`` are those
@@ -263,7 +266,7 @@ def _transition(
 def _unjudged(
     graph: SiteGraph, customer_id: CustomerId, there: Sighting, here: Sighting
 ) -> GateEvidence:
-    """Return what can be said without a distance: that views overlap, or why there is none."""
+    """Return the evidence for a pair without a distance: overlapping views, or the reason."""
     a, b = there.camera_id, here.camera_id
     verdict, reason = "unknown", "no_route"
     if graph.overlap(a, b):
@@ -291,6 +294,7 @@ def _verdict(
     if overlapping:
         return "plausible", "overlapping_views"
     earlier, later = _in_order(there, here)
+    # The shop was closed in between: such a time is no evidence for a walk between the cameras.
     if graph.hours and graph.hours.closed_between(earlier.last_at, later.last_at):
         return "unknown", "closed_between"
     if seconds_between(here.last_at, there.first_at) > graph.clock_skew_s:
@@ -299,7 +303,7 @@ def _verdict(
 
 
 def _readings(graph: SiteGraph, there: Sighting, here: Sighting) -> Iterator[_Reading]:
-    """Yield how far apart the two are: from view to view, and from place to place if known."""
+    """Yield the distances between two sightings: between views, and between positions if known."""
     skew_s = graph.clock_skew_s
     if not graph.overlap(there.camera_id, here.camera_id):
         way = _way(graph, there, here)
@@ -318,22 +322,26 @@ def _readings(graph: SiteGraph, there: Sighting, here: Sighting) -> Iterator[_Re
 
 
 def _way(graph: SiteGraph, there: Sighting, here: Sighting) -> tuple[CameraId, CameraId] | None:
-    """Return from where to where somebody walked; the shorter way where that is open."""
+    """Return the direction of the walk; the shorter one if the order is uncertain.
+
+    Within the clock skew either sighting may have been first. On a one-way edge the directions
+    differ, and only the more favorable one may count against a person.
+    """
     earlier, later = _in_order(there, here)
     ways = [(earlier.camera_id, later.camera_id)]
     if gap_s(there, here) <= graph.clock_skew_s:
         ways.append((later.camera_id, earlier.camera_id))
-    known = [(metres, way) for way in ways if (metres := graph.distance(*way)) is not None]
+    known = [(distance_m, way) for way in ways if (distance_m := graph.distance(*way)) is not None]
     return min(known)[1] if known else None
 
 
 def _in_order(there: Sighting, here: Sighting) -> tuple[Sighting, Sighting]:
-    """Return the sighting that ended first, and the other one."""
+    """Return the two sightings, the one that ended first in front."""
     return (here, there) if here.last_at < there.last_at else (there, here)
 
 
 def gap_s(there: Sighting, here: Sighting) -> float:
-    """Return the seconds between two stretches of time, 0 where they overlap."""
+    """Return the seconds between two segments of time, 0 if they overlap."""
     return max(
         0.0,
         seconds_between(there.last_at, here.first_at),

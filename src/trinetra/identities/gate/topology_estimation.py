@@ -1,4 +1,4 @@
-"""What a day of identities says about how the cameras lie to each other."""
+"""Estimates the camera topology (walking distances, overlaps) from recorded identities."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,25 +13,26 @@ from trinetra.identities.gate.transition_times import LONGEST_S
 from trinetra.values import CameraId, CustomerId, TrackId, seconds_between
 
 WALKING_MPS = 1.4
-"""How fast adults walk who go straight there (Bohannon, Age and Ageing 26, 1997)."""
+"""Comfortable walking speed of adults (Bohannon, Age and Ageing 26, 1997)."""
 _QUICK = 10
-"""Percentile of the times: those who did not stop on the way, but no single mistake."""
+"""Percentile of the walking times: people who did not stop, yet robust to single errors."""
 _ONE_VIEW_S = 10.0
 _TOGETHER_S = 1.0
 _LEAST_TOGETHER_SHARE = 0.2
 _ONE_WAY_FROM = 20
 _ROUNDABOUT = 0.95
 _STRAIGHT_ON = 2.0
-"""Of the quickest tenth's time: half of those who do not stop take no longer than that."""
+"""Ratio of median to quick time up to which most people are taken to walk without a stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopologyEstimate:
-    """What is proposed for two cameras, and what that rests on.
+    """The estimated relation of two cameras and its evidence.
 
-    ``there`` and ``back`` count walks from ``a`` to ``b`` and from ``b`` to ``a``; ``together`` how
-    often one person was in both views at once. Times are from the end of one view to the beginning
-    of the other: ``median_s`` of half of the walks, ``quick_s`` of the quickest tenth.
+    ``there`` and ``back`` count walks from ``a`` to ``b`` and from ``b`` to ``a``;
+    ``seen_together`` counts how often one person was in both views at once. Times run from the end
+    of one view to the beginning of the other: ``median_s`` is the median, ``quick_s`` the 10th
+    percentile.
     """
 
     a: CameraId
@@ -51,81 +52,81 @@ class TopologyEstimate:
 
     @property
     def one_way(self) -> bool:
-        """Whether so many went there and none back that the way may lead one way only."""
+        """Whether enough people went there, and none back, to suggest a one-way route."""
         return self.there >= _ONE_WAY_FROM and not self.back
 
     @property
     def sure(self) -> bool:
-        """Whether most walk straight on, so that their times speak for a distance.
+        """Whether most people walk without a stop, so that their times indicate a distance.
 
-        Where they stop on the way, even the quickest may have: the distance is then one at most,
-        and the gate would refuse those who do not stop.
+        If people stop on the way, even the quickest may have stopped. The estimate is then an upper
+        bound of the distance, and the gate would reject people who walk straight on.
         """
         return self.overlap or self.median_s <= _STRAIGHT_ON * max(self.quick_s, 1.0)
 
     @property
     def distance_m(self) -> float:
-        """The way on foot that the times speak for."""
+        """The walking distance in m that the times indicate."""
         return round(max(0.5, WALKING_MPS * self.quick_s), 1)
 
 
 @dataclass(slots=True)
 class _Track:
-    """Who a track was, and in which stretches of time."""
+    """The customers of a track, each with its segment of time."""
 
     camera_id: CameraId
-    stretches: dict[CustomerId, Sighting] = field(default_factory=dict)
+    segments: dict[CustomerId, Sighting] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class TransitionCollector:
-    """Collects where people were from identity and tracks events, in any number."""
+    """Collects the segments of every customer from identity and tracks events."""
 
     _tracks: dict[TrackId, _Track] = field(default_factory=dict)
 
     def add(self, event: IdentityEvent | TracksEvent) -> None:
-        """Take note of one event; each camera's must come in order."""
+        """Add one event; the events of each camera must come in order."""
         if isinstance(event, IdentityEvent):
             self._decide(event)
             return
         for seen in event.tracks:
             track = self._tracks.get(seen.track_id)
-            stretch = track.stretches.get(seen.customer_id) if track and seen.customer_id else None
-            if track and stretch and seen.customer_id:
-                track.stretches[seen.customer_id] = Sighting(
-                    stretch.camera_id, stretch.first_at, event.captured_at
+            segment = track.segments.get(seen.customer_id) if track and seen.customer_id else None
+            if track and segment and seen.customer_id:
+                track.segments[seen.customer_id] = Sighting(
+                    segment.camera_id, segment.first_at, event.captured_at
                 )
 
     def _decide(self, event: IdentityEvent) -> None:
         track = self._tracks.setdefault(event.track_id, _Track(event.camera_id))
         if not event.since:
-            track.stretches.clear()
+            track.segments.clear()
         if event.customer_id is not None:
             since = event.since or event.track_started_at
-            track.stretches[event.customer_id] = Sighting(event.camera_id, since, event.captured_at)
+            track.segments[event.customer_id] = Sighting(event.camera_id, since, event.captured_at)
 
     @property
-    def recognised_at(self) -> frozenset[CameraId]:
-        """The cameras that recognised somebody."""
-        return frozenset(t.camera_id for t in self._tracks.values() if t.stretches)
+    def recognized_at(self) -> frozenset[CameraId]:
+        """The cameras that recognized at least one person."""
+        return frozenset(t.camera_id for t in self._tracks.values() if t.segments)
 
     def people(self) -> dict[CustomerId, list[Sighting]]:
-        """Return everybody's stretches in view, in order, those of one view joined."""
+        """Return every customer's segments in order, consecutive ones of one view joined."""
         seen: defaultdict[CustomerId, list[Sighting]] = defaultdict(list)
         for track in self._tracks.values():
-            for customer, stretch in track.stretches.items():
-                seen[customer].append(stretch)
-        return {customer: _joined(stretches) for customer, stretches in seen.items()}
+            for customer, segment in track.segments.items():
+                seen[customer].append(segment)
+        return {customer: _joined(segments) for customer, segments in seen.items()}
 
 
-def _joined(stretches: Iterable[Sighting]) -> list[Sighting]:
+def _joined(segments: Iterable[Sighting]) -> list[Sighting]:
     joined: list[Sighting] = []
-    for stretch in sorted(stretches, key=lambda s: (s.first_at, s.last_at)):
+    for segment in sorted(segments, key=lambda s: (s.first_at, s.last_at)):
         last = joined[-1] if joined else None
-        if last and last.camera_id == stretch.camera_id and _gone_s(last, stretch) <= _ONE_VIEW_S:
-            joined[-1] = last.joined(stretch)
+        if last and last.camera_id == segment.camera_id and _gone_s(last, segment) <= _ONE_VIEW_S:
+            joined[-1] = last.joined(segment)
         else:
-            joined.append(stretch)
+            joined.append(segment)
     return joined
 
 
@@ -136,13 +137,13 @@ def _gone_s(before: Sighting, after: Sighting) -> float:
 def suggest(
     people: Mapping[CustomerId, Sequence[Sighting]], *, least: int = 5
 ) -> list[TopologyEstimate]:
-    """Return the edges and overlaps that at least so many walks, or meetings of views, speak for.
+    """Return the edges and overlaps that are supported by at least ``least`` observations.
 
-    An edge that is hardly shorter than the way through other proposed ones is left out.
+    An edge that is hardly shorter than a route through other estimated edges is left out.
     """
     walks: defaultdict[tuple[CameraId, CameraId], list[float]] = defaultdict(list)
-    for stretches in people.values():
-        for before, after in pairwise(stretches):
+    for segments in people.values():
+        for before, after in pairwise(segments):
             if before.camera_id != after.camera_id and _gone_s(before, after) <= LONGEST_S:
                 walks[before.camera_id, after.camera_id].append(_gone_s(before, after))
     pairs = {min(pair, pair[::-1]) for pair in walks}

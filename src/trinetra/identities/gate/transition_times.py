@@ -1,9 +1,9 @@
-"""How long people usually take from one view to the next, learned from those who did.
+"""Usual transition times between views, learned from recognized people.
 
 Times of one kind of walk are log-normal (Limpert, Stahel and Abbt, BioScience 51, 2001), so mean
-and deviation are kept of their logarithms, online (Welford, Technometrics 4, 1962; with weights,
-West, CACM 22, 1979). Older ones fade. What they say is told beside a verdict and never refuses
-anybody: whoever stops for a coffee is no impostor.
+and deviation of their logarithms are kept, online (Welford, Technometrics 4, 1962; with weights,
+West, CACM 22, 1979). Older times fade. They are reported next to a verdict but never change it:
+a person who stops for a coffee is no impostor.
 """
 
 from collections import OrderedDict
@@ -14,9 +14,9 @@ from trinetra.values import CameraId
 
 Transition = tuple[CameraId, CameraId]
 LONGEST_S = 600.0
-"""Whoever was away for longer did something else on the way."""
+"""After a longer absence a person did something else on the way."""
 SURPRISING = 3.0
-"""Deviations from the usual; one honest walk in 400 is that far off."""
+"""Deviations from the usual time; one genuine walk in 400 is that far off."""
 _SHORTEST_S = 0.1
 _FADES_OVER = 2_000
 _LEAST = 20
@@ -26,7 +26,7 @@ _MAX_PAIRS = 20_000
 
 @dataclass(slots=True)
 class UsualTime:
-    """The log-normal law of one way's times, as far as it was seen."""
+    """Log-normal distribution of the times of one transition."""
 
     weight: float = 0.0
     mean: float = 0.0
@@ -42,7 +42,7 @@ class UsualTime:
 
     @property
     def median_s(self) -> float:
-        """The time that half of the people take."""
+        """The median time."""
         return exp(self.mean)
 
     @property
@@ -51,13 +51,13 @@ class UsualTime:
         return max(_LEAST_DEVIATION, sqrt(max(0.0, self.squares) / max(1.0, self.weight - 1.0)))
 
     def surprise(self, seconds: float) -> float:
-        """Return how many deviations a time lies above (or, negative, below) the usual one."""
+        """Return how many deviations a time is above (negative: below) the median."""
         return (log(max(seconds, _SHORTEST_S)) - self.mean) / self.deviation
 
 
 @dataclass(slots=True)
 class TransitionTimes:
-    """The usual times of every way that people take; the ways least lately taken are forgotten."""
+    """Usual times of all transitions; the least recently updated ones are evicted."""
 
     _ways: OrderedDict[Transition, UsualTime] = field(default_factory=OrderedDict)
 
@@ -65,7 +65,7 @@ class TransitionTimes:
         return len(self._ways)
 
     def learn(self, a: CameraId, b: CameraId, seconds: float) -> None:
-        """Note that somebody who is known for certain went from ``a`` to ``b`` in that time."""
+        """Learn the time of a recognized person's walk from ``a`` to ``b``."""
         if a == b or not 0 < seconds <= LONGEST_S:
             return
         usual = self._ways.pop((a, b), None) or UsualTime()
@@ -75,6 +75,6 @@ class TransitionTimes:
             self._ways.popitem(last=False)
 
     def usual(self, a: CameraId, b: CameraId) -> UsualTime | None:
-        """Return the usual time from ``a`` to ``b``, None while too few have gone that way."""
+        """Return the usual time from ``a`` to ``b``; None while there are too few observations."""
         usual = self._ways.get((a, b))
         return usual if usual and usual.weight >= _LEAST else None

@@ -1,1 +1,1 @@
-"""What a resolver keeps of one partition, in memory and as bytes. Pure."""
+"""A resolver's state of one partition, in memory and as snapshots. Pure."""

@@ -1,7 +1,7 @@
-"""What a resolver holds of one partition of detections, and what of it has yet to be written down.
+"""In-memory state of one partition of detections, and the changes that are not yet snapshotted.
 
-A partition is owned as a whole: its cameras' tracks, and the entries that the gallery is to get,
-are restored together, committed together and forgotten together.
+A partition is owned as a whole: the tracks of its cameras, and its outbox of gallery entries, are
+restored, committed and dropped together.
 """
 
 import heapq
@@ -23,7 +23,7 @@ _Mark = tuple[Decision | None, int, bool, int, int, Instant | None]
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A track as it was last written down."""
+    """A track as it was last written to a snapshot."""
 
     shots: tuple[tuple[Shot, ...], ...]
     mark: _Mark
@@ -35,13 +35,16 @@ class _Written:
             identity.asked_at,
             identity.gallery_missed,
             len(identity.alerted),
-            identity.stretch,
+            identity.segment,
             identity.since,
         )
         return cls(tuple(group.shots for group in identity.evidence.groups), mark)
 
     def tells(self, identity: TrackIdentity) -> bool:
-        """Return whether this is still how the track is; shots change by being replaced."""
+        """Return whether the track is unchanged.
+
+        Shots are compared by object identity, which is cheap: they change only by being replaced.
+        """
         now = _Written.of(identity)
         same_faces = len(self.shots) == len(now.shots) and all(map(is_, self.shots, now.shots))
         return same_faces and self.mark == now.mark
@@ -68,11 +71,11 @@ class PartitionState:
     _entries: dict[str, GalleryEntry] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
     _forgot: bool = False
-    _left_out: list[tuple[CameraState, TrackIdentity]] = field(default_factory=list)
+    _erased_tracks: list[tuple[CameraState, TrackIdentity]] = field(default_factory=list)
 
     @classmethod
     def restored(cls, number: int, values: Mapping[str, bytes], what: Restored) -> "PartitionState":
-        """Return the state that ``values`` told of; keys that told nothing are to be deleted."""
+        """Return the state restored from ``values``; keys that were not used will be deleted."""
         state = cls(number, what.cameras, dict(what.entries), _entries=dict(what.entries))
         known = {_entry_key(name) for name in what.entries}
         for camera in what.cameras.values():
@@ -88,7 +91,7 @@ class PartitionState:
         return state
 
     def camera(self, camera_id: CameraId, window: tuple[int, float]) -> CameraState:
-        """Return a camera's state, made when it is heard of first."""
+        """Return a camera's state, created at its first event."""
         known = self.cameras.get(camera_id)
         if known is None:
             known = CameraState(camera_id, ReorderWindow[Arrival](*window))
@@ -97,9 +100,10 @@ class PartitionState:
 
     @property
     def next_offset(self) -> int | None:
-        """The first record that must come again after a crash: it is held back, or not read.
+        """The offset to commit: the first record that is held back or not read.
 
-        None before the first record was read.
+        That record must be delivered again after a crash, because the snapshot leaves out the
+        reorder window. None before the first record was read.
         """
         if self.read_to is None:
             return None
@@ -108,12 +112,12 @@ class PartitionState:
 
     @property
     def uncommitted(self) -> int:
-        """How many records were read that are not committed."""
+        """Number of records that were read but not committed."""
         return (self.read_to or 0) - (self.committed or 0)
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something to commit: an offset, or state that came of no record."""
+        """Whether there is something to commit: an offset, or state not caused by a record."""
         return (
             self.next_offset != self.committed
             or bool(self._stale)
@@ -123,21 +127,21 @@ class PartitionState:
 
     @property
     def forgets(self) -> bool:
-        """Whether something was forgotten here that may still be in what was written down."""
+        """Whether data was erased here that the last snapshot may still contain."""
         return self._forgot
 
     def note_committed(self, next_offset: int | None) -> None:
-        """Note that everything up to an offset, and how it stands now, is written down."""
+        """Record that this offset was committed, together with the present state."""
         self.committed, self._forgot = next_offset, False
 
     def advance_to(self, offset: int) -> None:
-        """Note that the record at this offset was read."""
+        """Record that the record at this offset was read."""
         if self.committed is None:
             self.committed = offset
         self.read_to = offset + 1
 
     def take_changes(self, model: str) -> dict[str, bytes | None]:
-        """Return what changed since the last call, by key, None for what is gone."""
+        """Return the changed values since the last call, by key; None deletes a key."""
         changes: dict[str, bytes | None] = dict.fromkeys(sorted(self._stale))
         for camera_id in sorted(self.changed):
             camera = self.cameras[camera_id]
@@ -148,27 +152,27 @@ class PartitionState:
         return changes
 
     def end_tracks(self, camera: CameraState) -> tuple[TrackIdentity, ...]:
-        """Forget a camera's tracks, here and in what is written down; return the confirmed ones."""
+        """Drop a camera's tracks, here and from the snapshot; return the confirmed ones."""
         self.changed.add(camera.camera_id)
         self._forgot = True
         return end_all(camera)
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
-        """Drop faces of people who were erased; return of how many tracks and waiting entries."""
+        """Drop faces of erased customers; return the numbers of tracks and outbox entries."""
         waiting, tracks = drop(self.outbox, is_erased), 0
         for camera in self.cameras.values():
             for identity in camera.identities.values():
                 if identity.is_of(is_erased):
                     identity.leave_out(ERASED)
                     self.changed.add(camera.camera_id)
-                    self._left_out.append((camera, identity))
+                    self._erased_tracks.append((camera, identity))
                     tracks += 1
         self._forgot |= bool(tracks or waiting)
         return tracks, waiting
 
-    def take_left_out(self) -> list[tuple[CameraState, TrackIdentity]]:
-        """Return the tracks that were of people erased since the last call."""
-        left_out, self._left_out = self._left_out, []
+    def take_erased(self) -> list[tuple[CameraState, TrackIdentity]]:
+        """Return the tracks whose customers were erased since the last call."""
+        left_out, self._erased_tracks = self._erased_tracks, []
         return left_out
 
     def _changed_tracks(self, camera: CameraState, model: str) -> dict[str, bytes | None]:
@@ -177,7 +181,7 @@ class PartitionState:
         changes: dict[str, bytes | None] = {}
         for track_id, identity in camera.identities.items():
             written = before.get(track_id)
-            if written is None and not _says_anything(identity):
+            if written is None and not _has_evidence(identity):
                 continue
             if written is None or not written.tells(identity):
                 written = _Written.of(identity)
@@ -199,7 +203,7 @@ class PartitionState:
 
 
 def drop(outbox: dict[str, GalleryEntry], is_gone: Callable[[CustomerId], bool]) -> int:
-    """Take entries of some people out, which then never get into the gallery; return how many."""
+    """Remove some customers' entries before they reach the gallery; return their number."""
     gone = [name for name, entry in outbox.items() if is_gone(entry.customer_id)]
     for name in gone:
         del outbox[name]
@@ -212,9 +216,9 @@ Home = TypeVar("Home")
 def released(
     held: Mapping[Home, PartitionState], gives_up: Callable[[CameraState], bool]
 ) -> Iterator[tuple[Home, CameraState, DetectionEvent]]:
-    """Yield what need not wait any longer, over all cameras in the order of capture.
+    """Yield the events that are ready, merged over all cameras in the order of capture.
 
-    A camera that ``gives_up`` waits no longer for a frame that is missing.
+    A camera that ``gives_up`` waits no longer for missing frames.
     """
     turns = [
         [
@@ -228,7 +232,7 @@ def released(
         yield home, camera, event
 
 
-def _says_anything(identity: TrackIdentity) -> bool:
+def _has_evidence(identity: TrackIdentity) -> bool:
     return bool(identity.evidence.shots) or _Written.of(identity).mark != _BLANK
 
 

@@ -1,11 +1,12 @@
-"""What a resolver remembers, as bytes: one value for each camera, open track and waiting entry.
+"""Snapshots of a resolver's state: one value per camera, open track and outbox entry.
 
-A snapshot rides on every commit, so it comes in pieces, and only what changed is written: a camera
-with the places of its tracks at every frame, a few hundred bytes each; a track's best faces, 8 KB,
-when a better one was seen. Nothing is rounded: who goes on from a snapshot decides exactly as who
-never stopped. Embeddings are kept as the float16 they came in.
+Every commit includes a snapshot, so it is split into pieces and only changed ones are written: a
+camera with the motion of its tracks at every frame, a few hundred bytes each; a track's best faces,
+8 KB, only when a better one was seen. Nothing is rounded: a resolver that continues from a snapshot
+decides exactly as one that never stopped. Embeddings stay the float16 values they arrived as.
 
-What waits in a reorder window is not in it: its events are not committed, and come again.
+Events in a reorder window are not part of it: their offsets are not committed, so they are
+delivered again.
 """
 
 from collections.abc import Mapping
@@ -29,11 +30,15 @@ from trinetra.identities.tracking.tracker import Track, TrackerState
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant, TrackId
 
 VERSION = 2
-"""The first byte of every value; a value of another version is not read."""
+"""The first byte of every value; values of other versions are rejected."""
 
 
 class _Piece(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """One value; MessagePack, by position."""
+    """One value, as MessagePack.
+
+    Fields are stored by position and the type by class name: reordering fields or renaming a
+    subclass breaks existing snapshots.
+    """
 
 
 class _GroupRow(msgspec.Struct, frozen=True, array_like=True):
@@ -50,7 +55,7 @@ class _TrackRow(msgspec.Struct, frozen=True, array_like=True):
     best_face_px: float
     unusable: dict[str, int]
     groups: list[_GroupRow]
-    stretch: int
+    segment: int
     since: Instant | None
 
 
@@ -77,7 +82,7 @@ class _Track(_Piece, frozen=True):
     asked_at: int
     gallery_missed: bool
     alerted: list[CustomerId]
-    stretch: int
+    segment: int
     since: Instant | None
 
 
@@ -101,7 +106,7 @@ _decoder: msgspec.msgpack.Decoder[_Camera | _Track | _Entry] = msgspec.msgpack.D
 
 
 def encode_camera(camera: CameraState) -> bytes:
-    """Return a camera's order, tracker and counts of faces."""
+    """Encode a camera's reorder position, tracker and face counts."""
     rows = []
     for track in camera.tracker.tracks:
         identity = camera.identities.get(track.track_id)
@@ -110,7 +115,7 @@ def encode_camera(camera: CameraState) -> bytes:
             _GroupRow(g.usable, g.first_at, g.last_at, g.lead, g.lead_since) for g in seen.groups
         ]
         counts = (seen.faces_seen, seen.best_face_px, dict(seen.unusable), groups)
-        rows.append(_TrackRow(track, *counts, seen.stretch, seen.since))
+        rows.append(_TrackRow(track, *counts, seen.segment, seen.since))
     state = _Camera(
         camera.camera_id,
         camera.window.last_seq,
@@ -122,7 +127,7 @@ def encode_camera(camera: CameraState) -> bytes:
 
 
 def encode_track(identity: TrackIdentity, model: str) -> bytes:
-    """Return a track's best faces, read by ``model``, and what was decided."""
+    """Encode a track's best faces, embedded by ``model``, and its decision."""
     return _encode(
         _Track(
             identity.track_id,
@@ -135,14 +140,14 @@ def encode_track(identity: TrackIdentity, model: str) -> bytes:
             identity.asked_at,
             identity.gallery_missed,
             sorted(identity.alerted),
-            identity.stretch,
+            identity.segment,
             identity.since,
         )
     )
 
 
 def encode_entry(entry: GalleryEntry, model: str) -> bytes:
-    """Return an entry that the gallery of ``model`` does not have yet."""
+    """Encode an outbox entry that the gallery of ``model`` does not have yet."""
     return _encode(
         _Entry(
             model,
@@ -165,7 +170,7 @@ def _encode(piece: _Camera | _Track | _Entry) -> bytes:
 
 @dataclass(slots=True)
 class Restored:
-    """What could be read of a partition's values; ``faults`` has a line for every other."""
+    """The readable part of a partition's values; ``faults`` has a line for each unreadable one."""
 
     cameras: dict[CameraId, CameraState] = field(default_factory=dict)
     entries: dict[str, GalleryEntry] = field(default_factory=dict)
@@ -175,10 +180,10 @@ class Restored:
 def restore(
     values: Mapping[str, bytes], *, model: str, dimension: int, window: tuple[int, float]
 ) -> Restored:
-    """Return what the values of a partition's keys say.
+    """Return the state decoded from a partition's values.
 
-    A value that cannot be read, or is of another ``model``, costs what it tells and nothing else.
-    ``window`` is how many events may wait for order, and over how many seconds.
+    A value that cannot be read, or is of another ``model``, is lost; all others are restored.
+    ``window`` is the capacity of the reorder window, in events and in seconds.
     """
     restored = Restored()
     cameras: list[_Camera] = []
@@ -206,17 +211,17 @@ class _Faces:
 
 def _decode(value: bytes) -> _Camera | _Track | _Entry:
     if value[:1] != bytes([VERSION]):
-        raise MalformedState(f"it is of version {value[0] if value else 'none'}, not {VERSION}")
+        raise MalformedState(f"version {value[0] if value else 'none'} instead of {VERSION}")
     try:
         return _decoder.decode(value[1:])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
-        raise MalformedState(f"it cannot be read: {cause}") from cause
+        raise MalformedState(f"unreadable: {cause}") from cause
 
 
 def _groups(piece: _Track, model: str, dimension: int) -> list[tuple[Shot, ...]]:
     _check_model(piece.model, model)
     if not all(piece.groups):
-        raise MalformedState("a group of faces without a face")
+        raise MalformedState("a face group without faces")
     return [tuple(_shot(shot, dimension) for shot in group) for group in piece.groups]
 
 
@@ -228,7 +233,7 @@ def _shot(shot: _Shot, dimension: int) -> Shot:
 def _entry(piece: _Entry, model: str, dimension: int) -> GalleryEntry:
     _check_model(piece.model, model)
     if len(piece.embedding) != 4 * dimension:
-        raise MalformedState(f"an embedding of {len(piece.embedding)} bytes is of another model")
+        raise MalformedState(f"embedding of {len(piece.embedding)} bytes, from another model")
     return GalleryEntry(
         piece.entry_id,
         piece.customer_id,
@@ -244,7 +249,7 @@ def _entry(piece: _Entry, model: str, dimension: int) -> GalleryEntry:
 
 def _check_model(written: str, model: str) -> None:
     if written != model:
-        raise MalformedState(f"its faces were read by {written}, not {model}")
+        raise MalformedState(f"faces embedded by {written}, not {model}")
 
 
 def _camera(
@@ -266,17 +271,18 @@ def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
     identity = TrackIdentity(row.track.track_id, row.track.label, row.track.started_at)
     shots = faces.groups if faces else []
     if len(shots) != len(row.groups):
-        return identity  # its faces are lost: they are counted anew
+        # The track's faces are lost. Counts and groups must agree, so the counts start over, too.
+        return identity
     identity.evidence = TrackFaces(
         faces_seen=row.faces_seen,
         best_face_px=row.best_face_px,
         groups=tuple(map(_group, row.groups, shots)),
         unusable=row.unusable,
-        stretch=row.stretch,
+        segment=row.segment,
         since=row.since,
     )
     if faces:
-        identity.stretch, identity.since = faces.track.stretch, faces.track.since
+        identity.segment, identity.since = faces.track.segment, faces.track.since
         identity.decision, identity.asked_at = faces.track.decision, faces.track.asked_at
         identity.gallery_missed = faces.track.gallery_missed
         identity.alerted = set(faces.track.alerted)
@@ -284,5 +290,5 @@ def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
 
 
 def _group(row: _GroupRow, shots: tuple[Shot, ...]) -> FaceGroup:
-    centre = fuse(shots) if len(shots) > 1 else shots[0].embedding
-    return FaceGroup(shots, centre, row.usable, row.first_at, row.last_at, row.lead, row.lead_since)
+    center = fuse(shots) if len(shots) > 1 else shots[0].embedding
+    return FaceGroup(shots, center, row.usable, row.first_at, row.last_at, row.lead, row.lead_since)

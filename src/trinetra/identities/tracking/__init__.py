@@ -1,1 +1,1 @@
-"""Which detection continues which track of one camera. Pure."""
+"""Tracking within one camera: motion, appearance, faces and association. Pure."""

@@ -1,12 +1,11 @@
-"""Clothes as a second cue to which detection continues which track of one view.
+"""Clothing appearance as a second cue for associating detections with tracks.
 
-The inference-worker describes a body by the mean colours of six horizontal stripes. Here they are
-scaled by how far a person's own stripes stray from frame to frame, so that a difference of 1 is
-what one expects of one and the same person. A stripe that a nearer body covers says nothing.
+The inference worker describes a body by the mean colors of six horizontal stripes. Here they are
+divided by the standard deviation of one person's stripes from frame to frame, so that the expected
+difference of the same person is 1. A stripe that a nearer body covers is ignored.
 
-Pure, in plain numbers, as the tracker is. Another description (an embedding of a network for
-re-identification, say) would come under another tag, with a comparison of its own here; what this
-version does not know is as good as no description.
+Pure Python numbers, as in the tracker. Another descriptor (a re-identification embedding, say)
+would have its own tag and its own comparison here; an unknown tag is treated as no descriptor.
 """
 
 from collections.abc import Sequence
@@ -25,23 +24,23 @@ _STRAYING = (
     *(14.9, 12.3, 2.4),
     *(21.4, 12.6, 2.6),
 )
-"""Standard deviations around a person's own mean, measured on real clips: see docs/twin.md."""
+"""Standard deviations from a person's own mean, measured on real clips: see docs/twin.md."""
 _COVERED = 0.25
-"""A stripe is not clear when more of its middle lies under a nearer body."""
+"""A stripe is occluded if a nearer body covers more than this fraction of its middle."""
 _MIDDLE = 0.5
 _ENOUGH_STRIPES = 2
 _ALL_CLEAR = (True,) * _STRIPES
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The stripes of one body, each as three scaled numbers, and which of them can be relied on."""
+    """The stripes of one body, three scaled numbers each, and which of them are unoccluded."""
 
     values: tuple[float, ...]
     clear: tuple[bool, ...]
 
 
 def read_look(packed: bytes | None, box: Box, others: Sequence[Box]) -> Look | None:
-    """Return what is known of a body's clothes, given the boxes of the others in the frame."""
+    """Return the appearance of a body, given the other boxes in the frame; None if unknown."""
     if packed is None or len(packed) != 1 + _STRIPES * _CHANNELS or packed[0] != _TAG:
         return None
     values = tuple([value / stray for value, stray in zip(packed[1:], _STRAYING, strict=True)])
@@ -49,7 +48,10 @@ def read_look(packed: bytes | None, box: Box, others: Sequence[Box]) -> Look | N
 
 
 def difference(a: Look | None, b: Look | None) -> float | None:
-    """Return how much two looks differ, 1 being usual for one person; None if nothing tells."""
+    """Return the mean squared difference of two looks, 1 being expected for one person.
+
+    None if a look is missing or fewer than two stripes are clear in both.
+    """
     if a is None or b is None:
         return None
     total, stripes = 0.0, 0
@@ -68,7 +70,7 @@ def difference(a: Look | None, b: Look | None) -> float | None:
 
 
 def blended(known: Look | None, seen: Look | None, share: float) -> Look | None:
-    """Return a look moved by ``share`` towards what was seen of it; new stripes are taken over."""
+    """Return the running average of a look with weight ``share``; new stripes are copied."""
     if known is None or seen is None:
         return known or seen
     values = list(known.values)
@@ -82,7 +84,7 @@ def blended(known: Look | None, seen: Look | None, share: float) -> Look | None:
 
 
 def _clear(box: Box, others: Sequence[Box]) -> tuple[bool, ...]:
-    """Return which stripes no nearer body covers: on a floor, nearer is lower in the picture."""
+    """Return which stripes are unoccluded; on a floor, a nearer body is lower in the image."""
     x1, y1, x2, y2 = box
     half = max((x2 - x1) * _MIDDLE / 2, 1e-6)
     left, right = (x1 + x2) / 2 - half, (x1 + x2) / 2 + half

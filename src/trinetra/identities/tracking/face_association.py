@@ -1,4 +1,4 @@
-"""Which face belongs to which body, within one frame."""
+"""Associates faces with bodies within one frame."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,21 @@ from trinetra.identities.tracking.appearance import Look, read_look
 from trinetra.identities.tracking.assignment import best_pairs
 
 _BELOW_CROWN = 0.75
-"""So many of its heights the centre of a face lies below the top of its body's box: 0.66 to 1.17 on
-real clips, walking and seated."""
+"""Expected distance of a face's center below the top of its body's box, in face heights.
+
+On real clips, walking and seated, it is 0.66 to 1.17.
+"""
 _MAX_ASIDE, _MAX_OFF = 2.2, 1.25
-"""How far off the face of a body can be, across and up or down, in widths and heights of a face."""
+"""Greatest offset from the expected position, in face widths across and face heights vertically."""
 _FAR = 3.0
-"""More than both together."""
+"""Exceeds the greatest possible distance, hypot(2.2, 1.25), so that every gain is positive."""
 _BODY_WIDTHS, _BODY_HEIGHTS = 3.0, 7.5
 """Width and height of a standing body in units of its face (Drillis & Contini, 1966)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """The objects of one frame, struct-of-arrays: each one's face and clothes, or None.
+    """The objects of one frame, struct-of-arrays; face and look are None where unknown.
 
     Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
     """
@@ -62,7 +64,7 @@ def observe(event: DetectionEvent) -> Observations:
 def _owners(
     boxes: Sequence[Box], labels: Sequence[str], faces: Sequence[FaceBox]
 ) -> dict[int, int]:
-    """Return face index -> index of the person whose head is where the face is."""
+    """Return face index -> person index, by the position of the head."""
     nearness = {
         (f, b): _FAR - distance
         for f, face in enumerate(faces)
@@ -73,7 +75,7 @@ def _owners(
 
 
 def _from_head(face: Box, body: Box) -> float | None:
-    """Return how far a face is from where a body's would be, in its sizes; None if too far."""
+    """Return the distance of a face from a body's expected face, in face sizes; None if too far."""
     wide, tall = max(face[2] - face[0], 1e-6), max(face[3] - face[1], 1e-6)
     middle = (face[0] + face[2]) / 2
     aside = abs(middle - (body[0] + body[2]) / 2) / wide

@@ -1,4 +1,4 @@
-"""How much the faces of a frame are like those of the tracks it may continue."""
+"""Similarity of the faces in a frame to the faces of the tracks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,13 @@ from trinetra.events.schema import FaceBox
 from trinetra.values import Embedding, TrackId
 
 
-def likeness(
+def compare_faces(
     faces: Sequence[FaceBox | None], known: Mapping[TrackId, Embedding], dimension: int
 ) -> dict[tuple[TrackId, int], float]:
-    """Return the cosine of every track's face, a unit vector, and every face of a frame.
+    """Return the cosine of every track's face, a unit vector, with every face of a frame.
 
-    ``faces`` has the face of each detection, where it has one. One that cannot be compared is left
-    out: what is wrong with it is said where it is added to the evidence.
+    ``faces`` has the face of each detection, or None. A malformed embedding is skipped here; it is
+    reported when the face is added to the evidence.
     """
     if not known:
         return {}
@@ -36,10 +36,11 @@ def likeness(
 
 
 def owners(alike: Mapping[tuple[TrackId, int], float], same_cosine: float) -> dict[int, TrackId]:
-    """Return which faces are clearly those of a track, by the detection that they were given to.
+    """Return the track that a face clearly belongs to, by the detection it was found in.
 
-    In a pair walking side by side, the one behind may show nothing but the face: it then lies where
-    the other one's would, and only whose it was before tells them apart.
+    The geometry can be wrong: when two people walk side by side, the one behind may show only the
+    face, which then lies where the face of the one in front would. Only its similarity to the
+    tracks' earlier faces tells them apart, so it may overrule the position.
     """
     best: dict[int, tuple[float, TrackId]] = {}
     for (track_id, detection), cosine in alike.items():

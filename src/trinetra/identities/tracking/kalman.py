@@ -1,7 +1,7 @@
-"""How a box moves: a constant-velocity Kalman filter on centre, width and height.
+"""Kalman filter for boxes: constant velocity of center, width and height.
 
-Bewley et al., SORT, 2016. All is done in plain numbers: a view shows a handful of objects, and
-NumPy's overhead per call would be several times what the arithmetic takes.
+After Bewley et al., SORT, 2016. It uses plain numbers: a view shows a handful of objects, and
+NumPy's overhead per call would be several times the cost of the arithmetic.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,23 @@ import msgspec
 from trinetra.events.schema import Box
 
 _SIZE_MOBILITY = 0.2
-"""Sizes change slower than places: ratio of the standard deviations of their velocities."""
+"""Sizes change more slowly than positions: ratio of the standard deviations of their velocities."""
 
 
 @dataclass(frozen=True, slots=True)
 class MotionNoise:
-    """How uncertain boxes are, relative to their height: where they are, how fast they turn."""
+    """Standard deviations relative to the box height: of a measurement, and of the velocity.
+
+    Relative, because the same walk covers more pixels close to the camera, and detectors err in
+    proportion to the size of an object: one setting then fits near and far people.
+    """
 
     position: float = 0.05
     velocity: float = 0.35
 
 
 class Axis(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One coordinate as the filter knows it: value, velocity per second, and their covariances."""
+    """The state of one coordinate: value, velocity per second, and their covariance matrix."""
 
     value: float
     velocity: float
@@ -33,48 +37,50 @@ class Axis(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 Motion = tuple[Axis, Axis, Axis, Axis]
-"""Centre x, centre y, width and height, taken as independent of each other."""
+"""Center x, center y, width and height, modeled as independent of each other."""
 
 
-def begun(box: Box, noise: MotionNoise) -> Motion:
-    """Return what is known of the motion of a box seen once."""
+def initial_motion(box: Box, noise: MotionNoise) -> Motion:
+    """Return the initial motion of a box that was seen once, with unknown velocity."""
     x, y, w, h = _measured(box)
     scale = max(h, 1.0)
     position_var = _square(noise.position * scale)
-    place_var = _square(noise.velocity * scale)
-    size_var = _square(noise.velocity * scale * _SIZE_MOBILITY)
+    center_velocity_var = _square(noise.velocity * scale)
+    size_velocity_var = _square(noise.velocity * scale * _SIZE_MOBILITY)
     return (
-        Axis(x, 0.0, position_var, 0.0, place_var),
-        Axis(y, 0.0, position_var, 0.0, place_var),
-        Axis(w, 0.0, position_var, 0.0, size_var),
-        Axis(h, 0.0, position_var, 0.0, size_var),
+        Axis(x, 0.0, position_var, 0.0, center_velocity_var),
+        Axis(y, 0.0, position_var, 0.0, center_velocity_var),
+        Axis(w, 0.0, position_var, 0.0, size_velocity_var),
+        Axis(h, 0.0, position_var, 0.0, size_velocity_var),
     )
 
 
-def moved(motion: Motion, elapsed_s: float, noise: MotionNoise) -> Motion:
-    """Return the motion some time on, by its velocity; process noise is white acceleration."""
+def predict(motion: Motion, elapsed_s: float, noise: MotionNoise) -> Motion:
+    """Return the motion ``elapsed_s`` later; process noise is white acceleration."""
     x, y, w, h = motion
+    # The variance of the velocity grows by the noise per second: frames arrive at irregular
+    # intervals, so the noise must depend on the elapsed time and not on the number of frames.
     drift = noise.velocity * max(h.value, 1.0)
-    place_noise = _square(drift) * elapsed_s
+    center_noise = _square(drift) * elapsed_s
     size_noise = _square(drift * _SIZE_MOBILITY) * elapsed_s
     return (
-        _moved(x, elapsed_s, place_noise),
-        _moved(y, elapsed_s, place_noise),
-        _at_least_one(_moved(w, elapsed_s, size_noise)),
-        _at_least_one(_moved(h, elapsed_s, size_noise)),
+        _predict_axis(x, elapsed_s, center_noise),
+        _predict_axis(y, elapsed_s, center_noise),
+        _at_least_one(_predict_axis(w, elapsed_s, size_noise)),
+        _at_least_one(_predict_axis(h, elapsed_s, size_noise)),
     )
 
 
-def corrected(motion: Motion, box: Box, noise: MotionNoise) -> Motion:
-    """Return the motion after its box was seen."""
+def update(motion: Motion, box: Box, noise: MotionNoise) -> Motion:
+    """Return the motion after a measurement of its box."""
     measured = _measured(box)
     variance = _square(noise.position * max(measured[3], 1.0))
     x, y, w, h = motion
     return (
-        _corrected(x, measured[0], variance),
-        _corrected(y, measured[1], variance),
-        _corrected(w, measured[2], variance),
-        _corrected(h, measured[3], variance),
+        _update_axis(x, measured[0], variance),
+        _update_axis(y, measured[1], variance),
+        _update_axis(w, measured[2], variance),
+        _update_axis(h, measured[3], variance),
     )
 
 
@@ -86,7 +92,7 @@ def box_of(motion: Motion) -> Box:
 
 
 def _measured(box: Box) -> tuple[float, float, float, float]:
-    """Return a box as centre, width and height."""
+    """Return a box as center, width and height."""
     x1, y1, x2, y2 = box
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 
@@ -95,7 +101,7 @@ def _square(value: float) -> float:
     return value * value
 
 
-def _moved(axis: Axis, elapsed_s: float, noise: float) -> Axis:
+def _predict_axis(axis: Axis, elapsed_s: float, noise: float) -> Axis:
     covariance = axis.covariance + elapsed_s * axis.velocity_var
     spread = axis.value_var + elapsed_s * axis.covariance + elapsed_s * covariance
     return Axis(
@@ -108,17 +114,17 @@ def _moved(axis: Axis, elapsed_s: float, noise: float) -> Axis:
 
 
 def _at_least_one(size: Axis) -> Axis:
-    """Return a size of one pixel or more."""
+    """Return a size of at least one pixel: extrapolated shrinking could make it negative."""
     return size if size.value >= 1.0 else msgspec.structs.replace(size, value=1.0)
 
 
-def _corrected(axis: Axis, measured: float, noise: float) -> Axis:
+def _update_axis(axis: Axis, measured: float, noise: float) -> Axis:
     total = axis.value_var + noise
     gain, velocity_gain = axis.value_var / total, axis.covariance / total
-    surprise = measured - axis.value
+    innovation = measured - axis.value
     return Axis(
-        axis.value + gain * surprise,
-        axis.velocity + velocity_gain * surprise,
+        axis.value + gain * innovation,
+        axis.velocity + velocity_gain * innovation,
         axis.value_var - gain * axis.value_var,
         axis.covariance - gain * axis.covariance,
         axis.velocity_var - velocity_gain * axis.covariance,

@@ -1,11 +1,11 @@
-"""What a track's faces say together: who they show, best shots, fused into one embedding.
+"""Faces of a track: grouped by person, the best shots fused into one embedding.
 
-A track is what the tracker took for one body. In a crowd it may go over from one person to another,
-and a face may be taken for that of the body before it. So faces are sorted as they come into groups
-of one person each (leader clustering, Hartigan 1975): a face joins the group it is nearest to, or
-begins one of its own. One group speaks for the track. Another takes over once it has shown itself
-``_TAKES_OVER`` times more often than the speaking one, counted from when it was last behind (the
-one-sided cumulative sum of Page, Biometrika 1954): a passer-by's face or two change nothing.
+A track is what the tracker took for one body. In a crowd it may switch from one person to another,
+and a face may be assigned to the wrong body. Faces are therefore clustered online into groups of
+one person each (leader clustering, Hartigan 1975): a face joins the most similar group or starts a
+new one. One group is the leading group of the track. Another takes over once it has been seen
+``_TAKES_OVER`` times more often than the leading one, counted from when it was last behind (the
+one-sided cumulative sum of Page, Biometrika 1954): one or two faces of a passer-by change nothing.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from trinetra.values import Embedding, Instant
 _MAX_SHOTS = 8
 _MAX_GROUPS = 3
 _SAME_COSINE = 0.35
-"""Above this a face is of a group's person: strangers reach 0.37 at most, and seldom."""
+"""Above this a face belongs to a group's person: strangers reach 0.37 at most, and seldom."""
 _OTHER_COSINE = 0.25
-"""Below this it is of somebody else. Faces in between tell nothing and are left out."""
+"""Below this it belongs to another person. Faces in between are inconclusive and are ignored."""
 _TAKES_OVER = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One usable face of a track; ``packed`` is its embedding as it came in the event."""
+    """One usable face of a track; ``packed`` is its embedding as received in the event."""
 
     embedding: Embedding
     quality: float
@@ -39,14 +39,14 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class FaceGroup:
-    """Faces of one person on a track, best first: all counted, the best kept.
+    """Faces of one person on a track: all are counted, the best are kept, best first.
 
-    ``centre`` is the shots' fused embedding. ``lead`` is by how many faces the group has been ahead
-    of the one that speaks for the track, ``lead_since`` from when on.
+    ``center`` is the fused embedding of the shots. ``lead`` is the number of faces by which the
+    group is ahead of the leading group, ``lead_since`` when that lead began.
     """
 
     shots: tuple[Shot, ...]
-    centre: Embedding
+    center: Embedding
     usable: int
     first_at: Instant
     last_at: Instant
@@ -55,20 +55,20 @@ class FaceGroup:
 
     @classmethod
     def of(cls, shot: Shot) -> "FaceGroup":
-        """Return the group that a face begins."""
+        """Return a new group with one face."""
         at = shot.captured_at
         return cls((shot,), shot.embedding, 1, at, at, lead=1, lead_since=at)
 
     def joined_by(self, shot: Shot) -> "FaceGroup":
-        """Return the group with one more face; of equally good ones the earlier stay."""
-        shots, centre = self.shots, self.centre
+        """Return the group with one more face; among equal qualities earlier shots are kept."""
+        shots, center = self.shots, self.center
         if len(shots) < _MAX_SHOTS or shot.quality > shots[-1].quality:
             best = sorted((*shots, shot), key=lambda s: s.quality, reverse=True)
             shots = tuple(best[:_MAX_SHOTS])
-            centre = fuse(shots)
+            center = fuse(shots)
         return FaceGroup(
             shots,
-            centre,
+            center,
             self.usable + 1,
             self.first_at,
             shot.captured_at,
@@ -77,46 +77,46 @@ class FaceGroup:
         )
 
     def outdone(self) -> "FaceGroup":
-        """Return the group after the speaking one showed a face."""
+        """Return the group after a face of the leading group: its lead shrinks by one."""
         lead = max(0, self.lead - 1)
         return replace(self, lead=lead, lead_since=self.lead_since if lead else None)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackFaces:
-    """The faces of one track: all counted, the unusable ones by reason, the others in groups.
+    """The faces of one track: unusable ones counted by reason, usable ones in groups.
 
-    The first of ``groups`` speaks for the track. ``stretch`` counts how often another one took
-    over; ``since`` is when the present one did, None where it always spoke. Before
-    ``known_since`` nothing says that the track was this person: it may have gone over from somebody
-    who stands to somebody who walks past.
+    The first of ``groups`` is the leading group. ``segment`` counts how often another group took
+    over; ``since`` is when the present one did, None if it has always led. Before ``known_since``
+    there is no evidence that the track showed this person: it may have switched from a person who
+    stands to one who walks past.
     """
 
     faces_seen: int = 0
     best_face_px: float = 0.0
     groups: tuple[FaceGroup, ...] = ()
     unusable: Mapping[str, int] = field(default_factory=dict)
-    stretch: int = 0
+    segment: int = 0
     since: Instant | None = None
 
     @property
     def shots(self) -> tuple[Shot, ...]:
-        """The best faces of the person who speaks for the track, best first."""
+        """The best faces of the leading group, best first."""
         return self.groups[0].shots if self.groups else ()
 
     @property
     def usable(self) -> int:
-        """How many usable faces that person has shown."""
+        """Number of usable faces in the leading group."""
         return self.groups[0].usable if self.groups else 0
 
     @property
     def known_since(self) -> Instant | None:
-        """When that person was first seen here, or seen again after somebody else."""
+        """When the leading group took over, or else was first seen."""
         return self.since or (self.groups[0].first_at if self.groups else None)
 
     @property
     def shown_at(self) -> Instant | None:
-        """When that person last showed a usable face."""
+        """When the last usable face of the leading group was seen."""
         return self.groups[0].last_at if self.groups else None
 
 
@@ -125,7 +125,7 @@ def add_face(
 ) -> TrackFaces:
     """Return the evidence with one more face.
 
-    Raises MalformedEvent when its embedding is not a unit vector of the given dimension.
+    Raises MalformedEvent if its embedding is not a unit vector of the given dimension.
     """
     counted = replace(
         evidence,
@@ -143,11 +143,11 @@ def add_face(
 
 
 def _sorted_in(evidence: TrackFaces, shot: Shot) -> TrackFaces:
-    """Return the evidence with a usable face in the group that it belongs to."""
+    """Return the evidence with a usable face added to its group."""
     groups = evidence.groups
     if not groups:
         return replace(evidence, groups=(replace(FaceGroup.of(shot), lead=0, lead_since=None),))
-    near = [float(shot.embedding @ group.centre) for group in groups]
+    near = [float(shot.embedding @ group.center) for group in groups]
     index = max(range(len(groups)), key=near.__getitem__)
     if near[index] > _SAME_COSINE:
         return _shown(evidence, index, groups[index].joined_by(shot))
@@ -157,7 +157,7 @@ def _sorted_in(evidence: TrackFaces, shot: Shot) -> TrackFaces:
 
 
 def _shown(evidence: TrackFaces, index: int, group: FaceGroup) -> TrackFaces:
-    """Return the evidence after the group in that place has shown itself."""
+    """Return the evidence after a face of the group at ``index``."""
     speaking, *others = evidence.groups
     if index == 0:
         speaking = replace(group, lead=0, lead_since=None)
@@ -180,7 +180,7 @@ def _taken_over(
 ) -> TrackFaces:
     kept = sorted(others, key=lambda g: g.last_at, reverse=True)[: _MAX_GROUPS - 1]
     groups = tuple(replace(g, lead=0, lead_since=None) for g in (group, *kept))
-    return replace(evidence, groups=groups, stretch=evidence.stretch + 1, since=since)
+    return replace(evidence, groups=groups, segment=evidence.segment + 1, since=since)
 
 
 def fuse(shots: tuple[Shot, ...]) -> Embedding:

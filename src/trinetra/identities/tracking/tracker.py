@@ -2,11 +2,11 @@
 
 Detections are associated in the order of ByteTrack (Zhang et al., 2022): strong ones first, weak
 ones only to keep a track alive. Similarity is the IoU of boxes widened by a buffer (Yang et al.,
-C-BIoU, 2023), since at a few frames a second people move by more than their own width. What they
-wear, and their faces where one sees them, are further cues (Aharon et al., BoT-SORT, 2022;
-Maggiolino et al., Deep OC-SORT, 2023): a track that would have to go over to somebody who looks
-different pauses instead, and the other one gets a track of their own. Two tracks of one person can
-be joined by their identity later; one track of two people cannot be taken apart.
+C-BIoU, 2023), since at a few frames a second people move by more than their own width. Clothing,
+and faces where visible, are further cues (Aharon et al., BoT-SORT, 2022; Maggiolino et al.,
+Deep OC-SORT, 2023): a track that would have to switch to a person who looks different pauses
+instead, and the other person gets a new track. Two tracks of one person can be joined by identity
+later; one track of two people cannot be taken apart.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,24 +17,31 @@ import msgspec
 from trinetra.events.schema import Box
 from trinetra.identities.tracking.appearance import Look, blended, difference
 from trinetra.identities.tracking.assignment import best_pairs
-from trinetra.identities.tracking.kalman import Motion, MotionNoise, begun, box_of, corrected, moved
+from trinetra.identities.tracking.kalman import (
+    Motion,
+    MotionNoise,
+    box_of,
+    initial_motion,
+    predict,
+    update,
+)
 from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, seconds_between
 
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 _NEVER = -2.0
-"""Takes more from a similarity than an overlap can give to it."""
+"""Lower than any overlap can compensate: the pair is ruled out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookPolicy:
-    """What clothes and faces count for beside the place.
+    """Weight of clothing and faces in relation to position.
 
-    Similarity gains up to ``weight`` where looks agree, nothing at a difference of ``neutral``, and
-    loses beyond that in proportion. A face with a cosine below ``stranger_cosine`` to all faces of
-    a track is somebody else's, whatever the place; one above ``same_cosine`` outweighs clothes.
-    A track seen ``least_hits`` times that paused is taken up again within ``max_pause_s`` where a
-    new person is near, differs from it by no more than ``found_again``, and nobody else concerned
-    could be meant: all others differ by more than ``neutral``.
+    Similarity gains up to ``weight`` if looks agree, nothing at a difference of ``neutral``, and
+    loses proportionally beyond that. A face with a cosine below ``stranger_cosine`` to a track's
+    face belongs to another person, wherever it is; one above ``same_cosine`` outweighs clothing.
+    A paused track with at least ``least_hits`` hits is resumed within ``max_pause_s`` by a new
+    person nearby who differs from it by ``found_again`` at most, provided that the match is
+    unambiguous: all competing pairs differ by more than ``neutral``.
     """
 
     weight: float = 0.3
@@ -51,10 +58,10 @@ class LookPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TrackerPolicy:
-    """When tracks begin, join and end. Scores in 0..1; noise relative to the height of the box.
+    """When tracks start, match and end. Scores in 0..1; noise relative to the box height.
 
-    A detection below its birth score begins no track but keeps one alive. Vehicles seen from above
-    score low and have little on a road to be confused with.
+    A detection below its birth score starts no track but keeps one alive. Vehicles have a lower
+    birth score: seen from above they score low, and little on a road is mistaken for them.
     """
 
     birth_score: float = 0.45
@@ -82,13 +89,13 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def xyxy(self) -> Box:
-        """The box as last estimated."""
+        """The box as estimated last, in pixels."""
         return box_of(self.motion)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:
-    """Everything the tracker remembers of one camera."""
+    """The tracker's complete state of one camera."""
 
     tracks: tuple[Track, ...] = ()
     stepped_at: Instant | None = None
@@ -96,7 +103,7 @@ class TrackerState:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The outcome of one frame: the new state, which detection fed which track, who is gone."""
+    """Result of one frame: the new state, the detection of each track, and ended tracks."""
 
     state: TrackerState
     matched: dict[TrackId, int]
@@ -107,18 +114,18 @@ class Step:
 class DetectionBatch:
     """The detections of one frame, struct-of-arrays.
 
-    ``likeness`` is the cosine of a track's best-fitting face to that of a detection, where both
-    have one.
+    ``face_similarity`` is the cosine of a track's face and a detection's face, by (track id,
+    detection index), where both have one.
     """
 
     boxes: Sequence[Box]
     scores: Sequence[float]
     labels: Sequence[str]
     looks: Sequence[Look | None] = ()
-    likeness: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
+    face_similarity: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
 
     def strong(self, policy: TrackerPolicy) -> set[int]:
-        """Return which of them may begin a track."""
+        """Return the indices of detections that may start a track."""
         return {
             d
             for d, (score, label) in enumerate(zip(self.scores, self.labels, strict=True))
@@ -126,7 +133,7 @@ class DetectionBatch:
         }
 
     def look(self, detection: int) -> Look | None:
-        """Return what a detection wears, if that is known."""
+        """Return the appearance of a detection, or None if it is unknown."""
         return self.looks[detection] if self.looks else None
 
 
@@ -137,7 +144,7 @@ def group_of(label: str) -> str:
 
 def step(
     state: TrackerState,
-    seen: DetectionBatch,
+    batch: DetectionBatch,
     captured_at: Instant,
     *,
     where: tuple[SiteId, CameraId],
@@ -145,10 +152,10 @@ def step(
 ) -> Step:
     """Return the tracks after one frame."""
     elapsed_s = _elapsed(state, captured_at)
-    strong = seen.strong(policy)
+    strong = batch.strong(policy)
     tracks = [_predict(track, elapsed_s, captured_at, policy) for track in state.tracks]
-    pairs = _associate(tracks, seen, strong, captured_at, policy)
-    pairs |= _found_again(tracks, pairs, seen, strong, captured_at, policy)
+    pairs = _associate(tracks, batch, strong, captured_at, policy)
+    pairs |= _found_again(tracks, pairs, batch, strong, captured_at, policy)
     matched: dict[TrackId, int] = {}
     alive: list[Track] = []
     ended: list[Track] = []
@@ -156,13 +163,13 @@ def step(
         track = predicted
         if i in pairs:
             matched[track.track_id] = pairs[i]
-            track = _update(track, seen, pairs[i], captured_at, policy)
+            track = _update(track, batch, pairs[i], captured_at, policy)
         if not _is_over(track, captured_at, policy):
             alive.append(track)
         elif track.confirmed:
             ended.append(track)
     for d in sorted(strong.difference(pairs.values())):
-        born = _begin(seen, d, captured_at, where, policy)
+        born = _begin(batch, d, captured_at, where, policy)
         matched[born.track_id] = d
         alive.append(born)
     return Step(TrackerState(tuple(alive), captured_at), matched, tuple(ended))
@@ -186,7 +193,7 @@ def iou(a: Box, b: Box) -> float:
 
 
 def _apart(a: Box, b: Box) -> bool:
-    """Return whether two boxes share nothing: so it is with most pairs, and this is quick."""
+    """Return whether two boxes are disjoint; a cheap test that settles most pairs."""
     return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
 
 
@@ -202,34 +209,39 @@ def _elapsed(state: TrackerState, captured_at: Instant) -> float:
 
 def _associate(
     tracks: Sequence[Track],
-    seen: DetectionBatch,
+    batch: DetectionBatch,
     strong: set[int],
     captured_at: Instant,
     policy: TrackerPolicy,
 ) -> dict[int, int]:
-    """Return track index -> detection index, strong detections first, near ones before far ones."""
+    """Return track index -> detection index, by a cascade of assignments.
+
+    Strong detections come first and near ones before far ones, as in ByteTrack and C-BIoU.
+    """
+    # Weak detections are often occluded people, or no people at all: they only keep tracks alive
+    # that no strong detection nearby continues, and never get the wide buffer.
     near, far = policy.buffers
-    weak = set(range(len(seen.boxes))) - strong
+    weak = set(range(len(batch.boxes))) - strong
     running = [i for i, t in enumerate(tracks) if not _is_paused(t, captured_at, policy)]
     pairs: dict[int, int] = {}
     for buffer, eligible in ((near, strong), (near, weak), (far, strong)):
         left = [i for i in running if i not in pairs]
         free = eligible.difference(pairs.values())
         if left and free:
-            pairs |= best_pairs(_similarity(tracks, left, seen, free, buffer, policy))
+            pairs |= best_pairs(_similarity(tracks, left, batch, free, buffer, policy))
     return pairs
 
 
 def _similarity(
     tracks: Sequence[Track],
     rows: Sequence[int],
-    seen: DetectionBatch,
+    batch: DetectionBatch,
     columns: Collection[int],
     buffer: float,
     policy: TrackerPolicy,
 ) -> dict[tuple[int, int], float]:
-    """Return the similarity of every pair of a kind that is similar enough to be one object."""
-    detections = [(d, group_of(seen.labels[d]), widened(seen.boxes[d], buffer)) for d in columns]
+    """Return the similarity of all pairs of one class group that exceed the minimum."""
+    detections = [(d, group_of(batch.labels[d]), widened(batch.boxes[d], buffer)) for d in columns]
     found = {}
     for i in rows:
         group, box = group_of(tracks[i].label), widened(tracks[i].xyxy, buffer)
@@ -238,20 +250,22 @@ def _similarity(
                 near = iou(box, its_box)
                 if near < policy.min_similarity:
                     continue
-                similarity = near + _agreement(tracks[i], seen, d, policy.looks)
+                similarity = near + _agreement(tracks[i], batch, d, policy.looks)
                 if similarity >= policy.min_similarity:
                     found[i, d] = similarity
     return found
 
 
-def _agreement(track: Track, seen: DetectionBatch, detection: int, policy: LookPolicy) -> float:
-    """Return what face and clothes add to the similarity of a pair, or take from it."""
-    cosine = seen.likeness.get((track.track_id, detection))
+def _agreement(track: Track, batch: DetectionBatch, detection: int, policy: LookPolicy) -> float:
+    """Return the contribution of face and clothing to the similarity of a pair."""
+    # A face is decisive in both directions: position and clothing can agree for two people who
+    # cross or wear a uniform, but a dissimilar face cannot be the same person's.
+    cosine = batch.face_similarity.get((track.track_id, detection))
     if cosine is not None and cosine < policy.stranger_cosine:
         return _NEVER
     if cosine is not None and cosine >= policy.same_cosine:
         return policy.weight
-    differs = difference(track.look, seen.look(detection))
+    differs = difference(track.look, batch.look(detection))
     if differs is None:
         return 0.0
     return policy.weight * (1.0 - differs / policy.neutral)
@@ -260,12 +274,15 @@ def _agreement(track: Track, seen: DetectionBatch, detection: int, policy: LookP
 def _found_again(
     tracks: Sequence[Track],
     pairs: Mapping[int, int],
-    seen: DetectionBatch,
+    batch: DetectionBatch,
     strong: set[int],
     captured_at: Instant,
     policy: TrackerPolicy,
 ) -> dict[int, int]:
-    """Return which new people are who was lost sight of: they look alike, and nobody else does."""
+    """Return paused track index -> new detection index, where the match is unambiguous.
+
+    Both must look alike, and every other pair that shares one of them must look different.
+    """
     left = [i for i, t in enumerate(tracks) if i not in pairs and _can_pause(t, policy)]
     new = sorted(strong.difference(pairs.values()))
     if not left or not new:
@@ -275,8 +292,8 @@ def _found_again(
         (i, d): differs
         for i in left
         for d in new
-        if _in_reach(tracks[i], seen, d, captured_at, looks)
-        and (differs := difference(tracks[i].look, seen.look(d))) is not None
+        if _in_reach(tracks[i], batch, d, captured_at, looks)
+        and (differs := difference(tracks[i].look, batch.look(d))) is not None
     }
     sure = {}
     for (i, d), differs in close.items():
@@ -287,16 +304,16 @@ def _found_again(
 
 
 def _in_reach(
-    track: Track, seen: DetectionBatch, detection: int, captured_at: Instant, policy: LookPolicy
+    track: Track, batch: DetectionBatch, detection: int, captured_at: Instant, policy: LookPolicy
 ) -> bool:
-    """Return whether somebody can have got from where a track paused to where a detection is."""
-    if group_of(track.label) != group_of(seen.labels[detection]):
+    """Return whether a person can have moved from a paused track's position to a detection."""
+    if group_of(track.label) != group_of(batch.labels[detection]):
         return False
-    cosine = seen.likeness.get((track.track_id, detection), policy.stranger_cosine)
+    cosine = batch.face_similarity.get((track.track_id, detection), policy.stranger_cosine)
     if cosine < policy.stranger_cosine:
         return False
     x, y, _, h = track.motion
-    x1, y1, x2, y2 = seen.boxes[detection]
+    x1, y1, x2, y2 = batch.boxes[detection]
     gap_s = seconds_between(track.seen_at, captured_at)
     reach = (policy.reach_heights + policy.reach_heights_per_s * gap_s) * h.value
     return abs((x1 + x2) / 2 - x.value) <= reach and abs((y1 + y2) / 2 - y.value) <= reach
@@ -307,7 +324,7 @@ def _birth_score(label: str, policy: TrackerPolicy) -> float:
 
 
 def _begin(
-    seen: DetectionBatch,
+    batch: DetectionBatch,
     detection: int,
     captured_at: Instant,
     where: tuple[SiteId, CameraId],
@@ -315,24 +332,24 @@ def _begin(
 ) -> Track:
     return Track(
         track_id=TrackId(derive_id("trk", *where, captured_at, detection)),
-        label=seen.labels[detection],
-        motion=begun(seen.boxes[detection], policy.noise),
+        label=batch.labels[detection],
+        motion=initial_motion(batch.boxes[detection], policy.noise),
         started_at=captured_at,
         seen_at=captured_at,
         hits=1,
         confirmed=policy.confirm_hits <= 1,
-        look=seen.look(detection),
+        look=batch.look(detection),
     )
 
 
 def _predict(track: Track, elapsed_s: float, captured_at: Instant, policy: TrackerPolicy) -> Track:
-    """Move a track on by its velocity; one that paused stays where it was last thought to be."""
+    """Extrapolate a track by its velocity; a paused one stays at its last estimate."""
     if _is_paused(track, captured_at, policy):
         return track
     return Track(
         track.track_id,
         track.label,
-        moved(track.motion, elapsed_s, policy.noise),
+        predict(track.motion, elapsed_s, policy.noise),
         track.started_at,
         track.seen_at,
         track.hits,
@@ -342,29 +359,29 @@ def _predict(track: Track, elapsed_s: float, captured_at: Instant, policy: Track
 
 
 def _update(
-    track: Track, seen: DetectionBatch, detection: int, captured_at: Instant, policy: TrackerPolicy
+    track: Track, batch: DetectionBatch, detection: int, captured_at: Instant, policy: TrackerPolicy
 ) -> Track:
-    hits, box = track.hits + 1, seen.boxes[detection]
+    hits, box = track.hits + 1, batch.boxes[detection]
     paused = _is_paused(track, captured_at, policy)
     return Track(
         track.track_id,
         track.label,
-        begun(box, policy.noise) if paused else corrected(track.motion, box, policy.noise),
+        initial_motion(box, policy.noise) if paused else update(track.motion, box, policy.noise),
         track.started_at,
         captured_at,
         hits,
         track.confirmed or hits >= policy.confirm_hits,
-        blended(track.look, seen.look(detection), policy.looks.share),
+        blended(track.look, batch.look(detection), policy.looks.share),
     )
 
 
 def _is_paused(track: Track, captured_at: Instant, policy: TrackerPolicy) -> bool:
-    """Return whether a track was lost sight of for longer than its motion can be relied on."""
+    """Return whether a track has been unseen for longer than its motion can be extrapolated."""
     return seconds_between(track.seen_at, captured_at) > policy.max_gap_s
 
 
 def _can_pause(track: Track, policy: TrackerPolicy) -> bool:
-    """Return whether a track is known well enough to be told from others when it comes back."""
+    """Return whether a track is known well enough to be recognized after a pause."""
     return track.look is not None and track.hits >= policy.looks.least_hits and track.confirmed
 
 

@@ -1,8 +1,7 @@
-"""Plane geometry of feet, zones and lines.
+"""Plane geometry of foot points, zones and lines.
 
-Points are normalised image coordinates, ``(..., 2)`` float64; y grows DOWNWARDS. "Left" and
-"right" of a line from a to b are what someone sees who stands on a and looks at b on the image as
-displayed.
+Points are normalized image coordinates, ``(..., 2)`` float64; y grows DOWNWARD. "Left" and "right"
+of a line from a to b are meant as seen from a, looking toward b on the image as displayed.
 """
 
 import math
@@ -19,7 +18,7 @@ _BOUNDARY = 1e-9
 
 
 def foot_points(xyxy: Points, width: float, height: float) -> Points:
-    """Return where boxes ``(n, 4)`` in pixels stand: bottom centre, normalised, clipped to 0..1."""
+    """Return the foot points of boxes ``(n, 4)`` in pixels: bottom center, normalized, in 0..1."""
     feet = np.empty((len(xyxy), 2))
     feet[:, 0] = (xyxy[:, 0] + xyxy[:, 2]) / (2 * width)
     feet[:, 1] = xyxy[:, 3] / height
@@ -28,11 +27,11 @@ def foot_points(xyxy: Points, width: float, height: float) -> Points:
 
 
 def inside_polygon(points: Points, polygon: Sequence[Point] | Points) -> NDArray[np.bool_]:
-    """Return for each of ``points (n, 2)`` whether it lies in the polygon; its boundary belongs.
+    """Return for each of ``points (n, 2)`` whether it lies in the polygon or on its boundary.
 
     Even-odd ray casting with half-open edges (W. R. Franklin, PNPOLY), so that a ray through a
-    corner is counted once; points within 1e-9 of an edge are taken as inside beforehand. All is
-    done in plain numbers: a view shows a handful of feet, for which NumPy is slower than Python.
+    corner is counted once; points within 1e-9 of an edge count as inside. It uses plain numbers: a
+    view shows a handful of feet, for which NumPy is slower than Python.
     """
     corners = [(float(x), float(y)) for x, y in polygon]
     edges = list(zip(corners, (*corners[1:], *corners[:1]), strict=True))
@@ -54,9 +53,9 @@ def _is_inside(x: float, y: float, edges: Iterable[tuple[Point, Point]]) -> bool
 
 
 def signed_distance(points: Points, a: Point, b: Point, aspect: float = 1.0) -> Points:
-    """Return distances ``(n,)`` to the endless line through a and b; positive = right of it.
+    """Return distances ``(n,)`` to the infinite line through a and b; positive = right of it.
 
-    Unit: the frame's height, when ``aspect`` is the frame's width / height. Zero is on the line.
+    In frame heights if ``aspect`` is the frame's width / height. Zero is on the line.
     """
     scale = np.array([aspect, 1.0])
     direction = (np.asarray(b) - np.asarray(a)) * scale
@@ -69,9 +68,9 @@ def signed_distance(points: Points, a: Point, b: Point, aspect: float = 1.0) -> 
 def crossing(start: Point, end: Point, a: Point, b: Point) -> int:
     """Return +1 if the step from start to end crosses segment a-b left to right, -1 right to left.
 
-    0 when it stays on one side or passes beside the segment; the segment's ends belong to it. A
-    point on the line counts as right of it, so that the crossings of a path made of many steps sum
-    up correctly, also when a step ends on the line.
+    0 if it stays on one side or passes beside the segment; the segment includes its ends. A point
+    on the line counts as right of it, so that the crossings of a path of many steps add up
+    correctly even if a step ends on the line.
     """
     before, behind = _cross(a, b, start), _cross(a, b, end)
     if (before >= 0) == (behind >= 0):
@@ -88,7 +87,7 @@ def _cross(a: Point, b: Point, p: Point) -> float:
 
 
 def _along(a: Point, b: Point, p: Point) -> float:
-    """Return where p projects onto the line: 0 at a, 1 at b."""
+    """Return the position of p's projection on the line: 0 at a, 1 at b."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     return ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy)
 
@@ -100,20 +99,20 @@ def polygon_area(polygon: Sequence[Point]) -> float:
 
 
 def is_simple(polygon: Sequence[Point]) -> bool:
-    """Return whether no two edges meet except neighbours in their common corner."""
+    """Return whether no two edges meet, except neighbors in their common corner."""
     if len(set(polygon)) < len(polygon):
         return False
     edges = list(zip(polygon, (*polygon[1:], polygon[0]), strict=True))
     return not any(
-        _edges_meet(edges[i], edges[j], neighbours=j - i in (1, len(edges) - 1))
+        _edges_meet(edges[i], edges[j], neighbors=j - i in (1, len(edges) - 1))
         for i in range(len(edges))
         for j in range(i + 1, len(edges))
     )
 
 
-def _edges_meet(one: tuple[Point, Point], two: tuple[Point, Point], *, neighbours: bool) -> bool:
+def _edges_meet(one: tuple[Point, Point], two: tuple[Point, Point], *, neighbors: bool) -> bool:
     (a, b), (c, d) = one, two
-    if neighbours:
+    if neighbors:
         # They share a corner; they meet elsewhere only if the outer end of one lies on the other.
         return any(_on_segment(*one, p) for p in two if p not in one) or any(
             _on_segment(*two, p) for p in one if p not in two

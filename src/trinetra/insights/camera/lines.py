@@ -1,10 +1,10 @@
-"""Line crossings, counted once each although feet jitter.
+"""Line crossings, counted once each despite jitter of the foot points.
 
-Around each line lies a dead band, as wide as a foot point may jitter. A crossing is counted when
-someone was clearly on one side, is now clearly on the other, and the path between went through the
-segment: the signed crossings of the segment on that path must add up to the direction walked. So
-ten crossings back and forth within the band count once or not at all, and a walk around the
-line's end never counts.
+Around each line lies a dead band as wide as foot points may jitter (hysteresis). A crossing is
+counted when a body was clearly on one side, is now clearly on the other, and its path went through
+the segment: the signed crossings of the segment on that path must add up to the direction walked.
+Ten crossings back and forth within the band therefore count once or not at all, and a walk around
+the line's end never counts.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from trinetra.values import Instant, TrackId
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """The track in ``row`` of the scene went over a line; ``at`` is the frame it did so in."""
+    """A crossing by the track in ``row`` of the scene; ``at`` is the frame in which it crossed."""
 
     line_id: str
     direction: Direction
@@ -30,7 +30,10 @@ class Crossed:
 
 
 class Approach(msgspec.Struct, array_like=True):
-    """One body's way since it was last clearly on a side (+1 right, -1 left, 0 not yet)."""
+    """One body's path since it was last clearly on a side (+1 right, -1 left, 0 not yet).
+
+    ``net`` is the sum of the signed crossings since then.
+    """
 
     foot: Point
     side: int = 0
@@ -60,19 +63,19 @@ class LineCounter:
         return found
 
     def copy(self, body_id: TrackId, new_body_id: TrackId) -> None:
-        """Let a body that was split off go on from where it was believed to come from."""
+        """Start the path of a split-off body as a copy of the one it was split from."""
         for line in self.lines:
             if approach := self.approaches.get((line.line_id, body_id)):
                 self.approaches[line.line_id, new_body_id] = msgspec.structs.replace(approach)
 
     def rename(self, gone_id: TrackId, body_id: TrackId) -> None:
-        """Let a body go on as another, whose continuation it turned out to be."""
+        """Move the path of body ``gone_id`` to ``body_id``, which it turned out to continue."""
         for line in self.lines:
             if approach := self.approaches.pop((line.line_id, gone_id), None):
                 self.approaches[line.line_id, body_id] = approach
 
     def keep(self, body_ids: set[TrackId]) -> None:
-        """Forget every body but these."""
+        """Drop all bodies except these."""
         for key in [key for key in self.approaches if key[1] not in body_ids]:
             del self.approaches[key]
 
@@ -92,10 +95,15 @@ class LineCounter:
 
 
 def _settle(approach: Approach, distance: float, band: float) -> Instant | None:
-    """Note the side once it is clear; return when the line was crossed, if that is now certain."""
+    """Update the side once it is clear; return when the line was crossed, if that is now certain.
+
+    The crossing is dated to the frame in which the path met the line, not to the later one in which
+    the foot left the dead band.
+    """
     if abs(distance) <= band:
         return None
     before, net = approach.side, approach.net
     approach.side, approach.net = (1 if distance > 0 else -1), 0
     changed_side = before == -approach.side
+    # Changing sides is not enough: a path around the end of the segment has a net crossing of 0.
     return approach.crossed_at if changed_side and net == approach.side else None

@@ -1,4 +1,4 @@
-"""How many people are where: a figure whenever it changes, but not more often than told."""
+"""Occupancy reports: a count whenever it changes, at a limited rate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from trinetra.values import Instant, seconds_between
 
 @dataclass(slots=True)
 class OccupancyMeter:
-    """Thins one camera's head counts; zone None is the whole view.
+    """Limits the rate of one camera's occupancy reports; zone None is the whole view.
 
     The first count of a zone is always reported. A change within ``every_s`` of the last report is
-    reported at the first frame after that time, if it still holds.
+    reported at the first frame after that time, if it still differs.
     """
 
     every_s: float

@@ -1,10 +1,10 @@
-"""Who is in one camera's view, told on in few words.
+"""Presence of customers in one camera's view, published as a few sightings.
 
-Visits span cameras, and the cameras of one customer may be watched by several engines. Each
-therefore tells the others' visits what it sees, but not in every frame: a customer is sighted at
-once, then whenever the stretch has grown by ``resend_s``, when its start turns out to be earlier,
-and for the last time when nothing was seen for ``absent_after_s``. The stretches of one customer
-join without a gap, so that a visit built from them is the visit built from every frame.
+Visits span cameras, and the cameras that see one customer may belong to several engines. Each
+therefore publishes sightings, but not for every frame: one when the customer appears, then whenever
+the segment in view has grown by ``resend_s``, when its start turns out to be earlier, and a last
+one when the customer was not seen for ``absent_after_s``. The sightings of one segment join without
+a gap, so that a visit built from them equals the visit built from every frame.
 """
 
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from trinetra.insights.camera.track_stitching import Name
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
 COUNTED_KINDS = frozenset({IdentityKind.ANONYMOUS, IdentityKind.ENROLLED, IdentityKind.VIP})
-"""Staff are at work and a watchlist is the alerts' business: neither visits."""
+"""Kinds with visits: staff are at work, and people on the watchlist are handled by alerts."""
 
 
 class Presence(msgspec.Struct, array_like=True):
-    """One customer's stretch in view, and up to where it was told."""
+    """One customer's segment in view, and the end that was reported last."""
 
     kind: IdentityKind
     since: Instant
     until: Instant
-    told_until: Instant
+    reported_until: Instant
 
 
 @dataclass(slots=True)
@@ -39,37 +39,39 @@ class PresenceTracker:
     present: dict[CustomerId, Presence] = field(default_factory=dict)
 
     def see(self, name: Name, since: Instant, until: Instant) -> list[Sighting]:
-        """Note that someone was in view from ``since`` to ``until``; return what is news."""
+        """Record that a customer was in view from ``since`` to ``until``; return new sightings."""
         if name.kind not in COUNTED_KINDS:
             return []
-        seen = self.present.get(name.customer_id)
-        if seen is None:
+        presence = self.present.get(name.customer_id)
+        if presence is None:
             self.present[name.customer_id] = Presence(name.kind, since, until, until)
             return [self._sighting(name.customer_id, name.kind, since, until)]
-        is_news = since < seen.since or name.kind != seen.kind
-        seen.kind, seen.until = name.kind, max(seen.until, until)
-        if not is_news and seconds_between(seen.told_until, seen.until) < self.resend_s:
+        is_news = since < presence.since or name.kind != presence.kind
+        presence.kind, presence.until = name.kind, max(presence.until, until)
+        if not is_news and seconds_between(presence.reported_until, presence.until) < self.resend_s:
             return []
-        start = min(since, seen.told_until)
-        seen.since, seen.told_until = min(since, seen.since), seen.until
-        return [self._sighting(name.customer_id, name.kind, start, seen.until)]
+        start = min(since, presence.reported_until)
+        presence.since, presence.reported_until = min(since, presence.since), presence.until
+        return [self._sighting(name.customer_id, name.kind, start, presence.until)]
 
     def lose(self, now: Instant) -> list[Sighting]:
-        """Return the last sighting of everyone who was not seen for long enough; forget them."""
-        gone = [
+        """Return the last sightings of customers who are absent, and drop them."""
+        absent = [
             customer_id
-            for customer_id, seen in self.present.items()
-            if seconds_between(seen.until, now) > self.absent_after_s
+            for customer_id, presence in self.present.items()
+            if seconds_between(presence.until, now) > self.absent_after_s
         ]
-        return [self._farewell(customer_id) for customer_id in gone]
+        return [self._last_sighting(customer_id) for customer_id in absent]
 
     def flush(self) -> list[Sighting]:
-        """Return the last sighting of everyone in view, because the engine stops."""
-        return [self._farewell(customer_id) for customer_id in list(self.present)]
+        """Return the last sightings of all customers in view; for the end of the engine."""
+        return [self._last_sighting(customer_id) for customer_id in list(self.present)]
 
-    def _farewell(self, customer_id: CustomerId) -> Sighting:
-        seen = self.present.pop(customer_id)
-        return self._sighting(customer_id, seen.kind, seen.told_until, seen.until, left=True)
+    def _last_sighting(self, customer_id: CustomerId) -> Sighting:
+        presence = self.present.pop(customer_id)
+        return self._sighting(
+            customer_id, presence.kind, presence.reported_until, presence.until, left=True
+        )
 
     def _sighting(
         self,

@@ -1,8 +1,8 @@
-"""Reported crossings and stays that can still be given a name.
+"""Reported crossings and stays whose bodies may still be identified.
 
-An identity is often decided after its track has crossed a line. What was reported of a body is
-therefore remembered (bounded in number and time); when the body's name changes, it is reported
-again under the same event id with the customer filled in, which stores take as an update.
+A track is often identified after it has crossed a line. The events of a body are therefore
+remembered (bounded in number and time); when the body's identity changes, they are reported again
+under the same event id with the customer filled in, which stores treat as an update.
 """
 
 from collections import deque
@@ -20,13 +20,13 @@ Nameable = LineCrossing | ZoneStay
 
 @dataclass(slots=True)
 class ReportedEvents:
-    """What was lately reported of each body of one camera; the oldest gives way."""
+    """The events reported recently for each body of one camera; the oldest are evicted."""
 
     max_remembered: int
     events: dict[TrackId, deque[Nameable]] = field(default_factory=dict)
 
     def remember(self, body_id: TrackId, event: Nameable) -> None:
-        """Keep an event; a newer one of the same id replaces it."""
+        """Remember an event; it replaces an earlier one with the same id."""
         events = self.events.setdefault(body_id, deque(maxlen=self.max_remembered))
         known = next((old for old in events if old.event_id == event.event_id), None)
         if known is not None:
@@ -34,7 +34,7 @@ class ReportedEvents:
         events.append(event)
 
     def rename(self, body_id: TrackId, name: Name | None) -> list[Nameable]:
-        """Return a body's events that bear another customer or kind, corrected."""
+        """Return a body's events that have another customer or kind, corrected."""
         customer_id = name.customer_id if name else None
         kind = name.kind if name else msgspec.UNSET
         corrected = []
@@ -46,7 +46,7 @@ class ReportedEvents:
         return corrected
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
-        """Leave nameless what people did who were erased; return whether there was anything."""
+        """Remove erased customers from remembered events; return whether there were any."""
         bodies = [
             body_id
             for body_id, events in self.events.items()
@@ -57,24 +57,24 @@ class ReportedEvents:
         return bool(bodies)
 
     def settle(self, body_id: TrackId, before: Instant) -> None:
-        """Forget a body's events of before an instant: its name changes from then on only."""
+        """Drop a body's events before an instant, since its identity changes only from then on."""
         if events := self.events.get(body_id):
             later = [event for event in events if event.captured_at >= before]
             self.events[body_id] = deque(later, maxlen=self.max_remembered)
 
     def split(self, body_id: TrackId, new_body_id: TrackId) -> None:
-        """Move the events of a track that is a body of its own."""
+        """Move the events of a track to the body that was split off."""
         mine = [e for e in self.events.get(body_id, ()) if e.track_id == new_body_id]
         for event in mine:
             self.events[body_id].remove(event)
             self.remember(new_body_id, event)
 
     def merge(self, body_id: TrackId, gone_id: TrackId) -> None:
-        """Move the events of a body that was another's continuation."""
+        """Move the events of body ``gone_id`` to the body that it continues."""
         for event in self.events.pop(gone_id, ()):
             self.remember(body_id, event)
 
     def keep(self, body_ids: set[TrackId]) -> None:
-        """Forget every body but these."""
+        """Drop all bodies except these."""
         for body_id in [body_id for body_id in self.events if body_id not in body_ids]:
             del self.events[body_id]

@@ -1,4 +1,4 @@
-"""Builds the events of one camera's insights, with ids that are derived from their content."""
+"""Builds the events of one camera's insights, with ids derived from their content."""
 
 from typing import Literal, NamedTuple
 
@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """The track that an event is about; ``name`` is its customer, if it was recognised."""
+    """The track that an event is about; ``name`` is its customer, if it was recognized."""
 
     track_id: TrackId
     label: str
@@ -37,7 +37,7 @@ class Subject(NamedTuple):
 def line_crossing(
     place: Place, subject: Subject, *, line_id: str, direction: Direction, at: Instant
 ) -> LineCrossing:
-    """Return the event of a line crossed at an instant."""
+    """Return the event for a line crossing."""
     track_id, label, name = subject
     return LineCrossing(
         event_id=EventId(derive_id("crossing", *place, line_id, track_id, at)),
@@ -56,7 +56,7 @@ def line_crossing(
 def zone_stay(
     place: Place, subject: Subject, *, zone_id: str, entered_at: Instant, inside_at: Instant
 ) -> ZoneStay:
-    """Return the event of a stay that lasted until the foot was last seen inside."""
+    """Return the event for a stay, which ended when the foot was last seen inside."""
     track_id, label, name = subject
     return ZoneStay(
         event_id=EventId(derive_id("stay", *place, zone_id, track_id, entered_at)),
@@ -74,7 +74,7 @@ def zone_stay(
 
 
 def occupancy(place: Place, zone_id: str | None, persons: int, now: Instant) -> Occupancy:
-    """Return the event of a head count; zone None is the whole view."""
+    """Return the event for a person count; zone None is the whole view."""
     return Occupancy(
         event_id=EventId(derive_id("occupancy", *place, zone_id or "", now)),
         site_id=place.site_id,

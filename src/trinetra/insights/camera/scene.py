@@ -1,4 +1,4 @@
-"""One frame as the insight machines see it: who stands where, as struct-of-arrays."""
+"""One frame as input of camera analytics: foot points and sizes, as struct-of-arrays."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from trinetra.values import Instant, TrackId
 class Scene:
     """The tracks of one frame, one row each.
 
-    ``feet (n, 2)`` is normalised; ``height (n,)`` is the box height as a fraction of the frame's;
+    ``feet (n, 2)`` is normalized; ``height (n,)`` is the box height as a fraction of the frame's;
     ``aspect`` is the frame's width / height.
     """
 
@@ -26,7 +26,7 @@ class Scene:
 
 
 def scene_of(event: TracksEvent) -> Scene:
-    """Return the scene a tracks event describes; of a track listed twice, the last row counts."""
+    """Return the scene of a tracks event; if a track is listed twice, the last row counts."""
     tracks = tuple({track.track_id: track for track in event.tracks}.values())
     xyxy = np.array([track.box for track in tracks], np.float64).reshape(-1, 4)
     return Scene(

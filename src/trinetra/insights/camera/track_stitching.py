@@ -1,11 +1,11 @@
-"""Who is who over track breaks: several tracks, one body.
+"""Track stitching: joins the tracks of one person or vehicle into a body.
 
 A tracker loses people: behind a shelf, behind each other, at a missed detection. A body is one
-person or vehicle for as long as the camera can follow it. A track that is new and appears within
-``bridge_s`` and ``bridge_boxes`` of where another of the same label vanished continues that body;
-one known to be the same customer does so at any distance. Two tracks seen in one frame are two
-bodies, and so are two tracks known as different customers: where that shows only afterwards, the
-later track is split off, and where two bodies turn out to be one customer, they are joined.
+person or vehicle for as long as the camera can follow it. A new track continues a body if it
+appears within ``bridge_s`` and ``bridge_boxes`` of where that body vanished and has the same label;
+if it is known to be the same customer, at any distance. Two tracks in one frame are two bodies, and
+so are two tracks of different customers. If that becomes known only later, the later track is split
+off; if two bodies turn out to be one customer, they are merged.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ from trinetra.values import CustomerId, IdentityKind, Instant, TrackId, seconds_
 
 
 class Name(msgspec.Struct, frozen=True, array_like=True):
-    """Who a track is."""
+    """The identity of a track."""
 
     customer_id: CustomerId
     kind: IdentityKind
@@ -49,14 +49,14 @@ class Body(msgspec.Struct, array_like=True):
 
     @property
     def last_at(self) -> Instant:
-        """When the body was last seen, by whichever of its tracks."""
+        """When any of the body's tracks was last seen."""
         if len(self.spans) == 1:
-            return self.spans[0].last_at  # so it is with most, and this is asked in every frame
+            return self.spans[0].last_at  # fast path: most bodies, at every frame
         return max(span.last_at for span in self.spans)
 
     @property
     def name(self) -> Name | None:
-        """Who the body is, by its most recent track that is known."""
+        """The identity of the body: that of its most recent identified track."""
         for span in reversed(self.spans):
             if span.name:
                 return span.name
@@ -69,7 +69,10 @@ class Body(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A track that was taken for another body is one of its own since ``joined_at``."""
+    """A track was wrongly joined to ``body`` at ``joined_at`` and is now ``new_body``.
+
+    ``left_at`` is when the remaining body was last seen before that.
+    """
 
     body: Body
     new_body: Body
@@ -79,7 +82,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Body ``gone`` was the continuation of ``body``."""
+    """Body ``gone`` was found to continue ``body`` and was merged into it."""
 
     body: Body
     gone: Body
@@ -90,7 +93,7 @@ Revision = Split | Merge
 
 @dataclass(slots=True)
 class TrackStitcher:
-    """Follows the bodies of one camera; every call takes captured time only."""
+    """Tracks the bodies of one camera; all times are captured time."""
 
     policy: InsightPolicy
     bodies: dict[TrackId, Body] = field(default_factory=dict)
@@ -100,7 +103,7 @@ class TrackStitcher:
     def resume(
         self, bodies: Iterable[Body], early: dict[TrackId, tuple[Name | None, Instant]]
     ) -> None:
-        """Go on from what was remembered of the camera."""
+        """Restore the bodies from a snapshot."""
         self.early = early
         self.bodies = {body.body_id: body for body in bodies}
         self._of_track = {
@@ -108,7 +111,7 @@ class TrackStitcher:
         }
 
     def step(self, scene: Scene) -> tuple[list[Body], list[Split]]:
-        """Return the body of each row of the scene, and what earlier belief it overturns."""
+        """Return the body of each row of the scene, and the splits that the scene reveals."""
         splits = self._separate(scene)
         here = {id(self._of_track[t]) for t in scene.track_ids if t in self._of_track}
         found = [self._follow(scene, row, here) for row in range(len(scene.track_ids))]
@@ -116,21 +119,21 @@ class TrackStitcher:
         return found, splits
 
     def body_of(self, track_id: TrackId) -> Body | None:
-        """Return the body a track belongs to, unless it is forgotten."""
+        """Return the body of a track, or None if it is unknown or was dropped."""
         return self._of_track.get(track_id)
 
     def own_name(self, track_id: TrackId) -> Name | None:
-        """Return who a track itself is known to be, leaving aside what body it continues."""
+        """Return the identity of a track itself, regardless of the body it continues."""
         body = self._of_track.get(track_id)
         return body.span(track_id).name if body else self.early.get(track_id, (None,))[0]
 
     def staff(self) -> frozenset[TrackId]:
-        """Return the bodies that are known to be at work here."""
+        """Return the ids of bodies identified as staff."""
         named = ((body_id, body.name) for body_id, body in self.bodies.items())
         return frozenset(b for b, name in named if name and name.kind is IdentityKind.STAFF)
 
     def present(self, label: str, now: Instant, but: frozenset[TrackId] = frozenset()) -> int:
-        """Return how many bodies of a label are in view, unseen ones for a moment included."""
+        """Return the number of bodies of a label in view, including briefly unseen ones."""
         return sum(
             body.label == label
             and body.body_id not in but
@@ -139,9 +142,9 @@ class TrackStitcher:
         )
 
     def identify(self, track_id: TrackId, name: Name | None, at: Instant) -> list[Revision]:
-        """Take note of who a track is (None: nobody knows); return what that overturns.
+        """Set the identity of a track (None: unknown); return the revisions that follow.
 
-        A decision that comes before the track's first position is kept for it.
+        A decision that arrives before the track's first position is kept for it.
         """
         body = self._of_track.get(track_id)
         if body is None:
@@ -150,12 +153,12 @@ class TrackStitcher:
             return []
         body.span(track_id).name = name
         splits: list[Revision] = []
-        while stranger := _stranger(body):
-            splits.append(self._split_off(body, stranger))
+        while intruder := _other_customer(body):
+            splits.append(self._split_off(body, intruder))
         return splits or self._merge_with_earlier(self._of_track[track_id])
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
-        """Know nothing any more of who was erased; return whether anything was known."""
+        """Remove the identities of erased customers; return whether there were any."""
         spans = [span for body in self.bodies.values() for span in body.spans]
         named = [s for s in spans if s.name and is_erased(s.name.customer_id)]
         for span in named:
@@ -166,7 +169,10 @@ class TrackStitcher:
         return bool(named or early)
 
     def _separate(self, scene: Scene) -> list[Split]:
-        """Split off tracks that are seen in one frame with an earlier track of their body."""
+        """Split off tracks that appear in one frame together with an earlier track of their body.
+
+        The gap between the two was no track break then: both people were there.
+        """
         splits = []
         present = set(scene.track_ids)
         for body in [body for body in self.bodies.values() if len(body.spans) > 1]:
@@ -184,16 +190,16 @@ class TrackStitcher:
             self._of_track[track_id] = body
             here.add(id(body))
         body.span(track_id).last_at = scene.at
-        body.foot, body.height = _place(scene, row), float(scene.height[row])
+        body.foot, body.height = _position(scene, row), float(scene.height[row])
         return body
 
     def _started(self, scene: Scene, row: int, span: Span) -> Body:
-        body = Body(span.track_id, scene.labels[row], [span], _place(scene, row), 0.0)
+        body = Body(span.track_id, scene.labels[row], [span], _position(scene, row), 0.0)
         self.bodies[body.body_id] = body
         return body
 
     def _continued(self, scene: Scene, row: int, span: Span, here: set[int]) -> Body | None:
-        """Return the body that vanished where this new track appears, the nearest of several."""
+        """Return the nearest vanished body that this new track continues, if there is one."""
         best, best_distance = None, np.inf
         for body in self.bodies.values():
             if id(body) in here or body.label != scene.labels[row]:
@@ -208,10 +214,10 @@ class TrackStitcher:
         return best
 
     def _distance(self, scene: Scene, row: int, body: Body, name: Name | None) -> float:
-        """Return the distance in box heights, infinite for someone else or too far away."""
+        """Return the distance in box heights; infinite for another customer or if too far."""
         if name and body.name:
             return 0.0 if _same(name, body.name) else np.inf
-        step = np.hypot(*np.subtract(_place(scene, row), body.foot))
+        step = np.hypot(*np.subtract(_position(scene, row), body.foot))
         boxes = float(step / max(float(scene.height[row]), body.height, 1e-6))
         return boxes if boxes <= self.policy.bridge_boxes else np.inf
 
@@ -223,7 +229,7 @@ class TrackStitcher:
         return Split(body, new_body, left_at, span.first_at)
 
     def _merge_with_earlier(self, body: Body) -> list[Revision]:
-        """Join the body to one of the same customer that had just vanished when it appeared."""
+        """Merge the body into one of the same customer that vanished just before it appeared."""
         started_at = body.spans[0].first_at
         for earlier in self.bodies.values():
             gap_s = seconds_between(earlier.last_at, started_at)
@@ -241,7 +247,10 @@ class TrackStitcher:
         return []
 
     def _forget(self, now: Instant) -> None:
-        """Drop bodies, and tracks of a body but its first, not seen for ``forget_after_s``."""
+        """Drop bodies, and later tracks of a body, that were not seen for ``forget_after_s``.
+
+        The first track of a body is kept as long as the body: its id is the body's id.
+        """
         for body in list(self.bodies.values()):
             if self._is_stale(body.last_at, now):
                 for span in body.spans:
@@ -261,20 +270,20 @@ class TrackStitcher:
         return seconds_between(seen_at, now) > self.policy.forget_after_s
 
     def _drop(self, body: Body, span: Span) -> None:
-        heir = next((other for other in body.spans if other.name is None), None)
-        if span.name and heir:
-            heir.name = span.name  # a body stays known when its known track is long over
+        unnamed = next((other for other in body.spans if other.name is None), None)
+        if span.name and unnamed:
+            unnamed.name = span.name  # the body keeps its identity after that track is dropped
         body.spans.remove(span)
         del self._of_track[span.track_id]
 
 
-def _place(scene: Scene, row: int) -> tuple[float, float]:
-    """Return a foot in frame heights, so that distances are the same in both directions."""
+def _position(scene: Scene, row: int) -> tuple[float, float]:
+    """Return a foot point in frame heights, so that distances are equal in both directions."""
     return float(scene.feet[row, 0]) * scene.aspect, float(scene.feet[row, 1])
 
 
-def _stranger(body: Body) -> Span | None:
-    """Return the first track known as someone else than an earlier track of the body."""
+def _other_customer(body: Body) -> Span | None:
+    """Return the first track identified as another customer than an earlier track, or None."""
     named = [span for span in body.spans if span.name]
     return next((span for span in named if not _same(span.name, named[0].name)), None)
 

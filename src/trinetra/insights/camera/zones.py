@@ -1,8 +1,8 @@
-"""Stays in zones, from the first foot inside to the last.
+"""Stays in zones, from the first to the last instant the foot was seen inside.
 
-A stay goes on while its body's foot is inside. It ends when the foot has been seen outside for
-``leave_after_s``, or nothing was seen of the body for ``bridge_s``; either way it lasted until the
-last instant the foot was seen inside. Track breaks are no concern here: see ``continuity``.
+A stay continues while the body's foot is inside. It ends when the foot has been seen outside for
+``leave_after_s``, or the body has not been seen for ``bridge_s``; in both cases it lasted until the
+last instant the foot was seen inside. Track breaks are handled by ``track_stitching``.
 """
 
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ from trinetra.values import Instant, TrackId, seconds_between
 
 
 class Stay(msgspec.Struct, array_like=True):
-    """One body in one zone.
+    """One stay of a body in a zone.
 
-    ``track_id`` is the track the stay began with, ``out_since`` when the foot was first seen
-    outside again.
+    ``track_id`` is the track with which the stay began, ``out_since`` when the foot was first seen
+    outside since.
     """
 
     zone_id: str
@@ -42,7 +42,7 @@ _Key = tuple[str, TrackId]
 
 @dataclass(slots=True)
 class ZoneWatch:
-    """Follows the stays in one camera's zones."""
+    """Tracks the stays in one camera's zones; ``over`` has ended stays that may be continued."""
 
     zones: tuple[Zone, ...]
     policy: InsightPolicy
@@ -50,13 +50,13 @@ class ZoneWatch:
     over: dict[_Key, Stay] = field(default_factory=dict)
 
     def resume(self, stays: Iterable[Stay], over: Iterable[Stay]) -> None:
-        """Go on from what was remembered; zones that are no more are left out."""
+        """Restore the stays from a snapshot, except in zones that no longer exist."""
         zone_ids = {zone.zone_id for zone in self.zones}
         self.open = {(s.zone_id, s.body_id): s for s in stays if s.zone_id in zone_ids}
         self.over = {(s.zone_id, s.body_id): s for s in over if s.zone_id in zone_ids}
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Stay]:
-        """Return the stays that are over as of this scene, long enough to count."""
+        """Process a scene; return the stays that have ended and were long enough to count."""
         ended: list[Stay] = []
         for zone in self.zones:
             inside = inside_polygon(scene.feet, zone.polygon)
@@ -77,7 +77,7 @@ class ZoneWatch:
     def present(
         self, zone_id: str, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
     ) -> int:
-        """Return how many bodies of a label are in a zone, unseen ones for a moment included."""
+        """Return the number of bodies of a label in a zone, including briefly unseen ones."""
         return sum(
             stay.zone_id == zone_id
             and stay.body_id not in but
@@ -89,15 +89,15 @@ class ZoneWatch:
 
     @property
     def open_stays(self) -> int:
-        """How many stays go on."""
+        """Number of stays in progress."""
         return len(self.open)
 
     def split(
         self, body_id: TrackId, new_id: TrackId, left_at: Instant, joined_at: Instant
     ) -> None:
-        """Give the part of every open stay since ``joined_at`` to the body it really was.
+        """Move the part of every open stay since ``joined_at`` to the body that was split off.
 
-        A stay that was reported as over stands as it was reported.
+        A stay that was already reported is not changed.
         """
         for zone in self.zones:
             if stay := self.open.get((zone.zone_id, body_id)):
@@ -113,9 +113,9 @@ class ZoneWatch:
                     stay.inside_at, stay.out_since = min(stay.inside_at, left_at), None
 
     def merge(self, body_id: TrackId, gone_id: TrackId) -> list[Stay]:
-        """Let the stays of ``gone_id`` continue those in which ``body_id`` vanished.
+        """Join the stays of ``gone_id`` to those in which ``body_id`` vanished.
 
-        Returns the stays that are over because they were left before, not interrupted.
+        Return the earlier stays that had ended: the body had left the zone before it vanished.
         """
         ended: list[Stay] = []
         for zone in self.zones:

@@ -1,12 +1,12 @@
-"""Visits: a customer's presence at the site, over all cameras, from first to last sighting.
+"""Visit tracker: a customer's presence at the site, over all cameras, first to last sighting.
 
-Sightings of one customer may arrive in any order between cameras: a visit grows at both ends, and
-what it says follows from the sightings alone, not from their order. An absence of more than
-``gap_s`` starts the next visit. A sighting that lies before the known visit by more than that
+Sightings of one customer may arrive from different cameras in any order: a visit grows at both
+ends, and its content depends on the set of sightings, not on their order. An absence of more than
+``gap_s`` starts the next visit. A sighting that precedes the current visit by more than that
 belongs to a visit already on record, as when a log is replayed, and changes nothing.
 
 For a customer unknown to the tracker, look up the last visit on record and ``meet`` the customer
-with it before stepping, so that visits keep their numbers and ids over restarts.
+with it before stepping, so that visits keep their numbers and ids across restarts.
 """
 
 from dataclasses import dataclass, field
@@ -30,11 +30,11 @@ from trinetra.values import (
 
 
 class Presence(msgspec.Struct, array_like=True):
-    """One visit as it stands, and its end as last reported (None: not reported).
+    """The current state of one visit, and its end as last reported (None: not reported).
 
-    ``started`` is the first sighting, of several at once that of the first camera by name.
-    ``cameras`` are those known from the record, ``seen`` those that saw the customer since, each
-    with when it first did.
+    ``started`` is the first sighting; of simultaneous ones, that of the first camera by name.
+    ``cameras`` are those known from the record, ``seen`` those that have seen the customer since,
+    with the time of the first sighting.
     """
 
     kind: IdentityKind
@@ -48,9 +48,10 @@ class Presence(msgspec.Struct, array_like=True):
 
 
 class CustomerVisits(msgspec.Struct, array_like=True):
-    """A customer's last visit and its number; 0 and None for who was never here.
+    """A customer's last visit and its number; None and 0 if there was none.
 
-    ``awaited_to`` is the offset of a sighting that is still to be stepped, if beyond the last one.
+    ``awaited_to`` is the offset of the last sighting that was read but may not be stepped yet: up
+    to there the customer must not be dropped.
     """
 
     number: int = 0
@@ -59,7 +60,7 @@ class CustomerVisits(msgspec.Struct, array_like=True):
 
 
 def visits_on_record(visit: Visit | None) -> CustomerVisits:
-    """Return the customer whose last visit on record is this one."""
+    """Return the state of a customer whose last visit on record is this one."""
     if visit is None:
         return CustomerVisits()
     presence = Presence(
@@ -76,9 +77,10 @@ def visits_on_record(visit: Visit | None) -> CustomerVisits:
 
 @dataclass(slots=True)
 class VisitTracker:
-    """The visits that go on at one site, of some of its customers.
+    """The ongoing visits at one site, of some of its customers.
 
-    ``now`` is the latest sighting of anybody: by it an absence is told from a pause.
+    ``now`` is the latest sighting of any customer: captured time, not a clock, decides when an
+    absence has ended a visit, so that a replay yields the same visits.
     """
 
     site_id: SiteId
@@ -90,14 +92,14 @@ class VisitTracker:
     _next_end: Instant | None = None
 
     def meet(self, customer_id: CustomerId, visits: CustomerVisits) -> None:
-        """Take up a customer; the last visit goes on if the gap allows, else the next follows."""
+        """Add a customer; the last visit continues if the gap allows, else the next one starts."""
         self.customers[customer_id] = visits
         if visits.visit:
             self.now = max(visits.visit.until, self.now or visits.visit.until)
             self._watch(visits.visit)
 
     def step(self, sighting: Sighting) -> list[Visit]:
-        """Take in a sighting; return the visits to report."""
+        """Process a sighting; return the visits to report."""
         if sighting.kind not in COUNTED_KINDS:
             return []
         self.now = max(sighting.until, self.now or sighting.until)
@@ -106,23 +108,23 @@ class VisitTracker:
         return reports + self._end_others()
 
     def forget_ended(self, offset: int) -> set[CustomerId]:
-        """Forget whose visits are over and who is not awaited beyond ``offset``; say who that was.
+        """Drop and return the customers whose visits ended and who are not awaited past ``offset``.
 
-        Their visits must be on record: there they are looked up when they come again.
+        Their visits must be on record: they are looked up there when the customers return.
         """
-        gone = {c for c in self._over if self.customers[c].awaited_to <= offset}
-        self._over -= gone
-        for customer_id in gone:
+        forgotten = {c for c in self._over if self.customers[c].awaited_to <= offset}
+        self._over -= forgotten
+        for customer_id in forgotten:
             del self.customers[customer_id]
-        return gone
+        return forgotten
 
     def forget(self, customer_id: CustomerId) -> None:
-        """Forget a customer who was erased, visit and all."""
+        """Drop an erased customer with the visit."""
         self._over.discard(customer_id)
         del self.customers[customer_id]
 
     def may_end(self, customer_id: CustomerId, horizon: Instant) -> bool:
-        """Return whether a customer may be forgotten before everything up to then is stepped."""
+        """Return whether a customer may be dropped before ``horizon`` has been reached."""
         visit = self.customers[customer_id].visit
         latest = max(horizon, self.now or horizon)
         return visit is None or seconds_between(visit.until, latest) > self.gap_s
@@ -135,6 +137,8 @@ class VisitTracker:
         customer_id, visit = sighting.customer_id, visits.visit
         if visit is None:
             return self._begin(sighting, visits)
+        # A sighting belongs to a visit on record, starts the next visit, or is folded into this
+        # one. Both gaps are measured from the visit's ends, since it may grow at either.
         if seconds_between(sighting.until, visit.started[0]) > self.gap_s:
             return []
         if seconds_between(visit.until, sighting.since) > self.gap_s:
@@ -175,7 +179,7 @@ class VisitTracker:
         if visit is None or not visit.has_grown:
             return []
         visit.reported_until, visit.has_grown = visit.until, False
-        # The number, not the start, makes the id: a start may still move back.
+        # The id is derived from the number, not the start: the start may still move back.
         event_id = EventId(derive_id("visit", self.site_id, customer_id, visits.number))
         return [
             Visit(
@@ -192,7 +196,10 @@ class VisitTracker:
         ]
 
     def _end_others(self) -> list[Visit]:
-        """Return the final state of visits that ended by now; looks only when one may have."""
+        """Return the final state of visits that have ended.
+
+        ``_next_end`` is a lower bound on the next end, so most calls need not look at any visit.
+        """
         if self.now is None or self._next_end is None or self.now <= self._next_end:
             return []
         self._next_end = None
