@@ -58,14 +58,14 @@ def event(bodies: list[Box], faces: list[Box]) -> DetectionEvent:
 def test_a_face_above_somebodys_head_is_that_of_who_stands_behind() -> None:
     near, behind = (476.0, 459.0, 614.0, 952.0), (495.0, 260.0, 608.0, 613.0)
     seen = observe(event([near, behind], [(516.0, 269.0, 548.0, 312.0)]))
-    assert seen.face[0] is None
-    assert seen.face[1] is not None
+    assert seen.faces[0] is None
+    assert seen.faces[1] is not None
 
 
 def test_a_face_far_above_every_head_gets_a_body_of_its_own() -> None:
     near = (476.0, 459.0, 614.0, 952.0)
     seen = observe(event([near], [(516.0, 269.0, 548.0, 312.0)]))
-    assert seen.face[0] is None
+    assert seen.faces[0] is None
     assert len(seen.boxes) == 2
     assert seen.looks == (None, None)
 
@@ -74,4 +74,4 @@ def test_two_side_by_side_have_each_their_own_face() -> None:
     left, right = (100.0, 100.0, 230.0, 500.0), (180.0, 110.0, 310.0, 510.0)
     faces = [(223.0, 125.0, 263.0, 180.0), (145.0, 115.0, 185.0, 170.0)]
     seen = observe(event([left, right], faces))
-    assert [found and found.box for found in seen.face] == [faces[1], faces[0]]
+    assert [found and found.box for found in seen.faces] == [faces[1], faces[0]]

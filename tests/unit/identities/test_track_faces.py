@@ -143,7 +143,7 @@ def test_a_face_goes_to_the_person_whose_head_is_there() -> None:
         faces=(face_at(430, 110), face_at(130, 110)),
     )
     seen = observe(event)
-    assert [f.box[0] if f else None for f in seen.face] == [130, 430]
+    assert [f.box[0] if f else None for f in seen.faces] == [130, 430]
 
 
 def test_a_face_at_somebodys_feet_is_a_person_of_its_own() -> None:
@@ -154,7 +154,7 @@ def test_a_face_at_somebodys_feet_is_a_person_of_its_own() -> None:
     )
     seen = observe(event)
     assert len(seen.labels) == 2
-    assert seen.face[0] is None
+    assert seen.faces[0] is None
     x1, y1, x2, y2 = seen.boxes[1]
     assert x1 < 130
     assert x2 > 170

@@ -178,7 +178,9 @@ def run_worn(
             [0.9] * len(xyxy),
             ["person"] * len(xyxy),
             [read_look(packed, box, xyxy) for box, packed in objects],
-            {(TrackId(t), d): c for (t, d), c in (alike or {}).get(number, {}).items()},
+            face_similarity={
+                (TrackId(t), d): c for (t, d), c in (alike or {}).get(number, {}).items()
+            },
         )
         at = NOON + timedelta(seconds=number / 5)
         steps.append(step(state, seen, at, where=WHERE, policy=POLICY))

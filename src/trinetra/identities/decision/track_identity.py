@@ -5,7 +5,7 @@ and passes them to ``resolve``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ from trinetra.identities.decision.matching import (
     Decision,
 )
 from trinetra.identities.gate.topology import Sighting, SiteGraph
-from trinetra.identities.tracking.face_association import Observations, observe
+from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.face_similarity import compare_faces, owners
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import TrackFaces, add_face
@@ -287,7 +287,7 @@ def advance(
     alike = _face_similarities(camera, seen, dimension)
     stepped = step(
         camera.tracker,
-        DetectionBatch(seen.boxes, seen.scores, seen.labels, seen.looks, alike),
+        replace(seen, face_similarity=alike),
         event.captured_at,
         where=(site_id, camera.camera_id),
         policy=policy,
@@ -301,7 +301,9 @@ def advance(
             continue
         identity = _identity(camera, track)
         face = (
-            seen.face[detection] if owner.get(detection, track.track_id) == track.track_id else None
+            seen.faces[detection]
+            if owner.get(detection, track.track_id) == track.track_id
+            else None
         )
         if fault := _add_face(identity, face, event.captured_at, dimension):
             faults.append(fault)
@@ -313,17 +315,17 @@ def advance(
 
 
 def _face_similarities(
-    camera: CameraState, seen: Observations, dimension: int
+    camera: CameraState, seen: DetectionBatch, dimension: int
 ) -> dict[tuple[TrackId, int], float]:
     """Return the cosine of every face in a frame to the faces of the camera's tracks."""
-    if not any(face is not None and face.embedding is not None for face in seen.face):
+    if not any(face is not None and face.embedding is not None for face in seen.faces):
         return {}
     known = {
         track_id: identity.evidence.groups[0].center
         for track_id, identity in camera.identities.items()
         if identity.evidence.groups
     }
-    return compare_faces(seen.face, known, dimension)
+    return compare_faces(seen.faces, known, dimension)
 
 
 def _identity(camera: CameraState, track: Track) -> TrackIdentity:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from trinetra.events.schema import Box, DetectionEvent, FaceBox
-from trinetra.identities.tracking.appearance import Look, read_look
+from trinetra.identities.tracking.appearance import read_look
 from trinetra.identities.tracking.assignment import best_pairs
+from trinetra.identities.tracking.tracker import DetectionBatch
 
 _BELOW_CROWN = 0.75
 """Expected distance of a face's center below the top of its body's box, in face heights.
@@ -21,21 +21,7 @@ _BODY_WIDTHS, _BODY_HEIGHTS = 3.0, 7.5
 """Width and height of a standing body in units of its face (Drillis & Contini, 1966)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observations:
-    """The objects of one frame, struct-of-arrays; face and look are None where unknown.
-
-    Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
-    """
-
-    boxes: tuple[Box, ...]
-    scores: tuple[float, ...]
-    labels: tuple[str, ...]
-    face: tuple[FaceBox | None, ...]
-    looks: tuple[Look | None, ...]
-
-
-def observe(event: DetectionEvent) -> Observations:
+def observe(event: DetectionEvent) -> DetectionBatch:
     """Return the objects of a detection event with their faces.
 
     A face without a body (a close-up, a person missed by the detector) becomes a person whose box
@@ -46,18 +32,18 @@ def observe(event: DetectionEvent) -> Observations:
     labels = tuple(o.label for o in event.objects)
     looks = tuple(read_look(o.appearance, o.box, boxes) for o in event.objects)
     if not event.faces:
-        return Observations(boxes, scores, labels, (None,) * len(boxes), looks)
+        return DetectionBatch(boxes, scores, labels, looks, (None,) * len(boxes))
     owner = _owners(boxes, labels, event.faces)
     face: list[FaceBox | None] = [None] * len(labels)
     for index, body in owner.items():
         face[body] = event.faces[index]
     orphans = tuple(f for i, f in enumerate(event.faces) if i not in owner)
-    return Observations(
+    return DetectionBatch(
         boxes=(*boxes, *(_body_of(f, event.frame_width, event.frame_height) for f in orphans)),
         scores=(*scores, *(f.score for f in orphans)),
         labels=(*labels, *["person"] * len(orphans)),
-        face=(*face, *orphans),
         looks=(*looks, *[None] * len(orphans)),
+        faces=(*face, *orphans),
     )
 
 

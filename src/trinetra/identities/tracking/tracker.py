@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from trinetra.events.schema import Box
+from trinetra.events.schema import Box, FaceBox
 from trinetra.identities.tracking.appearance import Look, blended, difference
 from trinetra.identities.tracking.assignment import best_pairs
 from trinetra.identities.tracking.kalman import (
@@ -112,8 +112,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class DetectionBatch:
-    """The detections of one frame, struct-of-arrays.
+    """The detections of one frame, struct-of-arrays; look and face are None where unknown.
 
+    Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
     ``face_similarity`` is the cosine of a track's face and a detection's face, by (track id,
     detection index), where both have one.
     """
@@ -122,6 +123,7 @@ class DetectionBatch:
     scores: Sequence[float]
     labels: Sequence[str]
     looks: Sequence[Look | None] = ()
+    faces: Sequence[FaceBox | None] = ()
     face_similarity: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
 
     def strong(self, policy: TrackerPolicy) -> set[int]:
