@@ -241,7 +241,7 @@ async def test_an_event_of_another_shop_goes_to_the_dead_letters() -> None:
     out = await shop.resolve([stray, *rest])
     assert all(e.site_id == SITE for e in out)
     (letter,) = await shop.dead_letters()
-    assert "of site elsewhere, not shop" in letter.reason
+    assert "to site elsewhere, not shop" in letter.reason
 
 
 @pytest.mark.parametrize("far", [1e7, -1e300, 1e300])

@@ -29,7 +29,7 @@ _AT_ONCE = 500
 _FACES_AT_ONCE = 64
 _RETRY_S = 2.0
 _PATIENCE_S = 0.25
-"""How long a batch waits for faces and events that are being written to their servers."""
+"""Longest time that a batch waits for faces and events being written to their servers."""
 log = get_logger("identity-resolver")
 
 

@@ -121,6 +121,8 @@ class MergeJob:
             if faces:
                 await self._look_up(faces)
             while self._unwritten:
+                # Removed only after it was written: a failure in between leaves it to be retried,
+                # and writing a change twice is harmless, as its id is derived from the pair.
                 await self._write(self._unwritten[0])
                 del self._unwritten[0]
                 self._outage.end()

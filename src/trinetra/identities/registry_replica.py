@@ -22,7 +22,7 @@ _AT_ONCE = 500
 _MOST_POLLS = 8
 _POLL_S = 0.1
 _PATIENCE_S = 10.0
-"""How long decisions wait for earlier events; the rest is read between batches."""
+"""Longest time that decisions wait for earlier events; the rest is read between batches."""
 _RETRY_S = 2.0
 _MEASURE_S = 5.0
 log = get_logger("identity-resolver")
@@ -67,6 +67,7 @@ class RegistryReplica:
 
     async def _following(self) -> TopicReader:
         if self._reader is None:
+            # Older sightings would be evicted at once: the registry's horizon bounds the replay.
             since = after(self._clock.now(), -self._context.registry.ttl_s)
             self._reader = await self._log.open_reader([IDENTITIES], since=since)
         return self._reader

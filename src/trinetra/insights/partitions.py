@@ -84,7 +84,7 @@ class CameraPartition:
 
     @property
     def has_changes(self) -> bool:
-        """Whether something changed since ``changes`` was called."""
+        """True if something changed since ``changes`` was called."""
         return bool(self._changed)
 
     def changes(self) -> dict[str, bytes | None]:
@@ -203,7 +203,7 @@ class CustomerPartition:
 
     @property
     def has_changes(self) -> bool:
-        """Whether something changed since ``changes`` was called."""
+        """True if something changed since ``changes`` was called."""
         return bool(self._changed)
 
     def changes(self) -> dict[str, bytes | None]:

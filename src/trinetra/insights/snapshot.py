@@ -38,7 +38,7 @@ class ReportedCrossing(msgspec.Struct, frozen=True, array_like=True, tag=0):
 
     @property
     def name(self) -> Name | None:
-        """Who it was, if that is known."""
+        """The identity, or None if it is unknown."""
         return Name(self.customer_id, self.kind) if self.customer_id else None
 
 
@@ -55,7 +55,7 @@ class ReportedStay(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
     @property
     def name(self) -> Name | None:
-        """Who it was, if that is known."""
+        """The identity, or None if it is unknown."""
         return Name(self.customer_id, self.kind) if self.customer_id else None
 
 

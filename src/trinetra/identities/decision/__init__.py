@@ -1,1 +1,1 @@
-"""Whether two faces are one person, and what follows from that. Pure."""
+"""Decisions on identities: matching, duplicates, lifecycle and alerts. Pure."""

@@ -139,12 +139,12 @@ class TrackIdentity:
 
     @property
     def is_settled(self) -> bool:
-        """Whether more faces are unlikely to change the decision."""
+        """True if more faces are unlikely to change the decision."""
         return self.customer_id is not None or self.decision == SEEN_ELSEWHERE
 
     @property
     def is_left_out(self) -> bool:
-        """Whether the person opted out or was erased.
+        """True if the person opted out or was erased.
 
         The track then stays unknown to its end, even if it switches to another person.
         """
@@ -207,7 +207,7 @@ class TrackObservation(NamedTuple):
 
     @property
     def is_due(self) -> bool:
-        """Whether the gallery should be searched now."""
+        """True if the gallery should be searched now."""
         identity = self.identity
         return identity.is_due(self.evidence, identity.asked_at, missed=identity.gallery_missed)
 

@@ -216,7 +216,7 @@ def judge(
 
     The verdict is the worst over all sightings: one impossible transition is enough. It does not
     depend on the order in which cameras report, only on when people were seen. ``times`` are those
-    that people usually take; they are told beside the verdict and never change it.
+    that people usually take; they are reported with the verdict and never change it.
     """
     known = list(sightings)
     verdicts = [_transition(graph, customer_id, there, here, times) for there in known]

@@ -45,19 +45,19 @@ class TopologyEstimate:
 
     @property
     def overlap(self) -> bool:
-        """Whether the two views seem to overlap."""
+        """True if the two views seem to overlap."""
         return self.seen_together >= _LEAST_TOGETHER_SHARE * (
             self.seen_together + self.there + self.back
         )
 
     @property
     def one_way(self) -> bool:
-        """Whether enough people went there, and none back, to suggest a one-way route."""
+        """True if enough people went there, and none back, to suggest a one-way route."""
         return self.there >= _ONE_WAY_FROM and not self.back
 
     @property
     def sure(self) -> bool:
-        """Whether most people walk without a stop, so that their times indicate a distance.
+        """True if most people walk without a stop, so that their times indicate a distance.
 
         If people stop on the way, even the quickest may have stopped. The estimate is then an upper
         bound of the distance, and the gate would reject people who walk straight on.

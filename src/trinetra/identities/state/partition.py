@@ -40,7 +40,7 @@ class _Written:
         )
         return cls(tuple(group.shots for group in identity.evidence.groups), mark)
 
-    def tells(self, identity: TrackIdentity) -> bool:
+    def is_current(self, identity: TrackIdentity) -> bool:
         """Return whether the track is unchanged.
 
         Shots are compared by object identity, which is cheap: they change only by being replaced.
@@ -117,7 +117,7 @@ class PartitionState:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is something to commit: an offset, or state not caused by a record."""
+        """True if there is something to commit: an offset, or state not caused by a record."""
         return (
             self.next_offset != self.committed
             or bool(self._stale)
@@ -127,7 +127,7 @@ class PartitionState:
 
     @property
     def forgets(self) -> bool:
-        """Whether data was erased here that the last snapshot may still contain."""
+        """True if data was erased here that the last snapshot may still contain."""
         return self._forgot
 
     def note_committed(self, next_offset: int | None) -> None:
@@ -183,7 +183,7 @@ class PartitionState:
             written = before.get(track_id)
             if written is None and not _has_evidence(identity):
                 continue
-            if written is None or not written.tells(identity):
+            if written is None or not written.is_current(identity):
                 written = _Written.of(identity)
                 changes[_track_key(track_id)] = encode_track(identity, model)
             now[track_id] = written
@@ -202,12 +202,12 @@ class PartitionState:
         return changes
 
 
-def drop(outbox: dict[str, GalleryEntry], is_gone: Callable[[CustomerId], bool]) -> int:
+def drop(outbox: dict[str, GalleryEntry], is_removed: Callable[[CustomerId], bool]) -> int:
     """Remove some customers' entries before they reach the gallery; return their number."""
-    gone = [name for name, entry in outbox.items() if is_gone(entry.customer_id)]
-    for name in gone:
+    removed = [name for name, entry in outbox.items() if is_removed(entry.customer_id)]
+    for name in removed:
         del outbox[name]
-    return len(gone)
+    return len(removed)
 
 
 Home = TypeVar("Home")

@@ -119,6 +119,8 @@ def _at_least_one(size: Axis) -> Axis:
 
 
 def _update_axis(axis: Axis, measured: float, noise: float) -> Axis:
+    # Scalar form of the Kalman gain: the axes are independent and only the value is measured, so
+    # no matrix has to be inverted.
     total = axis.value_var + noise
     gain, velocity_gain = axis.value_var / total, axis.covariance / total
     innovation = measured - axis.value

@@ -152,7 +152,7 @@ def _sorted_in(evidence: TrackFaces, shot: Shot) -> TrackFaces:
     if near[index] > _SAME_COSINE:
         return _shown(evidence, index, groups[index].joined_by(shot))
     if near[index] > _OTHER_COSINE:
-        return evidence
+        return evidence  # could be either: added to a group, it would blur the group's center
     return _shown(evidence, len(groups), FaceGroup.of(shot))
 
 

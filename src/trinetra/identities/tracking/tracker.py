@@ -58,7 +58,7 @@ class LookPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TrackerPolicy:
-    """When tracks start, match and end. Scores in 0..1; noise relative to the box height.
+    """Limits for starting, matching and ending tracks; scores in 0..1, noise in box heights.
 
     A detection below its birth score starts no track but keeps one alive. Vehicles have a lower
     birth score: seen from above they score low, and little on a road is mistaken for them.
@@ -299,6 +299,7 @@ def _found_again(
     }
     sure = {}
     for (i, d), differs in close.items():
+        # Exactly one of track and detection in common: the pairs that compete with this one.
         others = [v for (j, e), v in close.items() if (j == i) != (e == d)]
         if differs <= looks.found_again and all(v > looks.neutral for v in others):
             sure[i, d] = 1.0
@@ -365,6 +366,7 @@ def _update(
 ) -> Track:
     hits, box = track.hits + 1, batch.boxes[detection]
     paused = _is_paused(track, captured_at, policy)
+    # After a pause the old velocity means nothing, so the filter starts over at the new box.
     return Track(
         track.track_id,
         track.label,

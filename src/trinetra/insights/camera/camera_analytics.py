@@ -74,6 +74,8 @@ class CameraAnalytics:
 
     def step(self, event: TracksEvent | IdentityEvent) -> Outcome:
         """Process one event; return the insights that it completes, starts or corrects."""
+        # Absences first: a customer who returns with this event after a long gap starts a new
+        # segment instead of extending the old one across the gap.
         lost = self._presence.lose(event.captured_at)
         if isinstance(event, TracksEvent):
             insights = self._look(event)
@@ -143,6 +145,7 @@ class CameraAnalytics:
         self._last_at = event.captured_at
         scene = scene_of(event)
         outputs = self._names_on(event)
+        # Splits are applied before this frame counts, so that it counts for the right bodies.
         bodies, splits = self._stitcher.step(scene)
         outputs += self._revise(splits)
         body_ids = [body.body_id for body in bodies]

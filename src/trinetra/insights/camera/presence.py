@@ -50,6 +50,8 @@ class PresenceTracker:
         presence.kind, presence.until = name.kind, max(presence.until, until)
         if not is_news and seconds_between(presence.reported_until, presence.until) < self.resend_s:
             return []
+        # Starts where the last report ended: consecutive sightings leave no gap to be mistaken for
+        # an absence.
         start = min(since, presence.reported_until)
         presence.since, presence.reported_until = min(since, presence.since), presence.until
         return [self._sighting(name.customer_id, name.kind, start, presence.until)]

@@ -49,7 +49,7 @@ class Body(msgspec.Struct, array_like=True):
 
     @property
     def last_at(self) -> Instant:
-        """When any of the body's tracks was last seen."""
+        """The latest time at which one of the body's tracks was seen."""
         if len(self.spans) == 1:
             return self.spans[0].last_at  # fast path: most bodies, at every frame
         return max(span.last_at for span in self.spans)
@@ -152,6 +152,7 @@ class TrackStitcher:
             self._forget_early(at)
             return []
         body.span(track_id).name = name
+        # One body may hold tracks of several customers by now, so it is split until none is left.
         splits: list[Revision] = []
         while intruder := _other_customer(body):
             splits.append(self._split_off(body, intruder))
@@ -215,6 +216,7 @@ class TrackStitcher:
 
     def _distance(self, scene: Scene, row: int, body: Body, name: Name | None) -> float:
         """Return the distance in box heights; infinite for another customer or if too far."""
+        # Identity outranks position: a recognized customer may reappear anywhere in the view.
         if name and body.name:
             return 0.0 if _same(name, body.name) else np.inf
         step = np.hypot(*np.subtract(_position(scene, row), body.foot))

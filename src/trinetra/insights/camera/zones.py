@@ -62,6 +62,8 @@ class ZoneWatch:
             inside = inside_polygon(scene.feet, zone.polygon)
             for row, body_id in enumerate(body_ids):
                 key = (zone.zone_id, body_id)
+                # Ends the old stay before this frame is seen: a foot that is back inside after
+                # leave_after_s starts a new stay and must not extend the old one.
                 if self._has_left(key, scene.at):
                     ended += self._close([key])
                 self._see(scene, row, key, inside=bool(inside[row]))
@@ -134,6 +136,7 @@ class ZoneWatch:
 
     def _continues(self, earlier: Stay, later: Stay) -> bool:
         gap_s = seconds_between(earlier.inside_at, later.entered_at)
+        # A body last seen outside had left the zone, so its reappearance inside is a new stay.
         return earlier.out_since is None and gap_s <= self.policy.bridge_s
 
     def _see(self, scene: Scene, row: int, key: _Key, *, inside: bool) -> None:

@@ -169,6 +169,7 @@ class VisitTracker:
         visit.started = min(visit.started, (since, camera_id))
         visit.until = max(visit.until, sighting.until)
         visit.seen[camera_id] = min(since, visit.seen.get(camera_id, since))
+        # The kind of the latest sighting wins, whatever the order of arrival.
         if sighting.until >= visit.kind_at:
             visit.kind, visit.kind_at = sighting.kind, sighting.until
         if before != (visit.kind, visit.started, visit.until, _cameras(visit)):
