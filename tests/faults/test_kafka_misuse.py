@@ -140,6 +140,27 @@ async def test_records_without_key_or_value_from_elsewhere_are_delivered_as_empt
     assert [(d.key, d.value) for d in got] == [("", b"\xff not json"), ("\ufffd", b"")]
 
 
+@pytest.mark.parametrize(
+    ("key", "java"),  # of UtilsTest.testMurmur2 in Apache Kafka
+    [
+        ("21", -973932308),
+        ("foobar", -790332482),
+        ("a-little-bit-long-string", -985981536),
+        ("abc", 479470107),
+    ],
+)
+async def test_keys_go_where_java_clients_send_them(
+    kafka_servers: str, key: str, java: int
+) -> None:
+    async with kafka_log(kafka_servers, (SOURCE,), namespace=uuid4().hex) as log:
+        await log.append([Record(SOURCE, key, b"")])
+        reader = await log.subscribe([SOURCE], "g")
+        got = []
+        while not got:
+            got = await reader.poll(max_records=1, wait_s=1)
+    assert got[0].partition == (java & 0x7FFFFFFF) % SOURCE.partitions
+
+
 async def test_a_record_that_the_cluster_finds_too_large_is_told_by_topic_and_size(
     kafka_servers: str,
 ) -> None:
