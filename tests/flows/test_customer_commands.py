@@ -115,7 +115,7 @@ def test_in_a_narrow_window_only_the_name_is_broken(
 
 
 def test_an_empty_book_says_so() -> None:
-    assert ran("list") == "Nobody is enrolled.\n"
+    assert ran("list") == "No customers are enrolled.\n"
     assert ran("merge-candidates") == "There are no merge candidates.\n"
 
 

@@ -93,7 +93,7 @@ def list_customers(*, as_json: Json = False) -> None:
         print_json(rows)
         return
     if not rows:
-        output().print("Nobody is enrolled.")
+        output().print("No customers are enrolled.")
         return
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for heading in ("id", "name", "kind", "consent", "since", "photos"):

@@ -200,7 +200,7 @@ def as_yaml(found: Sequence[TopologyEstimate]) -> str:
 def _edge_line(each: TopologyEstimate) -> str:
     told = f"{each.there} walks there, {each.back} back, half in {each.median_s:.1f} s"
     if each.one_way:
-        told += "; nobody came back: one_way?"
+        told += "; no walks back: one_way?"
     way = f"from: {each.a}, to: {each.b}, distance_m: {each.distance_m}"
     if each.sure:
         return f"    - {{{way}}}  # {told}"
