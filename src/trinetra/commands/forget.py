@@ -83,7 +83,7 @@ async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> Eras
         try:
             ids = before.erasure.ids if before else await _ids_of(settings, who)
         except CustomerConflict:
-            log.append(clock.now(), "refused", erasure_digest(who), "forget: no customer has this id")
+            log.append(clock.now(), "refused", erasure_digest(who), "forget: unknown customer id")
             raise
         status = before
         if status is None:
