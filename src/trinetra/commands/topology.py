@@ -190,7 +190,7 @@ def as_yaml(found: Sequence[TopologyEstimate]) -> str:
     """Return the estimates as a section of a site file."""
     edges = [s for s in found if not s.overlap]
     overlaps = [s for s in found if s.overlap]
-    lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (nothing is sure)"]
+    lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (no reliable estimate)"]
     lines += ["  edges:"] * any(s.sure for s in edges) + [_edge_line(s) for s in edges]
     lines += ["  overlaps:"] * bool(overlaps)
     lines += [f"    - [{s.a}, {s.b}]  # {s.seen_together} times at once" for s in overlaps]
@@ -200,7 +200,7 @@ def as_yaml(found: Sequence[TopologyEstimate]) -> str:
 def _edge_line(each: TopologyEstimate) -> str:
     told = f"{each.there} walks there, {each.back} back, half in {each.median_s:.1f} s"
     if each.one_way:
-        told += "; nobody came back: one_way?"
+        told += "; no walks back: one_way?"
     way = f"from: {each.a}, to: {each.b}, distance_m: {each.distance_m}"
     if each.sure:
         return f"    - {{{way}}}  # {told}"
