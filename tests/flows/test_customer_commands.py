@@ -186,7 +186,7 @@ def test_a_merge_holds_until_it_is_undone_and_can_be_said_again(url: str) -> Non
         (("split", ANN), "nothing to undo"),
         (("split", "nobody"), "nobody is unknown"),
         (("show", "nobody"), "nobody is unknown"),
-        (("update", ANN), "nothing is to be changed"),
+        (("update", ANN), "nothing to change"),
         (("update", ANN, "--name", " "), "printable"),
         (("update", "nobody", "--name", "Eve"), "nobody is unknown"),
         (("merge-candidates", "--dismiss", ANN, BOB), "there is no proposal"),
@@ -256,7 +256,7 @@ def test_too_many_photos_are_refused_before_any_is_read() -> None:
     failure = failed("enroll", "Ann", *["none.jpg"] * 6, "--consent")
 
     assert isinstance(failure, PhotoRejected)
-    assert "6 photos were given, and 5 are the most" in str(failure)
+    assert "6 photos were given, the maximum is 5" in str(failure)
 
 
 def test_nobody_is_enrolled_without_a_basis(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ async def _measure(
 ) -> dict[str, Any]:
     clock = SystemClock()
     meter = _Meter(MemoryFrameBuffer(MemoryFrameStreams(clock), "bench", "bench"), clock)
-    # Cameras do not tick together: each starts a little after the one before.
+    # Cameras are not synchronized: each starts a little after the previous one.
     start = clock.now() + timedelta(seconds=1.0)
     site = _site(clip, cameras, native=native)
     started_at = {

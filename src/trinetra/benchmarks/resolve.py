@@ -295,7 +295,7 @@ async def _drive(log: EventLog, workload: _Workload, cpu: Cpu) -> _Measured:
 
 async def _in_memory(workload: _Workload, settings: Settings) -> dict[str, Any]:
     clock, stopping, all_of_it = SystemClock(), asyncio.Event(), len(workload.stream) + 1
-    # Room for the whole stream: this process writes it before it reads what came of it.
+    # Room for the whole stream, because this process writes it all before it reads the output.
     memory = MemoryEventLog(clock, keep_records=all_of_it, max_records=all_of_it)
     async with AsyncExitStack() as stack:
         data_dir = stack.enter_context(_data_dir(workload, settings))

@@ -86,6 +86,8 @@ def _read(file: Path) -> dict[str, Any]:
         return dict(document["stores"][CHECKED_STORE]["scores"])
     except OSError as cause:
         reason = cause.strerror
-        raise ConfigurationError(f"{file} cannot be read: {reason}; run it in the repo") from cause
+        raise ConfigurationError(
+            f"{file} cannot be read: {reason}; run it in the repository"
+        ) from cause
     except (ValueError, KeyError, TypeError) as cause:
-        raise ConfigurationError(f"{file} is no baseline: {cause}") from cause
+        raise ConfigurationError(f"{file} is not a baseline: {cause}") from cause

@@ -152,7 +152,7 @@ def _pictures(folder: Path) -> dict[str, list[Path]]:
             f"{folder} has only one picture of each person; add a second of some"
         )
     if (count := sum(map(len, people.values()))) > _MOST_PICTURES:
-        raise ConfigurationError(f"{folder} has {count} pictures; {_MOST_PICTURES} are the most")
+        raise ConfigurationError(f"{folder} has {count} pictures; the maximum is {_MOST_PICTURES}")
     return people
 
 

@@ -174,6 +174,6 @@ def _chosen(shop: Site, camera_id: str | None) -> Camera:
         return shop.cameras[0]
     if camera_id not in there:
         raise ConfigurationError(
-            f"say with --camera which camera took the clip; there are {', '.join(sorted(there))}"
+            f"name the camera of the clip with --camera; there are {', '.join(sorted(there))}"
         )
     return there[camera_id]

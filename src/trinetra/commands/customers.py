@@ -106,7 +106,7 @@ def list_customers(*, as_json: Json = False) -> None:
         table.add_row(row["customer_id"], name, row["kind"], consent, since, str(row["photos"]))
     output().print(table)
     if lacking := [row for row in rows if not row["photos"]]:
-        note(f"{len(lacking)} have no face that {known.model} read: enroll them again from photos")
+        note(f"{len(lacking)} have no face read by {known.model}: enroll them again from photos")
 
 
 @customers.command("show")
@@ -147,7 +147,7 @@ def update(
 ) -> None:
     """Change the name or the kind of a customer."""
     if name is None and kind is None:
-        raise CustomerConflict("nothing is to be changed: add --name or --kind")
+        raise CustomerConflict("nothing to change: add --name or --kind")
     if name is not None:
         need_a_name(name)
 
@@ -266,7 +266,7 @@ def _dismiss(one: str, two: str) -> None:
         return change_of(people, "merge_dismissed", who, other=other)
 
     asyncio.run(_write(_settings(), change))
-    say(f"{one} and {two} stay two people.")
+    say(f"{one} and {two} remain two people.")
 
 
 def _shown(value: object) -> str:

@@ -80,7 +80,7 @@ def enroll(
     """Enroll a person from photos; the photos themselves are not kept."""
     if len(photos) > _MOST_PHOTOS:
         raise PhotoRejected(
-            f"{len(photos)} photos were given, and {_MOST_PHOTOS} are the most: choose the sharpest"
+            f"{len(photos)} photos were given, the maximum is {_MOST_PHOTOS}: choose the sharpest"
         )
     configure_logging(as_json=False, level="ERROR")
     settings, wanted = load_settings(), kind_named(basis.kind)
@@ -167,4 +167,4 @@ def _report(
         f"{name} is {customer_id} ({kind.value}), known by {photos} photo"
         f"{'s' if photos > 1 else ''}, which may be deleted now."
     )
-    note("running resolvers learn of it within seconds")
+    note("running resolvers read it within seconds")

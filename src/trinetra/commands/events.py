@@ -222,7 +222,7 @@ async def _patiently(reader: TopicReader) -> list[Delivery]:
         try:
             if found := await reader.poll(max_records=_AT_ONCE, wait_s=_WAIT_S):
                 return found
-            await reader.lag()  # an outage shows here alone
+            await reader.lag()  # only this call raises during an outage
         except EventLogUnavailable as cause:
             if not away:
                 note(f"{cause}; waiting for it")

@@ -147,7 +147,7 @@ async def _settled(
     while True:
         status = await erasure_store.find(who, clock.now())
         if status is None:
-            raise CustomerConflict("the request to forget this person is gone from the database")
+            raise CustomerConflict("the request for erasure is gone from the database")
         waits = ", ".join(status.awaited)
         if status.settled_at is not None or clock.monotonic() >= give_up_s:
             return status

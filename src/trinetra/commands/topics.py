@@ -66,6 +66,6 @@ def _tell(layout: Layout, faults: list[str], *, created: list[str], as_json: boo
             say(fault)
         if not faults:
             count = len(layout.names())
-            output().print(f"{count} topics are as site {layout.site_id} needs them", markup=False)
+            output().print(f"{count} topics match site {layout.site_id}", markup=False)
     if faults:
         raise typer.Exit(1)

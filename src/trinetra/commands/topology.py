@@ -76,12 +76,12 @@ def show(site: _SiteFile, *, as_json: _Json = False) -> None:
 
 
 def _way(graph: SiteGraph, a: CameraId, b: CameraId) -> dict[str, object]:
-    metres = graph.distance(a, b)
+    distance_m = graph.distance(a, b)
     return {
         "from": a,
         "to": b,
-        "distance_m": None if metres is None else round(metres, 2),
-        "least_s": None if metres is None else round(metres / graph.limit_mps, 1),
+        "distance_m": None if distance_m is None else round(distance_m, 2),
+        "least_s": None if distance_m is None else round(distance_m / graph.limit_mps, 1),
         "overlap": graph.overlap(a, b),
         "route": list(graph.route(a, b)),
     }
@@ -89,7 +89,7 @@ def _way(graph: SiteGraph, a: CameraId, b: CameraId) -> dict[str, object]:
 
 def _print_ways(ways: Sequence[dict[str, object]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("from", "to", "metres", "no sooner than", "route"):
+    for heading in ("from", "to", "distance (m)", "no sooner than", "route"):
         table.add_column(heading)
     for way in ways:
         known = way["distance_m"] is not None
@@ -163,13 +163,22 @@ async def _read(past: EventHistory, window: Window) -> TransitionCollector:
 
 def _print_estimates(found: Sequence[TopologyEstimate]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("between", "and", "metres", "walks", "back", "at once", "half in", "tenth in"):
+    for heading in (
+        "between",
+        "and",
+        "distance (m)",
+        "walks",
+        "back",
+        "at once",
+        "half in",
+        "tenth in",
+    ):
         table.add_column(heading)
     for each in found:
         cells = (
             each.a,
             each.b,
-            _metres(each),
+            _distance_text(each),
             str(each.there),
             str(each.back),
             str(each.seen_together),
@@ -180,7 +189,7 @@ def _print_estimates(found: Sequence[TopologyEstimate]) -> None:
     output().print(table)
 
 
-def _metres(each: TopologyEstimate) -> str:
+def _distance_text(each: TopologyEstimate) -> str:
     if each.overlap:
         return "overlap"
     return f"{each.distance_m:.1f}" if each.sure else f"< {each.distance_m:.1f}"
@@ -190,7 +199,7 @@ def as_yaml(found: Sequence[TopologyEstimate]) -> str:
     """Return the estimates as a section of a site file."""
     edges = [s for s in found if not s.overlap]
     overlaps = [s for s in found if s.overlap]
-    lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (nothing is sure)"]
+    lines = ["topology:"] if any(s.sure for s in found) else ["# topology:  (no reliable estimate)"]
     lines += ["  edges:"] * any(s.sure for s in edges) + [_edge_line(s) for s in edges]
     lines += ["  overlaps:"] * bool(overlaps)
     lines += [f"    - [{s.a}, {s.b}]  # {s.seen_together} times at once" for s in overlaps]

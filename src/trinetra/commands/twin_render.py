@@ -19,7 +19,7 @@ def render(world: World, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be made: {error.strerror}") from error
+        raise ConfigurationError(f"{folder} cannot be created: {error.strerror}") from error
     films = Films(world)
     written = []
     for index, view in enumerate(world.plan.views):

@@ -161,8 +161,10 @@ def _announce(urls: Mapping[str, str], password_env: str | None, *, as_json: boo
     else:
         for url in urls.values():
             say(url)
-        print_text(f"\n# --- site.yaml: save from here on, then `trinetra run site.yaml`\n{site}")
-    sys.stdout.flush()  # the reader of a pipe waits for this, and nothing more is written
+        print_text(
+            f"\n# --- site.yaml: save everything below, then `trinetra run site.yaml`\n{site}"
+        )
+    sys.stdout.flush()  # a reader of the pipe waits for this, and no later output flushes it
 
 
 def site_text(urls: Mapping[str, str], password_env: str | None) -> str:

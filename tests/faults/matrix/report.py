@@ -28,7 +28,7 @@ _PROMISES = """
 - **frames**: acknowledged by the buffer to the ingestor. *dropped*: gave way to newer ones in the
   bounded buffer, were in it when Redis lost all it had, or were too old when their turn came; all
   are counted and allowed. **lost**: any other without its detection event. *again*: their event is
-  in the log twice, under one id; readers recognise it.
+  in the log twice, under one id; readers recognize it.
 - *late*: detections that came too late for the order of their camera, as when a worker stood still
   with a frame in hand; resolvers leave them out and count them.
 - **lost / doubled** of identities: a frame without its `tracks` event, a person's track without a

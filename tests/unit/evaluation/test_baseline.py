@@ -57,5 +57,5 @@ def test_a_file_that_is_not_a_baseline_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         check_baseline(path)
     path.write_text("{}")
-    with pytest.raises(ConfigurationError, match="no baseline"):
+    with pytest.raises(ConfigurationError, match="not a baseline"):
         check_baseline(path)
