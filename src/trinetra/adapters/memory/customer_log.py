@@ -30,7 +30,7 @@ class _Row(msgspec.Struct, frozen=True):
 class MemoryCustomerLog:
     """A CustomerLog that is lost when its process ends."""
 
-    name = "customer book"
+    name = "customer log"
 
     def __init__(self) -> None:
         self._rows: list[_Row] = []

@@ -86,7 +86,7 @@ _readers = Table(
 class SqlCustomerLog:
     """A CustomerLog in a SQL database; create one with ``open``."""
 
-    name = "customer book"
+    name = "customer log"
 
     def __init__(self, database: Database) -> None:
         self._database = database
