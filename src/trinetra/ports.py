@@ -181,7 +181,8 @@ class Subscription(Protocol):
 
         After a crash before this returns, a partition's records are delivered again and none of its
         outputs is visible, or all of it is done. Raises PartitionsLost with the partitions for
-        which nothing was done; it was for all others.
+        which nothing was done; it was for all others. A log may put all partitions of a commit in
+        one transaction, and then loses all of them together.
         """
 
     async def lag(self) -> int:
