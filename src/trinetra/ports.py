@@ -182,7 +182,8 @@ class Subscription(Protocol):
 
         If the process crashes before this returns, each partition is either fully committed, or its
         records are delivered again and none of its outputs is visible. Raises PartitionsLost with
-        the partitions that were not committed; all others were.
+        the partitions that were not committed; all others were. A log may put all partitions of
+        a commit into one transaction, and then loses all of them together.
         """
 
     async def lag(self) -> int:

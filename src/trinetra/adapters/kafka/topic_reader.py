@@ -38,7 +38,7 @@ class KafkaTopicReader:
         on_close: Callable[["KafkaTopicReader"], None],
     ) -> None:
         self._client = client
-        self._records = Records(client, client.consumer(group_id=_NO_GROUP, fetch_wait_max_ms=500))
+        self._records = Records(client, client.consumer(group_id=_NO_GROUP, fetch_wait_max_ms=100))
         self._worker = Worker("topic-reader")
         self._places = places
         self._prefix = prefix
