@@ -62,6 +62,9 @@ async def watching(servers: str, namespace: str) -> AsyncIterator[Ledger]:
             "group.id": "ledger",  # librdkafka wants a name; nothing is joined or committed
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
+            # By default it may wait for ten seconds to connect again: longer than what is measured.
+            "reconnect.backoff.max.ms": 200,
+            "log_level": 0,
         }
     )
     consumer.assign(
