@@ -96,7 +96,7 @@ async def _health_page(
         return
     app = health_app(platform.services, platform.recorder.recent.watch)
     async with serving(app, address=settings.host, port=settings.embedded_port) as port:
-        note(f"http://{settings.host}:{port} serves /health/ready, /metrics and /events")
+        note(f"serving on http://{settings.host}:{port} /health/ready, /metrics and /events")
         yield
 
 
