@@ -153,7 +153,7 @@ def test_a_signal_while_the_program_is_read_ends_it_without_a_traceback(
     number: signal.Signals, module: str, tmp_path: Path
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "trinetra.cli", "models", "list"],
+        [sys.executable, "-X", "importtime", "-m", "trinetra.cli", "run", "--help"],
         env=environment(tmp_path),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
