@@ -287,7 +287,7 @@ def test_a_loop_without_a_single_usable_picture_gives_up(tmp_path: Path) -> None
     source.open()
     with pytest.raises(FrameRejected):
         source.read(key_frames_only=False)
-    with pytest.raises(SourceUnavailable, match="no usable picture"):
+    with pytest.raises(SourceUnavailable, match="no usable image"):
         source.read(key_frames_only=False)
 
 
@@ -322,7 +322,7 @@ def test_a_host_that_does_not_exist_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mood", "said"), [(Mood.GARBAGE, "not with video"), (Mood.SILENT, "did not answer within")]
+    ("mood", "said"), [(Mood.GARBAGE, "not with readable video"), (Mood.SILENT, "did not answer within")]
 )
 def test_a_server_that_is_no_camera_is_unavailable(clip: Path, mood: Mood, said: str) -> None:
     with RtspCamera(clip) as camera:
