@@ -280,5 +280,5 @@ def test_two_films_of_one_run_are_the_same(world: World) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         render(world, tmp_path / "file" / "films")
