@@ -322,7 +322,8 @@ def test_a_host_that_does_not_exist_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mood", "said"), [(Mood.GARBAGE, "not with readable video"), (Mood.SILENT, "did not answer within")]
+    ("mood", "said"),
+    [(Mood.GARBAGE, "not with readable video"), (Mood.SILENT, "did not answer within")],
 )
 def test_a_server_that_is_no_camera_is_unavailable(clip: Path, mood: Mood, said: str) -> None:
     with RtspCamera(clip) as camera:

@@ -96,6 +96,7 @@ class KafkaSubscription:
         self._polled: dict[TopicPartition, int] = {}
         self._turn = 0
         self._heard_s = 0.0
+        self._counted = 0
         self._resume_at_s = 0.0
         self._closed = False
 
@@ -125,7 +126,8 @@ class KafkaSubscription:
         give_up_s = loop.time() + wait_s
         while True:
             turn_s = min(_TURN_S, max(0.0, give_up_s - loop.time()))
-            await self._run(partial(self._receive, turn_s), _TURN_TIMEOUT_S, "polling")
+            receive = self._counting(partial(self._receive, turn_s))
+            await self._run(receive, _TURN_TIMEOUT_S, "polling")
             self._polled = {w: o.number for w, o in self._owned.items() if o.ready}
             if got := self._take(max_records):
                 self._heard_s = loop.time()
@@ -150,7 +152,9 @@ class KafkaSubscription:
         polled = dict(self._polled)
         try:
             kept = await self._run(
-                partial(self._commit, parts, polled), 2 * COMMIT_TIMEOUT_S, "committing"
+                self._counting(partial(self._commit, parts, polled)),
+                2 * COMMIT_TIMEOUT_S,
+                "committing",
             )
         except EventLogUnavailable as failure:
             kept, why = frozenset[TopicPartition](), str(failure)
@@ -171,9 +175,9 @@ class KafkaSubscription:
     async def lag(self) -> int:
         """Return how many records of the owned partitions are not yet committed.
 
-        As known from the last fetch; asks nobody.
+        As of the last poll or commit: the thread may be waiting for a broker that is away.
         """
-        return await self._run(self._lag, _TURN_TIMEOUT_S, "counting")
+        return self._counted
 
     async def close(self) -> None:
         """Leave the group at once, so that its other members need not wait for the session."""
@@ -340,6 +344,17 @@ class KafkaSubscription:
         self._records.start({where: owned.committed for where, owned in fresh.items()})
         for owned in fresh.values():
             owned.number, owned.ready = next(self._numbers), True
+
+    def _counting(self, call: Callable[[], T]) -> Callable[[], T]:
+        """Return the call with a count of the lag at its end, on the thread that owns all of it."""
+
+        def counted() -> T:
+            try:
+                return call()
+            finally:
+                self._counted = self._lag()
+
+        return counted
 
     def _lag(self) -> int:
         return sum(self._lag_of(where, owned) for where, owned in self._owned.items())
