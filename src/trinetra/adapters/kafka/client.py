@@ -207,6 +207,7 @@ class KafkaClient:
                 # Administrative calls do not look for new leaders by themselves.
                 with contextlib.suppress(KafkaException):
                     self.admin.list_topics(timeout=_TURN_S)
+            # A pause between questions, on a thread that may block; nothing is awaited by it.
             time.sleep(_TURN_S)
         raise self.late(doing, timeout_s)
 
