@@ -33,7 +33,7 @@ from trinetra.frames.sampling.pacing import Backoff, Pacing
 from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.ports import Clock, DecodedFrame, FrameSource
-from trinetra.telemetry import configure_logging, exposition
+from trinetra.telemetry import CAMERA_FAILURES, configure_logging, exposition
 from trinetra.values import CameraId, Frame, YuvPlanes, first_seq
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -335,21 +335,19 @@ async def test_a_camera_that_dies_and_returns_goes_on_where_it_was(
 
 
 async def test_a_camera_that_goes_silent_is_connected_anew(clips: tuple[Path, Path]) -> None:
-    clock = Backoffs()
+    # Connecting may time out, too, on a busy machine: then it is retried like any other failure.
+    policy = IngestPolicy(lost=Backoff(initial_s=0.05, factor=1.0, max_s=0.05))
+    stalled = CAMERA_FAILURES.labels(A, "stalled")
+    before = stalled._value.get()
     with RtspCamera(clips[0]) as camera:
-        scene = Scene(
-            {A: at(camera.url, timeout_s=0.6)}, [live(A)], clock=clock, policy=clock.POLICY
-        )
+        scene = Scene({A: at(camera.url, timeout_s=1.0)}, [live(A)], policy=policy)
         async with scene.running():
             await scene.take(2)
             camera.stall()
-            await clock.begun.acquire()
-            assert "sent nothing" in (scene.ingestor.status()[A].problem or "")
+            await until(lambda: stalled._value.get() > before)
             camera.resume()
-            clock.over.release()
             sampled = scene.ingestor.status()[A].frames_sampled
             await until(lambda: scene.ingestor.status()[A].frames_sampled > sampled)
-    assert b'trinetra_camera_failures_total{camera="a",failure="stalled"}' in exposition()
 
 
 async def test_silence_shows_as_stalled_before_the_connection_is_given_up() -> None:
