@@ -30,6 +30,7 @@ from trinetra.values import Role
 REPOSITORY = Path(__file__).parents[2]
 HEAD = "site: shop\ntimezone: Europe/Berlin\ncameras:\n"
 CAMERA = "  - {id: till, role: billing, source: {file: a.mp4}}\n"
+ZONES = [{"id": "z", "polygon": [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]}]
 
 
 def problems_of(text: str) -> list[Problem]:
@@ -412,6 +413,31 @@ def test_a_line_needs_two_different_points() -> None:
 def test_rates_must_be_in_order() -> None:
     text = site_with(camera(fps=5, fps_floor=6))
     assert "between fps_floor and fps_ceiling" in only_problem(text).message
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "told"),
+    [
+        ({"fps": 0.1}, "fps", "fps 0.1 is a frame every 10 s"),
+        ({"fps_floor": 0.1}, "fps_floor", "fps_floor 0.1 is a frame every 10 s"),
+        ({"source": {"images": "p", "fps": 0.05}}, "source", "fps 0.05 is a frame every 20 s"),
+        ({"fps": 0.25, "zones": ZONES}, "fps", "4 s, but stays end after 3 s without one"),
+    ],
+)
+def test_a_rate_at_which_nobody_can_be_followed_is_refused_where_it_is_set(
+    changes: dict[str, Any], key: str, told: str
+) -> None:
+    problem = only_problem(site_with(camera(**changes)))
+    assert told in problem.message
+    assert problem.path == f"cameras[0].{key}"
+    assert problem.line > 1
+
+
+def test_a_low_rate_that_can_be_followed_is_accepted() -> None:
+    for changes in ({"fps": 0.4, "zones": ZONES}, {"fps": 0.2}):
+        assert site_from_text(site_with(camera(**changes)))
+    bridged = {"stays": {"bridge_s": 4.0}}
+    assert site_from_text(site_with(camera(fps=0.25, zones=ZONES), policies=bridged))
 
 
 def test_a_switch_takes_no_number_for_true() -> None:

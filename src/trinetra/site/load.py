@@ -100,11 +100,19 @@ def _validate(document: Document, path: Path) -> tuple[Site | None, list[Fault]]
         site = Site.model_validate(document.data, context={"folder": path.parent})
     except ValidationError as cause:
         errors = cause.errors(include_url=False)
-        return None, [*faults, *(f for e in errors if (f := _fault_of(e, document)))]
+        return None, [*faults, *(f for e in errors for f in _faults_of(e, document))]
     return site, faults
 
 
 _REPORTED_ELSEWHERE = frozenset({"conflict", "default_factory_not_called"})
+
+
+def _faults_of(error: ErrorDetails, document: Document) -> Iterator[Fault]:
+    if error["type"] == "contradictions":
+        for found in error["ctx"]["found"]:
+            yield Fault(document.place_of_value(found.loc), found.message, found.hint, found.loc)
+    elif fault := _fault_of(error, document):
+        yield fault
 
 
 def _fault_of(error: ErrorDetails, document: Document) -> Fault | None:

@@ -89,6 +89,9 @@ def _messages(cause: ValidationError, given: Mapping[_Path, str]) -> Iterable[st
             continue  # caused by another value whose error is reported
         loc = tuple(str(step) for step in error["loc"])
         about = [text for path, text in given.items() if path[: len(loc)] == loc]
+        if error["type"] == "contradictions":
+            yield f"--set {' '.join(given.values())}: {error['msg']}"
+            continue
         message, hint = explain(error, error["loc"])
         yield f"--set {' '.join(about) or ' '.join(given.values())}: {message} ({hint})"
 

@@ -79,8 +79,9 @@ class Tracking(Model):
             strict=True,
             gt=0,
             le=60,
-            description="A track not seen for longer has ended; a person's track, which can be "
-            "resumed by clothing, ends after at least 10 s.",
+            description="A track not seen for longer, or for 2.5 frame intervals if frames are "
+            "rarer, has ended; a person's track, which can be resumed by clothing, ends after at "
+            "least 10 s.",
         ),
     ] = 2.0
 

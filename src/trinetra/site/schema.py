@@ -11,6 +11,7 @@ from trinetra.site.cameras import Camera
 from trinetra.site.conflicts import find_conflicts
 from trinetra.site.fields import Model, Slug
 from trinetra.site.policies import Policies
+from trinetra.site.relations import contradictions
 from trinetra.site.topology import Topology
 from trinetra.values import SiteId
 
@@ -61,6 +62,9 @@ class Site(Model):
     def _consistent(self) -> Self:
         for conflict in find_conflicts(self.model_dump(mode="json")):
             raise PydanticCustomError("conflict", conflict.message)
+        if found := contradictions(self):
+            text = "; ".join(f"{conflict.message} ({conflict.hint})" for conflict in found)
+            raise PydanticCustomError("contradictions", "{text}", {"text": text, "found": found})
         return self
 
     @property

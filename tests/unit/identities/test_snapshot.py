@@ -1,5 +1,6 @@
 """Resolver snapshots: a round trip loses nothing, and decisions continue as if uninterrupted."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -62,12 +63,12 @@ def box(x: float, y: float) -> Box:
     return x, y, x + 80.0, y + 220.0
 
 
-def event(number: int, things: list, shown: list) -> DetectionEvent:
+def event(number: int, things: list, shown: list, interval_s: float = 0.2) -> DetectionEvent:
     return DetectionEvent(
         event_id=EventId(f"det_{number}"),
         site_id=SITE,
         camera_id=DOOR,
-        captured_at=NOON + timedelta(seconds=number / 5),
+        captured_at=NOON + timedelta(seconds=number * interval_s),
         frame_seq=number,
         frame_width=1280,
         frame_height=720,
@@ -100,11 +101,13 @@ def rebuilt(state: CameraState) -> CameraState:
     return found.cameras[DOOR]
 
 
-@given(stream=frames, stop=st.integers(0, 12))
+@given(stream=frames, stop=st.integers(0, 12), interval_s=st.sampled_from([0.2, 2.5, 4.0]))
 @settings(max_examples=60)
-def test_whoever_goes_on_from_a_snapshot_says_the_same_to_the_byte(stream: list, stop: int) -> None:
+def test_whoever_goes_on_from_a_snapshot_says_the_same_to_the_byte(
+    stream: list, stop: int, interval_s: float
+) -> None:
     one = other = camera()
-    events = [event(number, *seen) for number, seen in enumerate(stream)]
+    events = [event(number, *seen, interval_s) for number, seen in enumerate(stream)]
     for seen in events[:stop]:
         feed(one, seen)
     other = rebuilt(one)
@@ -156,6 +159,20 @@ def entry() -> GalleryEntry:
         None,
         consent=True,
     )
+
+
+def test_a_camera_written_before_its_interval_was_measured_is_restored_without_it() -> None:
+    state = walked()
+    value = encode_camera(state)
+    *older, interval_s = msgspec.msgpack.decode(value[1:])
+    found = restore(
+        {"camera": value[:1] + msgspec.msgpack.encode(older)},
+        model=MODEL,
+        dimension=DIMENSION,
+        window=WINDOW,
+    )
+    assert (found.faults, interval_s) == ([], 0.2)
+    assert found.cameras[DOOR].tracker == replace(state.tracker, interval_s=None)
 
 
 def test_an_entry_that_waits_for_the_gallery_is_kept_to_the_bit() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,3 +244,77 @@ def test_a_track_with_clothes_goes_through_its_bytes_unchanged() -> None:
     [track] = run_worn([worn(100, RED)] * 3)[-1].state.tracks
     assert track.look is not None
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(track), type=Track) == track
+
+
+# --- cameras with few frames ------------------------------------------------------------------
+
+UNIFORM = bytes([1]) + bytes([120, 130, 126]) * 6
+
+
+def seen_at(
+    instants_s: list[float], frames: list[list[Box]], *, clothes: bytes | None = None
+) -> list[Step]:
+    """Return the steps over frames at these instants, everyone in the same clothes."""
+    state, steps = TrackerState(), []
+    for instant_s, xyxy in zip(instants_s, frames, strict=True):
+        looks = [read_look(clothes, box, xyxy) for box in xyxy]
+        batch = DetectionBatch(xyxy, [0.9] * len(xyxy), ["person"] * len(xyxy), looks)
+        at = NOON + timedelta(seconds=instant_s)
+        steps.append(step(state, batch, at, where=WHERE, policy=POLICY))
+        state = steps[-1].state
+    return steps
+
+
+def shown(steps: list[Step]) -> list[int]:
+    """Return the number of confirmed tracks that each frame shows."""
+    return [sum(t.confirmed and t.track_id in s.matched for t in s.state.tracks) for s in steps]
+
+
+@pytest.mark.parametrize("clothes", [UNIFORM, None])
+@pytest.mark.parametrize("interval_s", [1.0, 1.9, 2.1, 2.5, 5.0])
+def test_a_standing_person_is_one_track_however_rare_the_frames(
+    interval_s: float, clothes: bytes | None
+) -> None:
+    instants_s = [interval_s * n for n in range(20)]
+    steps = seen_at(instants_s, [person_at(100)] * 20, clothes=clothes)
+    assert shown(steps) == [0, *[1] * 19]
+    assert len(ids(steps)) == 1
+
+
+@pytest.mark.parametrize("clothes", [UNIFORM, None])
+@pytest.mark.parametrize("interval_s", [2.5, 5.0])
+def test_two_people_in_one_uniform_stay_two_tracks_when_the_rate_drops(
+    interval_s: float, clothes: bytes | None
+) -> None:
+    instants_s = [*[n / 5 for n in range(25)], *[4.8 + interval_s * n for n in range(1, 13)]]
+    frames = [person_at(100) + person_at(220)] * len(instants_s)
+    steps = seen_at(instants_s, frames, clothes=clothes)
+    assert shown(steps) == [0, *[2] * 36]
+    assert len(ids(steps)) == 2
+    first, last = steps[1].matched, steps[-1].matched
+    assert first == last
+
+
+@pytest.mark.parametrize(("missed", "tracks"), [(1, 1), (2, 2)])
+def test_at_a_low_rate_a_track_survives_one_missed_frame_but_not_two(
+    missed: int, tracks: int
+) -> None:
+    frames = [*[person_at(100)] * 4, *[NOTHING] * missed, *[person_at(100)] * 3]
+    instants_s = [2.5 * n + 0.1 * (n % 2) for n in range(len(frames))]
+    assert len(ids(seen_at(instants_s, frames))) == tracks
+
+
+def test_a_silent_camera_does_not_give_a_walkers_track_to_the_person_who_came_next() -> None:
+    walk = [person_at(40.0 * n) for n in range(10)]
+    instants_s = [n / 5 for n in range(10)] + [9.8, 10.0]
+    steps = seen_at(instants_s, [*walk, *[person_at(500)] * 2])
+    assert len(ids(steps)) == 2
+
+
+def test_a_silent_camera_does_not_give_a_standing_persons_track_to_other_clothes() -> None:
+    red = bytes([1]) + bytes([60, 220, 120]) * 6
+    state = seen_at([n / 5 for n in range(10)], [person_at(100)] * 10, clothes=UNIFORM)[-1].state
+    boxes = person_at(100)
+    batch = DetectionBatch(boxes, [0.9], ["person"], [read_look(red, boxes[0], boxes)])
+    outcome = step(state, batch, NOON + timedelta(seconds=6), where=WHERE, policy=POLICY)
+    assert not outcome.matched.keys() & {track.track_id for track in state.tracks}

@@ -65,6 +65,7 @@ class _Camera(_Piece, frozen=True):
     last: FrameHeader | None
     stepped_at: Instant | None
     rows: list[_TrackRow]
+    interval_s: float | None = None
 
 
 class _Shot(msgspec.Struct, frozen=True, array_like=True):
@@ -122,6 +123,7 @@ def encode_camera(camera: CameraState) -> bytes:
         camera.last,
         camera.tracker.stepped_at,
         rows,
+        camera.tracker.interval_s,
     )
     return _encode(state)
 
@@ -259,7 +261,7 @@ def _camera(
     return CameraState(
         camera_id=piece.camera_id,
         window=ReorderWindow[Arrival](*window, last_seq=piece.last_seq),
-        tracker=TrackerState(tracks, piece.stepped_at),
+        tracker=TrackerState(tracks, piece.stepped_at, piece.interval_s),
         identities={
             row.track.track_id: _identity(row, faces.get(row.track.track_id)) for row in piece.rows
         },

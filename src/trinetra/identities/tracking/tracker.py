@@ -10,7 +10,7 @@ later; one track of two people cannot be taken apart.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -30,6 +30,13 @@ from trinetra.values import CameraId, Instant, SiteId, TrackId, derive_id, secon
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 _NEVER = -2.0
 """Lower than any overlap can compensate: the pair is ruled out."""
+_MAX_GAP_INTERVALS = 2.5
+"""Longest gap in a track, in frame intervals: one missed frame, and the jitter of capture times."""
+_STOOD_SIMILARITY = 0.4
+"""Minimum overlap with the last box, adjusted by clothing, for a person who stood still.
+
+Higher than ``min_similarity``: while no frame came, another person may have taken the place.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,14 @@ class TrackerPolicy:
     noise: MotionNoise = field(default_factory=MotionNoise)
     looks: LookPolicy = field(default_factory=LookPolicy)
 
+    def at_interval(self, interval_s: float) -> "TrackerPolicy":
+        """Return the policy for a camera with a frame every ``interval_s``.
+
+        However rare the frames, a track must not end because one of them missed it.
+        """
+        max_gap_s = _MAX_GAP_INTERVALS * interval_s
+        return replace(self, max_gap_s=max_gap_s) if max_gap_s > self.max_gap_s else self
+
 
 class Track(msgspec.Struct, frozen=True, array_like=True):
     """One object as it moves through one camera's view."""
@@ -95,10 +110,11 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class TrackerState:
-    """The tracker's complete state of one camera."""
+    """The tracker's complete state of one camera; ``interval_s`` is that of its last two frames."""
 
     tracks: tuple[Track, ...] = ()
     stepped_at: Instant | None = None
+    interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +170,11 @@ def step(
 ) -> Step:
     """Return the tracks after one frame."""
     elapsed_s = _elapsed(state, captured_at)
+    policy = policy.at_interval(_interval_s(state, elapsed_s))
     strong = batch.strong(policy)
     tracks = [_predict(track, elapsed_s, captured_at, policy) for track in state.tracks]
     pairs = _associate(tracks, batch, strong, captured_at, policy)
+    pairs |= _stood_still(state, pairs, batch, strong, captured_at, policy)
     pairs |= _found_again(tracks, pairs, batch, strong, captured_at, policy)
     matched: dict[TrackId, int] = {}
     alive: list[Track] = []
@@ -174,7 +192,8 @@ def step(
         born = _begin(batch, d, captured_at, where, policy)
         matched[born.track_id] = d
         alive.append(born)
-    return Step(TrackerState(tuple(alive), captured_at), matched, tuple(ended))
+    interval_s = state.interval_s if state.stepped_at is None else elapsed_s
+    return Step(TrackerState(tuple(alive), captured_at, interval_s), matched, tuple(ended))
 
 
 def widened(box: Box, buffer: float) -> Box:
@@ -207,6 +226,14 @@ def _elapsed(state: TrackerState, captured_at: Instant) -> float:
     if state.stepped_at is None:
         return 0.0
     return max(0.0, seconds_between(state.stepped_at, captured_at))
+
+
+def _interval_s(state: TrackerState, elapsed_s: float) -> float:
+    """Return the camera's interval between frames: the shorter one of the last two.
+
+    A single long interval may be an outage, during which people moved on.
+    """
+    return elapsed_s if state.interval_s is None else min(state.interval_s, elapsed_s)
 
 
 def _associate(
@@ -304,6 +331,35 @@ def _found_again(
         if differs <= looks.found_again and all(v > looks.neutral for v in others):
             sure[i, d] = 1.0
     return best_pairs(sure) if sure else {}
+
+
+def _stood_still(
+    state: TrackerState,
+    pairs: Mapping[int, int],
+    batch: DetectionBatch,
+    strong: set[int],
+    captured_at: Instant,
+    policy: TrackerPolicy,
+) -> dict[int, int]:
+    """Return paused track index -> detection index of people who are where they stood.
+
+    No frame has missed these tracks: the camera was silent, or its rate has just dropped. Their
+    motion cannot be extrapolated that far, so only a box in nearly the same place continues one.
+    """
+    unmissed = [
+        i
+        for i, track in enumerate(state.tracks)
+        if i not in pairs
+        and track.seen_at == state.stepped_at
+        and track.confirmed
+        and _is_paused(track, captured_at, policy)
+        and seconds_between(track.seen_at, captured_at) <= policy.looks.max_pause_s
+    ]
+    free = strong.difference(pairs.values())
+    if not unmissed or not free:
+        return {}
+    found = _similarity(state.tracks, unmissed, batch, free, 0.0, policy)
+    return best_pairs({pair: gain for pair, gain in found.items() if gain >= _STOOD_SIMILARITY})
 
 
 def _in_reach(
