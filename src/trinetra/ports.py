@@ -286,7 +286,17 @@ class Gallery(Protocol):
         """Return the number of entries."""
 
 
-class PurgeableGallery(Gallery, Protocol):
+class ReadableGallery(Gallery, Protocol):
+    """A gallery whose entries can be read by id, to compare two identities' own faces."""
+
+    async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
+        """Return the entries with these ids, in any order; ids without an entry are omitted.
+
+        Raises GalleryUnavailable.
+        """
+
+
+class PurgeableGallery(ReadableGallery, Protocol):
     """A gallery that can remove deleted data from its files."""
 
     async def purge(self) -> bool:

@@ -313,6 +313,23 @@ async def test_of_two_entries_with_one_id_in_one_call_the_last_stays(gallery: Ga
     assert match.cosine == pytest.approx(1.0, abs=COSINE_TOLERANCE)
 
 
+async def test_entries_are_read_by_id_as_they_were_stored_and_unknown_ids_are_omitted(
+    gallery: GalleryArchive,
+) -> None:
+    kept = [entry(f"e{n}", face, f"c{n}") for n, face in enumerate(directions(3))]
+    await gallery.upsert(kept)
+    assert await gallery.get([]) == []
+    assert await gallery.get(["nobody"]) == []
+    found = {e.entry_id: e for e in await gallery.get(["e2", "nobody", "e0", "e2"])}
+    assert found.keys() == {"e0", "e2"}
+    for name, read in found.items():
+        [stored] = [e for e in kept if e.entry_id == name]
+        assert np.allclose(read.embedding, stored.embedding, atol=COSINE_TOLERANCE)
+        assert replace(read, embedding=stored.embedding) == stored
+    await gallery.delete(CustomerId("c0"))
+    assert [e.entry_id for e in await gallery.get(["e0", "e2"])] == ["e2"]
+
+
 async def test_a_deleted_customer_is_not_found_again(gallery: Gallery) -> None:
     faces = directions(30)
     await gallery.upsert([entry(str(i), f, "ann" if i % 3 else "bob") for i, f in enumerate(faces)])

@@ -28,8 +28,8 @@ from trinetra.ports import (
     Clock,
     Delivery,
     EventLog,
-    Gallery,
     Progress,
+    ReadableGallery,
     Record,
     Subscription,
     TopicPartition,
@@ -75,7 +75,7 @@ class TurnClock:
 class InterruptibleGallery:
     """A real gallery; a member may be killed before and after everything it does there."""
 
-    inner: Gallery
+    inner: ReadableGallery
     broken: bool = False
 
     async def _turn(self) -> None:
@@ -88,6 +88,10 @@ class InterruptibleGallery:
         found = await self.inner.search(embeddings, k)
         await asyncio.sleep(0)
         return found
+
+    async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
+        await self._turn()
+        return await self.inner.get(entry_ids)
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
         await self._turn()

@@ -291,12 +291,17 @@ async def test_a_change_of_kind_holds_for_tracks_that_are_open(
     assert decided[-2:] == [("known", ANNA, IdentityKind.ENROLLED), then]
 
 
-async def test_an_anonymous_visitor_who_enrolls_is_one_person_with_the_past(shop: Shop) -> None:
+async def test_a_visitor_who_enrolls_is_one_person_with_the_past_once_it_is_confirmed(
+    shop: Shop,
+) -> None:
     anna = Person(1)
     before = await shop.resolve(visit("door", 0, [anna]))
     [anonymous] = {e.customer_id for e in identities(before) if e.customer_id}
     await shop.know(ANNA, anna, IdentityKind.ENROLLED)
     await shop.resolve(visit("door", 300, [Person(9)]))
+    proposed = [change for _, change in await shop.customer_log.changes(0, 99)][-1]
+    assert (proposed.change, proposed.customer_id) == ("merge_proposed", anonymous)
+    await shop.change("merged", CustomerId(anonymous), other=ANNA)
 
     told = await shop.resolve(visit("door", 600, [anna]))
 

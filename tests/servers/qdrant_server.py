@@ -178,6 +178,7 @@ class LookupResults:
                 "Delete": (self.delete, qdrant.DeletePoints),
                 "Count": (self.count, qdrant.CountPoints),
                 "QueryBatch": (self.query, qdrant.QueryBatchPoints),
+                "Get": (self.get, qdrant.GetPoints),
                 "Scroll": (self.scroll, qdrant.ScrollPoints),
                 "CreateFieldIndex": (self.index, qdrant.CreateFieldIndexCollection),
             },
@@ -222,6 +223,14 @@ class LookupResults:
         return qdrant.QueryBatchResponse(
             result=[qdrant.BatchResult(result=[_scored(p) for p in points]) for points in found]
         )
+
+    def get(self, request: qdrant.GetPoints) -> qdrant.GetResponse:
+        records = self._store[request.collection_name].shard.retrieve(
+            [UUID(point.uuid) for point in request.ids],
+            with_payload=request.with_payload.enable,
+            with_vector=request.with_vectors.enable,
+        )
+        return qdrant.GetResponse(result=[_retrieved(record) for record in records])
 
     def scroll(self, request: qdrant.ScrollPoints) -> qdrant.ScrollResponse:
         wanted = engine.ScrollRequest(

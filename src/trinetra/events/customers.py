@@ -235,7 +235,7 @@ class CustomerDirectory:
         if change.change in {"merged", "merge_proposed", "merge_dismissed", "split"} and not other:
             return f"a {change.change} change of {who} needs a second identity"
         if change.change == "merged":
-            return self._fault_of_merge(who, other)
+            return self._fault_of_merge(who, other) or self._fault_of_merger(change)
         if change.change == "split" and self.merged.get(who) != other:
             return f"{who} is not merged into {other}: there is nothing to undo"
         return None
@@ -247,6 +247,15 @@ class CustomerDirectory:
             return f"{who} is already merged into {self.merged[who]}"
         if self.canonical(other) == who:
             return f"{other} is already merged into {who}"
+        return None
+
+    def _fault_of_merger(self, change: CustomerChange) -> str | None:
+        """Return why a resolver may not make this merge: it may be older than an enrollment."""
+        if change.by != "resolver":
+            return None
+        for party in (change.customer_id, change.other):
+            if party and self.kind_of(party) not in {None, IdentityKind.ANONYMOUS}:
+                return f"{party} is enrolled: only a person can merge it with another identity"
         return None
 
     def _apply(self, change: CustomerChange) -> None:

@@ -16,7 +16,7 @@ from trinetra.identities.gallery_client import GalleryClient
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.state.partition import PartitionState
-from trinetra.ports import Clock, Gallery, TopicPartition
+from trinetra.ports import Clock, ReadableGallery, TopicPartition
 from trinetra.values import CustomerId, GalleryEntry, SiteId
 
 _MOST_QUEUED = 10_000
@@ -82,7 +82,7 @@ class ResolverContext:
     """
 
     site_id: SiteId
-    gallery: Gallery
+    gallery: ReadableGallery
     registry: ActiveRegistry
     graph: SiteGraph
     clock: Clock

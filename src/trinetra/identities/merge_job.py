@@ -19,16 +19,18 @@ from trinetra.identities.decision.duplicates import (
     DuplicatePair,
     Finding,
     MergePolicy,
-    ambiguous_duplicates,
+    Nomination,
     changes_of,
+    compare,
     duplicates_of,
     judge_duplicates,
+    nominate,
 )
 from trinetra.ports import CustomerLog
 from trinetra.streaming.background import TaskSlot
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import CONSOLIDATIONS, get_logger
-from trinetra.values import CustomerId, GalleryEntry, GalleryMatch, Instant
+from trinetra.values import CustomerId, GalleryEntry, Instant
 
 _FACES_PER_TURN = 32
 _MATCHES = 24
@@ -135,23 +137,36 @@ class MergeJob:
     async def _look_up(self, faces: Sequence[GalleryEntry | AmbiguousFace]) -> None:
         probes = [face.embedding for face in faces]
         found = await self._context.gallery.search(probes, _MATCHES)
-        findings = [f for e, m in zip(faces, found, strict=True) for f in self._judge(e, m)]
+        directory, score = self._context.directory, self._context.policy.matching.score
+        pairs: list[tuple[DuplicatePair, Instant]] = []
+        nominated: list[tuple[Nomination, Instant]] = []
+        for face, matches in zip(faces, found, strict=True):
+            if not isinstance(face, AmbiguousFace):
+                duplicates = duplicates_of(face, matches, directory, score)
+                pairs += [(pair, face.last_seen) for pair in duplicates]
+            elif nomination := nominate(matches, directory):
+                nominated.append((nomination, face.at))
+        pairs += await self._compare(nominated)
+        judged = (self._judge(pair, at) for pair, at in pairs)
+        findings = [finding for finding in judged if finding is not None]
         for finding in findings:
             CONSOLIDATIONS.labels(finding.reason).inc()
         self._unwritten = (self._unwritten + changes_of(findings))[-_MOST_UNWRITTEN:]
 
-    def _judge(
-        self, face: GalleryEntry | AmbiguousFace, matches: Sequence[GalleryMatch]
-    ) -> list[Finding]:
-        directory, score = self._context.directory, self._context.policy.matching.score
-        if isinstance(face, AmbiguousFace):
-            found, at = ambiguous_duplicates(matches, directory, score), face.at
-        else:
-            found, at = duplicates_of(face, matches, directory, score), face.last_seen
-        judged = (self._judge_pair(pair, at) for pair in found)
-        return [finding for finding in judged if finding is not None]
+    async def _compare(
+        self, nominated: Sequence[tuple[Nomination, Instant]]
+    ) -> list[tuple[DuplicatePair, Instant]]:
+        """Return the nominated pairs, scored by their own faces."""
+        names = {name for pair, _ in nominated for faces in pair.faces for name in faces}
+        if not names:
+            return []
+        entries = await self._context.gallery.get(sorted(names))
+        kept = [e for e in entries if not self._context.directory.is_erased(e.customer_id)]
+        score = self._context.policy.matching.score
+        compared = ((compare(pair, kept, score), at) for pair, at in nominated)
+        return [(pair, at) for pair, at in compared if pair is not None]
 
-    def _judge_pair(self, pair: DuplicatePair, at: Instant) -> Finding | None:
+    def _judge(self, pair: DuplicatePair, at: Instant) -> Finding | None:
         context = self._context
         presences = (
             context.registry.get(pair.one.customer_id),

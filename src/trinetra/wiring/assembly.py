@@ -39,8 +39,8 @@ from trinetra.ports import (
     ExpiringStore,
     FrameBuffer,
     FrameSource,
-    Gallery,
     PurgeableGallery,
+    ReadableGallery,
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -177,7 +177,7 @@ def worker(
 def resolver_context(
     site: Site,
     face: FaceModel,
-    gallery: Gallery,
+    gallery: ReadableGallery,
     clock: Clock,
     *,
     directory: CustomerDirectory | None = None,

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trinetra.errors import CustomerConflict
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.identities.decision.duplicates import (
     DuplicatePair,
@@ -101,17 +103,44 @@ def test_of_two_anonymous_the_elder_stays() -> None:
     assert (finding.change.customer_id, finding.change.other) == (ANN, BEN)
 
 
-def test_the_anonymous_becomes_the_one_whom_the_shop_enrolled_however_old() -> None:
+@given(KINDS, KINDS, st.floats(0.84, 1.0))
+def test_an_enrolled_person_is_never_merged_only_proposed(
+    one: IdentityKind, two: IdentityKind, score: float
+) -> None:
+    finding = judged(DuplicatePair(fellow(ANN, one), fellow(BEN, two), score))
+    assert finding is not None
+    assert finding.reason == ("merged" if {one, two} == {ANONYMOUS} else "proposed")
+
+
+def test_it_is_proposed_that_the_anonymous_becomes_the_enrolled_however_old() -> None:
     finding = judged(DuplicatePair(fellow(ANN), fellow(BEN, ENROLLED, seen_s=9), 0.9))
     assert finding is not None
     assert finding.change is not None
+    assert finding.change.change == "merge_proposed"
     assert (finding.change.customer_id, finding.change.other) == (ANN, BEN)
 
 
-def test_two_whom_the_shop_enrolled_are_never_merged_only_proposed() -> None:
-    finding = judged(DuplicatePair(fellow(ANN, ENROLLED), fellow(BEN, IdentityKind.VIP), 0.99))
+def test_without_proposals_identities_are_still_merged() -> None:
+    policy = MergePolicy(merge_at=0.84, propose_at=1.01)
+    pairs = [DuplicatePair(fellow(ANN), fellow(BEN, kind), 0.9) for kind in (ANONYMOUS, ENROLLED)]
+    found = [
+        judge_duplicates(pair, CustomerDirectory(), (None, None), GRAPH, policy, NOON)
+        for pair in pairs
+    ]
+    assert [finding.reason if finding else None for finding in found] == ["merged", None]
+
+
+@pytest.mark.parametrize("of", [ANN, BEN])
+def test_a_resolver_that_does_not_know_of_an_enrollment_cannot_merge_the_person(
+    of: CustomerId,
+) -> None:
+    finding = judged(DuplicatePair(fellow(ANN), fellow(BEN, seen_s=9), 0.9))
     assert finding is not None
-    assert finding.reason == "proposed"
+    assert finding.change is not None
+    directory = enrolled(of, IdentityKind.STAFF)
+    with pytest.raises(CustomerConflict, match="only a person can merge it"):
+        directory.check(finding.change)
+    directory.check(msgspec.structs.replace(finding.change, by="operator"))
 
 
 @given(KINDS, KINDS, st.integers(-5, 5), st.floats(0.76, 1.0))

@@ -33,6 +33,11 @@ class MemoryGallery:
         known = self._units[: len(self._entries)]
         return [_best(self._entries, cosines, k) for cosines in np.stack(units) @ known.T]
 
+    async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
+        """Return the entries with these ids; ids without an entry are omitted."""
+        places = {self._place[entry_id] for entry_id in entry_ids if entry_id in self._place}
+        return [self._entries[place] for place in sorted(places)]
+
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
         """Insert or replace entries by ``entry_id``, all or none."""
         # All are validated before any is stored.

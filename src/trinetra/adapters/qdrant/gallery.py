@@ -141,6 +141,20 @@ class QdrantGallery:
         )
         return [[self._match(point) for point in response.points] for response in found]
 
+    async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
+        """Return the entries with these ids; ids without an entry are omitted."""
+        ids: list[models.ExtendedPointId] = [point_id(entry_id) for entry_id in set(entry_ids)]
+        if not ids:
+            return []
+        records = await self._call(
+            "a read",
+            self._patience.search_s,
+            lambda: self._client.retrieve(
+                self.collection, ids, with_payload=True, with_vectors=True
+            ),
+        )
+        return [self._entry(record) for record in records]
+
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
         """Insert or replace entries by ``entry_id``; they are on the server's disk on return."""
         points = [_point(stored_point(entry, self._dimension)) for entry in entries]

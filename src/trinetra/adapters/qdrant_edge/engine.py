@@ -171,6 +171,16 @@ class Points:
             raise Refusal(Failure.REFUSED, f"the read failed: {cause}") from cause
         return Page(points, None if next_start is None else str(next_start))
 
+    def get(self, entry_ids: Sequence[str]) -> Page:
+        """Return the points of these entries, as far as they exist."""
+        ids: list[int | UUID | str] = [point_id(entry_id) for entry_id in entry_ids]
+        try:
+            records = self._engine.retrieve(ids, with_payload=True, with_vector=True)
+            points = [point_of(r.payload, pack_floats(r.vector)) for r in records]
+        except Exception as cause:
+            raise Refusal(Failure.REFUSED, f"the read failed: {cause}") from cause
+        return Page(points, None)
+
     def flush(self) -> None:
         """Sync everything to disk, and truncate the write-ahead log."""
         self._engine.flush()

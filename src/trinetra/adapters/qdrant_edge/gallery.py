@@ -27,6 +27,7 @@ from trinetra.adapters.qdrant_edge.protocol import (
     Failure,
     Found,
     GalleryTuning,
+    Get,
     Open,
     Page,
     Purge,
@@ -151,6 +152,11 @@ class EdgeGallery:
             ]
             for matches in found.matches
         ]
+
+    async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
+        """Return the entries with these ids; ids without an entry are omitted."""
+        page = await self._ask(Get(sorted(set(entry_ids))), Page)
+        return [gallery_entry(point) for point in page.points]
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
         """Insert or replace entries by ``entry_id``; on return no kill loses any of them."""

@@ -111,6 +111,12 @@ class Scroll(Message, frozen=True):
     limit: int
 
 
+class Get(Message, frozen=True):
+    """Read the points of these entries, as far as they exist; answered by one Page."""
+
+    entry_ids: list[str]
+
+
 class Close(Message, frozen=True):
     """Flush, release the folder and exit; answered by Done."""
 
@@ -151,7 +157,9 @@ class Failed(Message, frozen=True):
     reason: str
 
 
-Request = Open | Search | Upsert | DeleteCustomer | DeleteExpired | Purge | Count | Scroll | Close
+Request = (
+    Open | Search | Upsert | DeleteCustomer | DeleteExpired | Purge | Count | Scroll | Get | Close
+)
 Reply = Found | Page | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()

@@ -89,6 +89,10 @@ class Shard:
         """Return up to ``limit`` points in the order of their ids, and the id of the next one."""
         return self._points.scroll(start, limit)
 
+    def get(self, entry_ids: Sequence[str]) -> Page:
+        """Return the points of these entries, as far as they exist."""
+        return self._points.get(entry_ids)
+
     def upsert(self, points: Sequence[StoredPoint]) -> int:
         """Insert or replace points; they are in the write-ahead log when this returns."""
         self._points.upsert(points)

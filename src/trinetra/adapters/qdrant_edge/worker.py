@@ -30,6 +30,7 @@ from trinetra.adapters.qdrant_edge.protocol import (
     Failed,
     Failure,
     GalleryTuning,
+    Get,
     Open,
     Purge,
     Reply,
@@ -107,6 +108,8 @@ class Server:
         try:
             if isinstance(request, Scroll):
                 return self._shard.scroll(request.start, request.limit)
+            if isinstance(request, Get):
+                return self._shard.get(request.entry_ids)
             return Done(self._number_of(request))
         except Refusal as refusal:
             return Failed(refusal.failure, str(refusal))

@@ -3,7 +3,8 @@
 Duplicates arise when two cameras, or two resolvers, enroll a person at the same time, and when a
 face was too poor to be recognized on a later visit. They are found when an identity's fused face is
 looked up after it was stored and another identity's fused face resembles it; or when a track
-resembles two identities so much that it cannot be assigned to either.
+resembles two identities so much that it cannot be assigned to either. Such a track only nominates
+the two: they are judged by their own faces, compared with each other.
 
 The verdict and the id of the resulting change depend only on the two identities, never on which of
 them was looked up. Resolvers that find the same pair at the same time therefore write the same
@@ -13,6 +14,8 @@ change, which is applied once.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from trinetra.events.customers import CustomerChange, CustomerDirectory
 from trinetra.identities.decision.lifecycle import summaries_of
@@ -37,7 +40,8 @@ class MergePolicy:
     """Scores from which two identities are merged, or proposed for merging.
 
     Scores are on the scale of the matching policy. Both lie above its ``similarity``: a wrong match
-    affects one track, a wrong merge everything that two people ever do.
+    affects one track, a wrong merge everything that two people ever do. A limit above 1 disables
+    its step.
     """
 
     merge_at: float = 0.84
@@ -58,6 +62,18 @@ class DuplicatePair(NamedTuple):
     one: IdentityRef
     two: IdentityRef
     score: float
+
+
+class Nomination(NamedTuple):
+    """Two identities that resemble a third face, and the ids of their own faces.
+
+    That says nothing about how much the two resemble each other: a face can lie halfway between two
+    strangers.
+    """
+
+    one: IdentityRef
+    two: IdentityRef
+    faces: tuple[frozenset[str], frozenset[str]]
 
 
 class Finding(NamedTuple):
@@ -98,16 +114,50 @@ def duplicates_of(
     ]
 
 
-def ambiguous_duplicates(
-    matches: Sequence[GalleryMatch], directory: CustomerDirectory, score: Callable[[float], float]
-) -> list[DuplicatePair]:
-    """Return the pair of identities that a face resembles most, scored by the second of them.
+def nominate(matches: Sequence[GalleryMatch], directory: CustomerDirectory) -> Nomination | None:
+    """Return the two identities that a face resembles most, to be compared with each other.
 
     This finds duplicates that were missed when they were created. As long as both exist, the
     person's later tracks are ambiguous, so no new face is stored that could trigger a lookup.
     """
-    found = _resembling(matches, directory)[:2]
-    return [DuplicatePair(found[0][0], found[1][0], score(found[1][1]))] if len(found) > 1 else []
+    found = [identity for identity, _ in _resembling(matches, directory)[:2]]
+    if len(found) < 2:  # noqa: PLR2004 - a pair
+        return None
+    one, two = found
+    return Nomination(
+        one, two, (_own_faces(one, matches, directory), _own_faces(two, matches, directory))
+    )
+
+
+def _own_faces(
+    identity: IdentityRef, matches: Iterable[GalleryMatch], directory: CustomerDirectory
+) -> frozenset[str]:
+    """Return the ids of an identity's reliable entries: its fused faces, and photos if enrolled."""
+    fused = {
+        name for own_id in directory.members(identity.customer_id) for name in summaries_of(own_id)
+    }
+    photos = {
+        match.entry_id
+        for match in matches
+        if directory.canonical(match.customer_id) == identity.customer_id
+        and _is_telling(match, directory)
+    }
+    return frozenset(fused | photos)
+
+
+def compare(
+    nomination: Nomination, entries: Iterable[GalleryEntry], score: Callable[[float], float]
+) -> DuplicatePair | None:
+    """Return a nominated pair scored by its two most similar own faces among ``entries``.
+
+    None if the gallery has lost the faces of one of them.
+    """
+    by_id = {entry.entry_id: entry.embedding for entry in entries}
+    ones, twos = ([by_id[name] for name in faces if name in by_id] for faces in nomination.faces)
+    if not ones or not twos:
+        return None
+    cosine = float(np.max(np.stack(ones) @ np.stack(twos).T))
+    return DuplicatePair(nomination.one, nomination.two, score(cosine))
 
 
 def _resembling(
@@ -155,19 +205,22 @@ def judge_duplicates(
 ) -> Finding | None:
     """Return whether a pair is merged, proposed or rejected and why; None if it is dissimilar.
 
+    Only anonymous identities are merged. A merge with an enrolled customer would give them the
+    visits, and the alerts, of another person, so it is only proposed, for a person to confirm.
+
     A person's verdict is final: identities that were dismissed as different, or whose merge was
     undone, are neither merged nor proposed again, whatever other ids they have been given since.
     """
-    if pair.score < policy.propose_at:
+    is_anonymous = {pair.one.kind, pair.two.kind} == {_ANONYMOUS}
+    merges = is_anonymous and pair.score >= policy.merge_at
+    if not merges and pair.score < policy.propose_at:
         return None
     ids = pair.one.customer_id, pair.two.customer_id
     if were_told_apart(directory, *ids):
         return Finding(None, "told_apart")
     if conflict := apart(*presences, graph):
         return Finding(None, conflict)
-    # A merge of two enrolled customers is only proposed, for a person to confirm.
-    both_enrolled = _ANONYMOUS not in {pair.one.kind, pair.two.kind}
-    if pair.score >= policy.merge_at and not both_enrolled:
+    if merges:
         return Finding(_change("merged", pair, at), "merged")
     if (min(ids), max(ids)) in directory.proposed:
         return Finding(None, "proposed_already")
