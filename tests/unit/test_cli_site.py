@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,24 @@ import pytest
 from trinetra import __version__, cli
 from trinetra.commands import console
 from trinetra.errors import ConfigurationError
+from trinetra.models.calibration import (
+    CalibrationFile,
+    ReferenceStatistics,
+    calibration_path,
+    write_calibration,
+)
+from trinetra.models.manifest import load_manifest
 from trinetra.site import EXAMPLE
 
+CALIBRATED = """\
+site: shop
+timezone: Europe/Berlin
+cameras:
+  - {id: till, role: billing, source: {file: a.mp4}}
+policies:
+  consolidation:
+    merge_at: 0.85
+"""
 BROKEN = "site: shop\ntimezone: Europe/Berln\ncameras: []\n"
 
 
@@ -100,6 +117,33 @@ def test_check_tells_each_problem_on_a_line_of_its_own(
     assert lines[0].endswith("hint: did you mean Europe/Berlin?")
     assert lines[1].startswith(f"{path}:3:10: cameras: ")
     assert lines[2] == "2 mistakes found."
+
+
+def test_check_compares_policies_with_the_calibration_of_this_machine(tmp_path: Path) -> None:
+    embedder = load_manifest().profile("default").face_embedder
+    measured = CalibrationFile(
+        model=embedder.version,
+        sha256="0" * 64,
+        declared=embedder.sha256,
+        measured_at=datetime(2026, 11, 22, tzinfo=UTC),
+        people=40,
+        pictures=200,
+        similarity=0.9,
+        thresholds=(),
+        curve=(),
+        reference=ReferenceStatistics((), (), ()),
+    )
+    site = CALIBRATED.replace("0.85", "0.92")
+    (tmp_path / "site.yaml").write_text(CALIBRATED)
+    assert trinetra("check", "site.yaml", cwd=tmp_path).returncode == 0
+    write_calibration(calibration_path(tmp_path, embedder), measured)
+    refused = trinetra("check", "site.yaml", cwd=tmp_path, TRINETRA_DATA_DIR=str(tmp_path))
+    assert refused.returncode == 1
+    assert "site.yaml:7:15: policies.consolidation.merge_at: merge_at 0.85" in refused.stdout
+    assert "calibration" in refused.stdout
+    (tmp_path / "site.yaml").write_text(site)
+    accepted = trinetra("check", "site.yaml", cwd=tmp_path, TRINETRA_DATA_DIR=str(tmp_path))
+    assert accepted.returncode == 0
 
 
 def test_check_speaks_json_to_machines(

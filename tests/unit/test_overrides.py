@@ -39,6 +39,11 @@ def test_a_default_that_follows_from_a_value_follows_it_here_too() -> None:
     assert with_overrides(shop(), ["matching.threshold=0.6"]).policies.matching.new_below == 0.6
 
 
+def test_a_value_that_contradicts_another_one_is_refused_with_both() -> None:
+    with pytest.raises(ConfigurationError, match=r"merge_at 0\.6 is less than 0\.72"):
+        with_overrides(shop(), ["consolidation.merge_at=0.6"])
+
+
 def test_the_last_of_several_counts() -> None:
     changed = with_overrides(shop(), ["matching.margin=0.1", "matching.margin=0.2"])
     assert changed.policies.matching.margin == 0.2

@@ -1,6 +1,7 @@
 """The site file: valid input, defaults, and messages about mistakes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -431,6 +432,80 @@ def test_a_rate_at_which_nobody_can_be_followed_is_refused_where_it_is_set(
     assert told in problem.message
     assert problem.path == f"cameras[0].{key}"
     assert problem.line > 1
+
+
+@pytest.mark.parametrize(
+    ("policies", "path", "told"),
+    [
+        ({"matching": {"new_below": 0.8, "similarity": 0.7}}, "matching.new_below", "0.8 0.7"),
+        ({"matching": {"similarity": 0.98}}, "matching.similarity", "0.03 0.98"),
+        ({"matching": {"margin": 0.3}}, "matching.margin", "0.3 0.72"),
+        ({"matching": {"enrol_after_faces": 9}}, "matching.enrol_after_faces", "8 9"),
+        (
+            {"matching": {"enrol_in_doubt_after_faces": 2}},
+            "matching.enrol_in_doubt_after_faces",
+            "2 3",
+        ),
+        ({"consolidation": {"merge_at": 0.6}}, "consolidation.merge_at", "0.6 0.72"),
+        (
+            {"consolidation": {"merge_at": 0.84}, "matching": {"similarity": 0.9}},
+            "consolidation.merge_at",
+            "0.84 0.9",
+        ),
+        (
+            {"consolidation": {"propose_at": 0.9, "merge_at": 0.8}},
+            "consolidation.propose_at",
+            "0.9 0.8",
+        ),
+        ({"consolidation": {"propose_at": 0.6}}, "consolidation.propose_at", "0.6 0.66"),
+        ({"registry": {"ttl_s": 1.0}}, "registry", "1 2"),
+        ({"tracking": {"lost_after_s": 9.0}, "registry": {"ttl_s": 5.0}}, "registry", "5 9"),
+        ({"stays": {"visit_gap_s": 2.0}}, "stays.visit_gap_s", "2 3"),
+        (
+            {"stays": {"visit_gap_s": 4.0, "leave_after_s": 5.0}},
+            "stays.visit_gap_s",
+            "4 5",
+        ),
+        ({"retention": {"detections_days": 31}}, "retention.detections_days", "31 30"),
+        (
+            {"retention": {"detections_days": 3, "opted_out_days": 2}},
+            "retention.detections_days",
+            "3 2",
+        ),
+    ],
+)
+def test_policies_that_contradict_each_other_are_refused_with_both_values_and_a_remedy(
+    policies: dict[str, Any], path: str, told: str
+) -> None:
+    problem = only_problem(site_with(camera(), policies=policies))
+    assert problem.path == f"policies.{path}"
+    assert set(told.split()) <= set(re.findall(r"[\d.]+\d|\d", problem.message))
+    assert problem.line > 5
+    assert re.search(r"\d", problem.hint)
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        {"consolidation": {"merge_at": 0.75}},
+        {"consolidation": {"merge_at": 1.01, "propose_at": 1.01}},
+        {"consolidation": {"propose_at": 1.01}},
+        {"matching": {"similarity": 0.9}},
+        {"retention": {"detections_days": 31, "anonymous_days": None, "insights_days": 10}},
+    ],
+)
+def test_policies_that_agree_are_accepted(policies: dict[str, Any]) -> None:
+    assert site_from_text(site_with(camera(), policies=policies))
+
+
+def test_all_contradictions_are_reported_at_once() -> None:
+    policies = {"consolidation": {"merge_at": 0.6}, "stays": {"visit_gap_s": 2.0}}
+    found = problems_of(site_with(camera(fps=0.1), policies=policies))
+    assert {problem.path for problem in found} == {
+        "cameras[0].fps",
+        "policies.consolidation.merge_at",
+        "policies.stays.visit_gap_s",
+    }
 
 
 def test_a_low_rate_that_can_be_followed_is_accepted() -> None:

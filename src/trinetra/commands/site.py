@@ -13,6 +13,8 @@ from rich.text import Text
 
 from trinetra.commands.console import note, output, print_json, print_text
 from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.models.calibration import calibrated
+from trinetra.settings import load_settings
 from trinetra.site import (
     EXAMPLE,
     Camera,
@@ -21,8 +23,12 @@ from trinetra.site import (
     SiteInvalid,
     StreamSource,
     load_site,
+    refusal,
     schema_text,
 )
+from trinetra.site.conflicts import Conflict
+from trinetra.wiring.config import merge_conflict
+from trinetra.wiring.profiles import choose_profile
 from trinetra.wiring.site_graph import topology_warnings
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
@@ -56,6 +62,8 @@ def check(site: _SiteFile, *, as_json: _Json = False) -> None:
     """Check a site file and report all mistakes at once."""
     try:
         loaded = load_site(site)
+        if contradiction := _calibrated_conflict(loaded):
+            raise refusal(site, [contradiction])
     except SiteInvalid as invalid:
         _print_problems(invalid.problems, as_json=as_json)
         raise typer.Exit(1) from None
@@ -66,6 +74,13 @@ def check(site: _SiteFile, *, as_json: _Json = False) -> None:
     output().print(_table(loaded))
     for text in notes:
         note(text)
+
+
+def _calibrated_conflict(site: Site) -> Conflict | None:
+    """Return what contradicts the calibration of the face model that this machine would use."""
+    settings = load_settings()
+    embedder = choose_profile(settings).face_embedder
+    return merge_conflict(site, calibrated(embedder, settings.data_dir).calibration)
 
 
 def schema() -> None:

@@ -310,7 +310,7 @@ class FaceIdentifier:
         decision, shots = identity.decision, identity.evidence.shots
         if decision is None or decision.customer_id is None or decision.kind is None:
             return
-        if len(shots) < self._policy.matching.enrol_after_faces:
+        if identity.evidence.usable < self._policy.matching.enrol_after_faces:
             return
         own_id = decision.own_id or decision.customer_id
         if self._directory.is_erased(own_id):

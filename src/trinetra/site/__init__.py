@@ -3,7 +3,7 @@
 from trinetra.site.cameras import ROLE_DEFAULTS, Camera, FloorPosition, Line, RoleDefaults, Zone
 from trinetra.site.editor import json_schema, schema_text
 from trinetra.site.example import EXAMPLE
-from trinetra.site.load import Problem, SiteInvalid, load_site, site_from_text
+from trinetra.site.load import Problem, SiteInvalid, load_site, refusal, site_from_text
 from trinetra.site.policies import Matching, Policies, Registry, Retention, Stays, Tracking
 from trinetra.site.schema import Site
 from trinetra.site.sources import Credentials, FileSource, FolderSource, StreamSource
@@ -34,6 +34,7 @@ __all__ = [
     "Zone",
     "json_schema",
     "load_site",
+    "refusal",
     "schema_text",
     "site_from_text",
 ]

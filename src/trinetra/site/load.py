@@ -1,6 +1,6 @@
 """Loads a site file, or reports all of its problems at once, with line and column."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from trinetra.errors import ConfigurationError
 from trinetra.redaction import mask_urls
-from trinetra.site.conflicts import find_conflicts
+from trinetra.site.conflicts import Conflict, find_conflicts
 from trinetra.site.document import (
     START,
     Document,
@@ -90,12 +90,26 @@ def site_from_text(
     return site
 
 
+def refusal(path: Path, conflicts: Sequence[Conflict]) -> SiteInvalid:
+    """Return contradictions that were found after loading, each at its place in the file.
+
+    Raises SiteInvalid if the file cannot be read again.
+    """
+    try:
+        document = read_document(decode_text(path.read_bytes()))
+    except (OSError, Unreadable) as cause:
+        raise _invalid(path, [Fault(START, f"cannot be read again: {cause}", "retry")]) from cause
+    return _invalid(path, [_fault_at(conflict, document) for conflict in conflicts])
+
+
+def _fault_at(conflict: Conflict, document: Document) -> Fault:
+    place = document.place_of_value(conflict.loc)
+    return Fault(place, conflict.message, conflict.hint, conflict.loc)
+
+
 def _validate(document: Document, path: Path) -> tuple[Site | None, list[Fault]]:
     faults = list(document.faults)
-    faults += [
-        Fault(document.place_of_value(c.loc), c.message, c.hint, c.loc)
-        for c in find_conflicts(document.data)
-    ]
+    faults += [_fault_at(conflict, document) for conflict in find_conflicts(document.data)]
     try:
         site = Site.model_validate(document.data, context={"folder": path.parent})
     except ValidationError as cause:
@@ -110,7 +124,7 @@ _REPORTED_ELSEWHERE = frozenset({"conflict", "default_factory_not_called"})
 def _faults_of(error: ErrorDetails, document: Document) -> Iterator[Fault]:
     if error["type"] == "contradictions":
         for found in error["ctx"]["found"]:
-            yield Fault(document.place_of_value(found.loc), found.message, found.hint, found.loc)
+            yield _fault_at(found, document)
     elif fault := _fault_of(error, document):
         yield fault
 

@@ -14,7 +14,13 @@ _EXACT_POINTS = 4
 
 
 def plausibility_warnings(site: Site) -> Iterator[str]:
-    """Yield implausible distances, and how well the floor points of each camera agree."""
+    """Yield implausible policies and distances, and how well each camera's floor points agree."""
+    ttl_s, gap_s = site.policies.registry.ttl_s, site.policies.stays.visit_gap_s
+    if ttl_s < gap_s:
+        yield (
+            f"policies: registry.ttl_s {ttl_s:g} is less than stays.visit_gap_s {gap_s:g}: where "
+            "a visitor was is forgotten within the visit, and impossible walks are not noticed"
+        )
     yield from _lengths(site)
     for camera in site.cameras:
         if camera.floor:

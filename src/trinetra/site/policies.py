@@ -1,9 +1,8 @@
 """Policies: the thresholds and limits of a shop's decisions."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from trinetra.site.fields import Count, Days, Gap, Model, Seconds, Unit
 
@@ -33,12 +32,6 @@ class Matching(Model):
         int, Field(strict=True, ge=2, le=50, description="Candidates to consider.")
     ] = 10
 
-    @model_validator(mode="after")
-    def _doubt_below_match(self) -> Self:
-        if self.new_below > self.similarity:
-            raise PydanticCustomError("doubt", "new_below must not exceed similarity")
-        return self
-
 
 class Consolidation(Model):
     """Thresholds for merging two identities into one person; 1 or more disables the step."""
@@ -54,7 +47,7 @@ class Consolidation(Model):
     propose_at: Annotated[
         float,
         Field(ge=0, le=1.01, description="Similarity to propose a merge to an operator."),
-    ] = 0.78
+    ] = Field(default_factory=lambda data: min(0.78, data["merge_at"]))
 
 
 class Registry(Model):

@@ -22,6 +22,7 @@ from trinetra.frames.service import StreamIngestor
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
 from trinetra.identities.decision.drift import Quantity, Reference
+from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.erasure_handler import ErasureHandler
 from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.processor import NAME as RESOLVER
@@ -211,17 +212,18 @@ def resolver(
     """Return an identity-resolver with all its background tasks; see ``resolver_context``."""
     context = resolver_context(site, face, ports.gallery, ports.clock, directory=directory)
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=member.ends_with_process)
-    tasks = tuple(_background_tasks(site, context, ports, member))
+    merging = plans.consolidation_policy(site, face.model.calibration)
+    tasks = tuple(_background_tasks(merging, context, ports, member))
     return identity_resolver(ports.log, context, policy, tasks)
 
 
 def _background_tasks(
-    site: Site, context: ResolverContext, ports: ResolverPorts, member: Member
+    merging: MergePolicy, context: ResolverContext, ports: ResolverPorts, member: Member
 ) -> Iterator[BackgroundTask]:
     yield MergeJob(
         context,
         ports.customer_log,
-        plans.consolidation_policy(site),
+        merging,
         settle_s=0.0 if member.ends_with_process else _SETTLE_S,
     )
     yield CustomerSync(context, ports.customer_log, ports.log, every_s=member.poll_customers_s)

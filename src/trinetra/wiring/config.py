@@ -1,9 +1,11 @@
 """Translates the site file into the policies and plans of each stage."""
 
 from collections.abc import Mapping
+from math import ceil
 
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
+from trinetra.errors import ConfigurationError
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
@@ -20,9 +22,14 @@ from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.cameras import Camera
+from trinetra.site.conflicts import Conflict
+from trinetra.site.relations import merge_below_match
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
+
+_NEVER = 1.01
+"""A limit that no score reaches."""
 
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
@@ -121,7 +128,7 @@ def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPo
     """
     matching, retention = site.policies.matching, site.policies.retention
     given = matching.model_fields_set
-    similarity = matching.similarity if "similarity" in given else calibration.min_similarity
+    similarity = effective_similarity(site, calibration)
     gap = matching.similarity - matching.new_below
     return IdentificationPolicy(
         matching=MatchingPolicy(
@@ -150,20 +157,53 @@ def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPo
     )
 
 
-def consolidation_policy(site: Site) -> MergePolicy:
-    """Return the limits for merging two identities, and for proposing it."""
-    consolidation = site.policies.consolidation
-    return MergePolicy(consolidation.merge_at, consolidation.propose_at)
+def consolidation_policy(site: Site, calibration: Calibration) -> MergePolicy:
+    """Return the limits for merging two identities, and for proposing it.
+
+    Limits that the site file does not set keep their distance to a match when the calibration
+    raises it. Raises ConfigurationError if a limit that it sets lies below a match.
+    """
+    if found := merge_conflict(site, calibration):
+        raise ConfigurationError(f"{'.'.join(map(str, found.loc))}: {found.message} ({found.hint})")
+    limits, given = site.policies.consolidation, site.policies.consolidation.model_fields_set
+    raised = effective_similarity(site, calibration) - type(site.policies.matching)().similarity
+    merge_at, propose_at = (
+        limit if name in given else max(limit, min(limit + raised, _NEVER))
+        for name, limit in (("merge_at", limits.merge_at), ("propose_at", limits.propose_at))
+    )
+    return MergePolicy(merge_at, propose_at)
+
+
+def merge_conflict(site: Site, calibration: Calibration) -> Conflict | None:
+    """Return how the site's ``merge_at`` contradicts the threshold of the model in use."""
+    limits = site.policies.consolidation
+    if "merge_at" not in limits.model_fields_set:
+        return None
+    given = "similarity" in site.policies.matching.model_fields_set
+    return merge_below_match(
+        limits.merge_at,
+        effective_similarity(site, calibration),
+        origin="policies.matching.similarity" if given else "the calibration of the face model",
+    )
+
+
+def effective_similarity(site: Site, calibration: Calibration) -> float:
+    """Return the score from which two faces match: the site's, or else the calibration's."""
+    matching = site.policies.matching
+    given = "similarity" in matching.model_fields_set
+    return matching.similarity if given else calibration.min_similarity
 
 
 def resolver_policy(site: Site) -> ResolverPolicy:
     """Return how detections become tracks."""
     tracking = site.policies.tracking
+    frames = tracking.reorder_window_s * max(camera.fps_ceiling for camera in site.cameras)
     return ResolverPolicy(
         tracker=TrackerPolicy(
             confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
         ),
         reorder_span_s=tracking.reorder_window_s,
+        reorder_pending=max(ResolverPolicy().reorder_pending, ceil(frames) + 1),
     )
 
 

@@ -12,7 +12,12 @@ from tests.unit.events.samples import detection, face
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import pack_embedding
 from trinetra.events.schema import FaceBox, ObjectBox
+from trinetra.identities.decision.identity_decision import resolve
 from trinetra.identities.decision.lifecycle import RetentionPolicy, customer_of, enroll, renew
+from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.decision.track_identity import TrackIdentity, TrackObservation
+from trinetra.identities.gate.registry import ActiveRegistry
+from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.track_faces import (
     Shot,
@@ -20,7 +25,7 @@ from trinetra.identities.tracking.track_faces import (
     add_face,
     fuse,
 )
-from trinetra.values import IdentityKind, TrackId, after
+from trinetra.values import CameraId, IdentityKind, TrackId, after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 random = np.random.default_rng(3)
@@ -124,6 +129,25 @@ def test_no_group_ever_mixes_people_and_every_face_is_counted(order: list[int]) 
         assert group.first_at <= group.last_at
         assert np.allclose(group.center, fuse(group.shots), atol=1e-6)
     assert not evidence.groups or evidence.groups[0].lead == 0
+
+
+@pytest.mark.parametrize(("faces", "status"), [(11, "unknown"), (12, "new")])
+def test_more_faces_can_be_required_of_a_new_person_than_are_kept(faces: int, status: str) -> None:
+    evidence = shown(*[random_person()] * faces)
+    assert len(evidence.shots) < faces
+    decided = resolve(
+        TrackObservation(
+            TrackIdentity(TrackId("trk_1"), "person", NOON), evidence, (0.0, 0.0, 9.0, 9.0), NOON
+        ),
+        [],
+        camera_id=CameraId("door"),
+        in_view=frozenset(),
+        registry=ActiveRegistry(),
+        graph=SiteGraph(),
+        policy=MatchingPolicy(enrol_after_faces=12, enrol_in_doubt_after_faces=20),
+        model="test@1",
+    )
+    assert decided.decision.status == status
 
 
 def test_fusing_faces_comes_nearer_to_the_person_than_any_one_face() -> None:

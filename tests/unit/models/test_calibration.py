@@ -16,7 +16,7 @@ from trinetra.models.calibration import (
 )
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.site import Site
-from trinetra.wiring.config import recognition_policy
+from trinetra.wiring.config import consolidation_policy, recognition_policy, resolver_policy
 
 
 def embedder() -> FaceEmbedderModel:
@@ -59,6 +59,45 @@ def test_what_the_site_file_says_goes_before_what_was_measured(tmp_path: Path) -
     model = calibrated(embedder(), tmp_path)
     policy = recognition_policy(site(similarity=0.75), model.calibration).matching
     assert policy.similarity == 0.75
+
+
+def test_merging_keeps_its_distance_to_a_threshold_that_the_calibration_raised(
+    tmp_path: Path,
+) -> None:
+    write_calibration(calibration_path(tmp_path, embedder()), measured(similarity=0.9))
+    calibration = calibrated(embedder(), tmp_path).calibration
+    policy = consolidation_policy(site(), calibration)
+    assert policy.merge_at > policy.propose_at > 0.9
+    policy = consolidation_policy(site(), embedder().calibration)
+    assert (policy.merge_at, policy.propose_at) == (0.84, 0.78)
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.72, 0.8, 0.9, 0.99])
+def test_no_identities_are_merged_whose_faces_would_not_match(
+    tmp_path: Path, similarity: float
+) -> None:
+    write_calibration(calibration_path(tmp_path, embedder()), measured(similarity=similarity))
+    calibration = calibrated(embedder(), tmp_path).calibration
+    assert consolidation_policy(site(), calibration).merge_at >= similarity
+
+
+def test_a_set_merge_limit_below_the_measured_threshold_is_refused_with_both(
+    tmp_path: Path,
+) -> None:
+    write_calibration(calibration_path(tmp_path, embedder()), measured(similarity=0.9))
+    calibration = calibrated(embedder(), tmp_path).calibration
+    given = site().model_dump(exclude_unset=True)
+    given["policies"] = {"consolidation": {"merge_at": 0.85}}
+    with pytest.raises(ConfigurationError, match=r"0\.85 is less than 0\.9.*calibration"):
+        consolidation_policy(Site.model_validate(given), calibration)
+
+
+def test_a_reorder_window_has_room_for_all_frames_of_its_time() -> None:
+    given = site().model_dump(exclude_unset=True)
+    given["policies"] = {"tracking": {"reorder_window_s": 10.0}}
+    policy = resolver_policy(Site.model_validate(given))
+    fastest = max(camera.fps_ceiling for camera in site().cameras)
+    assert policy.window[0] > 10.0 * fastest
 
 
 def test_without_a_calibration_the_manifest_holds(tmp_path: Path) -> None:

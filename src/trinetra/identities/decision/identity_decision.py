@@ -59,7 +59,7 @@ def resolve(
         best = ranked[0].customer_id
         elsewhere = registry.elsewhere(best, camera_id)
         gate = judge(graph, best, elsewhere, observation.segment(camera_id, graph), registry.times)
-    good = len(observation.evidence.shots)
+    good = observation.evidence.usable
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
     if present is not None and observation.identity.is_settled:
         decision = reconsider(present, decision, ranked, policy)
