@@ -288,6 +288,8 @@ def _told(event: AnyEvent) -> str:
             return (
                 f"frame {event.frame_seq}: {len(event.objects)} objects, {len(event.faces)} faces"
             )
+        case TracksEvent() if event.silent:
+            return f"no frame since {event.frame_seq}: {len(event.ended)} tracks ended"
         case TracksEvent():
             return f"frame {event.frame_seq}: {len(event.tracks)} tracks, {len(event.ended)} ended"
         case IdentityEvent():
@@ -304,7 +306,8 @@ def _insight_told(event: AnyEvent) -> str:
         case LineCrossing():
             return f"{event.label} {event.direction} over {event.line_id}"
         case Occupancy():
-            return f"{event.persons} people in {event.zone_id or 'view'}"
+            place = event.zone_id or "view"
+            return f"{place} not seen" if event.unseen else f"{event.persons} people in {place}"
         case Visit():
             return f"{event.customer_id}, visit {event.visit_number}, at {', '.join(event.cameras)}"
         case LifecycleEvent():

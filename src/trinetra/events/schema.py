@@ -97,7 +97,11 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
-    """The confirmed tracks of one frame, by captured_at; ``ended`` lists tracks that ended."""
+    """The confirmed tracks of one frame, by captured_at; ``ended`` lists tracks that ended.
+
+    ``silent`` is true in an event that shows no frame: the camera has been silent since its last
+    one, whose header the event repeats, and nothing is known of the view from then on.
+    """
 
     version: Literal[1] = 1
     frame_seq: int
@@ -105,6 +109,7 @@ class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
     frame_height: int
     tracks: tuple[TrackPosition, ...] = ()
     ended: tuple[TrackId, ...] = ()
+    silent: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -255,12 +260,14 @@ class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
 class Occupancy(Event, frozen=True, tag="occupancy", kw_only=True):
     """Number of people in a zone (or, with ``zone_id`` None, in view) from this instant on.
 
-    Known staff are not counted.
+    Known staff are not counted. If ``unseen`` is true, the camera shows nothing from this instant
+    on: ``persons`` is 0 although the number is unknown.
     """
 
     version: Literal[1] = 1
     zone_id: str | None
     persons: int
+    unseen: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Visit(Event, frozen=True, tag="visit", kw_only=True):

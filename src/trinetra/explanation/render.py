@@ -65,9 +65,10 @@ def _change(event: LifecycleEvent, name: Naming) -> str:
 def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
     match event:
         case Occupancy():
-            return (
-                f"Occupancy of {event.zone_id or 'the view'}: {counted(event.persons, 'person')}."
-            )
+            count = "not seen" if event.unseen else counted(event.persons, "person")
+            return f"Occupancy of {event.zone_id or 'the view'}: {count}."
+        case TracksEvent() if event.silent:
+            return f"No frame has followed frame {event.frame_seq}."
         case TracksEvent():
             return f"Frame {event.frame_seq} shows {counted(len(event.tracks), 'track')}."
         case DetectionEvent():

@@ -135,6 +135,7 @@ class IdentityProcessor:
         self._tell_left_out()
         self._admit(deliveries)
         await self._resolve(everything=False)
+        self._tell_silence()
         self._end_tracks(self._is_silent)
         yield self._take_outputs()
 
@@ -192,7 +193,7 @@ class IdentityProcessor:
                 self._outputs.add(where, reject(delivery, fault, service=NAME))
                 continue
             camera = state.camera(event.camera_id, self._policy.window)
-            camera.heard_s = self._context.clock.monotonic()
+            camera.heard_s, camera.told_silent = self._context.clock.monotonic(), False
             arrival = Arrival(event, delivery.offset)
             admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, arrival))
             if admission != "accepted":
@@ -261,6 +262,17 @@ class IdentityProcessor:
             await self._identifier.expire(captured_at)
 
     # --- the end of tracks --------------------------------------------------------------------
+
+    def _tell_silence(self) -> None:
+        """Tell once that a camera has been silent since its last frame; its tracks stay open."""
+        now_s = self._context.clock.monotonic()
+        for where, state in self._partitions.items():
+            for camera in state.cameras.values():
+                if camera.last is None or camera.told_silent:
+                    continue
+                if now_s - camera.heard_s > self._policy.unseen_after_s:
+                    camera.told_silent = True
+                    self._outputs.add_end(where, camera.last, (), ())
 
     def _is_silent(self, camera: CameraState) -> bool:
         """Return whether a camera has tracks, and nothing came from it for long."""

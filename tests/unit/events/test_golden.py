@@ -20,5 +20,7 @@ def test_every_event_type_has_a_golden_file() -> None:
 def test_a_golden_event_reads_as_it_did_and_is_written_the_same(path: Path) -> None:
     payload = path.read_bytes()
     event = decode(payload)
-    assert path.stem == f"{msgspec.json.decode(payload)['type']}.v{event.version}"
+    # A file of an optional field bears its name as well: occupancy.v1.unseen.json.
+    name = f"{msgspec.json.decode(payload)['type']}.v{event.version}"
+    assert path.name.startswith(f"{name}.")
     assert msgspec.json.decode(encode(event)) == msgspec.json.decode(payload)

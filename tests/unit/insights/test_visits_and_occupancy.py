@@ -164,7 +164,7 @@ def counts(outputs: list[object], zone: str | None) -> list[tuple[float, int]]:
     return [
         ((o.captured_at - at(0)).total_seconds(), o.persons)
         for o in outputs
-        if isinstance(o, Occupancy) and o.zone_id == zone
+        if isinstance(o, Occupancy) and o.zone_id == zone and not o.unseen
     ]
 
 

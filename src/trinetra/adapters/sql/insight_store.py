@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -88,6 +89,7 @@ _occupancies = _insight_table(
     "occupancies",
     Column("zone_id", String(128)),
     Column("persons", BigInteger, nullable=False),
+    Column("unseen", Boolean),
 )
 _visits = _insight_table(
     "visits",

@@ -64,10 +64,14 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
 
 
 def track_ended(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEvent:
-    """Return the event that ends a camera's tracks when no frame follows its last one."""
+    """Return the event that ends a camera's tracks when no frame follows its last one.
+
+    Without tracks it tells only that the camera is silent.
+    """
     tracks = tuple(identity.track_id for identity in ended)
+    name = ("trs", last.event_id, *tracks) if tracks else ("silent", last.event_id)
     return TracksEvent(
-        event_id=EventId(derive_id("trs", last.event_id, *tracks)),
+        event_id=EventId(derive_id(*name)),
         site_id=last.site_id,
         camera_id=last.camera_id,
         captured_at=last.captured_at,
@@ -75,6 +79,7 @@ def track_ended(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEven
         frame_width=last.frame_width,
         frame_height=last.frame_height,
         ended=tracks,
+        silent=True,
     )
 
 

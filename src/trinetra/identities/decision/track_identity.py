@@ -183,7 +183,10 @@ class TrackIdentity:
 
 @dataclass(slots=True)
 class CameraState:
-    """The resolver's state of one camera; ``heard_s`` is the last arrival, monotonic clock."""
+    """The resolver's state of one camera; ``heard_s`` is the last arrival, monotonic clock.
+
+    ``told_silent`` is true once consumers were told that nothing has arrived since.
+    """
 
     camera_id: CameraId
     window: ReorderWindow[Arrival] = field(default_factory=ReorderWindow)
@@ -191,6 +194,7 @@ class CameraState:
     identities: dict[TrackId, TrackIdentity] = field(default_factory=dict)
     last: FrameHeader | None = None
     heard_s: float = 0.0
+    told_silent: bool = False
 
 
 class TrackObservation(NamedTuple):

@@ -2,7 +2,8 @@
 
 The output depends only on the events and their captured_at: the same input yields the same insights
 with the same ids, at any speed and however often it is delivered. Frames of a camera are ordered by
-captured_at; one that is not newer than the last has been seen before.
+captured_at; one that is not newer than the last has been seen before. When a camera is reported
+silent, all that goes on in its view ends at the last instant at which it was seen.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +22,14 @@ from trinetra.insights.camera.lines import Crossed, LineCounter
 from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reported_events import Nameable, ReportedEvents
-from trinetra.insights.camera.reports import Place, Subject, line_crossing, occupancy, zone_stay
+from trinetra.insights.camera.reports import (
+    Place,
+    Subject,
+    line_crossing,
+    occupancy,
+    unseen,
+    zone_stay,
+)
 from trinetra.insights.camera.scene import Scene, scene_of
 from trinetra.insights.camera.track_stitching import Body, Name, Revision, Split, TrackStitcher
 from trinetra.insights.camera.zones import Stay, ZoneWatch
@@ -70,10 +78,14 @@ class CameraAnalytics:
         """Return whether an event must be processed; frames that were seen before must not."""
         if isinstance(event, IdentityEvent) or self._last_at is None:
             return True
+        if event.silent is True:
+            return event.captured_at >= self._last_at
         return event.captured_at > self._last_at
 
     def step(self, event: TracksEvent | IdentityEvent) -> Outcome:
         """Process one event; return the insights that it completes, starts or corrects."""
+        if isinstance(event, TracksEvent) and event.silent is True:
+            return self.flush()
         # Absences first: a customer who returns with this event after a long gap starts a new
         # segment instead of extending the old one across the gap.
         lost = self._presence.lose(event.captured_at)
@@ -112,8 +124,9 @@ class CameraAnalytics:
         return body.name if body else own
 
     def flush(self) -> Outcome:
-        """End all stays and segments in view at their last confirmed instant."""
-        return Outcome([*self._stays(self._zones.flush())], self._presence.flush())
+        """End what goes on in view at its last confirmed instant; from then on it is not seen."""
+        stays = self._stays(self._zones.flush())
+        return Outcome([*stays, *self._unseen()], self._presence.flush())
 
     def memory(self) -> CameraMemory:
         """Return the state for a snapshot; it is shared and changes with the next step."""
@@ -215,8 +228,17 @@ class CameraAnalytics:
         persons: dict[str | None, int] = {None: self._stitcher.present(PERSON, now, staff)}
         for zone in self._config.zones:
             persons[zone.zone_id] = self._zones.present(zone.zone_id, PERSON, now, staff)
+        gone = self._meter.end(but=persons.keys())
         due = self._meter.step(now, persons)
-        return [occupancy(self._place, zone_id, count, now) for zone_id, count in due]
+        return [
+            *(unseen(self._place, zone_id, now) for zone_id in gone),
+            *(occupancy(self._place, zone_id, count, now) for zone_id, count in due),
+        ]
+
+    def _unseen(self) -> list[Occupancy]:
+        """Return the end of every occupancy figure at the last frame."""
+        zones = self._meter.end()
+        return [unseen(self._place, zone_id, self._last_at) for zone_id in zones if self._last_at]
 
 
 def name_in(stated: TrackPosition | IdentityEvent) -> Name | None:

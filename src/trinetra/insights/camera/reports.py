@@ -1,5 +1,6 @@
 """Builds the events of one camera's insights, with ids derived from their content."""
 
+from datetime import timedelta
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -82,4 +83,21 @@ def occupancy(place: Place, zone_id: str | None, persons: int, now: Instant) -> 
         captured_at=now,
         zone_id=zone_id,
         persons=persons,
+    )
+
+
+def unseen(place: Place, zone_id: str | None, last_at: Instant) -> Occupancy:
+    """Return the event that ends a person count, because nothing was seen since ``last_at``.
+
+    It is dated a microsecond later, the resolution of an instant, so that it follows a count
+    reported at the last frame itself.
+    """
+    return Occupancy(
+        event_id=EventId(derive_id("unseen", *place, zone_id or "", last_at)),
+        site_id=place.site_id,
+        camera_id=place.camera_id,
+        captured_at=last_at + timedelta(microseconds=1),
+        zone_id=zone_id,
+        persons=0,
+        unseen=True,
     )

@@ -2,7 +2,8 @@
 
 A stay continues while the body's foot is inside. It ends when the foot has been seen outside for
 ``leave_after_s``, or the body has not been seen for ``bridge_s``; in both cases it lasted until the
-last instant the foot was seen inside. Track breaks are handled by ``track_stitching``.
+last instant the foot was seen inside. A stay that was ended by ``flush`` goes on if the body is
+seen inside again within ``bridge_s``. Track breaks are handled by ``track_stitching``.
 """
 
 from collections.abc import Iterable
@@ -148,7 +149,10 @@ class ZoneWatch:
             stay.inside_at, stay.out_since = scene.at, None
         else:
             track_id, label = scene.track_ids[row], scene.labels[row]
-            self.open[key] = Stay(*key, track_id, label, scene.at, scene.at)
+            stay = Stay(*key, track_id, label, scene.at, scene.at)
+            if (earlier := self.over.get(key)) and self._continues(earlier, stay):
+                stay.track_id, stay.entered_at = earlier.track_id, earlier.entered_at
+            self.open[key] = stay
 
     def _has_left(self, key: _Key, now: Instant) -> bool:
         stay = self.open.get(key)
