@@ -13,13 +13,17 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from trinetra.adapters.video.display import Display, display_of
 from trinetra.errors import FrameRejected, SourceRefused, SourceUnavailable
 from trinetra.values import Instant, YuvPlanes
 
 _MAX_SCALERS = 8
+_AS_STORED = Display()
+_STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +97,30 @@ def _pixels(plane: Any) -> NDArray[np.uint8]:
 
 
 class AvPicture:
-    """A decoded frame in FFmpeg's own memory, scaled only on demand."""
+    """A decoded frame in FFmpeg's own memory, scaled only on demand; sizes are as displayed."""
 
-    __slots__ = ("_frame", "_scalers", "captured_at", "height", "width")
+    __slots__ = ("_display", "_frame", "_scalers", "captured_at", "height", "width")
 
-    def __init__(self, frame: Any, captured_at: Instant, scalers: Scalers) -> None:
+    def __init__(
+        self, frame: Any, captured_at: Instant, scalers: Scalers, display: Display = _AS_STORED
+    ) -> None:
         self._frame = frame
         self._scalers = scalers
+        self._display = display
         self.captured_at = captured_at
-        self.width: int = frame.width
-        self.height: int = frame.height
+        self.width, self.height = display.size(frame.width, frame.height)
 
     def planes(self, width: int, height: int) -> YuvPlanes:
         """Return the picture scaled to ``width x height``, in JPEG's color space."""
         with _rejecting(width, height):
-            return self._scalers.planes(self._frame, width, height)
+            planes = self._scalers.planes(self._frame, *self._display.stored_size(width, height))
+        return YuvPlanes(*(self._display.orientation.apply(plane) for plane in planes))
 
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         """Return the mean brightness over each pixel of a ``(height, width)`` picture."""
         with _rejecting(width, height):
-            return self._scalers.luma(self._frame, width, height)
+            luma = self._scalers.luma(self._frame, *self._display.stored_size(width, height))
+        return self._display.orientation.apply(luma)
 
 
 @contextmanager
@@ -136,6 +144,8 @@ class PacketDecoder:
     def __init__(self, stream: Any, limits: FrameLimits, *, max_key_gap_s: float = 2.5) -> None:
         self._context = stream.codec_context
         self._time_base = stream.time_base
+        self._stream_aspect = stream.sample_aspect_ratio
+        self._first_aspect = self._context.sample_aspect_ratio
         self._context.thread_type = "NONE"
         self._context.thread_count = 1
         self._context.options = {"max_pixels": str(limits.max_pixels)}
@@ -166,6 +176,15 @@ class PacketDecoder:
         ``frame.time`` cannot be used, because a drained frame has lost its time base in PyAV.
         """
         return None if frame.pts is None else float(frame.pts * self._time_base)
+
+    def display(self, frame: Any) -> Display:
+        """Return how a frame is displayed; the container's pixel shape precedes the codec's.
+
+        A codec's pixel shape that has changed within the stream precedes both.
+        """
+        current = self._context.sample_aspect_ratio
+        changed = current is not None and current != self._first_aspect
+        return display_of(frame, current if changed else self._stream_aspect)
 
     def _measure_gap(self, packet: Any) -> None:
         ticks = packet.pts if packet.pts is not None else packet.dts
@@ -222,19 +241,34 @@ class PacketDecoder:
         return True
 
 
-def check_frame(frame: Any, limits: FrameLimits) -> None:
-    """Raise FrameRejected for a frame that is damaged or outside the limits."""
-    limits.check(frame.width, frame.height)
+def check_frame(frame: Any, limits: FrameLimits, display: Display) -> None:
+    """Raise FrameRejected for a frame that is damaged or outside the limits as displayed."""
+    limits.check(*display.size(frame.width, frame.height))
     if frame.is_corrupt:
         raise FrameRejected("a frame is corrupt")
 
 
-def first_video_stream(container: Any, label: str) -> Any:
-    """Return the first decodable video stream. Raises SourceUnavailable if there is none."""
-    for stream in container.streams.video:
-        if stream.codec_context is not None:
-            return stream
-    raise SourceUnavailable(f"{label} has no video that can be decoded; check the source")
+def best_video_stream(container: Any, label: str) -> Any:
+    """Return the largest moving video stream; of equal ones, the first.
+
+    Cover pictures and thumbnail tracks are not video, wherever they stand in the file. Raises
+    SourceUnavailable if there is no other stream that can be decoded.
+    """
+    streams = [s for s in container.streams.video if s.codec_context is not None]
+    if not streams:
+        raise SourceUnavailable(f"{label} has no video that can be decoded; check the source")
+    videos = [s for s in streams if not s.disposition & _STILL]
+    if not videos:
+        raise SourceUnavailable(
+            f"{label} has only a cover picture, no video; use the recording itself"
+        )
+    return max(videos, key=_size_if_moving)
+
+
+def _size_if_moving(stream: Any) -> tuple[bool, int]:
+    """Return a stream's rank; its number of frames is 0 if the container does not say it."""
+    context = stream.codec_context
+    return stream.frames != 1, context.width * context.height
 
 
 def open_failure(error: av.error.FFmpegError, label: str) -> SourceUnavailable:

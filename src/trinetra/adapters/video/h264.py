@@ -14,9 +14,10 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
-from trinetra.adapters.video.decoding import first_video_stream
+from trinetra.adapters.video.decoding import AvPicture, Scalers, best_video_stream
+from trinetra.adapters.video.display import Display, display_of
 from trinetra.errors import ConfigurationError, SourceUnavailable, StorageFull
-from trinetra.values import ImageBgr
+from trinetra.values import EPOCH, ImageBgr
 
 _NS = 1_000_000_000
 _DEFAULT_RATE = Fraction(25)
@@ -50,13 +51,16 @@ class ElementaryStream:
 def write_elementary_stream(clip: Path, target: Path) -> ElementaryStream:
     """Write a video file as H.264 access units; re-encode it if it has another format.
 
+    A byte stream carries no rotation, so a clip that is displayed other than it is stored is
+    re-encoded as displayed.
+
     Raises ConfigurationError naming the file if it is not a video.
     """
     try:
         with av.open(f"file:{clip}", "r", options={"protocol_whitelist": "file"}) as container:
-            stream = first_video_stream(container, str(clip))
-            is_h264 = stream.codec_context.name == "h264"
-            packets = _annex_b(container, stream) if is_h264 else _encoded(container, stream)
+            stream = best_video_stream(container, str(clip))
+            copies = stream.codec_context.name == "h264" and _is_shown_as_stored(clip)
+            packets = _annex_b(container, stream) if copies else _encoded(container, stream)
             frame_ns = int(_NS / (stream.average_rate or _DEFAULT_RATE))
             units = tuple(_write(packets, target, frame_ns))
     except (av.error.FFmpegError, SourceUnavailable) as error:
@@ -67,7 +71,14 @@ def write_elementary_stream(clip: Path, target: Path) -> ElementaryStream:
             f"{clip} cannot be served as a camera: it has no key frame; use another file"
         )
     period_ns = max(u.pts_ns for u in units) - min(u.pts_ns for u in units) + frame_ns
-    return ElementaryStream(target, units, period_ns, reencoded=not is_h264)
+    return ElementaryStream(target, units, period_ns, reencoded=not copies)
+
+
+def _is_shown_as_stored(clip: Path) -> bool:
+    with av.open(f"file:{clip}", "r", options={"protocol_whitelist": "file"}) as container:
+        stream = best_video_stream(container, str(clip))
+        frame = next(container.decode(stream), None)
+        return frame is None or display_of(frame, stream.sample_aspect_ratio) == Display()
 
 
 def _annex_b(container: Any, stream: Any) -> Iterator[Any]:
@@ -80,16 +91,30 @@ def _annex_b(container: Any, stream: Any) -> Iterator[Any]:
 def _encoded(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the pictures of a file, re-encoded as H.264 packets."""
     encoder: Any = None
+    scalers = Scalers()
     for frame in container.decode(stream):
+        display = display_of(frame, stream.sample_aspect_ratio)
         if encoder is None:
             rate = stream.average_rate or _DEFAULT_RATE
-            encoder = _encoder(frame.width, frame.height, rate, stream.time_base)
-        picture = frame.reformat(encoder.width, encoder.height, "yuv420p")
+            size = display.size(frame.width, frame.height)
+            encoder = _encoder(*size, rate, stream.time_base)
+        picture = _displayed(frame, display, scalers, encoder.width, encoder.height)
         # Otherwise the encoder would reuse the picture types of the original encoding.
         picture.pict_type = PictureType.NONE
         yield from encoder.encode(picture)
     if encoder is not None:
         yield from encoder.encode(None)
+
+
+def _displayed(frame: Any, display: Display, scalers: Scalers, width: int, height: int) -> Any:
+    """Return a frame as it is displayed, of even sides, for the encoder."""
+    if display == Display():
+        return frame.reformat(width, height, "yuv420p")
+    planes = AvPicture(frame, EPOCH, scalers, display).planes(width, height)
+    rows = np.concatenate([plane.ravel() for plane in planes]).reshape(height * 3 // 2, width)
+    picture = av.VideoFrame.from_ndarray(rows, format="yuvj420p").reformat(format="yuv420p")
+    picture.pts, picture.time_base = frame.pts, frame.time_base
+    return picture
 
 
 def _encoder(width: int, height: int, rate: Fraction, time_base: Fraction) -> Any:

@@ -9,6 +9,7 @@ import av.error
 import simplejpeg
 
 from trinetra.adapters.video.decoding import AvPicture, FrameLimits, Scalers, check_frame
+from trinetra.adapters.video.display import Display, exif_orientation
 from trinetra.errors import FrameRejected, SourceUnavailable
 from trinetra.values import Instant, after
 
@@ -55,9 +56,10 @@ class ImageFolderSource:
         if not self._files or not self._has_next():
             return None
         number, self._number = self._number, self._number + 1
-        frame = self._decode(self._files[number % len(self._files)])
+        frame, display = self._decode(self._files[number % len(self._files)])
         self._good_in_pass += 1
-        return AvPicture(frame, after(self._started_at, number / self._fps), self._scalers)
+        captured_at = after(self._started_at, number / self._fps)
+        return AvPicture(frame, captured_at, self._scalers, display)
 
     def close(self) -> None:
         """Discard the list of files."""
@@ -72,7 +74,7 @@ class ImageFolderSource:
         self._good_in_pass = 0
         return self._loop
 
-    def _decode(self, path: Path) -> Any:
+    def _decode(self, path: Path) -> tuple[Any, Display]:
         try:
             data = path.read_bytes()
             self._check_header(path, data)
@@ -81,8 +83,10 @@ class ImageFolderSource:
             raise FrameRejected(f"{path} cannot be read as an image: {error}") from error
         if frame is None:
             raise FrameRejected(f"{path} contains no image")
-        check_frame(frame, self._limits)
-        return frame
+        # The density that a JPEG claims is of print, not of the camera: pixels count as square.
+        display = Display(exif_orientation(data))
+        check_frame(frame, self._limits, display)
+        return frame, display
 
     def _check_header(self, path: Path, data: bytes) -> None:
         """Check the size before the decoder allocates memory for the pixels."""

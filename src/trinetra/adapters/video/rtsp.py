@@ -13,8 +13,8 @@ from trinetra.adapters.video.decoding import (
     FrameLimits,
     PacketDecoder,
     Scalers,
+    best_video_stream,
     check_frame,
-    first_video_stream,
     open_failure,
 )
 from trinetra.errors import SourceStalled, SourceUnavailable
@@ -61,7 +61,7 @@ class LiveSource:
         started_s = self._clock.monotonic()
         try:
             self._container = self._connect()
-            stream = first_video_stream(self._container, self._label)
+            stream = best_video_stream(self._container, self._label)
         except av.error.FFmpegError as error:
             self.close()
             # "from None": FFmpeg's own error contains the URL, and with it the password.
@@ -80,10 +80,11 @@ class LiveSource:
             self._expect_frames()
         frame = self._ready.popleft()
         self._framed_at_s = self._clock.monotonic()
-        check_frame(frame, self._limits)
+        display = self._decoder.display(frame)
+        check_frame(frame, self._limits, display)
         stream_s = self._decoder.time_s(frame) if self._trusts_stream_times else None
         captured_at = self._times.stamp(self._clock.now(), stream_s)
-        return AvPicture(frame, captured_at, self._scalers)
+        return AvPicture(frame, captured_at, self._scalers, display)
 
     def close(self) -> None:
         """Close the connection."""

@@ -13,9 +13,10 @@ from trinetra.adapters.video.decoding import (
     FrameLimits,
     PacketDecoder,
     Scalers,
+    best_video_stream,
     check_frame,
-    first_video_stream,
 )
+from trinetra.adapters.video.display import Display
 from trinetra.errors import FrameRejected, SourceUnavailable
 from trinetra.values import Instant, after
 
@@ -44,7 +45,7 @@ class VideoFileSource:
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._decoder: PacketDecoder | None = None
-        self._ready: deque[tuple[Any, float | None]] = deque()
+        self._ready: deque[tuple[Any, Display, float | None]] = deque()
         self._frame_s = _DEFAULT_FRAME_S
         self._first_s: float | None = None
         self._elapsed_s: float | None = None
@@ -56,7 +57,7 @@ class VideoFileSource:
             raise SourceUnavailable(f"{self._path} is not a file; check the camera's source")
         try:
             self._container = self._open_container()
-            stream = first_video_stream(self._container, str(self._path))
+            stream = best_video_stream(self._container, str(self._path))
         except av.error.FFmpegError as error:
             self.close()
             raise SourceUnavailable(
@@ -74,9 +75,9 @@ class VideoFileSource:
             if self._decoder is None:
                 return None
             self._advance(self._decoder, key_frames_only=key_frames_only)
-        frame, time_s = self._ready.popleft()
-        check_frame(frame, self._limits)
-        return AvPicture(frame, self._captured_at(time_s), self._scalers)
+        frame, display, time_s = self._ready.popleft()
+        check_frame(frame, self._limits, display)
+        return AvPicture(frame, self._captured_at(time_s), self._scalers, display)
 
     def close(self) -> None:
         """Close the file."""
@@ -109,7 +110,9 @@ class VideoFileSource:
                 if is_flush
                 else decoder.decode(packet, key_frames_only=key_frames_only)
             )
-            self._ready.extend((frame, decoder.time_s(frame)) for frame in frames)
+            self._ready.extend(
+                (frame, decoder.display(frame), decoder.time_s(frame)) for frame in frames
+            )
 
     def _end_pass(self) -> None:
         elapsed_s = self._elapsed_s
