@@ -120,7 +120,8 @@ def test_a_closed_source_can_be_opened_again(source: FrameSource) -> None:
 
 
 def test_a_missing_source_is_unavailable_and_named(made: tuple[SourceSpec, str]) -> None:
-    source = open_source(_spec(made[1]), SystemClock())
+    spec = _spec(made[1])
+    source = open_source(spec, SystemClock())
     with pytest.raises(SourceUnavailable) as failure:
         source.open()
-    assert made[1] in str(failure.value)
+    assert spec.label in str(failure.value)

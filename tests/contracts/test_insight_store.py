@@ -570,7 +570,7 @@ class Complaint(Exception):
 def test_postgresql_errors_are_translated_by_sqlstate(
     sqlstate: str, planned: type[Exception]
 ) -> None:
-    url = make_url("postgresql+psycopg://ann:hunter2@db/shop")
+    url = make_url("postgresql+psycopg://ann:hunter2@db/shop?sslpassword=hunter2&sslmode=require")
     cause = OperationalError("select 1", None, Complaint(sqlstate))
     failure = translated(cause, url)
     assert type(failure) is planned

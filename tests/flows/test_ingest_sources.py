@@ -395,6 +395,8 @@ def failing_cameras(camera: RtspCamera) -> list[SourceSpec]:
         SourceSpec(SourceKind.RTSP, camera.url.replace("live", "missing"), USER, SAID),
         SourceSpec(SourceKind.RTSP, "rtsp://camera.invalid/x", USER, SAID),
         SourceSpec(SourceKind.MJPEG, f"http://127.0.0.1:1/cgi?user=a&pwd={SAID}"),
+        SourceSpec(SourceKind.MJPEG, f"http://127.0.0.1:1/pw/{SAID}/video"),
+        SourceSpec(SourceKind.RTSP, f"{camera.url}/user=a_password={SAID}_channel=1"),
         SourceSpec(SourceKind.MJPEG, "http://127.0.0.1:1/", USER, SAID),
     ]
 
@@ -413,9 +415,9 @@ def test_no_failure_and_no_output_tells_the_password(
                 assert "p%40ss" not in text
 
 
-def test_a_label_keeps_what_tells_cameras_apart() -> None:
-    spec = SourceSpec(SourceKind.RTSP, "rtsp://u:p@10.0.0.7:8554/stream/2?token=x")
-    assert spec.label == "rtsp://10.0.0.7:8554/stream/2"
+def test_a_label_names_the_camera_without_path_and_query() -> None:
+    spec = SourceSpec(SourceKind.RTSP, "rtsp://u:p@10.0.0.7:8554/pwd=x/2?token=x")
+    assert spec.label == "rtsp://10.0.0.7:8554/…"
 
 
 def test_the_kind_follows_from_the_location(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from trinetra.errors import ConfigurationError
+from trinetra.redaction import shown_address
 from trinetra.site.fields import EnvName, Flag, Fps, Model
 
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -38,6 +39,7 @@ class StreamSource(Model):
     url: Annotated[
         str,
         Field(
+            repr=False,
             description="rtsp://, rtsps://, http:// or https:// address, without user or password.",
             examples=["rtsp://192.168.1.20:554/stream1"],
         ),
@@ -73,9 +75,8 @@ class StreamSource(Model):
 
     @property
     def shown(self) -> str:
-        """The address for display: path and query can contain secrets and are left out."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}" + ("/…" if parts.path.strip("/") else "")
+        """The address for display, without what could be a credential."""
+        return shown_address(self.url)
 
     def unset_variables(self, environ: Mapping[str, str]) -> list[str]:
         """Return the names of the credential variables that are not set in the environment."""

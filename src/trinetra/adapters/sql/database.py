@@ -38,7 +38,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, St
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateColumn
 
-from trinetra.adapters.sql.errors import BUSY_TIMEOUT_S, translated
+from trinetra.adapters.sql.errors import BUSY_TIMEOUT_S, shown_url, translated
 from trinetra.errors import ConfigurationError, StoreUnavailable
 
 _MEMORY_NAMES = (None, "", ":memory:")
@@ -111,7 +111,7 @@ class Database:
     @property
     def place(self) -> str:
         """The URL of the database, without its password."""
-        return self._url.render_as_string(hide_password=True)
+        return shown_url(self._url)
 
     async def check(self) -> str:
         """Return the database's URL. Raises StoreUnavailable when it does not answer."""
@@ -219,7 +219,7 @@ def prepare(
     if inspect(connection).has_table(schema.name):
         found = connection.scalar(select(schema.c.version))
         if found is not None and found > version:
-            place = connection.engine.url.render_as_string(hide_password=True)
+            place = shown_url(connection.engine.url)
             raise ConfigurationError(
                 f"{place} has {what} schema version {found}, but this TRINETRA supports versions "
                 f"up to {version}; use the newer TRINETRA or another database"

@@ -24,12 +24,18 @@ _REFUSED_LOGIN = (
     'role "',
     'database "',
 )
+_SECRET_OPTIONS = ("password", "sslpassword")
 Planned = ConfigurationError | StorageFull | StoreUnavailable
+
+
+def shown_url(url: URL) -> str:
+    """Return a database's URL without its password and options, one of which may be another."""
+    return url.difference_update_query(list(url.query)).render_as_string(hide_password=True)
 
 
 def translated(cause: SQLAlchemyError | OSError, url: URL) -> Planned:
     """Return the error of ``trinetra.errors`` for a database error, without the password."""
-    place, reason = url.render_as_string(hide_password=True), _reason(cause, url)
+    place, reason = shown_url(url), _reason(cause, url)
     if _is_full(cause, reason.lower()):
         return StorageFull(f"the disk of the insight store {place} is full; free some space")
     if url.get_backend_name() == "sqlite":
@@ -72,7 +78,10 @@ def _unusable(place: str, reason: str) -> ConfigurationError:
 
 def _reason(cause: SQLAlchemyError | OSError, url: URL) -> str:
     reason = " ".join(str(cause.orig if isinstance(cause, DBAPIError) else cause).split())
-    return reason.replace(str(url.password), "***") if url.password else reason
+    for secret in (url.password, *(url.query.get(name) for name in _SECRET_OPTIONS)):
+        if secret:
+            reason = reason.replace(str(secret), "***")
+    return reason
 
 
 def _is_full(cause: SQLAlchemyError | OSError, text: str) -> bool:

@@ -11,6 +11,7 @@ from trinetra.adapters.video.rtsp import LiveSource
 from trinetra.adapters.video.video_file import VideoFileSource
 from trinetra.errors import ConfigurationError
 from trinetra.ports import Clock, FrameSource
+from trinetra.redaction import shown_address
 from trinetra.values import Instant
 
 
@@ -51,8 +52,8 @@ class SourceSpec:
 
     @property
     def label(self) -> str:
-        """The location without credentials and without its query, which often contains some."""
-        return _label(self.location) if self.is_live else self.location
+        """A camera's address without what could be a credential, or a recording's path."""
+        return shown_address(self.location) if self.is_live else self.location
 
     @property
     def is_live(self) -> bool:
@@ -70,7 +71,7 @@ def infer_kind(location: str) -> SourceKind:
         return SourceKind.IMAGES if Path(location).is_dir() else SourceKind.FILE
     if (kind := _SCHEMES.get(scheme.lower())) is None:
         raise ConfigurationError(
-            f"{_label(location)}: a camera's address must start with {', '.join(_SCHEMES)}://"
+            f"{shown_address(location)}: a camera's address must start with {', '.join(_SCHEMES)}://"
         )
     return kind
 
@@ -90,11 +91,6 @@ def open_source(spec: SourceSpec, clock: Clock) -> FrameSource:
     if spec.kind is SourceKind.FILE:
         return VideoFileSource(path, started_at, loop=spec.loop, limits=spec.limits)
     return ImageFolderSource(path, started_at, fps=spec.fps, loop=spec.loop, limits=spec.limits)
-
-
-def _label(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def _url(spec: SourceSpec) -> str:
