@@ -25,7 +25,11 @@ class SourceUnavailable(TrinetraError):
 
 
 class SourceRefused(SourceUnavailable):
-    """A camera refused the connection (credentials, unknown path); retry slowly, tell the user."""
+    """A camera refused the credentials; retry rarely, because cameras lock accounts."""
+
+
+class SourceAbsent(SourceUnavailable):
+    """A camera answered, but has no such stream, or not yet; retry with backoff, tell the user."""
 
 
 class SourceStalled(SourceUnavailable):

@@ -70,7 +70,7 @@ class FrameSource(Protocol):
     """One camera, file or folder of images. Calls block, so the ingestor gives it a thread."""
 
     def open(self) -> None:
-        """Connect. Raises SourceUnavailable or SourceRefused."""
+        """Connect. Raises SourceUnavailable, SourceAbsent or SourceRefused."""
 
     def read(self, *, key_frames_only: bool) -> DecodedFrame | None:
         """Return the next frame, or None at the end of a file.

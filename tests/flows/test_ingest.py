@@ -22,6 +22,7 @@ from trinetra.adapters.video.sources import SourceSpec, infer_kind, open_source
 from trinetra.errors import (
     BufferUnavailable,
     FrameRejected,
+    SourceAbsent,
     SourceRefused,
     SourceStalled,
     SourceUnavailable,
@@ -54,6 +55,7 @@ class Scene:
         clock: Clock | None = None,
         policy: IngestPolicy | None = None,
         max_frames: int = 100,
+        jitter: Callable[[], float] = lambda: 0.5,
     ) -> None:
         self.clock = clock or SystemClock()
         streams = MemoryFrameStreams(self.clock, max_frames)
@@ -66,7 +68,7 @@ class Scene:
             self.buffer,
             self.clock,
             policy,
-            jitter=lambda: 0.5,
+            jitter=jitter,
         )
 
     @asynccontextmanager
@@ -623,23 +625,62 @@ async def test_cancelling_the_run_closes_every_source() -> None:
     assert source.closed == 1
 
 
-async def test_failures_in_a_row_lengthen_the_wait_and_are_told_apart() -> None:
-    waits: list[float] = []
+class Waits(SystemClock):
+    """A clock that records waits as long as a backoff instead of waiting."""
 
-    class Recorder(SystemClock):
-        async def sleep(self, seconds: float) -> None:
-            if seconds >= 1.0:
-                waits.append(seconds)
-                seconds = 0.0
-            await super().sleep(seconds)
+    def __init__(self) -> None:
+        self.ended: list[float] = []
 
-    failures = [SourceUnavailable("gone"), SourceStalled("silent"), SourceUnavailable("gone")]
-    scripts = iter([[f] for f in failures] + [pictures(2)])
-    policy = IngestPolicy(lost=Backoff(initial_s=1.0, factor=3.0, max_s=100.0))
-    scene = Scene({A: lambda: Scripted(next(scripts))}, [live(A)], clock=Recorder(), policy=policy)
+    async def sleep(self, seconds: float) -> None:
+        if seconds > IngestPolicy().watch_every_s:
+            self.ended.append(seconds)
+            seconds = 0.0
+        await super().sleep(seconds)
+
+
+async def waits_of(scripts: list[list[Any]], jitter: float, **more) -> list[float]:
+    """Return the backoffs of a camera whose connections go as scripted, the last one to its end."""
+    clock, script = Waits(), iter(scripts)
+    scene = Scene(
+        {A: lambda: Scripted(next(script))}, [live(A)], clock=clock, jitter=lambda: jitter, **more
+    )
     await scene.ingestor.run(scene.stopping)
-    assert waits == [1.0, 3.0, 9.0]
-    assert scene.ingestor.status()[A].failures == 3
+    return clock.ended
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+async def test_a_camera_that_restarts_is_tried_every_half_minute_whatever_it_answers(
+    jitter: float,
+) -> None:
+    away, absent, refused = SourceUnavailable("off"), SourceAbsent("404"), SourceRefused("401")
+    restart = [[away]] * 8 + [[absent]] * 8 + [[refused]] * 8 + [[absent]] + [[refused]]
+    waits = await waits_of([[*pictures(3), away], *restart, pictures(3)], jitter)
+    assert len(waits) == 27
+    assert max(waits) <= 30.0
+
+
+async def test_a_password_that_never_worked_is_tried_a_few_times_and_then_rarely() -> None:
+    waits = await waits_of([[SourceRefused("401")]] * 20 + [pictures(2)], 0.0)
+    attempts_at_s = [sum(waits[:n]) for n in range(len(waits))]
+    assert max(waits[:2]) <= 30.0
+    assert sum(at_s < 300.0 for at_s in attempts_at_s) <= 4
+    assert sum(at_s < 3600.0 for at_s in attempts_at_s) <= 12
+    assert max(waits) <= 600.0
+
+
+async def test_a_password_that_worked_before_is_tried_a_bounded_number_of_times_an_hour() -> None:
+    failures = [[SourceRefused("401")]] * 60
+    waits = await waits_of([[*pictures(2), SourceRefused("401")], *failures, pictures(2)], 0.0)
+    attempts_at_s = [sum(waits[:n]) for n in range(len(waits))]
+    assert sum(at_s < 3600.0 for at_s in attempts_at_s) <= 40
+    assert sum(3600.0 <= at_s < 7200.0 for at_s in attempts_at_s) <= 9
+
+
+async def test_failures_in_a_row_lengthen_the_wait_and_are_told_apart() -> None:
+    failures = [SourceUnavailable("gone"), SourceStalled("silent"), SourceUnavailable("gone")]
+    policy = IngestPolicy(lost=Backoff(initial_s=1.0, factor=3.0, max_s=100.0))
+    scripts = [*([failure] for failure in failures), pictures(2)]
+    assert await waits_of(scripts, 0.5, policy=policy) == [1.0, 3.0, 9.0]
 
 
 async def test_without_cameras_there_is_nothing_to_do() -> None:

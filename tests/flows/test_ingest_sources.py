@@ -23,6 +23,7 @@ from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind, 
 from trinetra.errors import (
     ConfigurationError,
     FrameRejected,
+    SourceAbsent,
     SourceRefused,
     SourceStalled,
     SourceUnavailable,
@@ -301,10 +302,10 @@ def test_a_wrong_password_is_a_refusal(clip: Path) -> None:
         assert "credentials" in str(failure)
 
 
-def test_an_unknown_path_is_a_refusal(clip: Path) -> None:
+def test_an_unknown_path_is_an_absence(clip: Path) -> None:
     with RtspCamera(clip) as camera:
         failure = failure_of(source_of(camera.url.replace("live", "missing")))
-        assert isinstance(failure, SourceRefused)
+        assert isinstance(failure, SourceAbsent)
         assert "not found" in str(failure)
 
 
@@ -371,7 +372,7 @@ def test_an_http_camera_refuses_a_wrong_password_and_an_unknown_path() -> None:
         wrong = source_of(camera.url, username=USER, password="guessed")  # noqa: S106
         assert isinstance(failure_of(wrong), SourceRefused)
         lost = source_of(camera.url.replace("video", "x"), username=USER, password=SAID)
-        assert isinstance(failure_of(lost), SourceRefused)
+        assert isinstance(failure_of(lost), SourceAbsent)
 
 
 def test_live_capture_times_increase_with_the_stream(clip: Path) -> None:

@@ -27,7 +27,13 @@ from trinetra.adapters.video.h264 import VideoWriter, write_elementary_stream
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, open_source
 from trinetra.commands.application import app
 from trinetra.commands.twin_rtsp import named_clips, site_text
-from trinetra.errors import ConfigurationError, FrameRejected, SourceRefused, SourceUnavailable
+from trinetra.errors import (
+    ConfigurationError,
+    FrameRejected,
+    SourceAbsent,
+    SourceRefused,
+    SourceUnavailable,
+)
 from trinetra.frames.camera import CameraPlan
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
@@ -219,7 +225,7 @@ def test_several_clients_watch_several_cameras(
         with closing(watch(s.url(CAMERA))) as late:
             late.open()
             assert is_unbroken(marks(late, 5))
-        with closing(watch(s.url("nowhere"))) as lost, pytest.raises(SourceRefused):
+        with closing(watch(s.url("nowhere"))) as lost, pytest.raises(SourceAbsent):
             lost.open()
     assert widths == [192, 128, 192]
 

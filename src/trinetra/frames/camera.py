@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from trinetra.errors import (
     CameraTaken,
     FrameRejected,
+    SourceAbsent,
     SourceRefused,
     SourceStalled,
     SourceUnavailable,
@@ -128,9 +129,11 @@ class Camera:
         return self._clock.monotonic() - self._streaming_since_s
 
     def fail(self, error: SourceUnavailable, *, is_steady: bool) -> int:
-        """Count a failure; return the number of consecutive failures."""
-        CAMERA_FAILURES.labels(self.camera_id, _failure_name(error)).inc()
-        return self.connection.failed(is_steady=is_steady)
+        """Count a failure; return the number of consecutive failures that have its backoff."""
+        kind = _failure_name(error)
+        CAMERA_FAILURES.labels(self.camera_id, kind).inc()
+        is_own = kind in {"refused", "absent"}
+        return self.connection.failed(kind if is_own else "lost", is_steady=is_steady)
 
     def back_off(self, error: SourceUnavailable, delay_s: float) -> float:
         """Enter the backoff state and return the delay; a repeated problem is logged as debug."""
@@ -246,4 +249,6 @@ class Camera:
 def _failure_name(error: SourceUnavailable) -> str:
     if isinstance(error, SourceStalled):
         return "stalled"
+    if isinstance(error, SourceAbsent):
+        return "absent"
     return "refused" if isinstance(error, SourceRefused) else "unavailable"

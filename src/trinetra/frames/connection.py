@@ -71,7 +71,7 @@ class Connection:
         self.frames_sampled = 0
         self.dropped: Counter[str] = Counter()
         self.failures = 0
-        self._failures_in_a_row = 0
+        self._failures_in_a_row: Counter[str] = Counter()
         self.last_frame_at: Instant | None = None
         self.width = 0
         self.height = 0
@@ -97,14 +97,18 @@ class Connection:
         self.frames_sampled += 1
         self._sampled_at.append(captured_at)
 
-    def failed(self, *, is_steady: bool) -> int:
-        """Count a lost or refused connection; return the number of consecutive failures.
+    def failed(self, kind: str, *, is_steady: bool) -> int:
+        """Count a failed connection; return how often in a row it failed in this way.
 
-        ``is_steady`` means that the connection was stable before, so the count restarts at one.
+        Each kind is counted by itself: a camera that starts is first away, then without its stream,
+        and may then refuse its password. ``is_steady`` means that the connection was stable before,
+        so all counts restart.
         """
         self.failures += 1
-        self._failures_in_a_row = 1 if is_steady else self._failures_in_a_row + 1
-        return self._failures_in_a_row
+        if is_steady:
+            self._failures_in_a_row.clear()
+        self._failures_in_a_row[kind] += 1
+        return self._failures_in_a_row[kind]
 
     def sample_rate_hz(self) -> float:
         """Return the rate of the last samples, on the capture clock."""

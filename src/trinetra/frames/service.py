@@ -13,7 +13,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from trinetra.errors import BufferUnavailable, CameraTaken, SourceRefused, SourceUnavailable
+from trinetra.errors import (
+    BufferUnavailable,
+    CameraTaken,
+    SourceAbsent,
+    SourceRefused,
+    SourceUnavailable,
+)
 from trinetra.frames.camera import Camera, CameraPlan
 from trinetra.frames.connection import CameraState, CameraStatus
 from trinetra.frames.handoff import Handoff
@@ -34,10 +40,23 @@ class IngestPolicy:
     ``max_lag`` is how many frames a lockstep replay may be ahead of the consumers. After a camera
     has streamed for ``steady_after_s``, its backoff restarts at the shortest delay. While the
     buffer does not answer, it is tried every ``buffer_retry_s``.
+
+    A camera that restarts is away, then has no stream, then may refuse its password; ``lost`` and
+    ``absent`` find it within 30 s. Refused credentials are tried rarely, because cameras lock an
+    account or an address after 5 to 10 wrong logins (Hikvision and Dahua for 30 minutes):
+    ``refused`` makes 4 attempts in 90 s, and then 6 an hour. Credentials that this camera has
+    accepted before are probably still right, so ``refused_again`` tries them for ten minutes at
+    intervals of less than 30 s.
     """
 
-    lost: Backoff = field(default_factory=Backoff)
-    refused: Backoff = field(default_factory=lambda: Backoff(initial_s=30.0, max_s=600.0))
+    lost: Backoff = field(default_factory=lambda: Backoff(max_s=24.0))
+    absent: Backoff = field(default_factory=lambda: Backoff(initial_s=2.0, max_s=24.0))
+    refused: Backoff = field(
+        default_factory=lambda: Backoff(initial_s=24.0, steady=3, factor=25.0, max_s=600.0)
+    )
+    refused_again: Backoff = field(
+        default_factory=lambda: Backoff(initial_s=24.0, steady=25, factor=25.0, max_s=600.0)
+    )
     steady_after_s: float = 10.0
     stalled_after_s: float = 3.0
     watch_every_s: float = 0.5
@@ -154,8 +173,14 @@ class StreamIngestor:
     def _after_failure(self, camera: Camera, error: SourceUnavailable) -> float:
         is_steady = camera.streamed_s() >= self._policy.steady_after_s
         failures = camera.fail(error, is_steady=is_steady)
-        backoff = self._policy.refused if isinstance(error, SourceRefused) else self._policy.lost
+        backoff = self._backoff(error, worked=camera.connection.frames_read > 0)
         return camera.back_off(error, backoff.delay_s(failures, self._jitter()))
+
+    def _backoff(self, error: SourceUnavailable, *, worked: bool) -> Backoff:
+        """Return the backoff of a failure; ``worked`` if the camera has delivered frames before."""
+        if isinstance(error, SourceRefused):
+            return self._policy.refused_again if worked else self._policy.refused
+        return self._policy.absent if isinstance(error, SourceAbsent) else self._policy.lost
 
     async def _stream(self, camera: Camera, stopping: asyncio.Event) -> None:
         """Move frames from the camera's thread to the buffer until the thread is done."""

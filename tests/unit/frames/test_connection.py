@@ -69,9 +69,12 @@ def test_since_tells_when_the_state_began() -> None:
 
 def test_failures_in_a_row_start_anew_after_a_steady_connection() -> None:
     connection = Connection(START)
-    assert [connection.failed(is_steady=False) for _ in range(3)] == [1, 2, 3]
-    assert connection.failed(is_steady=True) == 1
-    assert connection.status().failures == 4
+    assert [connection.failed("lost", is_steady=False) for _ in range(3)] == [1, 2, 3]
+    assert connection.failed("refused", is_steady=False) == 1
+    assert connection.failed("lost", is_steady=False) == 4
+    assert connection.failed("refused", is_steady=True) == 1
+    assert connection.failed("lost", is_steady=False) == 1
+    assert connection.status().failures == 7
 
 
 def test_a_status_does_not_change_afterwards() -> None:

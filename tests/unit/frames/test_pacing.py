@@ -27,6 +27,11 @@ def test_waits_double_up_to_their_bound() -> None:
     assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
+def test_the_first_waits_may_all_be_short() -> None:
+    backoff = Backoff(initial_s=20.0, steady=3, factor=10.0, max_s=600.0, jitter=0.0)
+    assert [backoff.delay_s(n, 0.5) for n in range(1, 7)] == [20.0, 20.0, 20.0, 200.0, 600.0, 600.0]
+
+
 def test_a_camera_gone_for_a_year_still_has_a_finite_wait() -> None:
     assert Backoff(max_s=30.0, jitter=0.0).delay_s(1_000_000, 0.0) == 30.0
 

@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from trinetra.adapters.video.display import Display, display_of
-from trinetra.errors import FrameRejected, SourceRefused, SourceUnavailable
+from trinetra.errors import FrameRejected, SourceAbsent, SourceRefused, SourceUnavailable
 from trinetra.values import Instant, YuvPlanes
 
 _MAX_SCALERS = 8
@@ -276,9 +276,11 @@ def open_failure(error: av.error.FFmpegError, label: str) -> SourceUnavailable:
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         return SourceRefused(f"{label} refused the user or password; check the credentials")
     if isinstance(error, av.error.HTTPNotFoundError):
-        return SourceRefused(f"{label} was not found; check the path of the address")
+        return SourceAbsent(
+            f"{label} was not found: the camera is starting, or the path of its address is wrong"
+        )
     if isinstance(error, av.error.HTTPClientError):
-        return SourceRefused(f"{label} refused the request: {error.strerror}")
+        return SourceAbsent(f"{label} refused the request: {error.strerror}")
     if isinstance(error, av.error.InvalidDataError):
         return SourceUnavailable(f"{label} answered, but not with readable video")
     if error.errno == errno.EIO:

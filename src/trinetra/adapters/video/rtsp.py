@@ -56,7 +56,7 @@ class LiveSource:
         self._framed_at_s = 0.0
 
     def open(self) -> None:
-        """Connect. Raises SourceUnavailable or SourceRefused."""
+        """Connect. Raises SourceUnavailable, SourceAbsent or SourceRefused."""
         self.close()
         started_s = self._clock.monotonic()
         try:

@@ -39,12 +39,16 @@ def release_delay_s(captured_at: Instant, now: Instant) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential backoff with jitter, so that cameras behind one switch do not return at once."""
+    """Exponential backoff with jitter, so that cameras behind one switch do not return at once.
+
+    The first ``steady`` delays are all ``initial_s``.
+    """
 
     initial_s: float = 1.0
     factor: float = 2.0
     max_s: float = 30.0
     jitter: float = 0.25
+    steady: int = 1
 
     def delay_s(self, failures: int, random: float) -> float:
         """Return the delay after ``failures`` consecutive failures.
@@ -53,7 +57,7 @@ class Backoff:
         nominal length; ``max_s`` bounds the nominal length.
         """
         nominal_s = self.initial_s
-        for _ in range(failures - 1):
+        for _ in range(failures - self.steady):
             nominal_s = min(nominal_s * self.factor, self.max_s)
             if nominal_s == self.max_s:
                 break
