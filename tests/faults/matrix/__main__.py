@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import random
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +28,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.matrix", description=__doc__)
     parser.add_argument("--short", action="store_true", help="one kill of each, short absences")
     parser.add_argument("--row", action="append", default=[], help="only rows of this name")
+    parser.add_argument("--random", type=int, metavar="N", help="only N rows, drawn by --seed")
+    parser.add_argument("--seed", type=int, help="of the drawing (default: a new one, printed)")
     parser.add_argument("--page", type=Path, help="write the document here")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--keep", type=Path, help="keep the logs of all processes in this folder")
@@ -33,6 +37,8 @@ def main() -> None:
     configure_logging(as_json=False, level="ERROR")
     extent = SHORT if asked.short else LONG
     rows = [row for row in ROWS if not asked.row or row.fault.__name__ in asked.row]
+    if asked.random is not None:
+        rows = drawn(rows, asked.random, asked.seed)
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="trinetra-faults-") as folder:
         for result in run(rows, extent, asked.keep or Path(folder)):
@@ -43,6 +49,18 @@ def main() -> None:
                 written = msgspec.json.format(msgspec.json.encode(results))
                 asked.json.write_bytes(written + b"\n")
     sys.exit(any(result.figures.faults for result in results))
+
+
+def drawn(rows: list[Row], count: int, seed: int | None) -> list[Row]:
+    """Return ``count`` of the rows in their order, drawn at random; tell how to repeat it."""
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    # No secret is drawn here; the seed must give the same rows again.
+    chosen = set(random.Random(seed).sample(range(len(rows)), min(count, len(rows))))  # noqa: S311
+    kept = [row for number, row in enumerate(rows) if number in chosen]
+    names = ", ".join(row.fault.__name__ for row in kept)
+    sys.stdout.write(f"rows of --random {count} --seed {seed}: {names}\n")
+    sys.stdout.flush()
+    return kept
 
 
 def run(rows: list[Row], extent: Extent, folder: Path) -> Iterator[Result]:
