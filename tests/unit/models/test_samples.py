@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from trinetra.errors import SampleUnavailable
-from trinetra.models.samples import ATTRIBUTION, SAMPLES, STAND_IN_ATTRIBUTION, ensure_clips
+from trinetra.errors import NoSamples, SampleUnavailable
+from trinetra.models.samples import SAMPLES, ensure_clips
 from trinetra.values import Role
 
 FREE_DIGEST = [role for role, sample in SAMPLES.items() if not sample.upstream_sha256]
-PEOPLE = [role for role in SAMPLES if role is not Role.VEHICLE]
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +35,8 @@ def samples_dir(tmp_path) -> Path:
 
 
 @pytest.fixture
-def ensure(tmp_path, progress, site, downloader, monkeypatch):
-    empty = tmp_path / "no-programs"
-    empty.mkdir()
-
-    def find(samples_dir: Path | None = None, *, with_apt: bool = False):
-        if not with_apt:
-            monkeypatch.setenv("PATH", str(empty))
+def ensure(tmp_path, progress, site, downloader):
+    def find(samples_dir: Path | None = None):
         return ensure_clips(
             samples_dir, tmp_path / "cache", progress, upstream=site.url, downloader=downloader
         )
@@ -55,7 +49,6 @@ def test_the_sample_folder_has_a_clip_for_every_role(clips_dir, ensure, site) ->
     clips = ensure(clips_dir)
     assert list(clips) == list(Role)
     assert {clip.path.parent for clip in clips.values()} == {clips_dir}
-    assert not any(clip.stands_in for clip in clips.values())
     assert site.asked == []
 
 
@@ -74,7 +67,6 @@ def test_missing_clips_come_from_upstream_and_then_from_the_cache(ensure, site, 
         site.files[SAMPLES[role].file] = video
     first, asked = ensure(), len(site.asked)
     assert list(first) == FREE_DIGEST
-    assert first[Role.FACE].attribution == ATTRIBUTION
     again = ensure()
     assert again[Role.FACE].path == first[Role.FACE].path
     assert again[Role.FACE].origin.startswith("cache")
@@ -122,32 +114,13 @@ def test_a_damaged_cached_clip_is_fetched_again(ensure, site, video, progress) -
 
 
 def test_when_nothing_can_be_had_all_that_was_tried_is_named(ensure, tmp_path) -> None:
-    with pytest.raises(SampleUnavailable) as failure:
+    with pytest.raises(NoSamples) as failure:
         ensure()
     message = str(failure.value)
     for sample in SAMPLES.values():
         assert sample.file in message
-    for part in ("HTTP status 404", "opencv-doc", str(tmp_path / "cache"), "TRINETRA_SAMPLES_DIR"):
+    for part in ("HTTP status 404", str(tmp_path / "cache"), "TRINETRA_SAMPLES_DIR"):
         assert part in message
-
-
-def test_a_debian_video_stands_in_for_the_clips_of_people(
-    ensure, video, debian_repository, progress
-) -> None:
-    debian_repository("opencv-doc", {"usr/share/doc/opencv-doc/examples/data/vtest.avi": video})
-    clips = ensure(with_apt=True)
-    assert list(clips) == PEOPLE
-    assert all(clip.stands_in for clip in clips.values())
-    assert {clip.attribution for clip in clips.values()} == {STAND_IN_ATTRIBUTION}
-    assert clips[Role.FACE].path.read_bytes() == video
-    assert any("stands in for the clips of: entrance, face" in note for note in progress.notes)
-
-
-def test_the_stand_in_is_fetched_only_once(ensure, video, debian_repository, progress) -> None:
-    debian_repository("opencv-doc", {"usr/share/doc/opencv-doc/examples/data/vtest.avi": video})
-    ensure(with_apt=True)
-    ensure()
-    assert [label for label, _bytes in progress.begun].count("Debian package opencv-doc") == 1
 
 
 def test_a_cache_that_is_no_folder_is_reported_with_the_setting(ensure, tmp_path) -> None:
