@@ -218,7 +218,7 @@ def test_a_cluster_is_explained_replayed_and_watched_from_its_topics(
 
     asyncio.run(run())
     assert "trk_1 was not identified." in trinetra("explain", "idn_1")
-    told = json.loads(trinetra("replay", "--set", "matching.threshold=0.8", "--json"))
+    told = json.loads(trinetra("replay", "--set", "matching.similarity=0.8", "--json"))
     assert (told["site"], told["detections"]) == ("shop", 1)
     assert [event.event_id for event in tail(2)] == ["det_1", "idn_1"]
 

@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner
 
 from trinetra.commands.application import app
-from trinetra.site.overrides import ALIASES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "explain.md").read_text()
 ANY_ID = "idn_0123456789abcdef01234567"
@@ -33,8 +32,3 @@ def test_the_commands_on_the_page_work(tmp_path: Path, monkeypatch: pytest.Monke
     assert "tracks would be decided differently" in run(replay)
     decided = re.findall(r"idn_[0-9a-f]{24}", run(tail))
     assert "What would have changed it" in run(explain.replace(ANY_ID, decided[0]))
-
-
-@pytest.mark.parametrize("alias", ALIASES)
-def test_the_page_names_every_short_form(alias: str) -> None:
-    assert f"`{alias}` stands for `{ALIASES[alias]}`" in PAGE

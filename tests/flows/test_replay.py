@@ -40,7 +40,7 @@ from trinetra.wiring.replay import ReplayInputs, ReplayVariant, run_variant, run
 from trinetra.wiring.replay_inputs import prepare_replay
 from trinetra.wiring.simulation import site_of
 
-STRICT = "matching.threshold=0.99"
+STRICT = "matching.similarity=0.99"
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_a_log_of_one_process_is_replayed_from_its_journal(shop: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--set", "matching.treshold=0.7"], "did you mean matching.threshold"),
+        (["--set", "matching.similarty=0.7"], "did you mean matching.similarity"),
         (["--set", STRICT, "--from", "yesterday"], "write how long ago"),
         (["--set", STRICT, "--from", "2036-01-01T00:00Z"], "no detections of the time asked for"),
         (["--set", STRICT, "--gallery", "missing"], "missing"),

@@ -36,7 +36,7 @@ _Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A policy or topology value of the site file, like matching.threshold=0.68.",
+        help="A policy or topology value of the site file, like matching.similarity=0.68.",
     ),
 ]
 _Truth = Annotated[

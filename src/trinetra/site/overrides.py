@@ -13,12 +13,8 @@ from trinetra.site.policies import Policies
 from trinetra.site.schema import Site
 from trinetra.site.topology import Topology
 
-ALIASES: Mapping[str, str] = {
-    "matching.threshold": "policies.matching.similarity",
-    "topology.limit": "topology.max_walking_speed_mps",
-}
-"""Short forms of full paths; ``policies.`` may be left out as well."""
 _POLICIES = "policies."
+"""May be left out of a path."""
 _Path = tuple[str, ...]
 
 
@@ -57,9 +53,8 @@ def _parse(assignment: str) -> tuple[_Path, Any]:
     key, equals, text = (part.strip() for part in assignment.partition("="))
     if not equals or not text:
         raise ConfigurationError(f"--set {assignment}: write KEY=VALUE, like matching.margin=0.05")
-    name = ALIASES.get(key, key)
     names = settable()
-    full = next((each for each in (name, _POLICIES + name) if each in names), None)
+    full = next((each for each in (key, _POLICIES + key) if each in names), None)
     if full is None:
         raise ConfigurationError(f"--set {assignment}: unknown key{_meant(key, names)}")
     try:
@@ -70,7 +65,7 @@ def _parse(assignment: str) -> tuple[_Path, Any]:
 
 
 def _meant(key: str, names: list[str]) -> str:
-    known = [*ALIASES, *names, *(name.removeprefix(_POLICIES) for name in names)]
+    known = [*names, *(name.removeprefix(_POLICIES) for name in names)]
     if close := get_close_matches(key, known, n=3, cutoff=0.5):
         return f" (did you mean {' or '.join(close)}?)"
     return f" (known: {', '.join(name.removeprefix(_POLICIES) for name in names)})"
