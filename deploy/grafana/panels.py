@@ -108,7 +108,7 @@ FRAMES = (
         "Frames decoded",
         "ops",
         _rates("trinetra_frames_read_total", "camera", labels=CAMERA),
-        "Decoded frames per second; of an idle camera only key frames are decoded.",
+        "Decoded frames per second; fewer while a camera with key_frames_while_idle is still.",
     ),
     Graph(
         "Sampling rate",

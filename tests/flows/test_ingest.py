@@ -40,6 +40,7 @@ from trinetra.values import CameraId, Frame, YuvPlanes, first_seq
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SAID = "p@ss/w:rd %?#"
 SMALL = EncodingConfig(side=64)
+IDLE = IdleConfig(enabled=True, after_s=2.0)
 EVERY = SamplingConfig(base_fps=30.0, ceiling_fps=100.0)
 A, B = CameraId("a"), CameraId("b")
 
@@ -238,11 +239,14 @@ async def test_a_replay_waits_for_its_consumers() -> None:
         await run
 
 
-async def test_a_replay_decodes_every_frame_even_where_nothing_moves() -> None:
-    source = Scripted(pictures(300))
-    scene = Scene({A: lambda: source}, [replay(A, idle=IdleConfig(after_s=1.0))])
-    await scene.play()
-    assert not any(source.asked)
+async def test_a_replay_decodes_as_a_live_camera_does() -> None:
+    asked = []
+    for plan in (replay(A, idle=IDLE), live(A, idle=IDLE, retries=False)):
+        source = Scripted(pictures(60))
+        await Scene({A: lambda source=source: source}, [plan]).play()
+        asked.append(source.asked)
+    assert asked[0] == asked[1]
+    assert any(asked[0])
 
 
 async def test_a_camera_that_cannot_be_opened_is_disabled_and_holds_up_nobody(
@@ -560,11 +564,11 @@ async def test_a_lagging_buffer_slows_sampling() -> None:
         gate.release(100)
 
 
-async def test_a_still_camera_is_read_by_key_frames_until_something_moves() -> None:
+async def test_a_camera_that_may_be_is_read_by_key_frames_while_nothing_moves() -> None:
     still = pictures(40)
     moving = [Picture(f.captured_at, 20 + 30 * (n % 2)) for n, f in enumerate(pictures(20, 10, 4))]
     source = Scripted(still + moving)
-    plan = live(A, idle=IdleConfig(after_s=2.0), retries=False)
+    plan = live(A, idle=IDLE, retries=False)
     scene = Scene({A: lambda: source}, [plan])
     await scene.ingestor.run(scene.stopping)
     assert not any(source.asked[:20])

@@ -38,7 +38,7 @@ from trinetra.frames.camera import CameraPlan
 from trinetra.frames.connection import CameraState
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Backoff
-from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
+from trinetra.frames.sampling.sampler import SamplingConfig
 from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.ports import DecodedFrame, FrameSource
 from trinetra.site import site_from_text
@@ -107,7 +107,6 @@ class Shop:
         plan = CameraPlan(
             CAMERA,
             sampling=SamplingConfig(base_fps=30.0, ceiling_fps=100.0),
-            idle=IdleConfig(enabled=False),
             encoding=EncodingConfig(side=64),
         )
         buffer = MemoryFrameBuffer(streams, "workers", "ingestor")

@@ -27,6 +27,7 @@ from trinetra.site import (
 )
 from trinetra.site.shapes import polygon_fault
 from trinetra.values import Role
+from trinetra.wiring.config import ingest_plan
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = "site: shop\ntimezone: Europe/Berlin\ncameras:\n"
@@ -513,6 +514,34 @@ def test_a_low_rate_that_can_be_followed_is_accepted() -> None:
         assert site_from_text(site_with(camera(**changes)))
     bridged = {"stays": {"bridge_s": 4.0}}
     assert site_from_text(site_with(camera(fps=0.25, zones=ZONES), policies=bridged))
+
+
+@pytest.mark.parametrize(
+    ("about", "why"),
+    [
+        ({"role": "entrance", "reads_faces": False}, "is an entrance"),
+        ({"lines": [{"id": "l", "a": [0.5, 1], "b": [0.5, 0]}]}, "counts at lines"),
+        ({"role": "billing"}, "reads faces"),
+    ],
+)
+def test_a_camera_that_needs_every_person_may_not_be_read_by_key_frames(
+    about: dict[str, object], why: str
+) -> None:
+    problem = only_problem(
+        site_with(camera(**{"role": "tracking", "key_frames_while_idle": True, **about}))
+    )
+    assert why in problem.message
+    assert problem.path.endswith("key_frames_while_idle")
+    assert problem.hint == "remove this key, so that every frame is decoded"
+
+
+def test_only_a_camera_that_asks_for_it_is_read_by_key_frames() -> None:
+    plain, saving = (
+        site_from_text(site_with(camera(role="tracking", **more)))
+        for more in ({}, {"key_frames_while_idle": True})
+    )
+    plans = [ingest_plan(site.cameras[0], in_step=False) for site in (plain, saving)]
+    assert [plan.idle.enabled for plan in plans] == [False, True]
 
 
 def test_a_switch_takes_no_number_for_true() -> None:

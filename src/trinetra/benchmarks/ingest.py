@@ -8,6 +8,7 @@ import asyncio
 import resource
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ LATE_S = 0.2
 
 
 _WARM_UP_S = 8.0
-"""Until the sources are open, and a camera with a still picture is decoded by key frames only."""
+"""Until the sources are open, and a camera that may be decoded by key frames only is."""
 
 
 class _Meter:
@@ -48,63 +49,83 @@ class _Meter:
         return getattr(self._buffer, name)
 
 
-def run(
-    cameras: int, seconds: float, *, still: bool = False, keeps_native: bool = False
-) -> dict[str, Any]:
-    """Return load and lateness with so many cameras over ``seconds``.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the cameras show and how they are read.
 
-    ``still`` shows an empty shop, which is decoded by key frames only.
+    ``still`` shows an empty shop. ``key_frames_while_idle`` is the cameras' key of that name.
+    ``keeps_native`` sends full-size JPEGs along, as for faces.
     """
+
+    still: bool = False
+    key_frames_while_idle: bool = False
+    keeps_native: bool = False
+
+
+def run(cameras: int, seconds: float, load: Load) -> dict[str, Any]:
+    """Return load and lateness with so many cameras over ``seconds``."""
     with tempfile.TemporaryDirectory() as folder:
-        clip = _write_clip(Path(folder) / "camera.mp4", still=still)
-        return asyncio.run(_measure(clip, cameras, seconds, still=still, native=keeps_native))
+        clip = _write_clip(Path(folder) / "camera.mp4", still=load.still)
+        return asyncio.run(_measure(clip, cameras, seconds, load))
 
 
-async def _measure(
-    clip: Path, cameras: int, seconds: float, *, still: bool, native: bool
-) -> dict[str, Any]:
+async def _measure(clip: Path, cameras: int, seconds: float, load: Load) -> dict[str, Any]:
     clock = SystemClock()
     meter = _Meter(MemoryFrameBuffer(MemoryFrameStreams(clock), "bench", "bench"), clock)
     # Cameras are not synchronized: each starts a little after the previous one.
     start = clock.now() + timedelta(seconds=1.0)
-    site = _site(clip, cameras, native=native)
+    site = _site(clip, cameras, load)
     started_at = {
         camera.camera_id: start + timedelta(seconds=n / cameras / FPS)
         for n, camera in enumerate(site.cameras)
     }
     ingestor = assembly.ingestor(site, meter, clock, Playback(started_at), {})
+
+    def frames_read() -> int:
+        return sum(status.frames_read for status in ingestor.status().values())
+
     stopping = asyncio.Event()
     running = asyncio.create_task(ingestor.run(stopping))
     await asyncio.sleep(_WARM_UP_S)
     meter.late_s.clear()
+    read = frames_read()
     began, cpu = time.perf_counter(), time.process_time()
     await asyncio.sleep(seconds)
     wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
-    late_s = list(meter.late_s)
+    late_s, read = list(meter.late_s), frames_read() - read
     stopping.set()
     await running
-    return _report(cameras, wall_s, cpu_s, late_s, still=still, native=native)
+    decoded_fps = read / wall_s / cameras
+    return {"decoded_fps_per_camera": round(decoded_fps, 2)} | _report(
+        cameras, wall_s, cpu_s, late_s, load
+    )
 
 
-def _site(clip: Path, cameras: int, *, native: bool) -> Site:
-    """Return a site whose cameras play the clip; ``native`` sends full-size JPEGs along."""
+def _site(clip: Path, cameras: int, load: Load) -> Site:
+    """Return a site whose cameras play the clip."""
     source = FileSource(file=clip, loop=True)
     one = Camera(
-        id="camera", role=Role.TRACKING, source=source, fps_ceiling=5.0, reads_faces=native
+        id="camera",
+        role=Role.TRACKING,
+        source=source,
+        fps_ceiling=5.0,
+        reads_faces=load.keeps_native,
+        key_frames_while_idle=load.key_frames_while_idle,
     )
     each = tuple(one.model_copy(update={"id": f"camera-{n}"}) for n in range(cameras))
     return Site(site="bench", timezone="UTC", cameras=each)
 
 
 def _report(
-    cameras: int, wall_s: float, cpu_s: float, late_s: list[float], *, still: bool, native: bool
+    cameras: int, wall_s: float, cpu_s: float, late_s: list[float], load: Load
 ) -> dict[str, Any]:
     late = np.array(late_s or [float("nan")])
     return {
         "cameras": cameras,
         "video": f"{WIDTH}x{HEIGHT} {FPS} fps H.264",
-        "decoding": "key frames" if still else "all frames",
-        "native_jpeg": native,
+        "scene": "still" if load.still else "busy",
+        "key_frames_while_idle": load.key_frames_while_idle,
+        "native_jpeg": load.keeps_native,
         "seconds": round(wall_s, 1),
         "sampled_fps_per_camera": round(len(late_s) / wall_s / cameras, 2),
         "late_ms_p50": round(float(np.median(late)) * 1e3, 1),

@@ -23,6 +23,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _Video = Annotated[Path, typer.Option("--video", help="A video file; it is looped.")]
 _Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long to measure.")]
 _Cameras = Annotated[int, typer.Option("--cameras", min=1, max=200, help="How many cameras.")]
+_Still = Annotated[bool, typer.Option("--still", help="Show an empty shop instead of people.")]
+_KeyFrames = Annotated[
+    bool,
+    typer.Option("--key-frames-while-idle", help="Decode still scenes by key frames only."),
+]
 _Size = Annotated[int, typer.Option("--size", min=10, help="How many embeddings.")]
 _Server = Annotated[
     bool, typer.Option("--server", help="Use TRINETRA_QDRANT_URL, not the embedded engine.")
@@ -65,12 +70,20 @@ def pipeline(*, video: _Video, seconds: _Seconds = 30.0, as_json: _Json = False)
 
 
 @bench.command("ingest")
-def ingest(*, cameras: _Cameras = 8, seconds: _Seconds = 10.0, as_json: _Json = False) -> None:
+def ingest(
+    *,
+    cameras: _Cameras = 8,
+    seconds: _Seconds = 10.0,
+    still: _Still = False,
+    key_frames_while_idle: _KeyFrames = False,
+    as_json: _Json = False,
+) -> None:
     """Measure the load of 720p cameras at 15 frames/s, and the lateness of their samples."""
     from trinetra.benchmarks import ingest as ingest_bench
 
     configure_logging(as_json=False, level="ERROR")
-    _print("ingest", ingest_bench.run(cameras, seconds), as_json=as_json)
+    load = ingest_bench.Load(still=still, key_frames_while_idle=key_frames_while_idle)
+    _print("ingest", ingest_bench.run(cameras, seconds, load), as_json=as_json)
 
 
 @bench.command("gallery")

@@ -2,7 +2,7 @@
 
 import threading
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from trinetra.errors import (
     CameraTaken,
@@ -73,9 +73,7 @@ class Camera:
         self._times = Increasing()
         self._seq: int | None = None
         self.stands_by = False
-        # A replay must give the same result on every machine, so every frame is decoded.
-        idles = plan.idle.enabled and plan.pacing is not Pacing.LOCKSTEP
-        self._selection = Selection(plan.sampling, plan.motion, replace(plan.idle, enabled=idles))
+        self._selection = Selection(plan.sampling, plan.motion, plan.idle)
         self._encoder = Encoder(plan.camera_id, plan.encoding)
         self._frames_read = FRAMES_READ.labels(plan.camera_id)
         self._show_state()

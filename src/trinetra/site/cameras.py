@@ -144,6 +144,17 @@ class Camera(Model):
     ] = Field(default_factory=_of_role(lambda d, _: d.labels))
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
+    key_frames_while_idle: Annotated[
+        Flag,
+        Field(
+            description=(
+                "Once nothing has moved for 5 s, decode key frames only until something moves: "
+                "saves most of the camera's decoding, but a person who passes between two key "
+                "frames, or enters and leaves quickly, is not seen. Not allowed at an entrance, "
+                "with counting lines or with faces."
+            )
+        ),
+    ] = False
     position: FloorPosition | None = None
     floor: Annotated[
         tuple[tuple[PicturePoint, FloorPlanPoint], ...],
@@ -155,6 +166,22 @@ class Camera(Model):
             ),
         ),
     ] = ()
+
+    @field_validator("key_frames_while_idle")
+    @classmethod
+    def _misses_nothing_that_counts(cls, only_key_frames: Flag, info: ValidationInfo) -> Flag:
+        needs = {
+            "is an entrance": info.data.get("role") is Role.ENTRANCE,
+            "counts at lines": bool(info.data.get("lines")),
+            "reads faces": bool(info.data.get("reads_faces")),
+        }
+        if only_key_frames and (why := " and ".join(n for n, holds in needs.items() if holds)):
+            raise PydanticCustomError(
+                "key_frames",
+                "this camera {why}: people between key frames are missed",
+                {"why": why},
+            )
+        return only_key_frames
 
     @field_validator("floor")
     @classmethod

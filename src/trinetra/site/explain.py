@@ -44,6 +44,7 @@ _HINTS: Mapping[str, str] = {
     "credentials": "give both variables, or neither",
     "line": "move one of the two points",
     "floor": "spread the points over the visible floor, no three on one line, and measure them",
+    "key_frames": "remove this key, so that every frame is decoded",
     "rates": "fps_floor <= fps <= fps_ceiling",
     "source": "like `source: {url: rtsp://192.168.1.20:554/stream1}`",
 }

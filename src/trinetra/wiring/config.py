@@ -9,7 +9,7 @@ from trinetra.errors import ConfigurationError
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
-from trinetra.frames.sampling.sampler import SamplingConfig
+from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.identities.context import IdentificationPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
@@ -44,6 +44,7 @@ def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
         pacing=playback if recorded else Pacing.LIVE,
         retries=not recorded,
         sampling=SamplingConfig(camera.fps, camera.fps_floor, camera.fps_ceiling),
+        idle=IdleConfig(enabled=camera.key_frames_while_idle),
         encoding=EncodingConfig(
             side=camera.frame_side,
             keeps_native=camera.reads_faces,

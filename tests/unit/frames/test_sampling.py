@@ -125,14 +125,14 @@ def test_rates_that_contradict_each_other_are_refused() -> None:
 
 
 def test_a_camera_idles_only_after_a_while_without_motion() -> None:
-    watch = IdleWatch(IdleConfig(after_s=5.0, motion_level=0.01))
+    watch = IdleWatch(IdleConfig(enabled=True, after_s=5.0, motion_level=0.01))
     assert not watch.observe(START, 0.5)
     assert not watch.observe(START + timedelta(seconds=4.9), 0.009)
     assert watch.observe(START + timedelta(seconds=5.0), 0.0)
 
 
 def test_motion_ends_idling_at_once() -> None:
-    watch = IdleWatch(IdleConfig(after_s=5.0, motion_level=0.01))
+    watch = IdleWatch(IdleConfig(enabled=True, after_s=5.0, motion_level=0.01))
     watch.observe(START, 0.0)
     assert watch.observe(START + timedelta(seconds=6), 0.0)
     assert not watch.observe(START + timedelta(seconds=7), 0.01)

@@ -78,9 +78,12 @@ class Sampler:
 
 @dataclass(frozen=True, slots=True)
 class IdleConfig:
-    """Decode only key frames after ``after_s`` without a motion score of ``motion_level``."""
+    """Decode only key frames after ``after_s`` without a motion score of ``motion_level``.
 
-    enabled: bool = True
+    Off unless a camera asks for it: a person who passes between two key frames is not seen.
+    """
+
+    enabled: bool = False
     after_s: float = 5.0
     motion_level: float = 0.002
 
