@@ -99,6 +99,12 @@ FRAMES = (
         stacked=True,
     ),
     Graph(
+        "Frames left to the other ingestor",
+        "ops",
+        _rates("trinetra_frames_left_to_other_total", "camera", labels=CAMERA),
+        "By a standby ingestor, while another one reads the camera. No loss.",
+    ),
+    Graph(
         "Frames waiting",
         "short",
         _gauges("trinetra_frames_waiting", "camera", CAMERA),

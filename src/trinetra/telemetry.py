@@ -27,9 +27,15 @@ FRAMES_SAMPLED = Counter(
 )
 FRAMES_DROPPED = Counter(
     "trinetra_frames_dropped",
-    "Frames lost, by reason: buffer_full, buffer_unavailable, taken, late, stale, undecodable, "
+    "Frames lost, by reason: buffer_full, buffer_unavailable, late, stale, undecodable, "
     "too_small, too_large, unknown_camera.",
     ["camera", "reason"],
+    registry=REGISTRY,
+)
+FRAMES_LEFT_TO_OTHER = Counter(
+    "trinetra_frames_left_to_other",
+    "Frames that a standby ingestor did not send because another one reads the camera: no loss.",
+    ["camera"],
     registry=REGISTRY,
 )
 FRAMES_OVERTAKEN = Counter(

@@ -1,17 +1,25 @@
 """Two ingestors and one camera: the second stands by."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from tests.contracts.test_frame_buffer import frame
+from tests.servers.clips import write_clip
 
-from trinetra.adapters.clock import ManualClock
+from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
+from trinetra.adapters.video.video_file import VideoFileSource
 from trinetra.errors import CameraTaken
+from trinetra.frames.camera import CameraPlan
+from trinetra.frames.sampling.pacing import Pacing
+from trinetra.frames.service import StreamIngestor
 from trinetra.values import CameraId, SiteId
 
 DOOR, TILL = CameraId("door"), CameraId("till")
@@ -85,3 +93,23 @@ async def test_one_process_started_twice_under_one_name_stands_by_too(ingestor: 
         await first.append(frame(DOOR, 1))
         with pytest.raises(CameraTaken):
             await second.append(frame(DOOR, 2))
+
+
+async def test_a_stand_by_leaves_frames_to_the_other_and_drops_none(
+    ingestor: Opening, server: Redis, namespace: str, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "door.mp4", frames=15, fps=15)
+    long_ago = datetime(2026, 11, 22, tzinfo=UTC)
+    async with ingestor(consumer="first") as first, ingestor(consumer="second") as second:
+        await first.append(frame(DOOR, 1))
+        await server.persist(f"{namespace}:trinetra:ingestor:{DOOR}")  # the first one stays alive
+        stand_by = StreamIngestor(
+            [CameraPlan(DOOR, Pacing.REALTIME, retries=False)],
+            lambda _: VideoFileSource(clip, long_ago),
+            second,
+            SystemClock(),
+        )
+        await stand_by.run(asyncio.Event())
+    status = stand_by.status()[DOOR]
+    assert (status.frames_sampled, status.dropped) == (0, {})
+    assert status.frames_left_to_other >= 5

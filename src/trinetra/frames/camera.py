@@ -24,6 +24,7 @@ from trinetra.telemetry import (
     CAMERA_FAILURES,
     CAMERA_STATE,
     FRAMES_DROPPED,
+    FRAMES_LEFT_TO_OTHER,
     FRAMES_READ,
     FRAMES_SAMPLED,
     FRAMES_WAITING,
@@ -184,6 +185,11 @@ class Camera:
         if frames:
             self.connection.dropped[reason] += frames
             FRAMES_DROPPED.labels(self.camera_id, reason).inc(frames)
+
+    def left_to_other(self) -> None:
+        """Count a frame that was not sent because another ingestor reads the camera."""
+        self.connection.frames_left_to_other += 1
+        FRAMES_LEFT_TO_OTHER.labels(self.camera_id).inc()
 
     def _show_state(self) -> None:
         for state in CameraState:

@@ -43,8 +43,9 @@ _LEGAL: Mapping[CameraState, frozenset[CameraState]] = {
 class CameraStatus:
     """Status of one camera, for operators.
 
-    ``dropped`` counts lost frames by reason; ``sample_fps`` is measured over the last samples on
-    the capture clock; ``problem`` is the current failure, if any.
+    ``dropped`` counts lost frames by reason; ``frames_left_to_other`` those that were not sent
+    because another ingestor reads the camera, and this one stands by; ``sample_fps`` is measured
+    over the last samples on the capture clock; ``problem`` is the current failure, if any.
     """
 
     state: CameraState
@@ -52,6 +53,7 @@ class CameraStatus:
     frames_read: int
     frames_sampled: int
     dropped: Mapping[str, int]
+    frames_left_to_other: int
     failures: int
     last_frame_at: Instant | None
     width: int
@@ -70,6 +72,7 @@ class Connection:
         self.frames_read = 0
         self.frames_sampled = 0
         self.dropped: Counter[str] = Counter()
+        self.frames_left_to_other = 0
         self.failures = 0
         self._failures_in_a_row: Counter[str] = Counter()
         self.last_frame_at: Instant | None = None
@@ -122,6 +125,7 @@ class Connection:
             frames_read=self.frames_read,
             frames_sampled=self.frames_sampled,
             dropped=dict(self.dropped),
+            frames_left_to_other=self.frames_left_to_other,
             failures=self.failures,
             last_frame_at=self.last_frame_at,
             width=self.width,

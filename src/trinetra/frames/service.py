@@ -225,8 +225,10 @@ class StreamIngestor:
         may_try = self._outage.claim_retry()
         if may_try and await self._append(camera, frame):
             await self._refresh_lag(camera)
+        elif camera.stands_by:
+            camera.left_to_other()
         else:
-            camera.dropped("taken" if camera.stands_by else "buffer_unavailable", 1)
+            camera.dropped("buffer_unavailable", 1)
 
     async def _append(self, camera: Camera, frame: Frame) -> bool:
         """Append a frame; return whether it is in the buffer."""

@@ -69,6 +69,7 @@ def camera_statuses(feed: TwinFeed) -> dict[CameraId, CameraStatus]:
             frames_read=feed.frames[view.camera_id],
             frames_sampled=feed.frames[view.camera_id],
             dropped={},
+            frames_left_to_other=0,
             failures=0,
             last_frame_at=None,
             width=view.width,
