@@ -45,6 +45,12 @@ def _rtsp(folder: Path, stack: ExitStack) -> tuple[SourceSpec, str]:
     return _spec(camera.url, username=USER, password=SAID), "rtsp://127.0.0.1:1/x"
 
 
+def _rtsp_udp(folder: Path, stack: ExitStack) -> tuple[SourceSpec, str]:
+    clip = write_clip(folder / "clip.mp4", frames=20)
+    camera = stack.enter_context(RtspCamera(clip, udp=True))
+    return _spec(camera.url, transport="udp"), "rtsp://127.0.0.1:1/x"
+
+
 def _mjpeg(_folder: Path, stack: ExitStack) -> tuple[SourceSpec, str]:
     pictures = [jpeg(*SIZE, number) for number in range(5)]
     camera = stack.enter_context(MjpegCamera(pictures, user=USER, password=SAID))
@@ -55,7 +61,9 @@ def _spec(location: str, **more) -> SourceSpec:
     return SourceSpec(infer_kind(location), location, started_at=STARTED_AT, **more)
 
 
-@pytest.fixture(params=[_file, _looped_file, _images, _rtsp, _mjpeg], ids=lambda f: f.__name__[1:])
+@pytest.fixture(
+    params=[_file, _looped_file, _images, _rtsp, _rtsp_udp, _mjpeg], ids=lambda f: f.__name__[1:]
+)
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SourceSpec, str]]:
     with ExitStack() as stack:
         yield request.param(tmp_path, stack)

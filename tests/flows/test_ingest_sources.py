@@ -7,7 +7,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -292,6 +292,16 @@ def test_a_loop_without_a_single_usable_picture_gives_up(tmp_path: Path) -> None
         source.read(key_frames_only=False)
 
 
+def test_pictures_come_in_the_natural_order_of_their_names(tmp_path: Path) -> None:
+    for number in range(1, 13):
+        image = np.full((48, 64, 3), number * 20, np.uint8)
+        (tmp_path / f"{number}.jpg").write_bytes(simplejpeg.encode_jpeg(image, 95, "BGR"))
+    frames, reasons = read_all(source_of(tmp_path))
+    levels = [frame.luma(8, 6).mean() for frame in frames]
+    assert levels == sorted(levels)
+    assert (len(levels), reasons) == (12, [])
+
+
 # --- cameras
 
 
@@ -373,6 +383,53 @@ def test_an_http_camera_refuses_a_wrong_password_and_an_unknown_path() -> None:
         assert isinstance(failure_of(wrong), SourceRefused)
         lost = source_of(camera.url.replace("video", "x"), username=USER, password=SAID)
         assert isinstance(failure_of(lost), SourceAbsent)
+
+
+@pytest.mark.parametrize("habit", [{"starts_late": True}, {"text_every": 5}], ids=str)
+def test_an_http_camera_with_malformed_parts_streams_without_reconnecting(
+    habit: dict[str, Any],
+) -> None:
+    with MjpegCamera([jpeg(64, 48, n) for n in range(4)], **habit) as camera:
+        source = source_of(camera.url)
+        source.open()
+        frames = [source.read(key_frames_only=False) for _ in range(40)]
+        source.close()
+        assert {(f.width, f.height) for f in frames} == {(64, 48)}
+        assert camera.connections <= 2
+
+
+def test_a_login_page_is_not_video() -> None:
+    page = b"<html><body>Login</body></html>"
+    with MjpegCamera([], body=page, content_type="text/html") as camera:
+        failure = failure_of(source_of(camera.url))
+        assert type(failure) is SourceUnavailable
+        assert "not with readable video" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "document"),
+    [
+        ("application/vnd.apple.mpegurl", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}a.ts\n"),
+        ("audio/x-mpegurl", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\n{}a.m3u8\n"),
+        ("application/sdp", "v=0\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\na=control:{}a\n"),
+        ("text/plain", "ffconcat version 1.0\nfile '{}a.mp4'\n"),
+    ],
+)
+def test_a_hostile_camera_cannot_send_the_ingestor_to_another_host(
+    content_type: str, document: str
+) -> None:
+    with MjpegCamera([jpeg(64, 48)]) as other:
+        body = document.format(other.url).encode()
+        with MjpegCamera([], body=body, content_type=content_type) as camera:
+            failure_of(source_of(camera.url, timeout_s=1.0))
+        assert other.connections == 0
+
+
+def test_a_camera_that_offers_only_udp_is_told(clip: Path) -> None:
+    with RtspCamera(clip, udp=True) as camera:
+        failure = failure_of(source_of(camera.url))
+        assert "offers no RTSP over TCP" in str(failure)
+        assert "transport: udp" in str(failure)
 
 
 def test_live_capture_times_increase_with_the_stream(clip: Path) -> None:

@@ -135,6 +135,15 @@ def test_what_is_recorded_is_put_into_the_order_of_capture_and_cut_to_the_window
     assert part.last_at < middle + timedelta(seconds=10)
 
 
+def test_a_file_that_a_json_tool_has_written_again_is_replayed(shop: Path, tmp_path: Path) -> None:
+    lines = (shop / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    spaced = tmp_path / "events.jsonl"
+    sorted_lines = (json.dumps(json.loads(line), sort_keys=True) for line in lines)
+    spaced.write_text("\n".join(sorted_lines) + "\n", encoding="utf-8")
+    told = [decode(payload) for _, payload in recorded(spaced).detections()]
+    assert told == [decode(payload) for _, payload in recorded(shop / "events.jsonl").detections()]
+
+
 def test_who_was_in_the_gallery_before_is_known_and_who_came_later_is_not(
     shop: Path, tmp_path: Path
 ) -> None:

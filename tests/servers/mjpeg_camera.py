@@ -7,7 +7,11 @@ from typing import Self
 
 
 class MjpegCamera:
-    """Serves the pictures in turn, one every ``period_s``, on ``/video``; a context manager."""
+    """Serves the pictures in turn, one every ``period_s``, on ``/video``; a context manager.
+
+    ``starts_late`` leaves out the boundary before the first part. Every ``text_every``-th part is a
+    text. ``body`` is sent instead of pictures, as ``content_type``.
+    """
 
     def __init__(
         self,
@@ -16,8 +20,17 @@ class MjpegCamera:
         period_s: float = 0.04,
         user: str | None = None,
         password: str | None = None,
+        starts_late: bool = False,
+        text_every: int | None = None,
+        body: bytes | None = None,
+        content_type: str = "multipart/x-mixed-replace; boundary=frame",
     ) -> None:
         self._pictures = pictures
+        self._starts_late = starts_late
+        self._text_every = text_every
+        self._body = body
+        self._content_type = content_type
+        self.connections = 0
         self._period_s = period_s
         self._expected = f"{user}:{password}" if user is not None else None
         self._ended = threading.Event()
@@ -62,9 +75,15 @@ class MjpegCamera:
         if not request.path.startswith("/video"):
             request.send_error(404)
             return
+        self.connections += 1
         request.send_response(200)
-        request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        request.send_header("Content-Type", self._content_type)
+        if self._body is not None:
+            request.send_header("Content-Length", str(len(self._body)))
         request.end_headers()
+        if self._body is not None:
+            request.wfile.write(self._body)
+            return
         try:
             self._stream(request)
         except ConnectionError:
@@ -73,9 +92,12 @@ class MjpegCamera:
     def _stream(self, request: BaseHTTPRequestHandler) -> None:
         number = 0
         while not self._ended.is_set():
-            jpeg = self._pictures[number % len(self._pictures)]
-            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            request.wfile.write(head.encode() + jpeg + b"\r\n")
+            kind, part = "image/jpeg", self._pictures[number % len(self._pictures)]
+            if self._text_every and number % self._text_every == self._text_every - 1:
+                kind, part = "text/plain", b"hello"
+            boundary = "" if self._starts_late and number == 0 else "--frame\r\n"
+            head = f"{boundary}Content-Type: {kind}\r\nContent-Length: {len(part)}\r\n\r\n"
+            request.wfile.write(head.encode() + part + b"\r\n")
             number += 1
             self._ended.wait(self._period_s)
 

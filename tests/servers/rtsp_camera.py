@@ -1,4 +1,4 @@
-"""RTSP camera for tests: plays an H.264 file in a loop over RTSP/TCP, and fails on command.
+"""RTSP camera for tests: plays an H.264 file in a loop over RTSP, and fails on command.
 
 RTSP 1.0 (RFC 2326) with interleaved RTP (RFC 3550), H.264 in packetization mode 1 (RFC 6184) and
 digest authentication (RFC 2617). Nothing is transcoded: the file's access units go out as they are.
@@ -8,7 +8,9 @@ import asyncio
 import base64
 import hashlib
 import itertools
+import re
 import secrets
+import socket
 import struct
 import threading
 from collections.abc import Iterator
@@ -102,10 +104,19 @@ def _fragments(nal: bytes) -> list[bytes]:
 class RtspCamera:
     """The camera, with its own thread and event loop; a context manager.
 
-    Every path except ``missing`` is a stream.
+    Every path except ``missing`` is a stream. Pictures are carried by TCP, or with ``udp`` by UDP
+    only.
     """
 
-    def __init__(self, clip: Path, *, user: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        clip: Path,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        udp: bool = False,
+    ) -> None:
+        self._udp = udp
         self._clip = _load(clip)
         self._user, self._password = user, password
         self._nonce = secrets.token_hex(8)
@@ -200,16 +211,18 @@ class RtspCamera:
             return
         if self.mood is Mood.SILENT:
             await asyncio.Event().wait()
-        pumps = []
+        pumps, client_port = [], 0
         try:
             while (request := await _next_request(reader)) is not None:
                 method, url, headers = request
                 status, extra, body = self._answer(method, url, headers)
+                if ports := re.search(r"client_port=(\d+)", headers.get("transport", "")):
+                    client_port = int(ports[1])
                 writer.write(_response(status, headers.get("cseq", "0"), extra, body))
                 await writer.drain()
                 if method == "PLAY" and status == 200:
                     self.plays += 1
-                    pumps.append(asyncio.create_task(self._pump(writer)))
+                    pumps.append(asyncio.create_task(self._pump(writer, client_port)))
                 if method == "TEARDOWN":
                     break
         finally:
@@ -226,10 +239,11 @@ class RtspCamera:
             return 404, "", ""
         if method == "DESCRIBE":
             return 200, f"Content-Type: application/sdp\r\nContent-Base: {url}/\r\n", self._sdp()
-        if method == "SETUP" and "TCP" not in headers.get("transport", ""):
+        if method == "SETUP" and ("TCP" in headers.get("transport", "")) == self._udp:
             return 461, "", ""
         if method == "SETUP":
-            transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+            tcp = "RTP/AVP/TCP;unicast;interleaved=0-1"
+            transport = f"Transport: {headers['transport'] if self._udp else tcp}\r\n"
             return 200, f"{transport}Session: 12345678;timeout=60\r\n", ""
         public = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
         return 200, f"{public}Session: 12345678\r\n", ""
@@ -256,7 +270,8 @@ class RtspCamera:
             f"profile-level-id={profile}\r\na=control:trackID=0\r\n"
         )
 
-    async def _pump(self, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, writer: asyncio.StreamWriter, client_port: int) -> None:
+        datagrams = socket.socket(type=socket.SOCK_DGRAM)
         started = self._loop.time()
         number = itertools.count(secrets.randbelow(1 << 16))
         offset = secrets.randbelow(1 << 31)
@@ -266,10 +281,17 @@ class RtspCamera:
                     at = turn * self._clip.duration + ticks
                     await asyncio.sleep(started + at / _RTP_HZ - self._loop.time())
                     await self._playing.wait()
-                    writer.write(_interleaved(nals, number, offset + at))
+                    packets = _packets(nals, number, offset + at)
+                    if self._udp:
+                        for packet in packets:
+                            datagrams.sendto(packet, ("127.0.0.1", client_port))
+                        continue
+                    writer.write(b"".join(_interleaved(packet) for packet in packets))
                     await writer.drain()
         except ConnectionError:
             return
+        finally:
+            datagrams.close()
 
 
 async def _next_request(
@@ -295,7 +317,7 @@ def _response(status: int, cseq: str, extra: str, body: str) -> bytes:
     return (head + body).encode()
 
 
-def _interleaved(nals: list[bytes], number: Iterator[int], ticks: int) -> bytes:
+def _packets(nals: list[bytes], number: Iterator[int], ticks: int) -> list[bytes]:
     payloads = [part for nal in nals for part in _fragments(nal)]
     packets = []
     for index, payload in enumerate(payloads):
@@ -303,8 +325,12 @@ def _interleaved(nals: list[bytes], number: Iterator[int], ticks: int) -> bytes:
         rtp = struct.pack(
             ">BBHII", 0x80, marker | 96, next(number) & 0xFFFF, ticks & 0xFFFFFFFF, 0x7E57
         )
-        packets.append(struct.pack(">BBH", 36, 0, len(rtp) + len(payload)) + rtp + payload)
-    return b"".join(packets)
+        packets.append(rtp + payload)
+    return packets
+
+
+def _interleaved(packet: bytes) -> bytes:
+    return struct.pack(">BBH", 36, 0, len(packet)) + packet
 
 
 def _md5(text: str) -> str:

@@ -25,6 +25,7 @@ from trinetra.site import (
     schema_text,
     site_from_text,
 )
+from trinetra.site.document import read_document
 from trinetra.site.shapes import polygon_fault
 from trinetra.values import Role
 from trinetra.wiring.config import ingest_plan
@@ -158,7 +159,7 @@ def test_a_problem_reads_like_a_compiler_message() -> None:
     [
         (site_with(camera(role="biling")), "did you mean billing?"),
         (site_with(camera(), timezone="europe/berlin"), "did you mean Europe/Berlin?"),
-        (site_with(camera(), timezone="Mars/Olympus"), "a name like Europe/Berlin"),
+        (site_with(camera(), timezone="Mars/Olympus"), "a place like Europe/Berlin"),
         (site_with(camera(zonse=[])), "did you mean zones?"),
         (site_with(camera(), policies={"matching": {"similarty": 0.5}}), "did you mean similarity"),
         (site_with(camera(source={"url": "rtps://h"})), "did you mean rts"),
@@ -596,3 +597,28 @@ def test_a_slip_anywhere_in_a_site_file_never_ends_in_another_error(
 def test_the_published_schema_is_the_current_one() -> None:
     published = (REPOSITORY / "docs" / "site.schema.json").read_text(encoding="utf-8")
     assert published == schema_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", ["CEST", "CET+1", "PST"])
+def test_an_abbreviated_time_zone_suggests_no_other_abbreviation(name: str) -> None:
+    problem = only_problem(site_with(camera()).replace("Europe/Berlin", name))
+    assert problem.path == "timezone"
+    assert "did you mean" not in problem.hint
+    assert "Europe/Berlin" in problem.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\t# why\n", "a:\t1\n", "a: 1\t\n", "\t# why\na: 1\n", "a: 1\n \t \n"], ids=repr
+)
+def test_a_tab_that_yaml_allows_is_accepted(text: str) -> None:
+    assert read_document(text).data == {"a": 1}
+
+
+def test_a_tab_within_quotes_is_kept() -> None:
+    assert read_document('a:\t1\nb: "x\t# y"\n').data == {"a": 1, "b": "x\t# y"}
+
+
+def test_udp_is_only_for_rtsp() -> None:
+    source = {"url": "http://h/x", "transport": "udp"}
+    problem = only_problem(site_with(camera(source=source)))
+    assert "only rtsp://" in problem.message

@@ -1,6 +1,7 @@
 """Index of recorded detections, in the order of capture over all cameras."""
 
 import mmap
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from trinetra.replay.player import Detected
 from trinetra.values import EPOCH, CameraId, Instant, SiteId, seconds_between
 
 _FACES = "face_embed"
-_DETECTION = b'"type":"detection"'
+_DETECTION = re.compile(rb'"type"\s*:\s*"detection"')
 _PROGRESS_EVERY = 5000
 
 
@@ -135,12 +136,14 @@ class _Index:
         )
 
     def _head(self, line: bytes) -> _Head | None:
-        if not line.strip() or _DETECTION not in line[:200]:
+        if _DETECTION.search(line) is None:
             return None
         try:
             head = _decoder.decode(line)
         except (msgspec.MsgspecError, ValueError):
             self.unreadable += 1
+            return None
+        if head.type != "detection":
             return None
         if head.captured_at.tzinfo is None:
             self.unreadable += 1

@@ -12,6 +12,7 @@ from ruamel.yaml.reader import ReaderError
 Loc = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 _MAX_DEPTH = 20
+_MAX_TABS = 100
 _MAX_VALUES = 100_000
 
 
@@ -85,8 +86,7 @@ def _end_of(text: str) -> Place:
 def read_document(text: str) -> Document:
     """Return the single YAML document in ``text``. Raises Unreadable if there is none."""
     try:
-        _refuse_depth(text)
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = _composed(text)
     except ReaderError as cause:
         place = _end_of(text[: cause.position])
         raise Unreadable(
@@ -100,6 +100,41 @@ def read_document(text: str) -> Document:
     if root is not None:
         document.data = _Builder(document).build(root, ())
     return document
+
+
+def _composed(text: str) -> Node | None:
+    """Return the root of a YAML document.
+
+    ruamel refuses tabs that YAML 1.2 (6.2) allows between a value and a comment, around a value and
+    on an empty line; they are replaced by spaces, which keeps the columns of all messages.
+    """
+    for _ in range(_MAX_TABS):
+        try:
+            _refuse_depth(text)
+            root: Node | None = YAML(typ="safe", pure=True).compose(text)
+        except MarkedYAMLError as cause:
+            spaced = _with_space(text, cause)
+            if spaced is None:
+                raise
+            text = spaced
+        else:
+            return root
+    raise Unreadable(Fault(START, "too many tabs", "replace tabs by spaces"))
+
+
+def _with_space(text: str, error: MarkedYAMLError) -> str | None:
+    """Return the text with the tab that an error is about replaced; None if it is indentation."""
+    mark = error.problem_mark
+    if mark is None or "\\t" not in str(error.problem):
+        return None
+    lines = text.splitlines(keepends=True)
+    line, at = lines[mark.line], mark.column
+    before, tab, after = line[:at], line[at], line[at + 1 :]
+    is_blank = not after.strip() or after.lstrip().startswith("#")
+    if tab != "\t" or not (before.strip(" -") or is_blank):
+        return None
+    lines[mark.line] = f"{before} {after}"
+    return "".join(lines)
 
 
 def _refuse_depth(text: str) -> None:

@@ -40,11 +40,12 @@ _HINTS: Mapping[str, str] = {
     "bool_type": "write true or false, without quotes",
     "float_type": "write a number without quotes or units",
     "int_type": "write a whole number without quotes or units",
-    "timezone": "a name like Europe/Berlin or Asia/Kolkata",
+    "timezone": "a place like Europe/Berlin or Asia/Kolkata, which tells when summer time begins",
     "credentials": "give both variables, or neither",
     "line": "move one of the two points",
     "floor": "spread the points over the visible floor, no three on one line, and measure them",
     "key_frames": "remove this key, so that every frame is decoded",
+    "transport": "remove the key, or use an rtsp:// address",
     "rates": "fps_floor <= fps <= fps_ceiling",
     "source": "like `source: {url: rtsp://192.168.1.20:554/stream1}`",
 }
@@ -81,7 +82,7 @@ def explain(error: ErrorDetails, loc: Loc) -> Explanation:
 def _hint(error: ErrorDetails, loc: Loc) -> str:
     kind, value = error["type"], error["input"]
     if kind == "timezone":
-        return _closest(value, timezones()) or _HINTS[kind]
+        return _timezone_hint(value)
     if kind == "url" and (guess := _scheme_guess(error)):
         return guess
     if kind == "string_pattern_mismatch":
@@ -111,6 +112,13 @@ def _closest(value: object, known: Iterable[str]) -> str | None:
     by_lower = {name.lower(): name for name in known}
     close = get_close_matches(value.lower(), by_lower, n=1)
     return f"did you mean {by_lower[close[0]]}?" if close else None
+
+
+def _timezone_hint(value: object) -> str:
+    # Of abbreviations, the nearest is another zone: EST, of North America, for CEST.
+    is_abbreviation = isinstance(value, str) and value.isupper() and "/" not in value
+    guess = None if is_abbreviation else _closest(value, timezones())
+    return guess or _HINTS["timezone"]
 
 
 def _scheme_guess(error: ErrorDetails) -> str | None:

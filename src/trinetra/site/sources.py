@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -34,7 +34,7 @@ class Credentials:
 
 
 class StreamSource(Model):
-    """A network camera: RTSP over TCP, or MJPEG over HTTP."""
+    """A network camera: RTSP, or MJPEG over HTTP."""
 
     url: Annotated[
         str,
@@ -60,6 +60,16 @@ class StreamSource(Model):
         ),
     ] = 5.0
 
+    transport: Annotated[
+        Literal["tcp", "udp"],
+        Field(
+            description=(
+                "Transport of RTSP's pictures. udp is for cameras without tcp: what the network "
+                "loses damages pictures."
+            )
+        ),
+    ] = "tcp"
+
     @field_validator("url")
     @classmethod
     def _usable(cls, url: str) -> str:
@@ -71,6 +81,8 @@ class StreamSource(Model):
     def _complete(self) -> Self:
         if self.password_env and not self.username_env:
             raise PydanticCustomError("credentials", "password_env needs username_env too")
+        if self.transport == "udp" and urlsplit(self.url).scheme != "rtsp":
+            raise PydanticCustomError("transport", "only rtsp:// can be carried by udp")
         return self
 
     @property

@@ -74,6 +74,7 @@ def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant)
                 username=secret.username if secret else None,
                 password=secret.password.get_secret_value() if secret else None,
                 timeout_s=stream.timeout_s,
+                transport=stream.transport,
             )
 
 

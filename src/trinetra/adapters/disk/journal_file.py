@@ -58,7 +58,9 @@ class JournalFolder:
         self._first_us: dict[Path, int] = {}
         segment_bytes = min(_LARGEST_SEGMENT, max(_SMALLEST_SEGMENT, max_bytes // _SEGMENTS))
         with explained("journal", folder), ExitStack() as stack:
-            stack.callback(os.close, lock_private("journal", folder))
+            stack.callback(
+                os.close, lock_private("journal", folder, separated_by="TRINETRA_DATA_DIR")
+            )
             for topic in retention_s:
                 log = SegmentedLog(
                     folder / topic, _SUFFIX, segment_bytes=segment_bytes, durable=False

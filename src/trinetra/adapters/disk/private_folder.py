@@ -33,10 +33,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def lock_private(what: str, folder: Path) -> int:
+def lock_private(what: str, folder: Path, *, separated_by: str) -> int:
     """Create a private folder and lock it; return the lock's open file.
 
-    The system frees the lock however the process ends.
+    The system frees the lock however the process ends. ``separated_by`` names the setting that
+    gives another process a folder of its own.
 
     Raises ConfigurationError, which names the process, if another one holds the lock.
     """
@@ -49,7 +50,7 @@ def lock_private(what: str, folder: Path) -> int:
         os.close(file)
         raise ConfigurationError(
             f"the {what} in {folder} is in use: process {owner} has it open; stop that process, "
-            "or give each its own TRINETRA_INSTANCE or TRINETRA_DATA_DIR"
+            f"or give each its own {separated_by}"
         ) from cause
     os.ftruncate(file, 0)
     os.pwrite(file, str(os.getpid()).encode(), 0)

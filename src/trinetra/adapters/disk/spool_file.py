@@ -100,7 +100,9 @@ class SpoolFolder:
         self._is_damaged = False  # is the oldest segment
         self._oldest_at: Instant | None = None
         with explained("spool", folder), ExitStack() as stack:
-            stack.callback(os.close, lock_private("spool", folder))
+            stack.callback(
+                os.close, lock_private("spool", folder, separated_by="TRINETRA_INSTANCE")
+            )
             self._cursor = _Cursor(folder / "cursor")
             stack.callback(self._cursor.close)
             sync(folder)

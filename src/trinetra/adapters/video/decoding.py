@@ -281,9 +281,13 @@ def open_failure(error: av.error.FFmpegError, label: str) -> SourceUnavailable:
         )
     if isinstance(error, av.error.HTTPClientError):
         return SourceAbsent(f"{label} refused the request: {error.strerror}")
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
         return SourceUnavailable(f"{label} answered, but not with readable video")
     if error.errno == errno.EIO:
-        # FFmpeg reports a host name that does not resolve as an I/O error.
-        return SourceUnavailable(f"{label} cannot be reached: check the name and the network")
+        # FFmpeg reports a host name that does not resolve as an I/O error, and an HTTP answer that
+        # ends too early.
+        return SourceUnavailable(
+            f"{label} cannot be reached, or does not answer with video: check the name, the path "
+            "and the network"
+        )
     return SourceUnavailable(f"{label} cannot be reached: {error.strerror}")

@@ -1,5 +1,6 @@
-"""Frame source that reads a folder of images in the order of their names."""
+"""Frame source that reads a folder of images in the natural order of their names."""
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from trinetra.values import Instant, after
 _CODECS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".bmp": "bmp"}
 _PNG_HEADER = struct.Struct(">8s8xII")
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def _natural_order(path: Path) -> tuple[list[str | int], str]:
+    """Return a sort key by which 2.jpg comes before 10.jpg, as `ffmpeg %d.jpg` numbers them."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if n % 2 else part.lower() for n, part in enumerate(parts)], path.name
 
 
 class ImageFolderSource:
@@ -44,7 +51,8 @@ class ImageFolderSource:
         """List the folder. Raises SourceUnavailable if it has no images."""
         if not self._folder.is_dir():
             raise SourceUnavailable(f"{self._folder} is not a folder; check the camera's source")
-        self._files = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in _CODECS)
+        files = (p for p in self._folder.iterdir() if p.suffix.lower() in _CODECS)
+        self._files = sorted(files, key=_natural_order)
         if not self._files:
             raise SourceUnavailable(
                 f"{self._folder} has no {', '.join(_CODECS)} file; check the camera's source"

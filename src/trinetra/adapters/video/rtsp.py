@@ -1,7 +1,9 @@
-"""Frame source for live cameras: RTSP over TCP (plain or TLS) and MJPEG over HTTP, with PyAV."""
+"""Frame source for live cameras: RTSP (over TCP, TLS or UDP) and MJPEG over HTTP, with PyAV."""
 
+import errno
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -20,15 +22,38 @@ from trinetra.adapters.video.decoding import (
 from trinetra.errors import SourceStalled, SourceUnavailable
 from trinetra.ports import Clock
 
-_PROTOCOLS = "rtsp,rtsps,rtp,tcp,tls,udp,http,https,httpproxy"
 _KEY_FRAME_PATIENCE_S = 30.0
+_NO_VIDEO = "{} answered, but not with readable video"
+# Without times in the stream, FFmpeg would analyze until it knows the frame rate: 5 s at 8 fps.
+_ANALYZE_US = {"rtsp": "2000000", "mpjpeg": "2000000", "mjpeg": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveProtocol:
+    """How FFmpeg reads a protocol.
+
+    Only ``demuxers`` are used, in this order: FFmpeg would otherwise guess from the answer, and a
+    hostile camera that answers with a playlist could make it fetch any address of the network. The
+    next one is tried where one cannot read the answer. ``trusts_stream_times`` is for protocols
+    that carry capture times.
+    """
+
+    demuxers: tuple[str, ...]
+    allowed: str
+    trusts_stream_times: bool
+
+
+RTSP = LiveProtocol(("rtsp",), "rtsp,rtsps,rtp,tcp,tls,udp", trusts_stream_times=True)
+# The second one looks for pictures instead of parts, and so also reads malformed multipart streams;
+# it recognizes the end of a picture only by the next one.
+MJPEG = LiveProtocol(("mpjpeg", "mjpeg"), "http,https,httpproxy,tcp,tls", trusts_stream_times=False)
 
 
 class LiveSource:
     """A network camera; its stream should never end, so an end of stream is a failure.
 
     ``url`` may contain credentials and is therefore never shown; messages use ``label`` instead.
-    ``trusts_stream_times`` is for protocols that carry capture times (RTP does, MJPEG does not).
+    ``transport`` is that of RTP, tcp or udp.
     """
 
     def __init__(
@@ -37,14 +62,17 @@ class LiveSource:
         label: str,
         clock: Clock,
         *,
-        trusts_stream_times: bool,
+        protocol: LiveProtocol,
+        transport: str = "tcp",
         timeout_s: float = 5.0,
         limits: FrameLimits | None = None,
     ) -> None:
         self._url = url
         self._label = label
         self._clock = clock
-        self._trusts_stream_times = trusts_stream_times
+        self._protocol = protocol
+        self._transport = transport
+        self._demuxers = list(protocol.demuxers)
         self._timeout_s = timeout_s
         self._limits = limits or FrameLimits()
         self._times = CaptureTimes()
@@ -64,8 +92,14 @@ class LiveSource:
             stream = best_video_stream(self._container, self._label)
         except av.error.FFmpegError as error:
             self.close()
+            if self._has_other_demuxer(error) and not self._is_overdue(started_s):
+                self.open()
+                return
             # "from None": FFmpeg's own error contains the URL, and with it the password.
             raise self._open_failure(error, started_s) from None
+        if not stream.codec_context.width and self._protocol is MJPEG:
+            self.close()
+            raise SourceUnavailable(_NO_VIDEO.format(self._label))
         self._decoder = PacketDecoder(stream, self._limits)
         self._packets = self._container.demux(stream)
         self._framed_at_s = self._clock.monotonic()
@@ -82,7 +116,8 @@ class LiveSource:
         self._framed_at_s = self._clock.monotonic()
         display = self._decoder.display(frame)
         check_frame(frame, self._limits, display)
-        stream_s = self._decoder.time_s(frame) if self._trusts_stream_times else None
+        has_time = self._protocol.trusts_stream_times
+        stream_s = self._decoder.time_s(frame) if has_time else None
         captured_at = self._times.stamp(self._clock.now(), stream_s)
         return AvPicture(frame, captured_at, self._scalers, display)
 
@@ -97,21 +132,40 @@ class LiveSource:
     def _connect(self) -> Any:
         # Connecting and probing may each take the whole timeout; a read fails after twice its
         # timeout, hence the half. FFmpeg's `stimeout` and `rw_timeout` options have no effect here.
+        demuxer = self._demuxers[0]
         options = {
-            "rtsp_transport": "tcp",
-            "protocol_whitelist": _PROTOCOLS,
-            "analyzeduration": "2000000",
+            "rtsp_transport": self._transport,
+            "protocol_whitelist": self._protocol.allowed,
+            "analyzeduration": _ANALYZE_US[demuxer],
             "fpsprobesize": "0",
             "max_pixels": str(self._limits.max_pixels),
         }
         timeout = (self._timeout_s, self._timeout_s / 2)
-        return av.open(self._url, "r", options=options, timeout=timeout)
+        return av.open(self._url, "r", format=demuxer, options=options, timeout=timeout)
+
+    def _has_other_demuxer(self, error: av.error.FFmpegError) -> bool:
+        """Change to the next demuxer if this one cannot read the stream; return if there is one."""
+        if len(self._demuxers) == 1 or not isinstance(error, av.error.InvalidDataError):
+            return False
+        del self._demuxers[0]
+        return True
+
+    def _is_overdue(self, started_s: float) -> bool:
+        return self._clock.monotonic() - started_s >= self._timeout_s
 
     def _open_failure(self, error: av.error.FFmpegError, started_s: float) -> SourceUnavailable:
+        if error.errno == errno.EPROTONOSUPPORT and self._transport == "tcp":
+            return SourceUnavailable(
+                f"{self._label} offers no RTSP over TCP: switch it on in the camera, or set "
+                "`transport: udp` in the camera's source"
+            )
         # FFmpeg reports its timeouts as several different errors, InvalidDataError among them.
         is_answer = isinstance(error, av.error.HTTPError)
-        if not is_answer and self._clock.monotonic() - started_s >= self._timeout_s:
+        if not is_answer and self._is_overdue(started_s):
             return SourceUnavailable(f"{self._label} did not answer within {self._timeout_s:g} s")
+        has_answered = len(self._demuxers) < len(self._protocol.demuxers)
+        if has_answered and not is_answer:
+            return SourceUnavailable(_NO_VIDEO.format(self._label))
         return open_failure(error, self._label)
 
     def _next_packet(self) -> Any:
@@ -122,6 +176,9 @@ class LiveSource:
                 f"{self._label} sent nothing for {self._timeout_s:g} s; reconnecting"
             ) from None
         except av.error.FFmpegError as error:
+            if self._has_other_demuxer(error):
+                self.open()
+                return self._next_packet()
             raise SourceUnavailable(f"{self._label} was lost: {error.strerror}") from None
         if packet is None or packet.size == 0:
             raise SourceUnavailable(f"{self._label} closed the connection")

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from trinetra.adapters.video.decoding import FrameLimits
 from trinetra.adapters.video.image_folder import ImageFolderSource
-from trinetra.adapters.video.rtsp import LiveSource
+from trinetra.adapters.video.rtsp import MJPEG, RTSP, LiveSource
 from trinetra.adapters.video.video_file import VideoFileSource
 from trinetra.errors import ConfigurationError
 from trinetra.ports import Clock, FrameSource
@@ -37,7 +37,7 @@ class SourceSpec:
     """Location and options of one camera; ``label`` is the part of ``location`` that may be shown.
 
     ``started_at`` is the capture time of a recording's first frame, now if None; ``fps`` applies to
-    image folders.
+    image folders, ``transport`` to RTSP.
     """
 
     kind: SourceKind
@@ -47,6 +47,7 @@ class SourceSpec:
     loop: bool = False
     fps: float = 5.0
     timeout_s: float = 5.0
+    transport: str = "tcp"
     started_at: Instant | None = None
     limits: FrameLimits = field(default_factory=FrameLimits)
 
@@ -83,7 +84,8 @@ def open_source(spec: SourceSpec, clock: Clock) -> FrameSource:
             _url(spec),
             spec.label,
             clock,
-            trusts_stream_times=spec.kind is SourceKind.RTSP,
+            protocol=RTSP if spec.kind is SourceKind.RTSP else MJPEG,
+            transport=spec.transport,
             timeout_s=spec.timeout_s,
             limits=spec.limits,
         )

@@ -106,7 +106,7 @@ def test_only_the_owner_may_look_into_the_folder(tmp_path: Path) -> None:
 
 def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
     first = Spool(tmp_path)
-    with pytest.raises(ConfigurationError, match="is in use: process"):
+    with pytest.raises(ConfigurationError, match=r"in use: process .* its own TRINETRA_INSTANCE$"):
         Spool(tmp_path)
     first.files.close()
     Spool(tmp_path).files.close()
