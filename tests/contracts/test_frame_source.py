@@ -12,7 +12,7 @@ from tests.servers.mjpeg_camera import MjpegCamera
 from tests.servers.rtsp_camera import RtspCamera
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.adapters.video.sources import SourceSpec, infer_kind, open_source
+from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind, open_source
 from trinetra.errors import SourceUnavailable
 from trinetra.ports import DecodedFrame, FrameSource
 
@@ -61,12 +61,23 @@ def _spec(location: str, **more) -> SourceSpec:
     return SourceSpec(infer_kind(location), location, started_at=STARTED_AT, **more)
 
 
-@pytest.fixture(
-    params=[_file, _looped_file, _images, _rtsp, _rtsp_udp, _mjpeg], ids=lambda f: f.__name__[1:]
-)
+MAKERS = [_file, _looped_file, _images, _rtsp, _rtsp_udp, _mjpeg]
+
+
+@pytest.fixture(params=MAKERS, ids=lambda f: f.__name__[1:])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SourceSpec, str]]:
     with ExitStack() as stack:
         yield request.param(tmp_path, stack)
+
+
+def test_every_kind_of_source_passes_the_contract(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        made = []
+        for number, make in enumerate(MAKERS):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            made.append(make(folder, stack)[0].kind)
+        assert set(made) == set(SourceKind)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     file = tmp_path / "site.yaml"
-    file.write_text(EXAMPLE, encoding="utf-8")
+    file.write_text(EXAMPLE.replace(".example", ".shop"), encoding="utf-8")
     return file
 
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from trinetra.adapters.clock import SystemClock
+from trinetra.adapters.video.sources import open_source
 from trinetra.errors import ConfigurationError
 from trinetra.insights.config import Zone as InsightZone
 from trinetra.site import (
@@ -26,9 +28,11 @@ from trinetra.site import (
     site_from_text,
 )
 from trinetra.site.document import read_document
+from trinetra.site.plausibility import plausibility_warnings
 from trinetra.site.shapes import polygon_fault
-from trinetra.values import Role
-from trinetra.wiring.config import ingest_plan
+from trinetra.site.sources import SOURCES, CameraSource
+from trinetra.values import EPOCH, Role
+from trinetra.wiring.config import ingest_plan, source_spec
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = "site: shop\ntimezone: Europe/Berlin\ncameras:\n"
@@ -616,6 +620,80 @@ def test_a_tab_that_yaml_allows_is_accepted(text: str) -> None:
 
 def test_a_tab_within_quotes_is_kept() -> None:
     assert read_document('a:\t1\nb: "x\t# y"\n').data == {"a": 1, "b": "x\t# y"}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"zones": [{"id": "z", "polygon": [[0, 0], [960, 0], [0.5, 0.5]]}]},
+        {"lines": [{"id": "l", "a": [1910, 0.2], "b": [0, 0.2]}]},
+        {"floor": [[[640, 0.5], [1, 1]], [[0, 0], [0, 0]], [[0, 1], [0, 3]], [[1, 1], [2, 3]]]},
+    ],
+    ids=["zone", "line", "floor"],
+)
+def test_pixel_coordinates_are_told_apart_from_wrong_numbers(shape: dict[str, Any]) -> None:
+    problem = only_problem(site_with(camera(**shape)))
+    assert "not pixels" in problem.message
+    assert "divide x by the picture's width" in problem.hint
+
+
+def test_meters_of_the_floor_plan_are_no_pixels() -> None:
+    floor = [[[0.5, 0.5], [20_000, 1]], [[0, 0], [0, 0]], [[0, 1], [0, 3]], [[1, 1], [2, 3]]]
+    assert "pixels" not in only_problem(site_with(camera(floor=floor))).message
+
+
+def warnings_of(*cameras: dict[str, Any]) -> list[str]:
+    return list(plausibility_warnings(site_from_text(site_with(*cameras))))
+
+
+LINE = {"id": "l", "a": [1, 0.2], "b": [0, 0.2]}
+CORNERS = [[0, 0], [1, 0], [1, 1]]
+
+
+def test_an_entrance_without_a_line_is_doubtful() -> None:
+    assert "entrance without a line" in warnings_of(camera(role="entrance"))[0]
+    assert warnings_of(camera(role="entrance", lines=[LINE])) == []
+
+
+def test_a_till_without_a_queue_is_doubtful() -> None:
+    table, queue = ({"id": kind, "kind": kind, "polygon": CORNERS} for kind in ("table", "queue"))
+    assert "zone of kind queue" in warnings_of(camera(zones=[table]))[0]
+    assert warnings_of(camera(zones=[table, queue])) == []
+    assert warnings_of(camera(role="tracking")) == []
+
+
+def test_two_cameras_with_one_address_are_doubtful() -> None:
+    def at(name: str, url: str) -> dict[str, Any]:
+        return camera(id=name, role="tracking", source={"url": url})
+
+    address = "rtsp://10.0.0.7/pwd=hunter2"
+    (warning,) = warnings_of(at("a", address), at("b", address), at("c", "rtsp://10.0.0.7/other"))
+    assert warning.startswith("cameras a and b have one address")
+    assert "hunter2" not in warning
+
+
+def test_the_example_passes_check_but_is_not_run() -> None:
+    credentials = {"DOOR_CAMERA_USER": "u", "DOOR_CAMERA_PASSWORD": "p"}
+    assert site_from_text(EXAMPLE).cameras
+    with pytest.raises(SiteInvalid) as refused:
+        site_from_text(EXAMPLE, environ=credentials)
+    assert len(refused.value.problems) == len(site_from_text(EXAMPLE).cameras)
+    line = EXAMPLE.splitlines().index(next(t for t in EXAMPLE.splitlines() if "//door." in t)) + 1
+    first = refused.value.problems[0]
+    assert (first.line, first.path) == (line, "cameras[0].source.url")
+    assert "address of camera door" in first.hint
+    (door, *_) = site_from_text(EXAMPLE).cameras
+    with pytest.raises(ConfigurationError, match="placeholder"):
+        door.source.credentials(credentials)
+
+
+@pytest.mark.parametrize("model", SOURCES, ids=lambda model: model.key)
+def test_every_kind_of_source_says_what_it_is(model: type[CameraSource]) -> None:
+    (found,) = site_from_text(site_with(camera(source={model.key: "rtsp://h/x"}))).cameras
+    assert type(found.source) is model
+    spec = source_spec(found, {}, EPOCH)
+    assert spec.is_live is model.is_live
+    assert open_source(spec, SystemClock())
 
 
 def test_udp_is_only_for_rtsp() -> None:

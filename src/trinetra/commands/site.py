@@ -21,7 +21,6 @@ from trinetra.site import (
     Problem,
     Site,
     SiteInvalid,
-    StreamSource,
     load_site,
     refusal,
     schema_text,
@@ -111,12 +110,8 @@ def _line(problem: Problem) -> Text:
 def _notes(site: Site) -> Iterator[str]:
     """Yield warnings about what prevents a run on this machine but may be right on another."""
     for camera in site.cameras:
-        source = camera.source
-        if isinstance(source, StreamSource):
-            for name in source.unset_variables(os.environ):
-                yield f"camera {camera.id}: the environment variable {name} is not set here"
-        elif not source.path.exists():
-            yield f"camera {camera.id}: {source.path} is not on this machine"
+        for obstacle in camera.source.obstacles(os.environ):
+            yield f"camera {camera.id}: {obstacle}"
 
 
 def _summary(site: Site) -> dict[str, object]:

@@ -62,6 +62,13 @@ _FIXED_HINTS: Mapping[str, str] = {
 }
 
 
+_LEAST_PIXEL = 2
+_PIXELS = (
+    "points are shares of the picture, from 0 to 1, not pixels",
+    "divide x by the picture's width and y by its height: [960, 270] of 1920x1080 is [0.5, 0.25]",
+)
+
+
 def explain(error: ErrorDetails, loc: Loc) -> Explanation:
     """Return what is wrong at ``loc`` and how to fix it."""
     kind = error["type"]
@@ -73,8 +80,8 @@ def explain(error: ErrorDetails, loc: Loc) -> Explanation:
         return "an entry is missing", _expected(loc[:-1])
     if error["input"] is None:
         return "this key has no value", _missing_hint(loc)
-    if kind == "string_pattern_mismatch" and loc[-1] in _TIMES_OF_DAY:
-        return "not a time of day", "write HH:MM in quotes, 00:00 to 23:59, or 24:00"
+    if (particular := _of_meaning(error, loc)) is not None:
+        return particular
     message = _MESSAGES.get(kind) or error["msg"].removeprefix("Input ")
     return message, _hint(error, loc)
 
@@ -90,6 +97,22 @@ def _hint(error: ErrorDetails, loc: Loc) -> str:
     if kind == "missing":
         return _missing_hint(loc)
     return _FIXED_HINTS.get(error["msg"]) or _HINTS.get(kind) or _expected(loc)
+
+
+def _of_meaning(error: ErrorDetails, loc: Loc) -> Explanation | None:
+    """Return an explanation that depends on what the value stands for, if there is one."""
+    kind = error["type"]
+    if kind == "string_pattern_mismatch" and loc[-1] in _TIMES_OF_DAY:
+        return "not a time of day", "write HH:MM in quotes, 00:00 to 23:59, or 24:00"
+    if kind == "less_than_equal" and error["input"] >= _LEAST_PIXEL and _is_picture_coordinate(loc):
+        return _PIXELS
+    return None
+
+
+def _is_picture_coordinate(loc: Loc) -> bool:
+    """Return whether a number is a coordinate in the picture: of a zone, a line or the floor."""
+    is_of_floor = loc[2:3] == ("floor",) and loc[4:5] == (0,)
+    return loc[:1] == ("cameras",) and (is_of_floor or bool({"polygon", "a", "b"} & set(loc)))
 
 
 def _unknown_key(loc: Loc) -> Explanation:

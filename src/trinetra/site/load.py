@@ -51,8 +51,8 @@ class SiteInvalid(ConfigurationError):
 def load_site(path: Path, environ: Mapping[str, str] | None = None) -> Site:
     """Return the site that a file describes.
 
-    With ``environ``, the environment variables of the cameras' credentials must be set. Raises
-    SiteInvalid with all problems.
+    With ``environ``, the environment variables of the cameras' credentials must be set, and no
+    address may be a placeholder. Raises SiteInvalid with all problems.
     """
     try:
         payload = path.read_bytes()
@@ -85,8 +85,8 @@ def site_from_text(
     site, faults = _validate(document, path)
     if site is None or faults:
         raise _invalid(path, faults)
-    if unset := list(_unset_variables(site, document, environ)):
-        raise _invalid(path, unset)
+    if environ is not None and (unusable := list(_unusable_sources(site, document, environ))):
+        raise _invalid(path, unusable)
     return site
 
 
@@ -151,18 +151,22 @@ def _in_file(loc: Loc) -> Loc:
     return (*loc[:3], *loc[4:]) if loc[2:3] == ("source",) else loc
 
 
-def _unset_variables(
-    site: Site, document: Document, environ: Mapping[str, str] | None
+def _unusable_sources(
+    site: Site, document: Document, environ: Mapping[str, str]
 ) -> Iterator[Fault]:
-    if environ is None:
-        return
     for index, camera in enumerate(site.cameras):
-        if isinstance(camera.source, StreamSource):
-            loc: Loc = ("cameras", index, "source")
-            place = document.place_of_value(loc)
-            for name in camera.source.unset_variables(environ):
-                hint = "export it before you start, or remove the key"
-                yield Fault(place, f"the environment variable {name} is not set", hint, loc)
+        if not isinstance(camera.source, StreamSource):
+            continue
+        loc: Loc = ("cameras", index, "source")
+        place = document.place_of_value(loc)
+        for name in camera.source.unset_variables(environ):
+            hint = "export it before you start, or remove the key"
+            yield Fault(place, f"the environment variable {name} is not set", hint, loc)
+        if camera.source.is_placeholder:
+            address: Loc = (*loc, "url")
+            hint = f"write the address of camera {camera.id}, or remove the camera"
+            message = "this address is a placeholder, not a camera"
+            yield Fault(document.place_of_value(address), message, hint, address)
 
 
 def _invalid(path: Path, faults: list[Fault]) -> SiteInvalid:

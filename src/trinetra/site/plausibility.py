@@ -1,4 +1,4 @@
-"""Warnings about distances and floor points that are allowed but implausible."""
+"""Warnings about cameras, distances and floor points that are allowed but implausible."""
 
 from collections.abc import Iterator
 from math import dist
@@ -6,6 +6,8 @@ from math import dist
 from trinetra.geometry import fit
 from trinetra.site.cameras import Camera
 from trinetra.site.schema import Site
+from trinetra.site.sources import StreamSource
+from trinetra.values import Role
 
 _MIN_OF_STRAIGHT = 0.9
 _DETOUR_FACTOR, _DETOUR_M = 5.0, 50.0
@@ -14,17 +16,51 @@ _EXACT_POINTS = 4
 
 
 def plausibility_warnings(site: Site) -> Iterator[str]:
-    """Yield implausible policies and distances, and how well each camera's floor points agree."""
+    """Yield doubtful policies, cameras and distances, and how well floor points agree."""
+    yield from _forgotten_visits(site)
+    yield from _cameras_without_counts(site)
+    yield from _repeated_addresses(site)
+    yield from _lengths(site)
+    for camera in site.cameras:
+        if camera.floor:
+            yield _floor_report(camera)
+
+
+def _cameras_without_counts(site: Site) -> Iterator[str]:
+    for camera in site.cameras:
+        if camera.role is Role.ENTRANCE and not camera.lines:
+            yield (
+                f"camera {camera.id}: an entrance without a line counts no one who comes in or "
+                "goes out: add `lines`, or change the role"
+            )
+        if camera.role is Role.BILLING and all(zone.kind != "queue" for zone in camera.zones):
+            yield (
+                f"camera {camera.id}: a till without a zone of kind queue measures no waiting: "
+                "add one to `zones`, or change the role"
+            )
+
+
+def _repeated_addresses(site: Site) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for camera in site.cameras:
+        if not isinstance(camera.source, StreamSource):
+            continue
+        url = camera.source.url
+        if url in first:
+            yield (
+                f"cameras {first[url]} and {camera.id} have one address: everyone is counted "
+                "twice, if it is not a mistake"
+            )
+        first.setdefault(url, camera.id)
+
+
+def _forgotten_visits(site: Site) -> Iterator[str]:
     ttl_s, gap_s = site.policies.registry.ttl_s, site.policies.stays.visit_gap_s
     if ttl_s < gap_s:
         yield (
             f"policies: registry.ttl_s {ttl_s:g} is less than stays.visit_gap_s {gap_s:g}: where "
             "a visitor was is forgotten within the visit, and impossible walks are not noticed"
         )
-    yield from _lengths(site)
-    for camera in site.cameras:
-        if camera.floor:
-            yield _floor_report(camera)
 
 
 def _floor_report(camera: Camera) -> str:

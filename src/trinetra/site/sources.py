@@ -1,10 +1,11 @@
 """Picture sources of a camera: a network camera, a video file, or a folder."""
 
 import re
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +23,7 @@ from trinetra.errors import ConfigurationError
 from trinetra.redaction import shown_address
 from trinetra.site.fields import EnvName, Flag, Fps, Model
 
+_PLACEHOLDER = ".example"
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https")
 
 
@@ -33,9 +35,31 @@ class Credentials:
     password: SecretStr
 
 
-class StreamSource(Model):
+class CameraSource(Model, ABC):
+    """What every kind of source declares; a new kind is also added to ``Source``.
+
+    ``key`` is the key by which the site file chooses the kind. A live source ends only by failing,
+    and its frames are dropped if they come too fast; a recording can wait.
+    """
+
+    key: ClassVar[str]
+    is_live: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def shown(self) -> str:
+        """The source for display, without what could be a credential."""
+
+    @abstractmethod
+    def obstacles(self, environ: Mapping[str, str]) -> Iterator[str]:
+        """Yield what prevents reading the source on this machine, as far as it can be seen here."""
+
+
+class StreamSource(CameraSource):
     """A network camera: RTSP, or MJPEG over HTTP."""
 
+    key = "url"
+    is_live = True
     url: Annotated[
         str,
         Field(
@@ -90,6 +114,18 @@ class StreamSource(Model):
         """The address for display, without what could be a credential."""
         return shown_address(self.url)
 
+    @property
+    def is_placeholder(self) -> bool:
+        """True for a host in the domain of examples (RFC 2606), which is no camera."""
+        return (urlsplit(self.url).hostname or "").endswith(_PLACEHOLDER)
+
+    def obstacles(self, environ: Mapping[str, str]) -> Iterator[str]:
+        """Yield credential variables that are not set, and that the address is a placeholder."""
+        for name in self.unset_variables(environ):
+            yield f"the environment variable {name} is not set here"
+        if self.is_placeholder:
+            yield f"{self.shown} is a placeholder: write the camera's own address"
+
     def unset_variables(self, environ: Mapping[str, str]) -> list[str]:
         """Return the names of the credential variables that are not set in the environment."""
         return [n for n in (self.username_env, self.password_env) if n and not environ.get(n)]
@@ -97,8 +133,10 @@ class StreamSource(Model):
     def credentials(self, environ: Mapping[str, str]) -> Credentials | None:
         """Return the camera's credentials, or None if it needs none.
 
-        Raises ConfigurationError naming the variables that are not set.
+        Raises ConfigurationError naming the variables that are not set, or for a placeholder.
         """
+        if self.is_placeholder:
+            raise ConfigurationError(f"{self.shown} is a placeholder: write the camera's address")
         if unset := self.unset_variables(environ):
             names = " and ".join(unset)
             raise ConfigurationError(f"{self.shown} needs {names} in the environment: set it")
@@ -108,7 +146,9 @@ class StreamSource(Model):
         return Credentials(environ[self.username_env], SecretStr(password))
 
 
-class _DiskSource(Model):
+class _DiskSource(CameraSource):
+    is_live = False
+
     @field_validator("file", "images", check_fields=False)
     @classmethod
     def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
@@ -117,10 +157,23 @@ class _DiskSource(Model):
 
     loop: Annotated[Flag, Field(description="Restart at the end, endlessly.")] = False
 
+    @property
+    @abstractmethod
+    def path(self) -> Path:
+        """The path that must exist."""
+
+    def obstacles(self, environ: Mapping[str, str]) -> Iterator[str]:  # noqa: ARG002
+        """Yield that the path is missing or an empty file."""
+        if not self.path.exists():
+            yield f"{self.path} is not on this machine"
+        elif self.path.is_file() and not self.path.stat().st_size:
+            yield f"{self.path} is empty (0 bytes): copy or record it again"
+
 
 class FileSource(_DiskSource):
     """A video file, played once or looped; a relative path starts at the site file's folder."""
 
+    key = "file"
     file: Annotated[Path, Field(description="Path of a video file.", examples=["clips/till.mp4"])]
 
     @property
@@ -137,6 +190,7 @@ class FileSource(_DiskSource):
 class FolderSource(_DiskSource):
     """A folder of pictures, shown in the order of their names."""
 
+    key = "images"
     images: Annotated[Path, Field(description="Path of a folder of JPEG or PNG pictures.")]
     fps: Annotated[Fps, Field(description="Pictures per second.")] = 5.0
 
@@ -151,23 +205,24 @@ class FolderSource(_DiskSource):
         return f"{self.images} at {self.fps:g}/s" + (" (looped)" if self.loop else "")
 
 
-SOURCE_KEYS = ("url", "file", "images")
+SOURCES: tuple[type[CameraSource], ...] = (StreamSource, FileSource, FolderSource)
+SOURCE_KEYS = tuple(source.key for source in SOURCES)
 
 
 def _source_kind(source: object) -> str | None:
     if isinstance(source, Mapping):
         return next((key for key in SOURCE_KEYS if key in source), None)
-    return next((key for key in SOURCE_KEYS if hasattr(source, key)), None)
+    return source.key if isinstance(source, CameraSource) else None
 
 
 Source = Annotated[
-    Annotated[StreamSource, Tag("url")]
-    | Annotated[FileSource, Tag("file")]
-    | Annotated[FolderSource, Tag("images")],
+    Annotated[StreamSource, Tag(StreamSource.key)]
+    | Annotated[FileSource, Tag(FileSource.key)]
+    | Annotated[FolderSource, Tag(FolderSource.key)],
     Discriminator(
         _source_kind,
         custom_error_type="source",
-        custom_error_message="a source needs one of the keys url, file, images",
+        custom_error_message=f"a source needs one of the keys {', '.join(SOURCE_KEYS)}",
     ),
 ]
 

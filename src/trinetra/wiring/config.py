@@ -37,7 +37,7 @@ _SILENT_TIMEOUTS = 3
 
 def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
     """Return how a camera is read; ``in_step`` plays recordings as fast as they are processed."""
-    recorded = not isinstance(camera.source, StreamSource)
+    recorded = not camera.source.is_live
     playback = Pacing.LOCKSTEP if in_step else Pacing.REALTIME
     return IngestPlan(
         camera_id=camera.camera_id,
@@ -86,7 +86,7 @@ def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
             labels=frozenset(camera.labels),
             reads_faces=camera.reads_faces,
             min_face_px=site.policies.matching.min_face_px,
-            is_live=isinstance(camera.source, StreamSource),
+            is_live=camera.source.is_live,
         )
         for camera in site.cameras
     }

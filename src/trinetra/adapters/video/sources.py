@@ -1,5 +1,6 @@
 """Selects the adapter for a camera's source and passes it the credentials."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,7 @@ from urllib.parse import quote
 
 from trinetra.adapters.video.decoding import FrameLimits
 from trinetra.adapters.video.image_folder import ImageFolderSource
-from trinetra.adapters.video.rtsp import MJPEG, RTSP, LiveSource
+from trinetra.adapters.video.rtsp import MJPEG, RTSP, LiveProtocol, LiveSource
 from trinetra.adapters.video.video_file import VideoFileSource
 from trinetra.errors import ConfigurationError
 from trinetra.ports import Clock, FrameSource
@@ -59,7 +60,7 @@ class SourceSpec:
     @property
     def is_live(self) -> bool:
         """True for a camera, False for a recording."""
-        return self.kind in {SourceKind.RTSP, SourceKind.MJPEG}
+        return _ADAPTERS[self.kind].is_live
 
 
 def infer_kind(location: str) -> SourceKind:
@@ -79,20 +80,51 @@ def infer_kind(location: str) -> SourceKind:
 
 def open_source(spec: SourceSpec, clock: Clock) -> FrameSource:
     """Return the adapter for a source; it is not connected yet."""
-    if spec.is_live:
-        return LiveSource(
-            _url(spec),
-            spec.label,
-            clock,
-            protocol=RTSP if spec.kind is SourceKind.RTSP else MJPEG,
-            transport=spec.transport,
-            timeout_s=spec.timeout_s,
-            limits=spec.limits,
-        )
-    path, started_at = Path(spec.location), spec.started_at or clock.now()
-    if spec.kind is SourceKind.FILE:
-        return VideoFileSource(path, started_at, loop=spec.loop, limits=spec.limits)
-    return ImageFolderSource(path, started_at, fps=spec.fps, loop=spec.loop, limits=spec.limits)
+    return _ADAPTERS[spec.kind].make(spec, clock)
+
+
+def _live(spec: SourceSpec, clock: Clock, protocol: LiveProtocol) -> FrameSource:
+    return LiveSource(
+        _url(spec),
+        spec.label,
+        clock,
+        protocol=protocol,
+        transport=spec.transport,
+        timeout_s=spec.timeout_s,
+        limits=spec.limits,
+    )
+
+
+def _rtsp(spec: SourceSpec, clock: Clock) -> FrameSource:
+    return _live(spec, clock, RTSP)
+
+
+def _mjpeg(spec: SourceSpec, clock: Clock) -> FrameSource:
+    return _live(spec, clock, MJPEG)
+
+
+def _file(spec: SourceSpec, clock: Clock) -> FrameSource:
+    started_at = spec.started_at or clock.now()
+    return VideoFileSource(Path(spec.location), started_at, loop=spec.loop, limits=spec.limits)
+
+
+def _images(spec: SourceSpec, clock: Clock) -> FrameSource:
+    started_at, folder = spec.started_at or clock.now(), Path(spec.location)
+    return ImageFolderSource(folder, started_at, fps=spec.fps, loop=spec.loop, limits=spec.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapter:
+    is_live: bool
+    make: Callable[[SourceSpec, Clock], FrameSource]
+
+
+_ADAPTERS: Mapping[SourceKind, _Adapter] = {
+    SourceKind.RTSP: _Adapter(is_live=True, make=_rtsp),
+    SourceKind.MJPEG: _Adapter(is_live=True, make=_mjpeg),
+    SourceKind.FILE: _Adapter(is_live=False, make=_file),
+    SourceKind.IMAGES: _Adapter(is_live=False, make=_images),
+}
 
 
 def _url(spec: SourceSpec) -> str:
