@@ -1,17 +1,18 @@
 """``trinetra init|check|schema``: writes and checks site files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from trinetra.commands.console import note, output, print_json, print_text
+from trinetra.adapters.clock import SystemClock
+from trinetra.commands.console import note, output, print_json, print_text, say
 from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.models.calibration import calibrated
 from trinetra.settings import load_settings
@@ -30,9 +31,23 @@ from trinetra.wiring.config import merge_conflict
 from trinetra.wiring.profiles import choose_profile
 from trinetra.wiring.site_graph import topology_warnings
 
+if TYPE_CHECKING:
+    from trinetra.wiring.camera_check import CameraCheck
+
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
 _NewFile = Annotated[Path, typer.Argument(metavar="PATH", help="File to write.")]
 _Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+_Connect = Annotated[
+    bool, typer.Option("--connect", help="Try every camera and save a picture of each.")
+]
+_Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        "--pictures",
+        metavar="FOLDER",
+        help="Folder for these pictures; by default SITE-cameras, next to the site file.",
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -57,7 +72,13 @@ def init(path: _NewFile = Path("site.yaml"), *, force: _Force = False) -> None:
     output().print(f"Wrote {path}. Edit it, then run: trinetra check {path}", markup=False)
 
 
-def check(site: _SiteFile, *, as_json: _Json = False) -> None:
+def check(
+    site: _SiteFile,
+    *,
+    connect: _Connect = False,
+    pictures: _Pictures = None,
+    as_json: _Json = False,
+) -> None:
     """Check a site file and report all mistakes at once."""
     try:
         loaded = load_site(site)
@@ -67,12 +88,58 @@ def check(site: _SiteFile, *, as_json: _Json = False) -> None:
         _print_problems(invalid.problems, as_json=as_json)
         raise typer.Exit(1) from None
     notes = [*_notes(loaded), *topology_warnings(loaded)]
+    cameras = _connected(loaded, site, pictures) if connect or pictures else ()
+    is_ok = not any(camera.problem for camera in cameras)
     if as_json:
-        print_json({"ok": True, "site": _summary(loaded), "notes": notes, "problems": []})
+        _print_as_json(loaded, notes, cameras, is_ok=is_ok)
+    else:
+        output().print(_table(loaded))
+        for text in notes:
+            note(text)
+        for camera in cameras:
+            _print_camera(camera)
+    if not is_ok:
+        raise typer.Exit(1)
+
+
+def _connected(loaded: Site, site: Path, pictures: Path | None) -> "Sequence[CameraCheck]":
+    # The video libraries take a second to import, which a check of the file alone would pay.
+    from trinetra.wiring.camera_check import check_cameras  # noqa: PLC0415
+
+    folder = pictures or site.with_name(f"{site.stem}-cameras")
+    note(f"trying {len(loaded.cameras)} cameras; their pictures go to {folder}")
+    return check_cameras(loaded, os.environ, folder, SystemClock())
+
+
+def _print_as_json(
+    loaded: Site, notes: list[str], cameras: "Sequence[CameraCheck]", *, is_ok: bool
+) -> None:
+    document = {"ok": is_ok, "site": _summary(loaded), "notes": notes, "problems": []}
+    if cameras:
+        document["cameras"] = {
+            c.camera_id: {"problem": c.problem}
+            if c.problem
+            else {
+                "codec": c.codec,
+                "width": c.width,
+                "height": c.height,
+                "fps": c.fps,
+                "picture": str(c.picture),
+            }
+            for c in cameras
+        }
+    print_json(document)
+
+
+def _print_camera(camera: "CameraCheck") -> None:
+    if camera.problem:
+        output().print(
+            Text.assemble((f"{camera.camera_id}: ", "bold red"), camera.problem), soft_wrap=True
+        )
         return
-    output().print(_table(loaded))
-    for text in notes:
-        note(text)
+    size = f"{camera.width}x{camera.height}"
+    rate = f"{camera.fps:g} frames/s" if camera.fps else "one frame"
+    say(f"{camera.camera_id}: {camera.codec} {size}, {rate}, {camera.picture}")
 
 
 def _calibrated_conflict(site: Site) -> Conflict | None:

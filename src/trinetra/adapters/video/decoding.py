@@ -157,6 +157,11 @@ class PacketDecoder:
         self._shown_pts: int | None = None
         self._broken_chain = False
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec."""
+        return str(self._context.name)
+
     def decode(self, packet: Any, *, key_frames_only: bool) -> Sequence[Any]:
         """Return the frames that this packet completes. Raises FrameRejected."""
         self._limits.check_large(self._context.width, self._context.height)

@@ -69,6 +69,11 @@ class ImageFolderSource:
         captured_at = after(self._started_at, number / self._fps)
         return AvPicture(frame, captured_at, self._scalers, display)
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the first image's codec; empty while closed."""
+        return _CODECS[self._files[0].suffix.lower()] if self._files else ""
+
     def close(self) -> None:
         """Discard the list of files."""
         self._files = []

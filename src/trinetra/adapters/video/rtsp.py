@@ -121,6 +121,11 @@ class LiveSource:
         captured_at = self._times.stamp(self._clock.now(), stream_s)
         return AvPicture(frame, captured_at, self._scalers, display)
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec; empty while closed."""
+        return self._decoder.codec if self._decoder else ""
+
     def close(self) -> None:
         """Close the connection."""
         container, self._container, self._decoder = self._container, None, None

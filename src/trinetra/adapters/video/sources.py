@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from trinetra.adapters.video.decoding import FrameLimits
@@ -31,6 +32,14 @@ _SCHEMES = {
     "http": SourceKind.MJPEG,
     "https": SourceKind.MJPEG,
 }
+
+
+class VideoSource(FrameSource, Protocol):
+    """A frame source that knows its codec."""
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec; empty while closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +87,12 @@ def infer_kind(location: str) -> SourceKind:
     return kind
 
 
-def open_source(spec: SourceSpec, clock: Clock) -> FrameSource:
+def open_source(spec: SourceSpec, clock: Clock) -> VideoSource:
     """Return the adapter for a source; it is not connected yet."""
     return _ADAPTERS[spec.kind].make(spec, clock)
 
 
-def _live(spec: SourceSpec, clock: Clock, protocol: LiveProtocol) -> FrameSource:
+def _live(spec: SourceSpec, clock: Clock, protocol: LiveProtocol) -> VideoSource:
     return LiveSource(
         _url(spec),
         spec.label,
@@ -95,20 +104,20 @@ def _live(spec: SourceSpec, clock: Clock, protocol: LiveProtocol) -> FrameSource
     )
 
 
-def _rtsp(spec: SourceSpec, clock: Clock) -> FrameSource:
+def _rtsp(spec: SourceSpec, clock: Clock) -> VideoSource:
     return _live(spec, clock, RTSP)
 
 
-def _mjpeg(spec: SourceSpec, clock: Clock) -> FrameSource:
+def _mjpeg(spec: SourceSpec, clock: Clock) -> VideoSource:
     return _live(spec, clock, MJPEG)
 
 
-def _file(spec: SourceSpec, clock: Clock) -> FrameSource:
+def _file(spec: SourceSpec, clock: Clock) -> VideoSource:
     started_at = spec.started_at or clock.now()
     return VideoFileSource(Path(spec.location), started_at, loop=spec.loop, limits=spec.limits)
 
 
-def _images(spec: SourceSpec, clock: Clock) -> FrameSource:
+def _images(spec: SourceSpec, clock: Clock) -> VideoSource:
     started_at, folder = spec.started_at or clock.now(), Path(spec.location)
     return ImageFolderSource(folder, started_at, fps=spec.fps, loop=spec.loop, limits=spec.limits)
 
@@ -116,7 +125,7 @@ def _images(spec: SourceSpec, clock: Clock) -> FrameSource:
 @dataclass(frozen=True, slots=True)
 class _Adapter:
     is_live: bool
-    make: Callable[[SourceSpec, Clock], FrameSource]
+    make: Callable[[SourceSpec, Clock], VideoSource]
 
 
 _ADAPTERS: Mapping[SourceKind, _Adapter] = {

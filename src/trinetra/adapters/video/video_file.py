@@ -79,6 +79,11 @@ class VideoFileSource:
         check_frame(frame, self._limits, display)
         return AvPicture(frame, self._captured_at(time_s), self._scalers, display)
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec; empty while closed."""
+        return self._decoder.codec if self._decoder else ""
+
     def close(self) -> None:
         """Close the file."""
         container, self._container, self._decoder = self._container, None, None
