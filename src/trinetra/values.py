@@ -40,6 +40,8 @@ class YuvPlanes(NamedTuple):
     v: NDArray[np.uint8]
 
 
+MAX_PICTURE_SIDE = 4096
+"""Longest side in pixels of a picture that the ingestor encodes and a worker decodes."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.servers.clips import jpeg
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.video.sources import open_source
+from trinetra.detections.vision.picture import PictureLimits, check_header
 from trinetra.errors import ConfigurationError
 from trinetra.insights.config import Zone as InsightZone
 from trinetra.site import (
@@ -640,6 +642,20 @@ def test_pixel_coordinates_are_told_apart_from_wrong_numbers(shape: dict[str, An
 def test_meters_of_the_floor_plan_are_no_pixels() -> None:
     floor = [[[0.5, 0.5], [20_000, 1]], [[0, 0], [0, 0]], [[0, 1], [0, 3]], [[1, 1], [2, 3]]]
     assert "pixels" not in only_problem(site_with(camera(floor=floor))).message
+
+
+@pytest.mark.parametrize("key", ["native_max_side", "frame_side"])
+def test_a_picture_that_a_worker_would_refuse_is_not_asked_for(key: str) -> None:
+    problem = only_problem(site_with(camera(**{key: 7680})))
+    assert (problem.path, problem.hint) == (f"cameras[0].{key}", LIMITS_OF[key])
+    largest = getattr(site_from_text(site_with(camera(**{key: 4096}))).cameras[0], key)
+    check_header(jpeg(largest, largest), PictureLimits())
+
+
+LIMITS_OF = {
+    "native_max_side": "at least 16, at most 4096",
+    "frame_side": "at least 16, at most 4096, a multiple of 32",
+}
 
 
 def warnings_of(*cameras: dict[str, Any]) -> list[str]:

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trinetra.values import MAX_PICTURE_SIDE
+
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["till-2"])]
 EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", examples=["TILL_PASSWORD"])]
 Unit = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -13,7 +15,7 @@ Seconds = Annotated[float, Field(strict=True, ge=0, le=86_400)]
 Gap = Annotated[float, Field(strict=True, ge=0, le=60)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Days = Annotated[int, Field(strict=True, ge=1, le=3650)]
-Pixels = Annotated[int, Field(strict=True, ge=16, le=7680)]
+Pixels = Annotated[int, Field(strict=True, ge=16, le=MAX_PICTURE_SIDE)]
 Meters = Annotated[float, Field(strict=True, ge=-10_000, le=10_000)]
 FloorPlanPoint = tuple[Meters, Meters]
 PicturePoint = tuple[Unit, Unit]

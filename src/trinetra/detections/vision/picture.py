@@ -7,7 +7,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from trinetra.errors import FrameRejected
-from trinetra.values import Frame, ImageBgr
+from trinetra.values import MAX_PICTURE_SIDE, Frame, ImageBgr
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class PictureLimits:
     """Sizes of pictures that a worker decodes; 8K is larger, and no camera should deliver it."""
 
     min_side_px: int = 16
-    max_pixels: int = 4096 * 4096
+    max_pixels: int = MAX_PICTURE_SIDE**2
 
 
 @dataclass(frozen=True, slots=True)
