@@ -91,10 +91,16 @@ class BufferedFrame:
     frame: Frame
 
 
-class FrameBuffer(Protocol):
-    """A bounded stream of frames per camera, shared by one group of competing consumers.
+CAMERA_FRAMES_MAX_BYTES = 32 << 20
+"""Bytes that a camera's frames may take in a buffer, unless a smaller share of it is set: 100
+frames of a 1080p camera with its native JPEGs."""
 
-    Every method raises BufferUnavailable when the buffer does not answer.
+
+class FrameBuffer(Protocol):
+    """A stream of frames per camera, shared by one group of competing consumers.
+
+    A stream is bounded by a number of frames and by their bytes. Every method raises
+    BufferUnavailable when the buffer does not answer.
     """
 
     async def append(self, frame: Frame) -> int:

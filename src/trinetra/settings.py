@@ -99,6 +99,14 @@ class Settings(BaseSettings):
         default=SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis URL; rediss:// for TLS, redis://USER:PASSWORD@HOST for a login.",
     )
+    frames_max_mb: int = Field(
+        default=320,
+        ge=1,
+        description=(
+            "Maximum memory for buffered frames, divided between the cameras, in MB; leave Redis "
+            "a third more."
+        ),
+    )
     frame_max_age_s: float = Field(
         default=10.0,
         gt=0,

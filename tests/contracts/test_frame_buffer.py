@@ -1,13 +1,14 @@
 """Contract of every frame buffer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
+from trinetra.events.codec import encode_frame
 from trinetra.ports import FrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId
 
@@ -50,9 +52,9 @@ def frame(camera: str, seq: int) -> Frame:
 
 
 @asynccontextmanager
-async def memory_rig(max_frames: int = 100) -> AsyncIterator[Rig]:
+async def memory_rig(max_frames: int = 100, **bounds: int) -> AsyncIterator[Rig]:
     clock = ManualClock()
-    streams = MemoryFrameStreams(clock, max_frames=max_frames)
+    streams = MemoryFrameStreams(clock, max_frames, **bounds)
 
     async def consumer(name: str) -> FrameBuffer:
         return MemoryFrameBuffer(streams, GROUP, name)
@@ -64,7 +66,7 @@ async def memory_rig(max_frames: int = 100) -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def redis_rig(url: str, max_frames: int = 100) -> AsyncIterator[Rig]:
+async def redis_rig(url: str, max_frames: int = 100, **bounds: int) -> AsyncIterator[Rig]:
     namespace = uuid4().hex
 
     async with AsyncExitStack() as stack:
@@ -74,7 +76,7 @@ async def redis_rig(url: str, max_frames: int = 100) -> AsyncIterator[Rig]:
             return await stack.enter_async_context(
                 RedisFrameBuffer.open(
                     url,
-                    FrameStreams(SiteId("shop"), CAMERAS, namespace, max_frames),
+                    FrameStreams(SiteId("shop"), CAMERAS, namespace, max_frames, **bounds),
                     group=GROUP,
                     consumer=name,
                     clock=SystemClock(),
@@ -262,6 +264,67 @@ async def test_a_frame_that_gave_way_while_held_is_not_delivered_again(make_rig:
         assert await alive.claim(idle_s=30, max_frames=10) == []
         await dead.ack(held)
         assert await alive.lag(CameraId("door")) == 2
+
+
+def picture(camera: str, seq: int, size: int) -> Frame:
+    return msgspec.structs.replace(frame(camera, seq), native_jpeg=b"\xff" * size)
+
+
+def size_of(frames: Iterable[Frame]) -> int:
+    return sum(len(encode_frame(frame)) for frame in frames)
+
+
+async def test_large_frames_are_bounded_by_their_bytes(make_rig: MakeRig) -> None:
+    limit = 1_000_000
+    async with make_rig(max_bytes=limit) as rig:
+        buffer = await rig.consumer("w1")
+        pictures = [picture("door", seq, 100_000) for seq in range(30)]
+        dropped = sum([await buffer.append(each) for each in pictures])
+        left = [b.frame for b in await buffer.read(max_frames=100, wait_s=0)]
+    assert [each.seq for each in left] == list(range(30 - len(left), 30))
+    assert len(left) == limit // size_of(pictures[:1])
+    assert dropped == 30 - len(left)
+
+
+@given(st.lists(st.integers(0, 60_000), min_size=1, max_size=40))
+@settings(max_examples=20, deadline=None)
+async def test_frames_of_any_sizes_stay_within_the_bytes(
+    make_rig: MakeRig, sizes: list[int]
+) -> None:
+    limit = 150_000
+    async with make_rig(max_bytes=limit) as rig:
+        buffer = await rig.consumer("w1")
+        for seq, size in enumerate(sizes):
+            await buffer.append(picture("door", seq, size))
+        left = [b.frame for b in await buffer.read(max_frames=100, wait_s=0)]
+    assert size_of(left) <= limit
+    assert left[-1].seq == len(sizes) - 1
+
+
+async def test_a_frame_larger_than_the_bytes_is_kept_alone(make_rig: MakeRig) -> None:
+    async with make_rig(max_bytes=10_000) as rig:
+        buffer = await rig.consumer("w1")
+        dropped = [await buffer.append(picture("door", seq, 50_000)) for seq in range(3)]
+        left = await buffer.read(max_frames=100, wait_s=0)
+    assert (dropped, [b.frame.seq for b in left]) == ([0, 1, 1], [2])
+
+
+async def test_the_bytes_of_one_camera_do_not_push_out_another(make_rig: MakeRig) -> None:
+    async with make_rig(max_bytes=500_000) as rig:
+        buffer = await rig.consumer("w1")
+        await buffer.append(picture("quiet", 0, 100))
+        for seq in range(20):
+            await buffer.append(picture("busy", seq, 100_000))
+        assert await buffer.lag(CameraId("quiet")) == 1
+
+
+async def test_acknowledged_frames_free_their_bytes(make_rig: MakeRig) -> None:
+    async with make_rig(max_bytes=500_000) as rig:
+        buffer = await rig.consumer("w1")
+        for start in range(0, 20, 4):
+            dropped = [await buffer.append(picture("door", start + n, 100_000)) for n in range(4)]
+            assert dropped == [0] * 4
+            await buffer.ack(await buffer.read(max_frames=4, wait_s=0))
 
 
 async def test_acknowledging_twice_or_nothing_is_harmless(rig: Rig) -> None:

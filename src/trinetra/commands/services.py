@@ -46,12 +46,15 @@ def register(app: typer.Typer) -> None:
 def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
     """Read the cameras into the frame buffer (one process of a cluster)."""
     # Passwords of cameras that another process reads need not be set here.
-    loaded = only(load_site(site), camera) if camera else load_site(site, os.environ)
+    whole = load_site(site) if camera else load_site(site, os.environ)
+    loaded, cameras_in_total = only(whole, camera) if camera else whole, len(whole.cameras)
     settings = _settings_of("ingest", "frame_buffer")
     begun = datetime.now(UTC)
     _serve(
         "stream-ingestor",
-        lambda: services.ingest(loaded, settings, os.environ, begun),
+        lambda: services.ingest(
+            loaded, settings, os.environ, begun, cameras_in_total=cameras_in_total
+        ),
         settings,
         settings.ingest_port,
     )

@@ -14,6 +14,7 @@ from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.errors import ConfigurationError
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
+    CAMERA_FRAMES_MAX_BYTES,
     Clock,
     EventLog,
     FrameBuffer,
@@ -31,14 +32,22 @@ _MB = 1 << 20
 
 
 @asynccontextmanager
-async def open_buffer(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[FrameBuffer]:
-    """Open the frame buffer. Raises BufferUnavailable or ConfigurationError."""
+async def open_buffer(
+    site: Site, settings: Settings, clock: Clock, *, cameras_in_total: int | None = None
+) -> AsyncIterator[FrameBuffer]:
+    """Open the frame buffer; its memory is divided between all cameras of the shop.
+
+    ``cameras_in_total`` is their number where ``site`` has only those of this process. Raises
+    BufferUnavailable or ConfigurationError.
+    """
+    share = settings.frames_max_mb * _MB // (cameras_in_total or len(site.cameras))
+    max_bytes = min(share, CAMERA_FRAMES_MAX_BYTES)
     if settings.frame_buffer == "memory":
-        yield MemoryFrameBuffer(MemoryFrameStreams(clock), WORKERS, settings.instance)
+        streams_here = MemoryFrameStreams(clock, max_bytes=max_bytes)
+        yield MemoryFrameBuffer(streams_here, WORKERS, settings.instance)
         return
-    streams = FrameStreams(
-        site.site_id, [camera.camera_id for camera in site.cameras], settings.namespace
-    )
+    cameras = [camera.camera_id for camera in site.cameras]
+    streams = FrameStreams(site.site_id, cameras, settings.namespace, max_bytes=max_bytes)
     async with RedisFrameBuffer.open(
         settings.redis_url.get_secret_value(),
         streams,

@@ -25,13 +25,22 @@ from trinetra.wiring.networks import Networks
 
 @asynccontextmanager
 async def ingest(
-    site: Site, settings: Settings, environ: Mapping[str, str], started_at: Instant
+    site: Site,
+    settings: Settings,
+    environ: Mapping[str, str],
+    started_at: Instant,
+    *,
+    cameras_in_total: int,
 ) -> AsyncIterator[Opened]:
-    """Open the stream-ingestor. Raises ConfigurationError or BufferUnavailable."""
+    """Open the stream-ingestor; other processes may read the rest of the shop's cameras.
+
+    Raises ConfigurationError or BufferUnavailable.
+    """
     need_shared(settings, "ingest", "frame_buffer")
     clock = SystemClock()
     playback = Playback({camera.camera_id: started_at for camera in site.cameras})
-    async with open_buffer(site, settings, clock) as buffer:
+    opening = open_buffer(site, settings, clock, cameras_in_total=cameras_in_total)
+    async with opening as buffer:
         service = assembly.ingestor(site, buffer, clock, playback, environ)
         yield _opened(service, buffer)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from trinetra.adapters.memory.event_log import Signal
 from trinetra.events.codec import decode_frame, encode_frame
-from trinetra.ports import BufferedFrame, Clock
+from trinetra.ports import CAMERA_FRAMES_MAX_BYTES, BufferedFrame, Clock
 from trinetra.values import CameraId, Frame
 
 
@@ -37,18 +37,30 @@ class _Stream:
     entries: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     groups: dict[str, _GroupView] = field(default_factory=dict)
+    size_bytes: int = 0
+
+    def add(self, number: int, payload: bytes) -> None:
+        self.entries[number] = payload
+        self.size_bytes += len(payload)
+
+    def free(self, number: int) -> None:
+        self.size_bytes -= len(self.entries.pop(number, b""))
 
 
 class MemoryFrameStreams:
     """The streams shared by every ``MemoryFrameBuffer`` of a process.
 
-    Each camera keeps its newest ``max_frames``; an older frame is dropped even while a consumer
-    holds it, and is counted unless every group had acknowledged it.
+    Each camera keeps its newest ``max_frames``, of at most ``max_bytes`` encoded, but at least one;
+    an older frame is dropped even while a consumer holds it, and is counted unless every group had
+    acknowledged it.
     """
 
-    def __init__(self, clock: Clock, max_frames: int = 100) -> None:
+    def __init__(
+        self, clock: Clock, max_frames: int = 100, max_bytes: int = CAMERA_FRAMES_MAX_BYTES
+    ) -> None:
         self.clock = clock
         self.max_frames = max_frames
+        self.max_bytes = max_bytes
         self.arrived = Signal(clock)
         self._streams: dict[CameraId, _Stream] = {}
         self._groups: set[str] = set()
@@ -75,11 +87,13 @@ class MemoryFrameStreams:
         """Append a frame; return how many unfinished ones were dropped."""
         stream = self.stream(frame.camera_id)
         number = next(stream.numbers)
-        stream.entries[number] = encode_frame(frame)
+        stream.add(number, encode_frame(frame))
         for view in stream.groups.values():
             view.waiting.append(number)
         dropped = 0
-        while len(stream.entries) > self.max_frames:
+        while len(stream.entries) > 1 and (
+            len(stream.entries) > self.max_frames or stream.size_bytes > self.max_bytes
+        ):
             dropped += _drop_oldest(stream)
         self.arrived.notify()
         return dropped
@@ -89,12 +103,13 @@ class MemoryFrameStreams:
         stream = self.stream(camera_id)
         stream.groups[group].held.pop(number, None)
         if not any(view.needs(number) for view in stream.groups.values()):
-            stream.entries.pop(number, None)
+            stream.free(number)
         self.arrived.notify()
 
 
 def _drop_oldest(stream: _Stream) -> int:
-    number, _ = stream.entries.popitem(last=False)
+    number = next(iter(stream.entries))
+    stream.free(number)
     unfinished = not stream.groups or any(v.needs(number) for v in stream.groups.values())
     for view in stream.groups.values():
         view.held.pop(number, None)

@@ -21,7 +21,7 @@ from trinetra.adapters.redis.lease import CameraLeases
 from trinetra.errors import ConfigurationError, FrameRejected
 from trinetra.events.codec import decode_frame, encode_frame
 from trinetra.events.topics import frames_stream
-from trinetra.ports import BufferedFrame, Clock
+from trinetra.ports import CAMERA_FRAMES_MAX_BYTES, BufferedFrame, Clock
 from trinetra.telemetry import FRAMES_DROPPED, FRAMES_OVERTAKEN, get_logger
 from trinetra.values import CameraId, Frame, SiteId
 
@@ -45,6 +45,7 @@ _Entry = tuple[CameraId, bytes, _Fields]
 class FrameStreams:
     """The frame streams of a site: one for each camera, of at most ``max_frames`` frames.
 
+    They take at most ``max_bytes`` encoded, but a stream may always hold one frame.
     ``namespace`` keeps the keys of several shops on one server apart.
     """
 
@@ -52,6 +53,25 @@ class FrameStreams:
     cameras: Sequence[CameraId]
     namespace: str = ""
     max_frames: int = 100
+    max_bytes: int = CAMERA_FRAMES_MAX_BYTES
+
+
+class _StreamBound:
+    """How many of a camera's entries fit into its bytes; its only writer knows their sizes.
+
+    Consumers delete entries out of order, so the writer does not know which are left: it counts all
+    of them with the size of the largest recent one, which is never too little.
+    """
+
+    def __init__(self, streams: FrameStreams) -> None:
+        self._max_frames = streams.max_frames
+        self._max_bytes = streams.max_bytes
+        self._recent = deque[int](maxlen=streams.max_frames)
+
+    def entries(self, size_bytes: int) -> int:
+        """Return how many entries may stay, with a new one of that size."""
+        self._recent.append(size_bytes)
+        return max(1, min(self._max_frames, self._max_bytes // max(self._recent)))
 
 
 class RedisFrameBuffer:
@@ -78,6 +98,7 @@ class RedisFrameBuffer:
         self._prefix = f"{streams.namespace}:" if streams.namespace else ""
         self._site_key = f"{self._prefix}trinetra:site"
         self._max_frames = streams.max_frames
+        self._bounds = {camera: _StreamBound(streams) for camera in streams.cameras}
         self._cameras = deque(streams.cameras)
         self._join = self._redis.register_script(scripts.JOIN)
         self._claim = self._redis.register_script(scripts.CLAIM)
@@ -133,12 +154,13 @@ class RedisFrameBuffer:
         await self._leases.hold(frame.camera_id)
         payload = encode_frame(frame)
         stream = self._stream(frame.camera_id)
+        fitting = self._bounds[frame.camera_id].entries(len(payload))
         is_small = len(payload) < _NODE_BYTES
         # XTRIM returns how many entries it removed; XADD with MAXLEN does not.
         steps = self._redis.pipeline(transaction=False)
         steps.get(self._site_key)
         steps.xadd(stream, {_FIELD: payload})
-        steps.xtrim(stream, maxlen=self._max_frames, approximate=not is_small)
+        steps.xtrim(stream, maxlen=fitting, approximate=not is_small)
         async with self._client.answering():
             # The pipeline must not raise: its message would contain the command with the picture.
             owner, entry_id, dropped = _raise_first_error(await steps.execute(raise_on_error=False))
