@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -286,6 +286,7 @@ async def test_large_frames_are_bounded_by_their_bytes(make_rig: MakeRig) -> Non
     assert dropped == 30 - len(left)
 
 
+@example([60_000, 60_000, 30_000, 500, 500])
 @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=40))
 @settings(max_examples=20, deadline=None)
 async def test_frames_of_any_sizes_stay_within_the_bytes(
