@@ -293,10 +293,16 @@ class Gallery(Protocol):
 
 
 class ReadableGallery(Gallery, Protocol):
-    """A gallery whose entries can be read by id, to compare two identities' own faces."""
+    """A gallery whose entries can be read: by id, or all."""
 
     async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
         """Return the entries with these ids, in any order; ids without an entry are omitted.
+
+        Raises GalleryUnavailable.
+        """
+
+    def entries(self, batch_size: int) -> AsyncIterator[list[GalleryEntry]]:
+        """Yield every entry, in batches; changes made meanwhile may or may not be included.
 
         Raises GalleryUnavailable.
         """
@@ -309,16 +315,6 @@ class PurgeableGallery(ReadableGallery, Protocol):
         """Remove every byte of deleted entries from the files; return whether that was possible.
 
         False if a server manages the files. Raises GalleryUnavailable.
-        """
-
-
-class GalleryArchive(PurgeableGallery, Protocol):
-    """A gallery whose entries can all be read, to export or move it."""
-
-    def entries(self, batch_size: int) -> AsyncIterator[list[GalleryEntry]]:
-        """Yield every entry, in batches; changes made meanwhile may or may not be included.
-
-        Raises GalleryUnavailable.
         """
 
 

@@ -23,7 +23,7 @@ from trinetra.adapters.qdrant.gallery import QdrantConnection, QdrantGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.adapters.qdrant_edge.protocol import GalleryTuning
 from trinetra.hosting import Dependency
-from trinetra.ports import Gallery, GalleryArchive
+from trinetra.ports import Gallery, PurgeableGallery
 from trinetra.values import CustomerId, Embedding, GalleryEntry, GalleryMatch, IdentityKind
 
 DIMENSION = 24
@@ -33,14 +33,14 @@ URL_VARIABLE, KEY_VARIABLE = "TRINETRA_TEST_QDRANT_URL", "TRINETRA_TEST_QDRANT_A
 PATIENT = ServerPatience(search_s=30, write_s=30, prepare_s=30)  # a slow machine is no failure
 LOCAL_MODE_SCANS = "ignore:(Payload indexes|Local mode):UserWarning"
 COSINE_TOLERANCE = 1e-5
-Opener = Callable[[], AbstractAsyncContextManager[GalleryArchive]]
+Opener = Callable[[], AbstractAsyncContextManager[PurgeableGallery]]
 
 
 def memory_opener(_folder: Path, dimension: int) -> Opener:
     gallery = MemoryGallery(dimension)
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[GalleryArchive]:
+    async def opened() -> AsyncIterator[PurgeableGallery]:
         yield gallery
 
     return opened
@@ -68,7 +68,7 @@ def local_opener(_folder: Path, dimension: int) -> Opener:
     client = AsyncQdrantLocal(":memory:")
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[GalleryArchive]:
+    async def opened() -> AsyncIterator[PurgeableGallery]:
         yield QdrantGallery(client, "faces", dimension)
 
     return opened
@@ -140,7 +140,7 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path, dimension: int) -> Op
 
 
 @pytest.fixture
-async def gallery(opener: Opener) -> AsyncIterator[GalleryArchive]:
+async def gallery(opener: Opener) -> AsyncIterator[PurgeableGallery]:
     async with opener() as gallery:
         yield gallery
 
@@ -149,7 +149,7 @@ async def gallery(opener: Opener) -> AsyncIterator[GalleryArchive]:
 class Hosted:
     """A gallery with its own event loop, for tests that hypothesis calls many times."""
 
-    gallery: GalleryArchive
+    gallery: PurgeableGallery
     run: Callable[[Awaitable[object]], object]
 
 
@@ -314,7 +314,7 @@ async def test_of_two_entries_with_one_id_in_one_call_the_last_stays(gallery: Ga
 
 
 async def test_entries_are_read_by_id_as_they_were_stored_and_unknown_ids_are_omitted(
-    gallery: GalleryArchive,
+    gallery: PurgeableGallery,
 ) -> None:
     kept = [entry(f"e{n}", face, f"c{n}") for n, face in enumerate(directions(3))]
     await gallery.upsert(kept)
@@ -341,7 +341,7 @@ async def test_a_deleted_customer_is_not_found_again(gallery: Gallery) -> None:
         assert {match.customer_id for match in matches} == {"ann"}
 
 
-async def test_a_purge_keeps_all_other_entries(gallery: GalleryArchive) -> None:
+async def test_a_purge_keeps_all_other_entries(gallery: PurgeableGallery) -> None:
     faces = directions(30)
     await gallery.upsert([entry(str(i), f, f"c{i}") for i, f in enumerate(faces)])
     await gallery.delete(CustomerId("c7"))
@@ -436,7 +436,7 @@ async def test_many_entries_in_one_call_all_arrive(gallery: Gallery) -> None:
     assert match.entry_id == "näme/699"
 
 
-async def test_an_archive_holds_every_entry_as_it_was_given(gallery: GalleryArchive) -> None:
+async def test_an_archive_holds_every_entry_as_it_was_given(gallery: PurgeableGallery) -> None:
     faces = directions(45)
     given = {
         str(i): entry(
@@ -466,7 +466,7 @@ async def test_an_archive_holds_every_entry_as_it_was_given(gallery: GalleryArch
         assert replace(kept[name], embedding=was.embedding, quality=was.quality) == was
 
 
-async def test_the_health_page_shows_what_answers(gallery: GalleryArchive) -> None:
+async def test_the_health_page_shows_what_answers(gallery: PurgeableGallery) -> None:
     if isinstance(gallery, MemoryGallery):  # never unavailable, so not shown on the health page
         assert not isinstance(gallery, Dependency)
         return
@@ -480,7 +480,7 @@ async def test_the_health_page_shows_what_answers(gallery: GalleryArchive) -> No
         assert said.endswith(f", collection {gallery.collection}")
 
 
-async def test_an_archive_of_an_empty_gallery_is_empty(gallery: GalleryArchive) -> None:
+async def test_an_archive_of_an_empty_gallery_is_empty(gallery: PurgeableGallery) -> None:
     assert [batch async for batch in gallery.entries(10)] == []
 
 

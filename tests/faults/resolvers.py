@@ -7,7 +7,15 @@ interleaving.
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from random import Random
 
@@ -92,6 +100,11 @@ class InterruptibleGallery:
     async def get(self, entry_ids: Sequence[str]) -> list[GalleryEntry]:
         await self._turn()
         return await self.inner.get(entry_ids)
+
+    async def entries(self, batch_size: int) -> AsyncIterator[list[GalleryEntry]]:
+        await self._turn()
+        async for batch in self.inner.entries(batch_size):
+            yield batch
 
     async def upsert(self, entries: Sequence[GalleryEntry]) -> None:
         await self._turn()

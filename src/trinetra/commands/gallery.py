@@ -17,7 +17,7 @@ from trinetra.commands.console import note, print_json, say
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
-from trinetra.ports import GalleryArchive
+from trinetra.ports import PurgeableGallery
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import GalleryEntry
@@ -167,7 +167,7 @@ async def _import(settings: Settings, model: FaceEmbedderModel, file: Path, tota
         return Imported(imported, erased, await opened.count())
 
 
-async def _put_patiently(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
+async def _put_patiently(opened: PurgeableGallery, batch: list[GalleryEntry]) -> int:
     """Import unexpired entries, with retries while the gallery is unavailable."""
     for wait_s in _WAITS_S:
         try:
@@ -178,7 +178,7 @@ async def _put_patiently(opened: GalleryArchive, batch: list[GalleryEntry]) -> i
     return await _put(opened, batch)
 
 
-async def _put(opened: GalleryArchive, batch: list[GalleryEntry]) -> int:
+async def _put(opened: PurgeableGallery, batch: list[GalleryEntry]) -> int:
     now = SystemClock().now()
     valid = [entry for entry in batch if entry.expires_at is None or entry.expires_at > now]
     await opened.upsert(valid)

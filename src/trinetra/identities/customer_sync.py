@@ -6,27 +6,24 @@ faces and events have deterministic ids. An event may therefore be published aga
 when another resolver takes over. Names never leave the customer log.
 """
 
-from collections.abc import Sequence
-
 from trinetra.customers.customer_feed import CustomerFeed
 from trinetra.errors import EventLogUnavailable, GalleryUnavailable, StorageFull, StoreUnavailable
 from trinetra.events.codec import encode
-from trinetra.events.customers import CustomerChange, NumberedChange
+from trinetra.events.customers import NumberedChange
 from trinetra.events.topics import CUSTOMERS, DETECTIONS
 from trinetra.identities.context import ResolverContext
-from trinetra.identities.decision.canonical_ids import event_of, resembling
+from trinetra.identities.decision.canonical_ids import event_of
+from trinetra.identities.enrolled_faces import EnrolledFaces
 from trinetra.identities.state.partition import drop
 from trinetra.ports import CustomerLog, EventLog, Record, TopicPartition
 from trinetra.streaming.background import TaskSlot
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import get_logger
-from trinetra.values import GalleryEntry, IdentityKind
 
 READER = "announcer"
 _PUBLISHER_PARTITION: TopicPartition = (DETECTIONS.name, 0)
 """The owner of this partition publishes the changes: exactly one resolver at any time."""
 _AT_ONCE = 500
-_FACES_AT_ONCE = 64
 _RETRY_S = 2.0
 _PATIENCE_S = 0.25
 """Longest time that a batch waits for faces and events being written to their servers."""
@@ -44,8 +41,12 @@ class CustomerSync:
         *,
         every_s: float = 1.0,
         silence_s: float = 30.0,
+        count_every_s: float = 10.0,
     ) -> None:
-        """Start with an empty directory; wait ``silence_s`` at most for a log that is silent."""
+        """Start with an empty directory; wait ``silence_s`` at most for a log that is silent.
+
+        The gallery's entries are counted every ``count_every_s``, to notice that it was remade.
+        """
         self._context = context
         self._customer_log = customer_log
         self._log = event_log
@@ -56,8 +57,7 @@ class CustomerSync:
             directory=context.directory,
             every_s=every_s,
         )
-        self._pending_faces: list[GalleryEntry] | None = None
-        self._stored_ids: set[str] = set()
+        self._faces = EnrolledFaces(context, customer_log, count_every_s=count_every_s)
         self._published_to: int | None = None
         self._silence_s: float | None = silence_s
         self._work = TaskSlot()
@@ -68,7 +68,7 @@ class CustomerSync:
     async def tend(self) -> None:
         """Apply new changes, store enrolled faces in the gallery, and publish the changes."""
         for _, change in await self._read():
-            self._note(change)
+            self._faces.note(change)
         self._drop_waiting()
         if self._work.is_busy:
             return
@@ -104,23 +104,12 @@ class CustomerSync:
         """
         try:
             await self._withdraw()
-            await self._store_faces()
+            await self._faces.reconcile()
             if publishes:
                 await self._publish()
             self._outage.end()
         except (StoreUnavailable, GalleryUnavailable, EventLogUnavailable, StorageFull) as cause:
             self._outage.note(cause)
-
-    def _note(self, change: CustomerChange) -> None:
-        """Load the enrolled faces again when a change may concern them.
-
-        After an opt-out all of them are stored again: clearing the person's faces from cameras may
-        have removed enrolled ones.
-        """
-        if change.change in {"enrolled", "erased"}:
-            self._pending_faces = None
-        elif change.kind is IdentityKind.OPTED_OUT:
-            self._pending_faces, self._stored_ids = None, set()
 
     def _drop_waiting(self) -> None:
         """Drop withdrawn faces from the outboxes, before they reach the gallery after all."""
@@ -135,64 +124,6 @@ class CustomerSync:
                 return
             await self._context.gallery.delete(customer_id)
             self._context.withdrawn.discard(customer_id)
-
-    async def _store_faces(self) -> None:
-        """Store the enrolled faces that this process has not put into the gallery yet."""
-        if self._pending_faces is None:
-            if not self._context.gallery_client.may_ask:
-                return
-            entries = await self._new_faces()
-            await self._clear_opted_out(entries)
-            self._pending_faces = entries
-        while self._pending_faces:
-            if not self._context.gallery_client.may_ask:
-                return
-            batch = self._pending_faces[:_FACES_AT_ONCE]
-            await self._context.gallery.upsert(batch)
-            self._context.merge_queue.offer_stored(batch)
-            self._stored_ids |= {entry.entry_id for entry in batch}
-            self._pending_faces = self._pending_faces[_FACES_AT_ONCE:]
-
-    async def _new_faces(self) -> list[GalleryEntry]:
-        directory, now = self._context.directory, self._context.clock.now()
-        entries = await self._customer_log.templates(self._context.model)
-        missing = len(directory.customers.keys() - {entry.customer_id for entry in entries})
-        if missing:
-            log.warning(
-                "customers without faces of this model",
-                customers=missing,
-                model=self._context.model,
-                todo="see `trinetra customers list` and enroll them again",
-            )
-        return [
-            entry
-            for entry in entries
-            if entry.entry_id not in self._stored_ids
-            and not directory.is_erased(entry.customer_id)
-            and (entry.expires_at is None or entry.expires_at > now)
-        ]
-
-    async def _clear_opted_out(self, entries: Sequence[GalleryEntry]) -> None:
-        """Delete camera faces of opted-out people before their enrolled faces are stored.
-
-        That is every face under one of their ids, and those of anonymous identities with the same
-        face.
-        """
-        context = self._context
-        directory = context.directory
-        out = [e for e in entries if directory.kind_of(e.customer_id) is IdentityKind.OPTED_OUT]
-        if not out:
-            return
-        probes = [entry.embedding for entry in out]
-        found = await context.gallery.search(probes, context.policy.top_k)
-        seen = resembling(found, directory, context.policy.matching)
-        for customer_id in seen.union(*(directory.members(entry.customer_id) for entry in out)):
-            await context.gallery.delete(customer_id)
-            # Stored at once, not later with the others: without these faces the person would not
-            # be recognized as opted out and could be enrolled as a new identity in the meantime.
-            if enrolled_faces := [entry for entry in out if entry.customer_id == customer_id]:
-                await context.gallery.upsert(enrolled_faces)
-            context.registry.forget(customer_id)
 
     async def _publish(self) -> None:
         """Publish the changes that are not published yet.

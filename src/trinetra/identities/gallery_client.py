@@ -31,7 +31,10 @@ log = get_logger("identity-resolver")
 
 
 class GalleryClient:
-    """A gallery that may be unavailable, and the outboxes that wait for it."""
+    """A gallery that may be unavailable, and the outboxes that wait for it.
+
+    ``recoveries`` is the number of outages that have ended.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class GalleryClient:
         self._top_k = top_k
         self._most_waiting = most_waiting
         self._outage = OutageTracker(clock, log, "gallery", retry_s=retry_s)
+        self.recoveries = 0
         self._was_reported = False
         self._refuses_entries = False
         self._reported_full = False
@@ -56,6 +60,21 @@ class GalleryClient:
     def may_ask(self) -> bool:
         """Whether the gallery did not fail just now."""
         return self._outage.may_ask
+
+    async def probe(self) -> bool:
+        """Return whether the gallery answers, as far as is known; during an outage, ask it.
+
+        In a quiet shop no search would ask for hours, and it would be reported as unavailable.
+        """
+        if self._outage.cause is None or not self.may_ask:
+            return self._outage.cause is None
+        try:
+            await self._gallery.count()
+        except GalleryUnavailable as cause:
+            self.mark_down(cause)
+            return False
+        self._mark_up()
+        return True
 
     async def lookup(self, batch: LookupBatch) -> LookupResults | None:
         """Return the gallery's matches for the faces of a batch; None if it is unavailable."""
@@ -129,6 +148,7 @@ class GalleryClient:
 
     def _mark_up(self) -> None:
         GALLERY_UP.set(1)
+        self.recoveries += self._outage.cause is not None
         self._outage.end()
         # A gallery that answers searches but fails writes is still down: otherwise every search
         # would end an outage that the next write begins again, with an alert each time.

@@ -18,7 +18,7 @@ from trinetra.ports import (
     Clock,
     EventLog,
     FrameBuffer,
-    GalleryArchive,
+    PurgeableGallery,
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -107,7 +107,7 @@ async def spooling(log: EventLog, settings: Settings, clock: Clock) -> AsyncIter
 @asynccontextmanager
 async def open_gallery(
     settings: Settings, model: FaceEmbedderModel
-) -> AsyncIterator[GalleryArchive]:
+) -> AsyncIterator[PurgeableGallery]:
     """Open the gallery of one embedding model. Raises GalleryUnavailable or ConfigurationError."""
     if settings.gallery == "memory":
         yield MemoryGallery(model.dimension)
