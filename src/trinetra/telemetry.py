@@ -166,6 +166,11 @@ CUSTOMER_LOG_UP = Gauge(
 ACTIVE_IDENTITIES = Gauge(
     "trinetra_active_identities", "Identities in the active registry.", registry=REGISTRY
 )
+ALWAYS_PRESENT = Gauge(
+    "trinetra_always_present_identities",
+    "Identities in view for 12 hours without an absence: posters or screens, probably.",
+    registry=REGISTRY,
+)
 INSIGHTS = Counter("trinetra_insights", "Insights recorded, by kind.", ["kind"], registry=REGISTRY)
 CONSUMER_LAG = Gauge(
     "trinetra_consumer_lag", "Records not yet committed.", ["service"], registry=REGISTRY

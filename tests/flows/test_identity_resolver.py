@@ -331,7 +331,8 @@ async def test_two_tracks_in_one_frame_are_never_one_person() -> None:
     frames = []
     for number in range(20):
         at = NOON.replace(second=number // 5, microsecond=number % 5 * 200_000)
-        frames.append(detection("door", at, [(ANNA, 100.0), (ANNA, 600.0)]))
+        x = 6.0 * number
+        frames.append(detection("door", at, [(ANNA, 100.0 + x), (ANNA, 600.0 + x)]))
     out = await Shop().resolve(frames)
     for event in out:
         if isinstance(event, TracksEvent):

@@ -14,6 +14,8 @@ DECISIONS: Mapping[str, str] = {
     "for a new identity: more pictures of the face are needed.",
     "collecting_faces": "The face matches no known person so far, but there are not yet enough "
     "pictures of it to create a new identity.",
+    "no_movement": "The face has not moved since it was first seen: it may be a poster's or a "
+    "photograph's, so no new identity is created.",
     "too_few_good_faces": "The person left before there were enough good pictures of the face.",
     "ambiguous": "Two known people match almost equally well: choosing one would be a guess.",
     "already_in_view": "The best match is visible in the same picture on another track, and a "

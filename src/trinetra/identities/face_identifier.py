@@ -46,6 +46,7 @@ from trinetra.identities.state.snapshot import restore
 from trinetra.identities.tracking.track_faces import TrackFaces
 from trinetra.ports import TopicPartition
 from trinetra.telemetry import (
+    ALWAYS_PRESENT,
     FACES_IGNORED,
     GATE_TRANSITION_OUTLIERS,
     GATE_VERDICTS,
@@ -55,6 +56,8 @@ from trinetra.telemetry import (
 from trinetra.values import CameraId, CustomerId, IdentityKind, Instant
 
 _PERSON = "person"
+_ALWAYS_PRESENT_S = 12 * 3600.0
+"""Longer than anyone shops; shorter than the time from opening to closing of many shops."""
 _UNAVAILABLE = Decision("unknown", ("gallery_unavailable",))
 log = get_logger("identity-resolver")
 
@@ -68,6 +71,7 @@ class FaceIdentifier:
         self._policy = context.policy
         self._arrivals = Arrivals(context.site_id, context.policy.alert_cooldown_s)
         self._drift = DriftMonitor(context.site_id, DriftWatch(context.references))
+        self._always_present: set[CustomerId] = set()
         self._foreign: set[tuple[CameraId, str]] = set()
 
     def identify(
@@ -167,8 +171,26 @@ class FaceIdentifier:
     async def expire(self, now: Instant) -> None:
         """Delete what has outlived its retention from the registry and the gallery."""
         self._context.registry.evict(now)
+        self._report_always_present()
         # A camera's clock may be far ahead: no face expires before its time on our clock.
         await self._context.gallery_client.delete_expired(min(now, self._context.clock.now()))
+
+    def _report_always_present(self) -> None:
+        """Report identities that no customer can have: they never leave."""
+        found = {
+            presence.customer_id: presence
+            for presence in self._context.registry.always_present(_ALWAYS_PRESENT_S)
+            if presence.kind is not IdentityKind.STAFF
+        }
+        ALWAYS_PRESENT.set(len(found))
+        for customer_id in found.keys() - self._always_present:
+            log.warning(
+                "an identity is always in view: a poster or a screen, probably",
+                customer_id=customer_id,
+                since=found[customer_id].since.isoformat(),
+                cameras=sorted(found[customer_id].sightings),
+            )
+        self._always_present = set(found)
 
     # --- keeping decisions current ------------------------------------------------------------
 

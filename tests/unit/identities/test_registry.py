@@ -22,6 +22,20 @@ def see(registry: ActiveRegistry, who: str, where: CameraId, start: float, end: 
     registry.see(CustomerId(who), IdentityKind.ANONYMOUS, Sighting(where, at(start), at(end)))
 
 
+def test_an_identity_that_never_leaves_is_found_until_it_is_absent_for_the_time_to_live() -> None:
+    registry = ActiveRegistry(ttl_s=1800)
+    for hour in range(13):
+        registry.evict(at(hour * 3600))
+        for minutes in (0, 25, 50):
+            seen_s = hour * 3600 + minutes * 60
+            see(registry, "poster", DOOR, seen_s, seen_s)
+        see(registry, "regular", DOOR, hour * 3600, hour * 3600)
+        found = [presence.customer_id for presence in registry.always_present(12 * 3600.0)]
+        assert found == (["poster"] if hour == 12 else [])
+    registry.join(CustomerId("poster"), CustomerId("regular"))
+    assert [p.customer_id for p in registry.always_present(12 * 3600.0)] == ["regular"]
+
+
 def test_a_stay_grows_while_it_lasts_and_starts_anew_after_a_gap() -> None:
     registry = ActiveRegistry(segment_gap_s=10)
     see(registry, "anna", DOOR, 0, 1)

@@ -19,6 +19,7 @@ from trinetra.identities.decision.track_identity import TrackIdentity, TrackObse
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.tracking.face_association import observe
+from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.track_faces import (
     Shot,
     TrackFaces,
@@ -135,10 +136,9 @@ def test_no_group_ever_mixes_people_and_every_face_is_counted(order: list[int]) 
 def test_more_faces_can_be_required_of_a_new_person_than_are_kept(faces: int, status: str) -> None:
     evidence = shown(*[random_person()] * faces)
     assert len(evidence.shots) < faces
+    identity = TrackIdentity(TrackId("trk_1"), "person", NOON, life=LifeSigns(has_moved=True))
     decided = resolve(
-        TrackObservation(
-            TrackIdentity(TrackId("trk_1"), "person", NOON), evidence, (0.0, 0.0, 9.0, 9.0), NOON
-        ),
+        TrackObservation(identity, evidence, (0.0, 0.0, 9.0, 9.0), NOON),
         [],
         camera_id=CameraId("door"),
         in_view=frozenset(),
@@ -170,13 +170,28 @@ def test_a_face_goes_to_the_person_whose_head_is_there() -> None:
     assert [f.box[0] if f else None for f in seen.faces] == [130, 430]
 
 
-def test_a_face_at_somebodys_feet_is_a_person_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("x", "y"), [(130, 350), (200 - 20, 110), (200 - 1, 200), (100 - 39, 250), (130, 400 - 1)]
+)
+def test_a_face_at_a_persons_box_that_fits_no_head_doubles_nobody(x: float, y: float) -> None:
     event = msgspec.structs.replace(
         detection(),
-        objects=(ObjectBox("person", 0.9, (100, 100, 200, 400)),),
+        objects=(ObjectBox("person", 0.3, (100, 100, 200, 400)),),
+        faces=(face_at(x, y), face_at(130, 110)),
+    )
+    seen = observe(event)
+    assert seen.labels == ("person",)
+    assert seen.faces[0] == face_at(130, 110)
+
+
+def test_a_face_away_from_everybody_is_a_person_of_its_own() -> None:
+    event = msgspec.structs.replace(
+        detection(),
+        objects=(ObjectBox("person", 0.9, (300, 100, 400, 400)),),
         faces=(face_at(130, 350),),
     )
     seen = observe(event)
+    assert seen.face_only == {1}
     assert len(seen.labels) == 2
     assert seen.faces[0] is None
     x1, y1, x2, y2 = seen.boxes[1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.events import samples
 
 from trinetra.events.schema import Box
 from trinetra.identities.tracking.appearance import read_look
@@ -244,6 +245,26 @@ def test_a_track_with_clothes_goes_through_its_bytes_unchanged() -> None:
     [track] = run_worn([worn(100, RED)] * 3)[-1].state.tracks
     assert track.look is not None
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(track), type=Track) == track
+
+
+def test_a_face_where_a_person_is_tracked_starts_no_second_track() -> None:
+    state = run([person_at(100)] * 10)[-1].state
+    face = msgspec.structs.replace(samples.face(), box=(140.0, 180.0, 180.0, 220.0))
+    alone = DetectionBatch(
+        [(100.0, 168.0, 220.0, 468.0)],
+        [0.9],
+        ["person"],
+        [None],
+        [face],
+        face_only=frozenset({0}),
+    )
+    at = NOON + timedelta(seconds=2)
+    outcome = step(state, alone, at, where=WHERE, policy=POLICY)
+    assert {track.track_id for track in outcome.state.tracks} == {
+        track.track_id for track in state.tracks
+    }
+    empty = step(TrackerState(), alone, at, where=WHERE, policy=POLICY)
+    assert len(empty.state.tracks) == 1
 
 
 # --- cameras with few frames ------------------------------------------------------------------

@@ -8,6 +8,7 @@ import msgspec
 from trinetra.events.schema import Evidence, GateEvidence
 from trinetra.identities.decision.matching import (
     LEFT_OUT,
+    MOTIONLESS,
     Decision,
     MatchingPolicy,
     candidates_of,
@@ -61,6 +62,8 @@ def resolve(
         gate = judge(graph, best, elsewhere, observation.segment(camera_id, graph), registry.times)
     good = observation.evidence.usable
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
+    if decision.status == "new" and not observation.identity.life.has_moved:
+        decision = MOTIONLESS
     if present is not None and observation.identity.is_settled:
         decision = reconsider(present, decision, ranked, policy)
     explained = explain(observation.evidence, model, policy)

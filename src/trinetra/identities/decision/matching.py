@@ -69,6 +69,10 @@ ERASED = Decision("unknown", ("erased",))
 """The track shows a person who was erased while in view; none of its data is kept."""
 
 
+MOTIONLESS = Decision("unknown", ("no_movement",))
+"""The track's face has never moved: a poster or a photograph must not become an identity."""
+
+
 def rank(matches: Iterable[GalleryMatch], policy: MatchingPolicy) -> list[Ranked]:
     """Return one row per identity, best first; ties are broken by id so that replays agree."""
     best: dict[CustomerId, Ranked] = {}

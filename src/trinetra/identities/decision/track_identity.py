@@ -25,6 +25,7 @@ from trinetra.identities.decision.matching import (
 from trinetra.identities.gate.topology import Sighting, SiteGraph
 from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.face_similarity import compare_faces, owners
+from trinetra.identities.tracking.life_signs import LifePolicy, LifeSigns, with_body, with_face
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import TrackFaces, add_face
 from trinetra.identities.tracking.tracker import (
@@ -53,6 +54,7 @@ _REVIEW_EVERY = 32
 Undecided tracks are looked up then, too: a decision in the same batch must not lose its review.
 """
 _FACES_TO_RETURN = 3
+_LIFE = LifePolicy()
 GONE_OVER = Decision("unknown", ("faces_changed",))
 """The track's faces now show another person, who has not been identified yet."""
 SEEN_ELSEWHERE = Decision("unknown", ("seen_on_another_track",))
@@ -97,7 +99,8 @@ class TrackIdentity:
 
     ``decision`` is valid from ``since`` on (None: from the start of the track) and concerns the
     person of that ``segment`` of the evidence. ``asked_at`` is the number of usable faces at the
-    last lookup, ``alerted`` the customers with an alert on an impossible transition.
+    last lookup, ``alerted`` the customers with an alert on an impossible transition. ``life`` tells
+    a person from a poster.
     """
 
     track_id: TrackId
@@ -111,6 +114,7 @@ class TrackIdentity:
     alerted: set[CustomerId] = field(default_factory=set)
     segment: int = 0
     since: Instant | None = None
+    life: LifeSigns = field(default_factory=LifeSigns)
 
     @property
     def customer_id(self) -> CustomerId | None:
@@ -304,14 +308,18 @@ def advance(
         if detection is None:
             continue
         identity = _identity(camera, track)
+        if detection not in seen.face_only:
+            identity.life = with_body(identity.life)
         face = (
             seen.faces[detection]
             if owner.get(detection, track.track_id) == track.track_id
             else None
         )
+        if face is not None:
+            identity.life = with_face(identity.life, face, event.captured_at, _LIFE)
         if fault := _add_face(identity, face, event.captured_at, dimension):
             faults.append(fault)
-        if track.confirmed:
+        if track.confirmed and identity.life.is_person:
             box = _rounded(seen.boxes[detection])
             size = event.frame_width, event.frame_height
             visible.append(TrackObservation(identity, identity.evidence, box, track.seen_at, size))
@@ -348,7 +356,8 @@ def end_all(camera: CameraState) -> tuple[TrackIdentity, ...]:
 
 
 def _end(camera: CameraState, tracks: tuple[Track, ...]) -> tuple[TrackIdentity, ...]:
-    ended = tuple(camera.identities[track.track_id] for track in tracks)
+    known = (camera.identities[track.track_id] for track in tracks)
+    ended = tuple(identity for identity in known if identity.life.is_person)
     if len(camera.identities) > len(camera.tracker.tracks):
         alive = {track.track_id for track in camera.tracker.tracks}
         camera.identities = {t: i for t, i in camera.identities.items() if t in alive}

@@ -24,11 +24,15 @@ from trinetra.values import (
 
 @dataclass(slots=True)
 class Presence:
-    """One active identity: its last segment of time in each camera's view."""
+    """One active identity: its last segment of time in each camera's view.
+
+    ``since`` is when it was first seen without having been forgotten in between.
+    """
 
     customer_id: CustomerId
     kind: IdentityKind
     seen_at: Instant
+    since: Instant
     sightings: dict[CameraId, Sighting] = field(default_factory=dict)
 
 
@@ -104,10 +108,10 @@ class ActiveRegistry:
         """
         presence = self._active.get(customer_id)
         if presence is None:
-            presence = Presence(customer_id, kind, sighting.last_at)
+            presence = Presence(customer_id, kind, sighting.last_at, sighting.first_at)
             self._active[customer_id] = presence
             self._ages.put(customer_id, sighting.last_at)
-        presence.kind = kind
+        presence.kind, presence.since = kind, min(presence.since, sighting.first_at)
         self._grow_younger(presence, sighting.last_at)
         known = presence.sightings.get(sighting.camera_id)
         # Learn only from arrivals: frames within one segment are no walk from another view.
@@ -124,15 +128,26 @@ class ActiveRegistry:
             return ()
         return [s for camera, s in presence.sightings.items() if camera != camera_id]
 
+    def always_present(self, least_s: float) -> list[Presence]:
+        """Return the identities that have been on site for so long without an absence."""
+        return [
+            presence
+            for presence in self._active.values()
+            if seconds_between(presence.since, presence.seen_at) >= least_s
+        ]
+
     def join(self, erased: CustomerId, into: CustomerId) -> None:
         """Move all sightings of a merged identity ``gone`` to the survivor ``into``."""
         presence = self._active.get(erased)
         if presence is not None:
             self.forget(erased)
             known = self._active.get(into)
+            since = presence.since
             kind = known.kind if known else presence.kind
             for sighting in presence.sightings.values():
                 self.see(into, kind, sighting)
+            joined = self._active[into]
+            joined.since = min(joined.since, since)
 
     def forget(self, customer_id: CustomerId) -> None:
         """Remove an identity at once."""

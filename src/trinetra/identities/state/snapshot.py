@@ -24,6 +24,7 @@ from trinetra.identities.decision.track_identity import (
     FrameHeader,
     TrackIdentity,
 )
+from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces, fuse
 from trinetra.identities.tracking.tracker import Track, TrackerState
@@ -57,6 +58,7 @@ class _TrackRow(msgspec.Struct, frozen=True, array_like=True):
     groups: list[_GroupRow]
     segment: int
     since: Instant | None
+    life: LifeSigns | None = None
 
 
 class _Camera(_Piece, frozen=True):
@@ -116,7 +118,8 @@ def encode_camera(camera: CameraState) -> bytes:
             _GroupRow(g.usable, g.first_at, g.last_at, g.lead, g.lead_since) for g in seen.groups
         ]
         counts = (seen.faces_seen, seen.best_face_px, dict(seen.unusable), groups)
-        rows.append(_TrackRow(track, *counts, seen.segment, seen.since))
+        life = identity.life if identity else None
+        rows.append(_TrackRow(track, *counts, seen.segment, seen.since, life))
     state = _Camera(
         camera.camera_id,
         camera.window.last_seq,
@@ -271,6 +274,7 @@ def _camera(
 
 def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
     identity = TrackIdentity(row.track.track_id, row.track.label, row.track.started_at)
+    identity.life = row.life or LifeSigns()
     shots = faces.groups if faces else []
     if len(shots) != len(row.groups):
         # The track's faces are lost. Counts and groups must agree, so the counts start over, too.

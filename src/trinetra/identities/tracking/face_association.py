@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from trinetra.events.schema import Box, DetectionEvent, FaceBox
 from trinetra.identities.tracking.appearance import read_look
 from trinetra.identities.tracking.assignment import best_pairs
-from trinetra.identities.tracking.tracker import DetectionBatch
+from trinetra.identities.tracking.tracker import DetectionBatch, lies_at
 
 _BELOW_CROWN = 0.75
 """Expected distance of a face's center below the top of its body's box, in face heights.
@@ -25,7 +25,9 @@ def observe(event: DetectionEvent) -> DetectionBatch:
     """Return the objects of a detection event with their faces.
 
     A face without a body (a close-up, a person missed by the detector) becomes a person whose box
-    is estimated from the face.
+    is estimated from the face; ``face_only`` has their indices. A face in or at a person's box that
+    fits nobody's head, such as that of a person who leans aside, becomes nobody: it would double
+    that person.
     """
     boxes = tuple(o.box for o in event.objects)
     scores = tuple(o.score for o in event.objects)
@@ -37,13 +39,19 @@ def observe(event: DetectionEvent) -> DetectionBatch:
     face: list[FaceBox | None] = [None] * len(labels)
     for index, body in owner.items():
         face[body] = event.faces[index]
-    orphans = tuple(f for i, f in enumerate(event.faces) if i not in owner)
+    people = [box for box, label in zip(boxes, labels, strict=True) if label == "person"]
+    orphans = tuple(
+        f
+        for i, f in enumerate(event.faces)
+        if i not in owner and not any(lies_at(f.box, box) for box in people)
+    )
     return DetectionBatch(
         boxes=(*boxes, *(_body_of(f, event.frame_width, event.frame_height) for f in orphans)),
         scores=(*scores, *(f.score for f in orphans)),
         labels=(*labels, *["person"] * len(orphans)),
         looks=(*looks, *[None] * len(orphans)),
         faces=(*face, *orphans),
+        face_only=frozenset(range(len(labels), len(labels) + len(orphans))),
     )
 
 

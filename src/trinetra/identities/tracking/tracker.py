@@ -132,7 +132,7 @@ class DetectionBatch:
 
     Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
     ``face_similarity`` is the cosine of a track's face and a detection's face, by (track id,
-    detection index), where both have one.
+    detection index), where both have one. ``face_only`` are people of whom only the face was found.
     """
 
     boxes: Sequence[Box]
@@ -141,6 +141,7 @@ class DetectionBatch:
     looks: Sequence[Look | None] = ()
     faces: Sequence[FaceBox | None] = ()
     face_similarity: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
+    face_only: frozenset[int] = frozenset()
 
     def strong(self, policy: TrackerPolicy) -> set[int]:
         """Return the indices of detections that may start a track."""
@@ -189,6 +190,8 @@ def step(
         elif track.confirmed:
             ended.append(track)
     for d in sorted(strong.difference(pairs.values())):
+        if _doubles_a_track(batch, d, alive, captured_at, policy):
+            continue
         born = _begin(batch, d, captured_at, where, policy)
         matched[born.track_id] = d
         alive.append(born)
@@ -211,6 +214,13 @@ def iou(a: Box, b: Box) -> float:
         return 0.0
     shared = across * down
     return shared / max(_area(a) + _area(b) - shared, 1e-9)
+
+
+def lies_at(face: Box, body: Box) -> bool:
+    """Return whether the center of a face lies in a body's box, or less than half a face beside."""
+    x, y = (face[0] + face[2]) / 2, (face[1] + face[3]) / 2
+    wide, tall = (face[2] - face[0]) / 2, (face[3] - face[1]) / 2
+    return body[0] - wide <= x <= body[2] + wide and body[1] - tall <= y <= body[3] + tall
 
 
 def _apart(a: Box, b: Box) -> bool:
@@ -376,6 +386,26 @@ def _in_reach(
     gap_s = seconds_between(track.seen_at, captured_at)
     reach = (policy.reach_heights + policy.reach_heights_per_s * gap_s) * h.value
     return abs((x1 + x2) / 2 - x.value) <= reach and abs((y1 + y2) / 2 - y.value) <= reach
+
+
+def _doubles_a_track(
+    batch: DetectionBatch,
+    detection: int,
+    tracks: Sequence[Track],
+    captured_at: Instant,
+    policy: TrackerPolicy,
+) -> bool:
+    """Return whether a face without a body lies where a person is tracked.
+
+    The detector missed that person's body in this frame, and the face fits it badly.
+    """
+    face = batch.faces[detection] if detection in batch.face_only else None
+    return face is not None and any(
+        group_of(track.label) == group_of(batch.labels[detection])
+        and not _is_paused(track, captured_at, policy)
+        and lies_at(face.box, track.xyxy)
+        for track in tracks
+    )
 
 
 def _birth_score(label: str, policy: TrackerPolicy) -> float:
