@@ -33,6 +33,7 @@ from trinetra.identities.decision.matching import AMBIGUOUS, ERASED, LEFT_OUT, D
 from trinetra.identities.decision.track_identity import (
     GONE_OVER,
     SEEN_ELSEWHERE,
+    EnrolledShots,
     FrameOutcome,
     TrackIdentity,
     TrackObservation,
@@ -128,6 +129,8 @@ class FaceIdentifier:
                 changed.append(identity)
             elif identity.decision.status == "known":
                 self._renew(identity, self._context.partitions[home].outbox)
+            else:
+                self._store_better(identity, self._context.partitions[home].outbox)
         return changed
 
     def restore_partition(
@@ -301,8 +304,10 @@ class FaceIdentifier:
     def _accept(self, seen: TrackObservation, decided: ExplainedDecision, outbox: Outbox) -> bool:
         """Give a track its decision, enrolling a new identity first; return whether it is news."""
         identity, decision = seen.identity, decided.decision
-        if decision == identity.decision:
-            return False  # what was announced of it stands
+        if decision == identity.decision:  # what was announced of it stands
+            if identity.enrolled is None or identity.enrolled.is_clearly_worse(seen.evidence):
+                self._store_better(identity, outbox)
+            return False
         if decision == LEFT_OUT:
             identity.explained = decided.evidence
             self._leave_out(identity)
@@ -323,10 +328,32 @@ class FaceIdentifier:
 
     def _enroll(self, seen: TrackObservation, outbox: Outbox) -> CustomerId:
         customer_id = _own_id(seen.identity)
-        shots = seen.evidence.shots
-        for entry in enroll(customer_id, IdentityKind.ANONYMOUS, shots, self._policy.retention):
-            outbox[entry.entry_id] = entry
+        self._put_shots(customer_id, seen.identity, seen.evidence, outbox)
         return customer_id
+
+    def _put_shots(
+        self, customer_id: CustomerId, identity: TrackIdentity, faces: TrackFaces, outbox: Outbox
+    ) -> None:
+        kind, retention = IdentityKind.ANONYMOUS, self._policy.retention
+        for entry in enroll(customer_id, kind, faces.shots, retention):
+            outbox[entry.entry_id] = entry
+        identity.enrolled = EnrolledShots.of(faces)
+
+    def _store_better(self, identity: TrackIdentity, outbox: Outbox) -> None:
+        """Replace the stored faces of a new identity by the best ones seen so far.
+
+        The first faces on a track are rarely its best: people come nearer.
+        """
+        decision, faces = identity.decision, identity.evidence
+        if decision is None or decision.status != "new" or decision.customer_id is None:
+            return
+        if identity.segment != faces.segment or self._directory.is_erased(decision.customer_id):
+            return
+        stored = identity.enrolled
+        if stored and faces.usable <= stored.usable:
+            return
+        if self._context.gallery_client.has_room(outbox):
+            self._put_shots(decision.customer_id, identity, faces, outbox)
 
     def _renew(self, identity: TrackIdentity, outbox: Outbox) -> None:
         decision, shots = identity.decision, identity.evidence.shots

@@ -19,6 +19,8 @@ from trinetra.values import (
 )
 
 _DAY_S = 86_400.0
+_NEARLY_AS_GOOD = 0.9
+"""Quality of a shot, relative to the best one left, from which its pose counts for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,12 @@ def enroll(
     *,
     variety: int = 2,
 ) -> list[GalleryEntry]:
-    """Return the entries of a new identity: its fused face and its ``variety`` best shots."""
+    """Return the entries of an identity: its fused face, and its ``variety`` best shots.
+
+    Their ids depend on the customer alone: entries of better shots replace the earlier ones.
+    """
     first, last = min(s.captured_at for s in shots), max(s.captured_at for s in shots)
-    best = sorted(shots, key=lambda s: s.quality, reverse=True)[:variety]
+    best = best_shots(shots, variety)
     quality = sum(s.quality for s in shots) / len(shots)
     rows = [("fused", fuse(tuple(shots)), quality)]
     rows += [(f"shot{i}", shot.embedding, shot.quality) for i, shot in enumerate(best)]
@@ -137,6 +142,23 @@ def enroll(
         )
         for name, embedding, quality in rows
     ]
+
+
+def best_shots(shots: Sequence[Shot], count: int) -> list[Shot]:
+    """Return the ``count`` best shots: good ones, in different poses.
+
+    The first is that of the best quality. Each next one resembles those before it least, among the
+    shots that are nearly as good: two shots of one moment would store one pose twice.
+    """
+    ranked = sorted(shots, key=lambda shot: -shot.quality)
+    chosen = ranked[:1]
+    rest = ranked[1:]
+    while rest and len(chosen) < count:
+        good = [s for s in rest if s.quality >= _NEARLY_AS_GOOD * rest[0].quality]
+        best = min(good, key=lambda s: max(float(s.embedding @ c.embedding) for c in chosen))
+        chosen.append(best)
+        rest = [shot for shot in rest if shot is not best]
+    return chosen[:count]
 
 
 def renew(

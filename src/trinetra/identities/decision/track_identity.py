@@ -27,7 +27,7 @@ from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.face_similarity import compare_faces, owners
 from trinetra.identities.tracking.life_signs import LifePolicy, LifeSigns, with_body, with_face
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
-from trinetra.identities.tracking.track_faces import TrackFaces, add_face
+from trinetra.identities.tracking.track_faces import TrackFaces, add_face, mean_quality
 from trinetra.identities.tracking.tracker import (
     DetectionBatch,
     Track,
@@ -55,6 +55,12 @@ Undecided tracks are looked up then, too: a decision in the same batch must not 
 """
 _FACES_TO_RETURN = 3
 _LIFE = LifePolicy()
+_BEST_SHOTS = 3
+_CLEARLY_BETTER = 0.1
+"""Gain in quality for which a new identity is stored again while its track goes on.
+
+It bounds the number of writes: quality lies between 0 and 1.
+"""
 GONE_OVER = Decision("unknown", ("faces_changed",))
 """The track's faces now show another person, who has not been identified yet."""
 SEEN_ELSEWHERE = Decision("unknown", ("seen_on_another_track",))
@@ -93,6 +99,22 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
+class EnrolledShots(msgspec.Struct, frozen=True, array_like=True):
+    """What a new identity was stored with: its usable faces so far, and the best ones' quality."""
+
+    usable: int
+    quality: float
+
+    @classmethod
+    def of(cls, evidence: TrackFaces) -> "EnrolledShots":
+        """Return the shots that the evidence has now."""
+        return cls(evidence.usable, mean_quality(evidence.shots[:_BEST_SHOTS]))
+
+    def is_clearly_worse(self, evidence: TrackFaces) -> bool:
+        """Return whether the evidence has clearly better shots by now."""
+        return EnrolledShots.of(evidence).quality >= self.quality + _CLEARLY_BETTER
+
+
 @dataclass(slots=True)
 class TrackIdentity:
     """Evidence and decision on who a track is.
@@ -100,7 +122,7 @@ class TrackIdentity:
     ``decision`` is valid from ``since`` on (None: from the start of the track) and concerns the
     person of that ``segment`` of the evidence. ``asked_at`` is the number of usable faces at the
     last lookup, ``alerted`` the customers with an alert on an impossible transition. ``life`` tells
-    a person from a poster.
+    a person from a poster. ``enrolled`` are the shots that the gallery has of a new identity.
     """
 
     track_id: TrackId
@@ -115,6 +137,7 @@ class TrackIdentity:
     segment: int = 0
     since: Instant | None = None
     life: LifeSigns = field(default_factory=LifeSigns)
+    enrolled: EnrolledShots | None = None
 
     @property
     def customer_id(self) -> CustomerId | None:
@@ -166,6 +189,7 @@ class TrackIdentity:
                 self.explained, candidates=(), margin=None, gate=(), known_since=None
             )
         self.decision, self.evidence, self.since = why, TrackFaces(), None
+        self.enrolled = None
         self.alerted.clear()
 
     def follow(self, evidence: TrackFaces) -> bool:

@@ -12,13 +12,19 @@ from typing import TypeVar
 
 from trinetra.events.schema import DetectionEvent
 from trinetra.identities.decision.matching import ERASED, Decision
-from trinetra.identities.decision.track_identity import Arrival, CameraState, TrackIdentity, end_all
+from trinetra.identities.decision.track_identity import (
+    Arrival,
+    CameraState,
+    EnrolledShots,
+    TrackIdentity,
+    end_all,
+)
 from trinetra.identities.state.snapshot import Restored, encode_camera, encode_entry, encode_track
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import Shot
 from trinetra.values import CameraId, CustomerId, GalleryEntry, Instant, TrackId
 
-_Mark = tuple[Decision | None, int, bool, int, int, Instant | None]
+_Mark = tuple[Decision | None, int, bool, int, int, Instant | None, EnrolledShots | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class _Written:
             len(identity.alerted),
             identity.segment,
             identity.since,
+            identity.enrolled,
         )
         return cls(tuple(group.shots for group in identity.evidence.groups), mark)
 
@@ -50,7 +57,7 @@ class _Written:
         return same_faces and self.mark == now.mark
 
 
-_BLANK: _Mark = (None, 0, False, 0, 0, None)
+_BLANK: _Mark = (None, 0, False, 0, 0, None, None)
 
 
 @dataclass(slots=True)

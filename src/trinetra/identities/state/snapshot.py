@@ -21,6 +21,7 @@ from trinetra.identities.decision.matching import Decision
 from trinetra.identities.decision.track_identity import (
     Arrival,
     CameraState,
+    EnrolledShots,
     FrameHeader,
     TrackIdentity,
 )
@@ -87,6 +88,7 @@ class _Track(_Piece, frozen=True):
     alerted: list[CustomerId]
     segment: int
     since: Instant | None
+    enrolled: EnrolledShots | None = None
 
 
 class _Entry(_Piece, frozen=True):
@@ -147,6 +149,7 @@ def encode_track(identity: TrackIdentity, model: str) -> bytes:
             sorted(identity.alerted),
             identity.segment,
             identity.since,
+            identity.enrolled,
         )
     )
 
@@ -291,6 +294,7 @@ def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
         identity.segment, identity.since = faces.track.segment, faces.track.since
         identity.decision, identity.asked_at = faces.track.decision, faces.track.asked_at
         identity.gallery_missed = faces.track.gallery_missed
+        identity.enrolled = faces.track.enrolled
         identity.alerted = set(faces.track.alerted)
     return identity
 
