@@ -262,7 +262,7 @@ class FaceReader(Protocol):
         """Return the faces of each image, in pixels of that image."""
 
     def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
-        """Return the embeddings of aligned ``112 x 112`` faces."""
+        """Return the embeddings of aligned ``112 x 112`` faces; norm 0 if one has no vector."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,8 @@ class Faces:
 class FaceVectors(NamedTuple):
     """Embeddings of some faces: ``unit (n, dimension)`` and ``norm (n,)`` float32.
 
-    Vectors are L2-normalized; ``norm`` is their length before, which indicates image quality.
+    Vectors are L2-normalized; ``norm`` is their length before, which indicates image quality. A
+    face without a usable vector has norm 0.
     """
 
     unit: NDArray[np.float32]

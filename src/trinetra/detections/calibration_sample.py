@@ -24,7 +24,9 @@ class CalibrationSample(NamedTuple):
 def read_calibration_sample(
     image: ImageBgr, faces: FaceReader, shrink_to_px: Sequence[int] = ()
 ) -> CalibrationSample | None:
-    """Return the largest face of an image, or None if there is none. Raises EngineFailure.
+    """Return the largest face of an image, or None if there is none that can be embedded.
+
+    Raises EngineFailure.
 
     Reduced images are cropped at the same landmarks, so that the samples measure the effect of
     fewer pixels on the embedding, and not on face detection.
@@ -41,4 +43,7 @@ def read_calibration_sample(
         small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         crops.append(align(small, similarity(points * np.float32(factor))[0]))
     judged = measure(image, found.xyxy[row], found.landmarks[row], size_px)
-    return CalibrationSample(faces.embed(crops), judged.quality.total, size_px)
+    vectors = faces.embed(crops)
+    if not vectors.norm.all():
+        return None
+    return CalibrationSample(vectors, judged.quality.total, size_px)

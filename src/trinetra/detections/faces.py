@@ -72,7 +72,8 @@ class NetworkFaceReader:
     def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
         """Return the embeddings of aligned ``112 x 112`` faces.
 
-        Raises EngineFailure, also when the network yields no usable vector.
+        A face for which the network yields a zero or non-finite vector has norm 0. Raises
+        EngineFailure.
         """
         if not aligned:
             return FaceVectors(np.zeros((0, self._dimension), np.float32), np.zeros(0, np.float32))
@@ -83,12 +84,9 @@ class NetworkFaceReader:
                 f"{self._dimension} dimensions; correct the manifest or the model file"
             )
         norm = np.linalg.norm(raw, axis=1, keepdims=True)
-        if not np.all(np.isfinite(norm) & (norm > 0)):
-            raise EngineFailure(
-                "the face embedder returned a zero or non-finite vector; "
-                "try the precision f32, or fetch the model again"
-            )
-        return FaceVectors(raw / norm, norm[:, 0])
+        usable = np.isfinite(norm) & (norm > 0)
+        unit = np.where(usable, raw, 0.0) / np.where(usable, norm, 1.0)
+        return FaceVectors(unit.astype(np.float32), np.where(usable, norm, 0.0)[:, 0])
 
     def _find_alike(self, images: Sequence[ImageBgr], size: _Size) -> list[Faces]:
         tensor, boxes = self._builder(size).build(images)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from trinetra.detections.event_builder import CameraPlan, FaceFinding, face_findings, object_boxes
 from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
 from trinetra.detections.vision.quality import QualityPolicy
-from trinetra.errors import FrameRejected
+from trinetra.errors import EngineFailure, FrameRejected
 from trinetra.events.schema import DetectionEvent, FaceBox, ObjectBox
 from trinetra.ports import Detector, FaceReader
 from trinetra.values import CameraId, Embedding, EventId, Faces, Frame, SiteId, derive_id
@@ -64,7 +64,12 @@ class FrameAnalyzer:
         self._detector.detect(blank)
         if any(plan.reads_faces for plan in self._config.plans.values()):
             self._faces.find(blank)
-            self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
+            vectors = self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
+            if not vectors.norm.all():
+                raise EngineFailure(
+                    "the face embedder returned a zero or non-finite vector; "
+                    "try the precision f32, or fetch the model again"
+                )
 
     def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
         """Return for every frame, in order, its event or its rejection. Raises EngineFailure."""
@@ -130,7 +135,7 @@ class FrameAnalyzer:
             of_one
             if isinstance(of_one, FrameRejected)
             else tuple(
-                face.to_event(*((None, None) if face.aligned is None else next(vectors)))
+                face.to_event(None, None) if face.aligned is None else _told(face, *next(vectors))
                 for face in of_one
             )
             for of_one in findings
@@ -158,3 +163,13 @@ class FrameAnalyzer:
             faces=faces,
             models=dict(self._config.models),
         )
+
+
+def _told(face: FaceFinding, embedding: Embedding, norm: float) -> FaceBox:
+    """Return a face with its embedding; without one if the network yielded no usable vector.
+
+    Failing on it would end every worker that takes the frame, one after the other.
+    """
+    if norm > 0:
+        return face.to_event(embedding, norm)
+    return replace(face, unusable="no_embedding").to_event(None, None)

@@ -81,8 +81,10 @@ def read_photo_face(
     row = int(np.argmax(sizes_px))
     quality = _quality(photo, image, found, row, policy)
     matrix = similarity(found.landmarks[row : row + 1])[0]
-    vector = faces.embed([align(image, matrix)]).unit[0]
-    return PhotoFace(photo, vector, quality, float(sizes_px[row]))
+    vectors = faces.embed([align(image, matrix)])
+    if not vectors.norm[0]:
+        raise PhotoRejected(f"{photo}: the face has no features to compare; use another photo")
+    return PhotoFace(photo, vectors.unit[0], quality, float(sizes_px[row]))
 
 
 def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:

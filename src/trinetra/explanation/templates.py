@@ -36,6 +36,7 @@ DECISIONS: Mapping[str, str] = {
     "face_too_dark": "Faces were seen, but they were too dark.",
     "face_too_bright": "Faces were seen, but they were too bright.",
     "face_no_native_image": "Faces were seen, but no full-size picture was kept to compare them.",
+    "face_no_embedding": "Faces were seen, but the network found no features to compare in them.",
     "face_poor": "Faces were seen, but their quality was too poor to compare.",
     "merged": "Two identities turned out to be one person: the track has the remaining identity.",
     "split": "A merge of two identities was undone: the track has its own identity again.",

@@ -167,3 +167,19 @@ def test_common_kinds_of_pictures_are_read(suffix: str) -> None:
     _, content = cv2.imencode(suffix, photo(64, 48))
 
     assert decode_photo(f"a{suffix}", content.tobytes()).shape == (48, 64, 3)
+
+
+def test_a_photo_whose_face_yields_no_vector_is_rejected() -> None:
+    class Blind(Reader):
+        def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
+            found = super().embed(aligned)
+            return FaceVectors(0 * found.unit, 0 * found.norm)
+
+    with pytest.raises(PhotoRejected, match=r"ann\.jpg: the face has no features"):
+        read_photo_face(
+            "ann.jpg",
+            photo(),
+            Blind(400, (150, 100, 80)),
+            PhotoFacePolicy(),
+            largest=False,
+        )

@@ -275,6 +275,37 @@ async def test_each_usable_face_of_a_batch_gets_its_own_embedding():
     assert (events["b", 1].embedding, events["b", 1].unusable) == (None, "no_native_image")
 
 
+class FacesWithoutVectors(OneFace):
+    """A face reader whose network yields no vector for faces of some brightness."""
+
+    def __init__(self, darkest, brightest):
+        super().__init__()
+        self.between = darkest, brightest
+
+    def embed(self, aligned):
+        found = super().embed(aligned)
+        darkest, brightest = self.between
+        bad = np.array([darkest <= face.mean() <= brightest for face in aligned])
+        return FaceVectors(np.where(bad[:, None], 0, found.unit), np.where(bad, 0, found.norm))
+
+
+async def test_a_face_without_a_vector_is_unusable_and_costs_no_other_face_and_no_worker():
+    shop = Shop(plan(reads_faces=True), faces=FacesWithoutVectors(75, 100))
+    for seq, value in ((1, 70), (2, 100), (3, 130)):
+        await shop.put(frame(seq=seq, native=picture(value=value), width=640, height=640))
+    await shop.drain()
+    faces = {event.frame_seq: event.faces[0] for event in await shop.events()}
+    assert [faces[seq].unusable for seq in (1, 2, 3)] == [None, "no_embedding", None]
+    assert (faces[2].embedding, faces[2].norm) == (None, None)
+    assert all(unpack_embedding(faces[seq].embedding, 512).any() for seq in (1, 3))
+
+
+async def test_a_network_that_yields_no_vectors_is_refused_at_the_start():
+    shop = Shop(plan(reads_faces=True), faces=FacesWithoutVectors(0, 255))
+    with pytest.raises(EngineFailure, match="zero or non-finite vector"):
+        await shop.drain()
+
+
 async def test_a_small_face_is_told_with_its_reason_and_without_embedding():
     shop = Shop(plan(reads_faces=True), faces=OneFace(side_px=40))
     # 40 pixels of the 640 square are 30 of the 480 native ones.

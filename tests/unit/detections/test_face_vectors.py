@@ -1,0 +1,31 @@
+"""A face without a usable vector is marked, and changes nothing for the faces beside it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
+from trinetra.detections.vision.letterbox import InputSpec
+
+
+class Fixed:
+    """An engine that returns the given rows."""
+
+    def __init__(self, rows: Sequence[Sequence[float]]) -> None:
+        self.rows = np.array(rows, np.float32)
+
+    def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        assert len(batch) == len(self.rows)
+        return [self.rows]
+
+
+def test_a_zero_or_non_finite_vector_has_norm_zero_and_others_are_of_unit_length() -> None:
+    rows = [[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [0.0, -2.0]]
+    spec = InputSpec(width=112, height=112)
+    embedder = FaceEmbedderSpec(spec, dimension=2)
+    reader = NetworkFaceReader(Fixed([]), FaceFinderSpec(spec), Fixed(rows), embedder)
+    unit, norm = reader.embed([np.zeros((112, 112, 3), np.uint8)] * len(rows))
+    assert norm.tolist() == [5.0, 0.0, 0.0, 0.0, 2.0]
+    assert unit.dtype == norm.dtype == np.float32
+    np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [0, 0], [0, 0], [0, -1]], atol=1e-6)
