@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.flows.shop import NOON, Person, record, visit
-from tests.flows.test_known_people import ANNA, BEN, CLEO, Shop, identities
+from tests.flows.test_known_people import ANNA, BEN, CLEO, Shop, identities, lifecycle_events
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.gallery import MemoryGallery
@@ -201,6 +201,18 @@ async def test_an_older_copy_of_the_gallery_loses_the_erased_and_the_opted_out_a
         await gallery.upsert(backup)
         gallery.answers = True
         await held(gallery, ANNA, CLEO)
+
+
+async def test_changes_are_published_while_the_gallery_is_away() -> None:
+    gallery = AbsentGallery(512)
+    async with running(gallery) as shop:
+        gallery.answers = False
+        await shop.change("renamed", BEN, kind=IdentityKind.VIP)
+
+        async def is_published() -> bool:
+            return "renamed" in {e.change for e in lifecycle_events(await shop.told())}
+
+        await until(is_published)
 
 
 async def test_a_gallery_that_is_back_is_reported_although_no_face_is_searched() -> None:

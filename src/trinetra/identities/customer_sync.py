@@ -102,14 +102,21 @@ class CustomerSync:
 
         Withdrawals come first: an opted-out or erased person must not wait behind new faces.
         """
-        try:
-            await self._withdraw()
-            await self._faces.reconcile()
-            if publishes:
-                await self._publish()
+        steps = [self._withdraw, self._faces.reconcile, *([self._publish] if publishes else [])]
+        is_down = False
+        for step in steps:  # each, since the gallery must not hold up what needs only the log
+            try:
+                await step()
+            except (
+                StoreUnavailable,
+                GalleryUnavailable,
+                EventLogUnavailable,
+                StorageFull,
+            ) as cause:
+                self._outage.note(cause)
+                is_down = True
+        if not is_down:
             self._outage.end()
-        except (StoreUnavailable, GalleryUnavailable, EventLogUnavailable, StorageFull) as cause:
-            self._outage.note(cause)
 
     def _drop_waiting(self) -> None:
         """Drop withdrawn faces from the outboxes, before they reach the gallery after all."""
