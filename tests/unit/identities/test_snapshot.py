@@ -1,7 +1,9 @@
 """Resolver snapshots: a round trip loses nothing, and decisions continue as if uninterrupted."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -16,6 +18,7 @@ from trinetra.identities.decision.matching import Decision
 from trinetra.identities.decision.track_identity import Arrival, CameraState, advance
 from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.state.snapshot import encode_camera, encode_entry, encode_track, restore
+from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
 from trinetra.identities.tracking.tracker import TrackerPolicy
 from trinetra.values import (
@@ -27,6 +30,7 @@ from trinetra.values import (
     SiteId,
 )
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "internal" / "resolver_state.v2.json"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SITE, DOOR = SiteId("shop"), CameraId("door")
 WINDOW = (16, 1.0)
@@ -161,18 +165,18 @@ def entry() -> GalleryEntry:
     )
 
 
-def test_a_camera_written_before_its_interval_was_measured_is_restored_without_it() -> None:
-    state = walked()
-    value = encode_camera(state)
-    *older, interval_s = msgspec.msgpack.decode(value[1:])
-    found = restore(
-        {"camera": value[:1] + msgspec.msgpack.encode(older)},
-        model=MODEL,
-        dimension=DIMENSION,
-        window=WINDOW,
-    )
-    assert (found.faults, interval_s) == ([], 0.2)
-    assert found.cameras[DOOR].tracker == replace(state.tracker, interval_s=None)
+def test_state_that_was_written_without_the_newer_fields_is_restored() -> None:
+    written = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    values = {key: bytes.fromhex(value) for key, value in written.items()}
+    found = restore(values, model=MODEL, dimension=DIMENSION, window=WINDOW)
+    assert found.faults == []
+    assert found.entries.keys() == {"emb_1"}
+    [before], [after] = walked().identities.values(), found.cameras[DOOR].identities.values()
+    assert after.evidence.usable == before.evidence.usable == 4
+    assert (after.decision, after.since) == (before.decision, before.since)
+    assert (after.life, after.enrolled) == (LifeSigns(has_body=True, has_moved=True), None)
+    state = walked().tracker
+    assert found.cameras[DOOR].tracker == replace(state, interval_s=None)
 
 
 def test_an_entry_that_waits_for_the_gallery_is_kept_to_the_bit() -> None:

@@ -104,6 +104,8 @@ class _Entry(_Piece, frozen=True):
     consent: bool
 
 
+_WRITTEN_WITHOUT_LIFE = LifeSigns(has_body=True, has_moved=True)
+"""State without these signs is older: the track was told as a person, and must be ended as one."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Camera | _Track | _Entry] = msgspec.msgpack.Decoder(
     _Camera | _Track | _Entry
@@ -277,7 +279,7 @@ def _camera(
 
 def _identity(row: _TrackRow, faces: _Faces | None) -> TrackIdentity:
     identity = TrackIdentity(row.track.track_id, row.track.label, row.track.started_at)
-    identity.life = row.life or LifeSigns()
+    identity.life = row.life or _WRITTEN_WITHOUT_LIFE
     shots = faces.groups if faces else []
     if len(shots) != len(row.groups):
         # The track's faces are lost. Counts and groups must agree, so the counts start over, too.
