@@ -16,6 +16,10 @@ from tests.flows.test_identity_resolver import Shop, identities
 
 from trinetra.events.codec import decode
 from trinetra.events.schema import AnyEvent, DetectionEvent, LifecycleEvent, TracksEvent
+from trinetra.identities.face_identifier import FaceIdentifier
+from trinetra.identities.gate.topology import Sighting
+from trinetra.telemetry import REGISTRY
+from trinetra.values import CameraId, CustomerId, IdentityKind
 
 ANNA = Person(1)
 
@@ -62,6 +66,28 @@ async def test_a_head_that_leans_out_of_its_place_stays_one_person() -> None:
     tracks = [event.tracks for event in out if isinstance(event, TracksEvent)]
     assert max(map(len, tracks)) == 1
     assert len({track.track_id for here in tracks for track in here}) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours", "reported"),
+    [
+        (IdentityKind.ANONYMOUS, 12, 1.0),
+        (IdentityKind.ANONYMOUS, 11, 0.0),
+        (IdentityKind.STAFF, 12, 0.0),
+    ],
+)
+async def test_an_identity_that_never_leaves_is_reported_once_and_by_name(
+    kind: IdentityKind, hours: int, reported: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = Shop().context
+    identifier = FaceIdentifier(context)
+    for minutes in range(0, hours * 60 + 1, 20):
+        at = NOON + timedelta(minutes=minutes)
+        context.registry.see(CustomerId("cus_poster"), kind, Sighting(CameraId("door"), at, at))
+        await identifier.expire(at)
+    await identifier.expire(at)
+    assert REGISTRY.get_sample_value("trinetra_always_present_identities") == reported
+    assert capsys.readouterr().out.count("cus_poster") == reported
 
 
 # --- real pictures ----------------------------------------------------------------------------
