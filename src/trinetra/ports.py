@@ -388,14 +388,18 @@ class InsightStore(Protocol):
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         """Insert or replace by ``event_id``; insights are durable when this returns.
 
-        Raises StorageFull or StoreUnavailable.
+        An older state of an insight than the stored one is ignored. Raises StorageFull or
+        StoreUnavailable.
         """
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
-        """Return insights of one event type with captured_at in ``[start, end)``, in that order."""
+        """Return insights of one event type with captured_at in ``[start, end)``, in that order.
+
+        Without withdrawn visits.
+        """
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return the most recent visit recorded under exactly this id."""
+        """Return the most recent visit recorded under exactly this id, even if withdrawn."""
 
     async def know(self, people: CustomerDirectory) -> None:
         """Store which ids belong to the same person; a directory with a lower number is ignored.

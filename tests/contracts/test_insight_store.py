@@ -341,6 +341,82 @@ async def test_an_older_state_of_a_visit_does_not_replace_a_newer_one(store: Ins
     assert await store.fetch("line_crossing", *ALWAYS) == [crossing(2)]
 
 
+def stayed(seconds: float, **changes: object) -> ZoneStay:
+    return msgspec.structs.replace(stay(1, seconds), **changes)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (crossing(1), crossing(1, customer_id=CustomerId("ann"), revision=1)),
+        (
+            crossing(1, customer_id=CustomerId("ann"), revision=1),
+            crossing(1, customer_id=CustomerId("bob"), revision=2),
+        ),
+        (crossing(1, revision=9), crossing(1, revision=10)),
+        (stayed(5, dwell_s=5.0), stayed(60, dwell_s=60.0)),
+        (stayed(5, customer_id=None), stayed(5, revision=1)),
+        (stayed(5, revision=3), stayed(60)),
+        (visit(1, 60), msgspec.structs.replace(visit(1, 20), revision=1)),
+        (visit(1, 60), msgspec.structs.replace(visit(1, 60), revision=1, cameras=())),
+    ],
+)
+async def test_an_older_state_of_any_insight_is_ignored_whenever_it_arrives(
+    store: InsightStore, older: InsightEvent, newer: InsightEvent
+) -> None:
+    kind = str(newer.__struct_config__.tag)
+    await store.record([older])
+    await store.record([newer])
+    assert await store.fetch(kind, *ALWAYS) == [newer]
+
+    await store.record([older, occupancy(2, None)])
+    assert await store.fetch(kind, *ALWAYS) == [newer]
+    assert await store.fetch("occupancy", *ALWAYS) == [occupancy(2, None)]
+
+
+async def test_a_withdrawn_visit_is_no_visit_and_cannot_come_back_by_an_older_state(
+    store: ExpiringStore,
+) -> None:
+    gone = msgspec.structs.replace(visit(1, 60), revision=1, withdrawn=True)
+    await store.record([visit(1, 60), visit(2, 30, "bob")])
+    await store.record([gone])
+    await store.record([visit(1, 90)])
+
+    assert await store.fetch("visit", *ALWAYS) == [visit(2, 30, "bob")]
+    assert await store.visits(*ALWAYS, GAP_S) == [visit(2, 30, "bob")]
+    assert await store.last_visit(CustomerId("ann")) == gone
+    assert await store.records_of([CustomerId("ann")]) == [gone]
+
+    again = msgspec.structs.replace(visit(1, 20), revision=2)
+    await store.record([again])
+    assert await store.fetch("visit", *ALWAYS) == [again, visit(2, 30, "bob")]
+    assert await store.last_visit(CustomerId("ann")) == again
+
+
+async def test_a_visit_that_shrinks_may_no_longer_be_the_last(store: InsightStore) -> None:
+    await store.record([visit(1, 50), visit(2, 90)])
+    await store.record([msgspec.structs.replace(visit(2, 10), revision=1)])
+    assert await store.last_visit(CustomerId("ann")) == visit(1, 50)
+
+
+async def test_rows_of_an_earlier_version_are_replaced(file_url: str, tmp_path: Path) -> None:
+    async with SqlInsightStore.open(file_url) as store:
+        await store.record([crossing(1), stay(1), visit(1), visit(2, 5, "bob")])
+    with sqlite3.connect(tmp_path / "insights.db") as other:
+        for table in ("line_crossings", "zone_stays", "visits"):
+            other.execute(f"alter table {table} drop column revision")
+        other.execute("alter table visits drop column withdrawn")
+    other.close()
+
+    async with SqlInsightStore.open(file_url) as store:
+        assert len(await store.fetch("visit", *ALWAYS)) == 2
+        revised = [msgspec.structs.replace(e, revision=1) for e in (crossing(1), stay(1))]
+        await store.record([*revised, visit(1, 9)])
+        assert await store.fetch("line_crossing", *ALWAYS) == [revised[0]]
+        assert await store.fetch("zone_stay", *ALWAYS) == [revised[1]]
+        assert visit(1, 9) in await store.fetch("visit", *ALWAYS)
+
+
 @pytest.fixture(params=["file", "postgres"])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":

@@ -247,6 +247,26 @@ async def test_a_visit_spans_cameras(log: MemoryEventLog, store: DictStore) -> N
     assert (visit.cameras, visit.camera_id) == ((CAMERA, TILL), CAMERA)
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_visit_follows_its_track_to_another_customer(
+    log: MemoryEventLog, store: DictStore, *, restarts: bool
+) -> None:
+    corrected = identity(6, "t1", "bob", started=0)
+    await log.append(records(guest("t1", "ann", 0)))
+    if restarts:
+        await worked_off(log, store)
+    await log.append(records([frame(6), corrected, frame(20)]))
+    await drain(log, store)
+    once = {v.customer_id: (bool(v.withdrawn), v.started_at) for v in store.of(Visit)}
+    assert once == {"ann": (True, at(0)), "bob": (False, at(0))}
+    assert [c.customer_id for c in store.of(LineCrossing)] == ["bob"]
+    told = {e.event_id: e for e in (decode(d.value) for d in await published(log, INSIGHTS))}
+    assert told == store.rows
+    await log.append(records([*guest("t1", "ann", 0), corrected]))
+    await drain(log, store)
+    assert {v.customer_id: (bool(v.withdrawn), v.started_at) for v in store.of(Visit)} == once
+
+
 async def test_a_full_disk_stops_the_engine_and_loses_nothing(
     log: MemoryEventLog, store: DictStore
 ) -> None:

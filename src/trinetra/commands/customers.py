@@ -307,11 +307,11 @@ async def _write(
 async def last_visit(
     settings: Settings, people: CustomerDirectory, customer_id: CustomerId
 ) -> Visit | None:
-    """Return a person's most recent visit."""
+    """Return a person's most recent visit, unless it was withdrawn."""
     async with open_store(settings) as store:
         for each in (customer_id, people.canonical(customer_id)):
             found = await store.last_visit(each)
-            if isinstance(found, Visit):
+            if isinstance(found, Visit) and not found.withdrawn:
                 return found
     return None
 

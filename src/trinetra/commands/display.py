@@ -116,7 +116,7 @@ def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:
             yield f"people at {camera_id}", said
     yield "footfall", f"{tally.footfall['in']} in, {tally.footfall['out']} out"
     yield "vehicles", f"{tally.vehicles['in']} in, {tally.vehicles['out']} out"
-    for zone, stays in sorted(tally.stays.items()):
+    for zone, stays in sorted((+tally.stays).items()):
         yield f"stays at {zone}", f"{stays}, {tally.dwell_s[zone] / stays:.1f} s on average"
     peaks = tally.insights()["peak_occupancy"]
     yield "most people at once", ", ".join(f"{n} {place}" for place, n in peaks.items()) or "none"

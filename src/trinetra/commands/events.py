@@ -309,7 +309,8 @@ def _insight_told(event: AnyEvent) -> str:
             place = event.zone_id or "view"
             return f"{place} not seen" if event.unseen else f"{event.persons} people in {place}"
         case Visit():
-            return f"{event.customer_id}, visit {event.visit_number}, at {', '.join(event.cameras)}"
+            where = "withdrawn" if event.withdrawn else f"at {', '.join(event.cameras)}"
+            return f"{event.customer_id}, visit {event.visit_number}, {where}"
         case LifecycleEvent():
             return told(event)
         case ZoneStay():

@@ -232,7 +232,7 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     """One track crossed a line; ``in`` is from the line's left side to its right side.
 
     ``kind`` is set if the customer is known. Crossings of staff are reported, but must not be
-    counted.
+    counted. ``revision`` counts the corrections of an event that is sent again under the same id.
     """
 
     version: Literal[1] = 1
@@ -242,10 +242,11 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     label: str
     customer_id: CustomerId | None = None
     kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    revision: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
-    """One finished stay in a zone; ``captured_at`` is the end of the stay, ``kind`` as above."""
+    """One finished stay in a zone; ``captured_at`` is the end of the stay, the rest as above."""
 
     version: Literal[1] = 1
     zone_id: str
@@ -255,6 +256,7 @@ class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
     dwell_s: float
     customer_id: CustomerId | None = None
     kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    revision: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Occupancy(Event, frozen=True, tag="occupancy", kw_only=True):
@@ -273,7 +275,10 @@ class Occupancy(Event, frozen=True, tag="occupancy", kw_only=True):
 class Visit(Event, frozen=True, tag="visit", kw_only=True):
     """A customer's presence at the site; sent again under the same id as it grows.
 
-    ``captured_at`` is the last sighting; ``camera_id`` is the camera at which the visit began.
+    ``captured_at`` is the last sighting; ``camera_id`` is the camera at which the visit began. If a
+    track of the visit turns out to be another person's, the visit is sent again with the next
+    ``revision`` as it is without that track. If nothing is left of it, ``withdrawn`` is true and
+    there was no such visit.
     """
 
     version: Literal[1] = 1
@@ -282,6 +287,8 @@ class Visit(Event, frozen=True, tag="visit", kw_only=True):
     started_at: Instant
     cameras: tuple[CameraId, ...]
     visit_number: int
+    revision: int | msgspec.UnsetType = msgspec.UNSET
+    withdrawn: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):

@@ -9,13 +9,16 @@ from typing import Literal
 import msgspec
 
 from trinetra.errors import MalformedEvent
-from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId
+from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId, TrackId
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="sighting"):
-    """A customer was in a camera's view from ``since`` to ``until``.
+    """A customer was in a camera's view from ``since`` to ``until``, on one track.
 
-    ``left`` is true if the customer left the camera's view at ``until``.
+    ``left`` is true if the customer left the camera's view at ``until``. With a ``correction``, the
+    earlier sightings of the customer on this track are ``replaced`` by this one, or ``withdrawn``
+    without replacement: the track was another person's. Without a ``track_id``, as earlier versions
+    wrote it, a sighting cannot be corrected.
     """
 
     version: Literal[1] = 1
@@ -26,6 +29,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     since: Instant
     until: Instant
     left: bool = False
+    track_id: TrackId | msgspec.UnsetType = msgspec.UNSET
+    correction: Literal["replaced", "withdrawn"] | msgspec.UnsetType = msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()

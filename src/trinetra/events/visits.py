@@ -10,8 +10,22 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import Visit
+from trinetra.events.schema import InsightEvent, Occupancy, Visit
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
+
+
+def is_older(one: InsightEvent, two: InsightEvent) -> bool:
+    """Return whether ``one`` is an older state than ``two`` of the same insight.
+
+    Visits may shrink, but only with the next revision. Stays only grow, and each correction of a
+    stay or crossing of the same extent is the next revision. Occupancy is never changed.
+    """
+    if isinstance(one, Occupancy) or isinstance(two, Occupancy):
+        return False
+    revisions = one.revision or 0, two.revision or 0
+    if isinstance(one, Visit):
+        return (revisions[0], one.captured_at) < (revisions[1], two.captured_at)
+    return (one.captured_at, revisions[0]) < (two.captured_at, revisions[1])
 
 
 def unite(
@@ -22,12 +36,13 @@ def unite(
 ) -> list[Visit]:
     """Return the visits of people in order of their end; ``canonical`` maps ids to people.
 
-    Visits under several ids of one person are combined if the gap between them is at most
-    ``gap_s``. The visits of such a person are renumbered, so pass all of them, and get the kind
-    that ``kind_of`` returns for one of the ids; visits of other people stay unchanged.
+    Withdrawn visits are left out. Visits under several ids of one person are combined if the gap
+    between them is at most ``gap_s``. The visits of such a person are renumbered, so pass all of
+    them, and get the kind that ``kind_of`` returns for one of the ids; visits of other people stay
+    unchanged.
     """
     of_person: dict[CustomerId, list[Visit]] = defaultdict(list)
-    for visit in visits:
+    for visit in (visit for visit in visits if not visit.withdrawn):
         of_person[canonical(visit.customer_id)].append(visit)
     united: list[Visit] = []
     for person, own in of_person.items():

@@ -121,7 +121,7 @@ def _of_track(
 
 def _of_customer(customer: CustomerId, found: Sequence[AnyEvent], name: Naming) -> Explanation:
     tracks = {e.track_id for e in found if isinstance(e, IdentityEvent)}
-    visits = {e.event_id for e in found if isinstance(e, Visit)}
+    visits = {e.event_id for e in found if isinstance(e, Visit) and not e.withdrawn}
     cameras = sorted({e.camera_id for e in found if e.camera_id})
     first, last = found[0], found[-1]
     return Explanation(
@@ -161,6 +161,9 @@ def _of_alert(
 
 
 def _of_visit(visit: Visit, found: Iterable[AnyEvent]) -> Iterator[str]:
+    if visit.withdrawn:
+        yield "Every track that was taken for this customer turned out to be another person's."
+        return
     yield (
         f"Seen from {visit.started_at:%H:%M:%S} to {visit.captured_at:%H:%M:%S} UTC at "
         f"{', '.join(visit.cameras)}. Sightings without a long gap between them count as one visit "

@@ -31,6 +31,10 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             sentence = f"Alert ({event.severity}): {event.message}."
         case LifecycleEvent():
             sentence = _change(event, name)
+        case Visit() if event.withdrawn:
+            sentence = (
+                f"Visit number {event.visit_number} of {name(event.customer_id)} is withdrawn."
+            )
         case Visit():
             sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
         case LineCrossing():

@@ -138,7 +138,9 @@ class CustomerPartition:
     ) -> None:
         self._is_erased = is_erased
         self._site_id = site_id
-        self._visits = VisitTracker(site_id, policy.visit_gap_s, policy.visit_resend_s)
+        self._visits = VisitTracker(
+            site_id, policy.visit_gap_s, policy.visit_resend_s, 2 * policy.forget_after_s
+        )
         self._changed: set[CustomerId] = set()
         self._awaited: dict[CustomerId, int] = {}
         self._horizon: Instant | None = None

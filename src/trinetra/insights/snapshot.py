@@ -35,6 +35,7 @@ class ReportedCrossing(msgspec.Struct, frozen=True, array_like=True, tag=0):
     at: Instant
     customer_id: CustomerId | None
     kind: IdentityKind = IdentityKind.ANONYMOUS
+    revision: int = 0
 
     @property
     def name(self) -> Name | None:
@@ -52,6 +53,7 @@ class ReportedStay(msgspec.Struct, frozen=True, array_like=True, tag=1):
     inside_at: Instant
     customer_id: CustomerId | None
     kind: IdentityKind = IdentityKind.ANONYMOUS
+    revision: int = 0
 
     @property
     def name(self) -> Name | None:
@@ -76,7 +78,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     stays_over: list[Stay]
     occupancy: dict[str | None, tuple[int, Instant]]
     reported: dict[TrackId, list[Reported]]
-    present: dict[CustomerId, Presence]
+    present: dict[TrackId, Presence]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -125,6 +127,7 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
             event.captured_at,
             event.customer_id,
             event.kind or IdentityKind.ANONYMOUS,
+            event.revision or 0,
         )
         if isinstance(event, LineCrossing)
         else ReportedStay(
@@ -135,6 +138,7 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
             event.captured_at,
             event.customer_id,
             event.kind or IdentityKind.ANONYMOUS,
+            event.revision or 0,
         )
         for event in events
     ]
@@ -143,20 +147,21 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
 def events_of(place: Place, facts: Iterable[Reported]) -> list[Nameable]:
     """Return the events rebuilt from their stored fields."""
     return [
-        line_crossing(
-            place,
-            Subject(fact.track_id, fact.label, fact.name),
-            line_id=fact.line_id,
-            direction=fact.direction,
-            at=fact.at,
-        )
-        if isinstance(fact, ReportedCrossing)
-        else zone_stay(
-            place,
-            Subject(fact.track_id, fact.label, fact.name),
-            zone_id=fact.zone_id,
-            entered_at=fact.entered_at,
-            inside_at=fact.inside_at,
-        )
+        msgspec.structs.replace(_event_of(place, fact), revision=fact.revision or msgspec.UNSET)
         for fact in facts
     ]
+
+
+def _event_of(place: Place, fact: Reported) -> Nameable:
+    subject = Subject(fact.track_id, fact.label, fact.name)
+    if isinstance(fact, ReportedCrossing):
+        return line_crossing(
+            place, subject, line_id=fact.line_id, direction=fact.direction, at=fact.at
+        )
+    return zone_stay(
+        place,
+        subject,
+        zone_id=fact.zone_id,
+        entered_at=fact.entered_at,
+        inside_at=fact.inside_at,
+    )

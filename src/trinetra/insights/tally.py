@@ -10,7 +10,8 @@ from trinetra.values import EventId, IdentityKind
 class Tally:
     """Distinct insights so far; updates of an insight already counted do not add.
 
-    Staff are not counted; a person who turns out to be staff is subtracted again.
+    Staff are not counted; a person who turns out to be staff is subtracted again, and so is a
+    visit that is withdrawn.
     """
 
     crossings_in: int = 0
@@ -23,7 +24,8 @@ class Tally:
         """Count an event unless one with the same id was counted recently."""
         if not isinstance(event, LineCrossing | ZoneStay | Visit):
             return
-        counts = event.kind is not IdentityKind.STAFF
+        is_withdrawn = isinstance(event, Visit) and event.withdrawn is True
+        counts = event.kind is not IdentityKind.STAFF and not is_withdrawn
         was_counted = self._recent.get(event.event_id, False)
         self._recent[event.event_id] = counts
         if len(self._recent) > max_recent:

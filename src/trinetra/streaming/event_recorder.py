@@ -31,9 +31,11 @@ from trinetra.events.schema import (
 )
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
 from trinetra.ports import Delivery, EventLog, read_up_to
-from trinetra.values import CameraId, CustomerId, EventId, TrackId
+from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, TrackId
 
 _PERSON = "person"
+_STAFF = IdentityKind.STAFF
+_NOT_COUNTED = -1.0
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -53,6 +55,15 @@ class Distinct(Generic[Key, Value]):
     def __contains__(self, key: Key) -> bool:
         """Return whether a key is remembered."""
         return key in self._values
+
+    def get(self, key: Key) -> Value | None:
+        """Return a key's value; None if it is not remembered."""
+        return self._values.get(key)
+
+    def discard(self, key: Key) -> None:
+        """Take a key back that turned out not to be there."""
+        if self._values.pop(key, None) is not None:
+            self.total -= 1
 
     def put(self, key: Key, value: Value) -> Value | None:
         """Store a key's value; return its previous value, or None if the key is new."""
@@ -94,12 +105,18 @@ class CameraTally:
 
 @dataclass(slots=True)
 class Tally:
-    """Running totals over all events; an insight that is sent again counts once."""
+    """Running totals over all events; an insight that is sent again counts once.
+
+    ``customers`` has the number of tracks of each customer, ``track_customers`` the customer of
+    each track: a customer of whom no track is left, because all were corrected, does not count.
+    Neither do staff.
+    """
 
     cameras: defaultdict[CameraId, CameraTally] = field(
         default_factory=lambda: defaultdict(CameraTally)
     )
-    customers: Distinct[CustomerId, bool] = field(default_factory=lambda: Distinct(100_000))
+    customers: Distinct[CustomerId, int] = field(default_factory=lambda: Distinct(100_000))
+    track_customers: Distinct[TrackId, CustomerId] = field(default_factory=Distinct)
     insights_seen: Distinct[EventId, float] = field(default_factory=Distinct)
     footfall: Counter[str] = field(default_factory=Counter)
     vehicles: Counter[str] = field(default_factory=Counter)
@@ -129,12 +146,31 @@ class Tally:
                     camera.tracks.put(track.track_id, value=True)
             case IdentityEvent():
                 camera.add_decision(event)
-                if event.customer_id:
-                    self.customers.put(event.customer_id, value=True)
+                self._add_customer(event)
             case AlertEvent():
                 self.alerts[event.rule] += 1
             case _:
                 self._add_insight(event)
+
+    def _add_customer(self, event: IdentityEvent) -> None:
+        before = self.track_customers.get(event.track_id)
+        if event.customer_id == before:
+            return
+        if before and not event.since:
+            self._take_track(before, is_mistake=event.reasons != ("merged",))
+        if event.customer_id:
+            self.customers.put(event.customer_id, (self.customers.get(event.customer_id) or 0) + 1)
+            self.track_customers.put(event.track_id, event.customer_id)
+        elif before:
+            self.track_customers.discard(event.track_id)
+
+    def _take_track(self, customer_id: CustomerId, *, is_mistake: bool) -> None:
+        left = (self.customers.get(customer_id) or 1) - 1
+        if left or not is_mistake:
+            self.customers.put(customer_id, left)
+        else:
+            self.customers.discard(customer_id)
+            self.merged.discard(customer_id)
 
     def _follow(self, event: LifecycleEvent) -> None:
         """Record a merge of a customer who was counted; other merges change no count."""
@@ -146,19 +182,27 @@ class Tally:
     def _add_insight(self, event: InsightEvent) -> None:
         match event:
             case LineCrossing():
-                if self.insights_seen.put(event.event_id, 1.0) is None:
-                    counts = self.footfall if event.label == _PERSON else self.vehicles
-                    counts[event.direction] += 1
+                counts = self.footfall if event.label == _PERSON else self.vehicles
+                counts[event.direction] += self._change(event, counts=event.kind is not _STAFF)[0]
             case ZoneStay():
-                before_s = self.insights_seen.put(event.event_id, event.dwell_s)
-                # An update of a stay replaces its dwell time, so only the difference is added.
-                self.stays[event.zone_id] += before_s is None
-                self.dwell_s[event.zone_id] += event.dwell_s - (before_s or 0.0)
+                stays, dwell_s = self._change(event, event.dwell_s, counts=event.kind is not _STAFF)
+                self.stays[event.zone_id] += stays
+                self.dwell_s[event.zone_id] += dwell_s
             case Visit():
-                self.visits += self.insights_seen.put(event.event_id, 1.0) is None
+                self.visits += self._change(event, counts=not event.withdrawn)[0]
             case Occupancy():
                 place = event.zone_id or event.camera_id
                 self.peak_occupancy[place] = max(self.peak_occupancy[place], event.persons)
+
+    def _change(
+        self, event: InsightEvent, value: float = 0.0, *, counts: bool
+    ) -> tuple[int, float]:
+        """Return by how much an insight, compared with its last version, changes count and sum."""
+        now = value if counts else _NOT_COUNTED
+        before = self.insights_seen.put(event.event_id, now)
+        was_counted = before is not None and before != _NOT_COUNTED
+        earlier = before if before is not None and was_counted else 0.0
+        return counts - was_counted, (value if counts else 0.0) - earlier
 
     def insights(self) -> dict[str, Any]:
         """Return the insights so far, as plain values for JSON."""
@@ -168,6 +212,7 @@ class Tally:
             "zone_stays": {
                 zone: {"stays": stays, "mean_dwell_s": round(self.dwell_s[zone] / stays, 1)}
                 for zone, stays in sorted(self.stays.items())
+                if stays
             },
             "peak_occupancy": {p: n for p, n in sorted(self.peak_occupancy.items()) if n},
             "visits": self.visits,

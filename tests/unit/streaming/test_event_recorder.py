@@ -15,7 +15,7 @@ from trinetra.events.schema import IdentityEvent, LifecycleEvent, LineCrossing, 
 from trinetra.events.topics import DETECTIONS, INSIGHTS
 from trinetra.ports import Record
 from trinetra.streaming.event_recorder import Distinct, EventRecorder, RecentEvents, Tally
-from trinetra.values import CameraId, CustomerId, EventId, SiteId
+from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId
 
 T = TypeVar("T")
 
@@ -52,6 +52,49 @@ def test_a_track_counts_under_its_latest_decision_only() -> None:
     tally.add(known)
     assert +tally.cameras[known.camera_id].statuses == {"known": 1}
     assert tally.customers.total == 1
+
+
+def test_what_was_corrected_is_taken_back() -> None:
+    tally = Tally()
+    for kind in (LineCrossing, ZoneStay):
+        event = of_type(kind)
+        tally.add(event)
+        tally.add(msgspec.structs.replace(event, kind=IdentityKind.STAFF))
+    for withdrawn in (False, True, True):
+        tally.add(msgspec.structs.replace(of_type(Visit), withdrawn=withdrawn))
+    found = tally.insights()
+    assert (found["footfall"], found["visits"]) == ({"in": 0, "out": 0}, 0)
+    assert (tally.stays.total(), sum(tally.dwell_s.values())) == (0, 0.0)
+
+
+def decided(track: str, customer: str | None, **changes: object) -> IdentityEvent:
+    known = of_type(IdentityEvent)
+    return msgspec.structs.replace(known, track_id=track, customer_id=customer, **changes)
+
+
+def test_a_customer_of_whom_no_track_is_left_does_not_count() -> None:
+    tally = Tally()
+    for event in (decided("t", "ann"), decided("u", "ann"), decided("t", "ben")):
+        tally.add(event)
+    assert tally.people == 2
+    tally.add(decided("u", "ben"))
+    assert tally.people == 1
+    tally.add(decided("u", "cat", since=NOON))
+    assert tally.people == 2, "the track was Ben's until then"
+    tally.add(decided("v", "eve"))
+    tally.add(decided("v", None))
+    assert tally.people == 2
+
+
+def test_a_merge_takes_no_customer_back_twice() -> None:
+    tally = Tally()
+    merge = lifecycle("merged", "new", "old")
+    for event in (decided("t", "new"), merge, decided("t", "old", reasons=("merged",))):
+        tally.add(event)
+    assert tally.people == 1
+    tally.add(lifecycle("split", "new", "old"))
+    tally.add(decided("t", "new", reasons=("split",)))
+    assert tally.people == 1
 
 
 def test_distinct_keys_are_counted_within_a_bound() -> None:
@@ -106,7 +149,7 @@ async def test_a_watcher_that_is_slow_misses_events_and_goes_on() -> None:
 def test_customers_found_to_be_one_person_count_once_until_that_is_undone() -> None:
     tally = Tally()
     for name in ("ann", "ben"):
-        tally.customers.put(CustomerId(name), value=True)
+        tally.customers.put(CustomerId(name), value=1)
     tally.add(lifecycle("merged", "ben", "ann"))
     tally.add(lifecycle("merged", "ben", "ann"))
     tally.add(lifecycle("merged", "stranger", "ann"))
@@ -133,4 +176,4 @@ def test_customers_are_people_not_events() -> None:
     for event in one_of_each():
         tally.add(event)
     assert tally.customers.total == 1
-    assert tally.customers.put(CustomerId(ANNA), value=True) is True
+    assert tally.customers.put(CustomerId(ANNA), value=2) == 1

@@ -6,7 +6,7 @@ from typing import get_args
 
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import InsightEvent, Occupancy, Visit
-from trinetra.events.visits import unite
+from trinetra.events.visits import is_older, unite
 from trinetra.values import CustomerId, EventId, Instant
 
 
@@ -26,7 +26,7 @@ class MemoryInsightStore:
         self._people = CustomerDirectory()
 
     async def record(self, insights: Sequence[InsightEvent]) -> None:
-        """Insert or replace by ``event_id``, all or none; an older state of a visit is ignored.
+        """Insert or replace by ``event_id``, all or none; an older state is ignored.
 
         Raises ValueError for an instant without an offset from UTC.
         """
@@ -36,12 +36,11 @@ class MemoryInsightStore:
         for insight in insights:
             stored = self._insights[_kind(insight)]
             before = stored.get(insight.event_id)
-            if isinstance(insight, Visit):
-                if before is not None and insight.captured_at < before.captured_at:
-                    continue
-                last = self._last_visits.get(insight.customer_id, insight)
-                self._last_visits[insight.customer_id] = max(last, insight, key=_order)
+            if before is not None and is_older(insight, before):
+                continue
             stored[insight.event_id] = insight
+            if isinstance(insight, Visit):
+                self._note_last(insight)
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order.
@@ -50,8 +49,8 @@ class MemoryInsightStore:
         """
         if kind not in self._insights:
             raise ValueError(f"{kind!r} is no kind of insight; use one of {sorted(self._insights)}")
-        found = self._insights[kind].values()
-        return sorted((i for i in found if start <= i.captured_at < end), key=_order)
+        found = [i for i in self._insights[kind].values() if start <= i.captured_at < end]
+        return sorted((i for i in found if not (isinstance(i, Visit) and i.withdrawn)), key=_order)
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return all that was recorded under these very ids, in the order of capture."""
@@ -64,7 +63,7 @@ class MemoryInsightStore:
         return sorted(found, key=_order)
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return the most recent visit recorded under this very id."""
+        """Return the most recent visit recorded under this very id, even if withdrawn."""
         return self._last_visits.get(customer_id)
 
     async def know(self, people: CustomerDirectory) -> None:
@@ -88,6 +87,13 @@ class MemoryInsightStore:
             gone += len(old[:most])
         self._last_visits = self._latest_visits()
         return gone
+
+    def _note_last(self, visit: Visit) -> None:
+        last = self._last_visits.get(visit.customer_id, visit)
+        if last.event_id == visit.event_id and visit.captured_at < last.captured_at:
+            self._last_visits = self._latest_visits()  # after it shrank, another may be the last
+        elif _order(visit) >= _order(last):
+            self._last_visits[visit.customer_id] = visit
 
     def _latest_visits(self) -> dict[CustomerId, Visit]:
         own: dict[CustomerId, list[Visit]] = defaultdict(list)

@@ -223,7 +223,7 @@ def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[
     table = TABLE_OF_KIND["visit"]
     connection.execute(delete(table).where(table.c.customer_id.in_(ids)))
     upsert_all(connection, [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)])
-    counts["visits_made_anonymous"] = len(visits)
+    counts["visits_made_anonymous"] = sum(not visit.withdrawn for visit in visits)
     return counts
 
 

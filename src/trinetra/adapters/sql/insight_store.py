@@ -25,11 +25,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     delete,
     func,
     insert,
     or_,
     select,
+    true,
 )
 
 from trinetra.adapters.sql.customer_log import erased_among, prepare_customer_log
@@ -74,6 +76,7 @@ _line_crossings = _insight_table(
     Column("label", String(64), nullable=False),
     Column("customer_id", String(64), index=True),
     Column("kind", String(16)),
+    Column("revision", Integer),
 )
 _zone_stays = _insight_table(
     "zone_stays",
@@ -84,6 +87,7 @@ _zone_stays = _insight_table(
     Column("dwell_s", Float(53), nullable=False),
     Column("customer_id", String(64), index=True),
     Column("kind", String(16)),
+    Column("revision", Integer),
 )
 _occupancies = _insight_table(
     "occupancies",
@@ -97,6 +101,8 @@ _visits = _insight_table(
     Column("kind", String(16), nullable=False),
     Column("started_at", Utc, nullable=False),
     Column("visit_number", BigInteger, nullable=False),
+    Column("revision", Integer),
+    Column("withdrawn", Boolean),
 )
 Index("visits_by_customer", _visits.c.customer_id, _visits.c.captured_at)
 _aliases = Table(
@@ -167,9 +173,10 @@ class SqlInsightStore:
     async def record(self, insights: Sequence[InsightEvent]) -> None:
         """Insert or replace by ``event_id``, all or none.
 
-        A visit only ever grows, so an older state of it is ignored; an engine that was considered
-        dead may still deliver one. For erased people, crossings and stays are kept without an id,
-        and visits are discarded. Raises StorageFull or StoreUnavailable.
+        An older state of an insight is ignored; an engine that was considered dead may still
+        deliver one. A withdrawn visit is kept as such, so that it cannot bring it back. For erased
+        people, crossings and stays are kept without an id, and visits are discarded. Raises
+        StorageFull or StoreUnavailable.
         """
         if insights:
             await self._run(lambda connection: _record(connection, insights), writes=True)
@@ -177,7 +184,7 @@ class SqlInsightStore:
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order.
 
-        Raises ValueError for an unknown kind.
+        Without withdrawn visits. Raises ValueError for an unknown kind.
         """
         if kind not in TABLE_OF_KIND:
             raise ValueError(f"{kind!r} is no kind of insight; use one of {sorted(TABLE_OF_KIND)}")
@@ -187,6 +194,8 @@ class SqlInsightStore:
             .where(table.c.captured_at >= start, table.c.captured_at < end)
             .order_by(table.c.captured_at, table.c.event_id)
         )
+        if table is _visits:
+            query = query.where(_visits.c.withdrawn.is_not(true()))
         texts = await self._run(lambda connection: connection.scalars(query).all())
         return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
 
@@ -197,7 +206,7 @@ class SqlInsightStore:
         return sorted(found, key=lambda event: (event.captured_at, event.event_id))
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
-        """Return the most recent visit recorded under exactly this id."""
+        """Return the most recent visit recorded under exactly this id, even if withdrawn."""
         query = (
             select(_visits.c.event)
             .where(_visits.c.customer_id == customer_id)
@@ -387,9 +396,18 @@ def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
 def _upsert(table: Table, dialect: str) -> Any:
     statement = upsert_into(table, dialect)
     replaced = {c.name: statement.excluded[c.name] for c in table.columns if c.name != "event_id"}
-    is_no_older = None
-    if table is _visits:
-        is_no_older = statement.excluded.captured_at >= table.c.captured_at
     return statement.on_conflict_do_update(
-        index_elements=["event_id"], set_=replaced, where=is_no_older
+        index_elements=["event_id"], set_=replaced, where=_is_no_older(statement.excluded, table)
     )
+
+
+def _is_no_older(new: Any, table: Table) -> ColumnElement[bool] | None:
+    """Return the condition that a row is not replaced by an older state, as ``is_older`` has it."""
+    if table is _occupancies:
+        return None
+    before, now = (func.coalesce(row.revision, 0) for row in (table.c, new))
+    if table is _visits:
+        is_as_revised = and_(now == before, new.captured_at >= table.c.captured_at)
+        return or_(now > before, is_as_revised)
+    is_as_long = and_(new.captured_at == table.c.captured_at, now >= before)
+    return or_(new.captured_at > table.c.captured_at, is_as_long)

@@ -37,6 +37,9 @@ from trinetra.insights.config import PERSON, CameraInsights, InsightPolicy
 from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
+_MERGED = ("merged",)
+"""The reasons of a decision that only follows a merge."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -68,17 +71,18 @@ class CameraAnalytics:
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:
         """Make the bodies of erased customers unidentified; return whether any was identified."""
         present = self._presence.present
-        erased = [customer_id for customer_id in present if is_erased(customer_id)]
-        for customer_id in erased:
-            del present[customer_id]
+        erased = [track for track, presence in present.items() if is_erased(presence.customer_id)]
+        for track_id in erased:
+            self._presence.settle(track_id)
         nameless = self._stitcher.forget(is_erased)
         return any((erased, nameless, self._reported.forget(is_erased)))
 
     def is_news(self, event: TracksEvent | IdentityEvent) -> bool:
         """Return whether an event must be processed; frames that were seen before must not."""
-        if isinstance(event, IdentityEvent) or self._last_at is None:
+        if self._last_at is None:
             return True
-        if event.silent is True:
+        if isinstance(event, IdentityEvent) or event.silent is True:
+            # These may follow the camera's last frame, and then bear its time.
             return event.captured_at >= self._last_at
         return event.captured_at > self._last_at
 
@@ -90,16 +94,20 @@ class CameraAnalytics:
         # segment instead of extending the old one across the gap.
         lost = self._presence.lose(event.captured_at)
         if isinstance(event, TracksEvent):
-            insights = self._look(event)
-            names, since = [self.name_at(track) for track in event.tracks], event.captured_at
+            insights, cut = self._look(event), []
+            names = {track.track_id: self.name_at(track) for track in event.tracks}
+            since = event.captured_at
         else:
-            name, since = name_in(event), event.since or event.track_started_at
-            if event.since:
-                self._settle(event.track_id, event.since)
-            insights, names = self.identify(event.track_id, name, event.captured_at), [name]
+            cut = self._settle(event)
+            names = {event.track_id: name_in(event)}
+            since = event.since or event.track_started_at
+            insights = self.identify(event.track_id, names[event.track_id], event.captured_at)
+        moved = self._presence.correct(self._stitcher.knows, self._stitcher.name_of)
         until = max(since, event.captured_at)
-        seen = [s for name in names if name for s in self._presence.see(name, since, until)]
-        return Outcome(insights, [*lost, *seen])
+        seen: list[Sighting] = []
+        for track_id, name in names.items():
+            seen += self._presence.see(track_id, name, since, until) if name else []
+        return Outcome(insights, [*lost, *cut, *moved, *seen])
 
     def identify(self, track_id: TrackId, name: Name | None, at: Instant) -> list[InsightEvent]:
         """Set the identity of a track; return the earlier insights that it corrects."""
@@ -108,10 +116,25 @@ class CameraAnalytics:
             outputs += self._reported.rename(body.body_id, body.name)
         return outputs
 
-    def _settle(self, track_id: TrackId, before: Instant) -> None:
-        """Keep the insights of a track from before it switched to another person unchanged."""
-        if body := self._stitcher.body_of(track_id):
-            self._reported.settle(body.body_id, before)
+    def _settle(self, event: IdentityEvent) -> list[Sighting]:
+        """Keep unchanged what a decision does not correct; return the end of a presence.
+
+        That is all from before the track switched to another person, and the presence under an id
+        that was merged: the visits of both ids are united when they are read (docs/adr/0013).
+        """
+        if event.reasons == _MERGED:
+            self._presence.settle(event.track_id)
+        if not event.since:
+            return []
+        tracks = [event.track_id]
+        if body := self._stitcher.body_of(event.track_id):
+            self._reported.settle(body.body_id, event.since)
+            tracks = [span.track_id for span in body.spans]
+        return [
+            sighting
+            for track_id in tracks
+            for sighting in self._presence.cut(track_id, event.since, event.customer_id)
+        ]
 
     def name_at(self, position: TrackPosition) -> Name | None:
         """Return the identity at a position: from the position, its track, or its body."""
@@ -152,7 +175,7 @@ class CameraAnalytics:
         for body_id, records in memory.reported.items():
             for event in events_of(self._place, records):
                 self._reported.remember(body_id, event)
-        self._presence.present = memory.present
+        self._presence.resume(memory.present)
 
     def _look(self, event: TracksEvent) -> list[InsightEvent]:
         self._last_at = event.captured_at
@@ -220,8 +243,7 @@ class CameraAnalytics:
             entered_at=stay.entered_at,
             inside_at=stay.inside_at,
         )
-        self._reported.remember(stay.body_id, event)
-        return event
+        return self._reported.revised(stay.body_id, event)
 
     def _occupancy(self, now: Instant) -> list[Occupancy]:
         staff = self._stitcher.staff()

@@ -2,7 +2,8 @@
 
 A track is often identified after it has crossed a line. The events of a body are therefore
 remembered (bounded in number and time); when the body's identity changes, they are reported again
-under the same event id with the customer filled in, which stores treat as an update.
+under the same event id with the customer filled in and the next revision, which stores treat as an
+update.
 """
 
 from collections import deque
@@ -28,10 +29,21 @@ class ReportedEvents:
     def remember(self, body_id: TrackId, event: Nameable) -> None:
         """Remember an event; it replaces an earlier one with the same id."""
         events = self.events.setdefault(body_id, deque(maxlen=self.max_remembered))
-        known = next((old for old in events if old.event_id == event.event_id), None)
+        known = self._known(body_id, event)
         if known is not None:
             events.remove(known)
         events.append(event)
+
+    def revised(self, body_id: TrackId, event: Nameable) -> Nameable:
+        """Return the event with the revision that follows its last one, and remember it."""
+        if known := self._known(body_id, event):
+            event = msgspec.structs.replace(event, revision=(known.revision or 0) + 1)
+        self.remember(body_id, event)
+        return event
+
+    def _known(self, body_id: TrackId, event: Nameable) -> Nameable | None:
+        events = self.events.get(body_id, ())
+        return next((old for old in events if old.event_id == event.event_id), None)
 
     def rename(self, body_id: TrackId, name: Name | None) -> list[Nameable]:
         """Return a body's events that have another customer or kind, corrected."""
@@ -41,8 +53,7 @@ class ReportedEvents:
         for event in tuple(self.events.get(body_id, ())):
             if (event.customer_id, event.kind) != (customer_id, kind):
                 named = msgspec.structs.replace(event, customer_id=customer_id, kind=kind)
-                self.remember(body_id, named)
-                corrected.append(named)
+                corrected.append(self.revised(body_id, named))
         return corrected
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> bool:

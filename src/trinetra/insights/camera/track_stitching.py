@@ -122,6 +122,15 @@ class TrackStitcher:
         """Return the body of a track, or None if it is unknown or was dropped."""
         return self._of_track.get(track_id)
 
+    def knows(self, track_id: TrackId) -> bool:
+        """Return whether a track, or a decision about it, is remembered."""
+        return track_id in self._of_track or track_id in self.early
+
+    def name_of(self, track_id: TrackId) -> Name | None:
+        """Return the identity of a track itself or, if it has none, of the body it continues."""
+        body = self._of_track.get(track_id)
+        return self.own_name(track_id) or (body.name if body else None)
+
     def own_name(self, track_id: TrackId) -> Name | None:
         """Return the identity of a track itself, regardless of the body it continues."""
         body = self._of_track.get(track_id)
