@@ -130,7 +130,7 @@ async def test_of_two_processes_with_one_name_the_first_is_told_and_the_second_w
 async def test_a_member_that_has_nothing_to_read_stays_in_the_group_and_takes_over(
     kafka_servers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trinetra.adapters.kafka.subscription._UNPOLLED_S", 6.0)
+    monkeypatch.setattr("trinetra.adapters.kafka.member.UNPOLLED_S", 6.0)
     single = Topic("test.single", 1)
     async with kafka_log(kafka_servers, (single,), namespace=uuid4().hex) as log:
         pair = [await log.subscribe([single], "g") for _ in range(2)]

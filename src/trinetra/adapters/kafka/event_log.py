@@ -8,8 +8,9 @@ from typing import Self
 
 from trinetra.adapters.kafka.client import KafkaClient
 from trinetra.adapters.kafka.connection import KafkaConnection
+from trinetra.adapters.kafka.member import Membership
 from trinetra.adapters.kafka.producer import APPEND_TIMEOUT_S, Producer
-from trinetra.adapters.kafka.subscription import KafkaSubscription, Membership
+from trinetra.adapters.kafka.subscription import KafkaSubscription
 from trinetra.adapters.kafka.topic_reader import KafkaTopicReader, StateReader
 from trinetra.adapters.kafka.topics import Layout, require_topics
 from trinetra.adapters.kafka.worker import Worker
