@@ -134,7 +134,9 @@ def _pip_download(
     label = f"pip package {package} {version}"
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input"]
     command = [*_pip(label), "download", *options, "--dest", str(scratch), f"{package}=={version}"]
-    call = _Call(label, command, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}, size_bytes)
+    # Only the package is asked for, and nothing is left in the user's home folder.
+    environment = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
+    call = _Call(label, command, environment, size_bytes)
     _run(call, scratch, at)
     return _only_file(scratch, "*.whl", label)
 
@@ -155,7 +157,13 @@ def _npm_pack(source: NpmSource, scratch: Path, at: Workplace) -> Path:
     patience = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
     wanted = f"{source.package}@{source.version}"
     command = [*_npm(at), "pack", "--ignore-scripts", *patience, wanted]
-    environment = {"npm_config_update_notifier": "false", "npm_config_loglevel": "error"}
+    environment = {
+        "npm_config_update_notifier": "false",
+        "npm_config_audit": "false",
+        "npm_config_fund": "false",
+        "npm_config_cache": str(scratch / "npm-cache"),
+        "npm_config_loglevel": "error",
+    }
     _run(_Call(label, command, environment, source.archive_bytes), scratch, at)
     return _only_file(scratch, "*.tgz", label)
 

@@ -11,8 +11,10 @@ With the argument ``--probe`` it only reports whether GStreamer is complete.
 import bisect
 import json
 import mmap
+import os
 import signal
 import sys
+import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
@@ -206,6 +208,14 @@ def main() -> None:
     """Run the child process."""
     # The terminal sends Ctrl-C to the whole process group; the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # GStreamer would leave its list of plugins in the user's home folder.
+    with tempfile.TemporaryDirectory(prefix="gstreamer-") as folder:
+        os.environ.setdefault("GST_REGISTRY", os.path.join(folder, "registry"))  # noqa: PTH118
+        run()
+
+
+def run() -> None:
+    """Probe, or serve until standard input is closed."""
     try:
         repository = load_gstreamer()
     except Incomplete as incomplete:

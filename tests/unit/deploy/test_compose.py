@@ -240,3 +240,21 @@ def test_the_driver_of_the_store_is_installed_in_the_image(services: Services, r
     lock = root / "deploy" / "requirements-postgres.lock"
     assert re.search(rf"^{driver}==", lock.read_text(), re.MULTILINE)
     assert lock.name in (root / "deploy" / "Dockerfile").read_text()
+
+
+def test_servers_of_others_report_to_nobody(services: Services) -> None:
+    """The switches are those of Grafana's and Qdrant's documentation; the others have none."""
+    assert services["qdrant"]["environment"]["QDRANT__TELEMETRY_DISABLED"] == "true"
+    off = {
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
+        "GF_SECURITY_DISABLE_GRAVATAR": "true",
+        "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
+    }
+    assert off.items() <= services["grafana"]["environment"].items()

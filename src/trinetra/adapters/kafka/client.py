@@ -34,6 +34,8 @@ _log = get_logger("event-log")
 
 _COMMON: dict[str, Any] = {
     "client.id": "trinetra",
+    # By default a client sends its own metrics to a broker that subscribes to them (KIP-714).
+    "enable.metrics.push": False,
     # A broker that was killed is back within a second or two. By default clients wait up to ten.
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 500,
