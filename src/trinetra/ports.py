@@ -362,15 +362,22 @@ class ErasureStore(Protocol):
     Every method raises StoreUnavailable when the store does not answer.
     """
 
-    async def request(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
+    async def request(
+        self, ids: Sequence[CustomerId], at: Instant, owners: Sequence[str] = ()
+    ) -> ErasureStatus:
         """Erase a person from this database, and request the same of all other processes.
 
+        It is complete once all processes that are alive have acknowledged, all ``owners``, and all
+        that a heartbeat ever named. An owner is a member, or a service for any of its members.
         Covers the customer log and the insights. Once this returns, nothing can bring the ids back.
         Idempotent: repeating it returns the same request.
         """
 
-    async def heartbeat(self, member: str, at: Instant) -> list[Erasure]:
-        """Record that a process is alive; return the erasures it still has to acknowledge."""
+    async def heartbeat(self, member: str, at: Instant, owner: str | None = None) -> list[Erasure]:
+        """Record that a process is alive; return the erasures it still has to acknowledge.
+
+        ``owner`` names data of it that outlives the process: no erasure is complete without it.
+        """
 
     async def acknowledge(self, number: int, share: Acknowledgement) -> None:
         """Record that a process did its part; after the last acknowledgement, delete the ids."""

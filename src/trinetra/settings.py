@@ -162,7 +162,11 @@ class Settings(BaseSettings):
     )
 
     store_url: SecretStr | None = Field(
-        default=None, description="Database of insights; by default SQLite in the data folder."
+        default=None,
+        description=(
+            "Database of insights, customers and erasures, shared by all processes; "
+            "with the memory log by default SQLite in the data folder, with kafka required."
+        ),
     )
 
     host: str = Field(

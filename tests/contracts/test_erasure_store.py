@@ -298,6 +298,27 @@ async def test_processes_that_act_at_the_same_time_leave_nothing_open(shop: Shop
     assert [who.settled_at for who in found if who] == [NOON] * len(people)
 
 
+async def test_an_erasure_waits_for_owners_that_ended_or_never_ran(shop: Shop) -> None:
+    await shop.erasure_store.heartbeat("resolver@a", NOON, "resolver@a")
+    await shop.erasure_store.heartbeat("engine@a", NOON, "engine")
+    for member in ("resolver@a", "engine@a"):
+        await shop.erasure_store.deregister(member)
+
+    status = await shop.erasure_store.request([ANN], NOON, ["engine", "worker"])
+    assert status.owners == status.awaited == ("engine", "resolver@a", "worker")
+    for member in ("engine@b", "resolver@b", "worker@a"):
+        share = Acknowledgement(member=member, at=NOON, removed={GALLERY: 1})
+        await shop.erasure_store.acknowledge(1, share)
+    status = await shop.erasure_store.find(ANN, LATER)
+    assert status is not None
+    assert (status.awaited, status.settled_at) == (("resolver@a",), None)
+    [due] = await shop.erasure_store.heartbeat("resolver@a", LATER, "resolver@a")
+    await shop.erasure_store.acknowledge(
+        due.number, Acknowledgement(member="resolver@a", at=LATER, removed={GALLERY: 2})
+    )
+    assert await settled(shop, LATER)
+
+
 async def test_an_unknown_id_has_no_erasure(shop: Shop) -> None:
     assert await shop.erasure_store.find(BOB, NOON) is None
 

@@ -208,6 +208,7 @@ def test_a_cluster_is_explained_replayed_and_watched_from_its_topics(
     monkeypatch.setenv("TRINETRA_EVENT_LOG", "kafka")
     monkeypatch.setenv("TRINETRA_KAFKA_SERVERS", kafka_servers)
     monkeypatch.setenv("TRINETRA_NAMESPACE", namespace)
+    monkeypatch.setenv("TRINETRA_STORE_URL", f"sqlite:///{Settings().data_dir}/insights.db")
 
     async def run() -> None:
         connection, clock = KafkaConnection(kafka_servers), SystemClock()

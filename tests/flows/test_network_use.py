@@ -206,6 +206,7 @@ def test_a_service_reaches_only_the_servers_that_the_settings_name(
         "TRINETRA_EVENT_LOG": "kafka",
         "TRINETRA_KAFKA_SERVERS": kafka_servers,
         "TRINETRA_NAMESPACE": "network-use",
+        "TRINETRA_STORE_URL": f"sqlite:///{user.folder}/insights.db",
         "TRINETRA_MODELS_DIR": str(models_dir),
         f"TRINETRA_{name.upper()}_PORT": "0",
     }

@@ -56,6 +56,15 @@ def test_a_service_that_shares_nothing_is_refused_before_it_is_announced(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("command", ["resolve", "insight"])
+def test_a_service_with_a_database_of_its_own_is_refused(
+    site: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("TRINETRA_EVENT_LOG", "kafka")
+    with pytest.raises(ConfigurationError, match="set TRINETRA_STORE_URL=postgresql"):
+        getattr(services, command)(site)
+
+
 @pytest.mark.parametrize(("gallery", "is_warned"), [("edge", True), ("qdrant", False)])
 def test_a_resolver_tells_that_an_embedded_gallery_is_its_own(
     site: Path,
@@ -67,6 +76,7 @@ def test_a_resolver_tells_that_an_embedded_gallery_is_its_own(
 ) -> None:
     monkeypatch.setenv("TRINETRA_EVENT_LOG", "kafka")
     monkeypatch.setenv("TRINETRA_GALLERY", gallery)
+    monkeypatch.setenv("TRINETRA_STORE_URL", "sqlite:////shop/insights.db")
     monkeypatch.setattr(services, "_serve", lambda *_: None)
     services.resolve(site)
     assert ("set TRINETRA_GALLERY=qdrant" in capfd.readouterr().err) is is_warned

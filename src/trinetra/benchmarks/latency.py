@@ -184,6 +184,7 @@ class _Servers:
             "TRINETRA_EVENT_LOG": "kafka",
             "TRINETRA_KAFKA_SERVERS": self.kafka,
             "TRINETRA_NAMESPACE": self.namespace,
+            "TRINETRA_STORE_URL": f"sqlite:///{data_dir / 'insights.db'}",
             "TRINETRA_DATA_DIR": str(data_dir),
             **{f"TRINETRA_{service.upper()}_PORT": "0" for service in _SERVICES},
         }

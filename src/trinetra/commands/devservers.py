@@ -48,7 +48,8 @@ def up(*, redis_port: _Port = None, kafka_port: _Port = None) -> None:
     for server in servers:
         note(f"{_described(server)}, logs to {server.log}")
     note("next: `trinetra topics create --site SITE`; at the end: `trinetra devservers down`")
-    print_text(settings_lines(servers))
+    store = settings.data_dir / "insights.db"
+    print_text(settings_lines(servers, f"sqlite:///{store}"))
 
 
 @devservers.command()
@@ -75,14 +76,15 @@ def down(*, erase: _Erase = False) -> None:
         note("nothing was running")
 
 
-def settings_lines(servers: Sequence[Remembered]) -> str:
-    """Return the shell commands that make services use these servers."""
+def settings_lines(servers: Sequence[Remembered], store_url: str) -> str:
+    """Return the shell commands that make services use these servers, and one database."""
     port = {server.name: server.port for server in servers}
     values = {
         "TRINETRA_FRAME_BUFFER": "redis",
         "TRINETRA_REDIS_URL": f"redis://{HOST}:{port[RedisServer.name]}/0",
         "TRINETRA_EVENT_LOG": "kafka",
         "TRINETRA_KAFKA_SERVERS": f"{HOST}:{port[KafkaBroker.name]}",
+        "TRINETRA_STORE_URL": store_url,
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 

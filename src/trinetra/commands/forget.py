@@ -20,12 +20,13 @@ from trinetra.commands.customers import Json, last_visit, need_known
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict, ServerUnavailable
 from trinetra.events.customers import erasure_digest
-from trinetra.events.erasure import Erasure, ErasureStatus
+from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import ErasureStore
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import CustomerId, Instant
+from trinetra.wiring.assembly import owners_of
 from trinetra.wiring.erasure import forget_here, galleries_of_unknown_models
 from trinetra.wiring.stores import open_customer_log, open_erasure_store
 
@@ -47,6 +48,14 @@ def forget(
         float,
         typer.Option("--timeout", min=0, help="Seconds to wait for running services to confirm."),
     ] = 60.0,
+    destroyed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--destroyed",
+            metavar="NAME",
+            help="The data of this process exists no more: do not wait for it; repeatable.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Erase a person for good, under all ids, and print a signed receipt."""
@@ -54,7 +63,7 @@ def forget(
     settings, who = load_settings(), CustomerId(customer_id)
     if not yes:
         typer.confirm(f"Erase {customer_id} for good? This cannot be undone", abort=True, err=True)
-    status = asyncio.run(_forget(settings, who, timeout_s))
+    status = asyncio.run(_forget(settings, who, timeout_s, destroyed or ()))
     signed = _receipt(settings, status)
     print_text(msgspec.json.format(msgspec.json.encode(signed), indent=2).decode() + "\n")
     if status.settled_at is None:
@@ -70,7 +79,9 @@ def forget(
         note("the person is erased; the receipt above holds no personal data: keep it")
 
 
-async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> ErasureStatus:
+async def _forget(
+    settings: Settings, who: CustomerId, timeout_s: float, destroyed: Sequence[str] = ()
+) -> ErasureStatus:
     clock, log = SystemClock(), audit_log(settings)
     async with open_erasure_store(settings) as erasure_store:
         before = await erasure_store.find(who, clock.now())
@@ -88,12 +99,34 @@ async def _forget(settings: Settings, who: CustomerId, timeout_s: float) -> Eras
         status = before
         if status is None:
             log.append(clock.now(), "forget", erasure_digest(who), f"{len(ids)} ids")
-            status = await erasure_store.request(ids, clock.now())
+            status = await erasure_store.request(ids, clock.now(), owners_of(settings))
+        await _declare_destroyed(log, erasure_store, status, destroyed, clock.now())
         await _here(settings, status.erasure, erasure_store, clock)
         status = await _settled(erasure_store, who, clock, timeout_s)
         if status.settled_at is not None:
             _note_forgotten(log, who, status, clock.now())
         return status
+
+
+async def _declare_destroyed(
+    log: AuditLog,
+    erasure_store: ErasureStore,
+    status: ErasureStatus,
+    destroyed: Sequence[str],
+    at: Instant,
+) -> None:
+    """Confirm on an operator's word, which the audit log and the receipt keep.
+
+    Raises CustomerConflict for a name that the erasure does not wait for.
+    """
+    number, subject = status.erasure.number, status.erasure.digests[0]
+    for name in destroyed:
+        if name not in status.awaited:
+            waits = ", ".join(status.awaited) or "nothing"
+            raise CustomerConflict(f"--destroyed {name}: the erasure waits for {waits}")
+        log.append(at, "declared_destroyed", subject, f"erasure {number}: {name}")
+        share = Acknowledgement(member=name, at=at, removed={"declared_destroyed": 1})
+        await erasure_store.acknowledge(number, share)
 
 
 def _note_forgotten(log: AuditLog, who: CustomerId, status: ErasureStatus, at: Instant) -> None:
@@ -168,6 +201,7 @@ def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
         "done_at": status.settled_at.isoformat() if status.settled_at else None,
         "erased": status.removed(),
         "confirmed_by": [share.member for share in status.shares],
+        "owners": list(status.owners),
         "awaited": list(status.awaited),
         "remains": _remains(settings, status.settled_at or erasure.asked_at),
         "audit_log_hash": lines[-1].hash if lines else None,

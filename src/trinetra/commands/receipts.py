@@ -43,4 +43,5 @@ def _doubts(signed: Signed, settings: Settings, key: str | None) -> Iterator[str
     if signed.public_key == own and all(line.hash != seen for line in audit_log(settings).lines()):
         yield f"the line of the audit log with the hash {seen} is gone: the log was changed"
     if not signed.receipt.get("done_at"):
-        yield "not final: not all services had confirmed the erasure; run `forget` again"
+        silent = ", ".join(signed.receipt.get("awaited", ())) or "the owner of the gallery"
+        yield f"not final: never confirmed by {silent}; run `forget` again"

@@ -74,7 +74,7 @@ def infer(site: _SiteFile) -> None:
 
 def resolve(site: _SiteFile) -> None:
     """Turn detections into identities (one process of a cluster)."""
-    loaded, settings = load_site(site), _settings_of("resolve", "event_log", "gallery")
+    loaded, settings = load_site(site), _settings_of("resolve", "event_log", "gallery", "store_url")
     model = choose_profile(settings).face_embedder
     if settings.gallery == "edge":
         note(
@@ -91,7 +91,7 @@ def resolve(site: _SiteFile) -> None:
 
 def insight(site: _SiteFile) -> None:
     """Turn identities into insights (one process of a cluster)."""
-    loaded, settings = load_site(site), _settings_of("insight", "event_log")
+    loaded, settings = load_site(site), _settings_of("insight", "event_log", "store_url")
     _serve(
         "insight-engine",
         lambda: services.insight(loaded, settings),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from trinetra.errors import StorageFull, StoreUnavailable
-from trinetra.events.erasure import Acknowledgement, Erasure
+from trinetra.events.erasure import Acknowledgement, Erasure, answers_for, service_of
 from trinetra.ports import Clock, ErasureStore
 from trinetra.streaming.background import Poller
 from trinetra.streaming.retry import OutageTracker
@@ -14,16 +14,24 @@ class ErasureParticipant:
     """Polls the erasure store for one process, every ``every_s``.
 
     While the store does not answer it is asked again; a request stays due until acknowledged.
+    ``owner`` is the name under which data of this process outlives it: its service if the next
+    member takes the data over, itself if nothing else can reach the data, None if there is none.
     """
 
     def __init__(
-        self, erasure_store: ErasureStore, clock: Clock, *, member: str, every_s: float = 2.0
+        self,
+        erasure_store: ErasureStore,
+        clock: Clock,
+        *,
+        member: str,
+        owner: str | None = None,
+        every_s: float = 2.0,
     ) -> None:
         self._erasure_store = erasure_store
         self._clock = clock
         self._member = member
         self._poller = Poller(
-            lambda: erasure_store.heartbeat(member, clock.now()), clock, every_s=every_s
+            lambda: erasure_store.heartbeat(member, clock.now(), owner), clock, every_s=every_s
         )
         self._outage = OutageTracker(clock, get_logger("erasure"), "erasure store")
 
@@ -37,7 +45,7 @@ class ErasureParticipant:
         if erasures is None:
             return []
         self._outage.end()
-        ERASURES_WAITING.labels(self._member.partition("@")[0]).set(len(erasures))
+        ERASURES_WAITING.labels(service_of(self._member)).set(len(erasures))
         return erasures
 
     async def is_last(self, erasure: Erasure) -> bool:
@@ -47,7 +55,9 @@ class ErasureParticipant:
         except (StoreUnavailable, StorageFull) as cause:
             self._outage.note(cause)
             return False
-        return status is not None and {self._member}.issuperset(status.awaited)
+        return status is not None and all(
+            answers_for(self._member, each) for each in status.awaited
+        )
 
     async def acknowledge(self, erasure: Erasure, removed: Mapping[str, int]) -> None:
         """Report what was removed, by target; if the store is down the request stays due."""

@@ -33,13 +33,28 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     removed: dict[str, int]
 
 
+def answers_for(member: str, owner: str) -> bool:
+    """Return whether a member's acknowledgement is that of an owner: itself, or its service."""
+    return owner in {member, service_of(member)}
+
+
+def service_of(member: str) -> str:
+    """Return the service of a member named ``SERVICE@INSTANCE``."""
+    return member.partition("@")[0]
+
+
 class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Progress of an erasure: acknowledged, still awaited, and the time of completion."""
+    """Progress of an erasure: acknowledged, still awaited, and the time of completion.
+
+    ``awaited`` are live members and owners without an acknowledgement. ``owners`` are all that had
+    to acknowledge, whether alive or not.
+    """
 
     erasure: Erasure
     shares: tuple[Acknowledgement, ...]
     awaited: tuple[str, ...]
     settled_at: Instant | None
+    owners: tuple[str, ...] = ()
 
     def removed(self) -> dict[str, int]:
         """Return the total number of deleted items by kind."""

@@ -66,17 +66,23 @@ class Member:
     is in this process, so no other member can continue with the state after a stop.
     ``poll_customers_s`` is how often the customer log is read. ``has_peers``: other resolvers may
     run beside it, now or before a restart, so their sightings are read into the registry.
+    ``owns_gallery``: no other process can reach its gallery.
     """
 
     instance: str
     ends_with_process: bool
     poll_customers_s: float = 1.0
     has_peers: bool = True
+    owns_gallery: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> "Member":
         """Return the member that the settings describe."""
-        return cls(settings.instance, ends_with_process=settings.event_log == "memory")
+        return cls(
+            settings.instance,
+            ends_with_process=settings.event_log == "memory",
+            owns_gallery=settings.gallery == "edge",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,4 +265,20 @@ def _participant(
     if ports.erasure_store is None:
         return None
     name = f"{service}@{member.instance}"
-    return ErasureParticipant(ports.erasure_store, ports.clock, member=name)
+    owner = _owner(service, name, member)
+    return ErasureParticipant(ports.erasure_store, ports.clock, member=name, owner=owner)
+
+
+def _owner(service: str, name: str, member: Member) -> str | None:
+    """Return the name under which data of a member outlives it; see ErasureParticipant."""
+    if member.ends_with_process:  # its files are in the data folder, where a command erases them
+        return None
+    return name if member.owns_gallery and service == RESOLVER else service
+
+
+def owners_of(settings: Settings) -> tuple[str, ...]:
+    """Return the services that must acknowledge an erasure, whether or not they ever ran here.
+
+    On Kafka the state of both, which may hold the person, outlives their processes.
+    """
+    return (RESOLVER, ENGINE) if settings.event_log == "kafka" else ()

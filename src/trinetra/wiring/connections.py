@@ -24,7 +24,13 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring.assembly import EnginePorts, ResolverPorts
 from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
-from trinetra.wiring.stores import open_customer_log, open_erasure_store, open_store
+from trinetra.wiring.stores import (
+    STORE_HINT,
+    has_shared_store,
+    open_customer_log,
+    open_erasure_store,
+    open_store,
+)
 from trinetra.wiring.topics import logged
 
 WORKERS = "inference-workers"
@@ -167,14 +173,18 @@ async def open_engine_ports(
 
 
 def need_shared(settings: Settings, service: str, *fields: str) -> None:
-    """Raise ConfigurationError if adapters that a service shares with others are in memory.
+    """Raise ConfigurationError if something that a service shares with others is private to it.
 
-    The message names the variables to set.
+    ``fields`` are frame_buffer, event_log, gallery and store_url. The message names the variables
+    to set.
     """
     servers = {"frame_buffer": "redis", "event_log": "kafka", "gallery": "edge or qdrant"}
     private = [field for field in fields if getattr(settings, field) == "memory"]
-    if private:
-        wanted = ", ".join(f"TRINETRA_{f.upper()}={servers[f]}" for f in private)
+    missing = [f"TRINETRA_{f.upper()}={servers[f]}" for f in private]
+    if "store_url" in fields and not has_shared_store(settings):
+        missing.append(STORE_HINT)
+    if missing:
+        wanted = ", ".join(missing)
         raise ConfigurationError(
             f"{service} runs beside other processes and must share with them: set {wanted} "
             "(or run everything in one process: trinetra run SITE)"

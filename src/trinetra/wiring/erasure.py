@@ -60,7 +60,10 @@ async def _clear_galleries(
     settings: Settings, models: Sequence[FaceEmbedderModel], ids: Sequence[CustomerId]
 ) -> dict[str, int]:
     """Clear galleries that are not in use; of one in use, its own process acknowledges GALLERY."""
-    faces, name = 0, GALLERY
+    # On a cluster an embedded gallery is the resolver's, whose data folder need not be this one: an
+    # empty folder here proves nothing.
+    is_the_resolvers = settings.event_log == "kafka" and settings.gallery == "edge"
+    faces, name = 0, "faces_of_other_galleries" if is_the_resolvers else GALLERY
     for model in models:
         try:
             faces += await _clear(settings, model, ids)

@@ -67,7 +67,7 @@ async def resolve(
     site: Site, settings: Settings, model: FaceEmbedderModel
 ) -> AsyncIterator[Opened]:
     """Open an identity-resolver. Raises ConfigurationError, ServerUnavailable or StorageFull."""
-    need_shared(settings, "resolve", "event_log", "gallery")
+    need_shared(settings, "resolve", "event_log", "gallery", "store_url")
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
@@ -81,7 +81,7 @@ async def resolve(
 @asynccontextmanager
 async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
     """Open an insight-engine. Raises ConfigurationError, ServerUnavailable or StorageFull."""
-    need_shared(settings, "insight", "event_log")
+    need_shared(settings, "insight", "event_log", "store_url")
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))

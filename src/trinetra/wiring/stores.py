@@ -7,8 +7,14 @@ from trinetra.adapters.disk.private_folder import explained, make_private
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.errors import ConfigurationError
 from trinetra.ports import CustomerLog, ErasureStore, ExpiringStore
 from trinetra.settings import Settings
+
+STORE_HINT = (
+    "TRINETRA_STORE_URL=postgresql+psycopg://USER:PASSWORD@HOST/DATABASE "
+    "(sqlite:////FOLDER/insights.db if all processes are on this machine)"
+)
 
 
 @asynccontextmanager
@@ -32,9 +38,22 @@ async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
         yield erasure_store
 
 
+def has_shared_store(settings: Settings) -> bool:
+    """Return whether the database is one that all processes of this installation share.
+
+    A database in the data folder is private to that folder, which another process may not have.
+    """
+    return settings.store_url is not None or settings.event_log == "memory"
+
+
 def _store_url(settings: Settings) -> str:
     if url := settings.store_url:
         return url.get_secret_value()
+    if not has_shared_store(settings):
+        raise ConfigurationError(
+            "with TRINETRA_EVENT_LOG=kafka all processes must share one database of insights, "
+            f"customers and erasures: set {STORE_HINT}"
+        )
     if "data_dir" not in settings.model_fields_set:  # a folder of the user's choice may be shared
         with explained("data", settings.data_dir):
             make_private(settings.data_dir)  # older versions made it readable by everyone

@@ -119,6 +119,7 @@ def _environ(world: World, row: Row, namespace: str, folder: Path) -> dict[str, 
     return {
         "TRINETRA_NAMESPACE": namespace,
         "TRINETRA_DATA_DIR": str(folder / "data"),
+        "TRINETRA_STORE_URL": f"sqlite:///{folder}/data/insights.db",
         "TRINETRA_CACHE_DIR": str(world.settings.cache_dir),
         "TRINETRA_MODELS_DIR": str(world.settings.models_dir or ""),
         "TRINETRA_FRAME_BUFFER": "redis",

@@ -82,7 +82,7 @@ def test_the_dependencies_are_those_of_the_specification(services: Services) -> 
     assert between == {
         "stream-ingestor": {"redis"},
         "inference-worker": {"redis", "kafka"},
-        "identity-resolver": {"kafka", "qdrant"},
+        "identity-resolver": {"kafka", "qdrant", "postgres"},
         "insight-engine": {"kafka", "postgres"},
         "prometheus": set(PORTS),
         "grafana": {"prometheus"},
@@ -192,6 +192,15 @@ def test_docker_waits_longer_than_a_service_drains(services: Services) -> None:
     for name in PORTS:
         drain_s = seconds(services[name]["environment"]["TRINETRA_DRAIN_DEADLINE_S"])
         assert seconds(services[name]["stop_grace_period"]) > drain_s + 5, name
+
+
+def test_services_that_know_customers_share_one_database(services: Services) -> None:
+    stores = {
+        name: services[name]["environment"].get("TRINETRA_STORE_URL")
+        for name in ("identity-resolver", "insight-engine")
+    }
+    assert len(set(stores.values())) == 1
+    assert None not in stores.values()
 
 
 def test_replicas_share_no_data_folder(services: Services) -> None:

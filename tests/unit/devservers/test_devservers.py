@@ -18,6 +18,7 @@ from trinetra.devservers.network import HOST, free_port, is_free
 from trinetra.devservers.servers import DevServers, Remembered
 from trinetra.errors import ConfigurationError
 from trinetra.settings import load_settings
+from trinetra.wiring.connections import need_shared
 
 COMMAND = "from trinetra.commands.devservers import devservers; devservers()"
 
@@ -95,13 +96,14 @@ def test_servers_outlive_the_command_that_started_them_until_they_are_stopped(
 
 def test_the_settings_that_are_printed_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     servers = [Remembered("Redis", 1, 1, 7001, ""), Remembered("Kafka", 1, 1, 7002, "")]
-    for line in settings_lines(servers).splitlines():
+    for line in settings_lines(servers, "sqlite:////shop/insights.db").splitlines():
         name, _, value = line.removeprefix("export ").partition("=")
         monkeypatch.setenv(name, value)
     settings = load_settings()
     assert (settings.frame_buffer, settings.event_log) == ("redis", "kafka")
     assert settings.redis_url.get_secret_value() == f"redis://{HOST}:7001/0"
     assert settings.kafka_servers == f"{HOST}:7002"
+    need_shared(settings, "resolve", "frame_buffer", "event_log", "gallery", "store_url")
 
 
 def test_a_port_that_somebody_else_uses_is_refused_before_anything_starts(

@@ -44,6 +44,7 @@ from trinetra.events.erasure import (
     Acknowledgement,
     Erasure,
     ErasureStatus,
+    answers_for,
     digests_of,
     erased_change,
 )
@@ -92,6 +93,18 @@ _members = Table(
     Column("member", String(200), primary_key=True),
     Column("seen_at", Utc, nullable=False),
 )
+_owners = Table(
+    "erasure_owners",
+    _metadata,
+    Column("owner", String(200), primary_key=True),
+    Column("seen_at", Utc, nullable=False),
+)
+_required = Table(
+    "erasure_required",
+    _metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("owner", String(200), primary_key=True),
+)
 
 
 class SqlErasureStore:
@@ -115,17 +128,19 @@ class SqlErasureStore:
                 await erasure_store._scrub()
             yield erasure_store
 
-    async def request(self, ids: Sequence[CustomerId], at: Instant) -> ErasureStatus:
-        """Erase a person from this database, and request the same of all other processes."""
+    async def request(
+        self, ids: Sequence[CustomerId], at: Instant, owners: Sequence[str] = ()
+    ) -> ErasureStatus:
+        """Erase a person from this database, and request the same of all owners of data."""
         number = await self._run(
-            lambda connection: _store_request(connection, ids, at), writes=True
+            lambda connection: _store_request(connection, ids, at, owners), writes=True
         )
         return await self._run(lambda connection: _status(connection, number, at))
 
-    async def heartbeat(self, member: str, at: Instant) -> list[Erasure]:
+    async def heartbeat(self, member: str, at: Instant, owner: str | None = None) -> list[Erasure]:
         """Record that a process is alive; return the erasures it still has to acknowledge."""
         due = await self._run(
-            lambda connection: _store_heartbeat(connection, member, at), writes=True
+            lambda connection: _store_heartbeat(connection, member, at, owner), writes=True
         )
         await self._settle(at)
         return due
@@ -177,7 +192,9 @@ def _prepare(connection: Connection) -> bool:
     return is_new
 
 
-def _store_request(connection: Connection, asked: Sequence[CustomerId], at: Instant) -> int:
+def _store_request(
+    connection: Connection, asked: Sequence[CustomerId], at: Instant, owners: Sequence[str]
+) -> int:
     """Erase the people that these ids belong to; return the number of the request.
 
     Ids that were not requested before become a request of their own, because other processes may
@@ -188,6 +205,7 @@ def _store_request(connection: Connection, asked: Sequence[CustomerId], at: Inst
     numbers = _numbers_of(connection, ids)
     new = [each for each in ids if erasure_digest(each) not in numbers]
     number = _new_request(connection, new, at) if new else max(numbers.values())
+    _require(connection, number, owners)
     erased = sum(erase_records(connection, each, erased_change(each, at)) for each in ids)
     removed = {"book_entries": erased} | _forget_insights(connection, ids)
     _store_acknowledgement(
@@ -209,6 +227,13 @@ def _new_request(connection: Connection, ids: Sequence[CustomerId], at: Instant)
     digests = [{"digest": digest, "number": number} for digest in digests_of(ids)]
     connection.execute(insert(_digests), digests)
     return number
+
+
+def _require(connection: Connection, number: int, owners: Sequence[str]) -> None:
+    """Let an erasure wait for these owners, and for all that any heartbeat ever named."""
+    insertion = upsert_into(_required, connection.dialect.name)
+    for owner in {*owners, *connection.scalars(select(_owners.c.owner))}:
+        connection.execute(insertion.values(number=number, owner=owner).on_conflict_do_nothing())
 
 
 def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[str, int]:
@@ -242,13 +267,12 @@ def _unlinked(visit: Visit) -> Visit:
     )
 
 
-def _store_heartbeat(connection: Connection, member: str, at: Instant) -> list[Erasure]:
-    statement = upsert_into(_members, connection.dialect.name).values(member=member, seen_at=at)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["member"], set_={"seen_at": statement.excluded.seen_at}
-        )
-    )
+def _store_heartbeat(
+    connection: Connection, member: str, at: Instant, owner: str | None
+) -> list[Erasure]:
+    _see(connection, _members, at, member=member)
+    if owner is not None:
+        _see(connection, _owners, at, owner=owner)
     done = select(_shares.c.number).where(_shares.c.member == member)
     due = select(_erasures.c.number).where(
         _erasures.c.settled_at.is_(None),
@@ -257,6 +281,15 @@ def _store_heartbeat(connection: Connection, member: str, at: Instant) -> list[E
     )
     numbers = connection.scalars(due.order_by(_erasures.c.number)).all()
     return [_erasure(connection, number) for number in numbers]
+
+
+def _see(connection: Connection, table: Table, at: Instant, **name: str) -> None:
+    statement = upsert_into(table, connection.dialect.name).values(**name, seen_at=at)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(name), set_={"seen_at": statement.excluded.seen_at}
+        )
+    )
 
 
 def _remove_member(connection: Connection, member: str) -> Instant | None:
@@ -321,7 +354,11 @@ def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
         for r in rows
     ]
     present = select(_members.c.member).where(_members.c.seen_at > after(at, -GONE_AFTER_S))
-    awaited = set(connection.scalars(present)) - {share.member for share in shares}
+    confirmed = {share.member for share in shares}
+    of_number = select(_required.c.owner).where(_required.c.number == number)
+    owners = sorted(connection.scalars(of_number))
+    silent = {o for o in owners if not any(answers_for(member, o) for member in confirmed)}
+    awaited = silent | set(connection.scalars(present)) - confirmed
     settled = select(_erasures.c.settled_at).where(_erasures.c.number == number)
     settled_at = connection.scalar(settled)
     erasure = _erasure(connection, number)
@@ -330,6 +367,7 @@ def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
         shares=tuple(shares),
         awaited=tuple(sorted(awaited)) if erasure.ids else (),
         settled_at=settled_at,
+        owners=tuple(owners),
     )
 
 
