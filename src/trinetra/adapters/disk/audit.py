@@ -31,6 +31,7 @@ Action = Literal[
     "import",
     "forget",
     "forgotten",
+    "declared_destroyed",
     "refused",
 ]
 _FIRST = "0" * 64
