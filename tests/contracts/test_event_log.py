@@ -72,6 +72,41 @@ def after(deliveries: list[Delivery], outputs: Sequence[Record] = ()) -> list[Pr
     ]
 
 
+@pytest.fixture(params=["memory", "journal"])
+async def small_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EventLog]:
+    memory = MemoryEventLog(SystemClock(), keep_records=10, max_records=100)
+    if request.param == "memory":
+        yield memory
+        return
+    opening = JournalingEventLog.open(
+        memory, tmp_path / "journal", max_bytes=1 << 20, retention_s={SOURCE: 3600.0}
+    )
+    async with opening as log:
+        yield log
+
+
+async def test_commits_wait_for_a_group_that_is_far_behind_and_lose_nothing(
+    small_log: EventLog,
+) -> None:
+    first, second = await small_log.subscribe([SOURCE], "a"), await small_log.subscribe([SINK], "b")
+
+    async def copy() -> None:
+        for n in range(1000):
+            await small_log.append(records(SOURCE, ("cam", n)))
+            got = await take(first, 1)
+            await first.commit(after(got, records(SINK, ("cam", n))))
+
+    copying = asyncio.create_task(copy())
+    values: list[int] = []
+    while len(values) < 1000:
+        got = await take(second, 1)
+        assert await second.lag() <= 100
+        values += [int(d.value) for d in got]
+        await second.commit(after(got))
+    await copying
+    assert values == list(range(1000))
+
+
 async def test_records_of_one_key_keep_their_order_in_one_partition(log: EventLog) -> None:
     await log.append(records(SOURCE, *[(f"cam{n % 5}", n) for n in range(100)]))
     got = await take(await log.subscribe([SOURCE], "g"), 100)

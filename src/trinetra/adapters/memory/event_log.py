@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -133,8 +133,9 @@ class MemoryEventLog:
     """A partitioned log in memory.
 
     Every partition keeps the records that some group has not committed yet, and its last
-    ``keep_records`` for groups that join later. When a group falls ``max_records`` behind,
-    ``append`` waits for it: this backpressure bounds memory without losing records. Readers cause
+    ``keep_records`` for groups that join later. When a group falls ``max_records`` behind, an
+    append and a commit with outputs wait for it: this backpressure bounds memory without losing
+    records. It reaches the frame buffer, which drops and counts frames per camera. Readers cause
     no backpressure: one that falls as far behind misses the records that are freed meanwhile.
     """
 
@@ -154,9 +155,13 @@ class MemoryEventLog:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append records in order; the key determines the partition."""
-        for where in dict.fromkeys(_partition_of(record) for record in records):
-            await self.changed.wait(partial(self._has_room, where))
+        await self.wait_for_room(records)
         self._append_now(records)
+
+    async def wait_for_room(self, records: Iterable[Record]) -> None:
+        """Return when every partition of the records has room; compacted topics always have."""
+        for where in dict.fromkeys(_partition_of(r) for r in records if not r.topic.compacted):
+            await self.changed.wait(partial(self._has_room, where))
 
     async def subscribe(self, topics: Sequence[Topic], group: str) -> "MemorySubscription":
         """Join a group; its partitions are reassigned among its members."""
@@ -288,6 +293,8 @@ class MemorySubscription:
 
     async def commit(self, progress: Sequence[Progress]) -> None:
         """Append the outputs and commit the offsets. Raises PartitionsLost after a rebalance."""
+        # Before the assignment is checked: from then on there is no await.
+        await self._log.wait_for_room(record for part in progress for record in part.outputs)
         lost = set()
         for part in progress:
             number = self._polled.get(part.where)
