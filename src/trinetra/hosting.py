@@ -7,10 +7,11 @@ data is lost between them.
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -18,7 +19,8 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 import msgspec
 import uvicorn
 from fastapi import FastAPI, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.ports import Clock
@@ -27,6 +29,10 @@ from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedErr
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger
 
 log = get_logger("hosting")
+READY_CACHE_S = 1.0
+"""Maximum age of the state of servers on the health page, in seconds."""
+MAX_WATCHERS = 16
+"""Maximum number of clients that watch events at the same time."""
 _CHECK_S = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -239,13 +245,16 @@ def health_app(
     services: Sequence[Service],
     watch: Callable[[int], AsyncIterator[bytes]] | None = None,
     dependencies: Callable[[], Sequence[Dependency]] = tuple,
-) -> FastAPI:
+    allowed_hosts: Collection[str] = (),
+) -> ASGIApp:
     """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``.
 
     With ``watch``, which yields the last n events and then every new one, it also has ``/events``.
-    A service itself determines whether it is ready; its dependencies are only shown.
+    A service itself determines whether it is ready; its dependencies are only shown. Requests for
+    another host than ``allowed_hosts`` are refused; see AllowedHosts.
     """
     app = FastAPI(title="TRINETRA health", docs_url=None, redoc_url=None, openapi_url=None)
+    checks = _DependencyChecks(dependencies)
 
     @app.get("/health/live")
     def live() -> dict[str, str]:
@@ -253,13 +262,11 @@ def health_app(
 
     @app.get("/health/ready")
     async def ready() -> Response:
-        needed = await asyncio.gather(*(_checked(needs) for needs in dependencies()))
+        needed = await checks.read()
         detail = {s.name: {"ready": s.ready(), "detail": s.status()} for s in services}
         all_ready = all(service.ready() for service in services)
         state = "ready" if all_ready else "not ready"
-        page = msgspec.json.encode(
-            {"status": state, "services": detail, "dependencies": dict(needed)}
-        )
+        page = msgspec.json.encode({"status": state, "services": detail, "dependencies": needed})
         status_code = 200 if all_ready else 503
         return Response(page, status_code=status_code, media_type="application/json")
 
@@ -270,12 +277,97 @@ def health_app(
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     if watch is not None:
+        watchers = _Watchers(watch)
 
         @app.get("/events")
-        def events(last: Annotated[int, Query(ge=0, le=1000)] = 0) -> StreamingResponse:
-            return StreamingResponse(watch(last), media_type="application/x-ndjson")
+        def events(last: Annotated[int, Query(ge=0, le=1000)] = 0) -> Response:
+            return watchers.answer(last)
 
-    return app
+    return AllowedHosts(app, allowed_hosts)
+
+
+class AllowedHosts:
+    """Refuses requests whose Host header is a name that is not this server's.
+
+    A web page could otherwise read identities from the visitor's own machine or network: it lets
+    its own name resolve to 127.0.0.1 (DNS rebinding). The browser then sends that name, never an
+    address, so that requests for an IP address are allowed. Prometheus sends addresses too, if it
+    finds its targets by DNS or as pods.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        """Allow ``names`` besides localhost, and every IP address."""
+        self._app = app
+        self._names = {"localhost", *(name.strip().lower() for name in names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on or refuse it with 421."""
+        hosts = [
+            value.decode("latin-1") for key, value in scope.get("headers", ()) if key == b"host"
+        ]
+        if all(map(self._is_allowed, hosts)):
+            await self._app(scope, receive, send)
+            return
+        refusal = "this name is not allowed: add it to TRINETRA_ALLOWED_HOSTS, or use the address\n"
+        await PlainTextResponse(refusal, status_code=421)(scope, receive, send)
+
+    def _is_allowed(self, host: str) -> bool:
+        name = host.rpartition("]")[0].removeprefix("[") or host.partition(":")[0]
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name.lower().removesuffix(".") in self._names
+        return True
+
+
+class _Watchers:
+    """Streams of events, bounded in number: each holds memory and costs time for every event."""
+
+    def __init__(self, watch: Callable[[int], AsyncIterator[bytes]]) -> None:
+        self._watch = watch
+        self._open = 0
+
+    def answer(self, last: int) -> Response:
+        if self._open >= MAX_WATCHERS:
+            return PlainTextResponse(
+                f"{MAX_WATCHERS} watchers of events are connected already\n",
+                status_code=503,
+                headers={"Retry-After": "10"},
+            )
+        return StreamingResponse(self._stream(last), media_type="application/x-ndjson")
+
+    async def _stream(self, last: int) -> AsyncIterator[bytes]:
+        if self._open >= MAX_WATCHERS:  # others were answered before this one began
+            return
+        self._open += 1
+        try:
+            async for line in self._watch(last):
+                yield line
+        finally:
+            self._open -= 1
+
+
+class _DependencyChecks:
+    """Answers of the dependencies, at most ``READY_CACHE_S`` old, asked once at a time.
+
+    Otherwise whoever reads the page, or several probes together, could load the servers.
+    """
+
+    def __init__(self, dependencies: Callable[[], Sequence[Dependency]]) -> None:
+        self._dependencies = dependencies
+        self._task: asyncio.Task[dict[str, dict[str, object]]] | None = None
+        self._fresh_until_s = 0.0
+
+    async def read(self) -> dict[str, dict[str, object]]:
+        now_s = asyncio.get_running_loop().time()
+        if self._task is None or (self._task.done() and now_s >= self._fresh_until_s):
+            self._task = asyncio.create_task(self._check(), name="health-checks")
+        return await asyncio.shield(self._task)
+
+    async def _check(self) -> dict[str, dict[str, object]]:
+        answers = dict(await asyncio.gather(*map(_checked, self._dependencies())))
+        self._fresh_until_s = asyncio.get_running_loop().time() + READY_CACHE_S
+        return answers
 
 
 async def _checked(dependency: Dependency) -> tuple[str, dict[str, object]]:

@@ -173,6 +173,13 @@ class Settings(BaseSettings):
         default="127.0.0.1",
         description="Address for health and metrics; 0.0.0.0 is all interfaces.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description=(
+            "Names by which health, metrics and events may be requested, separated by commas; "
+            "besides localhost, this machine's name, TRINETRA_HOST and any IP address."
+        ),
+    )
     embedded_port: Port = Field(
         default=8000, description="Port of `trinetra run`; here and below, 0 takes any free port."
     )
@@ -190,6 +197,12 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
     log_level: LogLevel = Field(default="INFO", description="Minimum level to log.")
     debug: bool = Field(default=False, description="Show tracebacks of planned failures.")
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Names by which this process may be requested."""
+        given = {name.strip() for name in self.allowed_hosts.split(",")} - {""}
+        return frozenset({self.host, self.instance, platform.node(), *given})
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 from tests.unit.events.samples import detection, face
 
+from trinetra import hosting
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import (
@@ -21,6 +23,7 @@ from trinetra.errors import (
     EventLogUnavailable,
 )
 from trinetra.hosting import (
+    MAX_WATCHERS,
     DrainIncomplete,
     Opened,
     PatientService,
@@ -149,6 +152,76 @@ async def test_a_port_in_use_is_a_configuration_error_that_names_it() -> None:
         with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port}"):
             async with serving(health_app([]), address="127.0.0.1", port=port):
                 pass
+
+
+def client_of(app: ASGIApp, host: str = "127.0.0.1") -> httpx.AsyncClient:
+    """Return a client of an app that is asked for under a host name."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{host}")
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        *(("localhost:8000", 200), ("127.0.0.1", 200), ("10.0.0.7:8003", 200), ("[::1]:8000", 200)),
+        *(("shop-pc", 200), ("SHOP-PC.:8000", 200), ("evil.example", 421)),
+        *(("127.0.0.1.evil.example", 421), ("localhost.evil.example:8000", 421)),
+    ],
+)
+@pytest.mark.parametrize("page", ["/health/live", "/health/ready", "/metrics", "/events"])
+async def test_a_name_that_is_not_this_machines_is_refused(host: str, code: int, page: str) -> None:
+    async def watch(_last: int) -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    app = health_app([], watch, allowed_hosts=["shop-pc"])
+    async with client_of(app) as client:
+        answer = await client.get(page, headers={"Host": host})
+    assert answer.status_code == code
+    assert ("TRINETRA_ALLOWED_HOSTS" in answer.text) is (code == 421)
+
+
+async def test_watchers_are_bounded_and_one_that_leaves_makes_room() -> None:
+    app = health_app([], EventRecorder(MemoryEventLog(SystemClock())).recent.watch)
+    url = "/events"
+    async with (
+        serving(app, address="127.0.0.1", port=0) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        async with contextlib.AsyncExitStack() as watching:
+            for _ in range(MAX_WATCHERS):
+                await watching.enter_async_context(client.stream("GET", url))
+            refused = await client.get(url)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+        while True:  # the server learns of a closed connection by itself
+            async with client.stream("GET", url) as answer:
+                if answer.status_code == 200:
+                    break
+
+
+async def test_the_health_page_asks_a_server_once_for_many_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hosting, "READY_CACHE_S", 3600.0)
+    asked, answers = 0, asyncio.Event()
+
+    class Slow:
+        name = "gallery"
+
+        async def check(self) -> str:
+            nonlocal asked
+            asked += 1
+            await answers.wait()
+            return "here"
+
+    app = health_app([], dependencies=lambda: [Slow()])
+    async with client_of(app) as client:
+        several = [asyncio.create_task(client.get("/health/ready")) for _ in range(20)]
+        while not asked:  # noqa: ASYNC110 - it is asked in the course of the requests
+            await asyncio.sleep(0)
+        answers.set()
+        pages = await asyncio.gather(*several)
+        pages.append(await client.get("/health/ready"))
+    assert {page.json()["dependencies"]["gallery"]["detail"] for page in pages} == {"here"}
+    assert asked == 1
 
 
 async def test_watched_events_carry_no_embeddings() -> None:

@@ -94,7 +94,9 @@ async def _health_page(
     if not options.serves_health:
         yield
         return
-    app = health_app(platform.services, platform.recorder.recent.watch)
+    app = health_app(
+        platform.services, platform.recorder.recent.watch, allowed_hosts=settings.host_names
+    )
     async with serving(app, address=settings.host, port=settings.embedded_port) as port:
         note(f"serving on http://{settings.host}:{port} /health/ready, /metrics and /events")
         yield

@@ -147,7 +147,11 @@ def _serve(
 
 
 async def _host(service: PatientService, settings: Settings, port: int) -> None:
-    app = health_app([service], dependencies=lambda: service.dependencies)
+    app = health_app(
+        [service],
+        dependencies=lambda: service.dependencies,
+        allowed_hosts=settings.host_names,
+    )
     with stop_on_signals() as stop:
         async with serving(app, address=settings.host, port=port) as bound:
             note(f"{service.name}: http://{settings.host}:{bound} has /health/ready and /metrics")
