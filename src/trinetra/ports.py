@@ -4,7 +4,7 @@ An adapter translates its vendor's exceptions into those of ``trinetra.errors``.
 port passes the same suite in ``tests/contracts``.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -408,9 +408,13 @@ class InsightStore(Protocol):
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
         """Return the most recent visit recorded under exactly this id, even if withdrawn."""
 
-    async def know(self, people: CustomerDirectory) -> None:
+    async def know(
+        self, people: CustomerDirectory, changed: Collection[CustomerId] | None = None
+    ) -> None:
         """Store which ids belong to the same person; a directory with a lower number is ignored.
 
+        ``changed`` are the ids that changes since the caller's last directory named; without them
+        all are compared.
         Recorded insights are not rewritten, so undoing a merge leaves no trace.
         """
 

@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 
 from trinetra.adapters.memory.customer_log import MemoryCustomerLog
+from trinetra.adapters.sql import customer_log as sql_customer_log
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError, CustomerConflict
-from trinetra.events.customers import ChangeKind, CustomerChange, CustomerDirectory, erasure_digest
+from trinetra.events.customers import (
+    ChangeKind,
+    CustomerChange,
+    CustomerDirectory,
+    decode_change,
+    erasure_digest,
+)
 from trinetra.ports import CustomerLog, Template
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
@@ -158,6 +165,39 @@ async def test_of_writers_that_contradict_each_other_one_succeeds(
 
     assert sorted(outcomes) == [False, True]
     assert len(await told(books[0])) == 1
+
+
+async def test_a_chain_of_merges_is_not_closed_by_a_connection_that_wrote_none_of_it(
+    books: tuple[CustomerLog, CustomerLog],
+) -> None:
+    one, two = books
+    await one.write([change("merged", EVE, BOB), change("merged", BOB, ANN)])
+    with pytest.raises(CustomerConflict, match="is already merged into"):
+        await two.write([change("merged", ANN, EVE)])
+    await two.write([change("split", BOB, ANN), change("merged", ANN, EVE)])
+    assert (await folded(one)).canonical(ANN) == BOB
+
+
+async def test_a_write_reads_as_little_of_a_long_log_as_of_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+
+    def decode(payload: bytes) -> CustomerChange:
+        read.append(payload)
+        return decode_change(payload)
+
+    monkeypatch.setattr(sql_customer_log, "decode_change", decode)
+    async with SqlCustomerLog.open(f"sqlite:///{tmp_path}/insights.db") as customer_log:
+        for first, last in ((0, 10), (10, 2000)):
+            numbers = range(first, last)
+            await customer_log.write(
+                [change("merged", CustomerId(f"a{n}"), CustomerId(f"b{n}")) for n in numbers]
+            )
+            read.clear()
+            await customer_log.write([change("merged", CustomerId("c"), CustomerId(f"a{first}"))])
+            await customer_log.write([change("split", CustomerId("c"), CustomerId(f"a{first}"))])
+            assert len(read) < 10
 
 
 async def test_a_follower_misses_nothing_that_many_write_at_once(

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -272,6 +273,45 @@ async def test_of_a_chain_of_merges_the_last_id_is_told(store: InsightStore) -> 
     await store.record([visit(1, 50, customer="eve")])
     await store.know(who_is_whom(2, eve="bob", bob="ann"))
     assert [v.customer_id for v in await store.visits(*ALWAYS, GAP_S)] == ["ann"]
+
+
+async def test_only_what_changed_is_compared_and_follows_merges_and_splits(
+    store: InsightStore,
+) -> None:
+    async def person_of_eve(people: CustomerDirectory, *changed: str) -> str:
+        await store.know(people, set(map(CustomerId, changed)))
+        [of_eve] = await store.visits(*ALWAYS, GAP_S)
+        return of_eve.customer_id
+
+    await store.record([visit(1, 50, customer="eve")])
+    assert await person_of_eve(who_is_whom(1, eve="bob"), "eve", "bob") == "bob"
+    assert await person_of_eve(who_is_whom(2, eve="bob", bob="ann"), "bob", "ann") == "ann"
+    assert await person_of_eve(who_is_whom(3, eve="bob"), "bob", "ann") == "bob"
+    assert await person_of_eve(who_is_whom(4), "eve", "bob") == "eve"
+
+
+@dataclass(slots=True)
+class CountingDirectory(CustomerDirectory):
+    """A directory that counts how many ids it was asked for."""
+
+    asked: int = 0
+
+    def canonical(self, customer_id: CustomerId) -> CustomerId:
+        self.asked += 1
+        return CustomerDirectory.canonical(self, customer_id)
+
+
+async def test_one_more_merge_costs_no_more_among_thousands(file_url: str) -> None:
+    asked = []
+    async with SqlInsightStore.open(file_url) as store:
+        for several in (10, 5000):
+            merged = {f"twin_{n}": f"ann_{n}" for n in range(several)}
+            await store.know(who_is_whom(several, **merged))
+            merged = {**who_is_whom(0, **merged, bob="ann").merged}
+            people = CountingDirectory(several + 1, merged=merged)
+            await store.know(people, {CustomerId("bob"), CustomerId("ann")})
+            asked.append(people.asked)
+    assert asked[0] == asked[1] > 0
 
 
 async def test_an_older_directory_is_ignored(store: InsightStore) -> None:

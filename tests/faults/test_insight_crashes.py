@@ -7,7 +7,7 @@ interleaving. They are killed between any two external effects, and replaced hal
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -60,7 +60,9 @@ class Shelf:
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         raise NotImplementedError
 
-    async def know(self, people: CustomerDirectory) -> None:
+    async def know(
+        self, people: CustomerDirectory, changed: Collection[CustomerId] | None = None
+    ) -> None:
         raise NotImplementedError
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:

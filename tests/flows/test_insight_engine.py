@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -75,7 +75,9 @@ class DictStore:
         mine = [v for v in self.of(Visit) if v.customer_id == customer_id]
         return max(mine, key=_captured, default=None)
 
-    async def know(self, people: CustomerDirectory) -> None:
+    async def know(
+        self, people: CustomerDirectory, changed: Collection[CustomerId] | None = None
+    ) -> None:
         self.answer()
         self.people = people
 

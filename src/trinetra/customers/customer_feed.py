@@ -8,7 +8,7 @@ from trinetra.ports import Clock, CustomerLog, ExpiringStore, InsightStore
 from trinetra.streaming.background import Poller
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import CUSTOMER_LOG_UP, STATE_REJECTED, get_logger
-from trinetra.values import after
+from trinetra.values import CustomerId, after
 
 _AT_ONCE = 1000
 _EXPIRED_AT_ONCE = 1000
@@ -112,6 +112,7 @@ class StoreCustomerSync:
         self._reader = CustomerFeed(customer_log, clock, service=service)
         self._store = store
         self._stored_to = 0
+        self._named: set[CustomerId] | None = None  # by changes since; None: all must be compared
 
     @property
     def directory(self) -> CustomerDirectory:
@@ -124,14 +125,24 @@ class StoreCustomerSync:
         The first call reads the whole log, so that merges are known before a visit is counted.
         Raises StoreUnavailable.
         """
-        while await self._reader.catch_up() and not self._reader.is_current:
-            pass
+        while changes := await self._reader.catch_up():
+            self._note(changes)
+            if self._reader.is_current:
+                break
         if not self._reader.is_current:
             raise StoreUnavailable("the customer log has not been read yet")
         directory = self._reader.directory
         if directory.number > self._stored_to:
-            await self._store.know(directory)
-            self._stored_to = directory.number
+            await self._store.know(directory, self._named)
+            self._stored_to, self._named = directory.number, set()
+
+    def _note(self, changes: Sequence[NumberedChange]) -> None:
+        """Note the ids of these changes, so that the store compares no others."""
+        if any(change.change == "erased" for _, change in changes):
+            self._named = None  # the ids of an erased person are known by their digests alone
+        if self._named is not None:
+            named = ((change.customer_id, change.other) for _, change in changes)
+            self._named |= {each for pair in named for each in pair if each}
 
     async def close(self) -> None:
         """Stop following; may be called more than once."""

@@ -1,7 +1,7 @@
 """An insight store in memory: for replays, tests and measurements."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import get_args
 
 from trinetra.events.customers import CustomerDirectory
@@ -66,7 +66,11 @@ class MemoryInsightStore:
         """Return the most recent visit recorded under this very id, even if withdrawn."""
         return self._last_visits.get(customer_id)
 
-    async def know(self, people: CustomerDirectory) -> None:
+    async def know(
+        self,
+        people: CustomerDirectory,
+        changed: Collection[CustomerId] | None = None,  # noqa: ARG002 - it keeps the whole directory
+    ) -> None:
         """Read what is recorded as done by these people from now on; older news is ignored."""
         if people.number > self._people.number:
             self._people = people

@@ -5,8 +5,9 @@ asks for changes above a number never misses one that was numbered earlier but c
 ADR 12.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Integer,
@@ -46,6 +48,7 @@ from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 BOOK_VERSION = 1
 _WRITE_LOCK = 0x626F6F6B
 """Key of the advisory lock: any number that no other application uses in this database."""
+_IDS_AT_ONCE = 500
 _LITTLE_FLOATS = np.dtype("<f4")
 
 _metadata = MetaData()
@@ -91,7 +94,6 @@ class SqlCustomerLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
-        self._committed = CustomerDirectory()  # cache of all changes up to the last write
 
     @classmethod
     @asynccontextmanager
@@ -120,9 +122,7 @@ class SqlCustomerLog:
 
         Raises CustomerConflict, StorageFull or StoreUnavailable.
         """
-        await self._run(
-            lambda connection: _write(connection, self._committed, changes, templates), writes=True
-        )
+        await self._run(lambda connection: _write(connection, changes, templates), writes=True)
 
     async def changes(self, after: int, limit: int) -> list[NumberedChange]:
         """Return changes with a number above ``after``, in order."""
@@ -190,26 +190,59 @@ def erased_among(connection: Connection, ids: Iterable[CustomerId]) -> set[Custo
 
 
 def _read(connection: Connection, after: int, limit: int | None) -> list[NumberedChange]:
-    query = select(_changes.c.number, _changes.c.change).where(_changes.c.number > after)
+    return _read_where(connection, _changes.c.number > after, limit)
+
+
+def _read_where(
+    connection: Connection, where: ColumnElement[bool], limit: int | None = None
+) -> list[NumberedChange]:
+    query = select(_changes.c.number, _changes.c.change).where(where)
     rows = connection.execute(query.order_by(_changes.c.number).limit(limit))
     return [NumberedChange(number, decode_change(text.encode())) for number, text in rows]
 
 
+def _directory_about(connection: Connection, ids: Iterable[CustomerId]) -> CustomerDirectory:
+    """Return the directory of these ids, and of those that they are merged into.
+
+    A change can contradict no others, so a write reads few rows of a log of any length.
+    """
+    rows: dict[int, NumberedChange] = {}
+    found: set[CustomerId] = set()
+    wanted = {each for given in ids for each in (given, erasure_digest(given))}
+    while wanted:
+        found |= wanted
+        about: list[NumberedChange] = []
+        for part in _parts(wanted):
+            about += _read_where(connection, _changes.c.customer_id.in_(part))
+        rows |= {numbered.number: numbered for numbered in about}
+        merged_into = {c.other for _, c in about if c.change == "merged" and c.other}
+        wanted = merged_into - found
+    people = CustomerDirectory()
+    people.apply(rows[number] for number in sorted(rows))
+    return people
+
+
+def _parts(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Yield ids in batches that fit into one statement."""
+    remaining = iter(sorted(ids))
+    while part := list(islice(remaining, _IDS_AT_ONCE)):
+        yield part
+
+
 def _write(
-    connection: Connection,
-    committed: CustomerDirectory,
-    changes: Sequence[CustomerChange],
-    templates: Sequence[Template],
+    connection: Connection, changes: Sequence[CustomerChange], templates: Sequence[Template]
 ) -> None:
-    """Append to the log; ``committed`` is first brought up to date with it."""
+    """Append to the log."""
     lock_writes(connection)
-    committed.apply(_read(connection, committed.number, None))
-    ids = [change.change_id for change in changes]
-    written = connection.scalars(select(_changes.c.change_id).where(_changes.c.change_id.in_(ids)))
-    known = set(written)
+    known: set[str] = set()
+    for part in _parts(change.change_id for change in changes):
+        written = select(_changes.c.change_id).where(_changes.c.change_id.in_(part))
+        known.update(connection.scalars(written))
     new = {change.change_id: change for change in changes if change.change_id not in known}
-    # On a copy: the transaction may still fail, and ``committed`` outlives it.
-    refuse_contradictions(committed.copy(), list(new.values()), templates)
+    parties = [each for c in new.values() for each in (c.customer_id, c.other) if each]
+    parties += [template.entry.customer_id for template in templates]
+    people = _directory_about(connection, parties)
+    refuse_contradictions(people, list(new.values()), templates)
     if new:
         connection.execute(insert(_changes), [_change_row(change) for change in new.values()])
     if templates:

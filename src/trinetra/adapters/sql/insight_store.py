@@ -22,6 +22,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -231,9 +232,11 @@ class SqlInsightStore:
             await self._database.empty_log()
         return deleted
 
-    async def know(self, people: CustomerDirectory) -> None:
+    async def know(
+        self, people: CustomerDirectory, changed: Collection[CustomerId] | None = None
+    ) -> None:
         """Store which ids belong to the same person; a directory with a lower number is ignored."""
-        await self._run(lambda connection: _know(connection, people), writes=True)
+        await self._run(lambda connection: _know(connection, people, changed), writes=True)
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
         """Return the visits of people that ended in ``[start, end)``, in that order."""
@@ -261,15 +264,18 @@ def _expire(connection: Connection, before: Instant, most: int) -> int:
     return deleted
 
 
-def _know(connection: Connection, people: CustomerDirectory) -> None:
+def _know(
+    connection: Connection, people: CustomerDirectory, touched: Collection[CustomerId] | None
+) -> None:
     # Read, compare and write must not interleave with another engine, or an older directory could
     # overwrite a newer one. SQLite has only one writer at a time anyway.
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
     if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
         return
-    known = _aliases_in(connection)
-    current = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in people.merged}
+    known = _aliases_in(connection, touched)
+    ids = people.merged if touched is None else (known.keys() | touched) & people.merged.keys()
+    current = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in ids}
     changed = {c for c in known.keys() | current.keys() if known.get(c) != current.get(c)}
     rows = [{"customer_id": c, **current[c]._asdict()} for c in sorted(changed & current.keys())]
     for part in _parts(changed):
@@ -287,8 +293,20 @@ class _Alias(NamedTuple):
     kind: IdentityKind | None
 
 
-def _aliases_in(connection: Connection) -> dict[CustomerId, _Alias]:
-    rows = connection.execute(select(_aliases))
+def _aliases_in(
+    connection: Connection, touched: Collection[CustomerId] | None = None
+) -> dict[CustomerId, _Alias]:
+    """Return the aliases, or only those that contain one of these ids."""
+    if touched is None:
+        return _aliases_of(connection.execute(select(_aliases)))
+    found: dict[CustomerId, _Alias] = {}
+    for part in _parts(touched):
+        about = or_(_aliases.c.customer_id.in_(part), _aliases.c.person_id.in_(part))
+        found |= _aliases_of(connection.execute(select(_aliases).where(about)))
+    return found
+
+
+def _aliases_of(rows: Iterable[Row[Any]]) -> dict[CustomerId, _Alias]:
     return {r.customer_id: _Alias(r.person_id, r.kind and IdentityKind(r.kind)) for r in rows}
 
 
