@@ -107,6 +107,15 @@ class Settings(BaseSettings):
             "a third more."
         ),
     )
+    ready_camera_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description=(
+            "Share of cameras that must deliver frames for the ingestor to be ready, rounded up; "
+            "with 0 it is ready whenever the frame buffer is."
+        ),
+    )
     frame_max_age_s: float = Field(
         default=10.0,
         gt=0,

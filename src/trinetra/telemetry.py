@@ -8,7 +8,9 @@ import logging
 import math
 import re
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -156,13 +158,51 @@ GALLERY_S = Histogram(
     registry=REGISTRY,
 )
 GALLERY_UP = Gauge("trinetra_gallery_up", "1 while the gallery answers.", registry=REGISTRY)
-GALLERY_UP.set(math.nan)  # unknown: a service that uses no gallery must not report it as down
+
 CUSTOMER_LOG_UP = Gauge(
     "trinetra_customer_log_up",
     "1 while the customer log answers.",
     ["service"],
     registry=REGISTRY,
 )
+KNOWN_FOR_S = 60.0
+"""A server that answered longer ago than this is not claimed to be up."""
+
+
+class Availability:
+    """Whether a server answers, on a gauge: 1, 0, or NaN if that is not known.
+
+    It is not known before the first try, once nothing asks the server any more, and when its last
+    answer is older than ``KNOWN_FOR_S``. A failure stands until the server answers.
+    """
+
+    def __init__(self, gauge: Gauge, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._gauge = gauge
+        self._monotonic = monotonic
+        self._noted: dict[tuple[str, ...], tuple[bool, float]] = {}
+        if not gauge._labelnames:  # noqa: SLF001 - a gauge with labels has no value by itself
+            gauge.set_function(partial(self.value))
+
+    def note(self, up: bool, *labels: str) -> None:  # noqa: FBT001 - it is the value
+        """Record whether the server has answered just now."""
+        if labels and labels not in self._noted:
+            self._gauge.labels(*labels).set_function(partial(self.value, *labels))
+        self._noted[labels] = up, self._monotonic()
+
+    def forget(self, *labels: str) -> None:
+        """Record that nothing asks the server any more."""
+        self._noted[labels] = True, -math.inf
+
+    def value(self, *labels: str) -> float:
+        """Return the value of the gauge."""
+        up, at_s = self._noted.get(labels, (True, -math.inf))
+        if not up:
+            return 0.0
+        return 1.0 if self._monotonic() - at_s <= KNOWN_FOR_S else math.nan
+
+
+GALLERY_AVAILABILITY = Availability(GALLERY_UP)
+CUSTOMER_LOG_AVAILABILITY = Availability(CUSTOMER_LOG_UP)
 ACTIVE_IDENTITIES = Gauge(
     "trinetra_active_identities", "Identities in the active registry.", registry=REGISTRY
 )

@@ -17,7 +17,7 @@ from trinetra.adapters.qdrant.connection import Endpoint, ServerPatience, connec
 from trinetra.adapters.qdrant.gallery import QdrantConnection, QdrantGallery
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.hosting import Dependency
-from trinetra.telemetry import GALLERY_UP
+from trinetra.telemetry import GALLERY_AVAILABILITY
 from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
 DIMENSION = 16
@@ -130,11 +130,11 @@ async def test_a_hung_server_is_given_up_in_time_then_left_alone_then_used_again
         with pytest.raises(GalleryUnavailable, match=r"did not answer a search within 0\.2 s"):
             await gallery.search([face(1)], 1)
         await until_it_is_left_alone(gallery)
-        assert GALLERY_UP._value.get() == 0
+        assert GALLERY_AVAILABILITY.value() == 0
         server.signal(signal.SIGCONT)
 
         assert await until_it_answers(gallery) == 1
-        assert GALLERY_UP._value.get() == 1
+        assert GALLERY_AVAILABILITY.value() == 1
 
 
 async def test_an_upsert_whose_answer_is_lost_is_repeated_without_doubling(

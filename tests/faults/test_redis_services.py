@@ -75,7 +75,7 @@ async def open_shop(url: str) -> AsyncIterator[Shop]:
             lambda _: Scripted(pictures(10_000), gate=shutter),
             inbox,
             clock,
-            IngestPolicy(buffer_retry_s=0.02, watch_every_s=0.02),
+            IngestPolicy(buffer_retry_s=0.02, watch_every_s=0.02, ready_share=0.0),
         )
         plans = {DOOR: DetectionPlan(DOOR, frozenset({"person"}), reads_faces=True)}
         lanes = [InferenceThread(Nobody(), Nobody())]

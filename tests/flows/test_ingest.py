@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -407,6 +408,7 @@ async def test_a_refused_camera_is_tried_slowly_told_once_and_keeps_its_password
                 clock.over.release()
             await clock.begun.acquire()
             status = scene.ingestor.status()[A]
+            assert not scene.ingestor.ready()
             clock.over.release()
     log = capfd.readouterr().err
     assert status.failures == 4
@@ -425,6 +427,26 @@ async def test_one_cameras_trouble_does_not_touch_the_others(clips: tuple[Path, 
             await clock.begun.acquire()
             assert len(await scene.take(10, B)) == 10
             assert scene.ingestor.status()[A].state is CameraState.BACKOFF
+
+
+@pytest.mark.parametrize(
+    ("share", "is_ready"), [(0.0, True), (0.5, True), (0.51, False), (1.0, False)]
+)
+async def test_the_ingestor_is_ready_while_enough_cameras_work(
+    share: float, *, is_ready: bool
+) -> None:
+    clock, gate = Backoffs(), threading.Semaphore(0)
+    policy = replace(clock.POLICY, ready_share=share)
+    sources = {A: at("rtsp://127.0.0.1:1/none"), B: lambda: Scripted(pictures(10), gate=gate)}
+    scene = Scene(sources, [live(A), live(B)], clock=clock, policy=policy)
+    async with scene.running():
+        await clock.begun.acquire()
+        assert scene.ingestor.ready() is (share == 0.0), "no camera works yet"
+        gate.release()
+        assert len(await scene.take(1, B)) == 1
+        assert scene.ingestor.ready() is is_ready
+        scene.stopping.set()
+        gate.release(10)
 
 
 async def test_an_http_camera_streams(clips: tuple[Path, Path]) -> None:

@@ -7,7 +7,7 @@ from trinetra.events.customers import CustomerDirectory, NumberedChange
 from trinetra.ports import Clock, CustomerLog, ExpiringStore, InsightStore
 from trinetra.streaming.background import Poller
 from trinetra.streaming.retry import OutageTracker
-from trinetra.telemetry import CUSTOMER_LOG_UP, STATE_REJECTED, get_logger
+from trinetra.telemetry import CUSTOMER_LOG_AVAILABILITY, STATE_REJECTED, get_logger
 from trinetra.values import CustomerId, after
 
 _AT_ONCE = 1000
@@ -71,19 +71,20 @@ class CustomerFeed:
         try:
             changes = await self._poller.answer()
         except (StoreUnavailable, StorageFull) as cause:
-            CUSTOMER_LOG_UP.labels(self._service).set(0)
+            CUSTOMER_LOG_AVAILABILITY.note(False, self._service)
             self._outage.note(cause)
             return []
         if changes is None:
             return []
         self._outage.end()
-        CUSTOMER_LOG_UP.labels(self._service).set(1)
+        CUSTOMER_LOG_AVAILABILITY.note(True, self._service)
         self._fold(changes)
         return changes
 
     async def close(self) -> None:
         """Stop following; may be called more than once."""
         await self._poller.close()
+        CUSTOMER_LOG_AVAILABILITY.forget(self._service)
 
     def _fold(self, changes: Sequence[NumberedChange]) -> None:
         # A full page means that more is waiting: only a short one shows the end of the log.

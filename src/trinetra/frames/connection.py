@@ -23,6 +23,9 @@ class CameraState(StrEnum):
     """A recording was read to its end, or the ingestor was stopped."""
 
 
+WORKING = frozenset({CameraState.STREAMING, CameraState.ENDED})
+"""States of a camera that delivers, or has delivered all that its recording has."""
+
 _LEGAL: Mapping[CameraState, frozenset[CameraState]] = {
     CameraState.CONNECTING: frozenset(
         {CameraState.STREAMING, CameraState.BACKOFF, CameraState.DISABLED, CameraState.ENDED}

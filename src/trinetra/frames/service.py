@@ -8,6 +8,7 @@ their frames are dropped and counted; only a lockstep replay waits.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from trinetra.errors import (
     SourceUnavailable,
 )
 from trinetra.frames.camera import Camera, CameraPlan
-from trinetra.frames.connection import CameraState, CameraStatus
+from trinetra.frames.connection import WORKING, CameraState, CameraStatus
 from trinetra.frames.handoff import Handoff
 from trinetra.frames.sampling.pacing import Backoff, Lockstep, Pacing, release_delay_s
 from trinetra.ports import Clock, FrameBuffer, FrameSource
@@ -39,7 +40,8 @@ class IngestPolicy:
 
     ``max_lag`` is how many frames a lockstep replay may be ahead of the consumers. After a camera
     has streamed for ``steady_after_s``, its backoff restarts at the shortest delay. While the
-    buffer does not answer, it is tried every ``buffer_retry_s``.
+    buffer does not answer, it is tried every ``buffer_retry_s``. The ingestor is ready while at
+    least ``ready_share`` of the cameras, rounded up, work.
 
     A camera that restarts is away, then has no stream, then may refuse its password; ``lost`` and
     ``absent`` find it within 30 s. Refused credentials are tried rarely, because cameras lock an
@@ -64,6 +66,7 @@ class IngestPolicy:
     lag_poll_s: float = 0.01
     handoff_frames: int = 2
     buffer_retry_s: float = 0.5
+    ready_share: float = 0.5
 
 
 class StreamIngestor:
@@ -113,11 +116,13 @@ class StreamIngestor:
         self._running = False
 
     def ready(self) -> bool:
-        """Return whether every camera has its task and the buffer accepts frames.
+        """Return whether the buffer accepts frames and enough cameras work.
 
-        A camera that has failed does not make the ingestor unready.
+        A camera that is still being connected, for the first time too, does not work yet.
         """
-        return self._running and self._outage.cause is None
+        working = sum(camera.connection.state in WORKING for camera in self._cameras)
+        needed = math.ceil(self._policy.ready_share * len(self._cameras))
+        return self._running and self._outage.cause is None and working >= needed
 
     def status(self) -> dict[CameraId, CameraStatus]:
         """Return each camera's status; an outage of the buffer is a problem of every camera."""

@@ -13,7 +13,7 @@ from trinetra.identities.decision.lookup import LookupBatch, LookupResults
 from trinetra.identities.state.partition import drop
 from trinetra.ports import Clock, Gallery
 from trinetra.streaming.retry import OutageTracker
-from trinetra.telemetry import GALLERY_S, GALLERY_UP, get_logger
+from trinetra.telemetry import GALLERY_AVAILABILITY, GALLERY_S, get_logger
 from trinetra.values import (
     CustomerId,
     Embedding,
@@ -143,11 +143,11 @@ class GalleryClient:
 
     def mark_down(self, cause: GalleryUnavailable) -> None:
         """Leave the gallery alone for a while: it does not answer."""
-        GALLERY_UP.set(0)
+        GALLERY_AVAILABILITY.note(False)
         self._outage.note(cause)
 
     def _mark_up(self) -> None:
-        GALLERY_UP.set(1)
+        GALLERY_AVAILABILITY.note(True)
         self.recoveries += self._outage.cause is not None
         self._outage.end()
         # A gallery that answers searches but fails writes is still down: otherwise every search

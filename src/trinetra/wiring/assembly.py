@@ -18,7 +18,7 @@ from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.events.customers import CustomerDirectory
-from trinetra.frames.service import StreamIngestor
+from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
 from trinetra.identities.decision.drift import Quantity, Reference
@@ -144,6 +144,7 @@ def ingestor(
     clock: Clock,
     playback: Playback,
     environ: Mapping[str, str],
+    policy: IngestPolicy | None = None,
 ) -> StreamIngestor:
     """Return the stream-ingestor of every camera of the site. Raises ConfigurationError."""
     specs = {
@@ -155,7 +156,12 @@ def ingestor(
         return open_source(specs[camera_id], clock)
 
     cameras = [plans.ingest_plan(camera, in_step=playback.in_step) for camera in site.cameras]
-    return StreamIngestor(cameras, source_of, buffer, clock)
+    return StreamIngestor(cameras, source_of, buffer, clock, policy)
+
+
+def ingest_policy(settings: Settings) -> IngestPolicy:
+    """Return the retries, timeouts and limits of the ingestor."""
+    return IngestPolicy(ready_share=settings.ready_camera_share)
 
 
 def worker(

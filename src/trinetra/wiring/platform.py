@@ -66,7 +66,9 @@ async def embedded(
         buffer = await stack.enter_async_context(open_buffer(site, settings, clock))
         log = await stack.enter_async_context(open_log(site, settings, clock))
         spool = await stack.enter_async_context(spooling(log, settings, clock))
-        ingestor = assembly.ingestor(site, buffer, clock, playback, environ)
+        ingestor = assembly.ingestor(
+            site, buffer, clock, playback, environ, assembly.ingest_policy(settings)
+        )
         worker = assembly.worker(site, settings, networks, buffer, spool, clock)
         upstream = Upstream((ingestor, worker), ingestor.status, log, clock)
         face = networks.profile.face_embedder

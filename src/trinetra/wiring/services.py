@@ -41,7 +41,9 @@ async def ingest(
     playback = Playback({camera.camera_id: started_at for camera in site.cameras})
     opening = open_buffer(site, settings, clock, cameras_in_total=cameras_in_total)
     async with opening as buffer:
-        service = assembly.ingestor(site, buffer, clock, playback, environ)
+        service = assembly.ingestor(
+            site, buffer, clock, playback, environ, assembly.ingest_policy(settings)
+        )
         yield _opened(service, buffer)
 
 

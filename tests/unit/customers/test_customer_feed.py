@@ -11,7 +11,7 @@ from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.customers.customer_feed import CustomerFeed, StoreCustomerSync, read_people
 from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.customers import NumberedChange
-from trinetra.telemetry import CUSTOMER_LOG_UP
+from trinetra.telemetry import CUSTOMER_LOG_AVAILABILITY
 from trinetra.values import CustomerId
 
 
@@ -35,7 +35,7 @@ class Moody(MemoryCustomerLog):
 
 
 def is_up() -> float:
-    return CUSTOMER_LOG_UP.labels("test")._value.get()
+    return CUSTOMER_LOG_AVAILABILITY.value("test")
 
 
 async def test_the_book_is_looked_into_once_a_second() -> None:

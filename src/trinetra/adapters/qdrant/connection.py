@@ -16,7 +16,7 @@ from qdrant_client.http.exceptions import ApiException
 from trinetra.errors import ConfigurationError, GalleryUnavailable
 from trinetra.redaction import mask_urls
 from trinetra.streaming.circuit_breaker import CircuitBreaker, RetryBudget
-from trinetra.telemetry import GALLERY_UP, get_logger
+from trinetra.telemetry import GALLERY_AVAILABILITY, get_logger
 
 # ValueError: the client raises it, or pydantic's subclass of it, for a reply it cannot parse.
 VENDOR_ERRORS = (grpc.aio.AioRpcError, QdrantException, ApiException, ValueError)
@@ -185,7 +185,7 @@ class GuardedCalls:
             self._breaker.abandoned()
             raise
         self._breaker.succeeded()
-        GALLERY_UP.set(1)
+        GALLERY_AVAILABILITY.note(True)
         return answer
 
     async def look(self, what: str, timeout_s: float, send: Callable[[], Awaitable[T]]) -> T:
@@ -233,7 +233,7 @@ class GuardedCalls:
     def _away(self, complaint: str) -> GalleryUnavailable:
         self._absence = f"{self._where} {complaint}"
         self._breaker.failed(self._now())
-        GALLERY_UP.set(0)
+        GALLERY_AVAILABILITY.note(False)
         return GalleryUnavailable(f"the gallery {self._absence}")
 
     def _now(self) -> float:
