@@ -432,5 +432,11 @@ class ExpiringStore(InsightStore, Protocol):
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return everything recorded under exactly these ids, in the order of capture."""
 
+    async def expire_merges(self, before: Instant, most: int) -> int:
+        """Delete changes of the customer log that merged anonymous people; return how many.
+
+        Up to ``most``, of merges older than ``before`` about people whom no insight names.
+        """
+
     async def expire(self, before: Instant, most: int) -> int:
         """Delete up to ``most`` insights of each kind older than ``before``; return how many."""

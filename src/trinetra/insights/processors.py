@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
-from trinetra.customers.customer_feed import StoreCustomerSync, StoreRetention
+from trinetra.customers.customer_feed import MergeRetention, StoreCustomerSync, StoreRetention
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
@@ -295,6 +295,7 @@ class CustomerUpkeep:
     customer_sync: StoreCustomerSync | None = None
     erasures: ErasureParticipant | None = None
     retention: StoreRetention | None = None
+    merge_retention: MergeRetention | None = None
 
 
 def insight_engine(
@@ -317,7 +318,9 @@ def insight_engine(
         VisitProcessor(new_customers, store, counts),
     )
     erasure = InsightErasure(sync, upkeep.erasures, processors) if sync else None
-    tasks: list[BackgroundTask | None] = [sync, upkeep.retention, erasure]
+    tasks: list[BackgroundTask | None] = [
+        *(sync, upkeep.retention, upkeep.merge_retention, erasure)
+    ]
     return StreamRunner(
         NAME,
         event_log,

@@ -11,7 +11,7 @@ from pathlib import Path
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
 from trinetra.adapters.video.sources import open_source
-from trinetra.customers.customer_feed import StoreCustomerSync, StoreRetention
+from trinetra.customers.customer_feed import MergeRetention, StoreCustomerSync, StoreRetention
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
@@ -250,10 +250,14 @@ def _background_tasks(
 def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     """Return an insight-engine."""
     days = site.policies.retention.insights_days
+    anonymous_days = site.policies.retention.anonymous_days
     upkeep = CustomerUpkeep(
         StoreCustomerSync(ports.customer_log, ports.store, ports.clock, service=ENGINE),
         _participant(ENGINE, ports, member),
         StoreRetention(ports.store, ports.clock, days * _DAY_S) if days else None,
+        MergeRetention(ports.store, ports.clock, anonymous_days * _DAY_S)
+        if anonymous_days
+        else None,
     )
     policy = RunnerPolicy(
         max_records=500,

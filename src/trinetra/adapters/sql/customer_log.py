@@ -212,7 +212,7 @@ def _directory_about(connection: Connection, ids: Iterable[CustomerId]) -> Custo
     while wanted:
         found |= wanted
         about: list[NumberedChange] = []
-        for part in _parts(wanted):
+        for part in parts_of(wanted):
             about += _read_where(connection, _changes.c.customer_id.in_(part))
         rows |= {numbered.number: numbered for numbered in about}
         merged_into = {c.other for _, c in about if c.change == "merged" and c.other}
@@ -222,7 +222,7 @@ def _directory_about(connection: Connection, ids: Iterable[CustomerId]) -> Custo
     return people
 
 
-def _parts(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+def parts_of(ids: Iterable[str]) -> Iterator[Sequence[str]]:
     """Yield ids in batches that fit into one statement."""
     remaining = iter(sorted(ids))
     while part := list(islice(remaining, _IDS_AT_ONCE)):
@@ -235,7 +235,7 @@ def _write(
     """Append to the log."""
     lock_writes(connection)
     known: set[str] = set()
-    for part in _parts(change.change_id for change in changes):
+    for part in parts_of(change.change_id for change in changes):
         written = select(_changes.c.change_id).where(_changes.c.change_id.in_(part))
         known.update(connection.scalars(written))
     new = {change.change_id: change for change in changes if change.change_id not in known}
@@ -252,6 +252,18 @@ def _write(
         statement = statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
         rows = {(t.model, t.entry.entry_id): _template_row(t) for t in templates}
         connection.execute(statement, list(rows.values()))
+
+
+def read_all(connection: Connection) -> list[NumberedChange]:
+    """Return all changes, in order."""
+    return _read(connection, 0, None)
+
+
+def delete_changes(connection: Connection, numbers: Sequence[int]) -> None:
+    """Delete changes; readers see a gap in the numbers, which are not used again."""
+    for start in range(0, len(numbers), _IDS_AT_ONCE):
+        part = numbers[start : start + _IDS_AT_ONCE]
+        connection.execute(delete(_changes).where(_changes.c.number.in_(part)))
 
 
 def erase_records(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:

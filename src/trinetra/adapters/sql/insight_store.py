@@ -37,6 +37,7 @@ from sqlalchemy import (
 
 from trinetra.adapters.sql.customer_log import erased_among, prepare_customer_log
 from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
+from trinetra.adapters.sql.merge_expiry import expire_merges
 from trinetra.events.codec import encode
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
@@ -231,6 +232,14 @@ class SqlInsightStore:
         if 0 < deleted < most:  # otherwise more may be due, and the log is truncated after that
             await self._database.empty_log()
         return deleted
+
+    async def expire_merges(self, before: Instant, most: int) -> int:
+        """Delete up to ``most`` changes of merges that expired by ``before``; return how many."""
+        naming = [table for table in TABLE_OF_KIND.values() if "customer_id" in table.c]
+        return await self._run(
+            lambda connection: expire_merges(connection, before, most, naming, _aliases),
+            writes=True,
+        )
 
     async def know(
         self, people: CustomerDirectory, changed: Collection[CustomerId] | None = None
