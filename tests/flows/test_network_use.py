@@ -21,7 +21,7 @@ from tests.servers.network_recorder import RecordedUser, built_in
 
 from trinetra.commands.application import app
 
-_NOBODY = "127.0.0.1:9"
+_CLOSED_PORT = "127.0.0.1:9"
 _ID = "cus_" + "0" * 24
 _NUMBERS = count()
 
@@ -54,7 +54,7 @@ _RUN = {
     "models list": "",
     "models fetch": "",
     "models calibrate": "photos",
-    "events tail": f"--url http://{_NOBODY}",
+    "events tail": f"--url http://{_CLOSED_PORT}",
     "events schema": "",
     "audit show": "",
     "audit verify": "",
@@ -159,11 +159,11 @@ def test_a_command_reaches_only_what_the_settings_name(
         folder,
         TRINETRA_MODELS_DIR=str(models_dir),
         TRINETRA_DATA_DIR=str(folder / "data"),
-        TRINETRA_KAFKA_SERVERS=_NOBODY,
+        TRINETRA_KAFKA_SERVERS=_CLOSED_PORT,
     )
     if name == "customers forget":
         (folder / "receipt.json").write_text(output)
-    assert user.reached() <= {f"connect {_NOBODY.replace(':', ' ')}"}
+    assert user.reached() <= {f"connect {_CLOSED_PORT.replace(':', ' ')}"}
     assert user.left_at_home() == []
 
 

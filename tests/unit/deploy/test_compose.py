@@ -251,7 +251,7 @@ def test_the_driver_of_the_store_is_installed_in_the_image(services: Services, r
     assert lock.name in (root / "deploy" / "Dockerfile").read_text()
 
 
-def test_servers_of_others_report_to_nobody(services: Services) -> None:
+def test_third_party_servers_report_nothing(services: Services) -> None:
     """The switches are those of Grafana's and Qdrant's documentation; the others have none."""
     assert services["qdrant"]["environment"]["QDRANT__TELEMETRY_DISABLED"] == "true"
     off = {
