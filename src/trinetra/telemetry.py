@@ -244,6 +244,7 @@ REGISTRY_REPLICA_LAG = Gauge(
     "Records of other resolvers not yet applied to the registry of active identities.",
     registry=REGISTRY,
 )
+REGISTRY_REPLICA_LAG.set(math.nan)  # unknown until it was read; 0 would say that it is current
 ERASURES_WAITING = Gauge(
     "trinetra_erasures_waiting",
     "Erasure requests that this process has not yet completed.",

@@ -1,9 +1,12 @@
 """Gauges of servers claim only what was tried and is recent."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.parser import text_string_to_metric_families
 
 from trinetra.telemetry import KNOWN_FOR_S, Availability
 
@@ -54,3 +57,18 @@ def test_a_failure_stands_until_the_server_answers(registry: CollectorRegistry) 
     assert registry.get_sample_value("server_up") == 0.0
     server.note(True)
     assert registry.get_sample_value("server_up") == 1.0
+
+
+def test_a_process_that_asked_nothing_claims_nothing_of_servers() -> None:
+    program = "from trinetra.telemetry import exposition; print(exposition().decode())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    values = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(done.stdout)
+        for sample in family.samples
+        if sample.name.endswith(("_up", "_lag", "_ready"))
+    }
+    assert values.keys() == {"trinetra_gallery_up", "trinetra_registry_replica_lag"}
+    assert all(map(math.isnan, values.values()))
