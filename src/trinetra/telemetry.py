@@ -34,6 +34,12 @@ FRAMES_DROPPED = Counter(
     ["camera", "reason"],
     registry=REGISTRY,
 )
+CLOCK_STEPS = Counter(
+    "trinetra_clock_steps",
+    "Steps of the ingestor's wall clock seen by a live camera, by direction: back, forward.",
+    ["camera", "direction"],
+    registry=REGISTRY,
+)
 FRAMES_LEFT_TO_OTHER = Counter(
     "trinetra_frames_left_to_other",
     "Frames that a standby ingestor did not send because another one reads the camera: no loss.",

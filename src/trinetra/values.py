@@ -131,8 +131,11 @@ class Frame(msgspec.Struct, frozen=True):
 
     ``jpeg`` is the letterboxed square for detection; ``native_jpeg`` is the larger image from which
     faces are cropped, present only for roles that read faces. ``native_scale`` is the size of
-    ``native_jpeg`` relative to the camera's native image (1.0 unless it was limited). ``seq``
-    increases by one per captured sample of a camera, also across restarts of the ingestor.
+    ``native_jpeg`` relative to the camera's native image (1.0 unless it was limited).
+
+    ``session`` names the camera's capture session (docs/adr/0018): a new one begins whenever the
+    ingestor starts, takes the camera over, or sees its clock stepped. Only within a session do
+    ``seq``, which increases by one per sample, and ``captured_at`` increase.
     """
 
     camera_id: CameraId
@@ -144,13 +147,15 @@ class Frame(msgspec.Struct, frozen=True):
     jpeg: bytes
     native_jpeg: bytes | None = None
     native_scale: float = 1.0
+    session: int = 0
 
 
 def first_seq(started_at: Instant) -> int:
-    """Return the first frame number of an ingest session: its start in Unix milliseconds.
+    """Return the first frame number after a start of the ingestor: its time in Unix milliseconds.
 
-    Cameras deliver far fewer than 1,000 frames a second, so numbers never repeat after a restart
-    and no counter has to be stored.
+    Cameras deliver far fewer than 1,000 frames a second, so numbers do not repeat after a restart
+    and no counter has to be stored. If the clock was set back meanwhile they may repeat: the
+    frame's ``session`` tells the frames apart.
     """
     return int((started_at - EPOCH) / timedelta(milliseconds=1))
 

@@ -22,6 +22,7 @@ from trinetra.events.schema import (
     DetectionEvent,
     IdentityEvent,
     ObjectBox,
+    TrackPosition,
     TracksEvent,
 )
 from trinetra.events.topics import ALERTS, DEAD_LETTERS, DETECTIONS, IDENTITIES
@@ -30,16 +31,20 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.registry_events import registry_events
 from trinetra.identities.gate.topology import build_graph
 from trinetra.identities.processor import identity_resolver
-from trinetra.ports import Gallery, Record
+from trinetra.identities.registry_replica import RegistryReplica
+from trinetra.ports import Gallery, Record, read_up_to
 from trinetra.telemetry import FACES_IGNORED
 from trinetra.values import (
     CameraId,
     CustomerId,
     Embedding,
+    EventId,
     GalleryEntry,
     GalleryMatch,
+    IdentityKind,
     Instant,
     SiteId,
+    TrackId,
 )
 
 DOOR, TILL = CameraId("door"), CameraId("till")
@@ -340,3 +345,63 @@ async def test_two_tracks_in_one_frame_are_never_one_person() -> None:
             assert len(named) == len(set(named))
     last = {event.track_id: event for event in identities(out)}
     assert sorted(event.status for event in last.values()) == ["new", "unknown"]
+
+
+async def test_after_its_clock_was_set_back_a_camera_contradicts_nobody() -> None:
+    """The clock shows the time at which Anna was at the door again: now she is at the till."""
+
+    def in_session(number: int, *seen: Iterable[DetectionEvent]) -> list[Record]:
+        events = sorted((e for each in seen for e in each), key=lambda e: e.captured_at)
+        return [record(msgspec.structs.replace(event, session=number)) for event in events]
+
+    shop, stopping = Shop(distance_m=400.0), asyncio.Event()
+    subscription = await shop.log.subscribe([IDENTITIES], "watcher")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(identity_resolver(shop.log, shop.context).run(stopping))
+        for records in (
+            in_session(2, visit(DOOR, 100, [ANNA]), visit(TILL, 100, [])),
+            in_session(1, visit(DOOR, 40, []), visit(TILL, 40, [])),
+            in_session(1, visit(TILL, 101, [ANNA])),
+        ):
+            await shop.log.append(records)
+            tracked: set[tuple[str, int]] = set()
+            while len(tracked) < len(records):
+                got = await subscription.poll(max_records=100, wait_s=3600.0)
+                await subscription.commit(read_up_to(got))
+                told = [decode(delivery.value) for delivery in got]
+                frames = [event for event in told if isinstance(event, TracksEvent)]
+                tracked |= {(event.camera_id, event.frame_seq) for event in frames}
+        stopping.set()
+    said = await shop.read()
+    assert alerts(said) == []
+    assert customers(said, TILL) == customers(said, DOOR) != set()
+
+
+async def test_a_registry_replica_drops_what_a_camera_saw_after_its_next_session_began() -> None:
+    def tracks(number: int, at_s: float, *people: TrackPosition) -> Record:
+        event = TracksEvent(
+            event_id=EventId(f"trs_{number}_{at_s}"),
+            site_id=SITE,
+            camera_id=DOOR,
+            captured_at=NOON + timedelta(seconds=at_s),
+            frame_seq=round(at_s * 5),
+            frame_width=1280,
+            frame_height=720,
+            tracks=people,
+            session=number,
+        )
+        return Record(IDENTITIES, DOOR, encode(event))
+
+    anna = TrackPosition(
+        TrackId("t"), "person", (0, 0, 100, 300), CustomerId("anna"), IdentityKind.ANONYMOUS
+    )
+    shop = Shop()
+    replica = RegistryReplica(shop.context, shop.log)
+    await shop.log.append([tracks(2, 20, anna), tracks(2, 100, anna)])
+    await replica.tend()
+    (seen,) = shop.context.registry.elsewhere(CustomerId("anna"), TILL)
+    assert seen.last_at == NOON + timedelta(seconds=100)
+    await shop.log.append([tracks(1, 40)])
+    await replica.tend()
+    await replica.close()
+    assert list(shop.context.registry.elsewhere(CustomerId("anna"), TILL)) == []

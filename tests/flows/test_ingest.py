@@ -43,6 +43,9 @@ SAID = "p@ss/w:rd %?#"
 SMALL = EncodingConfig(side=64)
 IDLE = IdleConfig(enabled=True, after_s=2.0)
 EVERY = SamplingConfig(base_fps=30.0, ceiling_fps=100.0)
+PATIENCE_S = 3600.0
+PATIENT = IngestPolicy(handoff_frames=1000)
+"""No frame is late, however fast the source."""
 A, B = CameraId("a"), CameraId("b")
 
 
@@ -87,7 +90,7 @@ class Scene:
         """Consume until ``count`` frames (of one camera) have come."""
         taken: list[Frame] = []
         while len(taken) < count:
-            frames = await self.consumer.read(max_frames=1, wait_s=3600.0)
+            frames = await self.consumer.read(max_frames=1, wait_s=PATIENCE_S)
             await self.consumer.ack(frames)
             taken += [f.frame for f in frames if camera in (None, f.frame.camera_id)]
         return taken
@@ -279,6 +282,35 @@ async def test_a_recording_at_its_own_speed_shows_no_frame_early(clips: tuple[Pa
     async with scene.running():
         for frame in await scene.take(4):
             assert frame.captured_at <= datetime.now(UTC)
+
+
+class SetBack(SystemClock):
+    """A clock whose wall time is set back by an hour when it was read some times."""
+
+    def __init__(self, after_readings: int) -> None:
+        self._readings = after_readings
+        self.slept_s: list[float] = []
+
+    def now(self) -> datetime:
+        self._readings -= 1
+        return super().now() - timedelta(hours=1 if self._readings < 0 else 0)
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds != PATIENCE_S:  # how long the consumer waits
+            self.slept_s.append(seconds)
+        await super().sleep(0)
+
+
+async def test_a_recording_at_its_own_speed_does_not_wait_for_a_clock_that_was_set_back(
+    clips: tuple[Path, Path],
+) -> None:
+    clock = SetBack(after_readings=4)
+    started_at = datetime.now(UTC)
+    plan = CameraPlan(A, Pacing.REALTIME, encoding=SMALL, sampling=EVERY)
+    scene = Scene({A: at(clips[0], started_at)}, [plan], clock=clock)
+    async with scene.running():
+        await scene.take(30)
+    assert max(clock.slept_s) < 60.0
 
 
 async def test_a_recording_in_a_loop_goes_on_until_it_is_stopped(clips: tuple[Path, Path]) -> None:
@@ -584,6 +616,19 @@ async def test_a_lagging_buffer_slows_sampling() -> None:
         assert await scene.buffer.lag(A) < 40
         scene.stopping.set()
         gate.release(100)
+
+
+async def test_a_live_source_whose_own_time_goes_back_is_sampled_on_in_a_new_session() -> None:
+    source = Scripted([*pictures(20), *pictures(20, since=-600.0)])
+    scene = Scene({A: lambda: source}, [live(A, retries=False)], policy=PATIENT)
+    frames = await scene.play()
+    assert len(frames) == 40
+    assert [f.captured_at for f in frames[20:]] == [p.captured_at for p in pictures(20, 10, -600)]
+    assert [f.seq - frames[0].seq for f in frames] == list(range(40))
+    sessions = [f.session for f in frames]
+    assert sessions == [sessions[0]] * 20 + [sessions[20]] * 20
+    assert sessions[0] != sessions[20]
+    assert scene.ingestor.status()[A].clock_steps == 1
 
 
 async def test_a_camera_that_may_be_is_read_by_key_frames_while_nothing_moves() -> None:

@@ -12,9 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.faults.test_interrupts import running_in
+from tests.flows.shop import NOON, detection
 from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
@@ -23,7 +25,7 @@ from trinetra.adapters.disk.journal_history import JournalHistory
 from trinetra.commands.application import app
 from trinetra.errors import TrinetraError
 from trinetra.evaluation.change import differences
-from trinetra.events.codec import decode
+from trinetra.events.codec import decode, encode
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import Record
 from trinetra.replay.event_history import FileHistory
@@ -94,6 +96,24 @@ def test_a_replay_writes_the_same_bytes_again(shop: Path, tmp_path: Path) -> Non
     once, twice = (file.read_bytes() for file in files)
     assert b'"type":"identity"' in once
     assert once == twice
+
+
+def test_what_was_recorded_after_the_clock_was_set_back_is_replayed_after_what_was_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.jsonl"
+    events = [
+        msgspec.structs.replace(detection(camera, NOON + timedelta(seconds=s), []), session=number)
+        for number, start in ((20, 0.0), (7, -5.0))
+        for s in (start + n / 5 for n in range(50))
+        for camera in ("door", "till")
+    ]
+    path.write_bytes(b"".join(encode(event) + b"\n" for event in events))
+    recording = recorded(path)
+    replayed = [decode(payload) for _, payload in recording.detections()]
+    assert replayed == events
+    assert recording.first_at == NOON - timedelta(seconds=5)
+    assert recording.last_at == NOON + timedelta(seconds=9.8)
 
 
 def test_the_command_scores_both_sides_and_writes_nothing_live(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 
 from trinetra.detections.event_builder import CameraPlan, FaceFinding, face_findings, object_boxes
@@ -162,6 +163,7 @@ class FrameAnalyzer:
             objects=objects,
             faces=faces,
             models=dict(self._config.models),
+            session=frame.session or msgspec.UNSET,
         )
 
 

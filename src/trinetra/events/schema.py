@@ -74,7 +74,8 @@ class FaceBox(msgspec.Struct, frozen=True, omit_defaults=True):
 class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
     """Content of one frame.
 
-    ``models`` maps a task to the version of the model that performed it.
+    ``models`` maps a task to the version of the model that performed it. ``session`` names the
+    camera's capture session: only within one do ``frame_seq`` and ``captured_at`` increase.
     """
 
     version: Literal[1] = 1
@@ -84,6 +85,7 @@ class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
     objects: tuple[ObjectBox, ...] = ()
     faces: tuple[FaceBox, ...] = ()
     models: dict[str, str] = {}
+    session: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,8 +101,9 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
     """The confirmed tracks of one frame, by captured_at; ``ended`` lists tracks that ended.
 
-    ``silent`` is true in an event that shows no frame: the camera has been silent since its last
-    one, whose header the event repeats, and nothing is known of the view from then on.
+    ``session`` is that of the detection; no track outlasts its session. ``silent`` is true in an
+    event that shows no frame: the camera has been silent since its last one, whose header the event
+    repeats, and nothing is known of the view from then on.
     """
 
     version: Literal[1] = 1
@@ -110,6 +113,7 @@ class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
     tracks: tuple[TrackPosition, ...] = ()
     ended: tuple[TrackId, ...] = ()
     silent: bool | msgspec.UnsetType = msgspec.UNSET
+    session: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Candidate(msgspec.Struct, frozen=True):

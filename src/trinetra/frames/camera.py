@@ -15,6 +15,7 @@ from trinetra.errors import (
 from trinetra.frames.connection import CameraState, Connection
 from trinetra.frames.encode import Encoder, EncodingConfig
 from trinetra.frames.handoff import Handoff
+from trinetra.frames.sampling.clock_steps import ClockReading, step_s
 from trinetra.frames.sampling.motion import MotionConfig
 from trinetra.frames.sampling.pacing import Increasing, Pacing
 from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
@@ -23,6 +24,7 @@ from trinetra.ports import Clock, DecodedFrame, FrameSource
 from trinetra.telemetry import (
     CAMERA_FAILURES,
     CAMERA_STATE,
+    CLOCK_STEPS,
     FRAMES_DROPPED,
     FRAMES_LEFT_TO_OTHER,
     FRAMES_READ,
@@ -31,7 +33,7 @@ from trinetra.telemetry import (
     SAMPLE_RATE,
     get_logger,
 )
-from trinetra.values import CameraId, Frame, Instant, first_seq
+from trinetra.values import CameraId, Frame, Instant, first_seq, microseconds
 
 _log = get_logger("stream-ingestor")
 
@@ -71,12 +73,14 @@ class Camera:
         self._streaming_since_s: float | None = None
         self._read_at_s = clock.monotonic()
         self._rejected_before = False
-        self._times = Increasing()
+        self._clock_read: ClockReading | None = None
         self._seq: int | None = None
+        self._session: int | None = None
         self.stands_by = False
-        self._selection = Selection(plan.sampling, plan.motion, plan.idle)
+        self._begin_session()
         self._encoder = Encoder(plan.camera_id, plan.encoding)
         self._frames_read = FRAMES_READ.labels(plan.camera_id)
+        self._steps = {way: CLOCK_STEPS.labels(plan.camera_id, way) for way in ("back", "forward")}
         self._show_state()
 
     # --- in the event loop
@@ -160,11 +164,11 @@ class Camera:
             self.enter(CameraState.ENDED)
 
     def stand_by(self, taken: CameraTaken) -> None:
-        """Leave the camera to another ingestor; after a takeover, frame numbers start anew."""
+        """Leave the camera to another ingestor; a takeover begins a session, with new numbers."""
         if not self.stands_by:
             _log.warning("camera taken", camera=self.camera_id, problem=str(taken))
         self.stands_by = True
-        self._seq = None
+        self._seq = self._session = None
         self.connection.problem = str(taken)
 
     def sampled(self, frame: Frame) -> None:
@@ -219,14 +223,50 @@ class Camera:
                 self._reject(rejected)
 
     def _take(self, decoded: DecodedFrame, handoff: Handoff) -> None:
-        captured_at = self._times.next(decoded.captured_at)
+        captured_at = self._after_steps(decoded.captured_at)  # may replace what follows
+        captured_at = self._times.next(captured_at)
         self._count_read(decoded, captured_at)
         if not self._selection.wants(decoded, captured_at, lag=self.lag):
             return
-        self._seq = first_seq(captured_at) if self._seq is None else self._seq + 1
-        frame = self._encoder.encode(self._seq, captured_at, decoded)
+        session, seq = self._next_number(captured_at)
+        frame = self._encoder.encode(seq, captured_at, decoded, session=session)
         if not handoff.put(frame, wait=self.plan.pacing is not Pacing.LIVE) and not handoff.closed:
             self.dropped("late", 1)
+
+    def _next_number(self, captured_at: Instant) -> tuple[int, int]:
+        """Return the session and number of the next sample; ``stand_by`` may reset both anytime."""
+        session, seq = self._session, self._seq
+        session = microseconds(captured_at) if session is None else session
+        seq = first_seq(captured_at) if seq is None else seq + 1
+        self._session, self._seq = session, seq
+        return session, seq
+
+    def _begin_session(self) -> None:
+        """Start sampling anew; the next sample names the session, and frame numbers go on."""
+        self._session = None
+        self._times = Increasing()
+        self._selection = Selection(self.plan.sampling, self.plan.motion, self.plan.idle)
+
+    def _after_steps(self, captured_at: Instant) -> Instant:
+        """Begin a session if a live camera's clock was stepped; return the time of its frame.
+
+        A frame that was stamped just before the clock was set back would lie in the future of all
+        that follow.
+        """
+        if self.plan.pacing is not Pacing.LIVE:
+            return captured_at
+        before_s, now = self._clock.monotonic(), self._clock.now()
+        reading = ClockReading(before_s, now, self._clock.monotonic())
+        earlier, self._clock_read = self._clock_read, reading
+        stepped_s = step_s(earlier, reading) if earlier else 0.0
+        stepped_s = stepped_s or self._times.step_back_s(captured_at)
+        if not stepped_s:
+            return captured_at
+        self._begin_session()
+        self.connection.clock_stepped(stepped_s)
+        self._steps["back" if stepped_s < 0 else "forward"].inc()
+        _log.warning("clock stepped", camera=self.camera_id, step_s=round(stepped_s, 3))
+        return min(captured_at, now)
 
     def _count_read(self, decoded: DecodedFrame, captured_at: Instant) -> None:
         self._read_at_s = self._clock.monotonic()

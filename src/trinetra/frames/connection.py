@@ -49,6 +49,8 @@ class CameraStatus:
     ``dropped`` counts lost frames by reason; ``frames_left_to_other`` those that were not sent
     because another ingestor reads the camera, and this one stands by; ``sample_fps`` is measured
     over the last samples on the capture clock; ``problem`` is the current failure, if any.
+    ``clock_steps`` counts how often the ingestor's clock was stepped, ``last_clock_step_s`` by how
+    much last (negative: back).
     """
 
     state: CameraState
@@ -64,6 +66,8 @@ class CameraStatus:
     sample_fps: float
     key_frames_only: bool
     problem: str | None
+    clock_steps: int = 0
+    last_clock_step_s: float | None = None
 
 
 class Connection:
@@ -83,6 +87,8 @@ class Connection:
         self.height = 0
         self.key_frames_only = False
         self.problem: str | None = None
+        self.clock_steps = 0
+        self.last_clock_step_s: float | None = None
         self._sampled_at: deque[Instant] = deque(maxlen=16)
 
     def to(self, state: CameraState, now: Instant) -> None:
@@ -101,7 +107,14 @@ class Connection:
     def sampled(self, captured_at: Instant) -> None:
         """Count a frame that was appended to the buffer."""
         self.frames_sampled += 1
+        if self._sampled_at and captured_at <= self._sampled_at[-1]:
+            self._sampled_at.clear()  # the clock was set back: no rate spans that
         self._sampled_at.append(captured_at)
+
+    def clock_stepped(self, step_s: float) -> None:
+        """Count a step of the clock."""
+        self.clock_steps += 1
+        self.last_clock_step_s = step_s
 
     def failed(self, kind: str, *, is_steady: bool) -> int:
         """Count a failed connection; return how often in a row it failed in this way.
@@ -136,6 +149,8 @@ class Connection:
             sample_fps=self.sample_rate_hz(),
             key_frames_only=self.key_frames_only,
             problem=self.problem,
+            clock_steps=self.clock_steps,
+            last_clock_step_s=self.last_clock_step_s,
         )
 
 

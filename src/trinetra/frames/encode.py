@@ -55,7 +55,9 @@ class Encoder:
         self._config = config
         self._square = Square(config.side, config.pad_level)
 
-    def encode(self, seq: int, captured_at: Instant, picture: Picture) -> Frame:
+    def encode(
+        self, seq: int, captured_at: Instant, picture: Picture, *, session: int = 0
+    ) -> Frame:
         """Return the frame for the buffer."""
         config = self._config
         box = letterbox(picture, config.side)
@@ -71,6 +73,7 @@ class Encoder:
             jpeg=to_jpeg(self._square.show(content, box), config.quality),
             native_jpeg=native_jpeg,
             native_scale=native_scale,
+            session=session,
         )
 
 

@@ -29,7 +29,7 @@ from trinetra.ports import Clock, FrameBuffer, FrameSource
 from trinetra.streaming.concurrency import run_until
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import get_logger
-from trinetra.values import CameraId, Frame
+from trinetra.values import CameraId, Frame, Instant, after
 
 _log = get_logger("stream-ingestor")
 
@@ -97,6 +97,7 @@ class StreamIngestor:
             clock, _log, "frame buffer", retry_s=self._policy.buffer_retry_s
         )
         self._running = False
+        self._started = (clock.now(), clock.monotonic())
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Ingest until every source has ended or ``stopping`` is set, then join all threads."""
@@ -206,11 +207,16 @@ class StreamIngestor:
             await self._append_in_step(camera, frame, stopping)
             return
         if camera.plan.pacing is Pacing.REALTIME:
-            delay_s = release_delay_s(frame.captured_at, self._clock.now())
+            delay_s = release_delay_s(frame.captured_at, self._steady_now())
             await run_until(stopping, self._clock.sleep(delay_s))
             if stopping.is_set():
                 return
         await self._append_or_drop(camera, frame)
+
+    def _steady_now(self) -> Instant:
+        """Return the wall clock as it would be without steps since the start."""
+        started_at, started_s = self._started
+        return after(started_at, self._clock.monotonic() - started_s)
 
     async def _append_in_step(self, camera: Camera, frame: Frame, stopping: asyncio.Event) -> None:
         async with self._replay.turn(frame):

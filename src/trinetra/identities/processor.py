@@ -7,7 +7,8 @@ finds the log, the state and the gallery as they were when the batch began.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from trinetra.errors import MalformedEvent
@@ -80,6 +81,14 @@ class _Frame(NamedTuple):
     outcome: FrameOutcome
 
 
+class _SessionTurn(NamedTuple):
+    """A camera whose next session begins, and the time of its first frame."""
+
+    camera: CameraState
+    session: int
+    starts_at: Instant
+
+
 class IdentityProcessor:
     """Resolves the cameras of the owned partitions of detections."""
 
@@ -133,15 +142,17 @@ class IdentityProcessor:
         """Resolve what is complete and in order; outages of the gallery hold nothing up."""
         del retrier
         self._tell_left_out()
-        self._admit(deliveries)
-        await self._resolve(everything=False)
+        waiting = deque(deliveries)
+        while (turn := self._admit(waiting)) is not None:
+            await self._begin_session(turn)
+        await self._resolve(self._is_idle)
         self._tell_silence()
         self._end_tracks(self._is_silent)
         yield self._take_outputs()
 
     async def flush(self) -> AsyncIterator[_Committed]:
         """Resolve what the reorder buffers still hold, and end every track."""
-        await self._resolve(everything=True)
+        await self._resolve(lambda _: True)
         self._end_tracks(lambda _: True)
         yield self._take_outputs()
         if unstored := sum(len(state.outbox) for state in self._partitions.values()):
@@ -181,9 +192,13 @@ class IdentityProcessor:
 
     # --- frame order --------------------------------------------------------------------------
 
-    def _admit(self, deliveries: Iterable[Delivery]) -> None:
-        """Put readable events into their cameras' reorder buffers, others into dead letters."""
-        for delivery in deliveries:
+    def _admit(self, deliveries: deque[Delivery]) -> "_SessionTurn | None":
+        """Put readable events into their cameras' reorder buffers, others into dead letters.
+
+        Stops before an event of a camera's next session, and returns it; None at the end.
+        """
+        while deliveries:
+            delivery = deliveries.popleft()
             where = (delivery.topic, delivery.partition)
             state = self._partitions[where]
             state.advance_to(delivery.offset)
@@ -195,18 +210,33 @@ class IdentityProcessor:
             camera = state.camera(event.camera_id, self._policy.window)
             camera.heard_s, camera.told_silent = self._context.clock.monotonic(), False
             arrival = Arrival(event, delivery.offset)
-            admission = camera.window.admit(Slot(event.frame_seq, event.captured_at, arrival))
+            session = event.session or 0
+            slot = Slot(event.frame_seq, event.captured_at, arrival, session)
+            admission = camera.window.admit(slot)
+            if admission == "next_session":
+                deliveries.appendleft(delivery)
+                return _SessionTurn(camera, session, event.captured_at)
             if admission != "accepted":
                 EVENTS_LATE.labels(event.camera_id, admission).inc()
 
-    async def _resolve(self, *, everything: bool) -> None:
-        """Resolve what need not wait any longer, over all cameras in the order of capture."""
+        return None
+
+    async def _begin_session(self, turn: "_SessionTurn") -> None:
+        """End a camera's session with its last frame: no track continues in the next one."""
+        await self._resolve(lambda camera: camera is turn.camera or self._is_idle(camera))
+        self._end_tracks(lambda camera: camera is turn.camera)
+        turn.camera.window.begin(turn.session)
+        self._context.registry.retract(turn.camera.camera_id, turn.starts_at)
+        log.info("camera session began", camera=turn.camera.camera_id, session=turn.session)
+
+    async def _resolve(self, gives_up: Callable[[CameraState], bool]) -> None:
+        """Resolve what need not wait any longer, over all cameras in the order of capture.
+
+        A camera that ``gives_up`` waits no longer for missing frames.
+        """
         batch = LookupBatch()
         frames: list[_Frame] = []
-        now_s = self._context.clock.monotonic()
-        for home, camera, event in released(
-            self._partitions, lambda camera: everything or self._is_idle(camera, now_s)
-        ):
+        for home, camera, event in released(self._partitions, gives_up):
             frames.append(_Frame(home, camera, event, self._advance(home, camera, event)))
             batch.note(frames[-1].outcome)
             await self._take_turns(len(frames))
@@ -224,9 +254,9 @@ class IdentityProcessor:
         if number % _FRAMES_PER_TURN == 0:
             await asyncio.sleep(0)
 
-    def _is_idle(self, camera: CameraState, now_s: float) -> bool:
+    def _is_idle(self, camera: CameraState) -> bool:
         """Return whether a camera was silent for so long that a gap will not close."""
-        return now_s - camera.heard_s > self._policy.reorder_span_s
+        return self._context.clock.monotonic() - camera.heard_s > self._policy.reorder_span_s
 
     def _advance(
         self, home: TopicPartition, camera: CameraState, event: DetectionEvent

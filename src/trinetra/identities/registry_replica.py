@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from trinetra.errors import EventLogUnavailable, MalformedEvent
 from trinetra.events.topics import IDENTITIES
 from trinetra.identities.context import ResolverContext
-from trinetra.identities.gate.registry_events import registry_events
+from trinetra.identities.gate.registry_events import registry_events, session_frame
 from trinetra.ports import Delivery, EventLog, TopicPartition, TopicReader
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import EVENTS_REJECTED, REGISTRY_REPLICA_LAG, get_logger
-from trinetra.values import after
+from trinetra.values import CameraId, after
 
 _AT_ONCE = 500
 _MOST_POLLS = 8
@@ -37,6 +37,7 @@ class RegistryReplica:
         self._log = event_log
         self._reader: TopicReader | None = None
         self._numbers: dict[TopicPartition, int] = {}
+        self._sessions: dict[CameraId, int] = {}
         self._outage = OutageTracker(
             self._clock, log, "event log with sightings of other resolvers", retry_s=_RETRY_S
         )
@@ -103,8 +104,17 @@ class RegistryReplica:
         graph = self._context.graph
         for delivery in deliveries:
             try:
+                self._follow_session(delivery)
                 for customer_id, kind, sighting in registry_events(delivery.value, graph):
                     if not directory.is_erased(customer_id):
                         registry.see(*directory.as_known(customer_id, kind), sighting)
             except MalformedEvent:
                 EVENTS_REJECTED.labels(IDENTITIES.name).inc()
+
+    def _follow_session(self, delivery: Delivery) -> None:
+        """Retract what a camera saw after the instant at which its next session begins."""
+        camera_id = CameraId(delivery.key)
+        frame = session_frame(delivery.value, self._sessions.get(camera_id))
+        if frame is not None:
+            self._sessions[camera_id] = frame.session
+            self._context.registry.retract(camera_id, frame.captured_at)

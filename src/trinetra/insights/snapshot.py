@@ -67,7 +67,8 @@ Reported = ReportedCrossing | ReportedStay
 class CameraMemory(msgspec.Struct, array_like=True):
     """The complete state on which a camera's next insights depend.
 
-    Stored by position: reordering the fields breaks existing snapshots.
+    Stored by position: reordering the fields breaks existing snapshots. ``last_at`` is the last
+    frame of ``session``, ``earlier`` has that of each earlier session.
     """
 
     last_at: Instant | None
@@ -79,6 +80,8 @@ class CameraMemory(msgspec.Struct, array_like=True):
     occupancy: dict[str | None, tuple[int, Instant]]
     reported: dict[TrackId, list[Reported]]
     present: dict[TrackId, Presence]
+    session: int = 0
+    earlier: dict[int, Instant] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -29,6 +29,7 @@ class _Head(msgspec.Struct):
     site_id: SiteId
     captured_at: Instant
     models: dict[str, str] = {}
+    session: int = 0
 
 
 _decoder = msgspec.json.Decoder(_Head)
@@ -89,7 +90,9 @@ class _Index:
     window: Window
     unreadable: int = 0
     position: int = 0
-    _rows: list[tuple[float, int, int, int]] = field(default_factory=list)
+    _rows: list[tuple[float, int, int, int, float]] = field(default_factory=list)
+    _shifts: dict[tuple[CameraId, int], float] = field(default_factory=dict)
+    _latest_s: dict[CameraId, float] = field(default_factory=dict)
     _cameras: dict[CameraId, int] = field(default_factory=dict)
     _sites: dict[SiteId, int] = field(default_factory=dict)
     _models: dict[str, int] = field(default_factory=dict)
@@ -102,11 +105,22 @@ class _Index:
             return False
         camera = self._cameras.setdefault(head.camera_id, len(self._cameras))
         at_s = seconds_between(EPOCH, head.captured_at)
-        self._rows.append((at_s, begin, len(line.rstrip()), camera))
+        self._rows.append((self._steady_s(head, at_s), begin, len(line.rstrip()), camera, at_s))
         self._sites[head.site_id] = self._sites.get(head.site_id, 0) + 1
         if model := head.models.get(_FACES):
             self._models[model] = self._models.get(model, 0) + 1
         return True
+
+    def _steady_s(self, head: _Head, at_s: float) -> float:
+        """Return the time of an event on a clock that is never set back.
+
+        A camera's next session follows the one before, also if its clock was set back in between.
+        """
+        camera_id = head.camera_id
+        latest_s = self._latest_s.get(camera_id, at_s)
+        shift_s = self._shifts.setdefault((camera_id, head.session), max(0.0, latest_s - at_s))
+        self._latest_s[camera_id] = max(latest_s, at_s + shift_s)
+        return at_s + shift_s
 
     def recording(self, path: Path, past: EventHistory) -> Recording:
         """Return the recording. Raises ConfigurationError if it is empty or of several sites."""
@@ -126,8 +140,8 @@ class _Index:
             path=path,
             site_id=next(iter(self._sites)),
             model=max(self._models, key=lambda m: self._models[m], default=None),
-            first_at=_instant(table[order[0], 0]),
-            last_at=_instant(table[order[-1], 0]),
+            first_at=_instant(table[:, 4].min()),
+            last_at=_instant(table[:, 4].max()),
             unreadable=self.unreadable,
             cameras=tuple(self._cameras),
             begin=table[order, 1].astype(np.int64),

@@ -85,6 +85,20 @@ def test_a_clock_that_ran_ahead_and_was_set_right_leaves_nobody_for_ever() -> No
     assert registry.get(ANNA) is None
 
 
+def test_what_a_camera_saw_later_than_its_next_session_starts_is_retracted() -> None:
+    registry = ActiveRegistry()
+    see(registry, "anna", DOOR, 0, 5)
+    see(registry, "anna", TILL, 100, 101)
+    see(registry, "ben", TILL, 20, 101)
+    see(registry, "cleo", TILL, 20, 30)
+    registry.retract(TILL, at(40))
+    assert list(registry.elsewhere(ANNA, TILL)) == [Sighting(DOOR, at(0), at(5))]
+    assert list(registry.elsewhere(ANNA, DOOR)) == []
+    assert registry.get(CustomerId("ben")) is None
+    assert len(registry) == 2
+    assert registry.evict(at(1850)) == 2  # each at the time of what is left of it
+
+
 SEEN = st.lists(st.tuples(st.integers(0, 8), st.floats(0, 300)), max_size=60)
 
 

@@ -81,3 +81,66 @@ def test_a_shuffle_within_a_batch_is_put_right_without_loss(blocks: list[list[in
             window.admit(slot(1 + 4 * number + place))
             out += released(window)
     assert out == list(range(1 + 4 * len(blocks)))
+
+
+# --- capture sessions
+
+
+def of(session: int, seq: int) -> Slot[int]:
+    return Slot(seq, NOON, seq, session)
+
+
+def window_in(*sessions: int, frames: int = 5) -> ReorderWindow[int]:
+    """Return a window that has released frames 0 to ``frames - 1`` of each session."""
+    window = ReorderWindow[int](max_pending=4)
+    for session in sessions:
+        for seq in range(frames):
+            if window.admit(of(session, seq)) == "next_session":
+                window.begin(session)
+                window.admit(of(session, seq))
+            list(window.release(everything=True))
+    return window
+
+
+@given(st.integers(1, 2**53), st.integers(1, 2**53), st.integers(0, 2**53))
+def test_a_session_that_was_never_heard_of_begins_at_once_whatever_its_numbers(
+    first: int, second: int, seq: int
+) -> None:
+    window = window_in(first, frames=3)
+    if first == second:
+        return
+    assert window.admit(of(second, seq)) == "next_session"
+    window.begin(second)
+    assert window.admit(of(second, seq)) == "accepted"
+
+
+def test_frames_of_an_earlier_session_that_come_again_are_duplicates() -> None:
+    window = window_in(7, 3, 9)
+    for session in (7, 3):
+        verdicts = [window.admit(of(session, seq)) for seq in range(5)]
+        assert verdicts == ["late"] * 4 + ["duplicate"]
+    assert window.session == 9
+
+
+def test_stragglers_of_an_earlier_session_are_late_while_the_present_one_goes_on() -> None:
+    window = window_in(7, 3)
+    for seq in range(5, 50):
+        assert window.admit(of(7, seq)) == "late"
+        assert window.admit(of(3, seq)) == "accepted"
+        list(window.release())
+
+
+def test_a_session_that_alone_goes_on_is_the_present_one_again() -> None:
+    """The frames that seemed to follow it had been delayed, and it is not blinded by them."""
+    window = window_in(7, 3)
+    verdicts = [window.admit(of(7, seq)) for seq in range(5, 10)]
+    assert verdicts == ["late"] * 4 + ["next_session"]
+    window.begin(7)
+    assert window.admit(of(7, 9)) == "accepted"
+    assert window.admit(of(7, 3)) == "late"
+    assert window.admit(of(3, 4)) == "duplicate"
+
+
+def test_the_sessions_that_are_remembered_are_bounded() -> None:
+    window = window_in(*range(1, 100), frames=1)
+    assert len(window.earlier) <= 16

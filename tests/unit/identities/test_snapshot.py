@@ -17,7 +17,13 @@ from trinetra.identities.decision.events import tracks_event
 from trinetra.identities.decision.matching import Decision
 from trinetra.identities.decision.track_identity import Arrival, CameraState, advance
 from trinetra.identities.state.partition import PartitionState
-from trinetra.identities.state.snapshot import encode_camera, encode_entry, encode_track, restore
+from trinetra.identities.state.snapshot import (
+    VERSION,
+    encode_camera,
+    encode_entry,
+    encode_track,
+    restore,
+)
 from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
 from trinetra.identities.tracking.tracker import TrackerPolicy
@@ -284,3 +290,25 @@ def test_a_restored_partition_writes_nothing_that_is_written_already() -> None:
     again = PartitionState.restored(2, values, found)
     again.changed.add(DOOR)
     assert list(again.take_changes(MODEL)) == ["camera/door"]
+
+
+def test_sessions_are_remembered() -> None:
+    state = walked()
+    state.window.begin(7)
+    state.window.last_seq = 12
+    state.window.begin(5)
+    window = rebuilt(state).window
+    assert (window.session, window.last_seq, window.earlier) == (5, None, {0: 3, 7: 12})
+
+
+def test_a_snapshot_from_before_there_were_sessions_is_read() -> None:
+    state = walked()
+    kind, *values = msgspec.msgpack.decode(encode_camera(state)[1:])
+    header = values[2][:-1]
+    old = [kind, *values[:2], header, *values[3:-2]]
+    payload = bytes([VERSION]) + msgspec.msgpack.encode(old)
+    found = restore({"camera": payload}, model=MODEL, dimension=DIMENSION, window=WINDOW)
+    assert found.faults == []
+    window = found.cameras[DOOR].window
+    assert (window.session, window.last_seq, window.earlier) == (0, 3, {})
+    assert found.cameras[DOOR].last == state.last

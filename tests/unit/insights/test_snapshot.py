@@ -170,3 +170,13 @@ def test_instants_keep_their_microseconds() -> None:
     presence = Presence("anonymous", at(0.000001), at(1.999999), at(1))
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(presence), type=Presence)
     assert (again.since, again.until) == (at(0.000001), at(1.999999))
+
+
+def test_a_snapshot_from_before_there_were_sessions_is_read() -> None:
+    share = CameraPartition(SITE, {CAMERA: PLAN}, POLICY)
+    share.step(frame(1.0, {"t": (0.5, 0.5)}))
+    (payload,) = share.changes().values()
+    assert payload is not None
+    fields = msgspec.msgpack.decode(payload[1:])
+    memory = decode_camera(payload[:1] + msgspec.msgpack.encode(fields[:-2]))
+    assert (memory.session, memory.earlier, memory.last_at) == (0, {}, at(1.0))

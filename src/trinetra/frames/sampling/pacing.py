@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from trinetra.frames.sampling.clock_steps import STEP_S
 from trinetra.values import CameraId, Instant, seconds_between
 
 
@@ -19,10 +20,18 @@ class Pacing(StrEnum):
 
 
 class Increasing:
-    """Keeps a camera's capture times increasing across reconnects and clock steps."""
+    """Keeps a camera's capture times increasing within a session, also across reconnects."""
 
     def __init__(self) -> None:
         self._last: Instant | None = None
+
+    def step_back_s(self, captured_at: Instant) -> float:
+        """Return by how much an instant lies before the previous one, negative, or 0.0 if little.
+
+        Little is what ``next`` may absorb, by letting the times stand still for as long.
+        """
+        forward_s = seconds_between(self._last, captured_at) if self._last else 0.0
+        return forward_s if forward_s < -STEP_S else 0.0
 
     def next(self, captured_at: Instant) -> Instant:
         """Return the instant, but at least 1 ms after the previous one."""

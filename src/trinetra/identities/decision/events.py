@@ -60,6 +60,7 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
             for seen in outcome.visible
         ),
         ended=tuple(identity.track_id for identity in outcome.ended),
+        session=event.session,
     )
 
 
@@ -80,6 +81,7 @@ def track_ended(last: FrameHeader, ended: Sequence[TrackIdentity]) -> TracksEven
         frame_height=last.frame_height,
         ended=tracks,
         silent=True,
+        session=last.session or msgspec.UNSET,
     )
 
 

@@ -84,6 +84,7 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
     frame_seq: int
     frame_width: int
     frame_height: int
+    session: int = 0
 
     @classmethod
     def of(cls, event: DetectionEvent) -> "FrameHeader":
@@ -96,6 +97,7 @@ class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
             event.frame_seq,
             event.frame_width,
             event.frame_height,
+            event.session or 0,
         )
 
 

@@ -155,6 +155,24 @@ class ActiveRegistry:
         if presence is not None:
             self._ages.take(customer_id, presence.seen_at)
 
+    def retract(self, camera_id: CameraId, since: Instant) -> None:
+        """Drop a camera's sightings later than ``since``, at which a new session of it began.
+
+        Their clock was set back since. It will show the same times again, and then they would prove
+        that a person who is elsewhere is at that camera.
+        """
+        for presence in list(self._active.values()):
+            known = presence.sightings.get(camera_id)
+            if known is None or known.last_at <= since:
+                continue
+            del presence.sightings[camera_id]
+            self._ages.take(presence.customer_id, presence.seen_at)
+            if presence.sightings:
+                presence.seen_at = max(s.last_at for s in presence.sightings.values())
+                self._ages.put(presence.customer_id, presence.seen_at)
+            else:
+                del self._active[presence.customer_id]
+
     def forget_all(self, is_erased: Callable[[CustomerId], bool]) -> int:
         """Remove all erased identities; return their number."""
         erased = [customer_id for customer_id in self._active if is_erased(customer_id)]

@@ -14,6 +14,7 @@ from trinetra.identities.gate.topology import Sighting, SiteGraph
 from trinetra.values import CameraId, CustomerId, IdentityKind, Instant
 
 _NAMED = b'"customer_id":"'
+_IN_SESSION = b'"session":'
 
 
 class RegistryEvent(NamedTuple):
@@ -22,6 +23,13 @@ class RegistryEvent(NamedTuple):
     customer_id: CustomerId
     kind: IdentityKind
     sighting: Sighting
+
+
+class SessionFrame(msgspec.Struct, frozen=True):
+    """A frame's capture session and time."""
+
+    captured_at: Instant
+    session: int
 
 
 class _Position(msgspec.Struct, frozen=True):
@@ -59,6 +67,25 @@ class _Decision(msgspec.Struct, frozen=True, tag_field="type", tag="identity"):
 
 
 _decoder = msgspec.json.Decoder(_Tracks | _Decision)
+_session_decoder = msgspec.json.Decoder(SessionFrame)
+
+
+def session_frame(payload: bytes, current: int | None) -> SessionFrame | None:
+    """Return the frame of an event if its session is not ``current``; most are not decoded.
+
+    Raises MalformedEvent.
+    """
+    if current is not None and b"%b%d}" % (_IN_SESSION, current) in payload:
+        return None
+    if _IN_SESSION not in payload:
+        return None
+    try:
+        frame = _session_decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as cause:
+        raise MalformedEvent(f"not an event of a resolver: {cause}") from cause
+    if frame.captured_at.tzinfo is None:
+        raise MalformedEvent("an event has a timestamp without UTC offset")
+    return None if frame.session == current else frame
 
 
 def registry_events(payload: bytes, graph: SiteGraph) -> Iterator[RegistryEvent]:

@@ -69,6 +69,8 @@ class _Camera(_Piece, frozen=True):
     stepped_at: Instant | None
     rows: list[_TrackRow]
     interval_s: float | None = None
+    session: int = 0
+    earlier: dict[int, int] = {}
 
 
 class _Shot(msgspec.Struct, frozen=True, array_like=True):
@@ -131,6 +133,8 @@ def encode_camera(camera: CameraState) -> bytes:
         camera.tracker.stepped_at,
         rows,
         camera.tracker.interval_s,
+        camera.window.session,
+        camera.window.earlier,
     )
     return _encode(state)
 
@@ -268,7 +272,9 @@ def _camera(
     tracks = tuple(row.track for row in piece.rows)
     return CameraState(
         camera_id=piece.camera_id,
-        window=ReorderWindow[Arrival](*window, last_seq=piece.last_seq),
+        window=ReorderWindow[Arrival](
+            *window, last_seq=piece.last_seq, session=piece.session, earlier=dict(piece.earlier)
+        ),
         tracker=TrackerState(tracks, piece.stepped_at, piece.interval_s),
         identities={
             row.track.track_id: _identity(row, faces.get(row.track.track_id)) for row in piece.rows

@@ -1,9 +1,11 @@
 """Pure core of the insight engine for one camera: identity events in, insights out.
 
 The output depends only on the events and their captured_at: the same input yields the same insights
-with the same ids, at any speed and however often it is delivered. Frames of a camera are ordered by
-captured_at; one that is not newer than the last has been seen before. When a camera is reported
-silent, all that goes on in its view ends at the last instant at which it was seen.
+with the same ids, at any speed and however often it is delivered. Within a capture session, frames
+of a camera are ordered by captured_at; one that is not newer than the last has been seen before. No
+body, stay or count outlasts its session, because the clock was stepped or stopped in between. When
+a camera is reported silent, all that goes on in its view ends at the last instant at which it was
+seen.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,6 +41,8 @@ from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
 
 _MERGED = ("merged",)
 """The reasons of a decision that only follows a merge."""
+_MAX_EARLIER = 16
+"""Earlier sessions remembered per camera, to recognize their frames when they come again."""
 
 
 @dataclass(slots=True)
@@ -55,12 +59,21 @@ class CameraAnalytics:
     def __init__(self, place: Place, config: CameraInsights, policy: InsightPolicy) -> None:
         self._place = place
         self._config = config
+        self._policy = policy
+        self._session = 0
+        self._earlier: dict[int, Instant] = {}
+        self._start_over()
+
+    def _start_over(self) -> None:
+        policy, config = self._policy, self._config
         self._stitcher = TrackStitcher(policy)
         self._lines = LineCounter(config.lines, policy)
         self._zones = ZoneWatch(config.zones, policy)
         self._meter = OccupancyMeter(policy.occupancy_every_s)
         self._reported = ReportedEvents(policy.max_remembered)
-        self._presence = PresenceTracker(place, policy.sighting_every_s, policy.absent_after_s)
+        self._presence = PresenceTracker(
+            self._place, policy.sighting_every_s, policy.absent_after_s
+        )
         self._last_at: Instant | None = None
 
     @property
@@ -79,15 +92,22 @@ class CameraAnalytics:
 
     def is_news(self, event: TracksEvent | IdentityEvent) -> bool:
         """Return whether an event must be processed; frames that were seen before must not."""
-        if self._last_at is None:
-            return True
-        if isinstance(event, IdentityEvent) or event.silent is True:
-            # These may follow the camera's last frame, and then bear its time.
-            return event.captured_at >= self._last_at
-        return event.captured_at > self._last_at
+        if isinstance(event, IdentityEvent):
+            # It may follow the camera's last frame, and then bears its time.
+            return self._last_at is None or event.captured_at >= self._last_at
+        session = event.session or 0
+        last_at = self._last_at if session == self._session else self._earlier.get(session)
+        if event.silent is True:
+            is_current = session == self._session
+            return is_current and (last_at is None or event.captured_at >= last_at)
+        return last_at is None or event.captured_at > last_at
 
     def step(self, event: TracksEvent | IdentityEvent) -> Outcome:
         """Process one event; return the insights that it completes, starts or corrects."""
+        if isinstance(event, TracksEvent) and (event.session or 0) != self._session:
+            over = self._begin_session(event.session or 0)
+            begun = self.step(event)
+            return Outcome(over.insights + begun.insights, over.sightings + begun.sightings)
         if isinstance(event, TracksEvent) and event.silent is True:
             return self.flush()
         # Absences first: a customer who returns with this event after a long gap starts a new
@@ -108,6 +128,18 @@ class CameraAnalytics:
         for track_id, name in names.items():
             seen += self._presence.see(track_id, name, since, until) if name else []
         return Outcome(insights, [*lost, *cut, *moved, *seen])
+
+    def _begin_session(self, session: int) -> Outcome:
+        """End what is going on at its last confirmed instant, and start over."""
+        over = self.flush()
+        if self._last_at is not None:
+            self._earlier[self._session] = self._last_at
+        last_at = self._earlier.pop(session, None)
+        while len(self._earlier) > _MAX_EARLIER:
+            del self._earlier[next(iter(self._earlier))]
+        self._start_over()
+        self._session, self._last_at = session, last_at
+        return over
 
     def identify(self, track_id: TrackId, name: Name | None, at: Instant) -> list[InsightEvent]:
         """Set the identity of a track; return the earlier insights that it corrects."""
@@ -163,11 +195,14 @@ class CameraAnalytics:
             occupancy=self._meter.reported,
             reported={body: facts_of(events) for body, events in self._reported.events.items()},
             present=self._presence.present,
+            session=self._session,
+            earlier=self._earlier,
         )
 
     def resume(self, memory: CameraMemory) -> None:
         """Restore the state from a snapshot."""
         self._last_at = memory.last_at
+        self._session, self._earlier = memory.session, memory.earlier
         self._stitcher.resume(memory.bodies, memory.early)
         self._lines.approaches = memory.approaches
         self._zones.resume(memory.stays, memory.stays_over)
