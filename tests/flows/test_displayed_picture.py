@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
-from tests.servers.clips import bgr_of, jpeg, mark, picture, read_mark
+from tests.servers.clips import bgr_of, jpeg, mark, picture, read_mark, write_clip
+from tests.servers.rtsp_camera import RtspCamera
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.video.h264 import write_elementary_stream
@@ -222,6 +223,18 @@ def test_a_large_cover_does_not_hide_a_small_recording(tmp_path: Path) -> None:
         encode(container, cover, [cv2.resize(scenes()[0], (640, 480))])
         encode(container, video, scenes())
     assert [(f.width, f.height) for f in frames_of(clip)] == [SIZE] * FRAMES
+
+
+def test_a_camera_that_offers_a_small_preview_first_is_read_in_full(tmp_path: Path) -> None:
+    preview = write_clip(tmp_path / "preview.mp4", size=(64, 48), frames=30)
+    clip = write_clip(tmp_path / "clip.mp4", size=SIZE, frames=30)
+    with RtspCamera(clip, preview=preview) as camera:
+        spec = SourceSpec(infer_kind(camera.url), camera.url)
+        source = open_source(spec, SystemClock())
+        source.open()
+        frames = [source.read(key_frames_only=False) for _ in range(10)]
+        source.close()
+    assert [(f.width, f.height) for f in frames if f] == [SIZE] * 10
 
 
 def test_a_file_with_only_a_cover_is_told(tmp_path: Path) -> None:

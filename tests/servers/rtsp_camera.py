@@ -105,7 +105,7 @@ class RtspCamera:
     """The camera, with its own thread and event loop; a context manager.
 
     Every path except ``missing`` is a stream. Pictures are carried by TCP, or with ``udp`` by UDP
-    only.
+    only. ``preview`` is a clip that it offers as another video, before its own.
     """
 
     def __init__(
@@ -115,9 +115,10 @@ class RtspCamera:
         user: str | None = None,
         password: str | None = None,
         udp: bool = False,
+        preview: Path | None = None,
     ) -> None:
         self._udp = udp
-        self._clip = _load(clip)
+        self._clips = [_load(each) for each in (preview, clip) if each is not None]
         self._user, self._password = user, password
         self._nonce = secrets.token_hex(8)
         self._loop = asyncio.new_event_loop()
@@ -222,7 +223,10 @@ class RtspCamera:
                 await writer.drain()
                 if method == "PLAY" and status == 200:
                     self.plays += 1
-                    pumps.append(asyncio.create_task(self._pump(writer, client_port)))
+                    pumps += [
+                        asyncio.create_task(self._pump(writer, client_port, track))
+                        for track in range(len(self._clips))
+                    ]
                 if method == "TEARDOWN":
                     break
         finally:
@@ -242,7 +246,8 @@ class RtspCamera:
         if method == "SETUP" and ("TCP" in headers.get("transport", "")) == self._udp:
             return 461, "", ""
         if method == "SETUP":
-            tcp = "RTP/AVP/TCP;unicast;interleaved=0-1"
+            channel = 2 * int(url.rpartition("=")[2])
+            tcp = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
             transport = f"Transport: {headers['transport'] if self._udp else tcp}\r\n"
             return 200, f"{transport}Session: 12345678;timeout=60\r\n", ""
         public = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
@@ -260,25 +265,20 @@ class RtspCamera:
         return fields["response"] == _md5(f"{account}:{self._nonce}:{request}")
 
     def _sdp(self) -> str:
-        sets = self._clip.parameter_sets
-        sprop = ",".join(base64.b64encode(one).decode() for one in sets)
-        profile = sets[0][1:4].hex()
-        return (
-            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
-            "a=control:*\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
-            f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={sprop};"
-            f"profile-level-id={profile}\r\na=control:trackID=0\r\n"
-        )
+        session = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+        head = f"{session}a=control:*\r\n"
+        return head + "".join(_media(clip, track) for track, clip in enumerate(self._clips))
 
-    async def _pump(self, writer: asyncio.StreamWriter, client_port: int) -> None:
+    async def _pump(self, writer: asyncio.StreamWriter, client_port: int, track: int) -> None:
+        clip = self._clips[track]
         datagrams = socket.socket(type=socket.SOCK_DGRAM)
         started = self._loop.time()
         number = itertools.count(secrets.randbelow(1 << 16))
         offset = secrets.randbelow(1 << 31)
         try:
             for turn in itertools.count():
-                for ticks, nals in self._clip.units:
-                    at = turn * self._clip.duration + ticks
+                for ticks, nals in clip.units:
+                    at = turn * clip.duration + ticks
                     await asyncio.sleep(started + at / _RTP_HZ - self._loop.time())
                     await self._playing.wait()
                     packets = _packets(nals, number, offset + at)
@@ -286,7 +286,7 @@ class RtspCamera:
                         for packet in packets:
                             datagrams.sendto(packet, ("127.0.0.1", client_port))
                         continue
-                    writer.write(b"".join(_interleaved(packet) for packet in packets))
+                    writer.write(b"".join(_interleaved(packet, 2 * track) for packet in packets))
                     await writer.drain()
         except ConnectionError:
             return
@@ -329,8 +329,19 @@ def _packets(nals: list[bytes], number: Iterator[int], ticks: int) -> list[bytes
     return packets
 
 
-def _interleaved(packet: bytes) -> bytes:
-    return struct.pack(">BBH", 36, 0, len(packet)) + packet
+def _interleaved(packet: bytes, channel: int) -> bytes:
+    return struct.pack(">BBH", 36, channel, len(packet)) + packet
+
+
+def _media(clip: _Clip, track: int) -> str:
+    """Return the media description of a video (RFC 6184, 8.2.1)."""
+    sprop = ",".join(base64.b64encode(one).decode() for one in clip.parameter_sets)
+    profile = clip.parameter_sets[0][1:4].hex()
+    return (
+        "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+        f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={sprop};"
+        f"profile-level-id={profile}\r\na=control:trackID={track}\r\n"
+    )
 
 
 def _md5(text: str) -> str:
