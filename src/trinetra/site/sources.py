@@ -149,11 +149,11 @@ class StreamSource(CameraSource):
 class _DiskSource(CameraSource):
     is_live = False
 
-    @field_validator("file", "images", check_fields=False)
+    @field_validator("*")
     @classmethod
-    def _absolute(cls, path: Path, info: ValidationInfo) -> Path:
+    def _absolute(cls, value: object, info: ValidationInfo) -> object:
         folder: Path | None = (info.context or {}).get("folder")
-        return folder / path.expanduser() if folder else path
+        return folder / value.expanduser() if folder and isinstance(value, Path) else value
 
     loop: Annotated[Flag, Field(description="Restart at the end, endlessly.")] = False
 
