@@ -71,6 +71,9 @@ class InsightPolicy:
         appears within this time and this distance (in box heights).
     dead_band_boxes, dead_band_min: half the width of the band around a line in which a foot is on
         neither side, in box heights, and its minimum as a fraction of the frame's height.
+    confirm_s: a body that is seen on the other side of a line, or of a zone's edge, is there once
+        it was seen there at least twice and for this long, without being seen back in between. One
+        look is not enough, because a single box may be wrong.
     occupancy_every_s: minimum time between two occupancy reports of one zone.
     occupancy_hold_s: an unseen person still counts as present for this long.
     visit_gap_s: an absence longer than this starts the next visit.
@@ -86,6 +89,7 @@ class InsightPolicy:
     bridge_boxes: float = 1.0
     dead_band_boxes: float = 0.06
     dead_band_min: float = 0.008
+    confirm_s: float = 0.5
     occupancy_every_s: float = 1.0
     occupancy_hold_s: float = 1.0
     visit_gap_s: float = 1800.0

@@ -1,24 +1,34 @@
 """Lines: everyone who crosses one counts once, in the right direction."""
 
 import itertools
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.insights.walks import at, frame, identity, latest, machine, play
 
 from trinetra.events.schema import LineCrossing
-from trinetra.insights.config import CameraInsights, Line
+from trinetra.insights.camera.lines import LineCounter
+from trinetra.insights.camera.scene import Scene
+from trinetra.insights.config import CameraInsights, InsightPolicy, Line
+from trinetra.values import TrackId
 
+T = TrackId("t")
+HELD = 7
+"""Looks 0.1 s apart that leave no doubt about a side."""
 DOOR = CameraInsights(lines=(Line("door", (0.2, 0.5), (0.8, 0.5)),))
 
 
-def walk(*path: tuple[float, float], track: str = "t") -> list:
-    return [frame(i * 0.1, {track: foot}) for i, foot in enumerate(path)]
+def walk(*path: tuple[float, float], track: str = "t", looks: int = 1) -> list:
+    feet = [foot for foot in path for _ in range(looks)]
+    return [frame(i * 0.1, {track: foot}) for i, foot in enumerate(feet)]
 
 
-def crossings(*path: tuple[float, float]) -> list[str]:
-    return [c.direction for c in latest(play(machine(DOOR), walk(*path)), LineCrossing)]
+def crossings(*path: tuple[float, float], looks: int = 1) -> list[str]:
+    events = walk(*path, looks=looks)
+    return [c.direction for c in latest(play(machine(DOOR), events), LineCrossing)]
 
 
 def test_a_walk_from_the_left_of_the_line_to_its_right_is_in() -> None:
@@ -34,7 +44,7 @@ def test_a_walk_the_other_way_is_out() -> None:
 
 
 def test_there_and_back_again_counts_both_ways() -> None:
-    assert crossings((0.5, 0.3), (0.5, 0.7), (0.5, 0.3)) == ["in", "out"]
+    assert crossings((0.5, 0.3), (0.5, 0.7), (0.5, 0.3), looks=HELD) == ["in", "out"]
 
 
 def test_a_walk_past_the_end_of_the_line_does_not_count() -> None:
@@ -42,7 +52,8 @@ def test_a_walk_past_the_end_of_the_line_does_not_count() -> None:
 
 
 def test_a_walk_round_the_end_and_back_over_the_line_counts_the_way_back_only() -> None:
-    assert crossings((0.5, 0.3), (0.1, 0.3), (0.1, 0.7), (0.5, 0.7), (0.5, 0.3)) == ["out"]
+    path = ((0.5, 0.3), (0.1, 0.3), (0.1, 0.7), (0.5, 0.7), (0.5, 0.3))
+    assert crossings(*path, looks=HELD) == ["out"]
 
 
 def test_someone_who_stops_on_the_line_and_goes_back_does_not_count() -> None:
@@ -60,13 +71,14 @@ def test_a_vehicle_counts_with_its_label() -> None:
 
 def test_a_track_break_on_the_line_does_not_lose_the_crossing() -> None:
     events = [frame(0, {"a": (0.5, 0.3)}), frame(0.1, {"a": (0.5, 0.49)}), frame(0.5)]
-    events += [frame(1, {"b": (0.5, 0.52)}), frame(1.1, {"b": (0.5, 0.7)})]
+    events += [frame(1, {"b": (0.5, 0.52)}), frame(1.1, {"b": (0.5, 0.61)})]
+    events += [frame(1.2, {"b": (0.5, 0.7)})]
     (crossed,) = latest(play(machine(DOOR), events), LineCrossing)
     assert (crossed.direction, crossed.track_id) == ("in", "b")
 
 
 def test_a_customer_known_after_the_crossing_is_filled_in_under_the_same_id() -> None:
-    events = [*walk((0.5, 0.3), (0.5, 0.7)), identity(0.5, "t", "c1")]
+    events = [*walk((0.5, 0.3), (0.5, 0.7), looks=HELD), identity(1.5, "t", "c1")]
     sent = [e for e in play(machine(DOOR), events) if isinstance(e, LineCrossing)]
     assert [c.customer_id for c in sent] == [None, "c1"]
     assert sent[0].event_id == sent[1].event_id
@@ -110,13 +122,117 @@ def test_a_jittering_foot_on_the_line_counts_once_or_not_at_all(
 ) -> None:
     start, end, expected = ways
     standing = [(0.5 + s, 0.5 + s) for s in shakes]
-    assert crossings((0.5, start), *standing, (0.5, end)) == expected
+    assert crossings((0.5, start), *standing, (0.5, (0.5 + end) / 2), (0.5, end)) == expected
 
 
 @given(st.lists(st.sampled_from([0.3, 0.7]), min_size=1, max_size=20))
 def test_clear_changes_of_side_are_counted_one_by_one(sides: list[float]) -> None:
     expected = ["in" if q > p else "out" for p, q in itertools.pairwise(sides) if p != q]
-    assert crossings(*[(0.5, y) for y in sides]) == expected
+    assert crossings(*[(0.5, y) for y in sides], looks=HELD) == expected
+
+
+@given(st.lists(st.integers(2, 30), min_size=1, max_size=6), st.floats(0.55, 0.95))
+def test_single_wrong_boxes_of_someone_beside_the_line_count_nothing(
+    pauses: list[int], wrong: float
+) -> None:
+    path = [y for pause in pauses for y in (*[0.45] * pause, wrong)]
+    assert crossings(*[(0.5, y) for y in path]) == []
+
+
+def test_a_wrong_box_does_not_undo_a_crossing_that_follows() -> None:
+    path = [0.4] * 5 + [0.6] + [0.4] * 5 + [0.45, 0.5, 0.55, 0.6, 0.65, 0.7]
+    assert crossings(*[(0.5, y) for y in path]) == ["in"]
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 5, 10])
+@pytest.mark.parametrize("speed", [0.2, 0.3])
+def test_a_quick_walker_who_is_seen_once_beyond_the_line_has_crossed(
+    rate: int, speed: float
+) -> None:
+    feet = [0.1 + speed * i / rate for i in range(100) if 0.1 + speed * i / rate < 0.5]
+    steps = [frame(i / rate, {"t": (0.5, y)}) for i, y in enumerate(feet)]
+    beyond = max(feet[-1] + speed / rate, 0.53)
+    (crossed,) = latest(
+        play(machine(DOOR), [*steps, frame(len(feet) / rate, {"t": (0.5, beyond)})]), LineCrossing
+    )
+    assert crossed.direction == "in"
+
+
+def test_the_crossing_of_one_who_left_the_view_is_told_soon() -> None:
+    steps = [frame(t, {"t": (0.5, 0.2 + 0.2 * t)}) for t in range(3)]
+    shop = machine(DOOR)
+    told = [o for event in [*steps, frame(4), frame(5.5)] for o in shop.step(event)]
+    (crossed,) = [o for o in told if isinstance(o, LineCrossing)]
+    assert (crossed.captured_at, crossed.track_id) == (at(2), "t")
+
+
+def test_one_who_stood_beside_the_line_and_vanished_after_a_wrong_box_has_not_crossed() -> None:
+    assert crossings(*[(0.5, 0.45)] * 20, (0.5, 0.7)) == []
+
+
+def scene(seconds: float, foot: np.ndarray, aspect: float = 2.0) -> Scene:
+    return Scene(at(seconds), aspect, (T,), ("person",), foot[None], np.array([0.4]))
+
+
+def counted(line: Line, path: np.ndarray, rate: float) -> list[tuple[str, int]]:
+    """Return the direction and frame of every crossing of a path of feet ``(n, 2)``."""
+    counter = LineCounter((line,), InsightPolicy())
+    found = [c for i, foot in enumerate(path) for c in counter.step(scene(i / rate, foot), [T])]
+    return [
+        (c.direction, round((c.at - at(0)).total_seconds() * rate))
+        for c in [*found, *counter.flush()]
+    ]
+
+
+holds = st.lists(st.sampled_from([-0.2, -0.1, 0.1, 0.2]), min_size=1, max_size=6)
+rates = st.sampled_from([2.0, 5.0, 10.0, 25.0])
+shakes = st.integers(0, 2**32 - 1)
+WIDEST = 0.02
+"""Of jitter, in frame heights; the band of a person of this height is wider."""
+
+
+def stroll(holds: list[float], rate: float, seed: int) -> np.ndarray:
+    """Return distances to a line: walks from hold to hold, each held for over a second."""
+    looks, random = math.ceil(1.2 * rate), np.random.default_rng(seed)
+    between = [np.linspace(p, q, looks) for p, q in itertools.pairwise(holds)]
+    still = [np.full(looks, hold) for hold in holds]
+    path = np.concatenate(
+        [
+            part
+            for pair in itertools.zip_longest(still, between)
+            for part in pair
+            if part is not None
+        ]
+    )
+    return path + random.uniform(-WIDEST, WIDEST, len(path))
+
+
+@given(holds, rates, shakes)
+def test_the_net_count_of_a_jittering_path_is_that_of_the_path(
+    holds: list[float], rate: float, seed: int
+) -> None:
+    path = stroll(holds, rate, seed)
+    line = Line("door", (0.0, 0.5), (1.0, 0.5))
+    found = counted(line, np.stack([np.full(len(path), 0.5), 0.5 + path], axis=1), rate)
+    sides = [hold > 0 for hold in holds]
+    expected = ["in" if q else "out" for p, q in itertools.pairwise(sides) if p != q]
+    assert [direction for direction, _ in found] == expected
+
+
+@given(holds, rates, shakes, st.floats(0, 2 * math.pi), st.tuples(*[st.floats(-3, 3)] * 2))
+def test_the_count_does_not_depend_on_where_the_line_is_and_how_it_runs(
+    holds: list[float], rate: float, seed: int, angle: float, shift: tuple[float, float]
+) -> None:
+    path, aspect = stroll(holds, rate, seed), 2.0
+    feet = np.stack([np.linspace(-0.2, 0.2, len(path)), path], axis=1)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+    def moved(points: np.ndarray) -> np.ndarray:
+        return (points @ turn.T + np.array(shift)) / np.array([aspect, 1.0])
+
+    (a, b), there = moved(np.array([[-1.0, 0.0], [1.0, 0.0]])), moved(feet)
+    here = counted(Line("l", (-0.5, 0.0), (0.5, 0.0)), feet / np.array([aspect, 1.0]), rate)
+    assert counted(Line("l", tuple(a), tuple(b)), there, rate) == here
 
 
 @pytest.mark.parametrize("rate", [2, 5, 15, 30])

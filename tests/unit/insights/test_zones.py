@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.insights.walks import at, frame, identity, latest, machine, play, position
 
-from trinetra.events.schema import TracksEvent, ZoneStay
+from trinetra.events.schema import Occupancy, TracksEvent, ZoneStay
 from trinetra.insights.config import CameraInsights, InsightPolicy, Zone
 from trinetra.insights.snapshot import decode_camera
 
@@ -57,6 +57,31 @@ def test_a_longer_absence_makes_two_stays() -> None:
 def test_frames_so_rare_that_the_grace_falls_between_two_do_not_cut_a_stay() -> None:
     (stay,) = stays([frame(t, {"a": IN}) for t in (0, 4, 8, 12)])
     assert stay.dwell_s == 12.0
+
+
+def test_a_single_wrong_box_in_the_zone_is_neither_a_stay_nor_occupancy() -> None:
+    beside = [frame(i * FAST, {"a": IN if i % 50 == 25 else AWAY}) for i in range(300)]
+    zone = CameraInsights(zones=(Zone("table", TABLE.polygon),))
+    outputs = play(machine(zone), beside)
+    assert latest(outputs, ZoneStay) == []
+    assert {o.persons for o in outputs if isinstance(o, Occupancy) and o.zone_id} == {0}
+
+
+def test_a_single_wrong_box_outside_the_zone_does_not_change_its_occupancy() -> None:
+    inside = [frame(i * FAST, {"a": AWAY if i % 50 == 25 else IN}) for i in range(300)]
+    outputs = play(machine(PLAN), inside)
+    counts = [o.persons for o in outputs if isinstance(o, Occupancy) and o.zone_id and not o.unseen]
+    assert counts == [1]
+    assert len(latest(outputs, ZoneStay)) == 1
+
+
+def test_someone_who_comes_in_counts_from_the_second_look_on() -> None:
+    coming = [frame(t, {"a": IN if t >= 2 else AWAY}) for t in range(5)]
+    outputs = play(machine(PLAN), coming)
+    zone = [o for o in outputs if isinstance(o, Occupancy) and o.zone_id and not o.unseen]
+    assert [(o.captured_at, o.persons) for o in zone] == [(at(0), 0), (at(3), 1)]
+    (stay,) = latest(outputs, ZoneStay)
+    assert (stay.entered_at, stay.dwell_s) == (at(2), 2.0)
 
 
 def test_an_open_stay_ends_at_its_last_sighting_when_the_engine_stops() -> None:

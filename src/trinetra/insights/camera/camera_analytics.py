@@ -32,8 +32,8 @@ from trinetra.insights.camera.reports import (
     unseen,
     zone_stay,
 )
-from trinetra.insights.camera.scene import Scene, scene_of
-from trinetra.insights.camera.track_stitching import Body, Name, Revision, Split, TrackStitcher
+from trinetra.insights.camera.scene import scene_of
+from trinetra.insights.camera.track_stitching import Name, Revision, Split, TrackStitcher
 from trinetra.insights.camera.zones import Stay, ZoneWatch
 from trinetra.insights.config import PERSON, CameraInsights, InsightPolicy
 from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
@@ -180,8 +180,9 @@ class CameraAnalytics:
 
     def flush(self) -> Outcome:
         """End what goes on in view at its last confirmed instant; from then on it is not seen."""
+        crossings = self._crossings(self._lines.flush())
         stays = self._stays(self._zones.flush())
-        return Outcome([*stays, *self._unseen()], self._presence.flush())
+        return Outcome([*crossings, *stays, *self._unseen()], self._presence.flush())
 
     def memory(self) -> CameraMemory:
         """Return the state for a snapshot; it is shared and changes with the next step."""
@@ -215,14 +216,15 @@ class CameraAnalytics:
     def _look(self, event: TracksEvent) -> list[InsightEvent]:
         self._last_at = event.captured_at
         scene = scene_of(event)
-        outputs = self._names_on(event)
+        outputs: list[InsightEvent] = [*self._crossings(self._lines.lose(scene.at))]
+        outputs += self._names_on(event)
+        in_view = self._stitcher.in_view(scene.at)
         # Splits are applied before this frame counts, so that it counts for the right bodies.
         bodies, splits = self._stitcher.step(scene)
         outputs += self._revise(splits)
         body_ids = [body.body_id for body in bodies]
-        for crossed in self._lines.step(scene, body_ids):
-            outputs.append(self._crossing(crossed, scene, bodies[crossed.row]))
-        outputs += self._stays(self._zones.step(scene, body_ids))
+        outputs += self._crossings(self._lines.step(scene, body_ids))
+        outputs += self._stays(self._zones.step(scene, body_ids, in_view))
         outputs += self._occupancy(scene.at)
         self._lines.keep(set(self._stitcher.bodies))
         self._reported.keep(set(self._stitcher.bodies))
@@ -255,10 +257,14 @@ class CameraAnalytics:
             outputs += self._reported.rename(body_id, revision.body.name)
         return outputs
 
-    def _crossing(self, crossed: Crossed, scene: Scene, body: Body) -> LineCrossing:
+    def _crossings(self, crossings: Iterable[Crossed]) -> list[LineCrossing]:
+        return [self._crossing(crossed) for crossed in crossings]
+
+    def _crossing(self, crossed: Crossed) -> LineCrossing:
+        body = self._stitcher.bodies[crossed.body_id]
         event = line_crossing(
             self._place,
-            Subject(scene.track_ids[crossed.row], scene.labels[crossed.row], body.name),
+            Subject(crossed.track_id, body.label, body.name),
             line_id=crossed.line_id,
             direction=crossed.direction,
             at=crossed.at,

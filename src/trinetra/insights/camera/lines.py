@@ -1,12 +1,16 @@
-"""Line crossings, counted once each despite jitter of the foot points.
+"""Line crossings, counted once each despite jitter of the foot points and single wrong boxes.
 
 Around each line lies a dead band as wide as foot points may jitter (hysteresis). A crossing is
-counted when a body was clearly on one side, is now clearly on the other, and its path went through
-the segment: the signed crossings of the segment on that path must add up to the direction walked.
-Ten crossings back and forth within the band therefore count once or not at all, and a walk around
-the line's end never counts.
+counted when a body was clearly on one side, has been clearly on the other for a while, and its path
+went through the segment: the signed crossings of the segment on that path must add up to the
+direction walked. Ten crossings back and forth within the band therefore count once or not at all,
+and a walk around the line's end never counts.
+
+A body that vanishes before its new side is certain has crossed if it was seen there twice, or if it
+walked there: a quick walker may be seen only once beyond the line.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,29 +20,43 @@ from trinetra.insights.camera.geometry import crossing, signed_distance
 from trinetra.insights.camera.reports import Direction
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy, Line
-from trinetra.values import Instant, TrackId
+from trinetra.values import Instant, TrackId, seconds_between
+
+_WALKED = 0.25
+"""A body walked over the line if it was moving that way before, at this part of the speed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """A crossing by the track in ``row`` of the scene; ``at`` is the frame in which it crossed."""
+    """A crossing by a body; ``at`` is the frame in which it crossed."""
 
     line_id: str
+    body_id: TrackId
+    track_id: TrackId
     direction: Direction
-    row: int
     at: Instant
 
 
 class Approach(msgspec.Struct, array_like=True):
-    """One body's path since it was last clearly on a side (+1 right, -1 left, 0 not yet).
+    """One body's path since it was last certainly on a side (+1 right, -1 left, 0 not yet).
 
-    ``net`` is the sum of the signed crossings since then.
+    ``net`` is the sum of the signed crossings since then. ``beyond_since`` is when the body was
+    first seen clearly on the other side, if it has been there at each of the last ``looks``.
+    ``distance`` is that of the last look, ``speed`` its change per second, None before the second
+    look.
     """
 
     foot: Point
     side: int = 0
     net: int = 0
     crossed_at: Instant | None = None
+    beyond_since: Instant | None = None
+    looks: int = 0
+    has_walked: bool = False
+    distance: float = 0.0
+    speed: float | None = None
+    track_id: TrackId = TrackId("")
+    seen_at: Instant | None = None
 
 
 @dataclass(slots=True)
@@ -51,16 +69,29 @@ class LineCounter:
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
-        found = []
+        found: list[Crossed] = []
         for line in self.lines:
             distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
             for row, body_id in enumerate(body_ids):
                 approach = self._advance(scene, row, line, body_id)
-                at = _settle(approach, float(distances[row]), self._band(scene, row))
-                if at:
-                    direction: Direction = "in" if approach.side > 0 else "out"
-                    found.append(Crossed(line.line_id, direction, row, at))
+                _look(approach, float(distances[row]), self._band(scene, row), scene.at)
+                if self._is_certain(approach):
+                    found += _settled(line.line_id, body_id, approach)
         return found
+
+    def lose(self, now: Instant) -> list[Crossed]:
+        """Return the crossings of bodies that have vanished."""
+        bridge_s = self.policy.bridge_s
+        return [
+            crossed
+            for key, approach in self.approaches.items()
+            if approach.seen_at and seconds_between(approach.seen_at, now) > bridge_s
+            for crossed in _ended(key, approach)
+        ]
+
+    def flush(self) -> list[Crossed]:
+        """Return the crossings of bodies that will not be seen again."""
+        return [c for key, approach in self.approaches.items() for c in _ended(key, approach)]
 
     def copy(self, body_id: TrackId, new_body_id: TrackId) -> None:
         """Start the path of a split-off body as a copy of the one it was split from."""
@@ -85,8 +116,13 @@ class LineCounter:
         if step := crossing(approach.foot, foot, line.a, line.b):
             approach.net += step
             approach.crossed_at = scene.at
-        approach.foot = foot
+        approach.foot, approach.track_id = foot, scene.track_ids[row]
         return approach
+
+    def _is_certain(self, approach: Approach) -> bool:
+        """Return whether a body is on the other side for good."""
+        since, at = approach.beyond_since, approach.seen_at
+        return bool(since and at and seconds_between(since, at) >= self.policy.confirm_s)
 
     def _band(self, scene: Scene, row: int) -> float:
         return max(
@@ -94,16 +130,47 @@ class LineCounter:
         )
 
 
-def _settle(approach: Approach, distance: float, band: float) -> Instant | None:
-    """Update the side once it is clear; return when the line was crossed, if that is now certain.
+def _look(approach: Approach, distance: float, band: float, at: Instant) -> None:
+    """Record on which side a body is seen; a foot within the band is on neither."""
+    before, approach.speed = approach.speed, None
+    if approach.seen_at:
+        elapsed_s = seconds_between(approach.seen_at, at)
+        approach.speed = (distance - approach.distance) / elapsed_s
+    approach.distance, approach.seen_at = distance, at
+    seen = 0 if abs(distance) <= band else (1 if distance > 0 else -1)
+    if seen and approach.side in (0, seen):
+        approach.side, approach.net = seen, 0
+    if seen == -approach.side and seen:
+        if approach.beyond_since is None:
+            approach.beyond_since = at
+            approach.has_walked = _is_walk(before, approach.speed)
+        approach.looks += 1
+    else:
+        approach.beyond_since, approach.looks = None, 0
 
-    The crossing is dated to the frame in which the path met the line, not to the later one in which
-    the foot left the dead band.
+
+def _is_walk(before: float | None, now: float | None) -> bool:
+    """Return whether a body went on as before; one that was seen only once may have walked."""
+    if before is None or now is None:
+        return True
+    return before * now > 0 and abs(before) >= _WALKED * abs(now)
+
+
+def _settled(line_id: str, body_id: TrackId, approach: Approach) -> Iterator[Crossed]:
+    """Move a body to the other side; yield the crossing, unless it walked around the line.
+
+    It is dated to the frame in which the path met the line, not to the later one in which the side
+    became certain.
     """
-    if abs(distance) <= band:
-        return None
-    before, net = approach.side, approach.net
-    approach.side, approach.net = (1 if distance > 0 else -1), 0
-    changed_side = before == -approach.side
+    net, approach.side, approach.net = approach.net, -approach.side, 0
+    approach.beyond_since, approach.looks = None, 0
     # Changing sides is not enough: a path around the end of the segment has a net crossing of 0.
-    return approach.crossed_at if changed_side and net == approach.side else None
+    if net == approach.side and approach.crossed_at:
+        direction: Direction = "in" if approach.side > 0 else "out"
+        yield Crossed(line_id, body_id, approach.track_id, direction, approach.crossed_at)
+
+
+def _ended(key: tuple[str, TrackId], approach: Approach) -> Iterator[Crossed]:
+    """Yield the crossing of a body that vanished on the other side, if it is likely one."""
+    if approach.beyond_since and (approach.looks > 1 or approach.has_walked):
+        yield from _settled(*key, approach)

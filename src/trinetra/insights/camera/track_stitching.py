@@ -118,6 +118,14 @@ class TrackStitcher:
         self._forget(scene.at)
         return found, splits
 
+    def in_view(self, now: Instant) -> frozenset[TrackId]:
+        """Return the ids of bodies that were seen within ``bridge_s``."""
+        return frozenset(
+            body_id
+            for body_id, body in self.bodies.items()
+            if seconds_between(body.last_at, now) <= self.policy.bridge_s
+        )
+
     def body_of(self, track_id: TrackId) -> Body | None:
         """Return the body of a track, or None if it is unknown or was dropped."""
         return self._of_track.get(track_id)

@@ -2,11 +2,12 @@
 
 A stay continues while the body's foot is inside. It ends when the foot has been seen outside for
 ``leave_after_s``, or the body has not been seen for ``bridge_s``; in both cases it lasted until the
-last instant the foot was seen inside. A stay that was ended by ``flush`` goes on if the body is
+last instant the foot was seen inside. A body that comes in from outside must be seen inside for
+``confirm_s`` before it counts. A stay that was ended by ``flush`` goes on if the body is
 seen inside again within ``bridge_s``. Track breaks are handled by ``track_stitching``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,7 +22,8 @@ class Stay(msgspec.Struct, array_like=True):
     """One stay of a body in a zone.
 
     ``track_id`` is the track with which the stay began, ``out_since`` when the foot was first seen
-    outside since.
+    outside since, ``in_since`` when it was last seen to come in. ``is_certain`` is false until the
+    foot was inside for long enough, so that it was not only a wrong box.
     """
 
     zone_id: str
@@ -31,6 +33,8 @@ class Stay(msgspec.Struct, array_like=True):
     entered_at: Instant
     inside_at: Instant
     out_since: Instant | None = None
+    in_since: Instant | None = None
+    is_certain: bool = True
 
     @property
     def dwell_s(self) -> float:
@@ -56,8 +60,14 @@ class ZoneWatch:
         self.open = {(s.zone_id, s.body_id): s for s in stays if s.zone_id in zone_ids}
         self.over = {(s.zone_id, s.body_id): s for s in over if s.zone_id in zone_ids}
 
-    def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Stay]:
-        """Process a scene; return the stays that have ended and were long enough to count."""
+    def step(
+        self, scene: Scene, body_ids: list[TrackId], in_view: Collection[TrackId] = ()
+    ) -> list[Stay]:
+        """Process a scene; return the stays that have ended and were long enough to count.
+
+        ``in_view`` are the bodies that were in view before; others need not be seen inside twice,
+        because nothing contradicts their first box.
+        """
         ended: list[Stay] = []
         for zone in self.zones:
             inside = inside_polygon(scene.feet, zone.polygon)
@@ -68,6 +78,8 @@ class ZoneWatch:
                 if self._has_left(key, scene.at):
                     ended += self._close([key])
                 self._see(scene, row, key, inside=bool(inside[row]))
+                if body_id not in in_view and key in self.open:
+                    self.open[key].is_certain = True
         gone = [key for key, stay in self.open.items() if self._is_over(stay, scene.at)]
         ended += self._close(gone)
         self._forget(scene.at)
@@ -80,12 +92,16 @@ class ZoneWatch:
     def present(
         self, zone_id: str, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
     ) -> int:
-        """Return the number of bodies of a label in a zone, including briefly unseen ones."""
+        """Return the number of bodies of a label in a zone, including briefly unseen ones.
+
+        A body that goes out must be seen outside for ``confirm_s`` before it no longer counts.
+        """
         return sum(
             stay.zone_id == zone_id
             and stay.body_id not in but
             and stay.label == label
-            and stay.out_since is None
+            and stay.is_certain
+            and (stay.out_since is None or self._is_brief(stay.out_since, now))
             and seconds_between(stay.inside_at, now) <= self.policy.occupancy_hold_s
             for stay in self.open.values()
         )
@@ -129,6 +145,7 @@ class ZoneWatch:
             earlier = self.open.get(key) or self.over.get(key)
             if earlier and self._continues(earlier, later):
                 later.track_id, later.entered_at = earlier.track_id, earlier.entered_at
+                later.is_certain |= earlier.is_certain
             elif key in self.open:
                 ended += self._close([key])
             later.body_id = body_id
@@ -146,13 +163,21 @@ class ZoneWatch:
             if stay and stay.out_since is None:
                 stay.out_since = scene.at
         elif stay:
+            if stay.out_since or stay.in_since is None:
+                stay.in_since = scene.at
             stay.inside_at, stay.out_since = scene.at, None
+            stay.is_certain |= not self._is_brief(stay.in_since, scene.at)
         else:
             track_id, label = scene.track_ids[row], scene.labels[row]
             stay = Stay(*key, track_id, label, scene.at, scene.at)
+            stay.in_since, stay.is_certain = scene.at, False
             if (earlier := self.over.get(key)) and self._continues(earlier, stay):
                 stay.track_id, stay.entered_at = earlier.track_id, earlier.entered_at
+                stay.is_certain = earlier.is_certain
             self.open[key] = stay
+
+    def _is_brief(self, since: Instant, now: Instant) -> bool:
+        return seconds_between(since, now) < self.policy.confirm_s
 
     def _has_left(self, key: _Key, now: Instant) -> bool:
         stay = self.open.get(key)
@@ -174,7 +199,7 @@ class ZoneWatch:
 
     def _counted(self, stays: list[Stay]) -> list[Stay]:
         least = {zone.zone_id: zone.min_dwell_s for zone in self.zones}
-        return [stay for stay in stays if stay.dwell_s >= least[stay.zone_id]]
+        return [s for s in stays if s.is_certain and s.dwell_s >= least[s.zone_id]]
 
     def _forget(self, now: Instant) -> None:
         limit_s = self.policy.forget_after_s
