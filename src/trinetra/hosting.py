@@ -22,6 +22,7 @@ from fastapi import FastAPI, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from trinetra import __version__
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.ports import Clock
 from trinetra.redaction import mask_urls
@@ -34,6 +35,7 @@ READY_CACHE_S = 1.0
 MAX_WATCHERS = 16
 """Maximum number of clients that watch events at the same time."""
 _CHECK_S = 1.0
+_READY_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -164,12 +166,15 @@ async def host(
 ) -> None:
     """Run the services until ``stop`` is set or the first one ends, then drain them in order.
 
-    The first failure of any service cancels the others and is raised unchanged. Raises
+    Logs ``started``, ``ready`` once every service is, and ``stopped``. The first failure of any
+    service cancels the others and is raised unchanged. Raises
     DrainIncomplete if the deadline passes.
     """
     stoppings = [asyncio.Event() for _ in services]
+    names = [service.name for service in services]
+    log.info("started", version=__version__, services=names)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, _telling_ready(services):
             tasks = [
                 group.create_task(service.run(stopping), name=service.name)
                 for service, stopping in zip(services, stoppings, strict=True)
@@ -179,6 +184,25 @@ async def host(
             await _drain(tasks, stoppings, drain_deadline_s)
     except BaseExceptionGroup as failures:
         raise _first(failures) from failures
+    finally:
+        log.info("stopped", version=__version__, services=names)
+
+
+@contextlib.asynccontextmanager
+async def _telling_ready(services: Sequence[Service]) -> AsyncIterator[None]:
+    """Log once, within the context, that every service is ready."""
+
+    async def tell() -> None:
+        while not all(service.ready() for service in services):  # noqa: ASYNC110  no service tells
+            await asyncio.sleep(_READY_S)
+        log.info("ready", version=__version__, services=[service.name for service in services])
+
+    telling = asyncio.create_task(tell(), name="ready")
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
 
 
 async def _until(stop: asyncio.Event, first: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 from tests.unit.events.samples import detection, face
 
-from trinetra import hosting
+from trinetra import __version__, hosting
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.errors import (
@@ -74,6 +74,20 @@ async def test_services_stop_one_after_the_other_in_the_order_of_the_data() -> N
     stop.set()
     await host(chain(journal, "frames", "detections", "identities"), stop=stop, drain_deadline_s=5)
     assert journal == ["frames", "detections", "identities"]
+
+
+async def test_a_process_logs_that_it_started_became_ready_and_stopped() -> None:
+    stages, stop = chain([], "frames", "detections"), asyncio.Event()
+    with capture_logs() as lines:
+        running = asyncio.create_task(host(stages, stop=stop, drain_deadline_s=5))
+        while "ready" not in {line["event"] for line in lines}:  # noqa: ASYNC110 -- of the log
+            await asyncio.sleep(0.001)
+        stop.set()
+        await running
+    told = [(line["event"], line.get("services")) for line in lines if line["event"] != "draining"]
+    names = ["frames", "detections"]
+    assert told == [("started", names), ("ready", names), ("stopped", names)]
+    assert {line["version"] for line in lines if "version" in line} == {__version__}
 
 
 async def test_the_others_drain_when_the_first_has_nothing_more_to_read() -> None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from rich.live import Live
 
-from trinetra.commands.console import note, output
+from trinetra.commands.console import note, output, send_messages_to
 from trinetra.commands.display import LiveView
 from trinetra.commands.progress import FetchProgress
 from trinetra.hosting import health_app, host, ignore_signals, serving, stop_on_signals
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.telemetry import configure_logging
+from trinetra.telemetry import configure_logging, get_logger
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
@@ -31,6 +31,12 @@ class RunOptions:
 
     live_view: bool = False
     serves_health: bool = True
+
+
+def configure_output(settings: Settings, *, level: str | None = None) -> None:
+    """Log as the settings say; where that is JSON, so are all messages of the command."""
+    configure_logging(as_json=settings.log_json, level=level or settings.log_level)
+    send_messages_to(get_logger("command") if settings.log_json else None)
 
 
 def prepare_networks(settings: Settings) -> Networks:
@@ -56,10 +62,7 @@ def run_platform(
     The report is made while everything is still open, also after Ctrl-C. A second Ctrl-C cuts the
     drain short and raises KeyboardInterrupt.
     """
-    configure_logging(
-        as_json=settings.log_json,
-        level="ERROR" if options.live_view else settings.log_level,
-    )
+    configure_output(settings, level="ERROR" if options.live_view else None)
     try:
         asyncio.run(_run(site, settings, opening, options, report))
     except asyncio.CancelledError:

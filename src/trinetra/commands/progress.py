@@ -14,6 +14,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from trinetra.commands.console import logs_messages, note
+
 
 class FetchProgress:
     """ProgressSink with a bar per file, or with a line per file if there is no terminal."""
@@ -47,6 +49,9 @@ class FetchProgress:
 
     def begin(self, label: str, total_bytes: int | None) -> None:
         """Add a bar for this file."""
+        if logs_messages():
+            note(f"fetching {label}")
+            return
         if not self._console.is_terminal:
             self._console.print(f"fetching {label} ...")
             return
@@ -67,4 +72,7 @@ class FetchProgress:
 
     def note(self, message: str) -> None:
         """Print a line above the bars."""
+        if logs_messages():
+            note(message)
+            return
         self._console.print(f"  {message}", style="dim", markup=False)

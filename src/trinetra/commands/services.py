@@ -12,7 +12,7 @@ import typer
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note
-from trinetra.commands.hosting import prepare_networks
+from trinetra.commands.hosting import configure_output, prepare_networks
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import (
     Opened,
@@ -25,7 +25,6 @@ from trinetra.hosting import (
 )
 from trinetra.settings import Settings, load_settings
 from trinetra.site import Site, load_site
-from trinetra.telemetry import configure_logging
 from trinetra.wiring import services
 from trinetra.wiring.connections import need_shared
 from trinetra.wiring.profiles import choose_profile
@@ -45,10 +44,10 @@ def register(app: typer.Typer) -> None:
 
 def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
     """Read the cameras into the frame buffer (one process of a cluster)."""
+    settings = _settings_of("ingest", "frame_buffer")
     # Passwords of cameras that another process reads need not be set here.
     whole = load_site(site) if camera else load_site(site, os.environ)
     loaded, cameras_in_total = only(whole, camera) if camera else whole, len(whole.cameras)
-    settings = _settings_of("ingest", "frame_buffer")
     begun = datetime.now(UTC)
     _serve(
         "stream-ingestor",
@@ -62,7 +61,8 @@ def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
 
 def infer(site: _SiteFile) -> None:
     """Turn buffered frames into detections (one process of a cluster)."""
-    loaded, settings = load_site(site), _settings_of("infer", "frame_buffer", "event_log")
+    settings = _settings_of("infer", "frame_buffer", "event_log")
+    loaded = load_site(site)
     networks = prepare_networks(settings)
     _serve(
         "inference-worker",
@@ -74,7 +74,8 @@ def infer(site: _SiteFile) -> None:
 
 def resolve(site: _SiteFile) -> None:
     """Turn detections into identities (one process of a cluster)."""
-    loaded, settings = load_site(site), _settings_of("resolve", "event_log", "gallery", "store_url")
+    settings = _settings_of("resolve", "event_log", "gallery", "store_url")
+    loaded = load_site(site)
     model = choose_profile(settings).face_embedder
     if settings.gallery == "edge":
         note(
@@ -91,7 +92,8 @@ def resolve(site: _SiteFile) -> None:
 
 def insight(site: _SiteFile) -> None:
     """Turn identities into insights (one process of a cluster)."""
-    loaded, settings = load_site(site), _settings_of("insight", "event_log", "store_url")
+    settings = _settings_of("insight", "event_log", "store_url")
+    loaded = load_site(site)
     _serve(
         "insight-engine",
         lambda: services.insight(loaded, settings),
@@ -125,6 +127,7 @@ def named_by_port(settings: Settings, port: int) -> Settings:
 def _settings_of(command: str, *shared: str) -> Settings:
     """Return the settings of one service. Raises ConfigurationError."""
     settings = load_settings()
+    configure_output(settings)
     need_shared(settings, command, *shared)
     return named_by_port(settings, getattr(settings, f"{command}_port"))
 
@@ -136,7 +139,6 @@ def _serve(
     port: int,
 ) -> None:
     """Run one service, with its health page, until it ends or a signal stops it."""
-    configure_logging(as_json=settings.log_json, level=settings.log_level)
     service = PatientService(name, opening, SystemClock())
     try:
         asyncio.run(_host(service, settings, port))
