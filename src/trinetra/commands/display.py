@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from trinetra.commands.today import Today
 from trinetra.site import Camera, Site
 from trinetra.streaming.event_recorder import CameraTally, Tally
 from trinetra.wiring.platform import Platform
@@ -20,33 +21,51 @@ _STATE_STYLES = {
     "disabled": "red",
 }
 _COLUMNS = ("read", "inferred", "persons", "faces", "vehicles", "tracks")
+_LIVE_COLUMNS = ("read", "inferred", "tracks")
+_LIVE_WIDTH = 50
+"""Characters of a line of the live view beside the camera's id."""
+_FRAME_LINES = 7
+"""Lines of the live view beside those of cameras and their problems."""
+_PROBLEM_ID_WIDTH = 24
 
 
 class LiveView:
-    """Renderable that shows the present state of the platform whenever it is drawn."""
+    """Renderable that shows the present state of the platform whenever it is drawn.
 
-    def __init__(self, site: Site, platform: Platform) -> None:
+    It fits the terminal: cameras in trouble come first, and those that find no room are counted.
+    """
+
+    def __init__(self, site: Site, platform: Platform, today: Today) -> None:
         self._site = site
         self._platform = platform
+        self._today = today
 
-    def __rich__(self) -> RenderableType:
-        """Return the table of cameras and a line of insights."""
-        tally = self._platform.recorder.tally
-        table = _table("camera", "role", "state", *_COLUMNS)
-        status = self._platform.cameras()
-        for camera in self._site.cameras:
-            now = status[camera.camera_id]
-            style = _STATE_STYLES.get(now.state.value, "")
-            figures = camera_figures(camera, tally.cameras[camera.camera_id], now.frames_read)
-            table.add_row(
-                camera.id, camera.role.value, Text(now.state.value, style), *_cells(figures)
-            )
-        troubles = [
-            Text(f" {camera_id}: {now.problem}", "red")
-            for camera_id, now in status.items()
-            if now.problem
-        ]
-        return Group(table, Text(_headline(tally), style="bold"), *troubles)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield today's figures, the cameras, and what is wrong with them."""
+        status, tally = self._platform.cameras(), self._platform.recorder.tally
+        shown = sorted(self._site.cameras, key=lambda c: status[c.camera_id].problem is None)
+        troubled = [camera for camera in shown if status[camera.camera_id].problem]
+        lines = max(2, console.height - _FRAME_LINES)
+        troubled = troubled[: lines // 2]
+        room = lines - len(troubled)
+        table = _table("camera", "state", *_LIVE_COLUMNS)
+        table.columns[0].max_width = max(8, options.max_width - _LIVE_WIDTH)
+        for column in table.columns:
+            column.no_wrap, column.overflow = True, "ellipsis"
+        for camera in shown[:room]:
+            now, counts = status[camera.camera_id], tally.cameras[camera.camera_id]
+            state = Text(now.state.value, _STATE_STYLES.get(now.state.value, ""))
+            figures = (now.frames_read, counts.frames_inferred, counts.tracks.total)
+            table.add_row(Text(camera.id), state, *map(str, figures))
+        yield Text(_headline(self._today), style="bold", no_wrap=True, overflow="ellipsis")
+        yield table
+        if len(shown) > room:
+            yield Text(f" and {len(shown) - room} more cameras", "dim")
+        for camera in troubled:
+            name = Text(f" {camera.id}", "red")
+            name.truncate(_PROBLEM_ID_WIDTH, overflow="ellipsis")
+            problem = f": {status[camera.camera_id].problem}"
+            yield Text.assemble(name, (problem, "red"), no_wrap=True, overflow="ellipsis")
 
 
 def camera_figures(camera: Camera, tally: CameraTally, frames_read: int) -> dict[str, int | str]:
@@ -113,7 +132,7 @@ def _insight_rows(tally: Tally) -> Iterable[tuple[str, str]]:
     yield "customers", str(tally.people)
     for camera_id, camera in tally.cameras.items():
         if said := _listed({status: n for status, n in camera.statuses.items() if n}):
-            yield f"people at {camera_id}", said
+            yield f"tracks at {camera_id}", said
     yield "footfall", f"{tally.footfall['in']} in, {tally.footfall['out']} out"
     yield "vehicles", f"{tally.vehicles['in']} in, {tally.vehicles['out']} out"
     for zone, stays in sorted((+tally.stays).items()):
@@ -128,21 +147,24 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
 
 
-def _headline(tally: Tally) -> str:
+def _headline(today: Today) -> str:
+    found = today.figures
+    if found is None:
+        return " today: not read yet"
     parts = [
-        f"customers {tally.people}",
-        f"in {tally.footfall['in']} out {tally.footfall['out']}",
-        f"stays {tally.stays.total()}",
-        f"visits {tally.visits}",
-        f"alerts {tally.alerts.total()}",
+        f"in {found.came_in}  out {found.went_out}",
+        f"customers {found.customers}",
+        f"visits {found.visits}",
+        f"stays {found.stays}",
     ]
-    return " " + "   ".join(parts)
+    return " today   " + "   ".join(parts)
 
 
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in _COLUMNS else "left")
+        is_number = heading in {*_COLUMNS, *_LIVE_COLUMNS}
+        table.add_column(heading, justify="right" if is_number else "left")
     return table
 
 

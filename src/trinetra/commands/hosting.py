@@ -3,12 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    nullcontext,
-)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from rich.live import Live
@@ -16,6 +11,7 @@ from rich.live import Live
 from trinetra.commands.console import note, output, send_messages_to
 from trinetra.commands.display import LiveView
 from trinetra.commands.progress import FetchProgress
+from trinetra.commands.today import followed
 from trinetra.hosting import health_app, host, ignore_signals, serving, stop_on_signals
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -82,7 +78,7 @@ async def _run(
         async with opening as platform, _health_page(platform, settings, options):
             begun = time.perf_counter()
             try:
-                with _live_view(site, platform, options):
+                async with _live_view(site, platform, options):
                     await host(
                         platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s
                     )
@@ -105,9 +101,11 @@ async def _health_page(
         yield
 
 
-def _live_view(
-    site: Site, platform: Platform, options: RunOptions
-) -> AbstractContextManager[object]:
+@asynccontextmanager
+async def _live_view(site: Site, platform: Platform, options: RunOptions) -> AsyncIterator[None]:
     if not options.live_view:
-        return nullcontext()
-    return Live(LiveView(site, platform), console=output(), transient=True)
+        yield
+        return
+    async with followed(platform.store, site, platform.clock) as today:
+        with Live(LiveView(site, platform, today), console=output(), transient=True):
+            yield

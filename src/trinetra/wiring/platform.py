@@ -9,7 +9,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog
+from trinetra.ports import Clock, EventLog, InsightStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.event_recorder import EventRecorder
@@ -32,7 +32,7 @@ class Platform:
     """The services in the order in which data flows, and a recorder at the end.
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
-    the status of each camera.
+    the status of each camera. ``store`` has the insights of this and earlier runs.
     """
 
     upstream: tuple[Service, ...]
@@ -40,6 +40,8 @@ class Platform:
     resolver: StreamRunner
     engine: StreamRunner
     recorder: EventRecorder
+    store: InsightStore
+    clock: Clock
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -113,4 +115,6 @@ async def downstream_of(
             resolver=assembly.resolver(site, face, ports, member),
             engine=assembly.engine(site, engine_ports, member),
             recorder=recorder,
+            store=store,
+            clock=clock,
         )
