@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.events.samples import one_of_each
 from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
@@ -174,7 +175,7 @@ def test_a_platform_in_one_process_is_explained_from_its_journal(
     asyncio.run(run())
     assert "trk_1 was not identified." in trinetra("explain", "idn_1")
     monkeypatch.setenv("TRINETRA_EMBEDDED_PORT", "9")  # where nothing is running
-    shown = trinetra("events", "tail", "--since", "10m", "--json").splitlines()
+    shown = trinetra("events", "tail", "--all", "--since", "10m", "--json").splitlines()
     assert [json.loads(line)["event_id"] for line in shown] == ["det_1", "idn_1"]
     assert "goes back to" in str(failure("explain", "idn_404", "--since", "1h"))
 
@@ -227,7 +228,7 @@ def test_a_cluster_is_explained_replayed_and_watched_from_its_topics(
 def tail(count: int) -> Sequence[AnyEvent]:
     """Return the first events that a tail in a separate process shows."""
     program = "from trinetra.cli import main; main()"
-    command = [sys.executable, "-c", program, "events", "tail", "--since", "10m", "--json"]
+    command = [sys.executable, "-c", program, "events", "tail", "--all", "--since", "10m", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         found = [decode(process.stdout.readline()) for _ in range(count)]
@@ -245,6 +246,21 @@ def test_a_cluster_has_to_be_told_which_shop_is_meant(
 
 
 def test_what_a_file_holds_is_shown_without_embeddings(file: Path) -> None:
-    shown = trinetra("events", "tail", str(file), "--json").splitlines()
+    shown = trinetra("events", "tail", "--all", str(file), "--json").splitlines()
     assert [json.loads(line)["event_id"] for line in shown] == ["det_1", "idn_1"]
     assert "embedding" not in shown[0].replace("face_embed", "")
+
+
+def test_figures_and_alerts_are_shown_unless_other_events_are_asked_for(tmp_path: Path) -> None:
+    events = [e for e in one_of_each() if e.__struct_config__.tag != "lifecycle"]
+    file = tmp_path / "said.jsonl"
+    file.write_bytes(b"".join(encode(event) + b"\n" for event in events))
+
+    def types(*options: str) -> list[str]:
+        shown = trinetra("events", "tail", str(file), "--json", *options).splitlines()
+        return [json.loads(line)["type"] for line in shown]
+
+    figures = {"line_crossing", "zone_stay", "occupancy", "visit", "alert"}
+    assert set(types()) == figures
+    assert set(types("--all")) == {str(e.__struct_config__.tag) for e in events}
+    assert set(types("--type", "tracks")) == {"tracks"}

@@ -51,6 +51,9 @@ _TOPICS = {
     "alert": topics.ALERTS,
 }
 """Where events of a type are; all others are insights."""
+_FIGURES = ("line_crossing", "zone_stay", "occupancy", "visit", "alert")
+"""What is shown unless other types are asked for: what a shop counts, and what needs attention."""
+_ALL_BY_DEFAULT = 20
 _AT_ONCE = 1000
 _WAIT_S = 1.0
 _MOST = 1000
@@ -71,6 +74,9 @@ _SiteFile = Annotated[
 _Type = Annotated[
     list[str] | None, typer.Option("--type", help=f"Only these types: {', '.join(sorted(_KINDS))}.")
 ]
+_All = Annotated[
+    bool, typer.Option("--all", help="All types, also what each frame shows; many a second.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")]
 
 
@@ -79,11 +85,14 @@ class StartOptions:
     """Past events to show first."""
 
     last: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--last", min=0, max=1000, help="Number of past events to show (not on a cluster)."
+            "--last",
+            min=0,
+            max=1000,
+            help="Number of past events to search (not on a cluster); 1000, or 20 with --all.",
         ),
-    ] = 20
+    ] = None
     since: Annotated[
         str | None,
         typer.Option("--since", help="Start this long ago, like 10m, as far as kept."),
@@ -107,9 +116,10 @@ def tail(
     url: _Url = None,
     site: _SiteFile = None,
     kinds: _Type = None,
+    everything: _All = False,
     as_json: _Json = False,
 ) -> None:
-    """Show events as they happen, without embeddings, until Ctrl-C."""
+    """Show figures and alerts, or other events, as they happen, until Ctrl-C."""
     configure_logging(as_json=False, level="ERROR")
     if unknown := set(kinds or ()) - _KINDS.keys():
         raise typer.BadParameter(
@@ -117,7 +127,8 @@ def tail(
         )
     settings, now = load_settings(), SystemClock().now()
     begin = instant_of("--since", start.since, now) if start.since else None
-    wanted = list(kinds or _KINDS)
+    wanted = list(kinds or (_KINDS if everything else _FIGURES))
+    last = (_ALL_BY_DEFAULT if everything else _MOST) if start.last is None else start.last
     shown = _Shown(tuple(_KINDS[kind] for kind in wanted), as_json=as_json)
     if file:
         for number, line in enumerate(_from_file(file), start=1):
@@ -128,7 +139,7 @@ def tail(
             asyncio.run(_show_past(past, _topics(wanted), begin, shown))
         _show_live(
             url or _own_url(settings),
-            _MOST if begin else start.last,
+            _MOST if begin else last,
             shown,
             may_be_away=bool(begin),
         )
