@@ -170,6 +170,15 @@ def test_one_who_stood_beside_the_line_and_vanished_after_a_wrong_box_has_not_cr
     assert crossings(*[(0.5, 0.45)] * 20, (0.5, 0.7)) == []
 
 
+def test_a_crossing_of_a_body_that_proves_to_be_two_counts_once() -> None:
+    seen = [frame(0.1 * i, {"a": (0.5, y)}) for i, y in enumerate([0.35, 0.4, 0.45])]
+    joined = [frame(1 + 0.1 * i, {"b": (0.5, y)}) for i, y in enumerate([0.48, 0.55, 0.6])]
+    apart = [identity(0.2, "a", "ann", started=0), *joined, identity(1.2, "b", "ben", started=1)]
+    outputs = play(machine(DOOR), [*seen, *apart, frame(9)])
+    told = [(o.track_id, o.customer_id) for o in outputs if isinstance(o, LineCrossing)]
+    assert told == [("b", "ben")]
+
+
 def scene(seconds: float, foot: np.ndarray, aspect: float = 2.0) -> Scene:
     return Scene(at(seconds), aspect, (T,), ("person",), foot[None], np.array([0.4]))
 

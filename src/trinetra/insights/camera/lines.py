@@ -94,10 +94,17 @@ class LineCounter:
         return [c for key, approach in self.approaches.items() for c in _ended(key, approach)]
 
     def copy(self, body_id: TrackId, new_body_id: TrackId) -> None:
-        """Start the path of a split-off body as a copy of the one it was split from."""
+        """Start the path of a split-off body as a copy of the one it was split from.
+
+        A crossing that is not certain yet stays with the one that was seen last, or it would count
+        for both.
+        """
         for line in self.lines:
             if approach := self.approaches.get((line.line_id, body_id)):
-                self.approaches[line.line_id, new_body_id] = msgspec.structs.replace(approach)
+                copy = msgspec.structs.replace(approach)
+                self.approaches[line.line_id, new_body_id] = copy
+                unseen = approach if approach.track_id == new_body_id else copy
+                unseen.beyond_since, unseen.looks, unseen.net = None, 0, 0
 
     def rename(self, gone_id: TrackId, body_id: TrackId) -> None:
         """Move the path of body ``gone_id`` to ``body_id``, which it turned out to continue."""
@@ -133,8 +140,8 @@ class LineCounter:
 def _look(approach: Approach, distance: float, band: float, at: Instant) -> None:
     """Record on which side a body is seen; a foot within the band is on neither."""
     before, approach.speed = approach.speed, None
-    if approach.seen_at:
-        elapsed_s = seconds_between(approach.seen_at, at)
+    elapsed_s = seconds_between(approach.seen_at, at) if approach.seen_at else 0.0
+    if elapsed_s > 0:
         approach.speed = (distance - approach.distance) / elapsed_s
     approach.distance, approach.seen_at = distance, at
     seen = 0 if abs(distance) <= band else (1 if distance > 0 else -1)
