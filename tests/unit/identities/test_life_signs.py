@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.events import samples
 
+from trinetra.identities.decision.track_identity import TrackIdentity
 from trinetra.identities.tracking.life_signs import LifePolicy, LifeSigns, with_body, with_face
-from trinetra.values import after
+from trinetra.identities.tracking.track_faces import TrackFaces
+from trinetra.values import TrackId, after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FPS, SLOW_FPS = 8.0, 3.0
@@ -74,3 +76,13 @@ def test_a_body_makes_a_person_but_is_no_sign_of_life() -> None:
     assert signs.is_person
     assert not signs.has_moved
     assert not seen(jittered(10, STILL_PHOTO_SD)).is_person
+
+
+def test_a_track_that_passes_to_another_face_is_asked_for_a_sign_of_life_again() -> None:
+    moved = LifeSigns(has_moved=True)
+    identity = TrackIdentity(TrackId("trk_1"), "person", NOON, life=moved)
+    assert not identity.follow(TrackFaces())
+    assert identity.life == moved
+    identity.follow(TrackFaces(segment=1, since=NOON))
+    assert identity.life.is_person
+    assert not identity.life.has_moved

@@ -207,6 +207,8 @@ class TrackIdentity:
         starts.append(evidence.since)
         self.segment, self.since = evidence.segment, min((s for s in starts if s), default=None)
         self.asked_at, self.gallery_missed = 0, False
+        # Who moved was the person before: the track may have passed on to a poster beside them.
+        self.life = LifeSigns(has_body=self.life.is_person)
         had_one, self.decision = self.decision is not None, None
         return had_one
 
