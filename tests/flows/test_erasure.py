@@ -52,7 +52,9 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
             "timezone": "UTC",
             "cameras": [{"id": c, "role": "face", "source": {"file": "x.mp4"}} for c in "ab"],
             # The events of this test are of another day than the clock's.
-            "policies": {"retention": {"detections_days": 365, "events_days": 365}},
+            "policies": {
+                "retention": {"anonymous_days": 365, "detections_days": 365, "events_days": 365}
+            },
         }
     )
     async with _running(site, settings) as shop:

@@ -446,8 +446,6 @@ def test_a_rate_at_which_nobody_can_be_followed_is_refused_where_it_is_set(
     ("policies", "path", "told"),
     [
         ({"matching": {"new_below": 0.8, "similarity": 0.7}}, "matching.new_below", "0.8 0.7"),
-        ({"matching": {"similarity": 0.98}}, "matching.similarity", "0.03 0.98"),
-        ({"matching": {"margin": 0.3}}, "matching.margin", "0.3 0.72"),
         ({"matching": {"enrol_after_faces": 9}}, "matching.enrol_after_faces", "8 9"),
         (
             {"matching": {"enrol_in_doubt_after_faces": 2}},
@@ -498,7 +496,7 @@ def test_policies_that_contradict_each_other_are_refused_with_both_values_and_a_
         {"consolidation": {"merge_at": 0.75}},
         {"consolidation": {"merge_at": 1.01, "propose_at": 1.01}},
         {"consolidation": {"propose_at": 1.01}},
-        {"matching": {"similarity": 0.9}},
+        {"matching": {"similarity": 0.99}},
         {"retention": {"detections_days": 31, "anonymous_days": None, "insights_days": 10}},
     ],
 )

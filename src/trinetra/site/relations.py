@@ -59,20 +59,13 @@ def merge_below_match(
 
 def _of_matching(policies: Policies) -> Iterator[Conflict]:
     matching, loc = policies.matching, ("policies", "matching")
-    similarity, margin = matching.similarity, matching.margin
+    similarity = matching.similarity
     if matching.new_below > similarity:
         yield Conflict(
             (*loc, "new_below"),
             f"new_below {matching.new_below:g} exceeds similarity {similarity:g}: one score would "
             "be a new and a known person",
             f"at most {similarity:g}",
-        )
-    if similarity + margin > 1.0:
-        yield Conflict(
-            (*loc, _given(matching, "margin", "similarity")),
-            f"margin {margin:g} and similarity {similarity:g} add up to more than 1: no face of a "
-            "person who opted out could be told to be theirs",
-            f"at most {1.0 - similarity:.3g}",
         )
     sure, doubtful = matching.enrol_after_faces, matching.enrol_in_doubt_after_faces
     if doubtful < sure:
