@@ -2,15 +2,17 @@
 
 import pytest
 
-from trinetra.events.schema import GateEvidence
+from trinetra.events.schema import Candidate, GateEvidence, Thresholds
 from trinetra.identities.decision.matching import (
     Decision,
     MatchingPolicy,
     Ranked,
+    candidates_of,
     decide,
     margin_of,
     rank,
     reconsider,
+    wants_to_be_left_out,
     without_faces,
 )
 from trinetra.values import CustomerId, GalleryMatch, IdentityKind
@@ -128,3 +130,119 @@ def test_a_track_whose_person_is_seen_elsewhere_takes_any_name_but_no_other_doub
     elsewhere = Decision("unknown", ("seen_on_another_track",))
     assert reconsider(elsewhere, known(BEN), ranked((BEN, 0.8)), POLICY) == known(BEN)
     assert reconsider(elsewhere, UNKNOWN, ranked((BEN, 0.8)), POLICY) is elsewhere
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+EXACT = MatchingPolicy(similarity=0.75, margin=0.125, new_below=0.5)
+"""Limits that binary fractions represent exactly, so that a score can lie on them."""
+
+
+def decided(
+    rows: list[Ranked], faces: int = 8, in_view: frozenset[CustomerId] = frozenset()
+) -> str:
+    decision = decide(rows, None, good_faces=faces, in_view=in_view, policy=EXACT)
+    return f"{decision.status} {decision.reasons[0]}"
+
+
+def opted_out(customer: CustomerId, score: float) -> Ranked:
+    return Ranked(customer, IdentityKind.OPTED_OUT, score)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (((ANNA, 0.75),), "known similar"),
+        (((ANNA, 0.74),), "new no_match"),
+        (((ANNA, 0.875), (BEN, 0.75)), "known similar"),
+        (((ANNA, 0.875), (BEN, 0.76)), "unknown ambiguous"),
+    ],
+)
+def test_a_score_on_the_limit_counts_as_reaching_it(rows: tuple, expected: str) -> None:
+    assert decided(ranked(*rows)) == expected
+
+
+def test_a_score_from_new_below_on_is_in_doubt() -> None:
+    assert decided(ranked((ANNA, 0.5)), faces=3) == "unknown resembles_somebody"
+    assert decided(ranked((ANNA, 0.49)), faces=3) == "new no_match"
+
+
+def test_a_known_face_is_named_for_its_customer_and_kind() -> None:
+    decision = decide(
+        [Ranked(ANNA, IdentityKind.VIP, 0.9)],
+        None,
+        good_faces=1,
+        in_view=frozenset({BEN}),
+        policy=EXACT,
+    )
+    assert (decision.customer_id, decision.kind) == (ANNA, IdentityKind.VIP)
+    assert decision.reasons == ("similar", "gate_unknown")
+
+
+def test_a_new_identity_is_anonymous_and_has_no_id_yet() -> None:
+    decision = decide([], None, good_faces=3, in_view=frozenset(), policy=EXACT)
+    assert (decision.customer_id, decision.kind) == (None, IdentityKind.ANONYMOUS)
+
+
+def test_a_face_in_doubt_of_an_opted_out_person_is_never_enrolled() -> None:
+    assert decided([opted_out(ANNA, 0.6)], faces=1000) == "unknown resembles_somebody"
+    assert decided([opted_out(ANNA, 0.4)], faces=8) == "new no_match"
+
+
+@pytest.mark.parametrize(
+    ("rows", "left_out"),
+    [
+        ([opted_out(ANNA, 0.75)], True),
+        ([opted_out(ANNA, 0.74)], False),
+        ([*ranked((BEN, 0.875)), opted_out(ANNA, 0.76)], True),
+        ([*ranked((BEN, 0.875)), opted_out(ANNA, 0.75)], False),
+        (ranked((BEN, 0.9)), False),
+        ([], False),
+    ],
+)
+def test_a_match_with_an_opted_out_person_or_as_good_as_one_is_left_out(
+    rows: list[Ranked], left_out: bool
+) -> None:
+    assert wants_to_be_left_out(rows, EXACT) is left_out
+
+
+def test_the_candidates_of_an_event_never_name_an_opted_out_person() -> None:
+    rows = [opted_out(ANNA, 0.9), *ranked((BEN, 0.123456))]
+    assert candidates_of(rows) == (Candidate(BEN, 0.1235),)
+
+
+def test_scores_stay_on_their_scale_and_rise_with_the_cosine() -> None:
+    steep = MatchingPolicy(scale_offset=0.25, scale_gain=1.0)
+    cosines = (-1.0, -0.25, 0.0, 0.5, 0.75, 1.0)
+    assert [steep.score(cosine) for cosine in cosines] == [0.0, 0.0, 0.25, 0.75, 1.0, 1.0]
+
+
+def test_equal_scores_rank_by_id_whatever_the_order_of_the_matches() -> None:
+    matches = [GalleryMatch(c, c, IdentityKind.ANONYMOUS, 0.5) for c in (BEN, ANNA)]
+    assert rank(matches, POLICY) == rank(matches[::-1], POLICY)
+    assert [r.customer_id for r in rank(matches, POLICY)] == [ANNA, BEN]
+
+
+def test_an_event_reports_the_limits_that_decided() -> None:
+    policy = MatchingPolicy(similarity=0.8, margin=0.1, min_quality=0.4, min_face_px=50.0)
+    assert policy.thresholds() == Thresholds(
+        similarity=0.8, margin=0.1, quality=0.4, min_face_px=50.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("fresh", "scores", "gives_way"),
+    [
+        (known(BEN), ((BEN, 1.0), (ANNA, 0.75)), True),
+        (known(BEN), ((BEN, 1.0), (ANNA, 0.76)), False),
+        (known(BEN), ((BEN, 0.9),), True),
+        (NEW, ((ANNA, 0.49),), True),
+        (NEW, ((ANNA, 0.5),), False),
+        (NEW, ((BEN, 0.6),), True),
+    ],
+)
+def test_a_decision_gives_way_at_twice_the_margin_or_below_the_limit_for_strangers(
+    fresh: Decision, scores: tuple, gives_way: bool
+) -> None:
+    outcome = reconsider(known(ANNA), fresh, ranked(*scores), EXACT)
+    assert outcome == (fresh if gives_way else known(ANNA))
