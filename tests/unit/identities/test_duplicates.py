@@ -1,5 +1,6 @@
 """Duplicate identities: all resolvers find the same, and a person's verdict is final."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -9,14 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trinetra.errors import CustomerConflict
-from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
+from trinetra.events.customers import (
+    CustomerChange,
+    CustomerDirectory,
+    NumberedChange,
+    erasure_digest,
+)
 from trinetra.identities.decision.duplicates import (
     DuplicatePair,
     Finding,
     IdentityRef,
     MergePolicy,
+    Nomination,
+    apart,
+    changes_of,
+    compare,
     duplicates_of,
     judge_duplicates,
+    nominate,
 )
 from trinetra.identities.decision.lifecycle import (
     RetentionPolicy,
@@ -289,3 +300,129 @@ def test_the_registry_knows_a_merged_person_wherever_either_was_seen() -> None:
     registry.join(ANN, BEN)
     assert registry.get(ANN) is None
     assert {s.camera_id for s in registry.elsewhere(BEN, CameraId("aisle"))} == {DOOR, TILL}
+
+
+# --- pairs that a third face nominates ------------------------------------------------------
+
+
+def third_face(*rows: tuple[CustomerId, float], since_s: float = 0.0) -> list[GalleryMatch]:
+    return [match(entries(who)[0], cosine, since_s) for who, cosine in rows]
+
+
+def test_a_face_nominates_the_two_that_it_resembles_most() -> None:
+    rows = third_face((CLEO, 0.7), (ANN, 0.9), (BEN, 0.8))
+    nomination = nominate(rows, CustomerDirectory())
+    assert nomination is not None
+    assert (nomination.one, nomination.two) == (fellow(ANN), fellow(BEN))
+    assert nominate(third_face((ANN, 0.9)), CustomerDirectory()) is None
+    assert nominate([], CustomerDirectory()) is None
+
+
+def test_two_ids_of_one_person_are_no_pair() -> None:
+    assert nominate(third_face((ANN, 0.9), (BEN, 0.8)), told(("merged", ANN, BEN))) is None
+
+
+def erased(who: CustomerId) -> CustomerDirectory:
+    return told(("erased", erasure_digest(who), who))
+
+
+def test_erased_and_opted_out_people_are_never_nominated() -> None:
+    rows = third_face((ANN, 0.9), (BEN, 0.8))
+    assert nominate(rows, enrolled(ANN, IdentityKind.OPTED_OUT)) is None
+    assert nominate(rows, erased(BEN)) is None
+
+
+def test_a_nominated_pair_is_compared_by_the_faces_of_all_its_ids() -> None:
+    nomination = nominate(third_face((ANN, 0.9), (BEN, 0.8)), told(("merged", CLEO, BEN)))
+    assert nomination is not None
+    faces = [{entry.entry_id for entry in both(who)} for who in (ANN, BEN, CLEO)]
+    assert nomination.faces == (faces[0], faces[1] | faces[2])
+
+
+def both(who: CustomerId) -> list[GalleryEntry]:
+    """Return an identity's fused faces, as first and as last seen."""
+    return [entries(who)[0], renew(who, ANONYMOUS, shots(1), RetentionPolicy())]
+
+
+def test_the_photos_of_an_enrolled_person_are_compared_too() -> None:
+    photo = GalleryMatch("photo-1", BEN, ENROLLED, 0.8, NOON)
+    stray = GalleryMatch("shot-1", ANN, ANONYMOUS, 0.9, NOON)
+    rows = [stray, *third_face((ANN, 0.9)), photo]
+    nomination = nominate(rows, enrolled(BEN, ENROLLED))
+    assert nomination is not None
+    assert nomination.two.kind is ENROLLED
+    assert "photo-1" in nomination.faces[1]
+    assert "shot-1" not in nomination.faces[0]
+
+
+def test_a_nominated_pair_scores_as_its_two_most_similar_faces() -> None:
+    nomination = Nomination(
+        fellow(ANN), fellow(BEN), (frozenset({"a1", "a2"}), frozenset({"b1", "lost"}))
+    )
+    kept = [facing("a1", ANN, 0.0), facing("a2", ANN, 60.0), facing("b1", BEN, 90.0)]
+    pair = compare(nomination, kept, lambda cosine: round(cosine, 6) / 2)
+    assert pair == DuplicatePair(fellow(ANN), fellow(BEN), round(np.cos(np.pi / 6), 6) / 2)
+    assert compare(nomination, kept[:2], float) is None
+    assert compare(nomination, kept[2:], float) is None
+
+
+def facing(name: str, who: CustomerId, degrees: float) -> GalleryEntry:
+    angle = np.radians(degrees)
+    face = np.array([np.cos(angle), np.sin(angle)], np.float32)
+    return replace(entries(who)[0], entry_id=name, embedding=face)
+
+
+# --- what is looked up, and what is written ---------------------------------------------------
+
+
+def test_an_erased_or_opted_out_entry_has_no_duplicates() -> None:
+    rows = [match(entries(BEN)[0])]
+    assert len(found(rows)) == 1
+    assert found(rows, erased(ANN)) == []
+    assert found(rows, enrolled(ANN, IdentityKind.OPTED_OUT)) == []
+    assert found(rows, erased(BEN)) == []
+
+
+def test_duplicates_come_best_first_and_ties_by_id() -> None:
+    rows = third_face((CLEO, 0.9), (BEN, 0.9))
+    assert [pair.two.customer_id for pair in found(rows)] == [BEN, CLEO]
+    rows = third_face((BEN, 0.8), (CLEO, 0.9))
+    assert [(pair.two.customer_id, pair.score) for pair in found(rows)] == [(CLEO, 0.9), (BEN, 0.8)]
+
+
+def test_an_identity_is_as_old_as_its_eldest_match_whichever_was_looked_up() -> None:
+    rows = [*third_face((ANN, 0.99), since_s=-60), *third_face((BEN, 0.9), since_s=-30)]
+    [pair] = found(rows)
+    assert (pair.one, pair.two) == (fellow(ANN, seen_s=-60), fellow(BEN, seen_s=-30))
+
+
+def test_a_merge_says_who_decided_when_why_and_how_similar() -> None:
+    finding = judged(DuplicatePair(fellow(ANN, seen_s=9), fellow(BEN), 0.912345))
+    assert finding is not None
+    assert finding.change is not None
+    assert (finding.change.change, finding.change.by) == ("merged", "resolver")
+    assert (finding.change.at, finding.change.reason) == (NOON, "same_face")
+    assert finding.change.score == pytest.approx(0.9123)
+
+
+def test_the_same_change_is_written_once_and_different_ones_all() -> None:
+    one = judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.9))
+    again = judged(DuplicatePair(fellow(BEN), fellow(ANN), 0.9))
+    other = judged(DuplicatePair(fellow(ANN), fellow(CLEO), 0.9))
+    proposed = judged(DuplicatePair(fellow(ANN), fellow(BEN), 0.8))
+    assert one is not None
+    assert again is not None
+    assert other is not None
+    assert proposed is not None
+    nothing = Finding(None, "told_apart")
+    changes = changes_of([one, nothing, again, other, proposed])
+    assert changes == [one.change, other.change, proposed.change]
+
+
+def test_people_seen_apart_in_time_and_place_are_not_told_apart_by_views_they_share() -> None:
+    ann = presence(ANN, (DOOR, 0, 9), (TILL, 60, 70))
+    ben = presence(BEN, (DOOR, 200, 209))
+    assert apart(ann, ben, GRAPH) is None
+    assert apart(ann, None, GRAPH) is None
+    assert apart(presence(ANN, (TILL, 195, 199)), ben, GRAPH) == "two_places"
+    assert apart(presence(ANN, (DOOR, 150, 160), (TILL, 195, 199)), ben, GRAPH) == "two_places"
