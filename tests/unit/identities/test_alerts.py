@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from trinetra.identities.decision.alerts import Arrivals
+import pytest
+
+from trinetra.events.schema import AlertEvent, GateEvidence
+from trinetra.identities.decision.alerts import (
+    Arrivals,
+    faces_drift,
+    impossible_transition,
+)
+from trinetra.identities.decision.drift import Finding
 from trinetra.values import CameraId, CustomerId, IdentityKind, SiteId, TrackId
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -38,3 +46,89 @@ def test_whom_was_announced_is_remembered_within_a_bound() -> None:
         told(arrivals, number / 1000, f"cus{number}")
     assert told(arrivals, 11, "cus0")
     assert not told(arrivals, 11, "cus9000")
+
+
+# --- what an alert says -----------------------------------------------------------------------
+
+
+def announced(kind: IdentityKind, seconds: float = 0, who: str = "ann") -> list[AlertEvent]:
+    return Arrivals(SiteId("shop"), 300.0).announce(
+        DOOR, NOON + timedelta(seconds=seconds), TrackId("t"), CustomerId(who), kind
+    )
+
+
+def test_vips_are_told_and_the_watchlist_is_urgent() -> None:
+    [vip] = announced(IdentityKind.VIP)
+    [watched] = announced(IdentityKind.WATCHLIST)
+    assert (vip.rule, vip.severity) == ("vip", "info")
+    assert (watched.rule, watched.severity) == ("watchlist", "critical")
+    assert (vip.site_id, vip.camera_id, vip.captured_at) == ("shop", DOOR, NOON)
+    assert (vip.track_id, vip.customer_id) == ("t", "ann")
+
+
+@pytest.mark.parametrize("kind", set(IdentityKind) - {IdentityKind.VIP, IdentityKind.WATCHLIST})
+def test_nobody_else_is_announced(kind: IdentityKind) -> None:
+    assert announced(kind) == []
+
+
+def test_resolvers_that_announce_one_arrival_agree_on_its_id_within_a_cooldown() -> None:
+    [first], [again] = announced(IdentityKind.VIP, 1), announced(IdentityKind.VIP, 200)
+    assert first.event_id == again.event_id
+    others = [
+        announced(IdentityKind.VIP, 301),
+        announced(IdentityKind.VIP, 1, "ben"),
+        announced(IdentityKind.WATCHLIST, 1),
+    ]
+    assert len({first.event_id, *(event.event_id for [event] in others)}) == 4
+
+
+def gate(**more: object) -> GateEvidence:
+    return GateEvidence(
+        customer_id=CustomerId("ann"),
+        verdict="impossible",
+        reason="too_fast",
+        from_camera=CameraId("till"),
+        **more,
+    )
+
+
+def test_an_impossible_transition_is_told_with_its_figures() -> None:
+    found = gate(elapsed_s=2.04, distance_m=99.6, limit_mps=2.5)
+    alert = impossible_transition(SiteId("shop"), DOOR, NOON, TrackId("t"), found)
+    assert (alert.rule, alert.severity) == ("impossible_transition", "warning")
+    assert (alert.site_id, alert.camera_id, alert.captured_at) == ("shop", DOOR, NOON)
+    assert (alert.track_id, alert.customer_id) == ("t", "ann")
+    assert "till 2.0 s before, 100 m away" in alert.message
+    assert alert.detail == {
+        "from_camera": "till",
+        "distance_m": 99.6,
+        "elapsed_s": 2.04,
+        "limit_mps": 2.5,
+    }
+
+
+def test_being_in_two_places_needs_no_time() -> None:
+    alert = impossible_transition(SiteId("shop"), DOOR, NOON, TrackId("t"), gate(distance_m=9.0))
+    assert "till at the same time, 9 m away" in alert.message
+    assert (alert.detail["elapsed_s"], alert.detail["limit_mps"]) == (0.0, 0.0)
+
+
+def test_an_impossible_transition_is_one_alert_per_track_and_customer() -> None:
+    ids = {
+        impossible_transition(SiteId("shop"), DOOR, at, TrackId(track), gate()).event_id
+        for at in (NOON, NOON + timedelta(seconds=9))
+        for track in ("t", "u")
+    }
+    assert len(ids) == 2
+
+
+def test_an_unavailable_gallery_and_drifting_faces_are_told_for_their_camera() -> None:
+    [outage] = Arrivals(SiteId("shop"), 300.0).gallery_unavailable(DOOR, NOON)
+    assert (outage.rule, outage.severity) == ("gallery_unavailable", "critical")
+    drift = faces_drift(SiteId("shop"), NOON, Finding(DOOR, "quality", 0.31415, is_news=True))
+    assert (drift.rule, drift.severity) == ("faces_drift", "warning")
+    assert drift.detail == {"quantity": "quality", "psi": 0.314}
+    for alert in (outage, drift):
+        assert (alert.site_id, alert.camera_id, alert.captured_at) == ("shop", DOOR, NOON)
+    score = faces_drift(SiteId("shop"), NOON, Finding(DOOR, "score", 0.3, is_news=True))
+    assert len({outage.event_id, drift.event_id, score.event_id}) == 3
