@@ -262,3 +262,125 @@ def test_a_surprising_time_is_told_and_changes_no_verdict() -> None:
     assert quick.surprise is not None
     assert abs(usual.surprise) < 1
     assert quick.surprise < -SURPRISING
+
+
+# --- what the evidence reports ----------------------------------------------------------------
+
+
+def test_the_evidence_names_whom_from_where_and_what_was_assumed() -> None:
+    graph = pair(40, limit_mps=2.0, clock_skew_s=1.0)
+    verdict = judge(graph, ANNA, [seen(A, 0, 3)], seen(B, 60, 63))
+    assert (verdict.customer_id, verdict.from_camera, verdict.route) == (ANNA, A, (A, B))
+    assert (verdict.limit_mps, verdict.slack_s, verdict.slack_m) == (2.0, 1.0, 0.0)
+    assert (verdict.usual_s, verdict.surprise) == (None, None)
+
+
+@pytest.mark.parametrize("there", [A, B, C])
+def test_evidence_without_a_judgement_still_says_what_is_known(there: CameraId) -> None:
+    graph = build_graph([A, B, C, D], [], one_way=[(D, B, 10)], overlaps=[(A, D)])
+    verdict = judge(graph, ANNA, [seen(there, 0, 1)], seen(D, 11.5, 12))
+    assert (verdict.customer_id, verdict.from_camera) == (ANNA, there)
+    assert (verdict.elapsed_s, verdict.limit_mps) == (10.5, graph.limit_mps)
+    reasons = {A: "overlapping_views", B: "against_one_way", C: "no_route"}
+    assert verdict.reason == reasons[there]
+    assert verdict.distance_m == (0.0 if there == A else None)
+
+
+def test_a_speed_of_just_the_limit_can_be_walked() -> None:
+    graph = pair(25, limit_mps=2.5, clock_skew_s=0.0)
+    assert judge(graph, ANNA, [seen(A, 0, 0)], seen(B, 10, 10)).verdict == "plausible"
+    assert judge(graph, ANNA, [seen(A, 0, 0)], seen(B, 9.99, 9.99)).verdict == "impossible"
+
+
+def test_without_any_time_in_between_only_touching_places_are_plausible() -> None:
+    graph = pair(25, clock_skew_s=0.0)
+    at_once = judge(graph, ANNA, [seen(A, 0, 5)], seen(B, 3, 8))
+    assert (at_once.verdict, at_once.elapsed_s) == ("impossible", 0.0)
+    assert (at_once.speed_mps, at_once.least_speed_mps, at_once.most_speed_mps) == (None,) * 3
+    assert judge(pair(0, clock_skew_s=0.0), ANNA, [seen(A, 0, 5)], seen(B, 3, 8)).verdict == (
+        "plausible"
+    )
+
+
+def test_of_several_plausible_transitions_the_fastest_is_told() -> None:
+    graph = build_graph([A, B, C], [(A, C, 20), (B, C, 60)])
+    sightings = [seen(A, 0, 1), seen(B, 0, 1), seen(D, 0, 1)]
+    for order in (sightings, sightings[::-1]):
+        assert judge(graph, ANNA, order, seen(C, 61, 62)).from_camera == B
+
+
+def test_the_clocks_may_disagree_by_the_skew_before_an_order_is_believed() -> None:
+    graph = pair(1, clock_skew_s=2.0)
+    assert judge(graph, ANNA, [seen(A, 12, 13)], seen(B, 9, 10)).reason == "walkable"
+    assert judge(graph, ANNA, [seen(A, 12.1, 13)], seen(B, 9, 10)).reason == "seen_later_there"
+
+
+def test_within_the_clock_skew_the_shorter_direction_counts() -> None:
+    graph = build_graph([A, B, C], [(B, C, 50), (C, A, 50)], one_way=[(A, B, 1)])
+    graph = replace(graph, clock_skew_s=1.0)
+    assert judge(graph, ANNA, [seen(B, 0, 1)], seen(A, 2, 3)).verdict == "plausible"
+    assert judge(graph, ANNA, [seen(B, 0, 1)], seen(A, 2.1, 3)).verdict == "impossible"
+
+
+def test_usual_times_are_told_only_of_walks_that_took_time() -> None:
+    times = TransitionTimes()
+    for _ in range(50):
+        times.learn(A, B, 30.0)
+    walked = judge(pair(1), ANNA, [seen(A, 0, 1)], seen(B, 31, 32), times)
+    assert (walked.usual_s, walked.surprise) == (30.0, 0.0)
+    at_once = judge(pair(1), ANNA, [seen(A, 0, 5)], seen(B, 5, 6), times)
+    assert (at_once.usual_s, at_once.surprise) == (None, None)
+
+
+def test_two_places_at_a_time_are_told_from_a_walk_that_was_too_fast() -> None:
+    graph = calibrated()
+    there = standing(graph, A, 0, 10, 0)
+    assert judge(graph, ANNA, [there], standing(graph, B, 18, 10, 0.5)).reason == "two_places"
+    assert judge(graph, ANNA, [there], standing(graph, B, 18, 10, 0.6)).reason == "too_fast"
+
+
+def test_the_error_of_a_place_is_proportional_to_the_box() -> None:
+    graph = calibrated()
+    near = graph.place(A, (400, 200, 600, 600), FRAME)
+    far = graph.place(A, (490, 560, 510, 600), FRAME)
+    assert near is not None
+    assert far is not None
+    assert near[:2] == far[:2] == pytest.approx((10, 8))
+    assert near.error_m == pytest.approx(10 * far.error_m, rel=0.06)
+    wide, tall = (
+        graph.place(A, box, FRAME) for box in ((300, 560, 700, 600), (490, 200, 510, 600))
+    )
+    assert wide is not None
+    assert tall is not None
+    assert far.error_m < min(wide.error_m, tall.error_m)
+
+
+def test_a_foot_close_to_the_lower_edge_is_still_in_the_picture() -> None:
+    assert calibrated().place(A, (490, 600, 510, 985), FRAME) is not None
+
+
+def test_a_segment_joined_by_another_runs_from_first_to_last_and_ends_where_the_later_did() -> None:
+    graph = calibrated()
+    early, late = standing(graph, A, 4, 10, 0), standing(graph, A, 9, 10, 7)
+    for joined in (early.joined(late), late.joined(early)):
+        assert (joined.camera_id, joined.first_at, joined.last_at) == (
+            A,
+            early.first_at,
+            late.last_at,
+        )
+        assert joined.place == late.place
+
+
+def test_given_routes_outrank_the_straight_line_and_of_two_edges_the_shorter_counts() -> None:
+    places = {A: (0.0, 0.0), B: (3.0, 4.0)}
+    graph = build_graph([A, B], [(A, B, 30), (A, B, 20)], positions_m=places)
+    assert graph.distance(A, B) == graph.distance(B, A) == 20
+
+
+def test_a_view_overlaps_itself_and_those_that_were_named_in_either_order() -> None:
+    graph = build_graph([A, B, C], [], overlaps=[(A, B), (C, C)])
+    assert graph.overlap(A, A)
+    assert graph.overlap(B, A)
+    assert not graph.overlap(A, C)
+    assert graph.distance(C, C) == 0
+    assert graph.route(C, C) == (C,)
