@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,3 +145,125 @@ def test_the_registry_keeps_the_most_recent_and_never_more_than_its_bound(
         assert len(registry) <= bound
     recent = list(dict.fromkeys(reversed(who)))[:bound]
     assert all(registry.get(CustomerId(str(n))) for n in recent)
+
+
+# --- kinds, merges, and the times that walks take ---------------------------------------------
+
+
+def test_an_identity_has_the_kind_that_was_said_last() -> None:
+    registry = ActiveRegistry()
+    see(registry, "anna", DOOR, 0, 1)
+    registry.see(ANNA, IdentityKind.VIP, Sighting(DOOR, at(2), at(3)))
+    presence = registry.get(ANNA)
+    assert presence is not None
+    assert (presence.customer_id, presence.kind) == (ANNA, IdentityKind.VIP)
+
+
+def test_of_two_separate_segments_in_one_view_the_later_is_kept_whichever_is_reported_first() -> (
+    None
+):
+    for order in ((0, 100), (100, 0)):
+        registry = ActiveRegistry(segment_gap_s=10)
+        for start in order:
+            see(registry, "anna", DOOR, start, start + 5)
+        assert list(registry.elsewhere(ANNA, TILL)) == [Sighting(DOOR, at(100), at(105))]
+
+
+def test_a_gap_of_just_the_limit_does_not_end_a_segment() -> None:
+    registry = ActiveRegistry(segment_gap_s=10)
+    see(registry, "anna", DOOR, 0, 5)
+    see(registry, "anna", DOOR, 15, 16)
+    assert list(registry.elsewhere(ANNA, TILL)) == [Sighting(DOOR, at(0), at(16))]
+
+
+def test_a_merge_keeps_the_kind_of_the_survivor_or_else_of_the_merged() -> None:
+    ben = CustomerId("ben")
+    registry = ActiveRegistry()
+    registry.see(ANNA, IdentityKind.ANONYMOUS, Sighting(DOOR, at(0), at(1)))
+    registry.see(ben, IdentityKind.VIP, Sighting(TILL, at(5), at(6)))
+    registry.join(ANNA, ben)
+    survivor = registry.get(ben)
+    assert survivor is not None
+    assert (survivor.kind, survivor.seen_at) == (IdentityKind.VIP, at(6))
+    registry.join(ben, ANNA)
+    survivor = registry.get(ANNA)
+    assert survivor is not None
+    assert (survivor.kind, survivor.sightings.keys()) == (IdentityKind.VIP, {DOOR, TILL})
+
+
+def test_joining_an_identity_that_is_not_on_site_changes_nothing() -> None:
+    registry = ActiveRegistry()
+    see(registry, "anna", DOOR, 0, 1)
+    registry.join(CustomerId("ben"), ANNA)
+    assert len(registry) == 1
+
+
+def test_erased_identities_are_removed_and_counted() -> None:
+    registry = ActiveRegistry()
+    for who in ("anna", "ben", "cleo"):
+        see(registry, who, DOOR, 0, 1)
+    assert registry.forget_all({ANNA, CustomerId("ben"), CustomerId("dan")}.__contains__) == 2
+    assert registry.get(ANNA) is None
+    assert len(registry) == 1
+
+
+def walks(registry: ActiveRegistry, count: int, gone_s: float) -> None:
+    """Let people walk from the door to the till, each seen in several frames of both views."""
+    for number in range(count):
+        who = f"walker{number}"
+        see(registry, who, DOOR, 0, 5)
+        see(registry, who, TILL, 5 + gone_s, 6 + gone_s)
+        see(registry, who, TILL, 7 + gone_s, 8 + gone_s)
+
+
+def test_walks_between_views_teach_how_long_they_take_once_each() -> None:
+    registry = ActiveRegistry()
+    walks(registry, 30, 20.0)
+    usual = registry.times.usual(DOOR, TILL)
+    assert usual is not None
+    assert usual.median_s == pytest.approx(20.0)
+    assert 29 < usual.weight <= 30
+    assert registry.times.usual(TILL, DOOR) is None
+
+
+def test_a_walk_counts_from_the_view_that_was_left_last() -> None:
+    aisle, registry = CameraId("aisle"), ActiveRegistry()
+    for number in range(30):
+        see(registry, f"walker{number}", DOOR, 0, 5)
+        see(registry, f"walker{number}", aisle, 10, 15)
+        see(registry, f"walker{number}", TILL, 30, 31)
+    from_aisle = registry.times.usual(aisle, TILL)
+    assert from_aisle is not None
+    assert from_aisle.median_s == pytest.approx(15.0)
+    assert registry.times.usual(DOOR, TILL) is None
+
+
+def test_a_return_after_a_gap_is_a_walk_again() -> None:
+    registry = ActiveRegistry(segment_gap_s=10)
+    for number in range(30):
+        who = f"walker{number}"
+        see(registry, who, TILL, 0, 5)
+        see(registry, who, DOOR, 20, 25)
+        see(registry, who, TILL, 55, 60)
+    back = registry.times.usual(DOOR, TILL)
+    assert back is not None
+    assert back.median_s == pytest.approx(30.0)
+
+
+def test_an_identity_of_just_its_time_to_live_stays() -> None:
+    registry = ActiveRegistry(ttl_s=60)
+    see(registry, "anna", DOOR, 0, 0)
+    see(registry, "ben", DOOR, 120, 120)
+    assert registry.evict(at(60)) == 0
+    assert registry.evict(at(60.001)) == 1
+    assert registry.get(ANNA) is None
+
+
+def test_many_sightings_of_few_people_take_no_more_memory() -> None:
+    registry = ActiveRegistry(max_identities=2)
+    for second in range(2_000):
+        see(registry, "anna", DOOR, second, second)
+    see(registry, "ben", DOOR, 2_000, 2_000)
+    see(registry, "cleo", DOOR, 2_001, 2_001)
+    assert registry.get(ANNA) is None
+    assert len(registry) == 2

@@ -1,5 +1,6 @@
 """Usual transition times: learned online, fading, and never decisive."""
 
+import itertools
 import math
 
 import numpy as np
@@ -66,3 +67,46 @@ def test_long_absences_and_meetings_of_views_are_no_walks() -> None:
         times.learn(A, B, seconds)
     times.learn(A, A, 5.0)
     assert not len(times)
+
+
+def test_the_median_time_is_no_surprise_and_the_deviation_its_unit() -> None:
+    usual = UsualTime()
+    for seconds in (10.0, 20.0, 40.0) * 40:
+        usual.add(seconds)
+    assert usual.surprise(usual.median_s) == pytest.approx(0.0)
+    assert usual.surprise(usual.median_s * math.exp(usual.deviation)) == pytest.approx(1.0)
+
+
+def test_people_who_all_take_the_same_time_still_allow_for_some_deviation() -> None:
+    usual = UsualTime()
+    for _ in range(100):
+        usual.add(10.0)
+    assert 0 < usual.surprise(11.0) < 1
+    assert usual.surprise(0.0) == usual.surprise(0.05) < -SURPRISING
+
+
+def test_the_longest_walk_counts_and_times_are_kept_by_direction() -> None:
+    times = TransitionTimes()
+    for _ in range(25):
+        times.learn(A, B, LONGEST_S)
+        times.learn(B, A, 1.0)
+    there, back = times.usual(A, B), times.usual(B, A)
+    assert there is not None
+    assert back is not None
+    assert (there.median_s, back.median_s) == pytest.approx((LONGEST_S, 1.0))
+    assert len(times) == 2
+
+
+def test_at_the_bound_the_transition_learned_longest_ago_is_evicted() -> None:
+    times = TransitionTimes()
+    for _ in range(25):
+        times.learn(A, B, 10.0)
+        times.learn(A, C, 10.0)
+    times.learn(A, B, 10.0)
+    others = (CameraId(f"camera{number}") for number in itertools.count())
+    bound = 0
+    while bound < len(times):
+        bound = len(times)
+        times.learn(B, next(others), 10.0)
+    assert times.usual(A, B) is not None
+    assert times.usual(A, C) is None
