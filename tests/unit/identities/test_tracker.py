@@ -1,6 +1,7 @@
 """The tracker: one track per person, deterministic and bounded."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.events import samples
 
 from trinetra.events.schema import Box
-from trinetra.identities.tracking.appearance import read_look
+from trinetra.identities.tracking.appearance import difference, read_look
 from trinetra.identities.tracking.tracker import (
     DetectionBatch,
     Step,
@@ -339,3 +340,163 @@ def test_a_silent_camera_does_not_give_a_standing_persons_track_to_other_clothes
     batch = DetectionBatch(boxes, [0.9], ["person"], [read_look(red, boxes[0], boxes)])
     outcome = step(state, batch, NOON + timedelta(seconds=6), where=WHERE, policy=POLICY)
     assert not outcome.matched.keys() & {track.track_id for track in state.tracks}
+
+
+# --- the limits of a track --------------------------------------------------------------------
+
+
+def one_frame(
+    state: TrackerState, seconds: float, box: Box, *, score: float = 0.9, label: str = "person"
+) -> Step:
+    at = NOON + timedelta(seconds=seconds)
+    return step(state, DetectionBatch([box], [score], [label]), at, where=WHERE, policy=POLICY)
+
+
+def test_a_box_is_widened_by_a_share_of_its_size_on_each_side() -> None:
+    assert widened((10, 20, 20, 40), 0.5) == (5, 10, 25, 50)
+    assert widened((10, 20, 20, 40), 0.0) == (10, 20, 20, 40)
+
+
+def test_the_overlap_is_the_shared_area_over_that_of_both() -> None:
+    assert iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
+    assert iou((0, 0, 4, 4), (1, 1, 2, 3)) == pytest.approx(2 / 16)
+    assert iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
+    assert iou((0, 0, 2, 2), (0, 2, 2, 4)) == 0
+    assert iou((1, 1, 1, 1), (0, 0, 2, 2)) == 0
+
+
+@pytest.mark.parametrize("label", ["bicycle", "car", "motorcycle", "bus", "truck"])
+def test_a_vehicle_starts_a_track_at_a_lower_score_than_a_person(label: str) -> None:
+    [box] = person_at(100)
+    between = (POLICY.vehicle_birth_score + POLICY.birth_score) / 2
+    assert one_frame(TrackerState(), 0, box, score=between, label=label).matched
+    assert not one_frame(TrackerState(), 0, box, score=between).matched
+    assert one_frame(TrackerState(), 0, box, score=POLICY.birth_score).matched
+
+
+def test_a_track_tells_what_it_is_and_when_it_was_seen() -> None:
+    [track] = run([person_at(20.0 * n) for n in range(4)])[-1].state.tracks
+    assert (track.label, track.hits, track.confirmed) == ("person", 4, True)
+    assert track.started_at == NOON
+    assert track.seen_at == NOON + timedelta(seconds=0.6)
+
+
+def test_tracks_of_other_cameras_instants_and_detections_have_other_ids() -> None:
+    def born(where: tuple[SiteId, CameraId], seconds: float) -> list[str]:
+        xyxy = person_at(100) + person_at(400)
+        batch = DetectionBatch(xyxy, [0.9] * 2, ["person"] * 2)
+        at = NOON + timedelta(seconds=seconds)
+        return list(step(TrackerState(), batch, at, where=where, policy=POLICY).matched)
+
+    other = (WHERE[0], CameraId("till"))
+    found = [*born(WHERE, 0), *born(WHERE, 1), *born(other, 0)]
+    assert len(set(found)) == 6
+
+
+def test_a_tentative_track_is_dropped_sooner_than_a_confirmed_one_and_silently() -> None:
+    gap_s = (POLICY.tentative_gap_s + POLICY.max_gap_s) / 2
+    [box] = person_at(100)
+    once = one_frame(TrackerState(), 0, box).state
+    assert len(one_frame(once, POLICY.tentative_gap_s, (900, 0, 960, 160)).state.tracks) == 2
+    dropped = one_frame(once, gap_s, (900, 0, 960, 160))
+    assert (len(dropped.state.tracks), dropped.ended) == (1, ())
+    twice = one_frame(once, 0.2, box).state
+    kept = one_frame(twice, 0.2 + gap_s, (900, 0, 960, 160))
+    assert len(kept.state.tracks) == 2
+
+
+def test_a_track_that_paused_starts_over_where_it_is_found_without_its_old_speed() -> None:
+    walk = [worn(100 + 20.0 * n, RED) for n in range(6)]
+    steps = run_worn([*walk, *[[]] * 25, worn(230, RED)])
+    [track] = steps[-1].state.tracks
+    assert track.track_id in steps[5].matched
+    assert track.xyxy == pytest.approx(person_at(230)[0])
+    assert [axis.velocity for axis in track.motion] == [0, 0, 0, 0]
+
+
+def test_a_paused_track_waits_where_it_was_last_estimated() -> None:
+    walk = [worn(100 + 20.0 * n, RED) for n in range(6)]
+    steps = run_worn([*walk, *[[]] * 25])
+    [early], [late] = steps[-8].state.tracks, steps[-1].state.tracks
+    assert early.motion == late.motion
+
+
+def test_a_track_that_was_hardly_seen_is_not_taken_up_after_a_pause() -> None:
+    few = POLICY.looks.least_hits - 1
+    steps = run_worn([*[worn(100, RED)] * few, *[[]] * 25, *[worn(100, RED)] * 3])
+    assert not steps[few - 1].matched.keys() & steps[-1].matched.keys()
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(400.0, 0.0), (-400.0, 0.0), (0.0, 400.0), (0.0, -400.0)])
+def test_a_paused_track_is_not_taken_up_out_of_reach_in_any_direction(dx: float, dy: float) -> None:
+    there = [(box, RED) for box in person_at(500 + dx, 500 + dy)]
+    here = [(box, RED) for box in person_at(500, 500)]
+    steps = run_worn([*[here] * 5, *[[]] * 12, *[there] * 3])
+    assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_the_longer_a_pause_the_farther_away_a_person_may_come_back() -> None:
+    there = worn(500, RED)
+    soon = run_worn([*[worn(100, RED)] * 5, *[[]] * 12, *[there] * 3])
+    later = run_worn([*[worn(100, RED)] * 5, *[[]] * 40, *[there] * 3])
+    assert not soon[4].matched.keys() & soon[-1].matched.keys()
+    assert later[4].matched.keys() == later[-1].matched.keys()
+
+
+def test_a_stranger_by_face_is_not_taken_up_after_a_pause_however_dressed() -> None:
+    [track_id] = run_worn([worn(100, RED)] * 5)[-1].matched
+    frames = [*[worn(100, RED)] * 5, *[[]] * 25, worn(120, RED)]
+    for cosine, goes_on in ((0.1, False), (0.8, True)):
+        last = run_worn(frames, {30: {(track_id, 0): cosine}})[-1]
+        assert (track_id in last.matched) is goes_on
+
+
+def test_the_look_of_a_track_follows_what_it_wears_slowly() -> None:
+    first = run_worn([worn(100, RED)])[-1].state.tracks[0].look
+    dimmer = bytes([1]) + bytes([190, 95, 120]) * 6
+    steps = run_worn([worn(100, RED), *[worn(100, dimmer)] * 20])
+    [track] = steps[-1].state.tracks
+    [box] = person_at(100)
+    goal = read_look(dimmer, box, [box])
+    assert first is not None
+    assert goal is not None
+    second = steps[1].state.tracks[0].look
+    ways = [difference(look, goal) for look in (first, second, track.look)]
+    assert ways[0] > ways[1] > ways[2]
+    assert ways[2] == pytest.approx(0.0, abs=0.05 * ways[0])
+
+
+def test_a_weak_detection_far_ahead_does_not_continue_a_track_and_a_strong_one_does() -> None:
+    state = run([person_at(100.0)] * 10)[-1].state
+    [box] = person_at(100.0 + 90.0)
+    assert one_frame(state, 2.0, box, score=0.9).matched.keys() == {state.tracks[0].track_id}
+    assert not one_frame(state, 2.0, box, score=0.3).matched
+
+
+def test_a_strong_detection_has_the_first_choice() -> None:
+    state = run([person_at(100.0)] * 5)[-1].state
+    xyxy = [*person_at(101.0), *person_at(110.0)]
+    batch = DetectionBatch(xyxy, [0.3, 0.9], ["person"] * 2)
+    at = NOON + timedelta(seconds=1)
+    outcome = step(state, batch, at, where=WHERE, policy=POLICY)
+    assert outcome.matched == {state.tracks[0].track_id: 1}
+
+
+def test_a_frame_from_before_the_last_moves_nothing_back() -> None:
+    state = run([person_at(20.0 * n) for n in range(6)])[-1].state
+    outcome = one_frame(state, 0.5, person_at(100.0)[0])
+    [track] = outcome.state.tracks
+    assert track.track_id == state.tracks[0].track_id
+    assert all(math.isfinite(edge) for edge in track.xyxy)
+    assert outcome.state.interval_s == 0
+
+
+def test_one_long_interval_is_an_outage_and_two_are_a_slow_camera() -> None:
+    regular = TrackerPolicy()
+    assert regular.at_interval(0.2) is regular
+    slow = regular.at_interval(4.0)
+    assert slow.max_gap_s > 2 * 4.0
+    assert replace(slow, max_gap_s=regular.max_gap_s) == regular
+    outage = run([person_at(100)] * 5)[-1].state
+    [box] = person_at(900)
+    assert one_frame(outage, 3.8, box).ended != ()
