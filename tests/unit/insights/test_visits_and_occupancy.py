@@ -199,3 +199,133 @@ def test_occupancy_is_reported_at_most_once_a_second_and_never_twice_the_same(
     for (t, n), (u, m) in itertools.pairwise(reports):
         assert u - t >= 1.0
         assert n != m
+
+
+# --- what a visit tells, and when it may be dropped -------------------------------------------
+
+
+def test_a_sighting_of_just_the_gap_before_or_after_belongs_to_the_visit() -> None:
+    visits = customer_log()
+    sight(visits, (DOOR, 2000), (DOOR, 3800), (TILL, 200))
+    (visit,) = [*visits.flush()]
+    assert (visit.started_at, visit.captured_at, visit.visit_number) == (at(200), at(3800), 1)
+
+
+def test_a_sighting_from_longer_before_than_the_gap_is_of_an_earlier_visit() -> None:
+    visits = customer_log()
+    sight(visits, (DOOR, 2000))
+    assert sight(visits, (TILL, 199)) == []
+    assert visits.flush() == []
+
+
+def test_the_kind_of_the_latest_sighting_counts_whatever_the_order() -> None:
+    anonymous = Name(ANN.customer_id, IdentityKind.ANONYMOUS)
+    for names in (((anonymous, 0), (ANN, 5)), ((ANN, 5), (anonymous, 0))):
+        visits = customer_log()
+        sent = [v for name, t in names for v in visits.step(sighting(name, DOOR, t, t))]
+        assert [*sent, *visits.flush()][-1].kind is IdentityKind.ENROLLED
+
+
+def test_a_change_of_kind_alone_is_told() -> None:
+    visits = customer_log()
+    sight(visits, (DOOR, 0))
+    vip = Name(ANN.customer_id, IdentityKind.VIP)
+    visits.step(sighting(vip, DOOR, 0, 0))
+    (visit,) = visits.flush()
+    assert visit.kind is IdentityKind.VIP
+
+
+def test_a_visit_is_told_again_at_once_when_the_customer_leaves_a_view() -> None:
+    visits = customer_log()
+    sight(visits, (DOOR, 0))
+    assert visits.step(sighting(ANN, DOOR, 0, 4)) == []
+    (visit,) = visits.step(sighting(ANN, DOOR, 4, 5, left=True))
+    assert visit.captured_at == at(5)
+    assert visits.step(sighting(ANN, DOOR, 4, 5, left=True)) == []
+
+
+def test_cameras_are_named_in_the_order_of_their_first_sightings_not_of_their_reports() -> None:
+    visits = customer_log()
+    sight(visits, (TILL, 100), (DOOR, 50), (TILL, 20))
+    (visit,) = visits.flush()
+    assert (visit.cameras, visit.camera_id) == ((TILL, DOOR), TILL)
+
+
+def test_a_restored_visit_keeps_its_cameras_before_those_that_follow() -> None:
+    sent = sight(customer_log(), (TILL, 0), (DOOR, 100))
+    visits = customer_log()
+    visits.meet(ANN.customer_id, visits_on_record(sent[-1]))
+    aisle = CameraId("aisle")
+    (visit,) = sight(visits, (aisle, 300))
+    assert visit.cameras == (TILL, DOOR, aisle)
+    assert (visit.visit_number, visit.kind) == (1, IdentityKind.ENROLLED)
+
+
+def test_a_restored_visit_that_did_not_grow_is_not_told_again() -> None:
+    (first,) = sight(customer_log(), (DOOR, 0))
+    visits = customer_log()
+    visits.meet(first.customer_id, visits_on_record(first))
+    assert visits.flush() == []
+    assert sight(visits, (DOOR, 0)) == []
+
+
+def test_a_restored_visit_ends_when_other_customers_show_that_time_has_passed() -> None:
+    (first,) = sight(customer_log(), (DOOR, 0))
+    visits = customer_log()
+    visits.meet(first.customer_id, visits_on_record(first))
+    bob = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
+    visits.step(sighting(bob, DOOR, 1800, 1800))
+    assert visits.forget_ended(0) == set()
+    visits.step(sighting(bob, DOOR, 1801, 1801))
+    assert visits.forget_ended(0) == {"ann"}
+
+
+def test_a_customer_who_is_awaited_is_kept_until_then_and_one_who_returns_is_not_dropped() -> None:
+    visits = customer_log()
+    bob = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
+    sight(visits, (DOOR, 0))
+    visits.customers[ANN.customer_id].awaited_to = 7
+    visits.step(sighting(bob, DOOR, 2000, 2000))
+    assert visits.forget_ended(6) == set()
+    assert visits.forget_ended(7) == {"ann"}
+    sight(visits, (DOOR, 2001))
+    visits.step(sighting(bob, DOOR, 2002, 2002))
+    visits.step(sighting(bob, DOOR, 3801, 3801))
+    assert visits.forget_ended(99) == set()
+    assert visits.customers.keys() == {"ann", "bob"}
+
+
+def test_every_visit_that_ends_is_told_as_it_ended_and_each_at_its_own_time() -> None:
+    visits = customer_log()
+    names = [Name(CustomerId(f"c{n}"), IdentityKind.ANONYMOUS) for n in range(4)]
+    for n, name in enumerate(names):
+        visits.step(sighting(name, DOOR, 100 * n, 100 * n))
+        visits.step(sighting(name, DOOR, 100 * n + 5, 100 * n + 5))
+    bob = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
+    ended: list[list[str]] = []
+    for t in (1806, 1906, 1907, 2106):
+        sent = visits.step(sighting(bob, DOOR, t, t))
+        ended.append([v.customer_id for v in sent if v.customer_id != "bob"])
+    assert ended == [["c0"], ["c1"], [], ["c2", "c3"]]
+
+
+def test_an_erased_customer_is_dropped_whether_the_visit_has_ended_or_not() -> None:
+    visits = customer_log()
+    bob = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
+    sight(visits, (DOOR, 0))
+    visits.step(sighting(bob, DOOR, 2000, 2000))
+    visits.forget(ANN.customer_id)
+    visits.forget(bob.customer_id)
+    assert visits.customers == {}
+    assert visits.forget_ended(99) == set()
+
+
+def test_a_customer_may_be_dropped_once_the_gap_has_passed_by_any_clock_of_the_log() -> None:
+    visits = customer_log()
+    sight(visits, (DOOR, 0))
+    who = ANN.customer_id
+    assert not visits.may_end(who, at(1800))
+    assert visits.may_end(who, at(1801))
+    bob = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
+    visits.step(sighting(bob, DOOR, 1801, 1801))
+    assert visits.may_end(who, at(0))
