@@ -25,7 +25,9 @@ from trinetra.identities.tracking.track_faces import (
     TrackFaces,
     add_face,
     fuse,
+    mean_quality,
 )
+from trinetra.identities.tracking.tracker import DetectionBatch
 from trinetra.values import CameraId, IdentityKind, TrackId, after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -230,3 +232,135 @@ def test_a_returning_customer_takes_one_place_in_the_gallery_however_often() -> 
         renew(customer, IdentityKind.ANONYMOUS, v, RetentionPolicy()).entry_id for v in visits
     }
     assert len(renewed) == 1
+
+
+# --- counts, times and the tail of a group ----------------------------------------------------
+
+
+def unusable(reason: str | None) -> FaceBox:
+    return msgspec.structs.replace(face(), embedding=None, unusable=reason)
+
+
+def test_unusable_faces_are_counted_by_reason_and_poor_without_one() -> None:
+    evidence = TrackFaces()
+    for reason in ("blurred", None, "blurred"):
+        evidence = add_face(evidence, unusable(reason), NOON, 512)
+    assert evidence.unusable == {"blurred": 2, "poor": 1}
+    assert (evidence.faces_seen, evidence.usable) == (3, 0)
+    assert (evidence.known_since, evidence.shown_at) == (None, None)
+
+
+def test_the_largest_face_is_told_whether_usable_or_not() -> None:
+    small = msgspec.structs.replace(face().quality, size_px=20.0)
+    evidence = add_face(TrackFaces(), face(), NOON, 512)
+    evidence = add_face(evidence, msgspec.structs.replace(face(), quality=small), NOON, 512)
+    assert evidence.best_face_px == face().quality.size_px
+
+
+def test_a_shot_keeps_what_was_received() -> None:
+    [kept] = add_face(TrackFaces(), face(), NOON, 512).shots
+    assert (kept.packed, kept.captured_at) == (face().embedding, NOON)
+    assert (kept.quality, kept.size_px) == (face().quality.total, face().quality.size_px)
+
+
+def test_a_track_knows_when_its_person_was_first_and_last_shown() -> None:
+    anna, ben = random_person(), random_person()
+    evidence = shown(anna, anna, ben, anna, ben)
+    assert evidence.known_since == NOON
+    assert evidence.shown_at == after(NOON, 3)
+
+
+def test_two_people_by_turns_leave_a_track_to_the_first() -> None:
+    anna, ben = random_person(), random_person()
+    assert shown(anna, *[ben, anna] * 20).segment == 0
+
+
+def test_a_lead_is_dated_from_when_it_began_and_not_from_a_stray_face_before() -> None:
+    anna, ben = random_person(), random_person()
+    evidence = shown(anna, anna, ben, anna, anna, ben, ben, ben)
+    assert (evidence.segment, evidence.since) == (1, after(NOON, 5))
+
+
+def test_passers_by_beyond_the_bound_are_forgotten_and_the_latest_kept() -> None:
+    anna, *others = (random_person() for _ in range(6))
+    evidence = shown(anna, anna, *others)
+    assert np.allclose(evidence.groups[0].center @ anna, 1.0, atol=0.2)
+    kept = [
+        max(range(5), key=lambda n: float(group.center @ others[n]))
+        for group in evidence.groups[1:]
+    ]
+    assert sorted(kept) == [3, 4]
+
+
+def test_a_face_between_two_people_counts_for_nobody() -> None:
+    anna, ben = np.eye(512, dtype=np.float32)[:2]
+    evidence = shown_exactly(anna, 0.3 * anna + np.sqrt(1 - 0.09, dtype=np.float32) * ben)
+    assert (evidence.faces_seen, evidence.usable, len(evidence.groups)) == (2, 1, 1)
+
+
+def shown_exactly(*vectors: np.ndarray) -> TrackFaces:
+    evidence = TrackFaces()
+    for second, vector in enumerate(vectors):
+        seen = msgspec.structs.replace(face(), embedding=pack_embedding(vector))
+        evidence = add_face(evidence, seen, after(NOON, second), 512)
+    return evidence
+
+
+def test_a_better_face_weighs_more_and_a_worthless_one_almost_nothing() -> None:
+    anna, ben = np.eye(512, dtype=np.float32)[:2]
+    good, bad, none = (Shot(v, q, 50.0, NOON) for v, q in ((anna, 0.9), (ben, 0.3), (ben, 0.0)))
+    ratio = fuse((good, bad))
+    assert ratio[0] == pytest.approx(3 * ratio[1])
+    assert float(fuse((good, none)) @ anna) == pytest.approx(1.0, abs=1e-3)
+    assert float(fuse((none, none)) @ ben) == pytest.approx(1.0)
+
+
+def test_the_mean_quality_is_that_of_all_shots_and_zero_of_none() -> None:
+    shots = tuple(Shot(random_person(), q, 50.0, NOON) for q in (0.2, 0.6))
+    assert mean_quality(shots) == pytest.approx(0.4)
+    assert mean_quality(()) == 0.0
+
+
+# --- bodies of faces --------------------------------------------------------------------------
+
+
+def alone(*faces: FaceBox, bodies: tuple[ObjectBox, ...] = ()) -> DetectionBatch:
+    return observe(msgspec.structs.replace(detection(), objects=bodies, faces=faces))
+
+
+def test_the_body_of_a_lone_face_hangs_below_it_in_the_middle() -> None:
+    seen = alone(face_at(600, 100))
+    [(x1, y1, x2, y2)] = seen.boxes
+    assert (x1 + x2) / 2 == pytest.approx(620)
+    assert y1 < 100
+    assert 140 - y1 < y2 - 140
+    assert y2 - y1 > x2 - x1 > 40
+    assert (seen.scores, seen.labels) == ((face().score,), ("person",))
+    assert seen.face_only == {0}
+
+
+@pytest.mark.parametrize("corner", [(0.0, 0.0), (1240.0, 680.0)])
+def test_the_body_of_a_face_at_the_edge_stays_within_the_picture(
+    corner: tuple[float, float],
+) -> None:
+    [(x1, y1, x2, y2)] = alone(face_at(*corner)).boxes
+    assert 0 <= x1 < x2 <= 1280
+    assert 0 <= y1 < y2 <= 720
+
+
+def test_bodies_keep_their_place_before_those_of_lone_faces() -> None:
+    body = ObjectBox("person", 0.8, (100, 100, 200, 400))
+    car = ObjectBox("car", 0.7, (300, 100, 500, 300))
+    seen = alone(face_at(900, 100), face_at(130, 110), bodies=(body, car))
+    assert seen.boxes[:2] == (body.box, car.box)
+    assert seen.scores[:2] == (0.8, 0.7)
+    assert seen.labels == ("person", "car", "person")
+    assert [found and found.box[0] for found in seen.faces] == [130, None, 900]
+    assert seen.face_only == {2}
+
+
+def test_without_faces_every_body_is_without_one() -> None:
+    body = ObjectBox("person", 0.8, (100, 100, 200, 400))
+    seen = alone(bodies=(body, body))
+    assert (seen.faces, seen.face_only) == ((None, None), frozenset())
+    assert seen.looks == (None, None)
