@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from tests.unit.insights.walks import at, frame, identity, latest, machine, play, position
 
 from trinetra.events.schema import Occupancy, TracksEvent, ZoneStay
+from trinetra.insights.camera.scene import scene_of
+from trinetra.insights.camera.zones import Stay, ZoneWatch
 from trinetra.insights.config import CameraInsights, InsightPolicy, Zone
 from trinetra.insights.snapshot import decode_camera
+from trinetra.values import TrackId
 
 TABLE = Zone("table", ((0.4, 0.4), (0.6, 0.4), (0.6, 0.9), (0.4, 0.9)), min_dwell_s=1.0)
 PLAN = CameraInsights(zones=(TABLE,))
@@ -254,3 +257,136 @@ def test_whatever_is_decided_about_them_stays_keep_a_sound_extent(
     for stay in sent:
         assert at(0) <= stay.entered_at < stay.captured_at
         assert stay.dwell_s == pytest.approx((stay.captured_at - stay.entered_at).total_seconds())
+
+
+# --- limits and counts ------------------------------------------------------------------------
+
+
+def watch(policy: InsightPolicy | None = None, *more: Zone) -> ZoneWatch:
+    return ZoneWatch((TABLE, *more), policy or InsightPolicy())
+
+
+def look(zones: ZoneWatch, seconds: float, **feet: tuple[float, float]) -> list[Stay]:
+    scene = scene_of(frame(seconds, feet))
+    return zones.step(scene, list(scene.track_ids))
+
+
+def test_a_stay_of_just_the_least_dwell_counts() -> None:
+    for end, count in ((1.0, 1), (0.9, 0)):
+        zones = watch()
+        look(zones, 0, a=IN)
+        look(zones, end, a=IN)
+        assert len(zones.flush()) == count
+
+
+def test_a_stay_ends_once_the_foot_was_outside_for_just_the_grace() -> None:
+    zones = watch(InsightPolicy(leave_after_s=1.5))
+    look(zones, 0, a=IN)
+    look(zones, 2, a=IN)
+    assert look(zones, 2.5, a=AWAY) == []
+    assert look(zones, 3.9, a=AWAY) == []
+    [stay] = look(zones, 4.0, a=AWAY)
+    assert (stay.entered_at, stay.inside_at, stay.dwell_s) == (at(0), at(2), 2.0)
+
+
+def test_a_stay_of_a_body_that_is_not_seen_ends_after_more_than_the_bridge() -> None:
+    zones = watch(InsightPolicy(bridge_s=3.0))
+    look(zones, 0, a=IN)
+    look(zones, 2, a=IN)
+    assert look(zones, 5.0) == []
+    [stay] = look(zones, 5.1)
+    assert stay.inside_at == at(2)
+
+
+def test_those_inside_count_for_the_hold_and_those_who_stepped_out_do_not() -> None:
+    zones = watch(InsightPolicy(occupancy_hold_s=1.0))
+    look(zones, 0, a=IN, b=BESIDE, c=AWAY)
+    assert zones.present("table", "person", at(1.0)) == 2
+    assert zones.present("table", "person", at(1.1)) == 0
+    assert zones.present("table", "person", at(0), frozenset({TrackId("a")})) == 1
+    assert zones.present("table", "car", at(0)) == 0
+    assert zones.present("elsewhere", "person", at(0)) == 0
+    look(zones, 0.5, a=IN, b=AWAY)
+    assert zones.present("table", "person", at(0.5)) == 1
+    assert zones.open_stays == 2
+
+
+def test_a_body_is_in_every_zone_that_holds_its_foot() -> None:
+    corner = Zone("corner", ((0.5, 0.6), (0.9, 0.6), (0.9, 0.9), (0.5, 0.9)))
+    zones = watch(None, corner)
+    look(zones, 0, a=(0.55, 0.7), b=(0.8, 0.7))
+    look(zones, 2, a=(0.55, 0.7), b=(0.8, 0.7))
+    assert {(stay.zone_id, stay.body_id) for stay in zones.flush()} == {
+        ("table", "a"),
+        ("corner", "a"),
+        ("corner", "b"),
+    }
+
+
+def test_a_stay_that_was_flushed_goes_on_within_the_bridge_and_else_begins_anew() -> None:
+    for seconds, entered in ((5.0, 0.0), (5.1, 5.1)):
+        zones = watch(InsightPolicy(bridge_s=3.0))
+        look(zones, 0, a=IN)
+        look(zones, 2, a=IN)
+        zones.flush()
+        look(zones, seconds, a=IN)
+        [stay] = zones.open.values()
+        assert stay.entered_at == at(entered)
+        assert stay.track_id == "a"
+
+
+def test_a_split_at_a_stay_gives_each_body_its_own_time() -> None:
+    a, b = TrackId("a"), TrackId("b")
+    for entered, kept in ((0, True), (6, False)):
+        zones = watch()
+        look(zones, entered, a=IN)
+        look(zones, 9, a=IN)
+        zones.split(a, b, at(4), at(5))
+        mine, theirs = zones.open.get(("table", a)), zones.open["table", b]
+        assert (theirs.body_id, theirs.track_id) == (b, b)
+        assert theirs.entered_at == at(max(entered, 5))
+        assert (mine is not None) is kept
+        if mine:
+            assert (mine.entered_at, mine.inside_at, mine.out_since) == (at(0), at(4), None)
+
+
+def test_merged_bodies_have_one_stay_unless_the_first_had_left() -> None:
+    a, b = TrackId("a"), TrackId("b")
+    zones = watch()
+    look(zones, 0, a=IN)
+    look(zones, 1, a=IN)
+    look(zones, 2, b=BESIDE)
+    assert zones.merge(a, b) == []
+    [stay] = zones.open.values()
+    assert (stay.body_id, stay.track_id, stay.entered_at, stay.inside_at) == (a, a, at(0), at(2))
+    left = watch()
+    look(left, 0, a=IN)
+    look(left, 1, a=IN)
+    look(left, 1.5, a=AWAY)
+    look(left, 2, b=BESIDE)
+    [ended] = left.merge(a, b)
+    assert (ended.entered_at, ended.inside_at) == (at(0), at(1))
+    [stay] = left.open.values()
+    assert (stay.body_id, stay.track_id, stay.entered_at) == (a, b, at(2))
+
+
+def test_stays_in_zones_that_are_gone_are_not_restored() -> None:
+    zones = watch()
+    look(zones, 0, a=IN)
+    [stay] = zones.open.values()
+    other = ZoneWatch((Zone("sofa", TABLE.polygon),), InsightPolicy())
+    other.resume([stay], [stay])
+    assert (other.open, other.over) == ({}, {})
+    again = watch()
+    again.resume([stay], [])
+    assert again.open == {("table", TrackId("a")): stay}
+
+
+def test_ended_stays_are_forgotten_after_the_limit() -> None:
+    zones = watch(InsightPolicy(forget_after_s=60.0))
+    look(zones, 0, a=IN)
+    zones.flush()
+    look(zones, 60)
+    assert len(zones.over) == 1
+    look(zones, 60.1)
+    assert zones.over == {}
