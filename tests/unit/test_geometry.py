@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trinetra.errors import ConfigurationError
-from trinetra.geometry import Pair, fit
+from trinetra.geometry import Homography, Pair, fit
 from trinetra.twin.camera import Camera
 from trinetra.twin.shop import built_in_shop
 
@@ -85,3 +85,51 @@ def test_points_that_settle_no_floor_are_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ConfigurationError, match=why):
         fit(points)
+
+
+# --- residuals, and points far from the unit square -------------------------------------------
+
+
+def test_the_residuals_are_the_distances_of_the_mapped_points_and_name_the_worst() -> None:
+    pairs = [*SQUARE, ((0.5, 0.9), (2.0, 0.4))]
+    floor = fit(pairs)
+    apart = []
+    for picture, (x_m, y_m) in pairs:
+        found = floor.to_floor(*picture)
+        assert found is not None
+        apart.append(np.hypot(found.x_m - x_m, found.y_m - y_m))
+    assert floor.rms_m == pytest.approx(np.sqrt(np.mean(np.square(apart))))
+    assert floor.worst_m == pytest.approx(max(apart))
+    assert floor.worst == int(np.argmax(apart))
+
+
+def test_points_that_disagree_are_refused_by_number_and_distance() -> None:
+    grid = [((x / 4, y / 4), (8.0 * x, 8.0 * y)) for x in range(4) for y in range(4)]
+    wrong = [(picture, (x_m + 6.0 * (n == 9), y_m)) for n, (picture, (x_m, y_m)) in enumerate(grid)]
+    with pytest.raises(ConfigurationError, match=r"point 10 \(\d\.\d m\)"):
+        fit(wrong)
+
+
+@pytest.mark.parametrize("offset_m", [0.0, 5_000.0])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_a_floor_is_found_wherever_its_plan_begins_and_however_large_it_is(
+    offset_m: float, scale: float
+) -> None:
+    moved = [(picture, (scale * x + offset_m, scale * y - offset_m)) for picture, (x, y) in SQUARE]
+    found, here = fit(moved).to_floor(0.5, 0.7), fit(SQUARE).to_floor(0.5, 0.7)
+    assert found is not None
+    assert here is not None
+    expected = (scale * here.x_m + offset_m, scale * here.y_m - offset_m)
+    assert found[:2] == pytest.approx(expected, abs=1e-5)
+    assert found[2:] == pytest.approx((scale * here.right_m, scale * here.down_m), rel=1e-5)
+
+
+def test_at_the_horizon_there_is_no_floor_and_just_below_it_is_far_away() -> None:
+    level = Homography(((1.0, 0.0, -0.5), (0.0, 0.0, 1.0), (0.0, 1.0, -0.5)))
+    assert level.to_floor(0.5, 0.5) is None
+    assert level.to_floor(0.5, 0.4) is None
+    far, near = level.to_floor(0.5, 0.51), level.to_floor(0.5, 1.0)
+    assert far is not None
+    assert near is not None
+    assert far.y_m == pytest.approx(100.0)
+    assert near.y_m == pytest.approx(2.0)

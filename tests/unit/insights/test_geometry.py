@@ -203,3 +203,52 @@ def test_a_zone_of_two_corners_and_a_line_of_one_point_are_refused() -> None:
         Zone("z", ((0, 0), (1, 1)))
     with pytest.raises(ValueError, match="same point"):
         Line("l", (0.5, 0.5), (0.5, 0.5))
+
+
+def test_a_foot_is_a_share_of_the_frame_in_each_direction() -> None:
+    feet = foot_points(np.array([[100.0, 50.0, 300.0, 200.0]]), 800, 400)
+    assert feet.tolist() == [[0.25, 0.5]]
+
+
+def test_a_line_that_runs_down_has_the_left_of_the_image_on_its_right() -> None:
+    a, b = (0.5, 0.25), (0.5, 0.75)
+    distances = signed_distance(np.array([[0.25, 0.5], [1.0, 0.5], [0.5, 0.9]]), a, b, aspect=2.0)
+    assert distances.tolist() == pytest.approx([0.5, -1.0, 0.0])
+
+
+@pytest.mark.parametrize(("start", "end"), [((0.5, 0.5), (0.5, 0.7)), ((0.5, 0.7), (0.5, 0.5))])
+def test_a_step_that_begins_or_ends_on_the_line_stays_on_its_right(
+    start: tuple[float, float], end: tuple[float, float]
+) -> None:
+    assert crossing(start, end, (0.0, 0.5), (1.0, 0.5)) == 0
+
+
+def test_a_slanted_step_crosses_where_it_meets_the_line() -> None:
+    a, b = (0.4, 0.5), (0.6, 0.5)
+    assert crossing((0.0, 0.0), (1.0, 1.0), a, b) == 1
+    assert crossing((0.0, 0.3), (1.0, 0.6), a, b) == 0
+    assert crossing((0.3, 0.4), (0.5, 0.6), a, b) == 1
+    assert crossing((0.29, 0.4), (0.49, 0.6), a, b) == 0
+
+
+def test_a_polygon_that_only_touches_itself_is_not_simple() -> None:
+    corner_on_edge = ((0, 0), (1, 0), (1, 1), (0.5, 0), (0, 1))
+    back_on_itself = ((0, 0), (1, 0), (0.5, 0), (0.5, 1))
+    assert not is_simple(corner_on_edge)
+    assert not is_simple(back_on_itself)
+    assert not is_simple((*SQUARE, SQUARE[0]))
+    assert is_simple(HORSESHOE)
+
+
+def test_the_area_of_a_triangle_is_half_of_base_times_height() -> None:
+    assert polygon_area(((0.1, 0.2), (0.5, 0.2), (0.3, 0.7))) == pytest.approx(0.1)
+
+
+def test_a_point_just_outside_an_edge_is_outside_and_one_just_inside_is_inside() -> None:
+    off = 1e-6
+    sides = [(0.5, 0.2), (0.8, 0.5), (0.5, 0.8), (0.2, 0.5)]
+    center = 0.5
+    outside = [(x + off * np.sign(x - center), y + off * np.sign(y - center)) for x, y in sides]
+    inside = [(x - off * np.sign(x - center), y - off * np.sign(y - center)) for x, y in sides]
+    assert not inside_polygon(np.array(outside), SQUARE).any()
+    assert inside_polygon(np.array(inside), SQUARE).all()
