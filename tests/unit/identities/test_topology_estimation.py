@@ -107,3 +107,23 @@ def test_overlaps_come_first_and_then_the_shortest_edges() -> None:
     far = [walk((A, 0, 5), (D, 65, 70)) for _ in range(5)]
     found = suggest(people(*far, *there(5), *overlapping))
     assert [(s.a, s.b) for s in found] == [(B, C), (A, B), (A, D)]
+
+
+@pytest.mark.parametrize("gone_s", [9.6, 10.0, 10.4])
+def test_of_two_edges_to_views_that_overlap_one_is_kept(gone_s: float) -> None:
+    overlapping = [walk((B, 0, 10), (C, 5, 20)) for _ in range(5)]
+    to_c = [walk((A, 0, 5), (C, 5 + gone_s, 30)) for _ in range(5)]
+    found = suggest(people(*there(5, 10.0), *to_c, *overlapping))
+    assert [(s.a, s.b) for s in found] == [(B, C), (A, C) if gone_s < 10.0 else (A, B)]
+
+
+def test_no_camera_loses_its_last_edge_to_routes_that_are_left_out_themselves() -> None:
+    close = [walk((B, 0, 10), (C, 10.2, 20)) for _ in range(5)]
+    to_c = [walk((A, 0, 5), (C, 25, 30)) for _ in range(5)]
+    found = suggest(people(*there(5, 20.0), *to_c, *close))
+    assert [(s.a, s.b) for s in found] == [(B, C), (A, B)]
+
+
+def test_walks_in_one_direction_only_are_told_in_that_direction() -> None:
+    found = the_one(suggest(people(*back(5))))
+    assert (found.a, found.b, found.there, found.back) == (B, A, 5, 0)

@@ -171,9 +171,12 @@ def _suggestion(
 
 
 def _direct(found: Sequence[TopologyEstimate]) -> Iterator[TopologyEstimate]:
+    """Yield overlaps, and the edges that are shorter than a route through others that are kept."""
     length = {frozenset((s.a, s.b)): 0.0 if s.overlap else s.distance_m for s in found}
     cameras = {camera for pair in length for camera in pair}
-    for each in found:
+    # The longest first, each against those that are left: two edges to overlapping views are each
+    # as long as the route through the other, and one of them must stay.
+    for each in sorted(found, key=lambda s: (s.distance_m, s.a, s.b), reverse=True):
         through = (
             length[first] + length[second]
             for camera in cameras - {each.a, each.b}
@@ -182,3 +185,5 @@ def _direct(found: Sequence[TopologyEstimate]) -> Iterator[TopologyEstimate]:
         )
         if each.overlap or each.distance_m < _ROUNDABOUT * min(through, default=float("inf")):
             yield each
+        else:
+            del length[frozenset((each.a, each.b))]
