@@ -1,5 +1,6 @@
 """Sightings that the registry takes from resolver events."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
 from trinetra.events.schema import TrackPosition, TracksEvent
+from trinetra.geometry import fit
 from trinetra.identities.gate.registry_events import RegistryEvent, registry_events
-from trinetra.identities.gate.topology import Sighting, SiteGraph
+from trinetra.identities.gate.topology import Sighting, SiteGraph, build_graph
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events"
@@ -81,7 +83,7 @@ def test_a_decision_tells_of_the_time_since_their_face_was_seen() -> None:
     ],
 )
 def test_what_is_no_event_of_a_resolver_is_refused(payload: bytes) -> None:
-    with pytest.raises(MalformedEvent):
+    with pytest.raises(MalformedEvent, match=r"not an event of a resolver|UTC offset"):
         list(registry_events(payload, SiteGraph()))
 
 
@@ -98,3 +100,28 @@ def test_evidence_with_an_instant_of_no_known_offset_is_refused() -> None:
     event["evidence"]["known_since"] = "2026-11-22T12:00:00"
     with pytest.raises(MalformedEvent, match="UTC offset"):
         list(registry_events(msgspec.json.encode(event), SiteGraph()))
+
+
+def test_a_position_tells_where_on_the_floor_the_customer_stood() -> None:
+    floor = fit([((0, 0), (0, 20)), ((1, 0), (20, 20)), ((1, 1), (20, 0)), ((0, 1), (0, 0))])
+    graph = replace(build_graph([DOOR], []), floors={DOOR: floor})
+    box = (620.0, 180.0, 660.0, 360.0)
+    body = msgspec.structs.replace(track(ANNA), box=box)
+    event = msgspec.structs.replace(tracks(), tracks=(body,))
+    [told] = registry_events(encode(event), graph)
+    assert told.sighting.place == graph.place(DOOR, box, (1280, 720)) is not None
+
+
+def test_a_position_that_states_no_kind_is_no_sighting() -> None:
+    nameless = msgspec.structs.replace(track(ANNA), kind=None)
+    event = msgspec.structs.replace(tracks(), tracks=(nameless,))
+    assert list(registry_events(encode(event), SiteGraph())) == []
+
+
+def test_a_decision_tells_who_was_seen_where() -> None:
+    event = msgspec.json.decode((GOLDEN / "identity.v1.json").read_bytes())
+    event |= {"customer_id": ANNA, "kind": "vip", "camera_id": "till"}
+    (told,) = registry_events(msgspec.json.encode(event), SiteGraph())
+    assert (told.customer_id, told.sighting.camera_id) == (ANNA, "till")
+    without = event | {"kind": None}
+    assert list(registry_events(msgspec.json.encode(without), SiteGraph())) == []

@@ -2,16 +2,25 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
+from trinetra.events.schema import (
+    Evidence,
+    IdentityEvent,
+    Thresholds,
+    TrackPosition,
+    TracksEvent,
+)
 from trinetra.identities.gate.topology import Sighting
 from trinetra.identities.gate.topology_estimation import (
     WALKING_MPS,
     TopologyEstimate,
+    TransitionCollector,
     suggest,
 )
 from trinetra.identities.gate.transition_times import LONGEST_S
-from trinetra.values import CameraId, CustomerId, after
+from trinetra.values import CameraId, CustomerId, EventId, SiteId, TrackId, after
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 A, B, C, D = (CameraId(name) for name in "abcd")
@@ -127,3 +136,92 @@ def test_no_camera_loses_its_last_edge_to_routes_that_are_left_out_themselves() 
 def test_walks_in_one_direction_only_are_told_in_that_direction() -> None:
     found = the_one(suggest(people(*back(5))))
     assert (found.a, found.b, found.there, found.back) == (B, A, 5, 0)
+
+
+# --- segments from events ---------------------------------------------------------------------
+
+EVIDENCE = Evidence(3, 3, 80.0, 0.8, "m", Thresholds(0.72, 0.03, 0.3, 32))
+ANN, BEN = CustomerId("ann"), CustomerId("ben")
+
+
+def decided(
+    track: str,
+    customer: CustomerId | None,
+    seconds: float,
+    *,
+    camera: CameraId = A,
+    since_s: float | None = None,
+) -> IdentityEvent:
+    """Return a decision on a track that began at noon."""
+    return IdentityEvent(
+        event_id=EventId(f"idn {track} {seconds}"),
+        site_id=SiteId("shop"),
+        camera_id=camera,
+        captured_at=after(NOON, seconds),
+        track_id=TrackId(track),
+        status="known" if customer else "unknown",
+        reasons=(),
+        evidence=EVIDENCE,
+        track_started_at=NOON,
+        customer_id=customer,
+        since=msgspec.UNSET if since_s is None else after(NOON, since_s),
+    )
+
+
+def positions(seconds: float, **tracks: CustomerId | None) -> TracksEvent:
+    return TracksEvent(
+        event_id=EventId(f"trs {seconds}"),
+        site_id=SiteId("shop"),
+        camera_id=A,
+        captured_at=after(NOON, seconds),
+        frame_seq=1,
+        frame_width=9,
+        frame_height=9,
+        tracks=tuple(
+            TrackPosition(TrackId(track), "person", (0, 0, 9, 9), customer)
+            for track, customer in tracks.items()
+        ),
+    )
+
+
+def collected(*events: IdentityEvent | TracksEvent) -> TransitionCollector:
+    collector = TransitionCollector()
+    for event in events:
+        collector.add(event)
+    return collector
+
+
+def test_a_customer_was_in_view_from_the_start_of_the_track_to_the_last_position() -> None:
+    found = collected(decided("t", ANN, 4), positions(6, t=ANN), positions(9, t=ANN))
+    assert found.people() == {ANN: walk((A, 0, 9))}
+    assert found.recognized_at == {A}
+
+
+def test_positions_of_unknown_tracks_and_other_customers_extend_nothing() -> None:
+    found = collected(
+        positions(1, t=ANN), decided("t", ANN, 4), positions(6, t=None), positions(8, t=BEN)
+    )
+    assert found.people() == {ANN: walk((A, 0, 4))}
+
+
+def test_a_track_that_switched_is_the_first_customer_until_then_and_the_second_after() -> None:
+    found = collected(decided("t", ANN, 4), decided("t", BEN, 9, since_s=6))
+    assert found.people() == {ANN: walk((A, 0, 4)), BEN: walk((A, 6, 9))}
+
+
+def test_a_decision_about_the_whole_track_replaces_the_earlier_one() -> None:
+    assert collected(decided("t", ANN, 4), decided("t", BEN, 9)).people() == {BEN: walk((A, 0, 9))}
+    nobody = collected(decided("t", ANN, 4), decided("t", None, 9))
+    assert (nobody.people(), nobody.recognized_at) == ({}, frozenset())
+
+
+def test_segments_of_one_view_are_joined_over_a_short_absence_and_no_others() -> None:
+    found = collected(
+        decided("v", ANN, 60, since_s=58),
+        decided("t", ANN, 4),
+        decided("u", ANN, 16, since_s=14),
+        decided("w", ANN, 30, since_s=26.1),
+        decided("x", ANN, 40, camera=B, since_s=32),
+        decided("y", ANN, 50, since_s=42),
+    )
+    assert found.people()[ANN] == walk((A, 0, 16), (A, 26.1, 30), (B, 32, 40), (A, 42, 60))
