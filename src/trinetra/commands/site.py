@@ -27,9 +27,9 @@ from trinetra.site import (
     schema_text,
 )
 from trinetra.site.conflicts import Conflict
-from trinetra.wiring.config import merge_conflict
 from trinetra.wiring.profiles import choose_profile
 from trinetra.wiring.site_graph import topology_warnings
+from trinetra.wiring.thresholds import merge_conflict
 
 if TYPE_CHECKING:
     from trinetra.wiring.camera_check import CameraCheck

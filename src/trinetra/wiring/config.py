@@ -22,11 +22,10 @@ from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.cameras import Camera
-from trinetra.site.conflicts import Conflict
-from trinetra.site.relations import merge_below_match
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
+from trinetra.wiring.thresholds import effective_similarity, merge_conflict
 
 _NEVER = 1.01
 """A limit that no score reaches."""
@@ -177,26 +176,6 @@ def consolidation_policy(site: Site, calibration: Calibration) -> MergePolicy:
         for name, limit in (("merge_at", limits.merge_at), ("propose_at", limits.propose_at))
     )
     return MergePolicy(merge_at, propose_at)
-
-
-def merge_conflict(site: Site, calibration: Calibration) -> Conflict | None:
-    """Return how the site's ``merge_at`` contradicts the threshold of the model in use."""
-    limits = site.policies.consolidation
-    if "merge_at" not in limits.model_fields_set:
-        return None
-    given = "similarity" in site.policies.matching.model_fields_set
-    return merge_below_match(
-        limits.merge_at,
-        effective_similarity(site, calibration),
-        origin="policies.matching.similarity" if given else "the calibration of the face model",
-    )
-
-
-def effective_similarity(site: Site, calibration: Calibration) -> float:
-    """Return the score from which two faces match: the site's, or else the calibration's."""
-    matching = site.policies.matching
-    given = "similarity" in matching.model_fields_set
-    return matching.similarity if given else calibration.min_similarity
 
 
 def resolver_policy(site: Site) -> ResolverPolicy:

@@ -39,6 +39,7 @@ def status(problem: str | None = None) -> CameraStatus:
         frames_read=12_345_678,
         frames_sampled=9,
         dropped={},
+        frames_left_to_other=0,
         failures=0,
         last_frame_at=None,
         width=1920,

@@ -253,12 +253,13 @@ def test_the_count_does_not_depend_on_the_frame_rate(rate: int) -> None:
 # --- the band, the sides and the bookkeeping --------------------------------------------------
 
 
-def scene(seconds: float, **feet: tuple[float, float]) -> Scene:
+def frame_scene(seconds: float, **feet: tuple[float, float]) -> Scene:
     return scene_of(frame(seconds, feet))
 
 
 def counter(**policy: float) -> LineCounter:
-    return LineCounter(DOOR.lines, InsightPolicy(**policy))
+    """Return a counter to which one look beyond the line is enough."""
+    return LineCounter(DOOR.lines, InsightPolicy(confirm_s=0.0, **policy))
 
 
 def test_the_band_is_a_share_of_the_body_but_never_narrower_than_the_least() -> None:
@@ -269,20 +270,21 @@ def test_the_band_is_a_share_of_the_body_but_never_narrower_than_the_least() -> 
     ):
         for beyond, crossed in ((-0.001, []), (0.001, ["in"])):
             lines = counter(**policy)
-            lines.step(scene(0, t=(0.5, 0.2)), [TrackId("t")])
-            found = lines.step(scene(1, t=(0.5, y + beyond)), [TrackId("t")])
+            lines.step(frame_scene(0, t=(0.5, 0.2)), [TrackId("t")])
+            found = lines.step(frame_scene(1, t=(0.5, y + beyond)), [TrackId("t")])
             assert [c.direction for c in found] == crossed
 
 
-def test_a_crossing_names_the_row_the_line_and_the_frame_that_met_it() -> None:
-    lines = LineCounter((*DOOR.lines, Line("exit", (0.8, 0.5), (0.2, 0.5))), InsightPolicy())
+def test_a_crossing_names_the_track_the_line_and_the_frame_that_met_it() -> None:
+    lines = counter()
+    lines.lines = (*DOOR.lines, Line("exit", (0.8, 0.5), (0.2, 0.5)))
     bodies = [TrackId("s"), TrackId("t")]
-    lines.step(scene(0, s=(0.3, 0.2), t=(0.5, 0.2)), bodies)
-    lines.step(scene(1, s=(0.3, 0.2), t=(0.5, 0.505)), bodies)
-    found = lines.step(scene(2, s=(0.3, 0.2), t=(0.5, 0.8)), bodies)
-    assert [(c.line_id, c.direction, c.row, c.at) for c in found] == [
-        ("door", "in", 1, at(1)),
-        ("exit", "out", 1, at(1)),
+    lines.step(frame_scene(0, s=(0.3, 0.2), t=(0.5, 0.2)), bodies)
+    lines.step(frame_scene(1, s=(0.3, 0.2), t=(0.5, 0.505)), bodies)
+    found = lines.step(frame_scene(2, s=(0.3, 0.2), t=(0.5, 0.8)), bodies)
+    assert [(c.line_id, c.direction, c.track_id, c.body_id, c.at) for c in found] == [
+        ("door", "in", "t", "t", at(1)),
+        ("exit", "out", "t", "t", at(1)),
     ]
 
 
@@ -290,25 +292,25 @@ def test_a_body_that_was_split_off_or_renamed_has_come_the_same_way() -> None:
     s, t = TrackId("s"), TrackId("t")
     for change in (lambda lines: lines.copy(t, s), lambda lines: lines.rename(t, s)):
         lines = counter()
-        lines.step(scene(0, t=(0.5, 0.2)), [t])
+        lines.step(frame_scene(0, t=(0.5, 0.2)), [t])
         change(lines)
-        assert [c.direction for c in lines.step(scene(1, s=(0.5, 0.8)), [s])] == ["in"]
+        assert [c.direction for c in lines.step(frame_scene(1, s=(0.5, 0.8)), [s])] == ["in"]
 
 
 def test_a_copied_path_goes_on_apart_from_the_first() -> None:
     s, t = TrackId("s"), TrackId("t")
     lines = counter()
-    lines.step(scene(0, t=(0.5, 0.2)), [t])
+    lines.step(frame_scene(0, t=(0.5, 0.2)), [t])
     lines.copy(t, s)
     lines.copy(TrackId("nobody"), TrackId("else"))
-    assert len(lines.step(scene(1, t=(0.5, 0.8)), [t])) == 1
-    assert len(lines.step(scene(2, s=(0.5, 0.8)), [s])) == 1
+    assert len(lines.step(frame_scene(1, t=(0.5, 0.8)), [t])) == 1
+    assert len(lines.step(frame_scene(2, s=(0.5, 0.8)), [s])) == 1
 
 
 def test_bodies_that_are_gone_have_no_path() -> None:
     s, t = TrackId("s"), TrackId("t")
     lines = counter()
-    lines.step(scene(0, s=(0.3, 0.2), t=(0.5, 0.2)), [s, t])
+    lines.step(frame_scene(0, s=(0.3, 0.2), t=(0.5, 0.2)), [s, t])
     lines.keep({t})
     assert lines.approaches.keys() == {("door", t)}
     lines.rename(s, t)

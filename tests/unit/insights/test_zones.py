@@ -299,7 +299,7 @@ def test_a_stay_of_a_body_that_is_not_seen_ends_after_more_than_the_bridge() -> 
 
 
 def test_those_inside_count_for_the_hold_and_those_who_stepped_out_do_not() -> None:
-    zones = watch(InsightPolicy(occupancy_hold_s=1.0))
+    zones = watch(InsightPolicy(occupancy_hold_s=1.0, confirm_s=0.0))
     look(zones, 0, a=IN, b=BESIDE, c=AWAY)
     assert zones.present("table", "person", at(1.0)) == 2
     assert zones.present("table", "person", at(1.1)) == 0
