@@ -75,3 +75,29 @@ def test_one_clear_stripe_is_not_enough_to_tell() -> None:
     nearly_hidden = look(200, (100.0, 130.0, 160.0, 380.0))
     assert sum(nearly_hidden.clear) == 1
     assert difference(look(10), nearly_hidden) is None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_only_a_body_before_the_middle_of_another_hides_it(mirrored: bool) -> None:
+    # The middle half of the box reaches from 115 to 145.
+    for edge, hides in ((114.0, False), (120.0, False), (130.0, True)):
+        nearer = (260.0 - edge, 100.0, 240.0, 300.0) if mirrored else (20.0, 100.0, edge, 300.0)
+        assert (not all(look(10, nearer).clear)) is hides
+
+
+def test_a_stripe_that_is_seen_for_the_first_time_is_taken_over_as_it_is() -> None:
+    hidden = look(10, (100.0, 160.0, 160.0, 380.0))
+    learnt = blended(hidden, look(200), 0.25)
+    assert learnt is not None
+    assert all(learnt.clear)
+    assert learnt.values[6:] == look(200).values[6:]
+    assert learnt.values[0] == pytest.approx(0.75 * look(10).values[0] + 0.25 * look(200).values[0])
+
+
+def test_the_difference_is_the_mean_over_the_stripes_that_both_show() -> None:
+    one, other = look(100), look(120)
+    all_stripes = np.mean(np.square(np.subtract(one.values, other.values)))
+    assert difference(one, other) == pytest.approx(all_stripes)
+    hidden = look(120, (100.0, 160.0, 160.0, 380.0))
+    upper = np.mean(np.square(np.subtract(one.values[:6], other.values[:6])))
+    assert difference(one, hidden) == pytest.approx(upper)

@@ -75,3 +75,21 @@ def test_two_side_by_side_have_each_their_own_face() -> None:
     faces = [(223.0, 125.0, 263.0, 180.0), (145.0, 115.0, 185.0, 170.0)]
     seen = observe(event([left, right], faces))
     assert [found and found.box for found in seen.faces] == [faces[1], faces[0]]
+
+
+def test_a_face_belongs_to_the_most_similar_track_in_whatever_order_they_are_compared() -> None:
+    alike = {(TrackId("a"), 0): 0.8, (TrackId("b"), 0): 0.6}
+    assert owners(alike, 0.5) == owners(dict(reversed(alike.items())), 0.5) == {0: "a"}
+    assert owners({(TrackId("a"), 0): 0.5}, 0.5) == {0: "a"}
+
+
+def test_each_face_is_owned_by_itself() -> None:
+    alike = {(TrackId("a"), 0): 0.9, (TrackId("b"), 1): 0.6}
+    assert owners(alike, 0.5) == {0: "a", 1: "b"}
+
+
+def test_a_face_beside_a_body_is_that_of_another_person() -> None:
+    body = (100.0, 100.0, 200.0, 400.0)
+    seen = observe(event([body], [(300.0, 110.0, 340.0, 160.0)]))
+    assert seen.faces[0] is None
+    assert seen.face_only == {1}

@@ -86,3 +86,27 @@ def test_a_track_that_passes_to_another_face_is_asked_for_a_sign_of_life_again()
     identity.follow(TrackFaces(segment=1, since=NOON))
     assert identity.life.is_person
     assert not identity.life.has_moved
+
+
+def test_a_body_that_was_detected_is_remembered_while_its_face_is_watched() -> None:
+    policy = LifePolicy()
+    for centers in ([(0, 0)], [(0, 0), (0, 0)], [(0, 0), (5, 0)]):
+        signs = with_body(LifeSigns())
+        for number, (x, y) in enumerate(centers):
+            face = msgspec.structs.replace(samples.face(), box=(x * 50, y * 50, x * 50 + 50, 60))
+            signs = with_face(signs, face, after(NOON, number), policy)
+        assert signs.has_body
+    again = with_face(signs, samples.face(), after(NOON, 99), policy)
+    assert again == signs
+    assert (again.has_moved, again.is_person) == (True, True)
+
+
+def test_a_movement_counts_from_where_the_face_was_when_the_window_began() -> None:
+    policy = LifePolicy(span_widths=0.12, within_s=10.0, share=1.0)
+    for last, moved in ((0.16, False), (0.18, True)):
+        signs = LifeSigns()
+        for second, x in ((0, 0.0), (11, 0.05), (12, last)):
+            box = (50 * x, 0.0, 50 * x + 50, 60.0)
+            face = msgspec.structs.replace(samples.face(), box=box)
+            signs = with_face(signs, face, after(NOON, second), policy)
+        assert signs.has_moved is moved

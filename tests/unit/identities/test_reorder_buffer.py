@@ -144,3 +144,15 @@ def test_a_session_that_alone_goes_on_is_the_present_one_again() -> None:
 def test_the_sessions_that_are_remembered_are_bounded() -> None:
     window = window_in(*range(1, 100), frames=1)
     assert len(window.earlier) <= 16
+
+
+def test_as_many_as_allowed_may_wait_and_one_more_may_not() -> None:
+    window = ReorderWindow[int](max_pending=2, span_s=99.0)
+    window.admit(slot(0))
+    assert [s.item for s in window.release()] == [0]
+    window.admit(slot(3))
+    window.admit(slot(2))
+    assert [s.item for s in window.release()] == []
+    assert sorted(window.pending()) == [2, 3]
+    window.admit(slot(9))
+    assert [s.item for s in window.release()] == [2, 3]

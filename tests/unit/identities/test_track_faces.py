@@ -364,3 +364,14 @@ def test_without_faces_every_body_is_without_one() -> None:
     seen = alone(bodies=(body, body))
     assert (seen.faces, seen.face_only) == ((None, None), frozenset())
     assert seen.looks == (None, None)
+
+
+def test_those_who_were_on_a_track_before_are_kept_when_another_takes_over() -> None:
+    anna, ben, cleo = (random_person() for _ in range(3))
+    evidence = shown(*[anna] * 4, cleo, ben, ben, ben)
+    assert evidence.segment == 1
+    assert [
+        max(float(group.center @ who) for who in (anna, ben, cleo)) > 0.5
+        for group in evidence.groups
+    ] == [True] * 3
+    assert float(evidence.groups[0].center @ ben) > 0.5

@@ -21,6 +21,7 @@ from trinetra.identities.decision.matching import ERASED, LEFT_OUT, Decision
 from trinetra.identities.decision.track_identity import (
     SEEN_ELSEWHERE,
     CameraState,
+    EnrolledShots,
     FrameHeader,
     FrameOutcome,
     TrackIdentity,
@@ -31,7 +32,16 @@ from trinetra.identities.decision.track_identity import (
 from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces
 from trinetra.identities.tracking.tracker import TrackerPolicy
-from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, SiteId, TrackId, after
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    EventId,
+    IdentityKind,
+    Instant,
+    SiteId,
+    TrackId,
+    after,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANN, BEN = CustomerId("ann"), CustomerId("ben")
@@ -214,7 +224,7 @@ def test_a_track_is_of_an_erased_customer_under_either_id() -> None:
 
 def shown(n: int, *people: tuple[float, np.ndarray | None]) -> DetectionEvent:
     """Return the n-th frame, five a second: bodies at these places, with the face of each."""
-    bodies = tuple(ObjectBox("person", 0.9, (x, 100.0, x + 100.0, 400.0)) for x, _ in people)
+    bodies = tuple(ObjectBox("person", 0.9, (x, 100.26, x + 100.0, 400.26)) for x, _ in people)
     heads = tuple(head(x, vector) for x, vector in people if vector is not None)
     return msgspec.structs.replace(
         detection(heads), objects=bodies, captured_at=at(n / 5), frame_seq=n
@@ -236,12 +246,12 @@ def played(*events: DetectionEvent) -> tuple[CameraState, list[FrameOutcome]]:
 
 
 def test_a_track_is_visible_once_confirmed_with_the_box_and_time_of_the_frame() -> None:
-    camera, (first, second) = played(shown(0, (10.04, None)), shown(1, (12.04, None)))
+    camera, (first, second) = played(shown(0, (10.26, None)), shown(1, (12.26, None)))
     assert first.visible == ()
     [seen] = second.visible
-    assert (seen.box, seen.seen_at) == ((12.0, 100.0, 112.0, 400.0), at(0.2))
+    assert (seen.box, seen.seen_at) == ((12.3, 100.3, 112.3, 400.3), at(0.2))
     assert (seen.frame, seen.identity.started_at) == ((1280, 720), NOON)
-    assert camera.last == FrameHeader.of(shown(1, (12.04, None)))
+    assert camera.last == FrameHeader(EventId("det_1"), SiteId("shop"), DOOR, at(0.2), 1, 1280, 720)
 
 
 def test_faces_gather_on_the_track_of_their_body() -> None:
@@ -283,3 +293,16 @@ def test_the_end_of_a_stream_ends_confirmed_tracks_only() -> None:
     [ended] = end_all(camera)
     assert ended.started_at == NOON
     assert (camera.identities, camera.tracker.tracks) == ({}, ())
+
+
+def of_qualities(*qualities: float) -> TrackFaces:
+    shots = tuple(Shot(FACE, quality, 60.0, NOON) for quality in qualities)
+    return TrackFaces(groups=(FaceGroup(shots, FACE, 9, NOON, NOON),))
+
+
+def test_a_new_identity_is_stored_again_once_its_best_shots_are_clearly_better() -> None:
+    stored = EnrolledShots.of(of_qualities(0.5, 0.5, 0.5, 0.1))
+    assert (stored.usable, stored.quality) == (9, pytest.approx(0.5))
+    assert not stored.is_clearly_worse(of_qualities(0.5, 0.5, 0.5, 0.5))
+    assert not stored.is_clearly_worse(of_qualities(0.6, 0.5, 0.5))
+    assert stored.is_clearly_worse(of_qualities(0.9, 0.9, 0.9, 0.1))

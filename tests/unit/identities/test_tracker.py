@@ -500,3 +500,9 @@ def test_one_long_interval_is_an_outage_and_two_are_a_slow_camera() -> None:
     outage = run([person_at(100)] * 5)[-1].state
     [box] = person_at(900)
     assert one_frame(outage, 3.8, box).ended != ()
+
+
+def test_a_person_is_not_continued_by_a_vehicle_in_the_same_place() -> None:
+    state = run([person_at(100)] * 5)[-1].state
+    outcome = one_frame(state, 1.0, person_at(100)[0], label="car")
+    assert not outcome.matched.keys() & {track.track_id for track in state.tracks}
