@@ -315,3 +315,13 @@ def test_bodies_that_are_gone_have_no_path() -> None:
     assert lines.approaches.keys() == {("door", t)}
     lines.rename(s, t)
     assert lines.approaches.keys() == {("door", t)}
+
+
+def test_the_band_is_as_wide_in_the_frame_beside_a_line_as_above_it() -> None:
+    upright = (Line("aisle", (0.5, 0.2), (0.5, 0.8)),)
+    # The frame is twice as wide as it is tall: 0.05 of its height are 0.025 of its width.
+    for x, crossed in ((0.476, []), (0.474, ["in"])):
+        lines = LineCounter(upright, InsightPolicy(dead_band_boxes=0.0, dead_band_min=0.05))
+        lines.step(scene(0, t=(0.8, 0.5)), [TrackId("t")])
+        found = lines.step(scene(1, t=(x, 0.5)), [TrackId("t")])
+        assert [c.direction for c in found] == crossed

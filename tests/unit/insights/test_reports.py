@@ -41,8 +41,8 @@ def test_a_crossing_tells_who_crossed_what_where_and_when() -> None:
 
 
 def test_a_stay_tells_how_long_it_was() -> None:
-    event = zone_stay(SHOP, ANNAS, zone_id="sofa", entered_at=at(1), inside_at=at(3.5))
-    assert (event.entered_at, event.captured_at, event.dwell_s) == (at(1), at(3.5), 2.5)
+    event = zone_stay(SHOP, ANNAS, zone_id="sofa", entered_at=at(1), inside_at=at(3.4567))
+    assert (event.entered_at, event.captured_at, event.dwell_s) == (at(1), at(3.4567), 2.457)
     assert (event.site_id, event.camera_id, event.zone_id) == ("shop", "door", "sofa")
     assert (event.track_id, event.label) == ("t", "person")
     assert (event.customer_id, event.kind) == ("ann", IdentityKind.VIP)
@@ -255,3 +255,74 @@ def test_a_box_upside_down_has_no_height() -> None:
     scene = scene_of(frame(1.0, [upside_down]))
     assert scene.height.tolist() == [0.0]
     assert scene_of(frame(1.0)).feet.shape == (0, 2)
+
+
+# --- presence that is corrected ---------------------------------------------------------------
+
+BEN = Name(CustomerId("ben"), IdentityKind.ENROLLED)
+
+
+def in_view() -> PresenceTracker:
+    """Return the presence of ann on one track, from 1 to 5 s."""
+    tracker = PresenceTracker(SHOP, resend_s=10.0, absent_after_s=5.0)
+    tracker.see(BODY, ANN, at(1), at(5))
+    return tracker
+
+
+def test_a_track_that_was_another_person_is_withdrawn_and_told_again_of_that_person() -> None:
+    gone, again = in_view().correct({BODY}.__contains__, lambda _: BEN)
+    assert (gone.customer_id, gone.since, gone.until) == ("ann", at(1), at(5))
+    assert (gone.correction, again.correction) == ("withdrawn", msgspec.UNSET)
+    assert (again.customer_id, again.since, again.until) == ("ben", at(1), at(5))
+    assert (gone.track_id, again.track_id) == (BODY, BODY)
+    staff = Name(ANN.customer_id, IdentityKind.STAFF)
+    for name in (None, staff):
+        [gone] = in_view().correct({BODY}.__contains__, lambda _, name=name: name)
+        assert (gone.customer_id, gone.correction) == ("ann", "withdrawn")
+
+
+def test_a_track_that_is_still_the_same_person_is_not_corrected() -> None:
+    tracker = in_view()
+    assert tracker.correct({BODY}.__contains__, lambda _: ANN) == []
+    assert tracker.correct({OTHER}.__contains__, lambda _: BEN) == []
+    assert BODY in tracker.present
+    tracker.flush()
+    assert tracker.correct({OTHER}.__contains__, lambda _: BEN) == []
+    assert BODY not in tracker.present
+
+
+@pytest.mark.parametrize(
+    ("switched_s", "told"),
+    [(0.5, ("withdrawn", 1, 5)), (1, ("withdrawn", 1, 5)), (3, ("replaced", 1, 3)), (5, None)],
+)
+def test_a_switch_cuts_the_presence_of_the_person_before(
+    switched_s: float, told: tuple[str, int, int] | None
+) -> None:
+    tracker = in_view()
+    found = [
+        (s.correction, s.since, s.until) for s in tracker.cut(BODY, at(switched_s), CustomerId("b"))
+    ]
+    assert found == ([(told[0], at(told[1]), at(told[2]))] if told else [])
+    assert BODY not in tracker.present
+
+
+def test_a_switch_to_the_same_person_or_of_an_unknown_track_cuts_nothing() -> None:
+    tracker = in_view()
+    assert tracker.cut(BODY, at(3), ANN.customer_id) == []
+    assert tracker.cut(OTHER, at(3), None) == []
+    tracker.settle(OTHER)
+    assert BODY in tracker.present
+
+
+def test_a_track_that_returns_begins_a_segment_of_its_own() -> None:
+    tracker = in_view()
+    tracker.lose(at(11))
+    [again] = tracker.see(BODY, ANN, at(12), at(12))
+    assert (again.since, again.until, again.left) == (at(12), at(12), False)
+    assert tracker.see(BODY, ANN, at(13), at(13)) == []
+
+
+def test_corrections_of_an_event_are_numbered_from_one_on() -> None:
+    reported = remembered(crossing(UNKNOWN))
+    revisions = [reported.rename(BODY, name)[0].revision for name in (ANN, BEN, None)]
+    assert revisions == [1, 2, 3]

@@ -1,8 +1,9 @@
 """Track stitching: invariants of bodies for any sequence of tracks and identities."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.insights.walks import at, frame
+from tests.unit.insights.walks import HEIGHT, at, frame, position
 
 from trinetra.insights.camera.scene import Scene, scene_of
 from trinetra.insights.camera.track_stitching import Merge, Name, Split, TrackStitcher
@@ -236,3 +237,19 @@ def test_restored_bodies_go_on_and_decisions_that_came_early_are_kept() -> None:
     restored.step(scene(2, b=HERE, c=FAR))
     assert len(restored.bodies) == 2
     assert restored.own_name(C) == named("c1")
+
+
+def sized(seconds: float, track: str, x: float, height: float) -> Scene:
+    """Return a scene with one box of this height, in frame heights."""
+    seen = position(track, (x, 0.7))
+    x1, _, x2, y2 = seen.box
+    box = (x1, y2 - height * HEIGHT, x2, y2)
+    return scene_of(frame(seconds, [msgspec.structs.replace(seen, box=box)]))
+
+
+def test_the_taller_of_two_boxes_is_the_measure_of_their_distance() -> None:
+    for before, now, goes_on in ((0.4, 0.1, True), (0.1, 0.4, True), (0.1, 0.1, False)):
+        stitcher = TrackStitcher(InsightPolicy(bridge_boxes=0.5))
+        stitcher.step(sized(0, "a", 0.5, before))
+        stitcher.step(sized(1, "b", 0.575, now))
+        assert (stitcher.body_of(B) is stitcher.body_of(A)) is goes_on

@@ -390,3 +390,16 @@ def test_ended_stays_are_forgotten_after_the_limit() -> None:
     assert len(zones.over) == 1
     look(zones, 60.1)
     assert zones.over == {}
+
+
+def test_stays_that_end_in_two_zones_at_once_are_both_told() -> None:
+    twin = Zone("twin", TABLE.polygon)
+    zones = watch(InsightPolicy(leave_after_s=1.5), twin)
+    for seconds, foot in ((0, IN), (2, IN), (2.5, AWAY)):
+        assert look(zones, seconds, a=foot) == []
+    assert [stay.zone_id for stay in look(zones, 4, a=AWAY)] == ["table", "twin"]
+    left = watch(None, twin)
+    for seconds, feet in ((0, {"a": IN}), (1, {"a": IN}), (1.5, {"a": AWAY}), (2, {"b": BESIDE})):
+        look(left, seconds, **feet)
+    ended = left.merge(TrackId("a"), TrackId("b"))
+    assert [stay.zone_id for stay in ended] == ["table", "twin"]
