@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
   --only-binary :all: --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check test faults reliability demo bench devservers devservers-down docs lock clean
+.PHONY: help setup fmt check test faults reliability mutants demo bench devservers devservers-down docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ reliability: $(READY) ## run the whole crash matrix (half an hour) and write doc
 	$(BIN)/python -m tests.faults.matrix --page docs/reliability.md \
 	  --json benchmarks/results/reliability.json
 
+mutants: $(READY) ## change the code on purpose, and count what tests notice (ARGS="gate --survivors")
+	$(BIN)/python -m tests.mutants $(ARGS)
+
 demo: $(READY) ## turn five real clips into insights
 	$(BIN)/trinetra demo $(ARGS)
 
@@ -75,5 +78,5 @@ lock: $(READY) ## regenerate the lock files (UPGRADE=--upgrade for the newest; t
 	$(LOCK) $(UPGRADE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove the environment and all generated files
-	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf "$(VENV)" mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
