@@ -253,12 +253,14 @@ def test_the_count_does_not_depend_on_the_frame_rate(rate: int) -> None:
 # --- the band, the sides and the bookkeeping --------------------------------------------------
 
 
-def frame_scene(seconds: float, **feet: tuple[float, float]) -> Scene:
+AT_ONCE = InsightPolicy(confirm_s=0.0)
+
+
+def shown(seconds: float, **feet: tuple[float, float]) -> Scene:
     return scene_of(frame(seconds, feet))
 
 
 def counter(**policy: float) -> LineCounter:
-    """Return a counter to which one look beyond the line is enough."""
     return LineCounter(DOOR.lines, InsightPolicy(confirm_s=0.0, **policy))
 
 
@@ -270,19 +272,18 @@ def test_the_band_is_a_share_of_the_body_but_never_narrower_than_the_least() -> 
     ):
         for beyond, crossed in ((-0.001, []), (0.001, ["in"])):
             lines = counter(**policy)
-            lines.step(frame_scene(0, t=(0.5, 0.2)), [TrackId("t")])
-            found = lines.step(frame_scene(1, t=(0.5, y + beyond)), [TrackId("t")])
+            lines.step(shown(0, t=(0.5, 0.2)), [TrackId("t")])
+            found = lines.step(shown(1, t=(0.5, y + beyond)), [TrackId("t")])
             assert [c.direction for c in found] == crossed
 
 
-def test_a_crossing_names_the_track_the_line_and_the_frame_that_met_it() -> None:
-    lines = counter()
-    lines.lines = (*DOOR.lines, Line("exit", (0.8, 0.5), (0.2, 0.5)))
+def test_a_crossing_names_the_body_the_line_and_the_frame_that_met_it() -> None:
+    lines = LineCounter((*DOOR.lines, Line("exit", (0.8, 0.5), (0.2, 0.5))), AT_ONCE)
     bodies = [TrackId("s"), TrackId("t")]
-    lines.step(frame_scene(0, s=(0.3, 0.2), t=(0.5, 0.2)), bodies)
-    lines.step(frame_scene(1, s=(0.3, 0.2), t=(0.5, 0.505)), bodies)
-    found = lines.step(frame_scene(2, s=(0.3, 0.2), t=(0.5, 0.8)), bodies)
-    assert [(c.line_id, c.direction, c.track_id, c.body_id, c.at) for c in found] == [
+    lines.step(shown(0, s=(0.3, 0.2), t=(0.5, 0.2)), bodies)
+    lines.step(shown(1, s=(0.3, 0.2), t=(0.5, 0.505)), bodies)
+    found = lines.step(shown(2, s=(0.3, 0.2), t=(0.5, 0.8)), bodies)
+    assert [(c.line_id, c.direction, c.body_id, c.track_id, c.at) for c in found] == [
         ("door", "in", "t", "t", at(1)),
         ("exit", "out", "t", "t", at(1)),
     ]
@@ -292,25 +293,25 @@ def test_a_body_that_was_split_off_or_renamed_has_come_the_same_way() -> None:
     s, t = TrackId("s"), TrackId("t")
     for change in (lambda lines: lines.copy(t, s), lambda lines: lines.rename(t, s)):
         lines = counter()
-        lines.step(frame_scene(0, t=(0.5, 0.2)), [t])
+        lines.step(shown(0, t=(0.5, 0.2)), [t])
         change(lines)
-        assert [c.direction for c in lines.step(frame_scene(1, s=(0.5, 0.8)), [s])] == ["in"]
+        assert [c.direction for c in lines.step(shown(1, s=(0.5, 0.8)), [s])] == ["in"]
 
 
 def test_a_copied_path_goes_on_apart_from_the_first() -> None:
     s, t = TrackId("s"), TrackId("t")
     lines = counter()
-    lines.step(frame_scene(0, t=(0.5, 0.2)), [t])
+    lines.step(shown(0, t=(0.5, 0.2)), [t])
     lines.copy(t, s)
     lines.copy(TrackId("nobody"), TrackId("else"))
-    assert len(lines.step(frame_scene(1, t=(0.5, 0.8)), [t])) == 1
-    assert len(lines.step(frame_scene(2, s=(0.5, 0.8)), [s])) == 1
+    assert len(lines.step(shown(1, t=(0.5, 0.8)), [t])) == 1
+    assert len(lines.step(shown(2, s=(0.5, 0.8)), [s])) == 1
 
 
 def test_bodies_that_are_gone_have_no_path() -> None:
     s, t = TrackId("s"), TrackId("t")
     lines = counter()
-    lines.step(frame_scene(0, s=(0.3, 0.2), t=(0.5, 0.2)), [s, t])
+    lines.step(shown(0, s=(0.3, 0.2), t=(0.5, 0.2)), [s, t])
     lines.keep({t})
     assert lines.approaches.keys() == {("door", t)}
     lines.rename(s, t)
@@ -321,7 +322,8 @@ def test_the_band_is_as_wide_in_the_frame_beside_a_line_as_above_it() -> None:
     upright = (Line("aisle", (0.5, 0.2), (0.5, 0.8)),)
     # The frame is twice as wide as it is tall: 0.05 of its height are 0.025 of its width.
     for x, crossed in ((0.476, []), (0.474, ["in"])):
-        lines = LineCounter(upright, InsightPolicy(dead_band_boxes=0.0, dead_band_min=0.05))
-        lines.step(scene(0, t=(0.8, 0.5)), [TrackId("t")])
-        found = lines.step(scene(1, t=(x, 0.5)), [TrackId("t")])
+        policy = InsightPolicy(confirm_s=0.0, dead_band_boxes=0.0, dead_band_min=0.05)
+        lines = LineCounter(upright, policy)
+        lines.step(shown(0, t=(0.8, 0.5)), [TrackId("t")])
+        found = lines.step(shown(1, t=(x, 0.5)), [TrackId("t")])
         assert [c.direction for c in found] == crossed

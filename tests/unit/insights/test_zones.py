@@ -298,16 +298,18 @@ def test_a_stay_of_a_body_that_is_not_seen_ends_after_more_than_the_bridge() -> 
     assert stay.inside_at == at(2)
 
 
-def test_those_inside_count_for_the_hold_and_those_who_stepped_out_do_not() -> None:
-    zones = watch(InsightPolicy(occupancy_hold_s=1.0, confirm_s=0.0))
+def test_those_inside_count_for_the_hold_and_those_who_are_out_for_certain_do_not() -> None:
+    zones = watch(InsightPolicy(occupancy_hold_s=1.0))
     look(zones, 0, a=IN, b=BESIDE, c=AWAY)
     assert zones.present("table", "person", at(1.0)) == 2
     assert zones.present("table", "person", at(1.1)) == 0
     assert zones.present("table", "person", at(0), frozenset({TrackId("a")})) == 1
     assert zones.present("table", "car", at(0)) == 0
     assert zones.present("elsewhere", "person", at(0)) == 0
-    look(zones, 0.5, a=IN, b=AWAY)
-    assert zones.present("table", "person", at(0.5)) == 1
+    look(zones, 0.2, a=IN, b=AWAY)
+    assert zones.present("table", "person", at(0.2)) == 2
+    look(zones, 0.7, a=IN, b=AWAY)
+    assert zones.present("table", "person", at(0.7)) == 1
     assert zones.open_stays == 2
 
 
