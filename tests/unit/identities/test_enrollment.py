@@ -15,7 +15,7 @@ from trinetra.identities.decision.enrollment import (
 )
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.tracking.track_faces import Shot
-from trinetra.values import CustomerId, IdentityKind
+from trinetra.values import CustomerId, IdentityKind, after
 
 ANN, BOB = CustomerId("ann"), CustomerId("bob")
 POLICY = MatchingPolicy()
@@ -94,3 +94,66 @@ def test_every_photo_and_all_together_are_kept_under_ids_of_the_person() -> None
         (ANN, IdentityKind.STAFF, None)
     }
     assert all(np.linalg.norm(e.embedding) == pytest.approx(1, abs=1e-5) for e in entries)
+
+
+# --- what is written, and the limits ----------------------------------------------------------
+
+
+def facing(degrees: float, quality: float = 0.8) -> Shot:
+    """Return a face at an angle to the first axis: two of them are as similar as their cosine."""
+    angle = np.radians(degrees)
+    return Shot(np.array([np.cos(angle), np.sin(angle)], np.float32), quality, 90.0, NOON)
+
+
+COSINE = MatchingPolicy(
+    similarity=0.75, margin=0.1, new_below=0.5, scale_offset=0.0, scale_gain=1.0
+)
+
+
+def test_an_enrollment_says_who_on_what_basis_and_when() -> None:
+    change = enrolled(ANN, "Ann", IdentityKind.STAFF, NOON, consent=True, purpose="agreement 7")
+    assert (change.change, change.customer_id, change.name) == ("enrolled", ANN, "Ann")
+    assert (change.kind, change.at) == (IdentityKind.STAFF, NOON)
+    assert (change.consent, change.purpose, change.by) == (True, "agreement 7", "operator")
+    other = enrolled(BOB, "Ann", IdentityKind.STAFF, NOON, consent=True, purpose=None)
+    later = enrolled(ANN, "Ann", IdentityKind.STAFF, after(NOON, 1), consent=True, purpose=None)
+    again = enrolled(ANN, "Anna", IdentityKind.VIP, NOON, consent=True, purpose=None)
+    assert len({change.change_id, other.change_id, later.change_id}) == 3
+    assert again.change_id == change.change_id
+
+
+def test_a_photo_that_is_just_similar_enough_to_the_others_is_of_the_same_person() -> None:
+    need_one_person({"a": facing(0), "b": facing(59)}, COSINE)
+    with pytest.raises(PhotoRejected, match=r"a seems .* 0\.48, .* reach 0\.50"):
+        need_one_person({"a": facing(0), "b": facing(61)}, COSINE)
+
+
+def test_a_photo_is_compared_with_all_others_together() -> None:
+    photos = {"left": facing(-35), "front": facing(0), "right": facing(35)}
+    need_one_person(photos, COSINE)
+
+
+def test_similar_customers_are_found_from_the_threshold_on_the_most_similar_first() -> None:
+    directory = people_with(ANN, BOB)
+    templates = [
+        *faces_of(ANN, IdentityKind.VIP, [facing(40), facing(80)]),
+        *faces_of(BOB, IdentityKind.VIP, [facing(10)]),
+        *faces_of(CustomerId("cleo"), IdentityKind.VIP, [facing(0)]),
+    ]
+    found = likenesses([facing(0)], templates, directory, COSINE)
+    assert [likeness.customer.customer_id for likeness in found] == [BOB, ANN]
+    assert [likeness.score for likeness in found] == pytest.approx(
+        [np.cos(np.radians(10)), np.cos(np.radians(40))]
+    )
+    assert likenesses([facing(90 + 60)], templates, directory, COSINE) == []
+
+
+def test_the_reason_for_a_refusal_names_what_is_missing() -> None:
+    for kind, word in (
+        (IdentityKind.VIP, "vip needs the person's consent.*--consent"),
+        (IdentityKind.STAFF, "--consent, or --purpose"),
+        (IdentityKind.WATCHLIST, "--purpose"),
+        (IdentityKind.ANONYMOUS, "--kind"),
+    ):
+        with pytest.raises(CustomerConflict, match=word):
+            need_a_basis(kind, consent=False, purpose=None)
