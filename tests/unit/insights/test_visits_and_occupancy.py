@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.insights.walks import SITE, at, frame, identity, latest, machine, play, position
@@ -11,7 +12,7 @@ from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.track_stitching import Name
 from trinetra.insights.config import CameraInsights, Zone
 from trinetra.insights.visits.visit_tracker import VisitTracker, visits_on_record
-from trinetra.values import CameraId, CustomerId, IdentityKind
+from trinetra.values import CameraId, CustomerId, IdentityKind, TrackId
 
 DOOR, TILL = CameraId("door"), CameraId("till")
 ANN = Name(CustomerId("ann"), IdentityKind.ENROLLED)
@@ -329,3 +330,72 @@ def test_a_customer_may_be_dropped_once_the_gap_has_passed_by_any_clock_of_the_l
     bob = Name(CustomerId("bob"), IdentityKind.ANONYMOUS)
     visits.step(sighting(bob, DOOR, 1801, 1801))
     assert visits.may_end(who, at(0))
+
+
+# --- the evidence of a visit ------------------------------------------------------------------
+
+
+def of_track(track: str, camera: CameraId, since: float, until: float, **more: str) -> Sighting:
+    seen = sighting(ANN, camera, since, until)
+    return msgspec.structs.replace(seen, track_id=TrackId(track), **more)
+
+
+def test_a_track_can_be_withdrawn_until_its_camera_has_seen_others_for_a_while() -> None:
+    for seconds, is_settled in ((125, False), (126, True)):
+        visits = VisitTracker(SITE, gap_s=1800, resend_s=10, settled_after_s=120)
+        visits.step(of_track("a", DOOR, 0, 5))
+        visits.step(of_track("c", TILL, 500, 501))
+        visits.step(of_track("b", DOOR, seconds, seconds))
+        visits.step(of_track("a", DOOR, 0, 5, correction="withdrawn"))
+        visits.flush()
+        visit = visits.customers[ANN.customer_id].visit
+        assert visit is not None
+        assert (visit.started == (at(0), DOOR)) is is_settled
+
+
+def test_the_evidence_of_a_long_visit_stays_small() -> None:
+    visits = VisitTracker(SITE, gap_s=1800, resend_s=10, settled_after_s=120)
+    for number in range(200):
+        visits.step(of_track(f"t{number}", DOOR, 60 * number, 60 * number + 5))
+    visit = visits.customers[ANN.customer_id].visit
+    assert visit is not None
+    assert len(visit.evidence) < 6
+    assert (visit.started[0], visit.until) == (at(0), at(60 * 199 + 5))
+
+
+def test_a_withdrawn_track_in_the_middle_divides_a_visit_and_one_at_the_end_shortens_it() -> None:
+    for withdrawn, spans in (
+        (("b", 1500, 1505), [(1, 0, 5), (2, 3000, 3005)]),
+        (("c", 3000, 3005), [(1, 0, 1505)]),
+        (("a", 0, 5), [(1, 1500, 3005)]),
+    ):
+        visits = customer_log()
+        for track, since in (("a", 0), ("b", 1500), ("c", 3000)):
+            visits.step(of_track(track, CameraId(f"camera {track}"), since, since + 5))
+        track, since, until = withdrawn
+        camera = CameraId(f"camera {track}")
+        told = visits.step(of_track(track, camera, since, until, correction="withdrawn"))
+        assert [(v.visit_number, v.started_at, v.captured_at) for v in told] == [
+            (number, at(begin), at(end)) for number, begin, end in spans
+        ]
+        assert all(camera not in v.cameras for v in told)
+
+
+def test_a_visit_without_any_evidence_left_is_withdrawn_and_its_number_used_again() -> None:
+    visits = customer_log()
+    visits.step(of_track("a", DOOR, 0, 5))
+    [gone] = visits.step(of_track("a", DOOR, 0, 5, correction="withdrawn"))
+    assert (gone.visit_number, gone.withdrawn) == (1, True)
+    [again] = visits.step(of_track("b", DOOR, 60, 65))
+    assert (again.event_id, again.visit_number) == (gone.event_id, 1)
+    assert (again.revision or 0) > (gone.revision or 0)
+    assert not again.withdrawn
+
+
+def test_a_replaced_track_counts_with_its_new_extent_and_corrections_are_made_once() -> None:
+    visits = customer_log()
+    visits.step(of_track("a", DOOR, 0, 50))
+    replaced = of_track("a", DOOR, 0, 20, correction="replaced")
+    [shorter] = visits.step(replaced)
+    assert (shorter.captured_at, shorter.revision) == (at(20), 1)
+    assert visits.step(of_track("z", DOOR, 0, 20, correction="withdrawn")) == []
