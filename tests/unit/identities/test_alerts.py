@@ -132,3 +132,19 @@ def test_an_unavailable_gallery_and_drifting_faces_are_told_for_their_camera() -
         assert (alert.site_id, alert.camera_id, alert.captured_at) == ("shop", DOOR, NOON)
     score = faces_drift(SiteId("shop"), NOON, Finding(DOOR, "score", 0.3, is_news=True))
     assert len({outage.event_id, drift.event_id, score.event_id}) == 3
+
+
+def test_messages_say_what_happened_and_ids_that_they_are_alerts() -> None:
+    [vip], [watched] = announced(IdentityKind.VIP), announced(IdentityKind.WATCHLIST)
+    [outage] = Arrivals(SiteId("shop"), 300.0).gallery_unavailable(DOOR, NOON)
+    walked = impossible_transition(SiteId("shop"), DOOR, NOON, TrackId("t"), gate())
+    for alert, words in (
+        (vip, "VIP"),
+        (watched, "on the watchlist"),
+        (outage, "people are reported as unknown"),
+        (walked, "too far to walk"),
+    ):
+        assert words in alert.message
+        assert alert.event_id.startswith("alr_")
+    later = Arrivals(SiteId("shop"), 300.0).gallery_unavailable(DOOR, NOON + timedelta(seconds=1))
+    assert later[0].event_id != outage.event_id

@@ -80,7 +80,7 @@ def test_one_clear_stripe_is_not_enough_to_tell() -> None:
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_only_a_body_before_the_middle_of_another_hides_it(mirrored: bool) -> None:
     # The middle half of the box reaches from 115 to 145.
-    for edge, hides in ((114.0, False), (120.0, False), (130.0, True)):
+    for edge, hides in ((114.0, False), (120.0, False), (123.0, True), (130.0, True)):
         nearer = (260.0 - edge, 100.0, 240.0, 300.0) if mirrored else (20.0, 100.0, edge, 300.0)
         assert (not all(look(10, nearer).clear)) is hides
 

@@ -87,6 +87,8 @@ def test_a_frame_tells_where_its_tracks_are_and_which_have_ended() -> None:
     assert (event.site_id, event.camera_id) == (frame.site_id, frame.camera_id)
     assert (event.captured_at, event.frame_seq) == (frame.captured_at, frame.frame_seq)
     assert (event.frame_width, event.frame_height) == (1280, 720)
+    in_session = msgspec.structs.replace(frame, session=7)
+    assert tracks_event(in_session, FrameOutcome((), (), ())).session == 7
     assert [(t.track_id, t.label, t.box) for t in event.tracks] == [
         ("t", "person", (0, 0, 9, 9)),
         ("u", "person", (1, 0, 10, 9)),
@@ -131,3 +133,14 @@ def test_an_identity_is_created_by_the_track_that_is_new_and_seen_once_per_track
     assert len({e.event_id for e in events}) == 3
     [seen_again] = lifecycle_events(SHOP, DOOR, after(NOON, 9), [], tracks[:1])
     assert seen_again.event_id == events[1].event_id
+
+
+def test_the_prefix_of_an_id_tells_what_it_names() -> None:
+    last = FrameHeader.of(detection())
+    events = [
+        decided(track("t", NEW)),
+        tracks_event(detection(), FrameOutcome((), (), ())),
+        track_ended(last, [track("t")]),
+        *lifecycle_events(SHOP, DOOR, NOON, [track("t", NEW)], []),
+    ]
+    assert [event.event_id.split("_")[0] for event in events] == ["idn", "trs", "trs", "lif"]

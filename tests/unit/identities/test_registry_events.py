@@ -11,7 +11,11 @@ from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
 from trinetra.events.schema import TrackPosition, TracksEvent
 from trinetra.geometry import fit
-from trinetra.identities.gate.registry_events import RegistryEvent, registry_events
+from trinetra.identities.gate.registry_events import (
+    RegistryEvent,
+    registry_events,
+    session_frame,
+)
 from trinetra.identities.gate.topology import Sighting, SiteGraph, build_graph
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
@@ -125,3 +129,17 @@ def test_a_decision_tells_who_was_seen_where() -> None:
     assert (told.customer_id, told.sighting.camera_id) == (ANNA, "till")
     without = event | {"kind": None}
     assert list(registry_events(msgspec.json.encode(without), SiteGraph())) == []
+
+
+def test_an_event_of_another_capture_session_is_told_and_one_of_the_present_is_not() -> None:
+    payload = encode(msgspec.structs.replace(tracks(), session=7))
+    for current in (None, 6):
+        frame = session_frame(payload, current)
+        assert frame is not None
+        assert (frame.session, frame.captured_at) == (7, NOON)
+    assert session_frame(payload, 7) is None
+    assert session_frame(payload.replace(b'"session":7}', b'"session":7 }'), 7) is None
+    assert session_frame(encode(tracks()), None) is None
+    broken = payload.replace(b"12:00:00Z", b"12:00:00")
+    with pytest.raises(MalformedEvent, match="UTC offset"):
+        session_frame(broken, 6)

@@ -326,3 +326,16 @@ def test_corrections_of_an_event_are_numbered_from_one_on() -> None:
     reported = remembered(crossing(UNKNOWN))
     revisions = [reported.rename(BODY, name)[0].revision for name in (ANN, BEN, None)]
     assert revisions == [1, 2, 3]
+
+
+def test_the_prefix_of_an_id_tells_what_it_names() -> None:
+    stay = zone_stay(SHOP, ANNAS, zone_id="sofa", entered_at=at(1), inside_at=at(2))
+    events = [crossing(), stay, occupancy(SHOP, None, 1, at(1)), unseen(SHOP, None, at(1))]
+    assert [event.event_id.split("_")[0] for event in events] == [
+        "crossing",
+        "stay",
+        "occupancy",
+        "unseen",
+    ]
+    in_zone, of_view = occupancy(SHOP, "sofa", 1, at(1)), occupancy(SHOP, None, 1, at(1))
+    assert in_zone.event_id != of_view.event_id
