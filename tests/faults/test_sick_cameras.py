@@ -19,7 +19,7 @@ PASSWORD, ANOTHER = "s3cret/p@ss", "another"
 PROBLEMS = {
     "refused": "refused the user or password; check the credentials",
     "mjpeg": "refused the user or password; check the credentials",
-    "missing": "was not found; check the path of the address",
+    "missing": "was not found: the camera is starting, or the path of its address is wrong",
     "garbage": "answered, but not with readable video",
     "nobody": "cannot be reached: Connection refused",
 }
