@@ -69,5 +69,5 @@ def test_slow_cameras_are_given_more_time() -> None:
         return resolver_policy(site).unseen_after_s
 
     assert unseen_after_s() == 30.0
-    assert unseen_after_s(fps=0.5, fps_floor=0.1) == 50.0
+    assert unseen_after_s(fps=0.5, fps_floor=0.2) == 30.0
     assert unseen_after_s(timeout_s=60.0) == 180.0

@@ -29,7 +29,6 @@ from trinetra.wiring.thresholds import effective_similarity, merge_conflict
 
 _NEVER = 1.01
 """A limit that no score reaches."""
-_SILENT_INTERVALS = 5
 _SILENT_TIMEOUTS = 3
 """Connecting anew takes up to one timeout, after another in which the camera stalled."""
 
@@ -181,18 +180,14 @@ def consolidation_policy(site: Site, calibration: Calibration) -> MergePolicy:
 def resolver_policy(site: Site) -> ResolverPolicy:
     """Return how detections become tracks.
 
-    A camera counts as silent after several of its longest intervals between frames, and after the
-    time in which it is usually connected anew.
+    A camera counts as silent after the time in which it is usually connected anew, which is longer
+    than several of the longest intervals between frames that a site file may ask for.
     """
     tracking = site.policies.tracking
     frames = tracking.reorder_window_s * max(camera.fps_ceiling for camera in site.cameras)
-    intervals_s = [1 / camera.fps_floor for camera in site.cameras]
     timeouts_s = [c.source.timeout_s for c in site.cameras if isinstance(c.source, StreamSource)]
-    unseen_after_s = max(
-        ResolverPolicy().unseen_after_s,
-        *(_SILENT_INTERVALS * interval_s for interval_s in intervals_s),
-        *(_SILENT_TIMEOUTS * timeout_s for timeout_s in timeouts_s),
-    )
+    reconnects_s = (_SILENT_TIMEOUTS * timeout_s for timeout_s in timeouts_s)
+    unseen_after_s = max([ResolverPolicy().unseen_after_s, *reconnects_s])
     return ResolverPolicy(
         tracker=TrackerPolicy(
             confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
