@@ -51,6 +51,11 @@ def _head(sample: int, seed: int) -> Iterator[str]:
         "the reason for each."
     )
     yield ""
+    yield _wrapped(
+        "Tests are added for the survivors of this sample, so fewer of the mutants outside it are "
+        "killed. Another `--seed` draws a sample that no test was written for."
+    )
+    yield ""
 
 
 def _wrapped(text: str) -> str:
