@@ -25,6 +25,7 @@ from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import Role
 from trinetra.wiring.assembly import Playback
+from trinetra.wiring.networks import Networks
 from trinetra.wiring.platform import Platform, embedded
 from trinetra.wiring.simulation import simulated, site_of
 
@@ -67,11 +68,14 @@ def demo(
     if summary is not None:
         _write(summary, "", mode="a")  # fails now rather than after the whole run
     settings = load_settings()
-    clips = None if twin else _find_clips(settings, needed=loop)
-    if clips is None:
-        site, opening = _prepare_twin(once=once, events=events)
+    # Networks before clips: a wrong models folder is a mistake also where there are no clips.
+    networks = None if twin else prepare_networks(settings)
+    clips = _find_clips(settings, needed=loop) if networks else None
+    if networks and clips:
+        site = demo_site(clips, loop=loop)
+        opening = _clips_opening(site, networks, once=once, events=events)
     else:
-        site, opening = _prepare_clips(clips, settings, once=once, loop=loop, events=events)
+        site, opening = _prepare_twin(once=once, events=events)
 
     def report(platform: Platform, seconds: float) -> None:
         print_summary(output(), site, platform, seconds)
@@ -117,18 +121,14 @@ def _find_clips(settings: Settings, *, needed: bool) -> Mapping[Role, Clip] | No
     return clips
 
 
-def _prepare_clips(
-    clips: Mapping[Role, Clip], settings: Settings, *, once: bool, loop: bool, events: Path | None
-) -> tuple[Site, _Opening]:
-    networks = prepare_networks(settings)
-    site = demo_site(clips, loop=loop)
+def _clips_opening(site: Site, networks: Networks, *, once: bool, events: Path | None) -> _Opening:
     now = datetime.now(UTC)
     playback = Playback({camera.camera_id: now for camera in site.cameras}, in_step=once)
 
     def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
         return embedded(site, fresh, networks, playback, environ=os.environ, events_path=events)
 
-    return site, opening
+    return opening
 
 
 def _prepare_twin(*, once: bool, events: Path | None) -> tuple[Site, _Opening]:
