@@ -301,6 +301,8 @@ async def test_a_visitor_who_enrolls_is_one_person_with_the_past_once_it_is_conf
     await shop.resolve(visit("door", 300, [Person(9)]))
     proposed = [change for _, change in await shop.customer_log.changes(0, 99)][-1]
     assert (proposed.change, proposed.customer_id) == ("merge_proposed", anonymous)
+    in_between = await shop.resolve(visit("door", 450, [anna]))
+    assert {e.customer_id for e in identities(in_between) if e.customer_id} == {ANNA}
     await shop.change("merged", CustomerId(anonymous), other=ANNA)
 
     told = await shop.resolve(visit("door", 600, [anna]))

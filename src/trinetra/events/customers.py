@@ -182,6 +182,10 @@ class CustomerDirectory:
         """Return the current id and kind; ``kind`` is the default if the log has no entry."""
         return self.canonical(customer_id), self.kind_of(customer_id) or kind
 
+    def is_proposed(self, one: CustomerId, two: CustomerId) -> bool:
+        """Return whether an operator is to say if these two are one person."""
+        return _pair(one, two) in self.proposed
+
     def is_erased(self, customer_id: CustomerId) -> bool:
         """Return whether a customer was erased."""
         return bool(self.erased) and erasure_digest(customer_id) in self.erased

@@ -11,7 +11,7 @@ from trinetra.events.schema import AlertEvent, DetectionEvent, Evidence
 from trinetra.events.topics import RESOLVER_STATE
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.alerts import Arrivals, impossible_transition
-from trinetra.identities.decision.canonical_ids import as_known
+from trinetra.identities.decision.canonical_ids import as_known, without_rivals
 from trinetra.identities.decision.drift import DriftWatch
 from trinetra.identities.decision.duplicates import AmbiguousFace
 from trinetra.identities.decision.identity_decision import (
@@ -271,9 +271,10 @@ class FaceIdentifier:
         found = merge(results.matches[question], newer, self._policy.top_k)
         erased = {m.customer_id for m in found if self._directory.is_erased(m.customer_id)}
         self._context.withdrawn.update(erased)
+        known = as_known(self._directory, found)
         decided = resolve(
             seen,
-            as_known(self._directory, found),
+            without_rivals(self._directory, known, self._policy.matching),
             camera_id=camera_id,
             in_view=outcome.in_view(seen),
             registry=self._context.registry,

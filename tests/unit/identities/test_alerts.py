@@ -66,7 +66,9 @@ def test_vips_are_told_and_the_watchlist_is_urgent() -> None:
     assert (vip.track_id, vip.customer_id) == ("t", "ann")
 
 
-@pytest.mark.parametrize("kind", set(IdentityKind) - {IdentityKind.VIP, IdentityKind.WATCHLIST})
+@pytest.mark.parametrize(
+    "kind", sorted(set(IdentityKind) - {IdentityKind.VIP, IdentityKind.WATCHLIST})
+)
 def test_nobody_else_is_announced(kind: IdentityKind) -> None:
     assert announced(kind) == []
 

@@ -11,7 +11,12 @@ from trinetra.events.customers import (
     NumberedChange,
     erasure_digest,
 )
-from trinetra.identities.decision.canonical_ids import as_known, event_of, resembling
+from trinetra.identities.decision.canonical_ids import (
+    as_known,
+    event_of,
+    resembling,
+    without_rivals,
+)
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.values import CustomerId, GalleryMatch, IdentityKind, SiteId
 
@@ -95,3 +100,22 @@ def test_only_anonymous_identities_clearly_above_the_threshold_resemble() -> Non
     assert resembling([[match(ANN, 0.76)], [match(CLEO, 0.74)]], known, policy) == {ANN}
     assert resembling([[match(BEN, 0.99)]], known, policy) == set()
     assert resembling([[match(ANN, 0.99, IdentityKind.STAFF)]], known, policy) == set()
+
+
+@pytest.mark.parametrize(
+    ("enrolled_cosine", "is_proposed", "left"),
+    [
+        (0.9, True, ["ann", "cleo"]),
+        (0.9, False, ["ann", "ben", "cleo"]),
+        (0.2, True, ["ann", "ben", "cleo"]),
+    ],
+)
+def test_an_identity_that_may_be_an_enrolled_person_does_not_rival_that_person(
+    enrolled_cosine: float, is_proposed: bool, left: list[str]
+) -> None:
+    changes = [change("enrolled", ANN, kind=VIP)]
+    if is_proposed:
+        changes.append(change("merge_proposed", BEN, other=ANN))
+    matches = [match(ANN, enrolled_cosine, VIP), match(BEN, 0.91), match(CLEO, 0.92)]
+    found = without_rivals(directory(*changes), matches, MatchingPolicy())
+    assert [one.customer_id for one in found] == left

@@ -46,6 +46,28 @@ def as_known(directory: CustomerDirectory, matches: Iterable[GalleryMatch]) -> l
     return known
 
 
+def without_rivals(
+    directory: CustomerDirectory, matches: list[GalleryMatch], policy: MatchingPolicy
+) -> list[GalleryMatch]:
+    """Return the matches without anonymous identities that may be an enrolled person who matches.
+
+    A visitor who enrolls resembles the identity of earlier visits as much as the enrolled photos.
+    Until an operator has answered the proposal, every track would be ambiguous between the two.
+    """
+    enrolled = {
+        match.customer_id
+        for match in matches
+        if match.kind is not IdentityKind.ANONYMOUS
+        and policy.score(match.cosine) >= policy.similarity
+    }
+    return [
+        match
+        for match in matches
+        if match.kind is not IdentityKind.ANONYMOUS
+        or not any(directory.is_proposed(match.customer_id, one) for one in enrolled)
+    ]
+
+
 def event_of(
     change: CustomerChange, directory: CustomerDirectory, site_id: SiteId
 ) -> LifecycleEvent | None:
