@@ -38,8 +38,8 @@ check: $(READY) ## check formatting, lints, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(READY) ## run all tests except those that break servers
-	$(BIN)/pytest -m "not faults" $(ARGS)
+test: $(READY) ## run all tests except those that break servers (ARGS="-n 0": one after the other)
+	$(BIN)/pytest -m "not faults" -n auto --dist loadfile $(ARGS)
 
 faults: $(READY) ## break servers and services on purpose, and count losses (ARGS=--short)
 	@scripts/install-servers
