@@ -42,12 +42,12 @@ test: $(READY) ## run all tests except those that break servers (ARGS="-n 0": on
 	$(BIN)/pytest -m "not faults" -n auto --dist loadfile $(ARGS)
 
 faults: $(READY) ## break servers and services on purpose, and count losses (ARGS=--short)
-	@scripts/install-servers
+	@scripts/install-servers --all
 	$(BIN)/pytest -m faults
 	$(BIN)/python -m tests.faults.matrix $(ARGS)
 
 reliability: $(READY) ## run the whole crash matrix (half an hour) and write docs/reliability.md
-	@scripts/install-servers
+	@scripts/install-servers --all
 	$(BIN)/python -m tests.faults.matrix --page docs/reliability.md \
 	  --json benchmarks/results/reliability.json
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.faults.matrix.ledger import Ledger
 from tests.faults.matrix.load import DetectionLoad, FrameLoad
-from tests.faults.matrix.rig import Process
+from tests.faults.matrix.rig import HostClock, Process
 from tests.faults.matrix.servers import Servers
 
 from trinetra.events.schema import AnyEvent
@@ -27,6 +27,7 @@ class Bench:
     ledger: Ledger
     frames: FrameLoad
     detections: DetectionLoad
+    ingest_clock: HostClock
     recoveries: list[float] = field(default_factory=list)
     buffered: int = 0
     """Frames that were in the buffer when its server lost all it had."""

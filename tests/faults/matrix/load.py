@@ -21,7 +21,7 @@ from trinetra.ports import EventLog, FrameBuffer, Record
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario, Sensing
 from trinetra.twin.shop import built_in_shop
-from trinetra.values import CameraId, Frame, after, first_seq
+from trinetra.values import CameraId, Frame, first_seq
 
 SHOPPERS_PER_HOUR = 900.0
 _START = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -47,13 +47,12 @@ def frames_of(clip: Path, camera_id: CameraId, count: int) -> list[Frame]:
 class FrameLoad:
     """Appends frames at a steady rate, as an ingestor would, and counts them.
 
-    ``shift_s`` puts a camera's clock wrong. Those that the buffer ``refused`` were never in it.
+    Those that the buffer ``refused`` were never in it.
     """
 
     buffer: FrameBuffer
     frames: dict[CameraId, list[Frame]]
     fps: float
-    shift_s: dict[CameraId, float] = field(default_factory=dict)
     appended: int = 0
     refused: int = 0
     dropped: int = 0
@@ -71,7 +70,7 @@ class FrameLoad:
                 return
 
     async def _append(self, frame: Frame, seq: int) -> None:
-        at = after(datetime.now(UTC), self.shift_s.get(frame.camera_id, 0.0))
+        at = datetime.now(UTC)
         dated = msgspec.structs.replace(frame, seq=seq, captured_at=at)
         try:
             self.dropped += await self.buffer.append(dated)

@@ -17,6 +17,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from trinetra.devservers.network import free_port
+from trinetra.devservers.process import ServerMissing
 
 _READY_S = 120.0
 
@@ -139,6 +140,38 @@ def service(command: str, name: str, site: Path, folder: Path, environ: dict[str
         },
         port=port,
     )
+
+
+@dataclass(frozen=True)
+class HostClock:
+    """The wall clock of one process, set by libfaketime; its monotonic clock goes on as it is."""
+
+    file: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> "HostClock":
+        """Return a clock that shows the real time."""
+        clock = cls(folder / "clock")
+        clock.set(0)
+        return clock
+
+    def set(self, ahead_s: int) -> None:
+        """Step the clock, so that it is this far ahead of the real time."""
+        written = self.file.with_suffix(".new")
+        written.write_text(f"{ahead_s:+d}\n")
+        written.replace(self.file)
+
+    def environ(self) -> dict[str, str]:
+        """Return what makes a process read this clock. Raises ServerMissing without libfaketime."""
+        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not found:
+            raise ServerMissing("libfaketime is not installed: scripts/install-servers --all")
+        return {
+            "LD_PRELOAD": str(found[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self.file),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_CACHE_DURATION": "1",
+        }
 
 
 @contextmanager

@@ -45,6 +45,8 @@ class Extent:
 
 SHORT = Extent(kills=1, gallery_away_s=8.0, stopped_s=10.0, server_away_s=3.0, stalled_s=5.0)
 LONG = Extent(kills=20, gallery_away_s=60.0, stopped_s=30.0, server_away_s=10.0, stalled_s=20.0)
+_CLOCK_READ_S = 1.5
+"""libfaketime reads a stepped clock after up to a second; what is seen before proves nothing."""
 Fault = Callable[[Bench, Extent], Awaitable[None]]
 
 
@@ -54,7 +56,8 @@ class Row:
 
     ``load_s`` is how long the detections last. ``more`` names services of which there are two;
     ``through_proxy`` puts proxies between the services and their servers; ``ingests`` reads clips
-    by the real ingestor instead of feeding known frames.
+    by the real ingestor instead of feeding known frames; with ``steps_clock`` its host's clock can
+    be stepped.
     """
 
     fault: Fault
@@ -62,6 +65,7 @@ class Row:
     more: tuple[str, ...] = ()
     through_proxy: bool = False
     ingests: bool = False
+    steps_clock: bool = False
     shuffled: bool = False
     environ: tuple[tuple[str, str], ...] = ()
 
@@ -189,12 +193,30 @@ async def full_spool(bench: Bench, extent: Extent) -> None:
 
 
 async def clock_jumps(bench: Bench, _extent: Extent) -> None:
-    """One camera's clock jumps by +5 s, by -5 s, and back."""
-    camera = min(bench.frame_cameras)
-    for shift_s in (5.0, 0.0, -5.0, 0.0):
+    """The clock of the ingestor's host is stepped by hours, both ways, also while it restarts."""
+    for ahead_s in (3_600, 0, -19_800, 0):
         await _after(2, 3)
-        bench.frames.shift_s[camera] = shift_s
-        await bench.recovered(DetectionEvent, cameras=frozenset({camera}))
+        bench.ingest_clock.set(ahead_s)
+        await _tracks_everything(bench)
+    # As of a hardware clock in local time, set right while the service was down.
+    bench.ingest_clock.set(19_800)
+    await _tracks_everything(bench)
+    process = bench.processes["ingest"]
+    await asyncio.to_thread(process.kill)
+    bench.ingest_clock.set(0)
+    process.start()
+    await _tracks_everything(bench)
+
+
+async def _tracks_everything(bench: Bench) -> None:
+    """Note how long it takes until every camera of the ingestor is tracked again."""
+    since_s = time.monotonic() + _CLOCK_READ_S
+
+    def all_go_on() -> bool:
+        new = bench.ledger.of(TracksEvent, since_s=since_s)
+        return bench.frame_cameras <= {seen.event.camera_id for seen in new}
+
+    await bench.recovered_when(all_go_on)
 
 
 async def shuffled_delivery(_bench: Bench, _extent: Extent) -> None:
@@ -281,6 +303,6 @@ ROWS = (
     Row(cut_network, lambda e: e.stalled_s + 20, through_proxy=True),
     Row(half_open_network, lambda e: e.stalled_s + 20, through_proxy=True),
     Row(full_spool, lambda e: e.server_away_s + 40, environ=(("TRINETRA_SPOOL_MAX_MB", "1"),)),
-    Row(clock_jumps, lambda _: 25.0),
+    Row(clock_jumps, lambda _: 60.0, ingests=True, steps_clock=True),
     Row(shuffled_delivery, _brief, shuffled=True),
 )

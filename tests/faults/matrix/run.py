@@ -15,7 +15,7 @@ from tests.faults.matrix.expectation import Expectation, Insights, expected, ins
 from tests.faults.matrix.figures import Figures, add_up
 from tests.faults.matrix.ledger import watching
 from tests.faults.matrix.load import DetectionLoad, FrameLoad, frames_of, shuffled, twin_detections
-from tests.faults.matrix.rig import Process, running, service
+from tests.faults.matrix.rig import HostClock, Process, running, service
 from tests.faults.matrix.rows import Extent, Row
 from tests.faults.matrix.servers import Servers
 
@@ -74,8 +74,9 @@ async def run_row(world: World, row: Row, extent: Extent) -> Result:
     site_id = built_in_shop().site_id
     kafka = KafkaConnection(servers=world.servers.kafka.address)
     await create_topics(kafka, Layout(site_id, namespace), SystemClock())
-    with _services(row, environ, shop, clips, folder) as processes:
-        async with _bench(world, row, namespace, processes, events) as bench:
+    clock = HostClock.in_folder(folder)
+    with _services(row, environ, shop, clips, folder, clock) as processes:
+        async with _bench(world, row, namespace, processes, events, clock) as bench:
             await _work(bench, row, extent)
             figures = await _settled(bench, wanted, shop, folder)
     took_s = time.monotonic() - began_s
@@ -134,13 +135,22 @@ def _environ(world: World, row: Row, namespace: str, folder: Path) -> dict[str, 
 
 @contextmanager
 def _services(
-    row: Row, environ: dict[str, str], shop: Path, clips: Path, folder: Path
+    row: Row,
+    environ: dict[str, str],
+    shop: Path,
+    clips: Path,
+    folder: Path,
+    clock: HostClock,
 ) -> Iterator[dict[str, Process]]:
     """Start every service, two of those of which the row has more; all are ready inside."""
     sites = {"infer": clips, "resolve": shop, "insight": shop}
     if row.ingests:
         sites["ingest"] = clips
-    processes = {name: service(name, name, site, folder, environ) for name, site in sites.items()}
+    own = {"ingest": clock.environ()} if row.steps_clock else {}
+    processes = {
+        name: service(name, name, site, folder, environ | own.get(name, {}))
+        for name, site in sites.items()
+    }
     for name in row.more:
         processes[f"{name}-2"] = service(name, f"{name}-2", sites[name], folder, environ)
     with running(*processes.values()):
@@ -156,6 +166,7 @@ async def _bench(
     namespace: str,
     processes: dict[str, Process],
     events: list[DetectionEvent],
+    ingest_clock: HostClock,
 ) -> AsyncIterator[Bench]:
     servers, clock = world.servers, SystemClock()
     site_id = built_in_shop().site_id
@@ -186,6 +197,7 @@ async def _bench(
             ledger=ledger,
             frames=FrameLoad(buffer, frames, CLIP_FPS),
             detections=DetectionLoad(log, shuffled(events) if row.shuffled else events, SPEED),
+            ingest_clock=ingest_clock,
         )
 
 
