@@ -144,7 +144,7 @@ def service(command: str, name: str, site: Path, folder: Path, environ: dict[str
 
 @dataclass(frozen=True)
 class HostClock:
-    """The wall clock of one process, set by libfaketime; its monotonic clock goes on as it is."""
+    """The wall clock that a process reads, set by libfaketime; the monotonic clock is as it is."""
 
     file: Path
 

@@ -5,7 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.faults.matrix.load import DetectionLoad, FrameLoad, frames_of, shuffl
 from tests.faults.matrix.rig import HostClock, Process, running, service
 from tests.faults.matrix.rows import Extent, Row
 from tests.faults.matrix.servers import Servers
+from tests.servers.rtsp_camera import RtspCamera
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.connection import KafkaConnection
@@ -67,30 +68,44 @@ async def run_row(world: World, row: Row, extent: Extent) -> Result:
     namespace = f"m{uuid.uuid4().hex[:10]}"
     folder = world.folder / namespace
     folder.mkdir(parents=True)
-    shop, clips = _sites(world, folder)
-    events = twin_detections(_SEED, row.load_s(extent) * SPEED, _models())
-    wanted = await expected(load_site(shop, {}), _settings(folder), events)
-    environ = _environ(world, row, namespace, folder)
-    site_id = built_in_shop().site_id
-    kafka = KafkaConnection(servers=world.servers.kafka.address)
-    await create_topics(kafka, Layout(site_id, namespace), SystemClock())
-    clock = HostClock.in_folder(folder)
-    with _services(row, environ, shop, clips, folder, clock) as processes:
-        async with _bench(world, row, namespace, processes, events, clock) as bench:
-            await _work(bench, row, extent)
-            figures = await _settled(bench, wanted, shop, folder)
+    with _sources(world, row) as sources:
+        shop, clips = _sites(sources, folder)
+        events = twin_detections(_SEED, row.load_s(extent) * SPEED, _models())
+        wanted = await expected(load_site(shop, {}), _settings(folder), events)
+        environ = _environ(world, row, namespace, folder)
+        kafka = KafkaConnection(servers=world.servers.kafka.address)
+        layout = Layout(built_in_shop().site_id, namespace)
+        await create_topics(kafka, layout, SystemClock())
+        clock = HostClock.in_folder(folder)
+        with _services(row, environ, shop, clips, folder, clock) as processes:
+            async with _bench(world, row, namespace, processes, events, clock) as bench:
+                await _work(bench, row, extent)
+                figures = await _settled(bench, wanted, shop, folder)
     took_s = time.monotonic() - began_s
     return Result(row.name, figures, tuple(bench.recoveries), round(took_s, 1))
 
 
-def _sites(world: World, folder: Path) -> tuple[Path, Path]:
+@contextmanager
+def _sources(world: World, row: Row) -> Iterator[dict[CameraId, dict[str, object]]]:
+    """Serve the clips as cameras where the clock is stepped: a recording has its own time."""
+    if not row.steps_clock:
+        yield {c: {"file": str(world.clips[role]), "loop": True} for c, role in CAMERAS.items()}
+        return
+    with ExitStack() as stack:
+        cameras = {
+            c: stack.enter_context(RtspCamera(world.clips[role])) for c, role in CAMERAS.items()
+        }
+        yield {c: {"url": camera.url} for c, camera in cameras.items()}
+
+
+def _sites(sources: Mapping[CameraId, dict[str, object]], folder: Path) -> tuple[Path, Path]:
     """Write the site of all cameras, and the one of those whose frames are looked at."""
     document = site_document(built_in_shop())
     cameras = [
         {
             "id": camera_id,
             "role": role,
-            "source": {"file": str(world.clips[role]), "loop": True},
+            "source": sources[camera_id],
             "fps": CLIP_FPS,
         }
         for camera_id, role in CAMERAS.items()
