@@ -435,7 +435,7 @@ class ExpiringStore(InsightStore, Protocol):
     async def expire_merges(self, before: Instant, most: int) -> int:
         """Delete changes of the customer log that merged anonymous people; return how many.
 
-        Up to ``most``, of merges older than ``before`` about people whom no insight names.
+        Up to ``most``, of merges older than ``before`` about people that no insight names.
         """
 
     async def expire(self, before: Instant, most: int) -> int:

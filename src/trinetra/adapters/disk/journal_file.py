@@ -228,7 +228,7 @@ def _rewrite(log: SegmentedLog, segment: Segment, edit: Edit) -> int:
         changed += sum(new is not old for new, old in zip(after, before, strict=True))
         kept = [entry for entry in after if entry is not None]
         frames.append((frame.offset, encode_block(kept, decode_span(frame.payload))))
-    if changed or parsed.gaps:  # damaged bytes cannot be searched, and may name anybody
+    if changed or parsed.gaps:  # damaged bytes cannot be searched for names
         log.rewrite(segment, frames)
     return changed
 

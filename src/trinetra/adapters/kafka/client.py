@@ -128,7 +128,7 @@ class KafkaClient:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
-                # Without it nobody learns that the last offsets are markers of transactions.
+                # Otherwise it is not known that the last offsets are markers of transactions.
                 "enable.partition.eof": True,
                 "fetch.error.backoff.ms": 50,
                 "fetch.queue.backoff.ms": 50,

@@ -38,7 +38,7 @@ _log = get_logger("event-log")
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a member joins, and as whom; ``prefix`` stands before topic names on the cluster."""
+    """Topics and group that a member joins, and its name; topics begin with ``prefix`` on Kafka."""
 
     topics: tuple[Topic, ...]
     prefix: str
@@ -228,7 +228,7 @@ class GroupMember:
         """Join again with a new consumer, unless another process has our name.
 
         A broker that was away for longer than a session makes librdkafka forget its member id. If
-        it then sends a heartbeat before we have polled, the broker takes it for somebody else's.
+        it then sends a heartbeat before we have polled, the broker takes it for that of another.
         """
         if self._records.consumer.memberid():
             raise ConfigurationError(

@@ -82,7 +82,7 @@ class Transactor(Producer):
     """Commits outputs together with the offsets of what they came of.
 
     Whoever starts one under the same name ends what this one left open, and fences it. After any
-    failure it has to be made anew, for nobody knows what was done.
+    failure it has to be made anew, because it is not known what was done.
     """
 
     def __init__(self, client: KafkaClient, prefix: str, name: str) -> None:

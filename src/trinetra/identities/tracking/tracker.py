@@ -132,7 +132,7 @@ class DetectionBatch:
 
     Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
     ``face_similarity`` is the cosine of a track's face and a detection's face, by (track id,
-    detection index), where both have one. ``face_only`` are people of whom only the face was found.
+    detection index), where both have one. ``face_only`` are people with a face but no body.
     """
 
     boxes: Sequence[Box]
