@@ -257,7 +257,9 @@ def test_a_signal_ends_both_sides_and_leaves_nothing_behind(
     many.write_bytes((shop / "events.jsonl").read_bytes())
     work = tmp_path / "work"
     work.mkdir()
-    program = "from trinetra.cli import main; main()"
+    # Under nohup, the signal would be ignored here as well.
+    default = f"import signal; signal.signal({int(ends)}, signal.SIG_DFL)"
+    program = f"{default}; from trinetra.cli import main; main()"
     command = [sys.executable, "-c", program, "replay", "--file", str(many), "--set", STRICT]
     environ = {**os.environ, "TMPDIR": str(work), "TRINETRA_DATA_DIR": str(tmp_path / "data")}
     with subprocess.Popen(
