@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from trinetra.identities.tracking.tracker import TrackerPolicy
+from trinetra.identities.tracking.policy import TrackerPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from trinetra.identities.state.snapshot import (
     restore,
 )
 from trinetra.identities.tracking.life_signs import LifeSigns
+from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow, Slot
-from trinetra.identities.tracking.tracker import TrackerPolicy
 from trinetra.values import (
     CameraId,
     CustomerId,

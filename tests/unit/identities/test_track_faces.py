@@ -27,7 +27,7 @@ from trinetra.identities.tracking.track_faces import (
     fuse,
     mean_quality,
 )
-from trinetra.identities.tracking.tracker import DetectionBatch
+from trinetra.identities.tracking.tracks import DetectionBatch
 from trinetra.values import CameraId, IdentityKind, TrackId, after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -30,8 +30,8 @@ from trinetra.identities.decision.track_identity import (
     end_all,
 )
 from trinetra.identities.gate.topology import SiteGraph
+from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces
-from trinetra.identities.tracking.tracker import TrackerPolicy
 from trinetra.values import (
     CameraId,
     CustomerId,

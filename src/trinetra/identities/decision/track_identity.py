@@ -26,15 +26,11 @@ from trinetra.identities.gate.topology import Sighting, SiteGraph
 from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.face_similarity import compare_faces, owners
 from trinetra.identities.tracking.life_signs import LifePolicy, LifeSigns, with_body, with_face
+from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import TrackFaces, add_face, mean_quality
-from trinetra.identities.tracking.tracker import (
-    DetectionBatch,
-    Track,
-    TrackerPolicy,
-    TrackerState,
-    step,
-)
+from trinetra.identities.tracking.tracker import step
+from trinetra.identities.tracking.tracks import DetectionBatch, Track, TrackerState
 from trinetra.values import (
     CameraId,
     CustomerId,

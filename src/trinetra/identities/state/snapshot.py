@@ -28,7 +28,7 @@ from trinetra.identities.decision.track_identity import (
 from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces, fuse
-from trinetra.identities.tracking.tracker import Track, TrackerState
+from trinetra.identities.tracking.tracks import Track, TrackerState
 from trinetra.values import CameraId, CustomerId, GalleryEntry, IdentityKind, Instant, TrackId
 
 VERSION = 2

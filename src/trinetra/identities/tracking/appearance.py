@@ -1,16 +1,18 @@
-"""Clothing appearance as a second cue for associating detections with tracks.
+"""What people look like, as a second cue for associating detections with tracks.
 
-The inference worker describes a body by the mean colors of six horizontal stripes. Here they are
-divided by the standard deviation of one person's stripes from frame to frame, so that the expected
-difference of the same person is 1. A stripe that a nearer body covers is ignored.
-
-Pure Python numbers, as in the tracker. Another descriptor (a re-identification embedding, say)
-would have its own tag and its own comparison here; an unknown tag is treated as no descriptor.
+The inference worker describes a body by the mean colors of six horizontal stripes, and where it has
+the network for it, by an embedding (a person of another look has a cosine near 0). A stripe that a
+nearer body covers is ignored. Stripes are divided by the standard deviation of one person's
+stripes from frame to frame on some clips; on other cameras they vary more or less, which
+``adapted_unit`` learns.
 """
 
+import math
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from trinetra.events.schema import Box
 
@@ -30,6 +32,10 @@ _COVERED = 0.25
 _MIDDLE = 0.5
 _ENOUGH_STRIPES = 2
 _ALL_CLEAR = (True,) * _STRIPES
+_UNIT_STEP, _UNIT_BOUNDS = 0.05, (0.5, 8.0)
+
+Body = bytes
+"""The unit vector of a body embedding as little-endian float16 values; a snapshot keeps it so."""
 
 
 class Look(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -81,6 +87,49 @@ def blended(known: Look | None, seen: Look | None, share: float) -> Look | None:
                 values[at] += weight * (seen.values[at] - values[at])
     clear = tuple([a or b for a, b in zip(known.clear, seen.clear, strict=True)])
     return Look(tuple(values), clear)
+
+
+def adapted_unit(unit: float, differs: float) -> float:
+    """Return the unit after one more difference of the same person, who stood alone.
+
+    A step up or down per observation makes it follow the median, which outliers do not move
+    (stochastic approximation, Robbins and Monro, 1951).
+    """
+    step = _UNIT_STEP if differs > unit else -_UNIT_STEP
+    low, high = _UNIT_BOUNDS
+    return min(max(unit * math.exp(step), low), high)
+
+
+def read_body(packed: bytes | None) -> Body | None:
+    """Return a body embedding of an event as a unit vector; None if there is none."""
+    if not packed:
+        return None
+    vector = np.frombuffer(packed, np.int8).astype(np.float32)
+    return _packed(vector)
+
+
+def body_cosine(a: Body | None, b: Body | None) -> float | None:
+    """Return the cosine of two bodies; None if one is unknown or they are of two networks."""
+    if a is None or b is None or len(a) != len(b):
+        return None
+    return float(np.dot(_vector(a), _vector(b)))
+
+
+def blended_body(known: Body | None, seen: Body | None, share: float) -> Body | None:
+    """Return the running average of a body with weight ``share``."""
+    if known is None or seen is None or len(known) != len(seen):
+        return seen or known
+    mine = _vector(known)
+    return _packed(mine + np.float32(share) * (_vector(seen) - mine))
+
+
+def _vector(body: Body) -> NDArray[np.float32]:
+    return np.frombuffer(body, "<f2").astype(np.float32)
+
+
+def _packed(vector: NDArray[np.float32]) -> Body | None:
+    norm = float(np.linalg.norm(vector))
+    return (vector / np.float32(norm)).astype("<f2").tobytes() if norm > 0 else None
 
 
 def _clear(box: Box, others: Sequence[Box]) -> tuple[bool, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from trinetra.events.schema import Box, DetectionEvent, FaceBox
 from trinetra.identities.tracking.appearance import read_look
 from trinetra.identities.tracking.assignment import best_pairs
-from trinetra.identities.tracking.tracker import DetectionBatch, lies_at
+from trinetra.identities.tracking.boxes import lies_at
+from trinetra.identities.tracking.tracks import DetectionBatch
 
 _BELOW_CROWN = 0.75
 """Expected distance of a face's center below the top of its body's box, in face heights.

@@ -4,6 +4,7 @@ After Bewley et al., SORT, 2016. It uses plain numbers: a view shows a handful o
 NumPy's overhead per call would be several times the cost of the arithmetic.
 """
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -69,6 +70,13 @@ def predict(motion: Motion, elapsed_s: float, noise: MotionNoise) -> Motion:
         _at_least_one(_predict_axis(w, elapsed_s, size_noise)),
         _at_least_one(_predict_axis(h, elapsed_s, size_noise)),
     )
+
+
+def slowed(motion: Motion, lifetimes: float) -> Motion:
+    """Return the motion with velocities that have decayed for so many mean lifetimes."""
+    left = math.exp(-lifetimes)
+    x, y, w, h = (msgspec.structs.replace(a, velocity=a.velocity * left) for a in motion)
+    return x, y, w, h
 
 
 def update(motion: Motion, box: Box, noise: MotionNoise) -> Motion:
