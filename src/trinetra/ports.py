@@ -265,6 +265,13 @@ class FaceReader(Protocol):
         """Return the embeddings of aligned ``112 x 112`` faces; norm 0 if one has no vector."""
 
 
+class BodyEmbedder(Protocol):
+    """Computes embeddings of bodies, which are alike for one person in the same clothes."""
+
+    def embed(self, crops: Sequence[ImageBgr]) -> NDArray[np.float32]:
+        """Return the unit vector of each body ``(n, dimension)``; zero if it has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """One face of an enrolled person, embedded by one model version."""

@@ -222,7 +222,7 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
     if settings.event_log == "kafka":
         told += [
             (
-                "trinetra.detections: embeddings of unnamed faces, for the site's detections_days "
+                "trinetra.detections: embeddings of unnamed faces and bodies, for detections_days "
                 f"(by default until {since + timedelta(days=1):%Y-%m-%d %H:%M} UTC), and until the "
                 "segment is deleted"
             ),

@@ -9,10 +9,12 @@ from rich.table import Table
 from trinetra.commands.console import note, output, print_json, say
 from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.commands.progress import FetchProgress
+from trinetra.errors import ModelUnavailable
 from trinetra.models.manifest import AnyModel, load_manifest
-from trinetra.settings import load_settings
-from trinetra.wiring.profiles import ensure_models
+from trinetra.settings import Settings, load_settings
+from trinetra.wiring.profiles import ensure_models, find_here
 
+_SHOWN_DIGITS = 12
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Profile = Annotated[str | None, typer.Option("--profile", help="Set of networks.")]
 
@@ -37,22 +39,21 @@ def register(app: typer.Typer) -> None:
 
 @models.command("list")
 def list_models(*, as_json: _Json = False) -> None:
-    """List every network with its license and the profiles that use it."""
-    manifest = load_manifest()
+    """List every network with its license, digest and place, and the profiles that use it."""
+    manifest, settings = load_manifest(), load_settings()
     used = {
         name: [model.name for model in manifest.profile(name).models] for name in manifest.profiles
     }
-    rows = [_row(model, used) for model in manifest.model]
+    rows = [_row(model, used) | _place(model, settings) for model in manifest.model]
     if as_json:
         print_json(rows)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("model", "task", "profile", "license", "size"):
+    table.add_column("model", overflow="fold")
+    for heading in ("task", "profile", "license", "size", "sha256", "available"):
         table.add_column(heading)
     for row in rows:
-        size = f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "your own file"
-        profiles = ", ".join(row["profiles"])
-        table.add_row(row["version"], row["task"], profiles, row["licence"], size)
+        table.add_row(*_cells(row))
     output().print(table)
     for text in dict.fromkeys(row["notice"] for row in rows if row["notice"]):
         note(text)
@@ -67,11 +68,35 @@ def _row(model: AnyModel, used: dict[str, list[str]]) -> dict[str, Any]:
         "licence": model.license,
         "notice": model.notice,
         "file": model.file,
-        "size_bytes": model.size_bytes,
+        "size_bytes": model.size_bytes + (model.weights.size_bytes if model.weights else 0),
         "sha256": list(model.sha256),
+        "weights_sha256": model.weights.sha256 if model.weights else None,
         "sources": [str(source) for source in model.source],
         "profiles": [name for name, names in used.items() if model.name in names],
     }
+
+
+def _place(model: AnyModel, settings: Settings) -> dict[str, Any]:
+    """Return where this machine has the network, or how it can be had."""
+    try:
+        path = find_here(model, settings)
+    except ModelUnavailable as cause:
+        return {"path": None, "available": "wrong file", "problem": str(cause)}
+    if path is not None:
+        return {"path": str(path), "available": "here", "problem": None}
+    return {"path": None, "available": "by download" if model.source else "no", "problem": None}
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["version"],
+        row["task"],
+        ", ".join(row["profiles"]),
+        row["licence"],
+        f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "your own file",
+        row["sha256"][0][:_SHOWN_DIGITS] if row["sha256"] else "",
+        row["available"],
+    )
 
 
 @models.command("fetch")

@@ -27,7 +27,7 @@ from trinetra.site import (
     schema_text,
 )
 from trinetra.site.conflicts import Conflict
-from trinetra.wiring.profiles import choose_profile
+from trinetra.wiring.profiles import choose_profile, missing_models, missing_note
 from trinetra.wiring.site_graph import topology_warnings
 from trinetra.wiring.thresholds import merge_conflict
 
@@ -87,7 +87,7 @@ def check(
     except SiteInvalid as invalid:
         _print_problems(invalid.problems, as_json=as_json)
         raise typer.Exit(1) from None
-    notes = [*_notes(loaded), *topology_warnings(loaded)]
+    notes = [*_notes(loaded), *topology_warnings(loaded), *_network_notes()]
     cameras = _connected(loaded, site, pictures) if connect or pictures else ()
     is_ok = not any(camera.problem for camera in cameras)
     if as_json:
@@ -147,6 +147,13 @@ def _calibrated_conflict(site: Site) -> Conflict | None:
     settings = load_settings()
     embedder = choose_profile(settings).face_embedder
     return merge_conflict(site, calibrated(embedder, settings.data_dir).calibration)
+
+
+def _network_notes() -> Iterator[str]:
+    """Yield a warning about optional networks that this machine does not have."""
+    settings = load_settings()
+    if missing := missing_models(choose_profile(settings), settings):
+        yield missing_note(missing)
 
 
 def schema() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.detections.vision import decode
-from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec
+from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec, Stretch
 from trinetra.ports import Engine
 from trinetra.values import Detections, ImageBgr, Letterbox, no_detections
 
@@ -69,7 +69,9 @@ class NetworkDetector:
             outputs, self._head, self._wanted, spec.min_score, normalized=spec.normalized_boxes
         )
 
-    def _in_image(self, found: decode.Candidates, boxed: Letterbox, image: ImageBgr) -> Detections:
+    def _in_image(
+        self, found: decode.Candidates, boxed: Letterbox | Stretch, image: ImageBgr
+    ) -> Detections:
         corners = boxed.to_native(found.xyxy.reshape(-1, 2, 2))
         limits = np.array([image.shape[1], image.shape[0]], np.float32)
         xyxy = np.clip(corners, 0, limits).reshape(-1, 4)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.vision.align import align, similarity
 from trinetra.detections.vision.appearance import describe
 from trinetra.detections.vision.picture import Picture, PictureLimits, decode
@@ -24,6 +25,7 @@ class CameraPlan:
 
     A face with a shorter side below ``min_face_px`` is reported without an embedding. Old frames of
     a camera that ``is_live`` may be skipped in favor of current ones; recordings lose no frame.
+    Without ``bodies`` none are embedded.
     """
 
     camera_id: CameraId
@@ -33,6 +35,7 @@ class CameraPlan:
     min_score: float = 0.0
     min_face_score: float = 0.0
     is_live: bool = False
+    bodies: BodyPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

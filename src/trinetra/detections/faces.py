@@ -8,8 +8,8 @@ import numpy as np
 
 from trinetra.detections.vision import decode
 from trinetra.detections.vision.align import SIDE
-from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec
-from trinetra.errors import EngineFailure
+from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec, Stretch
+from trinetra.detections.vision.vectors import unit_vectors
 from trinetra.ports import Engine
 from trinetra.values import Faces, FaceVectors, ImageBgr, Letterbox, no_faces
 
@@ -78,15 +78,7 @@ class NetworkFaceReader:
         if not aligned:
             return FaceVectors(np.zeros((0, self._dimension), np.float32), np.zeros(0, np.float32))
         raw = self._embedder.run(self._aligned.build(aligned)[0])[0]
-        if raw.shape != (len(aligned), self._dimension):
-            raise EngineFailure(
-                f"the face embedder returned the shape {raw.shape}, but the manifest declares "
-                f"{self._dimension} dimensions; correct the manifest or the model file"
-            )
-        norm = np.linalg.norm(raw, axis=1, keepdims=True)
-        usable = np.isfinite(norm) & (norm > 0)
-        unit = np.where(usable, raw, 0.0) / np.where(usable, norm, 1.0)
-        return FaceVectors(unit.astype(np.float32), np.where(usable, norm, 0.0)[:, 0])
+        return FaceVectors(*unit_vectors(raw, len(aligned), self._dimension))
 
     def _find_alike(self, images: Sequence[ImageBgr], size: _Size) -> list[Faces]:
         tensor, boxes = self._builder(size).build(images)
@@ -111,7 +103,7 @@ def _whole_cells(image: ImageBgr) -> _Size:
     return -(-width // _CELL) * _CELL, -(-height // _CELL) * _CELL
 
 
-def _in_image(found: decode.Candidates, boxed: Letterbox, image: ImageBgr) -> Faces:
+def _in_image(found: decode.Candidates, boxed: Letterbox | Stretch, image: ImageBgr) -> Faces:
     limits = np.array([image.shape[1], image.shape[0]], np.float32)
     corners = np.clip(boxed.to_native(found.xyxy.reshape(-1, 2, 2)), 0, limits)
     return Faces(corners.reshape(-1, 4), found.score, boxed.to_native(found.landmarks))

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import numpy as np
 
+from trinetra.detections.body_crops import body_crops
 from trinetra.detections.event_builder import CameraPlan, FaceFinding, face_findings, object_boxes
 from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.errors import EngineFailure, FrameRejected
+from trinetra.events.codec import pack_body
 from trinetra.events.schema import DetectionEvent, FaceBox, ObjectBox
-from trinetra.ports import Detector, FaceReader
+from trinetra.ports import BodyEmbedder, Detector, FaceReader
 from trinetra.values import CameraId, Embedding, EventId, Faces, Frame, SiteId, derive_id
 
 Opened = Picture | FrameRejected
@@ -49,11 +51,13 @@ class FrameAnalyzer:
         detector: Detector,
         faces: FaceReader,
         timed: Timer = lambda _task: nullcontext(),
+        bodies: BodyEmbedder | None = None,
     ) -> None:
         """Create an analyzer; ``timed`` measures a block under the name of its task."""
         self._config = config
         self._detector = detector
         self._faces = faces
+        self._bodies = bodies
         self._timed = timed
 
     def warm_up(self, count: int) -> None:
@@ -71,12 +75,14 @@ class FrameAnalyzer:
                     "the face embedder returned a zero or non-finite vector; "
                     "try the precision f32, or fetch the model again"
                 )
+        if self._bodies and any(plan.bodies for plan in self._config.plans.values()):
+            self._bodies.embed(blank)
 
     def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
         """Return for every frame, in order, its event or its rejection. Raises EngineFailure."""
         opened = [self._opened(frame) for frame in frames]
         pictures = [picture for picture in opened if isinstance(picture, Picture)]
-        objects = self._objects(pictures)
+        objects = self._with_bodies(pictures, self._objects(pictures))
         faces = self._embedded(self._findings(pictures))
         events = iter([self._event(*seen) for seen in zip(pictures, objects, faces, strict=True)])
         return [next(events) if isinstance(one, Picture) else one for one in opened]
@@ -103,6 +109,33 @@ class FrameAnalyzer:
             for row, objects in zip(rows, found, strict=True):
                 seen[row] = object_boxes(pictures[row], objects, self._plan(pictures[row]))
         return seen
+
+    def _with_bodies(
+        self, pictures: Sequence[Picture], objects: Sequence[tuple[ObjectBox, ...]]
+    ) -> Sequence[tuple[ObjectBox, ...]]:
+        """Embed the well-visible bodies of all pictures in one call."""
+        crops = {
+            (row, column): crop
+            for row, (picture, seen) in enumerate(zip(pictures, objects, strict=True))
+            if self._bodies and (policy := self._plan(picture).bodies)
+            for column, crop in body_crops(picture, seen, policy).items()
+        }
+        if not self._bodies or not crops:
+            return objects
+        with self._timed("body_embed"):
+            vectors = self._bodies.embed(list(crops.values()))
+        packed = {
+            place: pack_body(vector)
+            for place, vector in zip(crops, vectors, strict=True)
+            if vector.any()
+        }
+        return [
+            tuple(
+                msgspec.structs.replace(each, body=packed.get((row, column)))
+                for column, each in enumerate(seen)
+            )
+            for row, seen in enumerate(objects)
+        ]
 
     def _findings(self, pictures: Sequence[Picture]) -> list[list[FaceFinding] | FrameRejected]:
         seen: list[list[FaceFinding] | FrameRejected] = [[] for _ in pictures]

@@ -25,6 +25,7 @@ from trinetra.events.codec import encode
 from trinetra.events.schema import DetectionEvent
 from trinetra.events.topics import DETECTIONS
 from trinetra.ports import (
+    BodyEmbedder,
     BufferedFrame,
     Clock,
     Detector,
@@ -77,6 +78,7 @@ class InferenceThread:
 
     detector: Detector
     faces: FaceReader
+    bodies: BodyEmbedder | None = None
 
 
 class InferenceWorker:
@@ -108,7 +110,7 @@ class InferenceWorker:
         self._policy = policy or WorkerPolicy()
         self._plans = config.plans
         self._analysts = [
-            FrameAnalyzer(config, lane.detector, lane.faces, _timed) for lane in lanes
+            FrameAnalyzer(config, lane.detector, lane.faces, _timed, lane.bodies) for lane in lanes
         ]
         self._state = "starting"
         self._counts: Counter[str] = Counter()

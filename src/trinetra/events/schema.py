@@ -33,13 +33,17 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     """One detected object: COCO label, score in 0..1 and box.
 
     ``appearance`` describes its clothing, for tracking within one view; it does not identify a
-    person.
+    person. ``body`` is the embedding of a well-visible person by the network that the event's
+    ``models`` name under ``body_embed``: one signed byte per dimension (base64 in JSON),
+    proportional to the unit vector, the largest magnitude 127. Only embeddings of one network can
+    be compared, by cosine. It names nobody, and is kept no longer than a visit.
     """
 
     label: str
     score: float
     box: Box
     appearance: bytes | None = None
+    body: bytes | None = None
 
 
 class FaceQuality(msgspec.Struct, frozen=True):

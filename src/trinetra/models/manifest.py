@@ -1,5 +1,6 @@
 """The model manifest as frozen structs."""
 
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -14,6 +15,8 @@ FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Positive = Annotated[int, Meta(gt=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Channels = tuple[float, float, float]
+WEIGHTS_SUFFIX = ".bin"
+"""Suffix of the second file of an OpenVINO IR."""
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +84,8 @@ class InputSpec(_Struct, frozen=True, kw_only=True):
     """Preprocessing: ``(pixel - mean) / std``, channels in ``color`` order.
 
     ``width`` and ``height`` are in pixels. If ``size_multiple`` is above 0 the network takes any
-    size that is a multiple of it, and width and height are only the usual size.
+    size that is a multiple of it, and width and height are only the usual size. ``fit`` tells how
+    an image of another shape is brought to it: by padding, or by changing its aspect ratio.
     """
 
     width: Positive
@@ -93,6 +97,7 @@ class InputSpec(_Struct, frozen=True, kw_only=True):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     size_multiple: Annotated[int, Meta(ge=0)] = 0
     dynamic_batch: bool = True
+    fit: Literal["letterbox", "stretch"] = "letterbox"
 
 
 class Calibration(_Struct, frozen=True, kw_only=True):
@@ -116,12 +121,21 @@ class Calibration(_Struct, frozen=True, kw_only=True):
         return (similarity - self.offset) / self.gain
 
 
+class Weights(_Struct, frozen=True, kw_only=True):
+    """The second file of a network in OpenVINO's format, beside the first and named like it."""
+
+    sha256: Sha256
+    size_bytes: Positive
+
+
 class ModelSpec(_Struct, frozen=True, kw_only=True):
     """Fields that all networks share.
 
     ``version`` is part of events and of gallery collection names. ``sha256`` is empty for a file
     that the user supplies. ``notice`` is set if the license imposes terms on the user; such a
-    network is never a silent default. An empty ``output_names`` means the file's own order.
+    network is never a silent default. An empty ``output_names`` means the file's own order. With
+    ``weights`` the network is an OpenVINO IR, which only that engine reads: ``file`` (``.xml``) is
+    its graph, and the file with the suffix ``.bin`` its weights.
     """
 
     task: ClassVar[str]
@@ -138,6 +152,7 @@ class ModelSpec(_Struct, frozen=True, kw_only=True):
     obtain: str = ""
     output_names: tuple[str, ...] = ()
     source: tuple[Source, ...] = ()
+    weights: Weights | None = None
 
 
 class DetectorModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="detect"):
@@ -179,29 +194,55 @@ class FaceEmbedderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", 
     calibration: Calibration
 
 
-AnyModel = DetectorModel | FaceFinderModel | FaceEmbedderModel
+class BodyEmbedderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="body_embed"):
+    """Turns the picture of a person's body into an embedding of ``dimension`` values."""
+
+    task = "body_embed"
+
+    dimension: Positive
+
+
+AnyModel = DetectorModel | FaceFinderModel | FaceEmbedderModel | BodyEmbedderModel
 _Model = TypeVar("_Model", bound=ModelSpec)
 
 
 class ProfileNames(_Struct, frozen=True, kw_only=True):
-    """Names of the three networks that work together."""
+    """Names of the networks that work together."""
 
     detector: str
     face_finder: str
     face_embedder: str
+    body_embedder: str | None = None
 
 
 class Profile(_Struct, frozen=True, kw_only=True):
-    """The three networks that work together."""
+    """The networks that work together; the platform runs without those that are ``optional``."""
 
     detector: DetectorModel
     face_finder: FaceFinderModel
     face_embedder: FaceEmbedderModel
+    body_embedder: BodyEmbedderModel | None = None
+
+    @property
+    def required(self) -> tuple[AnyModel, ...]:
+        """The networks without which nothing runs, in the order of use."""
+        return (self.detector, self.face_finder, self.face_embedder)
+
+    @property
+    def optional(self) -> tuple[AnyModel, ...]:
+        """The networks that improve results where their files can be had."""
+        return () if self.body_embedder is None else (self.body_embedder,)
 
     @property
     def models(self) -> tuple[AnyModel, ...]:
-        """All three, in the order of use."""
-        return (self.detector, self.face_finder, self.face_embedder)
+        """All networks."""
+        return self.required + self.optional
+
+    def having(self, names: Collection[str]) -> "Profile":
+        """Return the profile without the optional networks that are not among these names."""
+        body = self.body_embedder
+        kept = body if body is not None and body.name in names else None
+        return msgspec.structs.replace(self, body_embedder=kept)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -230,12 +271,22 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         names = msgspec.structs.asdict(self.profiles[name])
         return self.compose(**names)
 
-    def compose(self, *, detector: str, face_finder: str, face_embedder: str) -> Profile:
-        """Return the profile made of three named models. Raises ConfigurationError."""
+    def compose(
+        self,
+        *,
+        detector: str,
+        face_finder: str,
+        face_embedder: str,
+        body_embedder: str | None = None,
+    ) -> Profile:
+        """Return the profile made of named models. Raises ConfigurationError."""
         return Profile(
             detector=_of_task(self.find(detector), DetectorModel),
             face_finder=_of_task(self.find(face_finder), FaceFinderModel),
             face_embedder=_of_task(self.find(face_embedder), FaceEmbedderModel),
+            body_embedder=None
+            if body_embedder is None
+            else _of_task(self.find(body_embedder), BodyEmbedderModel),
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import ceil
 
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
+from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
 from trinetra.frames.camera import CameraPlan as IngestPlan
@@ -22,6 +23,7 @@ from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration
 from trinetra.site.cameras import Camera
+from trinetra.site.policies import Bodies
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
@@ -78,6 +80,7 @@ def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant)
 
 def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
     """Return what to detect in each camera's frames."""
+    bodies = _body_policy(site.policies.bodies)
     return {
         camera.camera_id: DetectionPlan(
             camera_id=camera.camera_id,
@@ -85,9 +88,20 @@ def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
             reads_faces=camera.reads_faces,
             min_face_px=site.policies.matching.min_face_px,
             is_live=camera.source.is_live,
+            bodies=bodies,
         )
         for camera in site.cameras
     }
+
+
+def _body_policy(bodies: Bodies) -> BodyPolicy | None:
+    if not bodies.every_frames:
+        return None
+    return BodyPolicy(
+        every_frames=bodies.every_frames,
+        max_per_frame=bodies.max_per_frame,
+        min_height_px=bodies.min_height_px,
+    )
 
 
 def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 
 from trinetra.adapters.inference import onnxruntime, openvino
+from trinetra.detections.bodies import BodyEmbedderSpec, NetworkBodyEmbedder
 from trinetra.detections.detector import DetectorSpec, NetworkDetector
 from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
 from trinetra.detections.service import InferenceThread
@@ -45,15 +46,14 @@ def load_networks(
 ) -> Networks:
     """Return the networks, ready to run. Raises EngineFailure.
 
-    ``wrap`` is called with the task and the engine of each network and returns the engine to use;
-    benchmarks measure with it.
+    Optional networks of the profile that have no file are left out. ``wrap`` is called with the
+    task and the engine of each network and returns the engine to use; benchmarks measure with it.
     """
     # The networks have threads of their own; those of OpenCV would compete for the same cores.
     cv2.setNumThreads(1)
     lanes, threads = _share_cores(settings)
-    return Networks(
-        profile, tuple(_lane(profile, files, settings, threads, wrap) for _ in range(lanes))
-    )
+    ours = profile.having(files)
+    return Networks(ours, tuple(_lane(ours, files, settings, threads, wrap) for _ in range(lanes)))
 
 
 def _share_cores(settings: Settings) -> tuple[int, int]:
@@ -81,6 +81,7 @@ def _lane(
     return InferenceThread(
         NetworkDetector(engines["detect"], _detector_spec(profile.detector)),
         _face_reader(profile, engines),
+        _body_embedder(profile, engines),
     )
 
 
@@ -104,6 +105,14 @@ def _face_reader(profile: Profile, engines: Mapping[str, Engine]) -> NetworkFace
         engines["face_embed"],
         FaceEmbedderSpec(_input(embedder.input), embedder.dimension),
     )
+
+
+def _body_embedder(profile: Profile, engines: Mapping[str, Engine]) -> NetworkBodyEmbedder | None:
+    model = profile.body_embedder
+    if model is None:
+        return None
+    spec = BodyEmbedderSpec(_input(model.input), model.dimension)
+    return NetworkBodyEmbedder(engines["body_embed"], spec)
 
 
 def _detector_spec(model: DetectorModel) -> DetectorSpec:
@@ -136,4 +145,5 @@ def _input(declared: DeclaredInput) -> InputSpec:
         mean=declared.mean,
         std=declared.std,
         pad=float(declared.pad_value),
+        stretches=declared.fit == "stretch",
     )

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec, fit
+from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec, Stretch, fit
 from trinetra.values import Letterbox
 
 sides = st.integers(1, 2000)
@@ -68,3 +68,14 @@ def test_a_batch_is_its_pictures_one_by_one():
         alone, (box,) = builder.build([picture])
         assert np.array_equal(together[row], alone[0])
         assert boxes[row] == box
+
+
+def test_a_stretched_picture_fills_the_input_and_its_points_find_back():
+    picture = np.zeros((20, 10, 3), np.uint8)
+    picture[10:, 5:] = 200
+    tensor, (box,) = BatchBuilder(InputSpec(40, 20, stretches=True)).build([picture])
+    assert box == Stretch(4.0, 1.0)
+    assert (tensor[0, 0, 12:, 24:] == 200).all()
+    assert (tensor[0, 0, :8] == 0).all()
+    corner = box.to_native(np.array([[20, 10]], np.float32))
+    assert corner == pytest.approx(np.array([[5, 10]]))

@@ -9,11 +9,12 @@ import simplejpeg
 from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan
 from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
 from trinetra.detections.service import InferenceThread, InferenceWorker, WorkerPolicy
 from trinetra.errors import BufferUnavailable, EngineFailure, EventLogUnavailable
-from trinetra.events.codec import decode, unpack_embedding
+from trinetra.events.codec import decode, unpack_body, unpack_embedding
 from trinetra.events.topics import DETECTIONS
 from trinetra.telemetry import FRAMES_DROPPED, FRAMES_INFERRED
 from trinetra.values import (
@@ -61,6 +62,17 @@ class OneFace:
     def embed(self, aligned):
         unit = np.eye(512, dtype=np.float32)[[int(face.mean()) for face in aligned]]
         return FaceVectors(unit, np.full(len(aligned), 21.5, np.float32))
+
+
+class MeanColors:
+    """A body embedder whose vector is the mean color of the crop."""
+
+    def __init__(self):
+        self.batches = []
+
+    def embed(self, crops):
+        self.batches.append(len(crops))
+        return np.array([crop.mean(axis=(0, 1)) for crop in crops], np.float32)
 
 
 class NoFace:
@@ -126,7 +138,7 @@ class Breakable:
 class Shop:
     """One worker with in-memory adapters on a clock that the test advances."""
 
-    def __init__(self, *plans, detector=None, faces=None, log=None, policy=None):
+    def __init__(self, *plans, detector=None, faces=None, bodies=None, log=None, policy=None):
         self.clock = ManualClock(EPOCH)
         self.streams = MemoryFrameStreams(self.clock)
         self.buffer = Breakable(MemoryFrameBuffer(self.streams, "workers", "one"))
@@ -136,7 +148,7 @@ class Shop:
             FrameAnalyzerConfig(
                 SiteId("shop"), {p.camera_id: p for p in plans}, {"detect": "one-of-each@1"}
             ),
-            [InferenceThread(self.detector, faces or NoFace())],
+            [InferenceThread(self.detector, faces or NoFace(), bodies)],
             self.buffer,
             self.log,
             self.clock,
@@ -273,6 +285,43 @@ async def test_each_usable_face_of_a_batch_gets_its_own_embedding():
     peaks = [int(np.argmax(unpack_embedding(events["a", v].embedding))) for v in (70, 90, 110)]
     assert peaks == sorted(set(peaks))
     assert (events["b", 1].embedding, events["b", 1].unusable) == (None, "no_native_image")
+
+
+async def test_bodies_of_a_batch_are_embedded_together_in_every_second_frame():
+    bodies = MeanColors()
+    shop = Shop(plan(labels=("person", "car"), bodies=BodyPolicy()), bodies=bodies)
+    values = {2: 90, 3: 120, 4: 150, 5: 180}
+    await shop.put(*(frame(seq=s, jpeg=picture(value=v)) for s, v in values.items()))
+    await shop.drain()
+    events = {event.frame_seq: event.objects for event in await shop.events()}
+    assert [seen.body for seq in (3, 5) for seen in events[seq]] == [None] * 4
+    assert bodies.batches[1] == 2, "one call for the batch, after that of the warm-up"
+    for seq in (2, 4):
+        person, car = events[seq]
+        assert car.body is None
+        assert unpack_body(person.body, 3) == pytest.approx([3**-0.5] * 3, abs=0.01)
+
+
+async def test_a_body_without_a_vector_costs_nothing_but_itself():
+    class Blind(MeanColors):
+        def embed(self, crops):
+            return super().embed(crops) * np.array([[c.mean() > 80] for c in crops])
+
+    shop = Shop(plan(bodies=BodyPolicy(every_frames=1)), bodies=Blind())
+    await shop.put(*(frame(seq=s, jpeg=picture(value=v)) for s, v in ((1, 60), (2, 160))))
+    await shop.drain()
+    bodies = {event.frame_seq: event.objects[0].body for event in await shop.events()}
+    assert bodies[1] is None
+    assert bodies[2] is not None
+
+
+async def test_bodies_are_left_alone_where_there_is_no_network_or_no_policy():
+    for policy, bodies in ((BodyPolicy(every_frames=1), None), (None, MeanColors())):
+        shop = Shop(plan(bodies=policy), bodies=bodies)
+        await shop.put(frame())
+        await shop.drain()
+        ((person,),) = [event.objects for event in await shop.events()]
+        assert person.body is None
 
 
 class FacesWithoutVectors(OneFace):

@@ -15,8 +15,11 @@ from trinetra.events.codec import (
     decode,
     decode_frame,
     encode,
+    pack_body,
     pack_embedding,
+    unpack_body,
     unpack_embedding,
+    without_embeddings,
 )
 from trinetra.events.upcast import upcast
 
@@ -35,6 +38,45 @@ def edited(**changes: object) -> bytes:
 def test_an_embedding_survives_packing_to_within_a_ten_thousandth(vector: np.ndarray) -> None:
     unit = vector / np.linalg.norm(vector)
     assert float(unit @ unpack_embedding(pack_embedding(unit), DIMENSION)) > 0.9999
+
+
+@given(vectors)
+def test_the_cosine_of_bodies_changes_little_by_packing(vector: np.ndarray) -> None:
+    unit = vector / np.linalg.norm(vector)
+    packed = pack_body(unit)
+    assert len(packed) == DIMENSION
+    assert float(unit @ unpack_body(packed, DIMENSION)) > 0.995
+
+
+def test_a_vector_that_points_nowhere_is_no_body() -> None:
+    for vector in (np.zeros(4, np.float32), np.full(4, np.nan, np.float32)):
+        with pytest.raises(ValueError, match="zero or not finite"):
+            pack_body(vector)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"), [(b"", "empty or zero"), (b"\0\0\0", "empty or zero")]
+)
+def test_an_event_with_a_body_that_points_nowhere_is_malformed(body: bytes, complaint: str) -> None:
+    (person,) = detection().objects
+    bad = msgspec.structs.replace(person, body=body)
+    with pytest.raises(MalformedEvent, match=complaint):
+        decode(encode(msgspec.structs.replace(detection(), objects=(bad,))))
+
+
+def test_a_body_of_another_size_is_malformed() -> None:
+    with pytest.raises(MalformedEvent, match="3 dimensions, expected 256"):
+        unpack_body(b"abc", 256)
+
+
+def test_neither_a_face_nor_a_body_can_be_recognized_without_embeddings() -> None:
+    (person,) = detection().objects
+    whole = msgspec.structs.replace(
+        detection(faces=(face(),)), objects=(msgspec.structs.replace(person, body=b"abc"),)
+    )
+    assert without_embeddings(whole) == detection(
+        faces=(msgspec.structs.replace(face(), embedding=None),)
+    )
 
 
 @given(st.binary(max_size=400))

@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from trinetra.errors import ModelUnavailable, StorageFull
-from trinetra.models.fetch import ensure_model
+from trinetra.models.fetch import ensure_model, find_model
+from trinetra.models.manifest import Weights
 
 WEIGHTS = b"weights" * 500
 
@@ -48,6 +49,26 @@ def test_the_models_folder_comes_first(spec, ensure, models_folder, site) -> Non
     (models_folder / spec.file).write_bytes(WEIGHTS)
     assert ensure(spec, models_folder) == models_folder / spec.file
     assert site.asked == []
+
+
+def test_a_file_below_the_models_folder_is_chosen_by_its_digest(
+    spec, ensure, models_folder, site
+) -> None:
+    for precision, content in (("FP16", b"half the weights"), ("FP32", WEIGHTS)):
+        (models_folder / "tiny" / precision).mkdir(parents=True)
+        (models_folder / "tiny" / precision / spec.file).write_bytes(content)
+    assert ensure(spec, models_folder) == models_folder / "tiny" / "FP32" / spec.file
+    assert site.asked == []
+
+
+def test_looking_for_a_file_fetches_nothing(spec, ensure, cache_dir, models_folder, site) -> None:
+    places = {"models_dir": models_folder, "cache_dir": cache_dir}
+    assert find_model(spec, **places) is None
+    assert site.asked == []
+    path = ensure(spec)
+    assert find_model(spec, **places) == path
+    path.write_bytes(WEIGHTS[:100])
+    assert find_model(spec, **places) is None
 
 
 def test_what_the_models_folder_lacks_is_fetched(spec, ensure, models_folder, cache_dir) -> None:
@@ -214,3 +235,44 @@ def test_a_source_that_cannot_be_converted_is_one_that_failed(
     spec = make_spec(url_source(site.remote("raw.onnx"), convert="dynamic_batch"))
     with pytest.raises(ModelUnavailable, match=r"tiny cannot be converted from it: raw\.onnx"):
         ensure(spec)
+
+
+GRAPH = b"<net name='tiny'/>"
+
+
+@pytest.fixture
+def ir(site, make_spec, url_source, digest):
+    site.files |= {"tiny.xml": GRAPH, "tiny.bin": WEIGHTS}
+    return make_spec(
+        url_source(site.remote("tiny.xml"), site.remote("tiny.bin")),
+        content=GRAPH,
+        file="tiny.xml",
+        weights=Weights(sha256=digest(WEIGHTS), size_bytes=len(WEIGHTS)),
+    )
+
+
+def test_an_ir_is_fetched_with_its_weights_beside_it(ir, ensure, site) -> None:
+    path = ensure(ir)
+    assert path.read_bytes() == GRAPH
+    assert path.with_suffix(".bin").read_bytes() == WEIGHTS
+    assert ensure(ir) == path
+    assert len(site.asked) == 2
+
+
+def test_an_ir_whose_weights_are_damaged_is_fetched_again(ir, ensure) -> None:
+    weights = ensure(ir).with_suffix(".bin")
+    weights.write_bytes(WEIGHTS[:-1])
+    ensure(ir)
+    assert weights.read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS[:-1]], ids=["missing", "truncated"])
+def test_an_ir_of_the_users_without_its_weights_is_reported(
+    ir, ensure, models_folder, site, weights
+) -> None:
+    (models_folder / "tiny.xml").write_bytes(GRAPH)
+    if weights is not None:
+        (models_folder / "tiny.bin").write_bytes(weights)
+    with pytest.raises(ModelUnavailable, match=r"tiny\.bin is missing or not the declared file"):
+        ensure(ir, models_folder)
+    assert site.asked == []

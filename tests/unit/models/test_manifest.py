@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 from trinetra.errors import ConfigurationError
 from trinetra.models.convert import _CONVERSIONS
 from trinetra.models.fetch import ensure_model
-from trinetra.models.manifest import Calibration, load_manifest, parse_manifest, profile
+from trinetra.models.manifest import (
+    WEIGHTS_SUFFIX,
+    Calibration,
+    load_manifest,
+    parse_manifest,
+    profile,
+)
 from trinetra.models.progress import SilentProgress
 
 ALL_MODELS = load_manifest().model
-DEFAULT_MODELS = profile("default").models
+DEFAULT_MODELS = profile("default").required
+OPTIONAL_MODELS = {m.name: m for name in load_manifest().profiles for m in profile(name).optional}
 
 
 def test_the_default_profile_binds_nobody() -> None:
@@ -50,6 +57,31 @@ def test_a_default_model_has_a_digest_a_url_and_a_package(model) -> None:
     assert model.size_bytes > 0
     assert {type(source).__name__ for source in model.source} >= {"UrlSource"}
     assert len(model.source) > 1
+
+
+@pytest.mark.parametrize("model", OPTIONAL_MODELS.values(), ids=lambda model: model.name)
+def test_an_optional_model_has_a_digest_binds_nobody_and_tells_how_to_obtain_it(model) -> None:
+    assert model.sha256
+    assert model.license == "Apache-2.0"
+    assert not model.notice
+    assert model.obtain
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in ALL_MODELS if model.weights], ids=lambda model: model.name
+)
+def test_the_sources_of_an_ir_deliver_its_graph_and_its_weights(model) -> None:
+    graph = (model.file, model.sha256[0])
+    weights = (model.file.replace(".xml", WEIGHTS_SUFFIX), model.weights.sha256)
+    for source in model.source:
+        assert [(file.name, file.sha256) for file in source.files] == [graph, weights]
+        assert source.convert is None
+
+
+def test_a_profile_keeps_the_optional_networks_that_there_are() -> None:
+    whole = profile("default")
+    assert whole.having([model.name for model in whole.models]) == whole
+    assert whole.having(["nanodet-g-416"]).models == whole.required
 
 
 @pytest.mark.parametrize("model", ALL_MODELS, ids=lambda model: model.name)
@@ -110,4 +142,5 @@ def test_the_ready_made_file_is_accepted(model, models_dir, tmp_path) -> None:
     found = ensure_model(
         model, models_dir=models_dir, cache_dir=tmp_path, progress=SilentProgress()
     )
-    assert found == models_dir / model.file
+    assert found.name == model.file
+    assert found.is_relative_to(models_dir)

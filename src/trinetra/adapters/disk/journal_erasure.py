@@ -18,7 +18,7 @@ from trinetra.events.topics import DETECTIONS
 from trinetra.values import CustomerId
 
 NOBODY = CustomerId("erased")
-_BIOMETRIC = (b'"embedding"', b'"appearance"')
+_BIOMETRIC = (b'"embedding"', b'"appearance"', b'"body"')
 
 
 class JournalErasureTarget:
@@ -62,7 +62,7 @@ def _without_embeddings(entry: Entry) -> Entry | None:
     if not isinstance(event, DetectionEvent):
         return entry
     faces = tuple(replace(f, embedding=None, unusable=f.unusable or "erased") for f in event.faces)
-    objects = tuple(replace(o, appearance=None) for o in event.objects)
+    objects = tuple(replace(o, appearance=None, body=None) for o in event.objects)
     if (faces, objects) == (event.faces, event.objects):
         return entry
     return replace(entry, value=encode(replace(event, faces=faces, objects=objects)))

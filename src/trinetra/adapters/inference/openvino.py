@@ -117,7 +117,8 @@ class OpenVinoEngine:
         """All that a compiled network depends on beside its input shape."""
         device = self._core.get_property(self._device, properties.device.full_name)
         able = self._core.get_property(self._device, properties.device.capabilities)
-        content = hashlib.sha256(self._path.read_bytes()).hexdigest()
+        files = [self._path, *_weights_of(self._path)]
+        content = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         config = sorted((str(key), str(value)) for key, value in self._config.items())
         return repr((ov.get_version(), self._device, device, able, config, content))
 
@@ -170,7 +171,8 @@ def _model(device: str, path: Path, modified_ns: int) -> Any:
     del modified_ns  # part of the key: a file that was replaced is read again
     core = _core(device)
     model = core.read_model(path)
-    core.query_model(model, device, {})
+    if not _weights_of(path):  # an IR was made for OpenVINO, and the query takes a second
+        core.query_model(model, device, {})
     return model
 
 
@@ -217,6 +219,11 @@ def _output_indices(model: Any, path: Path, names: Sequence[str] | None) -> list
             "correct the output names in the manifest"
         )
     return [index_of[name] for name in names]
+
+
+def _weights_of(path: Path) -> list[Path]:
+    """Return the second file of an OpenVINO IR; other formats have only one."""
+    return [path.with_suffix(".bin")] if path.suffix == ".xml" else []
 
 
 def _fixed_batch(model: Any) -> int | None:

@@ -15,7 +15,10 @@ Channels = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """Input format of a network; ``mean``, ``std`` and ``pad`` are 0..255, in ``color`` order."""
+    """Input format of a network; ``mean``, ``std`` and ``pad`` are 0..255, in ``color`` order.
+
+    ``stretches`` images to the input's shape instead of padding them.
+    """
 
     width: int
     height: int
@@ -24,6 +27,19 @@ class InputSpec:
     mean: Channels = (0.0, 0.0, 0.0)
     std: Channels = (1.0, 1.0, 1.0)
     pad: float = 0.0
+    stretches: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Scales of an image that fills the input of a network: ``input = image * scale``."""
+
+    scale_x: float
+    scale_y: float
+
+    def to_native(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map points ``(..., 2)`` from the input to the image."""
+        return xy * np.array([1 / self.scale_x, 1 / self.scale_y], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,7 @@ def fit(width: int, height: int, spec: InputSpec) -> Letterbox:
 
 
 class BatchBuilder:
-    """Fills a reused array with letterboxed images; not thread-safe."""
+    """Fills a reused array with letterboxed or stretched images; not thread-safe."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
@@ -57,8 +73,10 @@ class BatchBuilder:
         self._tensor = np.empty((0, *self._slot_shape()), np.float32)
         self._regions: list[_Region | None] = []
 
-    def build(self, images: Sequence[ImageBgr]) -> tuple[NDArray[np.float32], list[Letterbox]]:
-        """Return the batch tensor and the letterbox of each image.
+    def build(
+        self, images: Sequence[ImageBgr]
+    ) -> tuple[NDArray[np.float32], list[Letterbox | Stretch]]:
+        """Return the batch tensor and how each image was brought to the size of the input.
 
         The tensor is a view that the next call overwrites.
         """
@@ -75,20 +93,22 @@ class BatchBuilder:
             self._tensor = np.empty((slots, *self._slot_shape()), np.float32)
             self._regions = [None] * slots
 
-    def _place(self, slot: int, image: ImageBgr) -> Letterbox:
-        height, width = image.shape[:2]
-        box = fit(width, height, self._spec)
-        region = _Region(
-            int(box.pad_x),
-            int(box.pad_y),
-            max(1, round(width * box.scale)),
-            max(1, round(height * box.scale)),
-        )
+    def _place(self, slot: int, image: ImageBgr) -> Letterbox | Stretch:
+        box, region = self._fit(image.shape[1], image.shape[0])
         if self._regions[slot] != region:
             self._hwc(slot)[:] = self._padding
             self._regions[slot] = region
         self._write(self._hwc(slot), _resize(image, region), region)
         return box
+
+    def _fit(self, width: int, height: int) -> tuple[Letterbox | Stretch, _Region]:
+        spec = self._spec
+        if spec.stretches:
+            whole = _Region(0, 0, spec.width, spec.height)
+            return Stretch(spec.width / width, spec.height / height), whole
+        box = fit(width, height, spec)
+        scaled_w, scaled_h = max(1, round(width * box.scale)), max(1, round(height * box.scale))
+        return box, _Region(int(box.pad_x), int(box.pad_y), scaled_w, scaled_h)
 
     def _hwc(self, slot: int) -> NDArray[np.float32]:
         tensor: NDArray[np.float32] = self._tensor[slot]
@@ -112,7 +132,7 @@ def _resize(image: ImageBgr, region: _Region) -> ImageBgr:
     if image.shape[:2] == (region.height, region.width):
         return image
     # Plain area averaging costs eight times as much and only matters for strong reduction.
-    reduction = image.shape[1] / region.width
+    reduction = max(image.shape[1] / region.width, image.shape[0] / region.height)
     method = cv2.INTER_AREA if reduction > 2 else cv2.INTER_LINEAR  # noqa: PLR2004 -- bilinear reads 2 x 2
     resized: ImageBgr = cv2.resize(image, (region.width, region.height), interpolation=method)
     return resized
