@@ -93,13 +93,18 @@ class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
 
 
 class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Position of one track in one frame, and its identity as far as known."""
+    """Position of one track in one frame, and its identity as far as known.
+
+    If ``predicted``, the box is the tracker's estimate: the detection in this frame was too weak
+    to start a track, and only keeps this one alive.
+    """
 
     track_id: TrackId
     label: str
     box: Box
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
+    predicted: bool = False
 
 
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):

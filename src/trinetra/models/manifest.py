@@ -257,6 +257,11 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     class_lists: dict[str, tuple[str, ...]]
     model: tuple[AnyModel, ...]
 
+    @property
+    def detectors(self) -> tuple[DetectorModel, ...]:
+        """The declared detectors."""
+        return tuple(model for model in self.model if isinstance(model, DetectorModel))
+
     def find(self, name: str) -> AnyModel:
         """Return the model called ``name``. Raises ConfigurationError."""
         for model in self.model:

@@ -36,15 +36,21 @@ class Matching(Model):
 class Bodies(Model):
     """Which people's bodies are embedded, to tell people in different clothes apart.
 
-    It applies where the network for it can be had; one body takes 3.5 ms of one core.
+    People close to each other in every frame, others now and then. It applies where the network
+    for it can be had; one body takes 3.5 ms of one core.
     """
 
-    every_frames: Annotated[
+    alone_every_frames: Annotated[
         int,
-        Field(strict=True, ge=0, le=100, description="Every which frame of a camera; 0: none."),
-    ] = 2
+        Field(
+            strict=True,
+            ge=0,
+            le=100,
+            description="Every which frame embeds people who stand alone; 0: embed none at all.",
+        ),
+    ] = 5
     max_per_frame: Annotated[
-        int, Field(strict=True, ge=1, le=100, description="Maximum bodies of a frame, the tallest.")
+        int, Field(strict=True, ge=1, le=100, description="Maximum bodies of a frame.")
     ] = 8
     min_height_px: Annotated[
         int, Field(strict=True, ge=16, le=1024, description="Minimum height of a body in pixels.")

@@ -17,11 +17,11 @@ from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.gate.registry import ActiveRegistry
-from trinetra.identities.policy import ResolverPolicy
+from trinetra.identities.policy import ResolverPolicy, for_detectors
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
-from trinetra.models.manifest import Calibration
+from trinetra.models.manifest import Calibration, load_manifest
 from trinetra.site.cameras import Camera
 from trinetra.site.policies import Bodies
 from trinetra.site.schema import Site
@@ -95,10 +95,10 @@ def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
 
 
 def _body_policy(bodies: Bodies) -> BodyPolicy | None:
-    if not bodies.every_frames:
+    if not bodies.alone_every_frames:
         return None
     return BodyPolicy(
-        every_frames=bodies.every_frames,
+        alone_every_frames=bodies.alone_every_frames,
         max_per_frame=bodies.max_per_frame,
         min_height_px=bodies.min_height_px,
     )
@@ -202,10 +202,13 @@ def resolver_policy(site: Site) -> ResolverPolicy:
     timeouts_s = [c.source.timeout_s for c in site.cameras if isinstance(c.source, StreamSource)]
     reconnects_s = (_SILENT_TIMEOUTS * timeout_s for timeout_s in timeouts_s)
     unseen_after_s = max([ResolverPolicy().unseen_after_s, *reconnects_s])
+    tracker = TrackerPolicy(
+        confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
+    )
+    thresholds = {model.version: model.score_threshold for model in load_manifest().detectors}
     return ResolverPolicy(
-        tracker=TrackerPolicy(
-            confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
-        ),
+        tracker=tracker,
+        trackers=for_detectors(tracker, thresholds),
         reorder_span_s=tracking.reorder_window_s,
         reorder_pending=max(ResolverPolicy().reorder_pending, ceil(frames) + 1),
         unseen_after_s=unseen_after_s,

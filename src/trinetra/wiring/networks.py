@@ -20,7 +20,7 @@ from trinetra.settings import Settings
 
 _COUNTED = frozenset({"person", "bicycle", "car", "motorcycle", "bus", "truck"})
 _MAX_LANES = 4
-_WEAK_SHARE = 0.75
+_WEAK_SHARE = 0.6
 """Detections down to this fraction of the threshold go into events: they keep tracks alive."""
 
 

@@ -1,4 +1,4 @@
-"""Which bodies are cropped: those seen well, at most so many, of every n-th frame."""
+"""Which bodies are cropped: those near others, and those alone in every n-th frame."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from trinetra.detections.vision.picture import Picture
 from trinetra.events.schema import ObjectBox
 from trinetra.values import EPOCH, CameraId, Frame, Letterbox
 
-EVERY = BodyPolicy(every_frames=1)
+EVERY = BodyPolicy(alone_every_frames=1)
 CLEAR = (100.0, 100.0, 160.0, 280.0)
 
 
@@ -44,25 +44,22 @@ def test_a_box_in_native_pixels_is_cropped_from_the_reduced_picture():
     assert crop[0, 0].tolist() == [25, 25, 0]
 
 
-def test_only_frames_whose_number_is_a_multiple_are_taken():
-    policy = BodyPolicy(every_frames=3)
+def test_a_person_alone_is_taken_in_frames_whose_number_is_a_multiple():
+    policy = BodyPolicy(alone_every_frames=3)
     taken = [seq for seq in range(7) if chosen(person(), policy=policy, seq=seq)]
     assert taken == [0, 3, 6]
 
 
-@pytest.mark.parametrize(
-    "box",
-    [
-        (0.0, 100.0, 60.0, 280.0),
-        (580.0, 100.0, 640.0, 280.0),
-        (100.0, 0.0, 160.0, 180.0),
-        (100.0, 460.0, 160.0, 640.0),
-        (100.0, 100.0, 120.0, 147.0),
-    ],
-    ids=["left", "right", "top", "bottom", "small"],
-)
-def test_a_body_that_is_cut_off_or_small_is_not_cropped(box):
-    assert chosen(person(box)) == []
+@pytest.mark.parametrize(("gap_px", "near"), [(-30, True), (44, True), (46, False)])
+def test_people_within_a_quarter_of_their_height_are_taken_in_every_frame(gap_px, near):
+    _, y1, x2, y2 = CLEAR
+    other = person((x2 + gap_px, y1, x2 + gap_px + 60, y2))
+    for pair in ((person(), other), (other, person())):
+        assert chosen(*pair, policy=BodyPolicy(), seq=1) == ([0, 1] if near else [])
+
+
+def test_a_person_near_a_car_is_alone():
+    assert chosen(person(), person(label="car"), policy=BodyPolicy(), seq=1) == []
 
 
 def test_a_body_must_be_large_enough_in_the_camera_and_in_the_picture():
@@ -73,28 +70,25 @@ def test_a_body_must_be_large_enough_in_the_camera_and_in_the_picture():
     assert chosen(enlarged, width=320, height=320) == []  # 90 pixels that were 45
 
 
-def test_an_uncertain_body_and_a_car_are_not_cropped():
-    assert chosen(person(score=0.44), person(label="car")) == []
+def test_a_car_is_not_cropped():
+    assert chosen(person(), person(label="car")) == [0]
 
 
-def test_a_body_behind_a_nearer_one_is_not_cropped_and_the_nearer_one_is():
-    nearer = person((120.0, 110.0, 190.0, 330.0))
-    assert chosen(person(), nearer) == [1]
-    assert chosen(nearer, person()) == [0]
-
-
-def test_a_body_may_be_covered_a_little():
-    assert chosen(person(), person((140.0, 110.0, 220.0, 330.0))) == [0, 1]
-
-
-def test_a_car_covers_as_well():
-    assert chosen(person(), person((90.0, 150.0, 400.0, 300.0), label="car")) == []
+def test_covered_and_cut_off_bodies_are_cropped():
+    nearer = person((0.0, 110.0, 190.0, 640.0))
+    assert chosen(person(), nearer) == [0, 1]
 
 
 def test_the_tallest_are_taken_where_there_are_too_many():
     heights = (100, 160, 120, 140)
     row = [person((20 + 90 * i, 50.0, 80 + 90 * i, 50.0 + h)) for i, h in enumerate(heights)]
-    assert chosen(*row, policy=BodyPolicy(every_frames=1, max_per_frame=2)) == [1, 3]
+    assert chosen(*row, policy=BodyPolicy(alone_every_frames=1, max_per_frame=2)) == [1, 3]
+
+
+def test_people_near_others_are_taken_before_taller_ones_who_stand_alone():
+    alone = person((400.0, 50.0, 500.0, 350.0))
+    pair = (person((20.0, 50.0, 80.0, 150.0)), person((70.0, 50.0, 130.0, 150.0)))
+    assert chosen(alone, *pair, policy=BodyPolicy(max_per_frame=2)) == [1, 2]
 
 
 def test_a_box_of_no_size_does_no_harm():

@@ -289,7 +289,8 @@ async def test_each_usable_face_of_a_batch_gets_its_own_embedding():
 
 async def test_bodies_of_a_batch_are_embedded_together_in_every_second_frame():
     bodies = MeanColors()
-    shop = Shop(plan(labels=("person", "car"), bodies=BodyPolicy()), bodies=bodies)
+    policy = BodyPolicy(alone_every_frames=2)
+    shop = Shop(plan(labels=("person", "car"), bodies=policy), bodies=bodies)
     values = {2: 90, 3: 120, 4: 150, 5: 180}
     await shop.put(*(frame(seq=s, jpeg=picture(value=v)) for s, v in values.items()))
     await shop.drain()
@@ -307,7 +308,7 @@ async def test_a_body_without_a_vector_costs_nothing_but_itself():
         def embed(self, crops):
             return super().embed(crops) * np.array([[c.mean() > 80] for c in crops])
 
-    shop = Shop(plan(bodies=BodyPolicy(every_frames=1)), bodies=Blind())
+    shop = Shop(plan(bodies=BodyPolicy(alone_every_frames=1)), bodies=Blind())
     await shop.put(*(frame(seq=s, jpeg=picture(value=v)) for s, v in ((1, 60), (2, 160))))
     await shop.drain()
     bodies = {event.frame_seq: event.objects[0].body for event in await shop.events()}
@@ -316,7 +317,7 @@ async def test_a_body_without_a_vector_costs_nothing_but_itself():
 
 
 async def test_bodies_are_left_alone_where_there_is_no_network_or_no_policy():
-    for policy, bodies in ((BodyPolicy(every_frames=1), None), (None, MeanColors())):
+    for policy, bodies in ((BodyPolicy(alone_every_frames=1), None), (None, MeanColors())):
         shop = Shop(plan(bodies=policy), bodies=bodies)
         await shop.put(frame())
         await shop.drain()

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -10,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.events import samples
 
+from trinetra.events.codec import pack_body
 from trinetra.events.schema import Box
-from trinetra.identities.tracking.appearance import difference, read_look
+from trinetra.identities.tracking.appearance import (
+    blended_body,
+    body_cosine,
+    difference,
+    read_body,
+    read_look,
+)
 from trinetra.identities.tracking.boxes import covered_share, iou, widened
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.identities.tracking.tracker import step
@@ -501,3 +509,110 @@ def test_a_person_is_not_continued_by_a_vehicle_in_the_same_place() -> None:
     state = run([person_at(100)] * 5)[-1].state
     outcome = one_frame(state, 1.0, person_at(100)[0], label="car")
     assert not outcome.matched.keys() & {track.track_id for track in state.tracks}
+
+
+# --- bodies and weak detections ---------------------------------------------------------------
+
+ANN, BEN = (np.eye(256, dtype=np.float32)[row] for row in (0, 1))
+
+
+def with_bodies(
+    frames: list[list[tuple[float, np.ndarray | None]]], *, scores: list[float] | None = None
+) -> list[Step]:
+    """Return the steps, five a second, over people at these places with these bodies."""
+    state, steps = TrackerState(), []
+    for number, people in enumerate(frames):
+        xyxy = [box for x, _ in people for box in person_at(x)]
+        score = scores[number] if scores else 0.9
+        bodies = [None if body is None else read_body(pack_body(body)) for _, body in people]
+        batch = DetectionBatch(xyxy, [score] * len(xyxy), ["person"] * len(xyxy), bodies=bodies)
+        at = NOON + timedelta(seconds=number / 5)
+        steps.append(step(state, batch, at, where=WHERE, policy=POLICY))
+        state = steps[-1].state
+    return steps
+
+
+def test_a_track_is_not_taken_over_by_another_body_at_its_place_in_the_next_frame() -> None:
+    steps = with_bodies([*[[(100, ANN)]] * 5, *[[(105, BEN)]] * 5])
+    assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_a_track_goes_on_where_the_body_is_unknown_or_half_alike() -> None:
+    alike = (ANN + BEN) / np.sqrt(2)
+    for body in (None, alike):
+        steps = with_bodies([*[[(100, ANN)]] * 5, *[[(105, body)]] * 5])
+        assert steps[4].matched.keys() == steps[-1].matched.keys()
+
+
+def test_people_who_turn_back_where_they_meet_keep_their_tracks_by_their_bodies() -> None:
+    there = [20.0 * n for n in range(10)]
+    left, right = [*there, *there[::-1]], [400 - x for x in [*there, *there[::-1]]]
+    steps = with_bodies([[(a, ANN), (b, BEN)] for a, b in zip(left, right, strict=True)])
+    assert dict(steps[1].matched) == steps[-1].matched
+    assert len(ids(steps)) == 2
+
+
+def test_a_track_is_resumed_by_its_body_and_by_no_other() -> None:
+    for body, goes_on in ((ANN, True), (BEN, False)):
+        steps = with_bodies([*[[(100, ANN)]] * 5, *[[]] * 25, [(150, body)]])
+        assert (steps[4].matched.keys() == steps[-1].matched.keys()) is goes_on
+
+
+def test_of_two_similar_bodies_neither_resumes_a_track() -> None:
+    steps = with_bodies([*[[(100, ANN)]] * 5, *[[]] * 25, [(40, ANN), (170, ANN)]])
+    assert not steps[4].matched.keys() & steps[-1].matched.keys()
+
+
+def test_bodies_of_two_networks_are_not_compared() -> None:
+    known = read_body(pack_body(ANN))
+    other = read_body(pack_body(np.eye(8, dtype=np.float32)[3]))
+    assert body_cosine(known, other) is None
+    assert blended_body(known, other, 0.5) == other
+
+
+def test_the_body_of_a_track_follows_slowly_and_keeps_its_length() -> None:
+    a, b = read_body(pack_body(ANN)), read_body(pack_body(BEN))
+    body = a
+    cosines = []
+    for _ in range(20):
+        body = blended_body(body, b, 0.15)
+        cosines.append(body_cosine(body, b))
+    assert cosines == sorted(cosines)
+    assert cosines[0] < 0.2
+    assert cosines[-1] > 0.99
+    assert body_cosine(body, body) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_weak_detections_are_told_and_make_a_track_less_steady() -> None:
+    steps = with_bodies([[(100.0, None)]] * 8, scores=[0.9] * 4 + [0.4] * 4)
+    assert [bool(s.weak) for s in steps] == [False] * 4 + [True] * 4
+    [track] = steps[-1].state.tracks
+    assert track.hits == 4
+    assert track.steadiness == pytest.approx(0.9**4)
+
+
+def test_a_part_of_a_person_beside_the_whole_starts_no_second_track() -> None:
+    whole, part = person_at(100)[0], (105.0, 105.0, 155.0, 170.0)
+    steps = run([[whole]] * 3 + [[whole, part]] * 3)
+    assert len(ids(steps)) == 1
+    assert len(steps[-1].state.tracks) == 1
+
+
+def test_the_unit_of_stripes_follows_a_person_alone_and_stays_within_bounds() -> None:
+    changing = [bytes([1]) + bytes([value, 90, 120]) * 6 for value in (160, 230)]
+    steps = run_worn([worn(100, changing[n % 2]) for n in range(200)])
+    assert steps[-1].state.stripes_unit > 1.2
+    still = run_worn([worn(100, RED)] * 200)
+    assert still[-1].state.stripes_unit == pytest.approx(0.5)
+
+
+def test_the_unit_of_stripes_does_not_change_where_people_overlap() -> None:
+    steps = run_worn([[*worn(100, RED), *worn(130, BLUE)]] * 20)
+    assert steps[-1].state.stripes_unit == 1.0
+
+
+def test_an_unseen_track_slows_down() -> None:
+    steps = run([*[person_at(30.0 * n) for n in range(10)], *[NOTHING] * 6])
+    speeds = [s.state.tracks[0].motion[0].velocity for s in steps[9:]]
+    assert speeds[0] == speeds[1]
+    assert all(a > b > 0 for a, b in pairwise(speeds[1:]))

@@ -56,6 +56,7 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
                 box=seen.box,
                 customer_id=seen.identity.customer_id,
                 kind=seen.identity.decision.kind if seen.identity.decision else None,
+                predicted=seen.predicted,
             )
             for seen in outcome.visible
         ),

@@ -228,7 +228,8 @@ class CameraState:
 class TrackObservation(NamedTuple):
     """A confirmed track in one frame, with the evidence up to that frame.
 
-    ``frame`` is the width and height of the image, in pixels.
+    ``frame`` is the width and height of the image, in pixels. If ``predicted``, the box is the
+    tracker's estimate: the detection was too weak to be taken as it is.
     """
 
     identity: TrackIdentity
@@ -236,6 +237,7 @@ class TrackObservation(NamedTuple):
     box: Box
     seen_at: Instant
     frame: tuple[int, int] | None = None
+    predicted: bool = False
 
     @property
     def is_due(self) -> bool:
@@ -343,10 +345,16 @@ def advance(
             identity.life = with_face(identity.life, face, event.captured_at, _LIFE)
         if fault := _add_face(identity, face, event.captured_at, dimension):
             faults.append(fault)
-        if track.confirmed and identity.life.is_person:
-            box = _rounded(seen.boxes[detection])
+        weak = track.track_id in stepped.weak
+        shows = track.confirmed and identity.life.is_person
+        if shows and not (weak and track.steadiness < policy.steady):
             size = event.frame_width, event.frame_height
-            visible.append(TrackObservation(identity, identity.evidence, box, track.seen_at, size))
+            box = _clipped(track.xyxy, size) if weak else seen.boxes[detection]
+            visible.append(
+                TrackObservation(
+                    identity, identity.evidence, _rounded(box), track.seen_at, size, weak
+                )
+            )
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
 
 
@@ -375,7 +383,7 @@ def _identity(camera: CameraState, track: Track) -> TrackIdentity:
 def end_all(camera: CameraState) -> tuple[TrackIdentity, ...]:
     """Drop every track and return the confirmed ones; for the end of a stream."""
     confirmed = tuple(track for track in camera.tracker.tracks if track.confirmed)
-    camera.tracker = TrackerState()
+    camera.tracker = TrackerState(stripes_unit=camera.tracker.stripes_unit)
     return _end(camera, confirmed)
 
 
@@ -399,6 +407,12 @@ def _add_face(
     except MalformedEvent as fault:
         return fault
     return None
+
+
+def _clipped(box: Box, size: tuple[int, int]) -> Box:
+    x1, y1, x2, y2 = box
+    width, height = size
+    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
 
 
 def _rounded(box: Box) -> Box:

@@ -1,7 +1,8 @@
 """Snapshots of a resolver's state: one value per camera, open track and outbox entry.
 
 Every commit includes a snapshot, so it is split into pieces and only changed ones are written: a
-camera with the motion of its tracks at every frame, a few hundred bytes each; a track's best faces,
+camera with the motion of its tracks at every frame, a few hundred bytes each, and 512 more of a
+track whose body is known; a track's best faces,
 8 KB, only when a better one was seen. Nothing is rounded: a resolver that continues from a snapshot
 decides exactly as one that never stopped. Embeddings stay the float16 values they arrived as.
 
@@ -71,6 +72,7 @@ class _Camera(_Piece, frozen=True):
     interval_s: float | None = None
     session: int = 0
     earlier: dict[int, int] = {}
+    stripes_unit: float = 1.0
 
 
 class _Shot(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +137,7 @@ def encode_camera(camera: CameraState) -> bytes:
         camera.tracker.interval_s,
         camera.window.session,
         camera.window.earlier,
+        camera.tracker.stripes_unit,
     )
     return _encode(state)
 
@@ -275,7 +278,7 @@ def _camera(
         window=ReorderWindow[Arrival](
             *window, last_seq=piece.last_seq, session=piece.session, earlier=dict(piece.earlier)
         ),
-        tracker=TrackerState(tracks, piece.stepped_at, piece.interval_s),
+        tracker=TrackerState(tracks, piece.stepped_at, piece.interval_s, piece.stripes_unit),
         identities={
             row.track.track_id: _identity(row, faces.get(row.track.track_id)) for row in piece.rows
         },

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from trinetra.events.schema import Box, DetectionEvent, FaceBox
-from trinetra.identities.tracking.appearance import read_look
+from trinetra.identities.tracking.appearance import read_body, read_look
 from trinetra.identities.tracking.assignment import best_pairs
 from trinetra.identities.tracking.boxes import lies_at
 from trinetra.identities.tracking.tracks import DetectionBatch
@@ -34,8 +34,10 @@ def observe(event: DetectionEvent) -> DetectionBatch:
     scores = tuple(o.score for o in event.objects)
     labels = tuple(o.label for o in event.objects)
     looks = tuple(read_look(o.appearance, o.box, boxes) for o in event.objects)
+    bodies = tuple(read_body(o.body) for o in event.objects)
     if not event.faces:
-        return DetectionBatch(boxes, scores, labels, looks, (None,) * len(boxes))
+        none = (None,) * len(boxes)
+        return DetectionBatch(boxes, scores, labels, looks, none, bodies=bodies)
     owner = _owners(boxes, labels, event.faces)
     face: list[FaceBox | None] = [None] * len(labels)
     for index, body in owner.items():
@@ -52,6 +54,7 @@ def observe(event: DetectionEvent) -> DetectionBatch:
         labels=(*labels, *["person"] * len(orphans)),
         looks=(*looks, *[None] * len(orphans)),
         faces=(*face, *orphans),
+        bodies=(*bodies, *[None] * len(orphans)),
         face_only=frozenset(range(len(labels), len(labels) + len(orphans))),
     )
 
