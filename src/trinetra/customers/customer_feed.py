@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 from trinetra.errors import StorageFull, StoreUnavailable
 from trinetra.events.customers import CustomerDirectory, NumberedChange
-from trinetra.ports import Clock, CustomerLog, ExpiringStore, InsightStore
+from trinetra.ports import Clock, CustomerLog, InsightStore
 from trinetra.streaming.background import Poller
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import CUSTOMER_LOG_AVAILABILITY, STATE_REJECTED, get_logger
-from trinetra.values import CustomerId, after
+from trinetra.values import CustomerId
 
 _AT_ONCE = 1000
-_EXPIRED_AT_ONCE = 1000
-_MERGES_AT_ONCE = 20_000
 
 
 async def read_people(customer_log: CustomerLog) -> CustomerDirectory:
@@ -149,59 +147,3 @@ class StoreCustomerSync:
     async def close(self) -> None:
         """Stop following; may be called more than once."""
         await self._reader.close()
-
-
-class StoreRetention:
-    """Deletes records older than ``keeps_s`` from the insight store, in batches."""
-
-    def __init__(
-        self, store: ExpiringStore, clock: Clock, keeps_s: float, *, every_s: float = 600.0
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._keeps_s = keeps_s
-        self._every_s = every_s
-        self._due_s = clock.monotonic()
-
-    async def tend(self) -> None:
-        """Delete one batch of expired records, if a run is due. Raises StoreUnavailable."""
-        if self._clock.monotonic() < self._due_s:
-            return
-        before = after(self._clock.now(), -self._keeps_s)
-        deleted = await self._store.expire(before, _EXPIRED_AT_ONCE)
-        if deleted < _EXPIRED_AT_ONCE:
-            self._due_s = self._clock.monotonic() + self._every_s
-        if deleted:
-            get_logger("retention").info("insights deleted", number=deleted, before=str(before))
-
-    async def close(self) -> None:
-        """Do nothing: nothing is held."""
-
-
-class MergeRetention:
-    """Deletes merges of anonymous people who were not seen for ``keeps_s``, in batches.
-
-    Directories of running services keep them until these restart.
-    """
-
-    def __init__(
-        self, store: ExpiringStore, clock: Clock, keeps_s: float, *, every_s: float = 21_600.0
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._keeps_s = keeps_s
-        self._every_s = every_s
-        self._due_s = clock.monotonic()
-
-    async def tend(self) -> None:
-        """Delete one batch of expired merges, if a run is due. Raises StoreUnavailable."""
-        if self._clock.monotonic() < self._due_s:
-            return
-        before = after(self._clock.now(), -self._keeps_s)
-        deleted = await self._store.expire_merges(before, _MERGES_AT_ONCE)
-        self._due_s = self._clock.monotonic() + self._every_s
-        if deleted:
-            get_logger("retention").info("merges deleted", number=deleted, before=str(before))
-
-    async def close(self) -> None:
-        """Do nothing: nothing is held."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
-from trinetra.customers.customer_feed import MergeRetention, StoreCustomerSync, StoreRetention
+from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
@@ -290,12 +290,11 @@ class SiteInsights:
 
 @dataclass(frozen=True, slots=True)
 class CustomerUpkeep:
-    """How the engine keeps in step with the customer log, erasures and retention."""
+    """How the engine keeps in step with the customer log and erasures, and its other tasks."""
 
     customer_sync: StoreCustomerSync | None = None
     erasures: ErasureParticipant | None = None
-    retention: StoreRetention | None = None
-    merge_retention: MergeRetention | None = None
+    tasks: Sequence[BackgroundTask] = ()
 
 
 def insight_engine(
@@ -318,9 +317,7 @@ def insight_engine(
         VisitProcessor(new_customers, store, counts),
     )
     erasure = InsightErasure(sync, upkeep.erasures, processors) if sync else None
-    tasks: list[BackgroundTask | None] = [
-        *(sync, upkeep.retention, upkeep.merge_retention, erasure)
-    ]
+    tasks: list[BackgroundTask | None] = [sync, *upkeep.tasks, erasure]
     return StreamRunner(
         NAME,
         event_log,

@@ -11,8 +11,9 @@ from pathlib import Path
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
 from trinetra.adapters.video.sources import open_source
-from trinetra.customers.customer_feed import MergeRetention, StoreCustomerSync, StoreRetention
+from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
+from trinetra.customers.retention import insight_retention, merge_retention
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
@@ -249,15 +250,10 @@ def _background_tasks(
 
 def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     """Return an insight-engine."""
-    days = site.policies.retention.insights_days
-    anonymous_days = site.policies.retention.anonymous_days
     upkeep = CustomerUpkeep(
         StoreCustomerSync(ports.customer_log, ports.store, ports.clock, service=ENGINE),
         _participant(ENGINE, ports, member),
-        StoreRetention(ports.store, ports.clock, days * _DAY_S) if days else None,
-        MergeRetention(ports.store, ports.clock, anonymous_days * _DAY_S)
-        if anonymous_days
-        else None,
+        tuple(_upkeep_tasks(site, ports)),
     )
     policy = RunnerPolicy(
         max_records=500,
@@ -267,6 +263,14 @@ def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     )
     insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
     return insight_engine(ports.log, ports.store, ports.clock, insights, upkeep, policy)
+
+
+def _upkeep_tasks(site: Site, ports: EnginePorts) -> Iterator[BackgroundTask]:
+    retention = site.policies.retention
+    if days := retention.insights_days:
+        yield insight_retention(ports.store, ports.clock, days * _DAY_S)
+    if days := retention.anonymous_days:
+        yield merge_retention(ports.store, ports.clock, days * _DAY_S)
 
 
 def _participant(
