@@ -392,8 +392,11 @@ class ErasureStore(Protocol):
     async def find(self, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
         """Return the erasure of a person and the processes it still waits for, or None."""
 
-    async def deregister(self, member: str) -> None:
-        """Record that a process shuts down cleanly, so that no erasure waits for it."""
+    async def deregister(self, member: str, owner: str | None = None) -> None:
+        """Record that a process shuts down cleanly, so that no erasure waits for it.
+
+        ``owner`` names data that does not outlive it after all: no later request waits for it.
+        """
 
 
 class InsightStore(Protocol):

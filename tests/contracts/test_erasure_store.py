@@ -361,3 +361,16 @@ async def test_a_file_that_others_could_read_and_that_kept_what_was_deleted_is_m
     async with SqlErasureStore.open(f"sqlite:///{file}"):
         assert file.stat().st_mode & 0o077 == 0
         assert traces(tmp_path, [], ["Ann Example"]) == {}
+
+
+async def test_no_later_erasure_waits_for_an_owner_whose_data_is_gone(shop: Shop) -> None:
+    for worker in ("worker@a", "worker@b"):
+        await shop.erasure_store.heartbeat(worker, NOON, worker)
+    first = await shop.erasure_store.request([ANN], NOON)
+    assert first.owners == ("worker@a", "worker@b")
+    await shop.erasure_store.deregister("worker@a", "worker@a")
+    second = await shop.erasure_store.request([BOB], NOON)
+    assert second.owners == second.awaited == ("worker@b",)
+    found = await shop.erasure_store.find(ANN, NOON)
+    assert found is not None
+    assert found.awaited == ("worker@a", "worker@b")  # it had been asked while it had data

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from tests.servers.kafka_logs import SITE_ID, kafka_log
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
-from trinetra.adapters.kafka.topics import Layout, create_topics, find_faults
+from trinetra.adapters.kafka.topics import Layout, create_topics, find_faults, longest_stays_s
 from trinetra.errors import ConfigurationError
 from trinetra.events.topics import ALL, SITE, Topic
 from trinetra.ports import Record
@@ -193,3 +194,17 @@ def test_the_command_line_makes_topics_once_and_checks_them(
     assert (
         trinetra("topics", "check", "--site", site, folder=tmp_path, **environment).returncode == 0
     )
+
+
+async def test_the_longest_stay_of_a_record_follows_the_settings_of_its_topic(
+    kafka_servers: str,
+) -> None:
+    connection, namespace = KafkaConnection(kafka_servers), uuid4().hex
+    day, ages = replace(SOURCE, retention_s=86_400.0), replace(SINK, retention_s=86_400e5)
+    layout = Layout(SITE_ID, namespace, (day, ages, STATE))
+    await create_topics(connection, layout, CLOCK)
+    # a day, a segment of 6 hours, a timestamp of an hour ahead, a minute and five of delays
+    assert await longest_stays_s(connection, layout, CLOCK) == {
+        f"{namespace}.{SOURCE.name}": 86_400.0 + 6 * 3600 + 3600 + 60 + 300,
+        f"{namespace}.{SINK.name}": inf,
+    }

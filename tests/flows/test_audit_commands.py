@@ -1,7 +1,8 @@
 """``trinetra audit`` and ``customers verify-receipt``: what they accept and reject."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,11 @@ def test_who_looked_at_the_names_is_on_record(settings: Settings) -> None:
     assert [line.action for line in audit_log(settings).lines()] == ["list"]
 
 
-def test_a_receipt_on_a_cluster_tells_of_letters_and_spools(settings: Settings) -> None:
+def test_a_receipt_on_a_cluster_tells_until_when_topics_keep_what(settings: Settings) -> None:
     there = settings.model_copy(update={"event_log": "kafka"})
-    told = " ".join(forget._remains(there, NOON))
-    assert "trinetra.dead-letters" in told
-    assert "spool/" in told
+    told = forget._remains(there, NOON, {"trinetra.detections": 90_000.0, "other": inf})
+    until = NOON + timedelta(seconds=90_000)
+    assert f"trinetra.detections: until {until:%Y-%m-%d %H:%M} UTC at the latest" in told
+    assert "other: for good, because the topic keeps its records for good" in told
+    assert any("trinetra.dead-letters have embeddings" in line for line in told)
+    assert "topics of Kafka: as long as they keep records" in forget._remains(there, NOON, {})

@@ -23,7 +23,12 @@ from trinetra.site.schema import Site
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind, derive_id
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import FaceModel, Member
-from trinetra.wiring.connections import open_engine_ports, open_gallery, open_resolver_ports
+from trinetra.wiring.connections import (
+    open_engine_ports,
+    open_gallery,
+    open_resolver_ports,
+    spooling,
+)
 from trinetra.wiring.stores import open_customer_log
 
 ANN = CustomerId(derive_id("cus", "ann"))
@@ -61,9 +66,20 @@ async def resolver_container(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def running(resolver: Settings, engine: Settings) -> AsyncIterator[None]:
-    """Run both services on one log in memory, which takes Kafka's place."""
+async def running(
+    resolver: Settings, engine: Settings, log: MemoryEventLog | None = None
+) -> AsyncIterator[None]:
+    """Run both services on one log in memory, which takes Kafka's place.
+
+    Without a log of the caller's there is a worker, too, with an empty spool.
+    """
     clock, stopping = SystemClock(), asyncio.Event()
+    if log is None:
+        log = MemoryEventLog(clock)
+        worker = engine.model_copy(update={"instance": "worker"})
+        async with spooling(log, worker, clock), running(resolver, engine, log):
+            yield
+        return
     site = Site.model_validate(
         {
             "site": SITE,
@@ -71,7 +87,6 @@ async def running(resolver: Settings, engine: Settings) -> AsyncIterator[None]:
             "cameras": [{"id": "a", "role": "face", "source": {"file": "x.mp4"}}],
         }
     )
-    log = MemoryEventLog(clock)
     async with (
         open_resolver_ports(log, resolver, MODEL, clock) as of_resolver,
         open_engine_ports(log, engine, clock) as of_engine,
@@ -95,10 +110,10 @@ async def test_no_receipt_is_final_while_the_owner_of_the_gallery_has_not_confir
 ) -> None:
     status = await command._forget(engine_container, ANN, 0.0)
     assert status.settled_at is None
-    assert status.awaited == ("identity-resolver", "insight-engine")
+    assert status.awaited == ("identity-resolver", "inference-worker", "insight-engine")
     receipt = _receipt(engine_container, status).receipt
     assert receipt["done_at"] is None
-    assert receipt["awaited"] == receipt["owners"] == ["identity-resolver", "insight-engine"]
+    assert receipt["awaited"] == receipt["owners"] == list(status.awaited)
     async with open_gallery(resolver_container, MODEL) as gallery:
         assert await gallery.count() == 1
 
@@ -107,9 +122,9 @@ async def test_no_receipt_is_final_while_the_owner_of_the_gallery_has_not_confir
     assert status.settled_at is not None
     assert status.awaited == ()
     assert status.removed()["gallery_faces"] == 1
-    assert {"identity-resolver@resolver", "insight-engine@engine"} <= {
-        share.member for share in status.shares
-    }
+    assert {
+        *("identity-resolver@resolver", "insight-engine@engine", "inference-worker@worker")
+    } <= {share.member for share in status.shares}
     async with open_gallery(resolver_container, MODEL) as gallery:
         assert await gallery.count() == 0
 
@@ -121,7 +136,7 @@ async def test_a_gallery_that_once_ran_is_awaited_by_name(
         await command._forget(engine_container, CustomerId(derive_id("cus", "bob")), 60.0)
     async with running(container(tmp_path, "another"), engine_container):
         status = await command._forget(engine_container, ANN, 0.0)
-        while "identity-resolver@another" in status.awaited or "insight-engine" in status.awaited:
+        while len(status.awaited) > 1:
             status = await command._forget(engine_container, ANN, 0.5)
         assert status.awaited == ("identity-resolver@resolver",)
         with pytest.raises(CustomerConflict, match="--destroyed typo: the erasure waits for ident"):
@@ -146,7 +161,7 @@ def test_verifying_tells_who_never_confirmed_by_its_output_and_exit_code(
     (tmp_path / "receipt.json").write_text(asked.stdout)
     told = CliRunner().invoke(app, ["customers", "verify-receipt", str(tmp_path / "receipt.json")])
     assert told.exit_code == 1
-    assert "never confirmed by identity-resolver, insight-engine" in told.output
+    assert "never confirmed by identity-resolver, inference-worker, insight-engine" in told.output
 
 
 async def test_no_command_writes_to_a_database_that_no_service_reads(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ async def test_faces_by_other_networks_go_while_one_gallery_is_in_use(settings: 
 
 def test_a_folder_of_an_unknown_network_is_named_as_what_remains(settings: Settings) -> None:
     (settings.data_dir / "gallery" / "lost-net").mkdir(parents=True)
-    assert "lost-net" in " ".join(command._remains(settings, NOW))
+    assert "lost-net" in " ".join(command._remains(settings, NOW, {}))
 
 
 async def test_the_shells_limit_for_the_journal_deletes_nothing_of_it(settings: Settings) -> None:

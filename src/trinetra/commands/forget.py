@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from math import isinf
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +14,7 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.audit import AuditLog
 from trinetra.adapters.disk.receipts import Signed, sign, signing_key
 from trinetra.adapters.disk.temp_copies import clear_temp_copies
+from trinetra.adapters.kafka.topics import Layout, longest_stays_s
 from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_text
 from trinetra.commands.customers import Json, last_visit, need_known
@@ -25,9 +26,10 @@ from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import ErasureStore
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
-from trinetra.values import CustomerId, Instant
+from trinetra.values import CustomerId, Instant, after
 from trinetra.wiring.assembly import owners_of
 from trinetra.wiring.erasure import forget_here, galleries_of_unknown_models
+from trinetra.wiring.places import kafka_connection
 from trinetra.wiring.stores import open_customer_log, open_erasure_store
 
 _LOOK_S = 0.5
@@ -64,7 +66,7 @@ def forget(
     if not yes:
         typer.confirm(f"Erase {customer_id} for good? This cannot be undone", abort=True, err=True)
     status = asyncio.run(_forget(settings, who, timeout_s, destroyed or ()))
-    signed = _receipt(settings, status)
+    signed = _receipt(settings, status, asyncio.run(_stays_s(settings)))
     print_text(msgspec.json.format(msgspec.json.encode(signed), indent=2).decode() + "\n")
     if status.settled_at is None:
         waits = (
@@ -190,8 +192,25 @@ async def _settled(
         await clock.sleep(_LOOK_S)
 
 
-def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
-    """Return a signed receipt: what was erased, and what remains where until when."""
+async def _stays_s(settings: Settings) -> Mapping[str, float]:
+    """Return how long each topic of Kafka may hold a record, in seconds; nothing if it is away."""
+    if settings.event_log != "kafka":
+        return {}
+    layout = Layout(site_id="", namespace=settings.namespace)
+    try:
+        return await longest_stays_s(kafka_connection(settings), layout, SystemClock())
+    except ServerUnavailable as cause:
+        note(f"{cause}; the receipt cannot tell how long its topics keep records")
+        return {}
+
+
+def _receipt(
+    settings: Settings, status: ErasureStatus, stays_s: Mapping[str, float] | None = None
+) -> Signed:
+    """Return a signed receipt: what was erased, and what remains where until when.
+
+    ``stays_s`` is for how long each topic of Kafka may hold a record.
+    """
     erasure = status.erasure
     lines = audit_log(settings).lines()
     receipt: dict[str, Any] = {
@@ -203,13 +222,13 @@ def _receipt(settings: Settings, status: ErasureStatus) -> Signed:
         "confirmed_by": [share.member for share in status.shares],
         "owners": list(status.owners),
         "awaited": list(status.awaited),
-        "remains": _remains(settings, status.settled_at or erasure.asked_at),
+        "remains": _remains(settings, status.settled_at or erasure.asked_at, stays_s or {}),
         "audit_log_hash": lines[-1].hash if lines else None,
     }
     return sign(receipt, signing_key(settings.data_dir / "keys"))
 
 
-def _remains(settings: Settings, since: Instant) -> list[str]:
+def _remains(settings: Settings, since: Instant, stays_s: Mapping[str, float]) -> list[str]:
     """Return the places that still hold data of the person, and until when."""
     told = [
         "digests of the ids, so that they are not restored: for good",
@@ -220,21 +239,13 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
         for folder in galleries_of_unknown_models(settings, _models(settings))
     ]
     if settings.event_log == "kafka":
+        told += [f"{topic}: {_until(since, s)}" for topic, s in sorted(stays_s.items())]
         told += [
+            *([] if stays_s else ["topics of Kafka: as long as they keep records"]),
             (
-                "trinetra.detections: embeddings of unnamed faces and bodies, for detections_days "
-                f"(by default until {since + timedelta(days=1):%Y-%m-%d %H:%M} UTC), and until the "
-                "segment is deleted"
+                "of these, trinetra.detections and trinetra.dead-letters have embeddings of faces "
+                "not yet named and of bodies, the others ids that no longer lead to a person"
             ),
-            (
-                "other topics: ids that no longer lead to a person, for the site's events_days (by "
-                f"default until {since + timedelta(days=7):%Y-%m-%d %H:%M} UTC)"
-            ),
-            (
-                "trinetra.dead-letters: detections that could not be read, for as long as "
-                "trinetra.detections"
-            ),
-            "spool/ of workers that could not reach Kafka: embeddings, until they are sent",
             "state topics: until compacted, 6 hours after the partition is next written to",
         ]
     if settings.gallery == "qdrant":
@@ -242,3 +253,9 @@ def _remains(settings: Settings, since: Instant) -> list[str]:
     if settings.store_url is not None:
         told.append("the database server's own log, free pages and backups: see its vacuum")
     return told
+
+
+def _until(since: Instant, stay_s: float) -> str:
+    if isinf(stay_s):
+        return "for good, because the topic keeps its records for good"
+    return f"until {after(since, stay_s):%Y-%m-%d %H:%M} UTC at the latest"

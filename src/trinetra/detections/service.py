@@ -45,7 +45,8 @@ from trinetra.telemetry import (
 )
 from trinetra.values import Instant, seconds_between
 
-_log = get_logger("inference-worker")
+NAME = "inference-worker"
+_log = get_logger(NAME)
 _Batch = list[BufferedFrame]
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -89,7 +90,7 @@ class InferenceWorker:
     the same id.
     """
 
-    name = "inference-worker"
+    name = NAME
 
     def __init__(
         self,

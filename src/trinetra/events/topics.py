@@ -43,6 +43,8 @@ INSIGHT_STATE = Topic("trinetra.insight-state", IDENTITIES.partitions, compacted
 """State of an insight engine about the cameras of the same partition of identities."""
 VISIT_STATE = Topic("trinetra.visit-state", SIGHTINGS.partitions, compacted=True)
 """State of an insight engine about the customers of the same partition of sightings."""
+ERASURES = Topic("trinetra.erasures", 1, compacted=True)
+"""Open erasures, without ids, and the answers of spools; see ``events/spool_erasure.py``."""
 SITE = Topic("trinetra.site", 1, compacted=True)
 """Owner of the topics, to detect two shops on one cluster; set by `trinetra topics create`."""
 
@@ -57,6 +59,7 @@ ALL = (
     RESOLVER_STATE,
     INSIGHT_STATE,
     VISIT_STATE,
+    ERASURES,
     SITE,
 )
 FRAMES_PREFIX = "frames:"

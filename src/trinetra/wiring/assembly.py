@@ -14,8 +14,10 @@ from trinetra.adapters.video.sources import open_source
 from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.customers.retention import insight_retention, merge_retention
+from trinetra.customers.spool_erasure import SpoolErasures, SpoolParticipant
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
+from trinetra.detections.service import NAME as WORKER
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.events.customers import CustomerDirectory
@@ -253,7 +255,7 @@ def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     upkeep = CustomerUpkeep(
         StoreCustomerSync(ports.customer_log, ports.store, ports.clock, service=ENGINE),
         _participant(ENGINE, ports, member),
-        tuple(_upkeep_tasks(site, ports)),
+        tuple(_upkeep_tasks(site, ports, member)),
     )
     policy = RunnerPolicy(
         max_records=500,
@@ -265,12 +267,19 @@ def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     return insight_engine(ports.log, ports.store, ports.clock, insights, upkeep, policy)
 
 
-def _upkeep_tasks(site: Site, ports: EnginePorts) -> Iterator[BackgroundTask]:
+def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[BackgroundTask]:
     retention = site.policies.retention
     if days := retention.insights_days:
         yield insight_retention(ports.store, ports.clock, days * _DAY_S)
     if days := retention.anonymous_days:
         yield merge_retention(ports.store, ports.clock, days * _DAY_S)
+    if ports.erasure_store is not None and not member.ends_with_process:
+        yield SpoolErasures(ports.log, ports.erasure_store, ports.clock)
+
+
+def spool_participant(log: EventLog, settings: Settings, clock: Clock) -> SpoolParticipant:
+    """Return the part that the spool of this process takes in erasures."""
+    return SpoolParticipant(log, clock, member=f"{WORKER}@{settings.instance}")
 
 
 def _participant(
@@ -293,6 +302,6 @@ def _owner(service: str, name: str, member: Member) -> str | None:
 def owners_of(settings: Settings) -> tuple[str, ...]:
     """Return the services that must acknowledge an erasure, whether or not they ever ran here.
 
-    On Kafka the state of both, which may hold the person, outlives their processes.
+    On Kafka the state of resolver and engine, and the spool of a worker, outlive their processes.
     """
-    return (RESOLVER, ENGINE) if settings.event_log == "kafka" else ()
+    return (RESOLVER, ENGINE, WORKER) if settings.event_log == "kafka" else ()

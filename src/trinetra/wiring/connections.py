@@ -22,7 +22,7 @@ from trinetra.ports import (
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
-from trinetra.wiring.assembly import EnginePorts, ResolverPorts
+from trinetra.wiring.assembly import EnginePorts, ResolverPorts, spool_participant
 from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
 from trinetra.wiring.stores import (
     STORE_HINT,
@@ -106,7 +106,14 @@ async def spooling(log: EventLog, settings: Settings, clock: Clock) -> AsyncIter
         return
     folder = settings.data_dir / "spool" / settings.instance
     limit = settings.spool_max_mb * _MB
-    async with SpoolingEventLog.open(log, folder, max_bytes=limit, clock=clock) as spool:
+    opening = SpoolingEventLog.open(
+        log,
+        folder,
+        max_bytes=limit,
+        clock=clock,
+        participant=spool_participant(log, settings, clock),
+    )
+    async with opening as spool:
         yield spool
 
 

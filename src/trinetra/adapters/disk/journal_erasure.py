@@ -11,14 +11,11 @@ from msgspec.structs import replace
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.journal_file import Edit
 from trinetra.adapters.disk.journal_format import Entry
-from trinetra.errors import MalformedEvent
-from trinetra.events.codec import decode, encode
-from trinetra.events.schema import DetectionEvent
+from trinetra.events.biometrics import without_biometrics
 from trinetra.events.topics import DETECTIONS
 from trinetra.values import CustomerId
 
 NOBODY = CustomerId("erased")
-_BIOMETRIC = (b'"embedding"', b'"appearance"', b'"body"')
 
 
 class JournalErasureTarget:
@@ -41,28 +38,18 @@ def forgetting(ids: Sequence[CustomerId]) -> Edit:
 
     def edit(entry: Entry) -> Entry | None:
         if entry.topic == DETECTIONS.name:
-            return _without_embeddings(entry)
+            value = without_biometrics(entry.value)
+            return None if value is None else _with(entry, value, entry.key)
         value, key = entry.value, entry.key
         for name in names:
             value = value.replace(name, NOBODY.encode())
             key = NOBODY if key == name.decode() else key
-        unchanged = (value, key) == (entry.value, entry.key)
-        return entry if unchanged else replace(entry, value=value, key=key)
+        return _with(entry, value, key)
 
     return edit
 
 
-def _without_embeddings(entry: Entry) -> Entry | None:
-    if not any(field in entry.value for field in _BIOMETRIC):
-        return entry
-    try:
-        event = decode(entry.value)
-    except MalformedEvent:
-        return None  # nothing can read it, and it may hold anything
-    if not isinstance(event, DetectionEvent):
-        return entry
-    faces = tuple(replace(f, embedding=None, unusable=f.unusable or "erased") for f in event.faces)
-    objects = tuple(replace(o, appearance=None, body=None) for o in event.objects)
-    if (faces, objects) == (event.faces, event.objects):
-        return entry
-    return replace(entry, value=encode(replace(event, faces=faces, objects=objects)))
+def _with(entry: Entry, value: bytes, key: str) -> Entry:
+    """Return an entry with this content; the same object if nothing changes."""
+    unchanged = (value, key) == (entry.value, entry.key)
+    return entry if unchanged else replace(entry, value=value, key=key)

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 from trinetra.adapters.disk.framing import HEADER_BYTES, Gap
 from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus, Stored, encode
+from trinetra.customers.spool_erasure import SpoolParticipant, erased
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
+from trinetra.streaming.concurrency import run_until
 from trinetra.streaming.retry import Backoff, OutageTracker, Retrier
 from trinetra.telemetry import (
     SPOOL_BYTES,
@@ -34,6 +35,7 @@ from trinetra.telemetry import (
 from trinetra.values import Instant, seconds_between
 
 _log = get_logger("spool")
+_SERVICE = "inference-worker"
 _Result = TypeVar("_Result")
 
 
@@ -51,11 +53,21 @@ class SpoolingEventLog:
 
     name = "spool"
 
-    def __init__(self, log: EventLog, disk: "_Disk", clock: Clock, policy: SpoolPolicy) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        disk: "_Disk",
+        clock: Clock,
+        policy: SpoolPolicy,
+        participant: SpoolParticipant | None,
+    ) -> None:
         self._log = log
         self._disk = disk
         self._clock = clock
         self._policy = policy
+        self._participant = participant
+        self._is_erasing = False
+        self._erased_records = 0
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -68,24 +80,25 @@ class SpoolingEventLog:
         max_bytes: int,
         clock: Clock,
         policy: SpoolPolicy | None = None,
-        service: str = "inference-worker",
+        participant: SpoolParticipant | None = None,
     ) -> AsyncIterator[Self]:
         """Open or create the spool in a folder of its own, and begin to drain it to the log.
 
-        Unsent records stay for the next time. Raises ConfigurationError if the folder cannot be
-        used or another process has it, and StorageFull if its disk is full. A failure to send
-        other than EventLogUnavailable cancels the block and is raised.
+        Unsent records stay for the next time. ``participant`` takes part in erasures. Raises
+        ConfigurationError if the folder cannot be used or another process has it, and StorageFull
+        if its disk is full. A failure to send other than EventLogUnavailable cancels the block and
+        is raised.
         """
         policy = policy or SpoolPolicy()
         files = await asyncio.to_thread(
             SpoolFolder,
             folder,
             segment_bytes=policy.segment_bytes,
-            on_damage=partial(_report_damage, service),
+            on_damage=_report_damage,
         )
         group = asyncio.TaskGroup()
-        disk = _Disk(files, max_bytes, clock, service, group)
-        spool = cls(log, disk, clock, policy)
+        disk = _Disk(files, max_bytes, clock, group)
+        spool = cls(log, disk, clock, policy, participant)
         try:
             async with group:
                 draining = group.create_task(spool._keep_draining())
@@ -93,6 +106,7 @@ class SpoolingEventLog:
                     yield spool
                 finally:
                     draining.cancel()
+            await spool._leave()
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         finally:
@@ -144,6 +158,8 @@ class SpoolingEventLog:
             await self._log.append(records)
         except EventLogUnavailable as cause:
             _log.warning("the event log is unavailable: events go to disk", cause=str(cause))
+            if self._participant is not None:
+                self._participant.hurry()
             return False
         return True
 
@@ -152,13 +168,42 @@ class SpoolingEventLog:
         never = asyncio.Event()  # closing the spool cancels this task
         retrier = Retrier(outage, self._clock, never, backoff=self._policy.backoff)
         while True:
-            await self._disk.filled.wait()
+            await self._until_there_is_work()
             await retrier.call(self._drain_once)
 
+    async def _until_there_is_work(self) -> None:
+        if self._participant is None:
+            await self._disk.filled.wait()
+        else:
+            await run_until(self._disk.filled, self._clock.sleep(self._participant.wait_s))
+
     async def _drain_once(self) -> None:
-        await self._send_some()
-        if self._disk.status.records <= self._policy.batch_records:
-            await self._send_the_rest()
+        if self._participant is not None and await self._participant.is_erasing():
+            # Asked before anything is sent: what was spooled before a request must not be stored
+            # by those who have carried it out already.
+            self._is_erasing = True
+        if not self._disk.is_empty:
+            await self._send_some()
+            if self._disk.status.records <= self._policy.batch_records:
+                await self._send_the_rest()
+        if self._participant is not None and self._is_erasing and self._disk.is_empty:
+            await self._finish_erasure(self._participant)
+
+    async def _finish_erasure(self, participant: SpoolParticipant) -> None:
+        """Acknowledge: all that was on the disk before the request was sent or set aside."""
+        files = await self._disk.purge()
+        removed = {"spooled_records": self._erased_records, "damaged_spool_files": files}
+        await participant.acknowledge(removed)
+        self._is_erasing, self._erased_records = False, 0
+
+    async def _leave(self) -> None:
+        """Let no erasure wait for an empty spool whose process ends."""
+        if self._participant is None or not self._disk.is_clean:
+            return
+        try:
+            await self._participant.leave()
+        except EventLogUnavailable as cause:
+            _log.warning("erasures will wait for this spool until it runs again", cause=str(cause))
 
     async def _send_the_rest(self) -> None:
         """Drain with appends held back; otherwise a busy writer could keep the disk from empty."""
@@ -170,8 +215,11 @@ class SpoolingEventLog:
     async def _send_some(self) -> None:
         records = await self._disk.head(self._policy.batch_records)
         if records:
-            await self._log.append(records)
+            allowed = [erased(record) for record in records] if self._is_erasing else records
+            await self._log.append([record for record in allowed if record is not None])
             await self._disk.advance(len(records))
+            changes = zip(allowed, records, strict=True)
+            self._erased_records += sum(new is not old for new, old in changes)
 
 
 @dataclass(slots=True)
@@ -194,20 +242,18 @@ class _Disk:
         files: SpoolFolder,
         max_bytes: int,
         clock: Clock,
-        service: str,
         group: asyncio.TaskGroup,
     ) -> None:
         self._files = files
         self._max_bytes = max_bytes
         self._clock = clock
-        self._service = service
         self._group = group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._writing = asyncio.Lock()
         self._open_batch: _Batch | None = None
         self._unwritten_bytes = 0
         self.filled = asyncio.Event()
-        SPOOL_MAX_BYTES.labels(service).set(max_bytes)
+        SPOOL_MAX_BYTES.labels(_SERVICE).set(max_bytes)
         self._report()
 
     @property
@@ -218,6 +264,11 @@ class _Disk:
     def is_empty(self) -> bool:
         """Whether no record is on disk or on its way there."""
         return not self.status.bytes and not self._unwritten_bytes
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no file holds a record, waiting or not."""
+        return self.is_empty and not self._files.leftovers()
 
     def write(self, records: Sequence[Record]) -> _Batch:
         """Add records to the batch that is written next. Raises EventLogUnavailable when full."""
@@ -244,7 +295,11 @@ class _Disk:
     async def advance(self, records: int) -> None:
         """Remove the oldest records: they were sent."""
         await self._run(self._files.advance, records)
-        SPOOL_DRAINED.labels(self._service).inc(records)
+        SPOOL_DRAINED.labels(_SERVICE).inc(records)
+
+    async def purge(self) -> int:
+        """Delete files of records that no longer wait. Raises EventLogUnavailable if one stays."""
+        return await self._run(self._files.purge)
 
     async def close(self) -> None:
         """Close the files when the thread is done with them."""
@@ -257,7 +312,7 @@ class _Disk:
                 self._open_batch = None
                 await self._run(self._files.append, batch.payloads)
             batch.failure = None
-            SPOOLED.labels(self._service).inc(len(batch.payloads))
+            SPOOLED.labels(_SERVICE).inc(len(batch.payloads))
         except EventLogUnavailable as cause:
             batch.failure = str(cause)
         finally:
@@ -285,17 +340,17 @@ class _Disk:
         else:
             self.filled.clear()
         age_s = seconds_between(waits.oldest_at, self._clock.now()) if waits.oldest_at else 0.0
-        SPOOL_RECORDS.labels(self._service).set(waits.records)
-        SPOOL_BYTES.labels(self._service).set(waits.bytes)
-        SPOOL_OLDEST_S.labels(self._service).set(age_s)
+        SPOOL_RECORDS.labels(_SERVICE).set(waits.records)
+        SPOOL_BYTES.labels(_SERVICE).set(waits.bytes)
+        SPOOL_OLDEST_S.labels(_SERVICE).set(age_s)
 
 
 def _frames_bytes(payloads: Sequence[bytes]) -> int:
     return sum(map(len, payloads)) + len(payloads) * HEADER_BYTES
 
 
-def _report_damage(service: str, file: Path, gap: Gap) -> None:
-    SPOOL_CORRUPT.labels(service).inc()
+def _report_damage(file: Path, gap: Gap) -> None:
+    SPOOL_CORRUPT.labels(_SERVICE).inc()
     _log.error(
         "the spool is damaged: the records there are lost, the file is kept aside",
         place=f"{file}:{gap.start}",

@@ -140,6 +140,18 @@ class SpoolFolder:
             self._finish(oldest)
         self.status = self._count()
 
+    def leftovers(self) -> list[Path]:
+        """Return the files whose records no longer wait: set aside, or impossible to delete."""
+        waiting = {segment.path for segment in self._log.segments}
+        return [path for path in (*self._aside(), *self._segments()) if path not in waiting]
+
+    def purge(self) -> int:
+        """Delete the leftovers; return how many there were. Raises OSError if one stays."""
+        leftovers = self.leftovers()
+        for path in leftovers:
+            path.unlink()
+        return len(leftovers)
+
     def close(self) -> None:
         """Close the files and unlock the folder; unsent records stay on disk."""
         self._closing.close()
@@ -203,6 +215,9 @@ class SpoolFolder:
 
     def _aside(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{_ASIDE}"))
+
+    def _segments(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{_SUFFIX}"))
 
     def _count(self) -> SpoolStatus:
         if not self._log.segments:

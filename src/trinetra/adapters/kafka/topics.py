@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -28,6 +29,9 @@ _MOST_REPLICAS = 3
 _CLAIM = "site"
 _POLICY, _RETENTION, _SEGMENT_AGE = "cleanup.policy", "retention.ms", "segment.ms"
 _HOUR_MS = 3_600_000
+_CENTURY_MS = 100 * 365 * 24 * _HOUR_MS
+_RETENTION_CHECK_S = 300.0
+"""Kafka's default of ``log.retention.check.interval.ms``."""
 _LONGEST_SEGMENT_MS = 6 * _HOUR_MS
 _COMPACTED = {
     _POLICY: "compact",
@@ -70,6 +74,20 @@ async def create_topics(
     """
     async with KafkaClient.open(connection, clock) as client:
         return await asyncio.to_thread(_make, client, layout, replication)
+
+
+async def longest_stays_s(
+    connection: KafkaConnection, layout: Layout, clock: Clock
+) -> dict[str, float]:
+    """Return for how long each topic that forgets by age may hold a record's bytes, in seconds.
+
+    By the name of the topic on the cluster; infinite if it never forgets. Raises
+    EventLogUnavailable or ConfigurationError.
+    """
+    names = [layout.prefix + topic.name for topic in layout.topics if not topic.compacted]
+    async with KafkaClient.open(connection, clock) as client:
+        configs = await asyncio.to_thread(_all_configs, client, names)
+        return {name: _longest_stay_s(config) for name, config in configs.items()}
 
 
 async def find_faults(connection: KafkaConnection, layout: Layout, clock: Clock) -> list[str]:
@@ -221,13 +239,34 @@ def _partitions(client: KafkaClient) -> dict[str, int]:
 
 def _configs(client: KafkaClient, names: Sequence[str], key: str) -> dict[str, str]:
     """Return what one of their settings is for each of these topics."""
+    return {name: values[key] for name, values in _all_configs(client, names).items()}
 
-    def attempt() -> dict[str, str]:
+
+def _all_configs(client: KafkaClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the settings of each of these topics."""
+
+    def attempt() -> dict[str, dict[str, str]]:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         answers = client.admin.describe_configs(resources, request_timeout=REQUEST_TIMEOUT_S)
-        return {topic.name: answer.result()[key].value for topic, answer in answers.items()}
+        return {
+            topic.name: {key: entry.value for key, entry in answer.result().items()}
+            for topic, answer in answers.items()
+        }
 
     return client.until_done(attempt, _DEADLINE_S, "asking for settings") if names else {}
+
+
+def _longest_stay_s(config: Mapping[str, str]) -> float:
+    """Return for how long a topic with these settings may hold a record's bytes, in seconds.
+
+    Kafka deletes whole segments. One is closed when it is ``segment.ms`` old, counts as old as its
+    latest timestamp, which may lie ahead of the broker's clock by a limit, and is looked at, then
+    deleted, with a delay each.
+    """
+    parts = (_RETENTION, _SEGMENT_AGE, "message.timestamp.after.max.ms", "file.delete.delay.ms")
+    parts_ms = [int(config[part]) for part in parts]
+    is_for_good = min(parts_ms) < 0 or max(parts_ms) > _CENTURY_MS
+    return inf if is_for_good else sum(parts_ms) / 1000 + _RETENTION_CHECK_S
 
 
 def _create(

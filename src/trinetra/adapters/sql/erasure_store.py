@@ -157,9 +157,11 @@ class SqlErasureStore:
         await self._settle(at)
         return await self._run(lambda connection: _find(connection, customer_id, at))
 
-    async def deregister(self, member: str) -> None:
-        """Record that a process shuts down cleanly, so that no erasure waits for it."""
-        at = await self._run(lambda connection: _remove_member(connection, member), writes=True)
+    async def deregister(self, member: str, owner: str | None = None) -> None:
+        """Record that a process shuts down cleanly, and that no data of an owner is left."""
+        at = await self._run(
+            lambda connection: _remove_member(connection, member, owner), writes=True
+        )
         if at is not None:
             await self._settle(at)
 
@@ -292,8 +294,10 @@ def _see(connection: Connection, table: Table, at: Instant, **name: str) -> None
     )
 
 
-def _remove_member(connection: Connection, member: str) -> Instant | None:
+def _remove_member(connection: Connection, member: str, owner: str | None) -> Instant | None:
     """Remove a process from the members; return when it was last seen."""
+    if owner is not None:
+        connection.execute(delete(_owners).where(_owners.c.owner == owner))
     own = _members.c.member == member
     seen_at = connection.scalar(select(_members.c.seen_at).where(own))
     connection.execute(delete(_members).where(own))

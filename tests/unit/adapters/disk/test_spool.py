@@ -50,7 +50,7 @@ async def spooling(
 ) -> AsyncIterator[SpoolingEventLog]:
     policy = SpoolPolicy(batch_records, backoff=Backoff(0.001, 0.01), segment_bytes=2000)
     async with SpoolingEventLog.open(
-        log, folder, max_bytes=max_bytes, clock=SystemClock(), policy=policy, service="test"
+        log, folder, max_bytes=max_bytes, clock=SystemClock(), policy=policy
     ) as spool:
         yield spool
 
@@ -76,7 +76,7 @@ async def fill(spool: SpoolingEventLog, accepted: list[int]) -> None:
 
 
 def metric(name: str) -> float:
-    return REGISTRY.get_sample_value(name, {"service": "test"}) or 0.0
+    return REGISTRY.get_sample_value(name, {"service": "inference-worker"}) or 0.0
 
 
 async def test_while_the_log_answers_nothing_touches_the_disk(tmp_path: Path) -> None:
