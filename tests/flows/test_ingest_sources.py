@@ -385,6 +385,14 @@ def test_an_http_camera_refuses_a_wrong_password_and_an_unknown_path() -> None:
         assert isinstance(failure_of(lost), SourceAbsent)
 
 
+def test_an_http_camera_cannot_lead_to_another_address_by_a_redirect() -> None:
+    with MjpegCamera([jpeg(64, 48)]) as inside, MjpegCamera([], redirect=inside.url) as hostile:
+        failure = failure_of(source_of(hostile.url))
+        assert isinstance(failure, SourceUnavailable)
+        assert "redirects are not followed" in str(failure)
+        assert (hostile.connections, inside.connections) == (1, 0)
+
+
 @pytest.mark.parametrize("habit", [{"starts_late": True}, {"text_every": 5}], ids=str)
 def test_an_http_camera_with_malformed_parts_streams_without_reconnecting(
     habit: dict[str, Any],

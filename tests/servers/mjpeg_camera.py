@@ -10,7 +10,7 @@ class MjpegCamera:
     """Serves the pictures in turn, one every ``period_s``, on ``/video``; a context manager.
 
     ``starts_late`` leaves out the boundary before the first part. Every ``text_every``-th part is a
-    text. ``body`` is sent instead of pictures, as ``content_type``.
+    text. ``body`` is sent instead of pictures, as ``content_type``; ``redirect`` is answered with.
     """
 
     def __init__(
@@ -23,12 +23,14 @@ class MjpegCamera:
         starts_late: bool = False,
         text_every: int | None = None,
         body: bytes | None = None,
+        redirect: str | None = None,
         content_type: str = "multipart/x-mixed-replace; boundary=frame",
     ) -> None:
         self._pictures = pictures
         self._starts_late = starts_late
         self._text_every = text_every
         self._body = body
+        self._redirect = redirect
         self._content_type = content_type
         self.connections = 0
         self._period_s = period_s
@@ -76,6 +78,12 @@ class MjpegCamera:
             request.send_error(404)
             return
         self.connections += 1
+        if self._redirect is not None:
+            request.send_response(302)
+            request.send_header("Location", self._redirect)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         request.send_response(200)
         request.send_header("Content-Type", self._content_type)
         if self._body is not None:

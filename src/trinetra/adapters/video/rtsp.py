@@ -2,7 +2,7 @@
 
 import errno
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,19 +34,25 @@ class LiveProtocol:
 
     Only ``demuxers`` are used, in this order: FFmpeg would otherwise guess from the answer, and a
     hostile camera that answers with a playlist could make it fetch any address of the network. The
-    next one is tried where one cannot read the answer. ``trusts_stream_times`` is for protocols
-    that carry capture times.
+    next one is tried where one cannot read the answer. ``options`` are FFmpeg's.
+    ``trusts_stream_times`` is for protocols that carry capture times.
     """
 
     demuxers: tuple[str, ...]
     allowed: str
+    options: Mapping[str, str]
     trusts_stream_times: bool
 
 
-RTSP = LiveProtocol(("rtsp",), "rtsp,rtsps,rtp,tcp,tls,udp", trusts_stream_times=True)
+RTSP = LiveProtocol(("rtsp",), "rtsp,rtsps,rtp,tcp,tls,udp", {}, trusts_stream_times=True)
 # The second one looks for pictures instead of parts, and so also reads malformed multipart streams;
 # it recognizes the end of a picture only by the next one.
-MJPEG = LiveProtocol(("mpjpeg", "mjpeg"), "http,https,httpproxy,tcp,tls", trusts_stream_times=False)
+MJPEG = LiveProtocol(
+    ("mpjpeg", "mjpeg"),
+    "http,https,httpproxy,tcp,tls",
+    {"max_redirects": "0"},  # a redirect could lead to any address of the network, too
+    trusts_stream_times=False,
+)
 
 
 class LiveSource:
@@ -144,6 +150,7 @@ class LiveSource:
             "analyzeduration": _ANALYZE_US[demuxer],
             "fpsprobesize": "0",
             "max_pixels": str(self._limits.max_pixels),
+            **self._protocol.options,
         }
         timeout = (self._timeout_s, self._timeout_s / 2)
         return av.open(self._url, "r", format=demuxer, options=options, timeout=timeout)
@@ -171,7 +178,10 @@ class LiveSource:
         has_answered = len(self._demuxers) < len(self._protocol.demuxers)
         if has_answered and not is_answer:
             return SourceUnavailable(_NO_VIDEO.format(self._label))
-        return open_failure(error, self._label)
+        failure = open_failure(error, self._label)
+        if error.errno == errno.EIO and self._protocol is MJPEG:
+            return SourceUnavailable(f"{failure}; redirects are not followed: set where they lead")
+        return failure
 
     def _next_packet(self) -> Any:
         try:
