@@ -49,11 +49,14 @@ def test_a_folder_that_is_not_there_is_told_with_its_variable(
     assert f"correct or unset {variable}" in error
 
 
-@pytest.mark.weights
-def test_a_samples_folder_that_is_not_there_is_told_with_its_variable(
-    models_dir: Path, tmp_path: Path
+def test_a_samples_folder_that_is_not_there_is_told_before_networks_are_looked_for(
+    tmp_path: Path,
 ) -> None:
-    folders = {"TRINETRA_MODELS_DIR": str(models_dir), "TRINETRA_SAMPLES_DIR": "/nowhere"}
+    damaged = tmp_path / "weights"
+    damaged.mkdir()
+    for model in load_manifest().profile("default").models:
+        (damaged / model.file).write_bytes(b"no network")
+    folders = {"TRINETRA_MODELS_DIR": str(damaged), "TRINETRA_SAMPLES_DIR": "/nowhere"}
     error = complaint(trinetra("demo", "--once", folder=tmp_path, **folders))
     assert "/nowhere does not exist; correct or unset TRINETRA_SAMPLES_DIR" in error
 

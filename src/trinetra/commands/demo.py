@@ -17,6 +17,7 @@ from trinetra.commands.display import print_summary, summarise
 from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
 from trinetra.commands.progress import FetchProgress
 from trinetra.errors import NoSamples, StorageFull
+from trinetra.models.fetch import check_folder
 from trinetra.models.samples import ATTRIBUTION, Clip, ensure_clips
 from trinetra.settings import Settings, load_settings
 from trinetra.site import FileSource, Site, site_from_text
@@ -68,12 +69,11 @@ def demo(
     if summary is not None:
         _write(summary, "", mode="a")  # fails now rather than after the whole run
     settings = load_settings()
-    # Networks before clips: a wrong models folder is a mistake also where there are no clips.
-    networks = None if twin else prepare_networks(settings)
-    clips = _find_clips(settings, needed=loop) if networks else None
-    if networks and clips:
+    if not twin:
+        check_folder(settings.models_dir)  # a mistake also where there are no clips
+    if clips := None if twin else _find_clips(settings, needed=loop):
         site = demo_site(clips, loop=loop)
-        opening = _clips_opening(site, networks, once=once, events=events)
+        opening = _clips_opening(site, prepare_networks(settings), once=once, events=events)
     else:
         site, opening = _prepare_twin(once=once, events=events)
 

@@ -83,16 +83,21 @@ def find_model(spec: AnyModel, *, models_dir: Path | None, cache_dir: Path) -> P
     return path if path.exists() and _is_intact(spec, folder) else None
 
 
+def check_folder(models_dir: Path | None) -> None:
+    """Raise ModelUnavailable if the user's own folder of networks is named and does not exist."""
+    if models_dir is not None and not models_dir.is_dir():
+        raise ModelUnavailable(
+            f"the models folder {models_dir} does not exist; correct or unset TRINETRA_MODELS_DIR"
+        )
+
+
 def _from_folder(spec: AnyModel, models_dir: Path) -> Path | None:
     """Return the user's own file if the folder or one below it has it.
 
     Precisions of one network often share a file name, so the right one is chosen by its digest.
     Wrong files are reported if there is no right one, never replaced.
     """
-    if not models_dir.is_dir():
-        raise ModelUnavailable(
-            f"the models folder {models_dir} does not exist; correct or unset TRINETRA_MODELS_DIR"
-        )
+    check_folder(models_dir)
     paths = sorted(models_dir.rglob(spec.file), key=lambda path: (len(path.parts), path))
     faults = []
     for path in paths:
