@@ -1,8 +1,9 @@
 """Snapshots of the insight engine for a compacted topic of the log.
 
 One record per camera and one per customer: a version byte, then MessagePack. Reported events are
-reduced to the fields from which they, and their ids, can be rebuilt. Measured: a camera with ten
-people in view, two lines and two zones takes 4.2 kB (LZ4: 0.9 kB) and 5 us, a customer 100 bytes.
+reduced to the fields from which they, and their ids, can be rebuilt. Measured on synthetic walks:
+a camera with ten identified people in view, each with three reported crossings and stays, takes
+10 kB and 12 us; a customer 111 bytes after one track, 319 after six on three cameras.
 """
 
 from collections.abc import Iterable
