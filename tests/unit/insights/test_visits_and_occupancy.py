@@ -399,3 +399,15 @@ def test_a_replaced_track_counts_with_its_new_extent_and_corrections_are_made_on
     [shorter] = visits.step(replaced)
     assert (shorter.captured_at, shorter.revision) == (at(20), 1)
     assert visits.step(of_track("z", DOOR, 0, 20, correction="withdrawn")) == []
+
+
+def test_a_visit_that_is_divided_after_a_restart_has_each_camera_in_the_part_that_it_saw() -> None:
+    visits = customer_log()
+    on_record = sight(customer_log(), (DOOR, 0), (TILL, 60))[-1]
+    visits.meet(ANN.customer_id, visits_on_record(on_record))
+    aisle, exit_ = CameraId("aisle"), CameraId("exit")
+    visits.step(of_track("early", aisle, -100, -90))
+    visits.step(of_track("wrong", aisle, 1500, 1505))
+    visits.step(of_track("right", exit_, 3000, 3005))
+    told = visits.step(of_track("wrong", aisle, 1500, 1505, correction="withdrawn"))
+    assert [v.cameras for v in told] == [(DOOR, TILL, aisle), (exit_,)]

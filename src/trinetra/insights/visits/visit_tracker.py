@@ -214,7 +214,10 @@ class VisitTracker:
         parts = _apart(visit.evidence, self.gap_s)
         if not parts:
             return [self._withdraw(customer_id, visits, visit)]
-        first, *later = (_made_of(part, visit.kind, visit.kind_at, visit.cameras) for part in parts)
+        first, *later = (
+            _made_of(part, visit.kind, visit.kind_at, _on_record(visit.cameras, part))
+            for part in parts
+        )
         first.revision = visit.revision + 1
         visits.visit = first
         self._watch_again(customer_id, first)
@@ -367,6 +370,15 @@ def _corrected_by(sighting: Sighting, visit: Presence) -> list[_Key]:
         if sighting.since <= since and until <= sighting.until:
             corrected.append(on_record)
     return corrected
+
+
+def _on_record(cameras: tuple[CameraId, ...], evidence: dict[_Key, _Span]) -> tuple[CameraId, ...]:
+    """Return a record's cameras if its extent, which is kept under one of them, is in the evidence.
+
+    The record names its other cameras without their times.
+    """
+    is_there = any(camera in cameras and track == _SETTLED for camera, track in evidence)
+    return cameras if is_there else ()
 
 
 def _apart(evidence: dict[_Key, _Span], gap_s: float) -> list[dict[_Key, _Span]]:
