@@ -140,7 +140,7 @@ INFERENCE = (
         "Age of frames when detected",
         "s",
         _quantiles("trinetra_frame_age_seconds", "camera", CAMERA),
-        "From capture to the detection event.",
+        "From the frame buffer to the detection event.",
     ),
     Graph(
         "Batch size",

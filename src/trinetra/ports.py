@@ -85,10 +85,15 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BufferedFrame:
-    """A frame delivered to one consumer, which acknowledges it by its ``entry_id``."""
+    """A frame delivered to one consumer, which acknowledges it by its ``entry_id``.
+
+    ``appended_s`` is when the buffer took it, on the consumer's monotonic clock. How long it waited
+    is measured by the buffer's clock: the wall clocks of ingestors and consumers may differ.
+    """
 
     entry_id: str
     frame: Frame
+    appended_s: float
 
 
 CAMERA_FRAMES_MAX_BYTES = 32 << 20

@@ -119,7 +119,10 @@ class Settings(BaseSettings):
     frame_max_age_s: float = Field(
         default=10.0,
         gt=0,
-        description="Older frames of live cameras are skipped and counted, in seconds.",
+        description=(
+            "Frames of live cameras that waited longer in the buffer are skipped and counted, in "
+            "seconds."
+        ),
     )
 
     event_log: Literal["memory", "kafka"] = Field(

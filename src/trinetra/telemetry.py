@@ -94,7 +94,7 @@ BATCH_FRAMES = Histogram(
 )
 FRAME_AGE_S = Histogram(
     "trinetra_frame_age_seconds",
-    "Time from capture to the detection event.",
+    "Time from the frame buffer to the detection event.",
     ["camera"],
     buckets=(*_LATENCY_S, 10.0, 30.0),
     registry=REGISTRY,

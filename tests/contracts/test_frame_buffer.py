@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
 from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
 from trinetra.events.codec import encode_frame
-from trinetra.ports import FrameBuffer
+from trinetra.ports import Clock, FrameBuffer
 from trinetra.values import CameraId, Frame, Letterbox, SiteId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -28,11 +28,17 @@ CAMERAS = [CameraId(name) for name in ("busy", "door", "quiet")]
 
 @dataclass
 class Rig:
-    """A shared buffer: creates consumers, and advances time for waits and for pending frames."""
+    """A shared buffer: creates consumers, and advances time for waits and for pending frames.
+
+    ``append_aged`` appends a frame that long ago. ``clock`` is that of all consumers; its wall
+    clock is off.
+    """
 
     consumer: Callable[[str], Awaitable[FrameBuffer]]
     elapse: Callable[[float], Awaitable[None]]
     leave_idle: Callable[[float], Awaitable[None]]
+    append_aged: Callable[[Frame, float], Awaitable[None]]
+    clock: Clock
 
 
 MakeRig = Callable[..., AbstractAsyncContextManager[Rig]]
@@ -53,7 +59,7 @@ def frame(camera: str, seq: int) -> Frame:
 
 @asynccontextmanager
 async def memory_rig(max_frames: int = 100, **bounds: int) -> AsyncIterator[Rig]:
-    clock = ManualClock()
+    clock = ManualClock(NOON)
     streams = MemoryFrameStreams(clock, max_frames, **bounds)
 
     async def consumer(name: str) -> FrameBuffer:
@@ -62,12 +68,23 @@ async def memory_rig(max_frames: int = 100, **bounds: int) -> AsyncIterator[Rig]
     async def elapse(seconds: float) -> None:
         clock.advance(seconds)
 
-    yield Rig(consumer, elapse, elapse)
+    async def append_aged(frame: Frame, age_s: float) -> None:
+        streams.append(frame)
+        clock.advance(age_s)
+
+    yield Rig(consumer, elapse, elapse, append_aged, clock)
+
+
+class WrongClock(SystemClock):
+    """A clock of a host that is in another century."""
+
+    def now(self) -> datetime:
+        return NOON - timedelta(days=36_525)
 
 
 @asynccontextmanager
 async def redis_rig(url: str, max_frames: int = 100, **bounds: int) -> AsyncIterator[Rig]:
-    namespace = uuid4().hex
+    namespace, clock = uuid4().hex, WrongClock()
 
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(Redis.from_url(url))
@@ -79,7 +96,7 @@ async def redis_rig(url: str, max_frames: int = 100, **bounds: int) -> AsyncIter
                     FrameStreams(SiteId("shop"), CAMERAS, namespace, max_frames, **bounds),
                     group=GROUP,
                     consumer=name,
-                    clock=SystemClock(),
+                    clock=clock,
                 )
             )
 
@@ -96,7 +113,13 @@ async def redis_rig(url: str, max_frames: int = 100, **bounds: int) -> AsyncIter
                         stream, GROUP, owner, 0, [entry_id], idle=idle_ms, justid=True
                     )
 
-        yield Rig(consumer, elapse, leave_idle)
+        async def append_aged(frame: Frame, age_s: float) -> None:
+            seconds, microseconds = await redis.time()
+            at_ms = round(1000 * (seconds + microseconds / 1e6 - age_s))
+            stream = f"{namespace}:frames:{frame.camera_id}"
+            await redis.xadd(stream, {"frame": encode_frame(frame)}, id=f"{at_ms}-1")
+
+        yield Rig(consumer, elapse, leave_idle, append_aged, clock)
 
 
 @pytest.fixture(scope="module", params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
@@ -161,6 +184,20 @@ async def test_a_dead_consumers_frames_can_be_claimed_once_idle(rig: Rig) -> Non
     claimed = await alive.claim(idle_s=30, max_frames=10)
     assert [b.frame.seq for b in claimed] == [1]
     assert await alive.claim(idle_s=30, max_frames=10) == []
+
+
+async def test_how_long_a_frame_waited_is_told_by_the_clock_of_the_buffer(rig: Rig) -> None:
+    dead, alive = await rig.consumer("w1"), await rig.consumer("w2")
+    await rig.append_aged(frame("door", 1), 40.0)
+    await dead.append(frame("door", 2))
+    taken = await dead.read(max_frames=2, wait_s=0)
+    waited_s = [rig.clock.monotonic() - b.appended_s for b in taken]
+    assert 40.0 <= waited_s[0] < 50.0
+    assert 0.0 <= waited_s[1] < 10.0
+    await rig.leave_idle(31)
+    claimed = await alive.claim(idle_s=30, max_frames=1)
+    assert [b.frame.seq for b in claimed] == [1]
+    assert rig.clock.monotonic() - claimed[0].appended_s >= 40.0
 
 
 async def test_an_acknowledged_frame_never_comes_back(rig: Rig) -> None:

@@ -83,7 +83,7 @@ async def test_the_right_login_is_let_in(redis_server: RedisServer) -> None:
 async def test_a_user_with_the_rights_that_the_error_names_can_do_everything(
     redis_server: RedisServer,
 ) -> None:
-    needs = "+@connection +@stream +@scripting +info +get +set ~*frames:* ~*trinetra:*"
+    needs = "+@connection +@stream +@scripting +info +time +get +set ~*frames:* ~*trinetra:*"
     url = f"redis://shop:{SECRET}@{redis_server.address}"
     async with plain_client(redis_server.url) as redis:
         await redis.execute_command("ACL", "SETUSER", "shop", "on", f">{SECRET}", "+info")

@@ -43,7 +43,6 @@ from trinetra.telemetry import (
     INFERENCE_S,
     get_logger,
 )
-from trinetra.values import Instant, seconds_between
 
 NAME = "inference-worker"
 _log = get_logger(NAME)
@@ -57,8 +56,8 @@ class WorkerPolicy:
     """Waits, retries and limits of a worker; all times are on its clock.
 
     A frame that a consumer has left unacknowledged for ``claim_idle_s`` is claimed; keep that well
-    above the time of a batch, and below ``max_age_s``: a live camera's frame that is older is
-    skipped and counted, so that a worker that fell behind catches up with the present.
+    above the time of a batch, and below ``max_age_s``: a live camera's frame that was buffered for
+    longer is skipped and counted, so that a worker that fell behind catches up with the present.
     ``idle_wait_s`` bounds how long a stop goes unnoticed. ``drains_at_stop`` is for a buffer that
     ends with this process: a stop first processes its remaining frames. The frames of any other
     buffer are left to other workers.
@@ -263,8 +262,8 @@ class InferenceWorker:
 
     def _without_stale(self, batch: _Batch) -> _Batch:
         """Return the frames that are still current; count the others and mark them as finished."""
-        now = self._clock.now()
-        stale = [buffered for buffered in batch if self._is_stale(buffered, now)]
+        now_s = self._clock.monotonic()
+        stale = [buffered for buffered in batch if self._is_stale(buffered, now_s)]
         for buffered in stale:
             self._counts["dropped"] += 1
             FRAMES_DROPPED.labels(buffered.frame.camera_id, "stale").inc()
@@ -273,10 +272,10 @@ class InferenceWorker:
             _log.debug("stale frames skipped", frames=len(stale))
         return [buffered for buffered in batch if buffered not in stale] if stale else batch
 
-    def _is_stale(self, buffered: BufferedFrame, now: Instant) -> bool:
+    def _is_stale(self, buffered: BufferedFrame, now_s: float) -> bool:
         plan = self._plans.get(buffered.frame.camera_id)
-        age_s = seconds_between(buffered.frame.captured_at, now)
-        return plan is not None and plan.is_live and age_s > self._policy.max_age_s
+        waited_s = now_s - buffered.appended_s
+        return plan is not None and plan.is_live and waited_s > self._policy.max_age_s
 
     async def _acknowledge(self) -> None:
         """Acknowledge finished frames; if that fails they are kept for the next attempt."""
@@ -309,7 +308,7 @@ class InferenceWorker:
             raise (stop.__cause__ or stop) from None  # the frames stay unacknowledged
 
     def _count(self, batch: _Batch, results: Sequence[AnalyzedFrame]) -> None:
-        now = self._clock.now()
+        now_s = self._clock.monotonic()
         for buffered, result in zip(batch, results, strict=True):
             camera_id = buffered.frame.camera_id
             if isinstance(result, FrameRejected):
@@ -321,8 +320,7 @@ class InferenceWorker:
             else:
                 self._counts["inferred"] += 1
                 FRAMES_INFERRED.labels(camera_id).inc()
-                age_s = seconds_between(buffered.frame.captured_at, now)
-                FRAME_AGE_S.labels(camera_id).observe(max(0.0, age_s))
+                FRAME_AGE_S.labels(camera_id).observe(now_s - buffered.appended_s)
 
 
 class _Threads:

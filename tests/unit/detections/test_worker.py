@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 import simplejpeg
+from msgspec.structs import replace
 
 from trinetra.adapters.clock import ManualClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
@@ -564,17 +565,22 @@ async def test_stopping_while_the_buffer_is_away_ends_at_once_and_leaves_frames_
     assert await shop.buffer.lag(CameraId("door")) == 1
 
 
-async def test_live_frames_that_are_too_old_are_skipped_and_counted_and_no_others():
+@pytest.mark.parametrize("ingestor_ahead_s", [0, 7200, -7200])
+async def test_live_frames_that_waited_too_long_are_skipped_and_counted_and_no_others(
+    ingestor_ahead_s,
+):
+    """Whatever the clock of the ingestor's host shows."""
     shop = Shop(plan("live", is_live=True), plan("played"))
     before = dropped("live", "stale"), dropped("played", "stale")
-    await shop.put(
-        *(frame(camera, seq) for seq in (1, 89, 91, 99) for camera in ("live", "played"))
-    )
-    shop.clock.advance(100)
+    for seq in (1, 2, 3, 4):
+        captured_at = shop.clock.now() + timedelta(seconds=ingestor_ahead_s)
+        frames = [frame(camera, seq) for camera in ("live", "played")]
+        await shop.put(*(replace(each, captured_at=captured_at) for each in frames))
+        shop.clock.advance(4)
     await shop.drain()
     events = await shop.events()
-    assert [e.frame_seq for e in events if e.camera_id == "live"] == [91, 99]
-    assert [e.frame_seq for e in events if e.camera_id == "played"] == [1, 89, 91, 99]
+    assert [e.frame_seq for e in events if e.camera_id == "live"] == [3, 4]
+    assert [e.frame_seq for e in events if e.camera_id == "played"] == [1, 2, 3, 4]
     assert (dropped("live", "stale"), dropped("played", "stale")) == (before[0] + 2, before[1])
     assert shop.worker.status()["dropped"] == 2
     assert await shop.buffer.lag(CameraId("live")) == 0

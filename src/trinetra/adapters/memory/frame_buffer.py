@@ -8,11 +8,17 @@ import itertools
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from trinetra.adapters.memory.event_log import Signal
 from trinetra.events.codec import decode_frame, encode_frame
 from trinetra.ports import CAMERA_FRAMES_MAX_BYTES, BufferedFrame, Clock
 from trinetra.values import CameraId, Frame
+
+
+class _Entry(NamedTuple):
+    payload: bytes
+    appended_s: float
 
 
 @dataclass(slots=True)
@@ -34,17 +40,18 @@ class _GroupView:
 
 @dataclass(slots=True)
 class _Stream:
-    entries: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
+    entries: OrderedDict[int, _Entry] = field(default_factory=OrderedDict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     groups: dict[str, _GroupView] = field(default_factory=dict)
     size_bytes: int = 0
 
-    def add(self, number: int, payload: bytes) -> None:
-        self.entries[number] = payload
-        self.size_bytes += len(payload)
+    def add(self, number: int, entry: _Entry) -> None:
+        self.entries[number] = entry
+        self.size_bytes += len(entry.payload)
 
     def free(self, number: int) -> None:
-        self.size_bytes -= len(self.entries.pop(number, b""))
+        if (entry := self.entries.pop(number, None)) is not None:
+            self.size_bytes -= len(entry.payload)
 
 
 class MemoryFrameStreams:
@@ -87,7 +94,7 @@ class MemoryFrameStreams:
         """Append a frame; return how many unfinished ones were dropped."""
         stream = self.stream(frame.camera_id)
         number = next(stream.numbers)
-        stream.add(number, encode_frame(frame))
+        stream.add(number, _Entry(encode_frame(frame), self.clock.monotonic()))
         for view in stream.groups.values():
             view.waiting.append(number)
         dropped = 0
@@ -172,4 +179,6 @@ class MemoryFrameBuffer:
         self, camera: CameraId, stream: _Stream, view: _GroupView, number: int
     ) -> BufferedFrame:
         view.held[number] = _Held(self._consumer, self._streams.clock.monotonic())
-        return BufferedFrame(f"{camera}:{number}", decode_frame(stream.entries[number]))
+        entry = stream.entries[number]
+        frame = decode_frame(entry.payload)
+        return BufferedFrame(f"{camera}:{number}", frame, entry.appended_s)

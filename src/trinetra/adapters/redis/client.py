@@ -104,7 +104,7 @@ def _login_problem(cause: Exception) -> str | None:
     if isinstance(cause, NoPermissionError):
         return (
             f"forbids a command that the frame buffer needs ({cause}): grant the user's ACL "
-            "+@connection +@stream +@scripting +info +get +set for the keys ~*frames:* and "
+            "+@connection +@stream +@scripting +info +time +get +set for the keys ~*frames:* and "
             "~*trinetra:*"
         )
     return None

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 from trinetra.adapters.redis import scripts
 from trinetra.adapters.redis.client import RedisClient
 from trinetra.adapters.redis.lease import CameraLeases
+from trinetra.adapters.redis.server_clock import ServerClock
 from trinetra.errors import ConfigurationError, FrameRejected
 from trinetra.events.codec import decode_frame, encode_frame
 from trinetra.events.topics import frames_stream
@@ -106,6 +107,7 @@ class RedisFrameBuffer:
         self._leases = CameraLeases(
             self._redis, client.answering, clock, prefix=self._prefix, name=consumer
         )
+        self._server_clock = ServerClock(self._redis, client.answering, clock)
         self._delivered: deque[BufferedFrame] = deque()
         self._handed_out: set[str] = set()
         self._may_have_lost_reply = True
@@ -311,6 +313,7 @@ class RedisFrameBuffer:
 
     async def _decoded(self, entries: Iterable[_Entry]) -> list[BufferedFrame]:
         """Return decoded frames; acknowledge and count entries that are invalid or were trimmed."""
+        await self._server_clock.keep_calibrated()
         frames: list[BufferedFrame] = []
         unusable: list[tuple[CameraId, bytes]] = []
         for camera, entry_id, fields in entries:
@@ -323,7 +326,8 @@ class RedisFrameBuffer:
             if frame is None:
                 unusable.append((camera, entry_id))
             else:
-                frames.append(BufferedFrame(f"{camera}:{entry_id.decode()}", frame))
+                appended_s = self._server_clock.monotonic_at(_appended_at_s(entry_id))
+                frames.append(BufferedFrame(f"{camera}:{entry_id.decode()}", frame, appended_s))
         await self._finish_entries(unusable)
         return frames
 
@@ -410,6 +414,11 @@ def _frame_of(camera: CameraId, fields: _Fields) -> Frame | None:
     if frame.camera_id != camera:
         raise FrameRejected(f"the stream of camera {camera} has a frame of {frame.camera_id}")
     return frame
+
+
+def _appended_at_s(entry_id: bytes) -> float:
+    """Return the server's time of an append in Unix seconds, from which Redis makes the id."""
+    return int(entry_id.partition(b"-")[0]) / 1000
 
 
 def _count_overtaken(camera: CameraId, count: int) -> None:
