@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     samples_dir: Path | None = Field(
         default=None, description="Folder of your own clips, searched before any is fetched."
     )
+    real_dir: Path | None = Field(
+        default=None, description="Folder of labeled recordings that `trinetra eval real` scores."
+    )
 
     profile: Profile = Field(
         default="default", description="Set of networks to run; `trinetra models list` shows them."

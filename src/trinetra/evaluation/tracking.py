@@ -46,12 +46,13 @@ class IdentityF1:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Single-frame matches and identity switches."""
+    """Single-frame matches, identity switches, and fragmentations: resumptions after a gap."""
 
     tp: int
     fp: int
     fn: int
     id_switches: int
+    fragmentations: int
 
     @property
     def mota(self) -> float:
@@ -111,7 +112,7 @@ def identity_f1(comparison: Comparison, min_iou: float = 0.5) -> IdentityF1:
 
 
 def clear(comparison: Comparison, min_iou: float = 0.5) -> Clear:
-    """Return matches, misses, false boxes and identity switches.
+    """Return matches, misses, false boxes, identity switches and fragmentations.
 
     Bernardin and Stiefelhagen, Evaluating multiple object tracking performance: the CLEAR MOT
     metrics, 2008. A true box keeps its match of the previous frame if the two still overlap enough.
@@ -120,6 +121,7 @@ def clear(comparison: Comparison, min_iou: float = 0.5) -> Clear:
     truth, found, pairs = comparison.truth, comparison.found, comparison.pairs
     last = np.full(len(truth.names), NAMELESS)
     just_before = last.copy()
+    begun = np.zeros(len(truth.names), np.int64)
     true_names, found_names = truth.name[pairs.truth], found.name[pairs.found]
     matches = switches = 0
     for begin, end, width in pairs.blocks():
@@ -133,10 +135,12 @@ def clear(comparison: Comparison, min_iou: float = 0.5) -> Clear:
         chosen = chosen[value[chosen] > _EPS]
         who, by = mine[chosen], theirs[chosen]
         switches += int(np.sum((last[who] != NAMELESS) & (last[who] != by)))
+        begun[who] += just_before[who] == NAMELESS
         just_before[:] = NAMELESS
         last[who] = just_before[who] = by
         matches += len(chosen)
-    return Clear(matches, len(found) - matches, len(truth) - matches, switches)
+    false, missed = len(found) - matches, len(truth) - matches
+    return Clear(matches, false, missed, switches, int(np.maximum(begun - 1, 0).sum()))
 
 
 def score_tracks(comparison: Comparison, *, of: str = "", min_iou: float = 0.5) -> list[Score]:
@@ -154,6 +158,7 @@ def score_tracks(comparison: Comparison, *, of: str = "", min_iou: float = 0.5) 
         "idf1": named.idf1,
         "mota": plain.mota,
         "id_switches": plain.id_switches,
+        "fragmentations": plain.fragmentations,
         "missed": plain.fn,
         "false": plain.fp,
     }

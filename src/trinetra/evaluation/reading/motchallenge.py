@@ -36,7 +36,7 @@ def read_motchallenge(path: Path, *, fps: float | None = None) -> Truth:
     ``fps`` overrides that of ``seqinfo.ini``. Raises ConfigurationError with file and line, or if
     the frame rate is unknown.
     """
-    listed_fps, last_frame = _sequence_info(path)
+    listed_fps, last_frame = sequence_info(path)
     frame_us = frame_interval_us(path, fps or listed_fps)
     boxes = BoxesBuilder()
     for number, line in numbered_lines(path):
@@ -91,7 +91,7 @@ def _counts(values: list[float]) -> bool:
     return len(values) != _WITH_CLASS or values[_CLASS] == _PEDESTRIAN
 
 
-def _sequence_info(path: Path) -> tuple[float | None, int]:
+def sequence_info(path: Path) -> tuple[float | None, int]:
     """Return frame rate and length from ``seqinfo.ini``, or None and 0 if there is none."""
     for folder in (path.parent, path.parent.parent):
         if (info := folder / "seqinfo.ini").is_file():

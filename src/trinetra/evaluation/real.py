@@ -1,0 +1,276 @@
+"""Scores what the platform made of a labeled or counted recording of one camera."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from trinetra.evaluation.boxes import NAMELESS, Boxes, Floats, Ints
+from trinetra.evaluation.clip import agreement
+from trinetra.evaluation.comparison import Comparison, compare
+from trinetra.evaluation.detection import average_precision, match
+from trinetra.evaluation.footage import LabeledView, Rect
+from trinetra.evaluation.insights import match_instants, match_stays
+from trinetra.evaluation.intervals import CONFIDENCE, Interval
+from trinetra.evaluation.reading import read_truth
+from trinetra.evaluation.scores import Score, share
+from trinetra.evaluation.tracking import clear, hota, identity_f1
+from trinetra.evaluation.truth import ONLY_CAMERA, Crossing, Facts, Stay
+
+MIN_IOU = 0.5
+_NOMINAL_FPS = 25.0
+"""Rate at which labels without one are read; only their frame numbers are used."""
+_EXACT_US = 1000
+_BLOCKS = 10
+_BORDER_SHARE = 0.01
+"""A box this close to the border of the picture, as a share of its width, is cut off by it."""
+_INSIDE = 0.5
+"""Share of a box that lies in an ignored rectangle from which on the box does."""
+_CROSSING_TOLERANCE_US = 1_000_000
+"""The hand counts are given to within 0.4 s, and frames may be 0.2 s apart."""
+
+_Statistics = Mapping[str, Callable[[Comparison], float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording as the platform saw it: its frames on the platform's clock, and its size."""
+
+    view: LabeledView
+    start_us: int
+    frames_us: tuple[int, ...]
+    width: int
+    height: int
+
+
+def true_boxes(recorded: Recorded) -> Boxes | None:
+    """Return the labels at the times of the recording's frames; None if there are none.
+
+    Labels beyond the end of the recording are left out. Raises ConfigurationError.
+    """
+    view = recorded.view
+    if view.labels is None:
+        return None
+    fps = view.fps or _NOMINAL_FPS
+    boxes = read_truth(view.labels, fps=fps).boxes[ONLY_CAMERA]
+    times_us = np.array(recorded.frames_us, np.int64) + recorded.start_us
+    kept = boxes.where(_frame_of(boxes.at_us, fps) < len(times_us))
+    frames = _frame_of(boxes.frames_us, fps)
+    return replace(
+        kept,
+        at_us=times_us[_frame_of(kept.at_us, fps)],
+        frames_us=times_us[frames[frames < len(times_us)]],
+    )
+
+
+def _frame_of(at_us: Ints, fps: float) -> Ints:
+    return np.asarray(np.rint(at_us * fps / 1e6), np.int64)
+
+
+def compared(recorded: Recorded, truth: Boxes, found: Boxes) -> Comparison:
+    """Align labels and findings, without what the labels do not cover."""
+    whole = compare([(truth, found)], tolerance_us=_EXACT_US)
+    view, size = recorded.view, (recorded.width, recorded.height)
+    true_kept = ~_ignored(whole.truth.xyxy, view.ignored, size)
+    excused = _ignored(whole.found.xyxy, view.ignored, size)
+    if view.ignores_cut_off:
+        excused |= _cut_off(whole.found.xyxy, size)
+    pairs = whole.pairs
+    near = (pairs.iou >= MIN_IOU) & true_kept[pairs.truth]
+    matched = np.bincount(pairs.found[near], minlength=len(whole.found)) > 0
+    return whole.where(true_kept, matched | ~excused)
+
+
+def covered(recorded: Recorded, found: Boxes) -> Boxes:
+    """Return the tracks that lie mostly outside of the ignored rectangles."""
+    ignored = _ignored(found.xyxy, recorded.view.ignored, (recorded.width, recorded.height))
+    names = len(found.names)
+    inside = np.bincount(found.name[ignored], minlength=names)
+    boxes = np.bincount(found.name, minlength=names)
+    return found.where((inside * 2 < boxes)[found.name])
+
+
+def _ignored(xyxy: Floats, ignored: tuple[Rect, ...], size: tuple[int, int]) -> NDArray[np.bool_]:
+    inside = np.zeros(len(xyxy), np.bool_)
+    area = np.prod(np.maximum(xyxy[:, 2:] - xyxy[:, :2], 1e-9), axis=1)
+    for rect in ignored:
+        edges = np.array(rect) * (*size, *size)
+        sides = np.minimum(xyxy[:, 2:], edges[2:]) - np.maximum(xyxy[:, :2], edges[:2])
+        inside |= np.prod(np.maximum(sides, 0.0), axis=1) >= _INSIDE * area
+    return inside
+
+
+def _cut_off(xyxy: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+    width, height = size
+    margin = _BORDER_SHARE * width
+    low, high = xyxy[:, :2] <= margin, xyxy[:, 2:] >= np.array([width, height]) - margin
+    return np.asarray(low[:, 0] | high[:, 0] | high[:, 1] | low[:, 1])
+
+
+def detection_scores(
+    comparison: Comparison, min_score: float, *, intervals: bool = True
+) -> list[Score]:
+    """Return average precision, and recall and precision of boxes of at least ``min_score``."""
+    statistics: _Statistics = {
+        "average_precision": _average_precision,
+        "recall": lambda c: _recall(c, min_score),
+        "precision": lambda c: _precision(c, min_score),
+    }
+    return _measured(comparison, statistics, intervals=intervals)
+
+
+def track_scores(comparison: Comparison, *, intervals: bool = True) -> list[Score]:
+    """Return HOTA, IDF1 and MOTA, and the counts of errors behind them."""
+    plain = clear(comparison, MIN_IOU)
+    statistics: _Statistics = {
+        "hota": lambda c: hota(c).hota,
+        "idf1": lambda c: identity_f1(c, MIN_IOU).idf1,
+        "mota": lambda c: clear(c, MIN_IOU).mota,
+    }
+    shares = _measured(comparison, statistics, intervals=intervals)
+    counts = {
+        "id_switches": plain.id_switches,
+        "fragmentations": plain.fragmentations,
+        "missed": plain.fn,
+        "false": plain.fp,
+    }
+    boxes = len(comparison.truth)
+    return shares + [Score(name=name, value=float(n), n=boxes) for name, n in counts.items()]
+
+
+def _average_precision(comparison: Comparison) -> float | None:
+    hit = match(comparison, MIN_IOU)
+    return average_precision(hit, comparison.found.score, len(comparison.truth))
+
+
+def _recall(comparison: Comparison, min_score: float) -> float | None:
+    hit = match(comparison, MIN_IOU) & (comparison.found.score >= min_score)
+    return share(int(hit.sum()), len(comparison.truth))
+
+
+def _precision(comparison: Comparison, min_score: float) -> float | None:
+    strong = comparison.found.score >= min_score
+    return share(int((match(comparison, MIN_IOU) & strong).sum()), int(strong.sum()))
+
+
+def _measured(comparison: Comparison, statistics: _Statistics, *, intervals: bool) -> list[Score]:
+    """Return statistics, if wanted with intervals by the block jackknife.
+
+    Ten equal spans of time are left out one after the other: errors within a span are correlated
+    (H. R. Kuensch, The jackknife and the bootstrap for general stationary observations, 1989).
+    """
+    without = list(_without_blocks(comparison)) if intervals else []
+    boxes = len(comparison.truth)
+    return [
+        Score(
+            name=name,
+            value=(value := statistic(comparison)),
+            interval=_jackknifed(value, [statistic(part) for part in without]),
+            n=boxes,
+        )
+        for name, statistic in statistics.items()
+    ]
+
+
+def _without_blocks(comparison: Comparison) -> Iterator[Comparison]:
+    edges = np.linspace(0, comparison.frames, _BLOCKS + 1).round()
+    for low, high in pairwise(edges):
+        sides = (comparison.truth.frame, comparison.found.frame)
+        truth, found = ((frame < low) | (frame >= high) for frame in sides)
+        yield comparison.where(truth, found)
+
+
+def _jackknifed(value: float | None, without: list[float | None]) -> Interval | None:
+    parts = np.array([part for part in without if part is not None])
+    if value is None or len(parts) < _BLOCKS:
+        return None
+    spread = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * np.sum((parts - parts.mean()) ** 2)))
+    reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, _BLOCKS - 1)) * spread
+    return Interval(value - reach, value + reach)
+
+
+def count_scores(
+    recorded: Recorded, tracks: Boxes, facts: Facts, min_dwell_s: float
+) -> list[Score]:
+    """Return how people, crossings and stays agree with the hand counts, as far as there are any.
+
+    A crossing matches one within a second of it, in the same direction; a stay one that overlaps
+    it in time.
+    """
+    counts = recorded.view.counts
+    if counts is None:
+        return []
+    true = _dated(counts.facts(min_dwell_s), recorded.start_us)
+    scores = [*_crossing_scores(true, facts), *_stay_scores(true, facts)]
+    if counts.people is not None:
+        least, most = counts.people
+        followed = len(np.unique(tracks.name[tracks.name != NAMELESS]))
+        nearest = min(max(followed, least), most)
+        scores.insert(0, agreement("people", nearest, followed))
+    return scores
+
+
+def _crossing_scores(true: Facts, found: Facts) -> Iterator[Score]:
+    if true.crossings is None:
+        return
+    theirs = found.crossings or ()
+    hits = 0
+    for line, direction in {(c.line, c.direction) for c in true.crossings}:
+        there, here = (
+            [c.at_us for c in side if (c.line, c.direction) == (line, direction)]
+            for side in (true.crossings, theirs)
+        )
+        hits += match_instants(there, here, _CROSSING_TOLERANCE_US)
+    yield from _matched("crossings", hits, len(true.crossings), len(theirs))
+
+
+def _stay_scores(true: Facts, found: Facts) -> Iterator[Score]:
+    if true.stays is None:
+        return
+    theirs = [replace_camera(stay) for stay in found.stays or ()]
+    pairs = match_stays(true.stays, theirs)
+    yield from _matched("stays", len(pairs), len(true.stays), len(theirs))
+    errors_s = [there.dwell_s - here.dwell_s for here, there in pairs]
+    if errors_s:
+        value = float(np.median(errors_s))
+        yield Score(name="dwell_error", of="stays", value=value, unit="s", n=len(pairs))
+
+
+def replace_camera(stay: Stay) -> Stay:
+    """Return a stay as of the only camera of the labels."""
+    return stay._replace(camera=ONLY_CAMERA)
+
+
+def _matched(of: str, hits: int, counted: int, found: int) -> Iterator[Score]:
+    """Yield the F1 of counted and found events; both must be absent for a perfect zero."""
+    whole = counted + found
+    value = 2 * hits / whole if whole else 1.0
+    yield Score(name="f1", of=of, value=value, truth=counted, found=found, n=counted)
+    yield Score(name="hits", of=of, value=float(hits), n=counted)
+
+
+def _dated(facts: Facts, start_us: int) -> Facts:
+    return replace(
+        facts,
+        crossings=_shift_crossings(facts.crossings, start_us),
+        stays=_shift_stays(facts.stays, start_us),
+    )
+
+
+def _shift_crossings(
+    crossings: tuple[Crossing, ...] | None, by_us: int
+) -> tuple[Crossing, ...] | None:
+    if crossings is None:
+        return None
+    return tuple(c._replace(at_us=c.at_us + by_us) for c in crossings)
+
+
+def _shift_stays(stays: tuple[Stay, ...] | None, by_us: int) -> tuple[Stay, ...] | None:
+    if stays is None:
+        return None
+    return tuple(
+        s._replace(entered_us=s.entered_us + by_us, left_us=s.left_us + by_us) for s in stays
+    )
