@@ -23,7 +23,7 @@ $(READY): requirements-dev.lock pyproject.toml scripts/make-venv
 	@PYTHON="$(PYTHON)" scripts/make-venv "$(VENV)"
 	@echo "Installing the locked packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --require-hashes --only-binary :all: --requirement requirements-dev.lock
+	  --require-hashes --no-deps --only-binary :all: --requirement requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -25,7 +25,7 @@ from trinetra.evaluation.reading.footage import find_footage
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.wiring import config
-from trinetra.wiring.footage import Footage
+from trinetra.wiring.real_footage import Footage
 
 _NOTES = Path(__file__).with_name("real.toml")
 _SCORES = (("hota", ""), ("idf1", ""), ("mota", ""), ("f1", "crossings"), ("f1", "stays"))

@@ -1,13 +1,13 @@
-"""Generates the page about accuracy from the baseline, so that the two cannot differ."""
+"""Generates the twin's section of the page about accuracy, so that the two cannot differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trinetra.benchmarks.accuracy import ERRORS
 
-_HEAD = """# Accuracy of the platform
+_HEAD = """## On the digital twin
 
-`trinetra eval baseline` writes this page and `benchmarks/accuracy.json`; do not edit either. The
+`trinetra eval baseline` writes this section and `benchmarks/accuracy.json`; do not edit either. The
 simulated shoppers of the digital twin (`docs/twin.md`) walk through the built-in shop. The real
 resolver and insight engine process the simulated detections of its cameras, and their events are
 scored against the twin's ground truth. `docs/evaluation.md` defines each score.
@@ -24,7 +24,7 @@ Every figure is the mean of {seeds} seeds, plus or minus twice its standard erro
 seed gives the same scores each time.
 """
 _REPRODUCE = """
-## Reproduce it
+### Reproduce it
 
     trinetra eval baseline              # all stores; takes several minutes
     trinetra eval baseline --check      # the small store alone, against the committed figures
@@ -36,7 +36,7 @@ baseline along with a change that improves scores.
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:
-    """Return the page."""
+    """Return the section."""
     stores = document["stores"]
     seeds = max(len(store["seeds"]) for store in stores.values())
     return _HEAD.format(seeds=seeds) + "\n" + "\n".join(_table(stores)) + "\n" + _REPRODUCE

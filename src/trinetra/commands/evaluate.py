@@ -43,6 +43,9 @@ evaluate = typer.Typer(
                 "clip_audit",
                 "Compare the platform's counts with your own on a clip.",
             ),
+            "real": LazyCommand(
+                "real", "Score the platform on labeled recordings, beside stock trackers."
+            ),
             "baseline": LazyCommand(
                 "baseline", "Score the pipeline on the digital twin: small, medium and busy store."
             ),

@@ -1,24 +1,23 @@
 """Scores what the platform made of a labeled or counted recording of one camera."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
-from trinetra.evaluation.boxes import NAMELESS, Boxes, Floats, Ints
+from trinetra.evaluation.boxes import Boxes, Floats, Ints, no_boxes
 from trinetra.evaluation.clip import agreement
 from trinetra.evaluation.comparison import Comparison, compare
 from trinetra.evaluation.detection import average_precision, match
 from trinetra.evaluation.footage import LabeledView, Rect
 from trinetra.evaluation.insights import match_instants, match_stays
-from trinetra.evaluation.intervals import CONFIDENCE, Interval
+from trinetra.evaluation.intervals import Interval, jackknife
 from trinetra.evaluation.reading import read_truth
 from trinetra.evaluation.scores import Score, share
 from trinetra.evaluation.tracking import clear, hota, identity_f1
-from trinetra.evaluation.truth import ONLY_CAMERA, Crossing, Facts, Stay
+from trinetra.evaluation.truth import ONLY_CAMERA, Facts, Findings
 
 MIN_IOU = 0.5
 _NOMINAL_FPS = 25.0
@@ -82,15 +81,6 @@ def compared(recorded: Recorded, truth: Boxes, found: Boxes) -> Comparison:
     near = (pairs.iou >= MIN_IOU) & true_kept[pairs.truth]
     matched = np.bincount(pairs.found[near], minlength=len(whole.found)) > 0
     return whole.where(true_kept, matched | ~excused)
-
-
-def covered(recorded: Recorded, found: Boxes) -> Boxes:
-    """Return the tracks that lie mostly outside of the ignored rectangles."""
-    ignored = _ignored(found.xyxy, recorded.view.ignored, (recorded.width, recorded.height))
-    names = len(found.names)
-    inside = np.bincount(found.name[ignored], minlength=names)
-    boxes = np.bincount(found.name, minlength=names)
-    return found.where((inside * 2 < boxes)[found.name])
 
 
 def _ignored(xyxy: Floats, ignored: tuple[Rect, ...], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -157,19 +147,14 @@ def _precision(comparison: Comparison, min_score: float) -> float | None:
 
 
 def _measured(comparison: Comparison, statistics: _Statistics, *, intervals: bool) -> list[Score]:
-    """Return statistics, if wanted with intervals by the block jackknife.
-
-    Ten equal spans of time are left out one after the other: errors within a span are correlated
-    (H. R. Kuensch, The jackknife and the bootstrap for general stationary observations, 1989).
-    """
+    """Return statistics, if wanted with intervals by the jackknife over ten spans of time."""
     without = list(_without_blocks(comparison)) if intervals else []
-    boxes = len(comparison.truth)
     return [
         Score(
             name=name,
             value=(value := statistic(comparison)),
-            interval=_jackknifed(value, [statistic(part) for part in without]),
-            n=boxes,
+            interval=_interval(value, [statistic(part) for part in without]),
+            n=len(comparison.truth),
         )
         for name, statistic in statistics.items()
     ]
@@ -183,40 +168,60 @@ def _without_blocks(comparison: Comparison) -> Iterator[Comparison]:
         yield comparison.where(truth, found)
 
 
-def _jackknifed(value: float | None, without: list[float | None]) -> Interval | None:
+def _interval(value: float | None, without: list[float | None]) -> Interval | None:
     parts = np.array([part for part in without if part is not None])
-    if value is None or len(parts) < _BLOCKS:
-        return None
-    spread = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * np.sum((parts - parts.mean()) ** 2)))
-    reach = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, _BLOCKS - 1)) * spread
-    return Interval(value - reach, value + reach)
+    return None if value is None or len(parts) < _BLOCKS else jackknife(value, parts)
 
 
 def count_scores(
-    recorded: Recorded, tracks: Boxes, facts: Facts, min_dwell_s: float
+    recorded: Recorded, found: Findings, camera: str, min_dwell_s: float
 ) -> list[Score]:
     """Return how people, crossings and stays agree with the hand counts, as far as there are any.
 
     A crossing matches one within a second of it, in the same direction; a stay one that overlaps
     it in time.
     """
-    counts = recorded.view.counts
-    if counts is None:
-        return []
-    true = _dated(counts.facts(min_dwell_s), recorded.start_us)
-    scores = [*_crossing_scores(true, facts), *_stay_scores(true, facts)]
-    if counts.people is not None:
-        least, most = counts.people
-        followed = len(np.unique(tracks.name[tracks.name != NAMELESS]))
-        nearest = min(max(followed, least), most)
-        scores.insert(0, agreement("people", nearest, followed))
+    view = recorded.view
+    tracks = _covered(recorded, found.tracks.get(camera, no_boxes()))
+    scores = list(_presence_scores(view, tracks, recorded.start_us))
+    if (counts := view.counts) is not None:
+        true = counts.facts(recorded.start_us, min_dwell_s)
+        scores += _crossing_scores(true, found.facts, counts.counted_lines)
+        scores += _stay_scores(true, found.facts, counts.counted_zones)
+    if view.identifiable is not None:
+        named = len({d.customer for d in found.decisions if d.customer is not None})
+        false = float(max(0, named - view.identifiable))
+        scores.append(Score(name="false_identities", value=false, found=named))
     return scores
 
 
-def _crossing_scores(true: Facts, found: Facts) -> Iterator[Score]:
+def _covered(recorded: Recorded, found: Boxes) -> Boxes:
+    """Return the tracks that lie mostly outside of the ignored rectangles."""
+    ignored = _ignored(found.xyxy, recorded.view.ignored, (recorded.width, recorded.height))
+    names = len(found.names)
+    inside = np.bincount(found.name[ignored], minlength=names)
+    boxes = np.bincount(found.name, minlength=names)
+    return found.where((inside * 2 < boxes)[found.name])
+
+
+def _presence_scores(view: LabeledView, tracks: Boxes, start_us: int) -> Iterator[Score]:
+    if view.counts is not None and view.counts.people is not None:
+        least, most = view.counts.people
+        followed = len(np.unique(tracks.name))
+        yield agreement("people", min(max(followed, least), most), followed)
+    if view.empty_us:
+        in_empty = np.zeros(len(tracks), np.bool_)
+        for begin, end in view.empty_us:
+            since_us = tracks.at_us - start_us
+            in_empty |= (since_us >= begin) & (since_us < end)
+        ghosts = len(np.unique(tracks.name[in_empty]))
+        yield Score(name="tracks_while_empty", value=float(ghosts), truth=0.0, found=ghosts)
+
+
+def _crossing_scores(true: Facts, found: Facts, lines: Collection[str]) -> Iterator[Score]:
     if true.crossings is None:
         return
-    theirs = found.crossings or ()
+    theirs = [c for c in found.crossings or () if c.line in lines]
     hits = 0
     for line, direction in {(c.line, c.direction) for c in true.crossings}:
         there, here = (
@@ -224,53 +229,30 @@ def _crossing_scores(true: Facts, found: Facts) -> Iterator[Score]:
             for side in (true.crossings, theirs)
         )
         hits += match_instants(there, here, _CROSSING_TOLERANCE_US)
-    yield from _matched("crossings", hits, len(true.crossings), len(theirs))
+    yield _matched("crossings", hits, len(true.crossings), len(theirs))
 
 
-def _stay_scores(true: Facts, found: Facts) -> Iterator[Score]:
+def _stay_scores(true: Facts, found: Facts, zones: Collection[str]) -> Iterator[Score]:
     if true.stays is None:
         return
-    theirs = [replace_camera(stay) for stay in found.stays or ()]
+    theirs = [s._replace(camera=ONLY_CAMERA) for s in found.stays or () if s.zone in zones]
     pairs = match_stays(true.stays, theirs)
-    yield from _matched("stays", len(pairs), len(true.stays), len(theirs))
+    yield _matched("stays", len(pairs), len(true.stays), len(theirs))
     errors_s = [there.dwell_s - here.dwell_s for here, there in pairs]
     if errors_s:
         value = float(np.median(errors_s))
         yield Score(name="dwell_error", of="stays", value=value, unit="s", n=len(pairs))
 
 
-def replace_camera(stay: Stay) -> Stay:
-    """Return a stay as of the only camera of the labels."""
-    return stay._replace(camera=ONLY_CAMERA)
-
-
-def _matched(of: str, hits: int, counted: int, found: int) -> Iterator[Score]:
-    """Yield the F1 of counted and found events; both must be absent for a perfect zero."""
-    whole = counted + found
-    value = 2 * hits / whole if whole else 1.0
-    yield Score(name="f1", of=of, value=value, truth=counted, found=found, n=counted)
-    yield Score(name="hits", of=of, value=float(hits), n=counted)
-
-
-def _dated(facts: Facts, start_us: int) -> Facts:
-    return replace(
-        facts,
-        crossings=_shift_crossings(facts.crossings, start_us),
-        stays=_shift_stays(facts.stays, start_us),
-    )
-
-
-def _shift_crossings(
-    crossings: tuple[Crossing, ...] | None, by_us: int
-) -> tuple[Crossing, ...] | None:
-    if crossings is None:
-        return None
-    return tuple(c._replace(at_us=c.at_us + by_us) for c in crossings)
-
-
-def _shift_stays(stays: tuple[Stay, ...] | None, by_us: int) -> tuple[Stay, ...] | None:
-    if stays is None:
-        return None
-    return tuple(
-        s._replace(entered_us=s.entered_us + by_us, left_us=s.left_us + by_us) for s in stays
+def _matched(of: str, hits: int, counted: int, found: int) -> Score:
+    """Return the F1 of counted and found events; 1 if there are none of either."""
+    events = counted + found
+    return Score(
+        name="f1",
+        of=of,
+        value=2 * hits / events if events else 1.0,
+        truth=counted,
+        found=found,
+        n=hits,
+        note="n is the number of matches",
     )

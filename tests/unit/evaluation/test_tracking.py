@@ -28,6 +28,7 @@ def figures(comparison: Comparison) -> dict[str, float]:
         "idf1": named.idf1,
         "mota": plain.mota,
         "idsw": plain.id_switches,
+        "frag": plain.fragmentations,
         "fn": plain.fn,
         "fp": plain.fp,
         "idtp": named.tp,

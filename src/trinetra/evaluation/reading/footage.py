@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -31,7 +31,7 @@ class _Crossing(msgspec.Struct, frozen=True):
     ``pos`` is to the right of the line from ``a`` to ``b``, ``neg`` to the left.
     """
 
-    dir: str
+    dir: Literal["pos", "neg"]
     t: float | None = None
     frame: int = 0
 
@@ -40,7 +40,7 @@ class _Line(msgspec.Struct, frozen=True):
     id: str
     a: tuple[float, float]
     b: tuple[float, float]
-    events: tuple[_Crossing, ...] = ()
+    events: tuple[_Crossing, ...] | None = None
 
 
 class _Stay(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -53,7 +53,7 @@ class _Stay(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"})
 class _Zone(msgspec.Struct, frozen=True):
     id: str
     poly: tuple[tuple[float, float], ...]
-    list: tuple[_Stay, ...] = ()
+    list: tuple[_Stay, ...] | None = None
 
 
 class _Counts(msgspec.Struct, frozen=True):
@@ -67,13 +67,18 @@ class _Counts(msgspec.Struct, frozen=True):
 
 
 class Notes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of a view beside its labels; ``people`` is a number, or least and most."""
+    """What is known of a view beside its labels; ``people`` is a number, or least and most.
+
+    ``empty_s`` are spans without a person, in seconds from the start; see also ``LabeledView``.
+    """
 
     scene: str | None = None
     fps: float | None = None
     ignore: tuple[Rect, ...] = ()
     ignores_cut_off: bool = False
     people: int | tuple[int, int] | None = None
+    identifiable: int | None = None
+    empty_s: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +197,9 @@ def find_footage(folder: Path, notes: Path | None = None) -> FoundFootage:
     for found in _folders(folder):
         views += found.views()
         problems += found.problems
-    unknown = sorted(about.keys() - {view.name for view in views})
-    problems += [f"the notes are about {name}, which is not in {folder}" for name in unknown]
+    for name in sorted(about.keys() - {view.name for view in views}):
+        if (folder / name.split("/")[0]).is_dir():
+            problems.append(f"the notes are about {name}, which is not in {folder}")
     told = (_with_notes(view, about.get(view.name, Notes())) for view in views)
     return FoundFootage(tuple(told), tuple(problems))
 
@@ -222,6 +228,8 @@ def _with_notes(view: LabeledView, notes: Notes) -> LabeledView:
         counts=counts,
         ignored=view.ignored + notes.ignore,
         ignores_cut_off=notes.ignores_cut_off,
+        empty_us=tuple((_micros(begin), _micros(end)) for begin, end in notes.empty_s),
+        identifiable=notes.identifiable,
     )
 
 
@@ -247,19 +255,28 @@ def _merged(parts: list[_Counts], fps: float) -> HandCounts:
 
 
 def _line(line: _Line, fps: float) -> CountedLine:
-    times_us: dict[str, list[int]] = {"pos": [], "neg": []}
-    for event in line.events:
-        seconds = event.frame / fps if event.t is None else event.t
-        times_us[event.dir].append(round(seconds * 1e6))
-    into, out = tuple(times_us["pos"]), tuple(times_us["neg"])
+    if line.events is None:
+        return CountedLine(line.id, line.a, line.b)
+    into, out = (
+        tuple(_crossed_us(event, fps) for event in line.events if event.dir == direction)
+        for direction in ("pos", "neg")
+    )
     return CountedLine(line.id, line.a, line.b, into, out)
 
 
+def _crossed_us(event: _Crossing, fps: float) -> int:
+    return _micros(event.frame / fps if event.t is None else event.t)
+
+
 def _zone(zone: _Zone, fps: float) -> CountedZone:
-    spans = tuple(
-        (round((stay.first - 1) / fps * 1e6), round(stay.last / fps * 1e6)) for stay in zone.list
-    )
-    return CountedZone(zone.id, zone.poly, spans)
+    if zone.list is None:
+        return CountedZone(zone.id, zone.poly)
+    spans = ((_micros((stay.first - 1) / fps), _micros(stay.last / fps)) for stay in zone.list)
+    return CountedZone(zone.id, zone.poly, tuple(spans))
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * 1e6)
 
 
 def _read_notes(path: Path, *, required: bool) -> dict[str, Notes]:

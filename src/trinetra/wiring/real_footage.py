@@ -77,11 +77,17 @@ class Footage:
         self._folder = settings.cache_dir / "footage"
         self._digest = _digest_of_code(self._files, settings)
 
+    @property
+    def models(self) -> dict[str, str]:
+        """The version of the network behind each task."""
+        return {model.task: model.version for model in self._profile.models}
+
     def run(self, view: LabeledView, fps: float, role: Role) -> RateRun:
         """Return a recording's detections at a frame rate; from the cache, if they are there."""
         site = site_of(view, fps, role)
         source = _digest_of_source(view.source)
-        told = (self._digest, source, view.fps, site.cameras[0].model_dump_json(exclude={"source"}))
+        camera = site.cameras[0].model_dump_json(exclude={"source", "lines", "zones"})
+        told = (self._digest, source, view.fps, camera)
         name = sha256(repr(told).encode()).hexdigest()[:32]
         path = self._folder / f"{name}.jsonl"
         if not path.is_file():

@@ -1,0 +1,162 @@
+"""Tables of the scores on labeled recordings, for the terminal and for the page about accuracy."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trinetra.benchmarks.real import Row, means, reach_of
+from trinetra.evaluation.scores import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text: its title, headings, and rows; the first ``names`` columns are names."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    names: int
+
+
+def tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """Yield the tables of tracks, detections and counts, as far as they were measured."""
+    labeled = [row for row in rows if row.value("hota") is not None]
+    if labeled:
+        yield _tracks([*means(labeled), *labeled])
+    if detected := [row for row in labeled if row.score("average_precision")]:
+        yield _detections(detected)
+    if counted := [row for row in rows if any(_counts(row))]:
+        yield _counts_table(counted)
+
+
+def _tracks(rows: Iterable[Row]) -> Table:
+    return Table(
+        "tracks",
+        ("recording", "fps", "tracker", "HOTA", "IDF1", "MOTA", "switches", "fragmentations"),
+        tuple(
+            (
+                row.view,
+                f"{row.fps:g}",
+                row.tracker,
+                *(_share(row.score(name)) for name in ("hota", "idf1", "mota")),
+                *(_count(row.value(name)) for name in ("id_switches", "fragmentations")),
+            )
+            for row in rows
+        ),
+        names=3,
+    )
+
+
+def _detections(rows: Iterable[Row]) -> Table:
+    names = ("average_precision", "recall", "precision")
+    return Table(
+        "detections",
+        ("recording", "fps", "average precision", "recall", "precision"),
+        tuple(
+            (row.view, f"{row.fps:g}", *(_share(row.score(name)) for name in names)) for row in rows
+        ),
+        names=2,
+    )
+
+
+def _counts_table(rows: Iterable[Row]) -> Table:
+    return Table(
+        "counts",
+        (
+            "recording",
+            "fps",
+            "tracks for people",
+            "crossings",
+            "stays",
+            "dwell error",
+            "false identities",
+            "tracks while empty",
+        ),
+        tuple((row.view, f"{row.fps:g}", *_counts(row)) for row in rows),
+        names=2,
+    )
+
+
+def _counts(row: Row) -> tuple[str, ...]:
+    """Return the cells of a row of counts; those of what nobody counted are empty."""
+    people = row.score("agreement", "people")
+    dwell_s = row.value("dwell_error", "stays")
+    return (
+        "" if people is None else f"{people.found:g} for {people.truth:g}",
+        _matched(row.score("f1", "crossings")),
+        _matched(row.score("f1", "stays")),
+        "" if dwell_s is None else f"{dwell_s:+.1f} s",
+        _count(row.value("false_identities")),
+        _count(row.value("tracks_while_empty")),
+    )
+
+
+def _matched(score: Score | None) -> str:
+    if score is None or score.found is None or score.truth is None:
+        return ""
+    hits = score.n or 0
+    return f"{hits} of {score.truth:g}, {score.found - hits:g} false"
+
+
+def _share(score: Score | None) -> str:
+    if score is None or score.value is None:
+        return ""
+    reach = reach_of(score)
+    return f"{score.value:.3f}" + ("" if reach is None else f" ± {reach:.3f}")
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+_PAGE = """## On real footage
+
+`trinetra eval real --write` writes this section. Recordings of fixed cameras with labels of every
+person in every frame, or with counts taken by eye, run through the platform as wiring builds it:
+ingestor, worker, resolver and insight engine, with the settings of a live camera at a fixed frame
+rate. Scored are the published tracks and insights. Stock trackers (roboflow `trackers` 2.6 with its
+defaults, but tracks start at 0.45) get the same boxes. After ± is half of the 95 % interval over
+ten spans of time: the clips have 3 to 67 seconds, so single recordings say little, and the four
+labeled ones show three places. `docs/evaluation.md` defines the scores and how to add recordings.
+"""
+_CREDITS = """\
+The recordings are of EC Funded CAVIAR project/IST 2001 37540 (CC BY-SA), and TUD Campus and TUD
+Stadtmitte (Andriluka, Roth and Schiele, CVPR 2008 and 2010). They are not distributed with this
+project.
+"""
+
+
+def as_text(table: Table) -> str:
+    """Return a table for a terminal or a pipe; long rows are not wrapped."""
+    cells = (table.headings, *table.rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        names = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        numbers = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        padded = [*list(names)[: table.names], *list(numbers)[table.names :]]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join([table.title, *lines, ""])
+
+
+def as_markdown(document: Mapping[str, Any]) -> str:
+    """Return the section of the page, from a document of ``as_document``."""
+    rows = [Row.of_json(row) for row in document["rows"]]
+    parts = [_PAGE]
+    for table in tables(rows):
+        parts.append(f"### {table.title.capitalize()}\n")
+        parts.append("\n".join(_lines(table)) + "\n")
+    return "\n".join([*parts, _CREDITS])
+
+
+def _lines(table: Table) -> Iterator[str]:
+    yield "| " + " | ".join(table.headings) + " |"
+    numbers = len(table.headings) - table.names
+    yield "|" + " --- |" * table.names + " ---: |" * numbers
+    for row in table.rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def as_document(version: str, models: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
+    """Return all rows as plain values, with the versions that they were measured on."""
+    return {"trinetra": version, "models": dict(models), "rows": [row.as_json() for row in rows]}
