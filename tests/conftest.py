@@ -32,6 +32,7 @@ _MARKERS = {
     "redis_binary": "redis",
     "kafka_servers": "kafka",
     "kafka_program": "kafka",
+    "real_dir": "real",
 }
 _ABSENT = pytest.StashKey[dict[str, str]]()
 """Servers that tests asked for in vain, and why they were not to be had."""
@@ -70,6 +71,12 @@ def clips_dir() -> Path:
 def models_dir() -> Path:
     """Return the folder of ready-made weights."""
     return _folder("TRINETRA_MODELS_DIR", "weights")
+
+
+@pytest.fixture(scope="session")
+def real_dir() -> Path:
+    """Return the folder of labeled recordings."""
+    return _folder("TRINETRA_REAL_DIR", "labeled recordings")
 
 
 def _absent(config: pytest.Config, server: str, reason: ServerMissing) -> NoReturn:

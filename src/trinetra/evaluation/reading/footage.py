@@ -162,14 +162,17 @@ class _Folder:
             for names in (("spec.json", "spec_{}.json"), ("counts.json", "counts_{}.json"))
             if (path := self._file(source, names))
         ]
-        manual = self._manual()
-        for key, counted in manual.items():
-            if (counted.file == source.name) or (key and _belongs(key, source)):
-                parts.append(counted)
+        parts += [c for key, c in self._manual().items() if self._is_about(key, c, source)]
         if not parts:
             return None
         fps = sequence_info(self.path / "gt.txt")[0] or _FALLBACK_FPS
         return _merged(parts, fps)
+
+    def _is_about(self, key: str, counted: _Counts, source: Path) -> bool:
+        """Return whether hand counts are those of a recording, by file, by view, or as the only."""
+        if counted.file is not None:
+            return counted.file == source.name
+        return _belongs(key, source) if key else len(self.sources) == 1
 
     def _manual(self) -> dict[str, _Counts]:
         """Return the counts of ``counts_manual.json`` by the name of the view."""
