@@ -164,7 +164,7 @@ def test_own_cameras_customers_and_decisions(
 
 def test_a_simulated_shop_and_its_truth(tmp_path: Path, clips_dir: Path, models_dir: Path) -> None:
     shop = Terminal(tmp_path)
-    demo, simulate, replay, score, explain, clip, rtsp = blocks("README.md")[
+    demo, simulate, replay, score, explain, clip, real, rtsp = blocks("README.md")[
         "Without cameras, and against ground truth"
     ]
     assert "customers" in shop.run(f"{demo} --once")
@@ -176,6 +176,10 @@ def test_a_simulated_shop_and_its_truth(tmp_path: Path, clips_dir: Path, models_
     assert "What would have changed it" in shop.run(explain.replace("EVENT_ID", event_id))
     shutil.copy(clips_dir / CLIP, tmp_path / "lunch.mp4")
     assert "6" in shop.run(clip)
+    (tmp_path / "aisle").mkdir()
+    shutil.copy(clips_dir / "store-aisle-detection.mp4", tmp_path / "aisle")
+    (tmp_path / "aisle" / "footage.toml").write_text("[aisle]\npeople = 3\n")
+    assert "for 3" in shop.run(real.replace("FOLDER", "aisle"))
     (tmp_path / "clips").mkdir()
     shutil.copy(clips_dir / CLIP, tmp_path / "clips")
     with shop.running(rtsp.replace("FOLDER", "clips")) as served:

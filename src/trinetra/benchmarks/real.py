@@ -21,8 +21,8 @@ from trinetra.evaluation.real import (
     compared,
     count_scores,
     detection_scores,
+    read_labels,
     track_scores,
-    true_boxes,
 )
 from trinetra.evaluation.scores import Score
 from trinetra.evaluation.truth import Findings
@@ -79,13 +79,9 @@ class Row:
 
     @classmethod
     def of_json(cls, document: Mapping[str, Any]) -> "Row":
-        """Return a row of ``as_json``. Raises KeyError, TypeError or ValueError."""
-        scores = tuple(
-            Score(**{**s, "interval": Interval(*s["interval"]) if "interval" in s else None})
-            for s in document["scores"]
-        )
+        """Return a row of ``as_json``. Raises KeyError or TypeError."""
         view, scene, fps, tracker = (document[n] for n in ("view", "scene", "fps", "tracker"))
-        return cls(view, scene, fps, tracker, scores)
+        return cls(view, scene, fps, tracker, tuple(map(Score.of_json, document["scores"])))
 
 
 def measure(
@@ -115,20 +111,20 @@ def score_run(
 ) -> list[Row]:
     """Return a row for our tracker and for each stock tracker."""
     recorded = _recorded(run)
-    truth = true_boxes(recorded)
+    labels = read_labels(recorded)
     detections = found.detections.get(CAMERA, no_boxes())
     scores: list[Score] = []
-    if truth is not None:
-        seen = compared(recorded, truth, detections)
-        tracked = compared(recorded, truth, found.tracks.get(CAMERA, no_boxes()))
+    if labels is not None:
+        seen = compared(recorded, labels, detections)
+        tracked = compared(recorded, labels, found.tracks.get(CAMERA, no_boxes()))
         scores += detection_scores(seen, BIRTH_SCORE, intervals=intervals)
         scores += track_scores(tracked, intervals=intervals)
     scores += count_scores(recorded, found, CAMERA, MIN_DWELL_S)
     rows = [_row(run, OURS, scores)]
-    if truth is not None:
+    if labels is not None:
         for name in stock:
             tracks = track(name, detections, run.fps)
-            of_stock = track_scores(compared(recorded, truth, tracks), intervals=intervals)
+            of_stock = track_scores(compared(recorded, labels, tracks), intervals=intervals)
             rows.append(_row(run, name, of_stock))
     return rows
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trinetra.benchmarks.real import Row, means, reach_of
-from trinetra.evaluation.scores import Score
+from trinetra.evaluation.scores import Score, ScoreSheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,28 @@ def tables(rows: Sequence[Row]) -> Iterator[Table]:
         yield _detections(detected)
     if counted := [row for row in rows if any(_counts(row))]:
         yield _counts_table(counted)
+
+
+def face_tables(sheets: Sequence[ScoreSheet]) -> Iterator[Table]:
+    """Yield the table of faces, if any were scored: a row for each folder of people."""
+    if not sheets:
+        return
+    yield Table(
+        "faces",
+        ("folder", "people", *(score.name.replace("_", " ") for score in sheets[0].scores)),
+        tuple(
+            (str(s.basis["folder"]), str(s.basis["people"]), *map(_rate, s.scores)) for s in sheets
+        ),
+        names=2,
+    )
+
+
+def _rate(score: Score) -> str:
+    """Return a rate with its interval, which is not symmetrical near 0."""
+    if score.value is None or score.interval is None:
+        return f"{_count(score.value)} of {score.n}"
+    low, high = score.interval
+    return f"{score.value:.3%} ({low:.3%} to {high:.3%})"
 
 
 def _tracks(rows: Iterable[Row]) -> Table:
@@ -143,7 +165,8 @@ def as_markdown(document: Mapping[str, Any]) -> str:
     """Return the section of the page, from a document of ``as_document``."""
     rows = [Row.of_json(row) for row in document["rows"]]
     parts = [_PAGE]
-    for table in tables(rows):
+    faces = [ScoreSheet.of_json(sheet) for sheet in document["faces"]]
+    for table in (*tables(rows), *face_tables(faces)):
         parts.append(f"### {table.title.capitalize()}\n")
         parts.append("\n".join(_lines(table)) + "\n")
     return "\n".join([*parts, _CREDITS])
@@ -157,6 +180,13 @@ def _lines(table: Table) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def as_document(version: str, models: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
-    """Return all rows as plain values, with the versions that they were measured on."""
-    return {"trinetra": version, "models": dict(models), "rows": [row.as_json() for row in rows]}
+def as_document(
+    version: str, models: Mapping[str, str], rows: Iterable[Row], faces: Iterable[ScoreSheet] = ()
+) -> dict[str, Any]:
+    """Return all scores as plain values, with the versions that they were measured on."""
+    return {
+        "trinetra": version,
+        "models": dict(models),
+        "rows": [row.as_json() for row in rows],
+        "faces": [sheet.as_json() for sheet in faces],
+    }

@@ -11,7 +11,8 @@ import typer
 from trinetra import __version__
 from trinetra.benchmarks.accuracy_page import as_markdown
 from trinetra.benchmarks.real import RATES, Row, checked, measure, shortfalls
-from trinetra.benchmarks.real_table import as_document, as_text, tables
+from trinetra.benchmarks.real_faces import measure_faces
+from trinetra.benchmarks.real_table import as_document, as_text, face_tables, tables
 from trinetra.benchmarks.stock_trackers import STOCK_TRACKERS
 from trinetra.commands.baseline import read_document
 from trinetra.commands.console import note, print_json, print_text
@@ -20,8 +21,10 @@ from trinetra.commands.progress import FetchProgress
 from trinetra.errors import ConfigurationError, StorageFull
 from trinetra.evaluation.footage import LabeledView
 from trinetra.evaluation.reading.footage import NOTES_FILE, find_footage
+from trinetra.evaluation.scores import ScoreSheet
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
+from trinetra.wiring.profiles import choose_profile, ensure_models
 from trinetra.wiring.real_footage import Footage
 
 _Measured = Iterable[tuple[LabeledView, float]]
@@ -82,6 +85,10 @@ class MeasureOptions:
     rates: Annotated[
         list[float] | None, typer.Option("--fps", help="Frame rate (repeatable); 5, 10 and 25.")
     ] = None
+    faces: Annotated[
+        list[Path] | None,
+        typer.Option("--faces", help="Folder of labeled faces to score too (repeatable)."),
+    ] = None
     stock: Annotated[
         bool, typer.Option("--stock/--no-stock", help="Score stock trackers on the same boxes too.")
     ] = True
@@ -106,13 +113,14 @@ def real(
     pairs = [(view, fps) for view in views for fps in measured.rates or RATES]
     stock = tuple(STOCK_TRACKERS) if measured.stock else ()
     rows, models = measure_all(settings, pairs, stock)
-    document = as_document(__version__, models, rows)
+    faces = _faces(settings, measured.faces or ())
+    document = as_document(__version__, models, rows, faces)
     if write:
         _write(document)
     if as_json:
         print_json(document)
         return
-    for table in tables(rows):
+    for table in (*tables(rows), *face_tables(faces)):
         print_text(as_text(table) + "\n")
 
 
@@ -127,6 +135,13 @@ def measure_all(
         note(f"{view.name} at {fps:g} fps")
         rows += measure(footage, view, fps, stock, intervals=intervals)
     return rows, footage.models
+
+
+def _faces(settings: Settings, folders: Iterable[Path]) -> list[ScoreSheet]:
+    profile = choose_profile(settings)
+    with FetchProgress() as progress:
+        files = ensure_models(profile, settings, progress)
+    return [measure_faces(folder, profile, files, settings) for folder in folders]
 
 
 def check_against(

@@ -99,3 +99,9 @@ class LabeledView:
     ignores_cut_off: bool = False
     empty_us: tuple[tuple[int, int], ...] = ()
     identifiable: int | None = None
+
+    @property
+    def can_be_scored(self) -> bool:
+        """Whether anything is known of the recording that findings can be compared with."""
+        known = (self.labels, self.counts, self.identifiable)
+        return bool(self.empty_us) or any(part is not None for part in known)

@@ -45,7 +45,15 @@ class Recorded:
     height: int
 
 
-def true_boxes(recorded: Recorded) -> Boxes | None:
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a recording, and boxes at which findings are neither right nor wrong."""
+
+    boxes: Boxes
+    excused: Boxes
+
+
+def read_labels(recorded: Recorded) -> Labels | None:
     """Return the labels at the times of the recording's frames; None if there are none.
 
     Labels beyond the end of the recording are left out. Raises ConfigurationError.
@@ -54,8 +62,14 @@ def true_boxes(recorded: Recorded) -> Boxes | None:
     if view.labels is None:
         return None
     fps = view.fps or _NOMINAL_FPS
-    boxes = read_truth(view.labels, fps=fps).boxes[ONLY_CAMERA]
+    truth = read_truth(view.labels, fps=fps)
     times_us = np.array(recorded.frames_us, np.int64) + recorded.start_us
+    excused = truth.excused.get(ONLY_CAMERA, no_boxes())
+    return Labels(_timed(truth.boxes[ONLY_CAMERA], fps, times_us), _timed(excused, fps, times_us))
+
+
+def _timed(boxes: Boxes, fps: float, times_us: Ints) -> Boxes:
+    """Return labels at the times of the frames that they number."""
     kept = boxes.where(_frame_of(boxes.at_us, fps) < len(times_us))
     frames = _frame_of(boxes.frames_us, fps)
     return replace(
@@ -69,18 +83,30 @@ def _frame_of(at_us: Ints, fps: float) -> Ints:
     return np.asarray(np.rint(at_us * fps / 1e6), np.int64)
 
 
-def compared(recorded: Recorded, truth: Boxes, found: Boxes) -> Comparison:
+def compared(recorded: Recorded, labels: Labels, found: Boxes) -> Comparison:
     """Align labels and findings, without what the labels do not cover."""
-    whole = compare([(truth, found)], tolerance_us=_EXACT_US)
+    whole = compare([(labels.boxes, found)], tolerance_us=_EXACT_US)
     view, size = recorded.view, (recorded.width, recorded.height)
     true_kept = ~_ignored(whole.truth.xyxy, view.ignored, size)
     excused = _ignored(whole.found.xyxy, view.ignored, size)
+    excused |= _at_excused(labels, found)
     if view.ignores_cut_off:
         excused |= _cut_off(whole.found.xyxy, size)
     pairs = whole.pairs
     near = (pairs.iou >= MIN_IOU) & true_kept[pairs.truth]
-    matched = np.bincount(pairs.found[near], minlength=len(whole.found)) > 0
-    return whole.where(true_kept, matched | ~excused)
+    return whole.where(true_kept, _is_paired(whole, near) | ~excused)
+
+
+def _at_excused(labels: Labels, found: Boxes) -> NDArray[np.bool_]:
+    """Return which found boxes overlap an excused box of their frame."""
+    excused = labels.excused.with_frames(labels.boxes.frames_us)
+    distractors = compare([(excused, found)], tolerance_us=_EXACT_US)
+    return _is_paired(distractors, distractors.pairs.iou >= MIN_IOU)
+
+
+def _is_paired(comparison: Comparison, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    found = comparison.pairs.found[near]
+    return np.asarray(np.bincount(found, minlength=len(comparison.found)) > 0)
 
 
 def _ignored(xyxy: Floats, ignored: tuple[Rect, ...], size: tuple[int, int]) -> NDArray[np.bool_]:

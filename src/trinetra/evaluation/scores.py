@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from trinetra.evaluation.intervals import Interval
 
@@ -43,6 +43,12 @@ class Score:
         }
         return document | {key: value for key, value in optional.items() if value is not None}
 
+    @classmethod
+    def of_json(cls, document: Mapping[str, Any]) -> "Score":
+        """Return a score of ``as_json``. Raises KeyError or TypeError."""
+        interval = document.get("interval")
+        return cls(**{**document, "interval": Interval(*interval) if interval else None})
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreSheet:
@@ -59,6 +65,12 @@ class ScoreSheet:
             "basis": dict(self.basis),
             "scores": [score.as_json() for score in self.scores],
         }
+
+    @classmethod
+    def of_json(cls, document: Mapping[str, Any]) -> "ScoreSheet":
+        """Return a sheet of ``as_json``. Raises KeyError or TypeError."""
+        scores = tuple(map(Score.of_json, document["scores"]))
+        return cls(document["kind"], scores, document["basis"])
 
     def value(self, name: str, of: str = "") -> float | None:
         """Return a figure of the sheet. Raises KeyError if there is no such score."""

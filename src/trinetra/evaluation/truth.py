@@ -99,7 +99,8 @@ class Truth:
     count from the start of the recording. ``frame_us`` is the time between two frames, None if
     every frame is dated exactly. In ``windows_us``, from and to, every frame is annotated,
     including empty ones that the truth leaves out. ``shown`` holds the faces that the walks showed,
-    with names that include the camera; None if unknown.
+    with names that include the camera; None if unknown. What is found at a box of ``excused`` is
+    neither right nor wrong; only ``trinetra eval real`` heeds it.
     """
 
     boxes: Mapping[str, Boxes]
@@ -109,6 +110,7 @@ class Truth:
     frame_us: int | None = None
     windows_us: tuple[tuple[int, int], ...] = ()
     shown: Mapping[str, Shown] | None = None
+    excused: Mapping[str, Boxes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

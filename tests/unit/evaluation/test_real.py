@@ -9,16 +9,18 @@ import pytest
 
 from trinetra.benchmarks.real import OURS, Row, checked, means, shortfalls
 from trinetra.benchmarks.real_table import as_document, as_text, tables
-from trinetra.evaluation.boxes import Boxes, BoxesBuilder
+from trinetra.evaluation.boxes import Boxes, BoxesBuilder, no_boxes
+from trinetra.evaluation.comparison import Comparison
 from trinetra.evaluation.footage import CountedLine, CountedZone, HandCounts, LabeledView
 from trinetra.evaluation.intervals import Interval, jackknife
 from trinetra.evaluation.real import (
+    Labels,
     Recorded,
     compared,
     count_scores,
     detection_scores,
+    read_labels,
     track_scores,
-    true_boxes,
 )
 from trinetra.evaluation.scores import Score
 from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Stay
@@ -49,8 +51,8 @@ def boxes(
     return builder.build()
 
 
-def moved(box: tuple[float, float, float, float], by: float) -> tuple[float, float, float, float]:
-    return box[0] + by, box[1], box[2] + by, box[3]
+def aligned(recording: Recorded, truth: Boxes, tracks: Boxes) -> Comparison:
+    return compared(recording, Labels(truth, no_boxes()), tracks)
 
 
 def values(scores: Sequence[Score]) -> dict[str, float | None]:
@@ -68,14 +70,15 @@ def test_labels_get_the_times_of_the_frames_they_number(tmp_path: Path) -> None:
     labels = tmp_path / "gt.txt"
     labels.write_text("1,1,0,0,9,9,1\n2,1,0,0,9,9,1\n3,1,0,0,9,9,1\n")
     skips = Recorded(view(labels=labels), START, (0, 80_000), width=200, height=100)
-    truth = true_boxes(skips)
-    assert truth is not None
-    assert truth.at_us.tolist() == [START, START + 80_000], "the third frame is not in the video"
-    assert truth.frames_us.tolist() == [START, START + 80_000]
+    read = read_labels(skips)
+    assert read is not None
+    at_us = read.boxes.at_us.tolist()
+    assert at_us == [START, START + 80_000], "the third frame is not in the video"
+    assert read.boxes.frames_us.tolist() == [START, START + 80_000]
 
 
 def test_only_the_frames_that_were_processed_count() -> None:
-    comparison = compared(recorded(), boxes(("a", BODY)), boxes(("t", BODY), frames=FRAMES[::5]))
+    comparison = aligned(recorded(), boxes(("a", BODY)), boxes(("t", BODY), frames=FRAMES[::5]))
     assert (comparison.frames, len(comparison.truth)) == (20, 20)
     assert values(track_scores(comparison))["mota"] == 1.0
 
@@ -84,45 +87,58 @@ def test_boxes_in_ignored_places_are_neither_right_nor_wrong() -> None:
     far = (150.0, 10.0, 160.0, 20.0)
     ignoring = recorded(ignored=((0.7, 0.0, 1.0, 0.3),))
     truth, tracks = boxes(("a", BODY)), boxes(("t", BODY), ("ghost", far))
-    assert values(track_scores(compared(recorded(), truth, tracks)))["false"] == 100
-    assert values(track_scores(compared(ignoring, truth, tracks)))["false"] == 0
+    assert values(track_scores(aligned(recorded(), truth, tracks)))["false"] == 100
+    assert values(track_scores(aligned(ignoring, truth, tracks)))["false"] == 0
     labeled_far = boxes(("a", BODY), ("b", far))
-    assert values(track_scores(compared(ignoring, labeled_far, tracks)))["missed"] == 0
+    assert values(track_scores(aligned(ignoring, labeled_far, tracks)))["missed"] == 0
 
 
 def test_a_match_counts_also_where_places_are_ignored() -> None:
     """A near person who walks in front of an ignored place has a label, and must be found."""
     near = (142.0, 0.0, 158.0, 90.0)
     ignoring = recorded(ignored=((0.7, 0.0, 1.0, 0.3),))
-    scores = values(track_scores(compared(ignoring, boxes(("a", near)), boxes(("t", near)))))
+    scores = values(track_scores(aligned(ignoring, boxes(("a", near)), boxes(("t", near)))))
     assert (scores["mota"], scores["missed"]) == (1.0, 0)
+
+
+def test_a_distractor_of_the_labels_may_be_found_or_not(tmp_path: Path) -> None:
+    """MOTChallenge marks statues, reflections and people on vehicles by their class."""
+    labels, far = tmp_path / "gt.txt", (150.0, 10.0, 160.0, 20.0)
+    rows = ("40,30,20,50,1,1,1", "150,10,10,10,1,8,1")
+    labels.write_text("".join(f"{f},{i},{row}\n" for f in (1, 2) for i, row in enumerate(rows)))
+    recording = Recorded(view(labels=labels), START, FRAMES[:2], width=200, height=100)
+    read = read_labels(recording)
+    assert read is not None
+    for tracks in (boxes(("t", BODY)), boxes(("t", BODY), ("statue", far))):
+        scores = values(track_scores(compared(recording, read, tracks)))
+        assert (scores["mota"], scores["false"], scores["missed"]) == (1.0, 0, 0)
 
 
 def test_people_who_are_cut_off_may_be_found_without_a_label() -> None:
     half_out = (0.0, 20.0, 12.0, 80.0)
     truth, tracks = boxes(("a", BODY)), boxes(("t", BODY), ("half", half_out))
-    assert values(track_scores(compared(recorded(), truth, tracks)))["false"] == 100
+    assert values(track_scores(aligned(recorded(), truth, tracks)))["false"] == 100
     lenient = recorded(ignores_cut_off=True)
-    assert values(track_scores(compared(lenient, truth, tracks)))["false"] == 0
+    assert values(track_scores(aligned(lenient, truth, tracks)))["false"] == 0
 
 
 def test_detections_below_the_threshold_count_for_average_precision_alone() -> None:
     weak = boxes(("d", BODY))
     weak = replace(weak, score=np.full(len(weak), 0.4))
-    scores = values(detection_scores(compared(recorded(), boxes(("a", BODY)), weak), 0.45))
+    scores = values(detection_scores(aligned(recorded(), boxes(("a", BODY)), weak), 0.45))
     assert (scores["average_precision"], scores["recall"], scores["precision"]) == (1.0, 0.0, None)
 
 
 def test_intervals_cover_the_spread_between_spans_of_time() -> None:
     half = boxes(("t", BODY), frames=FRAMES[:50])
     half = half.with_frames(boxes().frames_us)
-    scores = {s.name: s for s in track_scores(compared(recorded(), boxes(("a", BODY)), half))}
+    scores = {s.name: s for s in track_scores(aligned(recorded(), boxes(("a", BODY)), half))}
     mota = scores["mota"]
     assert mota.value == 0.5
     assert mota.interval is not None
     assert mota.interval.low < 0.3
     assert mota.interval.high > 0.7
-    exact = track_scores(compared(recorded(), boxes(("a", BODY)), boxes(("t", BODY))))
+    exact = track_scores(aligned(recorded(), boxes(("a", BODY)), boxes(("t", BODY))))
     assert exact[0].interval == Interval(1.0, 1.0)
 
 

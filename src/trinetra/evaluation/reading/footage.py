@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -96,23 +96,18 @@ class _Folder:
     path: Path
     name: str
     sources: list[Path]
-    problems: list[str] = field(default_factory=list)
 
     def views(self) -> Iterator[LabeledView]:
-        """Yield a view for each recording that has labels or counts."""
+        """Yield a view for each recording."""
         for source in self.sources:
-            labels, counts = self._labels(source), self._counts(source)
-            if labels is None and counts is None:
-                self.problems.append(f"{source}: neither labels nor counts beside it; left out")
-                continue
             key = self._key(source)
             yield LabeledView(
                 name=f"{self.name}/{key}" if key else self.name,
                 scene=self.name,
                 source=source,
-                labels=labels,
+                labels=self._labels(source),
                 fps=sequence_info(self.path / "gt.txt")[0],
-                counts=counts,
+                counts=self._counts(source),
             )
 
     def _key(self, source: Path) -> str:
@@ -195,16 +190,22 @@ def find_footage(folder: Path, notes: Path | None = None) -> FoundFootage:
     if not folder.is_dir():
         raise ConfigurationError(f"{folder} is not a folder of labeled recordings")
     about = _read_notes(notes or folder / NOTES_FILE, required=notes is not None)
-    views: list[LabeledView] = []
-    problems: list[str] = []
-    for found in _folders(folder):
-        views += found.views()
-        problems += found.problems
-    for name in sorted(about.keys() - {view.name for view in views}):
-        if (folder / name.split("/")[0]).is_dir():
-            problems.append(f"the notes are about {name}, which is not in {folder}")
-    told = (_with_notes(view, about.get(view.name, Notes())) for view in views)
-    return FoundFootage(tuple(told), tuple(problems))
+    every = [
+        _with_notes(view, about.get(view.name, Notes()))
+        for found in _folders(folder)
+        for view in found.views()
+    ]
+    problems = [
+        f"{view.source}: neither labels nor counts beside it; left out"
+        for view in every
+        if not view.can_be_scored
+    ]
+    problems += [
+        f"the notes are about {name}, which is not in {folder}"
+        for name in sorted(about.keys() - {view.name for view in every})
+        if (folder / name.split("/")[0]).is_dir()
+    ]
+    return FoundFootage(tuple(view for view in every if view.can_be_scored), tuple(problems))
 
 
 def _folders(root: Path) -> Iterator[_Folder]:

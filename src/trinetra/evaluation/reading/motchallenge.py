@@ -1,8 +1,8 @@
 """Reads MOTChallenge text: ``frame,id,left,top,width,height,considered[,class,...]``.
 
-Frames count from 1. A row is left out if its seventh value is 0 or, with nine values, if its class
-is not 1 (a pedestrian on foot). A ``seqinfo.ini`` beside the file or above its folder gives the
-frame rate and the number of frames.
+Frames count from 1. A row is not a label if its seventh value is 0 or, with nine values, if its
+class is not 1 (a pedestrian on foot): what is found there is neither right nor wrong. A
+``seqinfo.ini`` beside the file or above its folder gives the frame rate and the number of frames.
 """
 
 import math
@@ -38,15 +38,20 @@ def read_motchallenge(path: Path, *, fps: float | None = None) -> Truth:
     """
     listed_fps, last_frame = sequence_info(path)
     frame_us = frame_interval_us(path, fps or listed_fps)
-    boxes = BoxesBuilder()
+    boxes, excused = BoxesBuilder(), BoxesBuilder()
     for number, line in numbered_lines(path):
         row = _row(path, number, line.decode("utf-8", "replace"))
         last_frame = max(last_frame, row.frame)
-        if row.counts:
-            boxes.add(frame_time_us(row.frame - 1, frame_us), row.name, row.xyxy)
+        named = boxes if row.counts else excused
+        named.add(frame_time_us(row.frame - 1, frame_us), row.name, row.xyxy)
     for frame in range(last_frame):
         boxes.frame(frame_time_us(frame, frame_us))
-    return Truth({ONLY_CAMERA: boxes.build()}, is_dated=False, frame_us=round(frame_us))
+    return Truth(
+        {ONLY_CAMERA: boxes.build()},
+        is_dated=False,
+        frame_us=round(frame_us),
+        excused={ONLY_CAMERA: excused.build()},
+    )
 
 
 def frame_interval_us(path: Path, fps: float | None) -> float:
