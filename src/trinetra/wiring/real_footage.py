@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
@@ -86,8 +86,7 @@ class Footage:
         """Return a recording's detections at a frame rate; from the cache, if they are there."""
         site = site_of(view, fps, role)
         source = _digest_of_source(view.source)
-        camera = site.cameras[0].model_dump_json(exclude={"source", "lines", "zones"})
-        told = (self._digest, source, view.fps, camera)
+        told = (self._digest, source, view.fps, _plans_of(site))
         name = sha256(repr(told).encode()).hexdigest()[:32]
         path = self._folder / f"{name}.jsonl"
         if not path.is_file():
@@ -147,6 +146,14 @@ def site_of(view: LabeledView, fps: float, role: Role) -> Site:
         else [],
     }
     return Site.model_validate({"site": "footage", "timezone": "UTC", "cameras": [camera]})
+
+
+def _plans_of(site: Site) -> str:
+    """Return how the site's camera is read and what is detected, in a stable form."""
+    camera = site.cameras[0]
+    ingest = plans.ingest_plan(camera, in_step=True)
+    detection = plans.detection_plans(site)[camera.camera_id]
+    return json.dumps([asdict(ingest), asdict(detection)], default=sorted)
 
 
 def _frame_times_us(site: Site) -> Iterator[int]:
