@@ -15,6 +15,9 @@ from trinetra.detections.vision.align import align, similarity
 from trinetra.detections.vision.decode import iou
 from trinetra.detections.vision.letterbox import InputSpec
 from trinetra.errors import EngineFailure
+from trinetra.models.manifest import load_manifest
+from trinetra.models.storage import sha256_of
+from trinetra.wiring import networks
 
 pytestmark = [pytest.mark.weights, pytest.mark.clips]
 
@@ -44,11 +47,36 @@ def yolov8(models: Path, _engine: str) -> NetworkDetector:
     return NetworkDetector(openvino.load(models / "yolov8n_int8.tflite", threads=2), YOLOV8)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(nanodet, "onnxruntime"), (nanodet, "openvino"), (yolov8, "openvino")],
-    ids=["nanodet-onnxruntime", "nanodet-openvino", "yolov8-openvino"],
-)
+def declared(name):
+    """Return how to make a network of the manifest as the worker does."""
+
+    def make(models_dir, engine):
+        model = load_manifest().find(name)
+        (path,) = (p for p in models_dir.rglob(model.file) if sha256_of(p) in model.sha256)
+        loaded = ENGINES[engine](path, threads=2, outputs=model.output_names or None)
+        return NetworkDetector(loaded, networks._detector_spec(model))
+
+    make.__name__ = name
+    return make
+
+
+def case(make, engine="openvino"):
+    return pytest.param((make, engine), id=f"{make.__name__}-{engine}")
+
+
+CLOSE = [
+    case(nanodet, "onnxruntime"),
+    case(nanodet),
+    case(yolov8),
+    case(declared("person-detection-0201")),
+]
+"""Those that find people who are close to the camera; at a crossroad there are none."""
+CROSSROAD = [case(declared(f"person-vehicle-bike-detection-{n}")) for n in (2002, 2004)]
+ROAD = [*CLOSE[:3], *CROSSROAD]
+"""Those that find vehicles."""
+
+
+@pytest.fixture(scope="module", params=[*CLOSE, *CROSSROAD])
 def detector(request, models_dir):
     make, engine = request.param
     return make(models_dir, engine)
@@ -91,6 +119,7 @@ def three_people(clips_dir):
     return pictures(clips_dir / "face-demographics-walking-and-pause.mp4", step=4, width=640)
 
 
+@pytest.mark.parametrize("detector", CLOSE, indirect=True)
 def test_all_three_people_are_found_in_every_frame(detector, three_people):
     found = [detector.detect([picture])[0] for picture in three_people]
     assert [seen.label.count("person") for seen in found] == [3] * len(three_people)
@@ -101,6 +130,7 @@ def test_shoppers_in_an_aisle_seen_from_above_are_found(detector, aisle):
     assert sum(people) >= len(aisle)
 
 
+@pytest.mark.parametrize("detector", ROAD, indirect=True)
 def test_cars_are_found_on_the_road(detector, clips_dir):
     road = pictures(clips_dir / "car-detection.mp4", step=15)
     assert any("car" in seen.label for seen in detector.detect(road))
@@ -140,9 +170,10 @@ def test_a_picture_of_one_pixel_does_no_harm(detector):
     assert len(detector.detect([np.zeros((1, 1, 3), np.uint8)])) == 1
 
 
-def test_both_detectors_agree_where_the_people_are(models_dir, three_people):
-    one, other = nanodet(models_dir, "openvino"), yolov8(models_dir, "openvino")
-    pairs = zip(one.detect(three_people), other.detect(three_people), strict=True)
+@pytest.mark.parametrize("detector", CLOSE, indirect=True)
+def test_detectors_agree_where_the_people_are(detector, models_dir, three_people):
+    other = yolov8(models_dir, "openvino")
+    pairs = zip(detector.detect(three_people), other.detect(three_people), strict=True)
     overlaps = np.concatenate([iou(a.xyxy, b.xyxy).max(axis=1) for a, b in pairs])
     assert np.median(overlaps) > 0.7
 

@@ -78,7 +78,7 @@ async def open_shop(url: str) -> AsyncIterator[Shop]:
             IngestPolicy(buffer_retry_s=0.02, watch_every_s=0.02, ready_share=0.0),
         )
         plans = {DOOR: DetectionPlan(DOOR, frozenset({"person"}), reads_faces=True)}
-        lanes = [InferenceThread(Nobody(), Nobody())]
+        lanes = [InferenceThread({"": Nobody()}, Nobody())]
         config = FrameAnalyzerConfig(SiteId("north-street"), plans)
         worker = InferenceWorker(config, lanes, outbox, log, clock)
         shop = Shop(shutter, ingestor, worker, log)

@@ -243,7 +243,7 @@ class Shop:
         plan = DetectionPlan(DOOR, frozenset({"person"}), reads_faces=False, is_live=True)
         return InferenceWorker(
             FrameAnalyzerConfig(SITE, {DOOR: plan}, {}),
-            [InferenceThread(BrightBodies(), NoFaces())],
+            [InferenceThread({"": BrightBodies()}, NoFaces())],
             MemoryFrameBuffer(self.streams, "workers", "worker"),
             self.log,
             self.clock,

@@ -102,7 +102,7 @@ class Bench:
         self.context.partitions[_HOME] = PartitionState(number=1)
         self.cameras: dict[CameraId, CameraState] = {}
         self._identifier = FaceIdentifier(self.context)
-        self._policy = plans.resolver_policy(site)
+        self._tracker = plans.resolver_policy(site).tracker
 
     async def measure(self, events: list[DetectionEvent]) -> NDArray[np.float64]:
         """Return ``(n, 3)``: seconds, those in tracking, and tracks of each frame with tracks."""
@@ -122,7 +122,7 @@ class Bench:
             event,
             site_id=context.site_id,
             dimension=context.dimension,
-            policy=self._policy.tracker_of(event),
+            policy=self._tracker,
         )
         tracked = time.perf_counter()
         batch = LookupBatch()

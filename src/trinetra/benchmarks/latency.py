@@ -138,7 +138,7 @@ async def _embedded(
     site: Site, settings: Settings, progress: ProgressSink, seconds: float
 ) -> dict[str, Any]:
     profile = choose_profile(settings)
-    networks = load_networks(profile, ensure_models(profile, settings, progress), settings)
+    networks = load_networks(profile, ensure_models(profile, settings, progress), settings, site)
     meter = _Meter()
     with tempfile.TemporaryDirectory(prefix="trinetra-latency-") as folder:
         fresh = settings.model_copy(update={"data_dir": Path(folder)})

@@ -82,20 +82,20 @@ def run(
     tapes: list[Tape] = []
 
     def listen(task: str, engine: Engine) -> Engine:
-        if task == "detect":  # the first network of a lane
+        if task == "detect":  # the first network of a lane, as the site has one camera
             tapes.append(Tape())
         return TapedEngine(engine, tapes[-1], is_detector=task == "detect")
 
     profile = choose_profile(settings)
     files = ensure_models(profile, settings, progress)
-    networks = load_networks(profile, files, settings, wrap=listen)
+    networks = load_networks(profile, files, settings, _site(video), wrap=listen)
     with tempfile.TemporaryDirectory(prefix="trinetra-bench-") as folder:
         fresh = settings.model_copy(update={"data_dir": Path(folder)})
         rounds = asyncio.run(_measure(video, seconds / (2 * _ROUNDS), fresh, networks, tapes))
     ratios = [end_to_end / model_only for end_to_end, model_only in rounds]
     return {
         "video": video.name,
-        "models": list(networks.versions.values()),
+        "models": [*networks.detector_versions.values(), *networks.versions.values()],
         "backend": settings.backend,
         "lanes": len(networks.lanes),
         "end_to_end_fps": round(median(r[0] for r in rounds), 1),

@@ -101,7 +101,7 @@ def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFi
         problems.extend(s.problem for s in platform.cameras().values() if s.problem)
 
     options = RunOptions(live_view=output().is_terminal and not quiet, serves_health=False)
-    networks = prepare_networks(settings)
+    networks = prepare_networks(settings, shop)
     playback = Playback({camera.camera_id: start}, in_step=True)
     opening = embedded(shop, settings, networks, playback, environ=os.environ, events_path=events)
     run_platform(shop, settings, opening, options, report=note_problems)

@@ -35,14 +35,17 @@ def configure_output(settings: Settings, *, level: str | None = None) -> None:
     send_messages_to(get_logger("command") if settings.log_json else None)
 
 
-def prepare_networks(settings: Settings) -> Networks:
-    """Return the loaded networks of the chosen profile, fetching what is missing."""
+def prepare_networks(settings: Settings, site: Site | None = None) -> Networks:
+    """Return the loaded networks of the chosen profile, fetching what is missing.
+
+    With a site only those that its cameras need.
+    """
     profile = choose_profile(settings)
     for text in profile.notices:
         note(text)
     with FetchProgress() as progress:
         files = ensure_models(profile, settings, progress)
-    return load_networks(profile, files, settings)
+    return load_networks(profile, files, settings, site)
 
 
 def run_platform(

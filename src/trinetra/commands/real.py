@@ -10,7 +10,7 @@ import typer
 
 from trinetra import __version__
 from trinetra.benchmarks.accuracy_page import as_markdown
-from trinetra.benchmarks.real import RATES, Row, checked, measure, shortfalls
+from trinetra.benchmarks.real import RATES, ROLE, Row, checked, measure, shortfalls
 from trinetra.benchmarks.real_faces import measure_faces
 from trinetra.benchmarks.real_table import as_document, as_text, face_tables, tables
 from trinetra.benchmarks.stock_trackers import STOCK_TRACKERS
@@ -134,7 +134,7 @@ def measure_all(
     for view, fps in pairs:
         note(f"{view.name} at {fps:g} fps")
         rows += measure(footage, view, fps, stock, intervals=intervals)
-    return rows, footage.models
+    return rows, footage.models(ROLE)
 
 
 def _faces(settings: Settings, folders: Iterable[Path]) -> list[ScoreSheet]:

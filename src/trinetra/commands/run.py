@@ -38,7 +38,7 @@ def run(site: _SiteFile, *, events: _Events = None, quiet: _Quiet = False) -> No
     settings = load_settings()
     configure_output(settings)
     loaded = load_site(site, os.environ)
-    networks = prepare_networks(settings)
+    networks = prepare_networks(settings, loaded)
     now = datetime.now(UTC)
 
     def report(platform: Platform, seconds: float) -> None:

@@ -63,7 +63,7 @@ def infer(site: _SiteFile) -> None:
     """Turn buffered frames into detections (one process of a cluster)."""
     settings = _settings_of("infer", "frame_buffer", "event_log")
     loaded = load_site(site)
-    networks = prepare_networks(settings)
+    networks = prepare_networks(settings, loaded)
     _serve(
         "inference-worker",
         lambda: services.infer(loaded, settings, networks),

@@ -25,7 +25,7 @@ class CameraPlan:
 
     A face with a shorter side below ``min_face_px`` is reported without an embedding. Old frames of
     a camera that ``is_live`` may be skipped in favor of current ones; recordings lose no frame.
-    Without ``bodies`` none are embedded.
+    ``detector`` names the network that detects; without ``bodies`` none are embedded.
     """
 
     camera_id: CameraId
@@ -35,6 +35,7 @@ class CameraPlan:
     min_score: float = 0.0
     min_face_score: float = 0.0
     is_live: bool = False
+    detector: str = ""
     bodies: BodyPolicy | None = None
 
 

@@ -29,12 +29,14 @@ _ALIGNED_SIZE = (112, 112, 3)
 class FrameAnalyzerConfig:
     """Settings for the analysis of one site's frames.
 
-    ``models`` maps a task to the version of its network, which the events carry.
+    ``models`` maps a task to the version of its network, which the events carry; ``detectors`` maps
+    the names of detectors to their versions.
     """
 
     site_id: SiteId
     plans: Mapping[CameraId, CameraPlan]
     models: Mapping[str, str] = field(default_factory=dict)
+    detectors: Mapping[str, str] = field(default_factory=dict)
     quality: QualityPolicy = field(default_factory=QualityPolicy)
     limits: PictureLimits = field(default_factory=PictureLimits)
 
@@ -48,14 +50,21 @@ class FrameAnalyzer:
     def __init__(
         self,
         config: FrameAnalyzerConfig,
-        detector: Detector,
+        detectors: Mapping[str, Detector],
         faces: FaceReader,
         timed: Timer = lambda _task: nullcontext(),
         bodies: BodyEmbedder | None = None,
     ) -> None:
-        """Create an analyzer; ``timed`` measures a block under the name of its task."""
+        """Create an analyzer.
+
+        ``detectors`` has those that the plans name; ``timed`` measures a block under the name of
+        its task. Raises ValueError for a plan whose detector is missing.
+        """
+        wanted = {plan.detector for plan in config.plans.values()}
+        if unknown := wanted - set(detectors):
+            raise ValueError(f"no detector {', '.join(sorted(unknown))} is loaded")
         self._config = config
-        self._detector = detector
+        self._detectors = detectors
         self._faces = faces
         self._bodies = bodies
         self._timed = timed
@@ -66,7 +75,8 @@ class FrameAnalyzer:
         Engines compile for each batch size at its first use, which would delay frames later.
         """
         blank = [np.zeros(_WARM_UP_SIZE, np.uint8)] * count
-        self._detector.detect(blank)
+        for detector in self._detectors.values():
+            detector.detect(blank)
         if any(plan.reads_faces for plan in self._config.plans.values()):
             self._faces.find(blank)
             vectors = self._faces.embed([np.zeros(_ALIGNED_SIZE, np.uint8)] * count)
@@ -102,12 +112,15 @@ class FrameAnalyzer:
 
     def _objects(self, pictures: Sequence[Picture]) -> list[tuple[ObjectBox, ...]]:
         seen: list[tuple[ObjectBox, ...]] = [() for _ in pictures]
-        rows = [row for row, picture in enumerate(pictures) if self._plan(picture).labels]
-        if rows:
+        plans = [self._plan(picture) for picture in pictures]
+        for name, detector in self._detectors.items():
+            rows = [row for row, p in enumerate(plans) if p.labels and p.detector == name]
+            if not rows:
+                continue
             with self._timed("detect"):
-                found = self._detector.detect([pictures[row].content for row in rows])
+                found = detector.detect([pictures[row].content for row in rows])
             for row, objects in zip(rows, found, strict=True):
-                seen[row] = object_boxes(pictures[row], objects, self._plan(pictures[row]))
+                seen[row] = object_boxes(pictures[row], objects, plans[row])
         return seen
 
     def _with_bodies(
@@ -185,6 +198,7 @@ class FrameAnalyzer:
             return faces
         frame, site_id = picture.frame, self._config.site_id
         identity = (site_id, frame.camera_id, frame.captured_at, frame.seq)
+        detector = self._config.detectors.get(self._plan(picture).detector)
         return DetectionEvent(
             event_id=EventId(derive_id("det", *identity)),
             site_id=site_id,
@@ -195,7 +209,7 @@ class FrameAnalyzer:
             frame_height=frame.height,
             objects=objects,
             faces=faces,
-            models=dict(self._config.models),
+            models={**({"detect": detector} if detector else {}), **self._config.models},
             session=frame.session or msgspec.UNSET,
         )
 

@@ -9,7 +9,7 @@ order. While the buffer or the log is down the worker waits, is not ready, and r
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -74,9 +74,9 @@ class WorkerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class InferenceThread:
-    """One set of networks, used by one thread."""
+    """One set of networks, used by one thread; detectors by the names that plans give them."""
 
-    detector: Detector
+    detectors: Mapping[str, Detector]
     faces: FaceReader
     bodies: BodyEmbedder | None = None
 
@@ -110,7 +110,7 @@ class InferenceWorker:
         self._policy = policy or WorkerPolicy()
         self._plans = config.plans
         self._analysts = [
-            FrameAnalyzer(config, lane.detector, lane.faces, _timed, lane.bodies) for lane in lanes
+            FrameAnalyzer(config, lane.detectors, lane.faces, _timed, lane.bodies) for lane in lanes
         ]
         self._state = "starting"
         self._counts: Counter[str] = Counter()

@@ -267,7 +267,7 @@ class IdentityProcessor:
             self._identifier.without_foreign_faces(event),
             site_id=self._context.site_id,
             dimension=self._context.dimension,
-            policy=self._policy.tracker_of(event),
+            policy=self._policy.tracker,
         )
         for fault in outcome.faults:
             EVENTS_REJECTED.labels(DETECTIONS.name).inc()

@@ -1,14 +1,16 @@
 """The model manifest as frozen structs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from trinetra.errors import ConfigurationError
+from trinetra.values import Role
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -159,18 +161,26 @@ class DetectorModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag=
     """Finds people and vehicles.
 
     ``box_unit`` tells whether raw boxes are in pixels or in sides of the input. ``class_names`` is
-    the list that ``class_list`` names, filled in when the manifest is read.
+    the list that ``class_list`` names, filled in when the manifest is read. ``merged`` lists the
+    labels that the network reports under another: its ``car`` may be a bus.
     """
 
     task = "detect"
 
-    decoder: Literal["nanodet", "yolov8"]
+    decoder: Literal["nanodet", "yolov8", "detection_output", "boxes_and_labels"]
     score_threshold: Fraction
     nms_iou: Fraction
     class_list: str
     class_names: tuple[str, ...] = ()
+    merged: dict[str, tuple[str, ...]] = {}
     strides: tuple[int, ...] = ()
     box_unit: Literal["pixel", "input_side"] = "pixel"
+
+    def detects(self, labels: Collection[str]) -> bool:
+        """Return whether the network tells these labels from all others."""
+        groups = [{name, *self.merged.get(name, ())} for name in self.class_names]
+        known = {label for group in groups if group <= set(labels) for label in group}
+        return known >= set(labels)
 
 
 class FaceFinderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="face_find"):
@@ -213,15 +223,20 @@ class ProfileNames(_Struct, frozen=True, kw_only=True):
     face_finder: str
     face_embedder: str
     body_embedder: str | None = None
+    role_detectors: dict[Role, str] = {}
 
 
 class Profile(_Struct, frozen=True, kw_only=True):
-    """The networks that work together; the platform runs without those that are ``optional``."""
+    """The networks that work together; the platform runs without those that are ``optional``.
+
+    ``role_detectors`` are better than ``detector`` for the cameras of one role.
+    """
 
     detector: DetectorModel
     face_finder: FaceFinderModel
     face_embedder: FaceEmbedderModel
     body_embedder: BodyEmbedderModel | None = None
+    role_detectors: dict[Role, DetectorModel] = {}
 
     @property
     def required(self) -> tuple[AnyModel, ...]:
@@ -231,7 +246,9 @@ class Profile(_Struct, frozen=True, kw_only=True):
     @property
     def optional(self) -> tuple[AnyModel, ...]:
         """The networks that improve results where their files can be had."""
-        return () if self.body_embedder is None else (self.body_embedder,)
+        detectors = {model.name: model for model in self.role_detectors.values()}
+        bodies = () if self.body_embedder is None else (self.body_embedder,)
+        return (*detectors.values(), *bodies)
 
     @property
     def models(self) -> tuple[AnyModel, ...]:
@@ -242,7 +259,13 @@ class Profile(_Struct, frozen=True, kw_only=True):
         """Return the profile without the optional networks that are not among these names."""
         body = self.body_embedder
         kept = body if body is not None and body.name in names else None
-        return msgspec.structs.replace(self, body_embedder=kept)
+        detectors = {role: m for role, m in self.role_detectors.items() if m.name in names}
+        return msgspec.structs.replace(self, body_embedder=kept, role_detectors=detectors)
+
+    def detector_for(self, role: Role, labels: Collection[str]) -> DetectorModel:
+        """Return the detector of a camera: that of its role if it can tell these labels."""
+        special = self.role_detectors.get(role)
+        return special if special is not None and special.detects(labels) else self.detector
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -256,11 +279,6 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     profiles: dict[str, ProfileNames]
     class_lists: dict[str, tuple[str, ...]]
     model: tuple[AnyModel, ...]
-
-    @property
-    def detectors(self) -> tuple[DetectorModel, ...]:
-        """The declared detectors."""
-        return tuple(model for model in self.model if isinstance(model, DetectorModel))
 
     def find(self, name: str) -> AnyModel:
         """Return the model called ``name``. Raises ConfigurationError."""
@@ -283,6 +301,7 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         face_finder: str,
         face_embedder: str,
         body_embedder: str | None = None,
+        role_detectors: Mapping[Role, str] = MappingProxyType({}),
     ) -> Profile:
         """Return the profile made of named models. Raises ConfigurationError."""
         return Profile(
@@ -292,6 +311,10 @@ class Manifest(_Struct, frozen=True, kw_only=True):
             body_embedder=None
             if body_embedder is None
             else _of_task(self.find(body_embedder), BodyEmbedderModel),
+            role_detectors={
+                role: _of_task(self.find(name), DetectorModel)
+                for role, name in role_detectors.items()
+            },
         )
 
 

@@ -183,8 +183,9 @@ def worker(
     )
     config = FrameAnalyzerConfig(
         site.site_id,
-        plans.detection_plans(site),
+        plans.detection_plans(site, networks.profile),
         networks.versions,
+        networks.detector_versions,
         QualityPolicy(min_total=site.policies.matching.min_quality),
     )
     return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)

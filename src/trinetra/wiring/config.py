@@ -17,11 +17,11 @@ from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.gate.registry import ActiveRegistry
-from trinetra.identities.policy import ResolverPolicy, for_detectors
+from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
-from trinetra.models.manifest import Calibration, load_manifest
+from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
 from trinetra.site.policies import Bodies
 from trinetra.site.schema import Site
@@ -78,8 +78,8 @@ def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant)
             )
 
 
-def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
-    """Return what to detect in each camera's frames."""
+def detection_plans(site: Site, profile: Profile) -> dict[CameraId, DetectionPlan]:
+    """Return what to detect in each camera's frames, and by which network."""
     bodies = _body_policy(site.policies.bodies)
     return {
         camera.camera_id: DetectionPlan(
@@ -88,6 +88,7 @@ def detection_plans(site: Site) -> dict[CameraId, DetectionPlan]:
             reads_faces=camera.reads_faces,
             min_face_px=site.policies.matching.min_face_px,
             is_live=camera.source.is_live,
+            detector=profile.detector_for(camera.role, camera.labels).name,
             bodies=bodies,
         )
         for camera in site.cameras
@@ -202,13 +203,10 @@ def resolver_policy(site: Site) -> ResolverPolicy:
     timeouts_s = [c.source.timeout_s for c in site.cameras if isinstance(c.source, StreamSource)]
     reconnects_s = (_SILENT_TIMEOUTS * timeout_s for timeout_s in timeouts_s)
     unseen_after_s = max([ResolverPolicy().unseen_after_s, *reconnects_s])
-    tracker = TrackerPolicy(
-        confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
-    )
-    thresholds = {model.version: model.score_threshold for model in load_manifest().detectors}
     return ResolverPolicy(
-        tracker=tracker,
-        trackers=for_detectors(tracker, thresholds),
+        tracker=TrackerPolicy(
+            confirm_hits=tracking.confirm_after_frames, max_gap_s=tracking.lost_after_s
+        ),
         reorder_span_s=tracking.reorder_window_s,
         reorder_pending=max(ResolverPolicy().reorder_pending, ceil(frames) + 1),
         unseen_after_s=unseen_after_s,

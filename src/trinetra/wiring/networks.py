@@ -1,7 +1,7 @@
 """Loads detector and face reader of a model profile on the inference engine of this machine."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from trinetra.models.manifest import AnyModel, DetectorModel, Profile
 from trinetra.models.manifest import InputSpec as DeclaredInput
 from trinetra.ports import Engine
 from trinetra.settings import Settings
+from trinetra.site import Site
 
 _COUNTED = frozenset({"person", "bicycle", "car", "motorcycle", "bus", "truck"})
 _MAX_LANES = 4
@@ -29,31 +30,58 @@ class Networks:
     """The loaded networks of one profile, one set for each lane of the worker."""
 
     profile: Profile
+    detectors: tuple[DetectorModel, ...]
     lanes: tuple[InferenceThread, ...]
 
     @property
     def versions(self) -> dict[str, str]:
-        """The version of the network behind each task."""
-        return {model.task: model.version for model in self.profile.models}
+        """The version of the network behind each task that one network does for all cameras."""
+        return {model.task: model.version for model in _shared(self.profile)}
+
+    @property
+    def detector_versions(self) -> dict[str, str]:
+        """The versions of the detectors by their names."""
+        return {model.name: model.version for model in self.detectors}
 
 
 def load_networks(
     profile: Profile,
     files: Mapping[str, Path],
     settings: Settings,
+    site: Site | None = None,
     *,
     wrap: Callable[[str, Engine], Engine] = lambda _, engine: engine,
 ) -> Networks:
     """Return the networks, ready to run. Raises EngineFailure.
 
-    Optional networks of the profile that have no file are left out. ``wrap`` is called with the
-    task and the engine of each network and returns the engine to use; benchmarks measure with it.
+    Optional networks of the profile that have no file are left out, and so are detectors for which
+    the site has no camera; without a site all are loaded. ``wrap`` is called with the task and the
+    engine of each network and returns the engine to use; benchmarks measure with it.
     """
     # The networks have threads of their own; those of OpenCV would compete for the same cores.
     cv2.setNumThreads(1)
     lanes, threads = _share_cores(settings)
     ours = profile.having(files)
-    return Networks(ours, tuple(_lane(ours, files, settings, threads, wrap) for _ in range(lanes)))
+    detectors = _detectors(ours, site)
+
+    def load(model: AnyModel) -> Engine:
+        return wrap(model.task, load_engine(model, files[model.name], settings, threads))
+
+    return Networks(ours, detectors, tuple(_lane(ours, detectors, load) for _ in range(lanes)))
+
+
+def _detectors(profile: Profile, site: Site | None) -> tuple[DetectorModel, ...]:
+    """Return the distinct detectors that the site's cameras need."""
+    if site is None:
+        wanted = [profile.detector, *profile.role_detectors.values()]
+    else:
+        wanted = [profile.detector_for(camera.role, camera.labels) for camera in site.cameras]
+    return tuple({model.name: model for model in wanted}.values())
+
+
+def _shared(profile: Profile) -> list[AnyModel]:
+    """Return the networks of a profile beside its detectors."""
+    return [model for model in profile.models if not isinstance(model, DetectorModel)]
 
 
 def _share_cores(settings: Settings) -> tuple[int, int]:
@@ -68,21 +96,11 @@ def _share_cores(settings: Settings) -> tuple[int, int]:
 
 
 def _lane(
-    profile: Profile,
-    files: Mapping[str, Path],
-    settings: Settings,
-    threads: int,
-    wrap: Callable[[str, Engine], Engine],
+    profile: Profile, detectors: Sequence[DetectorModel], load: Callable[[AnyModel], Engine]
 ) -> InferenceThread:
-    engines = {
-        model.task: wrap(model.task, load_engine(model, files[model.name], settings, threads))
-        for model in profile.models
-    }
-    return InferenceThread(
-        NetworkDetector(engines["detect"], _detector_spec(profile.detector)),
-        _face_reader(profile, engines),
-        _body_embedder(profile, engines),
-    )
+    found = {model.name: NetworkDetector(load(model), _detector_spec(model)) for model in detectors}
+    engines = {model.task: load(model) for model in _shared(profile)}
+    return InferenceThread(found, _face_reader(profile, engines), _body_embedder(profile, engines))
 
 
 def load_face_reader(
@@ -120,7 +138,8 @@ def _detector_spec(model: DetectorModel) -> DetectorSpec:
         decoder=model.decoder,
         input=_input(model.input),
         class_names=model.class_names,
-        keep=_COUNTED,
+        keep=_COUNTED & set(model.class_names),
+        threshold=model.score_threshold,
         min_score=model.score_threshold * _WEAK_SHARE,
         nms_iou=model.nms_iou,
         normalized_boxes=model.box_unit == "input_side",

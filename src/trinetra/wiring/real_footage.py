@@ -20,6 +20,7 @@ from trinetra.adapters.video.sources import open_source
 from trinetra.errors import FrameRejected
 from trinetra.evaluation.footage import LabeledView
 from trinetra.hosting import host
+from trinetra.models.manifest import Profile
 from trinetra.models.progress import ProgressSink
 from trinetra.replay.player import Detected, Listener
 from trinetra.settings import Settings
@@ -71,22 +72,24 @@ class Footage:
         self._settings = settings.model_copy(
             update={"frame_buffer": "memory", "event_log": "memory", "journal_max_mb": 0}
         )
-        self._profile = choose_profile(settings)
-        self._files = ensure_models(self._profile, settings, progress)
+        declared = choose_profile(settings)
+        self._files = ensure_models(declared, settings, progress)
+        self._profile = declared.having(self._files)
         self._networks: Networks | None = None
         self._folder = settings.cache_dir / "footage"
         self._digest = _digest_of_code(self._files, settings)
 
-    @property
-    def models(self) -> dict[str, str]:
-        """The version of the network behind each task."""
-        return {model.task: model.version for model in self._profile.models}
+    def models(self, role: Role) -> dict[str, str]:
+        """Return the version of the network behind each task, for people on cameras of a role."""
+        detector = self._profile.detector_for(role, {"person"})
+        others = {m.task: m.version for m in self._profile.models if m.task != detector.task}
+        return {detector.task: detector.version, **others}
 
     def run(self, view: LabeledView, fps: float, role: Role) -> RateRun:
         """Return a recording's detections at a frame rate; from the cache, if they are there."""
         site = site_of(view, fps, role)
         source = _digest_of_source(view.source)
-        told = (self._digest, source, view.fps, _plans_of(site))
+        told = (self._digest, source, view.fps, _plans_of(site, self._profile))
         name = sha256(repr(told).encode()).hexdigest()[:32]
         path = self._folder / f"{name}.jsonl"
         if not path.is_file():
@@ -148,11 +151,11 @@ def site_of(view: LabeledView, fps: float, role: Role) -> Site:
     return Site.model_validate({"site": "footage", "timezone": "UTC", "cameras": [camera]})
 
 
-def _plans_of(site: Site) -> str:
+def _plans_of(site: Site, profile: Profile) -> str:
     """Return how the site's camera is read and what is detected, in a stable form."""
     camera = site.cameras[0]
     ingest = plans.ingest_plan(camera, in_step=True)
-    detection = plans.detection_plans(site)[camera.camera_id]
+    detection = plans.detection_plans(site, profile)[camera.camera_id]
     return json.dumps([asdict(ingest), asdict(detection)], default=sorted)
 
 

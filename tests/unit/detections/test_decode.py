@@ -181,3 +181,48 @@ def test_yunet_places_a_face_and_its_landmarks_by_cell(level, place, size):
 def test_yunet_outputs_in_the_wrong_order_are_refused():
     with pytest.raises(EngineFailure, match="yunet"):
         decode.yunet(yunet_outputs()[::-1], HEAD, 0.5)
+
+
+def found(*rows):
+    """Return DetectionOutput's rows of one image, ended as OpenVINO ends them."""
+    ended = [[0, label, score, *box] for label, score, box in rows] + [[-1] + [0] * 6]
+    stale = [[0, 0, 0.99, 0, 0, 1, 1]]
+    return np.array([ended + stale * (5 - len(ended))], np.float32)
+
+
+def test_detection_output_is_read_up_to_its_end_in_pixels_of_the_input():
+    outputs = [
+        np.stack(
+            [
+                found((0, 0.9, (0.25, 0.5, 0.5, 1.0)), (0, 0.1, (0, 0, 1, 1))),
+                found((1, 0.8, (0, 0, 1, 1)), (0, 0.7, (0, 0, 0.5, 0.5)), (2, 0.6, (0, 0, 1, 1))),
+            ]
+        )
+    ]
+    seen = decode.detection_output(outputs, HEAD, np.array([0, 2], np.intp), 0.3)
+    assert seen.image.tolist() == [0, 1, 1]
+    assert seen.category.tolist() == [0, 0, 1]
+    assert seen.score == pytest.approx([0.9, 0.7, 0.6])
+    assert seen.xyxy[:2].tolist() == [[16, 32, 32, 64], [0, 0, 32, 32]]
+
+
+def test_boxes_and_labels_are_read_without_their_empty_rows():
+    boxes, labels = np.zeros((2, 4, 5), np.float32), np.zeros((2, 4), np.float32)
+    boxes[0, 0], labels[0, 0] = [1, 2, 30, 40, 0.9], 1
+    boxes[1, :3, 4], labels[1, :3] = [0.8, 0.7, 0.2], [0, 2, 0]
+    seen = decode.boxes_and_labels([boxes, labels], HEAD, np.array([0, 1], np.intp), 0.3)
+    assert seen.image.tolist() == [0, 1]
+    assert seen.category.tolist() == [1, 0]
+    assert seen.score == pytest.approx([0.9, 0.8])
+    assert seen.xyxy[0].tolist() == [1, 2, 30, 40]
+
+
+@pytest.mark.parametrize("read", [decode.detection_output, decode.boxes_and_labels])
+def test_lists_of_other_shapes_are_refused_and_no_class_means_no_candidate(read):
+    with pytest.raises(EngineFailure, match="decoder"):
+        read([np.zeros((1, 4, 5), np.float32)], HEAD, PERSON, 0.3)
+    nothing = np.zeros(0, np.intp)
+    empty = [np.zeros((1, 1, 4, 7), np.float32)]
+    if read is decode.boxes_and_labels:
+        empty = [np.ones((1, 4, 5), np.float32), np.ones((1, 4), np.float32)]
+    assert len(read(empty, HEAD, nothing, 0.3).score) == 0

@@ -139,7 +139,17 @@ class Breakable:
 class Shop:
     """One worker with in-memory adapters on a clock that the test advances."""
 
-    def __init__(self, *plans, detector=None, faces=None, bodies=None, log=None, policy=None):
+    def __init__(
+        self,
+        *plans,
+        detector=None,
+        detectors=None,
+        versions=None,
+        faces=None,
+        bodies=None,
+        log=None,
+        policy=None,
+    ):
         self.clock = ManualClock(EPOCH)
         self.streams = MemoryFrameStreams(self.clock)
         self.buffer = Breakable(MemoryFrameBuffer(self.streams, "workers", "one"))
@@ -147,9 +157,12 @@ class Shop:
         self.detector = detector or OneOfEach()
         self.worker = InferenceWorker(
             FrameAnalyzerConfig(
-                SiteId("shop"), {p.camera_id: p for p in plans}, {"detect": "one-of-each@1"}
+                SiteId("shop"),
+                {p.camera_id: p for p in plans},
+                {},
+                versions or {"": "one-of-each@1"},
             ),
-            [InferenceThread(self.detector, faces or NoFace(), bodies)],
+            [InferenceThread(detectors or {"": self.detector}, faces or NoFace(), bodies)],
             self.buffer,
             self.log,
             self.clock,
@@ -286,6 +299,28 @@ async def test_each_usable_face_of_a_batch_gets_its_own_embedding():
     peaks = [int(np.argmax(unpack_embedding(events["a", v].embedding))) for v in (70, 90, 110)]
     assert peaks == sorted(set(peaks))
     assert (events["b", 1].embedding, events["b", 1].unusable) == (None, "no_native_image")
+
+
+async def test_each_camera_of_a_batch_is_seen_by_its_own_detector():
+    people, cars = OneOfEach(), OneOfEach()
+    shop = Shop(
+        plan("a", detector="people"),
+        plan("b", labels=("car",), detector="cars"),
+        detectors={"people": people, "cars": cars},
+        versions={"people": "people@1", "cars": "cars@2"},
+    )
+    await shop.put(*(frame(camera, seq) for seq in (1, 2) for camera in "ab"))
+    await shop.drain()
+    seen = {(e.camera_id, e.frame_seq): (e.objects[0].label, e.models) for e in await shop.events()}
+    for seq in (1, 2):
+        assert seen["a", seq] == ("person", {"detect": "people@1"})
+        assert seen["b", seq] == ("car", {"detect": "cars@2"})
+    assert people.batches[:2] == cars.batches[:2] == [1, 2], "one to warm up, then two at once"
+
+
+def test_a_camera_whose_detector_is_not_loaded_is_a_mistake():
+    with pytest.raises(ValueError, match="no detector cars"):
+        Shop(plan(detector="cars"))
 
 
 async def test_bodies_of_a_batch_are_embedded_together_in_every_second_frame():

@@ -15,6 +15,7 @@ from trinetra.models.manifest import (
     profile,
 )
 from trinetra.models.progress import SilentProgress
+from trinetra.values import Role
 
 ALL_MODELS = load_manifest().model
 DEFAULT_MODELS = profile("default").required
@@ -82,6 +83,34 @@ def test_a_profile_keeps_the_optional_networks_that_there_are() -> None:
     whole = profile("default")
     assert whole.having([model.name for model in whole.models]) == whole
     assert whole.having(["nanodet-g-416"]).models == whole.required
+
+
+PEOPLE, VEHICLES = {"person"}, {"bicycle", "car", "motorcycle", "bus", "truck"}
+
+
+def test_a_camera_has_the_detector_of_its_role() -> None:
+    whole = profile("default")
+    for role in set(Role) - {Role.VEHICLE}:
+        assert whole.detector_for(role, PEOPLE).name == "person-detection-0201"
+    vehicles = whole.detector_for(Role.VEHICLE, VEHICLES)
+    assert vehicles.name == "person-vehicle-bike-detection-2004"
+
+
+@pytest.mark.parametrize(
+    ("role", "labels"),
+    [(Role.TRACKING, {"person", "car"}), (Role.VEHICLE, {"truck"}), (Role.VEHICLE, {"car"})],
+    ids=["only people", "cars and trucks alike", "buses as cars"],
+)
+def test_a_camera_whose_labels_the_special_detector_cannot_tell_has_the_general_one(
+    role: Role, labels: set[str]
+) -> None:
+    assert profile("default").detector_for(role, labels).name == "nanodet-g-416"
+
+
+def test_a_camera_has_the_general_detector_where_that_of_its_role_is_missing() -> None:
+    without = profile("default").having(["person-vehicle-bike-detection-2004"])
+    assert without.detector_for(Role.ENTRANCE, PEOPLE) == without.detector
+    assert without.detector_for(Role.VEHICLE, VEHICLES) != without.detector
 
 
 @pytest.mark.parametrize("model", ALL_MODELS, ids=lambda model: model.name)

@@ -52,6 +52,7 @@ class OpenVinoEngine:
         self._outputs = tuple(outputs)
         self._cache = cache
         self._fixed_batch = _fixed_batch(model)
+        self._max_rows = [_max_rows(model, index) for index in self._outputs]
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -75,8 +76,10 @@ class OpenVinoEngine:
     def _infer(self, part: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         request = self._request(part.shape)
         request.infer([part], share_inputs=True)
-        # The request reuses its output memory, so the results must be copied.
-        return [np.array(request.get_output_tensor(index).data) for index in self._outputs]
+        return [
+            _copied(request.get_output_tensor(index).data, max_rows)
+            for index, max_rows in zip(self._outputs, self._max_rows, strict=True)
+        ]
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         """Return the request for an input shape; compile the network for it at its first use."""
@@ -229,6 +232,25 @@ def _weights_of(path: Path) -> list[Path]:
 def _fixed_batch(model: Any) -> int | None:
     batch = model.inputs[0].partial_shape[0]
     return None if batch.is_dynamic else int(batch.get_length())
+
+
+def _max_rows(model: Any, output: int) -> int | None:
+    """Return the most rows of an output that has one for each detection, not for each input."""
+    rows = model.outputs[output].partial_shape[0]
+    is_list = _fixed_batch(model) == 1 and rows.is_dynamic
+    return int(rows.get_max_length()) if is_list else None
+
+
+def _copied(data: NDArray[Any], max_rows: int | None) -> NDArray[np.float32]:
+    """Return a copy of an output, since the request reuses its memory.
+
+    A list of detections becomes one row of a batch, filled up with zeros.
+    """
+    if max_rows is None:
+        return np.array(data, np.float32)
+    rows = np.zeros((1, max_rows, *data.shape[1:]), np.float32)
+    rows[0, : len(data)] = data
+    return rows
 
 
 def _split(count: int, pieces: Sequence[int]) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""Decodes the outputs of NanoDet, YOLOv8 and YuNet, with non-maximum suppression.
+"""Decodes the outputs of detectors and of YuNet, with non-maximum suppression.
 
 Pure NumPy. Every decoder takes the raw tensors of a batch and returns the candidates of all images
 as struct-of-arrays, with boxes in pixels of the network's input; ``suppress`` then keeps the best
@@ -68,7 +68,8 @@ def nanodet(outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: f
 
     ``outputs``: class probabilities ``(n, cells, classes)`` for strides 8, 16, 32, then distance
     distributions ``(n, cells, 4 * bins)`` for the same strides. ``wanted`` are the class columns
-    to use. Raises EngineFailure for outputs of other shapes or in another order.
+    to use, in ascending order as for every decoder. Raises EngineFailure for outputs of other
+    shapes or in another order.
     """
     _require(len(outputs) == 2 * len(STRIDES), "nanodet", outputs)
     levels = []
@@ -102,6 +103,38 @@ def yolov8(
     half = boxes[:, 2:] / 2
     xyxy = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     return Candidates(image, xyxy, score, category, _no_landmarks(len(image)))
+
+
+def detection_output(
+    outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float
+) -> Candidates:
+    """Decode OpenVINO's DetectionOutput, which ends SSD networks (Liu et al., arXiv:1512.02325).
+
+    ``outputs``: one tensor ``(n, 1, rows, 7)`` of image, class, score and corners in sides of the
+    input; in each image, a row with a negative image ends the valid ones. Raises EngineFailure for
+    outputs of another shape.
+    """
+    _require([tensor.shape[1::2] for tensor in outputs] == [(1, 7)], "detection_output", outputs)
+    rows = outputs[0][:, 0]
+    is_valid = np.logical_and.accumulate(rows[..., 0] >= 0, axis=1)
+    score = np.where(is_valid, rows[..., 2], 0)
+    sides = np.array([head.width, head.height] * 2, np.float32)
+    return _listed(rows[..., 3:] * sides, score, rows[..., 1], wanted, min_score)
+
+
+def boxes_and_labels(
+    outputs: Sequence[Floats], head: Head, wanted: Indices, min_score: float
+) -> Candidates:
+    """Decode MMDetection's export with suppression inside, as of ATSS (arXiv:1912.02424).
+
+    ``outputs``: ``(n, rows, 5)`` of corners in pixels and score, and classes ``(n, rows)``; rows of
+    score 0 are empty. Raises EngineFailure for outputs of other shapes.
+    """
+    del head  # boxes are in pixels of the input already
+    shapes = [tensor.shape for tensor in outputs]
+    _require(len(shapes) == 2 and shapes[0] == (*shapes[1], 5), "boxes_and_labels", outputs)  # noqa: PLR2004 -- boxes and labels
+    boxes, labels = outputs
+    return _listed(boxes[..., :4], boxes[..., 4], labels, wanted, min_score)
 
 
 def yunet(outputs: Sequence[Floats], head: Head, min_score: float) -> Candidates:
@@ -192,6 +225,17 @@ def _best_class(scores: Floats, min_score: float) -> tuple[Indices, Indices, Ind
     image, cell = np.nonzero(best >= max(min_score, _SCORE_FLOOR))
     category = scores[image, cell].argmax(axis=1)
     return image, cell, category, best[image, cell]
+
+
+def _listed(
+    xyxy: Floats, score: Floats, label: Floats, wanted: Indices, min_score: float
+) -> Candidates:
+    """Return the candidates among lists of detections ``(n, rows)``, one list per image."""
+    image, row = np.nonzero((score >= max(min_score, _SCORE_FLOOR)) & np.isin(label, wanted))
+    category = np.searchsorted(wanted, label[image, row])
+    return Candidates(
+        image, xyxy[image, row], score[image, row], category, _no_landmarks(len(image))
+    )
 
 
 def _expected_distance(distributions: Floats) -> Floats:

@@ -61,8 +61,9 @@ class ReturnPolicy:
 class TrackerPolicy:
     """Limits for starting, matching and ending tracks; scores in 0..1, lengths in box heights.
 
-    A detection below its birth score starts no track but keeps one alive. Vehicles have a lower
-    birth score: seen from above they score low, and little on a road is mistaken for them.
+    Scores are on the scale that all detectors share (``detections.detector.common_score``). A
+    detection below its birth score starts no track but keeps one alive. Vehicles have a lower birth
+    score: seen from above they score low, and little on a road is mistaken for them.
 
     Boxes are widened before they are compared by ``near`` or ``far`` heights, each a constant and a
     growth per second since the track was seen: how far a person may be from the prediction.
