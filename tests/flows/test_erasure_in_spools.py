@@ -149,6 +149,8 @@ async def test_a_worker_that_ended_with_faces_on_its_disk_is_named_until_it_ran_
     async with working(wire, shop.worker) as spool:
         await shop.known(WORKER)
         await spool_faces(wire, spool)
+        unreadable = b'{"embedding":"' + FACES[0]  # it may hold anything, and is not sent
+        await spool.append([Record(DETECTIONS, "door", unreadable)])
     status = await shop.forget_but_for({SERVICE, WORKER})
     assert shop.faces_on_disk() == 2
     assert status.settled_at is None
@@ -157,6 +159,7 @@ async def test_a_worker_that_ended_with_faces_on_its_disk_is_named_until_it_ran_
         status = await shop.forget(60.0)
         assert status.settled_at is not None
         assert shop.faces_on_disk() == 0
+    assert status.removed()["spooled_records"] == 2
     assert await sent(shop.log) == {"events": 1, "faces": 0}
 
 

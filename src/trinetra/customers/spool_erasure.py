@@ -86,7 +86,7 @@ class SpoolParticipant:
         self._answer = answer
 
 
-def erased(record: Record) -> Record | None:
+def erase_biometrics(record: Record) -> Record | None:
     """Return a record without biometric data, itself if it has none; None if it is unreadable."""
     if record.topic.name != DETECTIONS.name or record.value is None:
         return record

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 from trinetra.adapters.disk.framing import HEADER_BYTES, Gap
 from trinetra.adapters.disk.spool_file import SpoolFolder, SpoolStatus, Stored, encode
-from trinetra.customers.spool_erasure import SpoolParticipant, erased
+from trinetra.customers.spool_erasure import SpoolParticipant, erase_biometrics
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
 from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
@@ -215,7 +215,9 @@ class SpoolingEventLog:
     async def _send_some(self) -> None:
         records = await self._disk.head(self._policy.batch_records)
         if records:
-            allowed = [erased(record) for record in records] if self._is_erasing else records
+            allowed = (
+                [erase_biometrics(record) for record in records] if self._is_erasing else records
+            )
             await self._log.append([record for record in allowed if record is not None])
             await self._disk.advance(len(records))
             changes = zip(allowed, records, strict=True)
