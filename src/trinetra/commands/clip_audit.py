@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,26 +12,31 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 
-from trinetra.commands.console import output
+from trinetra.commands.console import output, print_json, say
 from trinetra.commands.hosting import RunOptions, prepare_networks, run_platform
 from trinetra.commands.options import grouped_options
 from trinetra.commands.score_table import print_sheet
 from trinetra.errors import ConfigurationError, SourceUnavailable
+from trinetra.evaluation.causes import Cause, CountedPlace, likely_causes
 from trinetra.evaluation.clip import (
     ClipFindings,
     Counts,
     LineCounts,
+    Wrong,
     ZoneCounts,
     audit,
     check_counts,
+    wrong_counts,
 )
-from trinetra.evaluation.reading import read_events
+from trinetra.evaluation.evidence import Evidence
+from trinetra.evaluation.reading import read_events, read_evidence
 from trinetra.settings import Settings, load_settings
 from trinetra.site import Camera, FileSource, Site, load_site
 from trinetra.site.document import Document, Loc, Unreadable, decode_text, read_document
 from trinetra.site.topology import Topology
 from trinetra.values import Role, microseconds
 from trinetra.wiring.assembly import Playback
+from trinetra.wiring.config import resolver_policy
 from trinetra.wiring.platform import Platform, embedded
 
 _Kind = TypeVar("_Kind")
@@ -89,8 +95,36 @@ def audit_clip(
         # An audit starts with an empty gallery: people of earlier runs must not be recognized.
         fresh = {"data_dir": Path(folder), "log_level": "ERROR"}
         settings = load_settings().model_copy(update=fresh)
-        found = _run(shop, settings, events or Path(folder) / "events.jsonl", quiet=as_json)
-    print_sheet(audit(counted, found), as_json=as_json)
+        path = events or Path(folder) / "events.jsonl"
+        found = _run(shop, settings, path, quiet=as_json)
+        birth_score = resolver_policy(shop).tracker.birth_score
+        evidence = read_evidence(path, taken_by.id, birth_score)
+    sheet = audit(counted, found)
+    causes = _causes(shop, evidence, wrong_counts(counted, sheet))
+    if as_json:
+        print_json(sheet.as_json() | {"causes": [cause.as_json() for cause in causes]})
+        return
+    print_sheet(sheet, as_json=False)
+    _print_causes(causes)
+
+
+def _causes(shop: Site, evidence: Evidence, wrong: Wrong) -> list[Cause]:
+    camera = shop.cameras[0]
+    places = [
+        *(CountedPlace(line.id, (line.a, line.b)) for line in camera.lines),
+        *(CountedPlace(zone.id, zone.polygon) for zone in camera.zones),
+    ]
+    spoilt = [place for place in places if place.id in wrong.places]
+    return likely_causes(evidence, wrong.kinds, spoilt, shop.policies.matching.min_face_px)
+
+
+def _print_causes(causes: Sequence[Cause]) -> None:
+    if causes:
+        say("likely causes of the wrong counts:")
+    for cause in causes:
+        name = cause.name.replace("_", " ") + (f" ({cause.of})" if cause.of else "")
+        say(f"- {name}: {cause.measured}")
+        say(f"  {cause.advice}")
 
 
 def _run(shop: Site, settings: Settings, events: Path, *, quiet: bool) -> ClipFindings:

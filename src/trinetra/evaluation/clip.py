@@ -16,6 +16,7 @@ import scipy
 
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.boxes import Ints
+from trinetra.evaluation.causes import CROSSINGS, PEOPLE, RECOGNIZED, STAYS
 from trinetra.evaluation.insights import match_instants
 from trinetra.evaluation.intervals import CONFIDENCE, Interval, wilson
 from trinetra.evaluation.scores import Score, ScoreSheet
@@ -25,6 +26,9 @@ Count = int | list[str]
 """A number, or a list of times from the start of the clip: ``"0:07"``, ``"1:02.5"``, ``"95"``."""
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+FOLLOWED, KNOWN = "people followed (tracks)", "people recognized (customers)"
+AT_ONCE = "most at once"
+_RIGHT = 0.9
 _TOLERANCE_US = 2_000_000
 _WISHED_HALF_WIDTH = 0.05
 
@@ -79,6 +83,34 @@ def check_counts(counts: Counts, lines: Collection[str], zones: Collection[str])
             raise ConfigurationError(f"{what}: {count} is negative; counts are 0 or more")
 
 
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The kinds of counts that are wrong, and the lines and zones where they are."""
+
+    kinds: frozenset[str]
+    places: frozenset[str]
+
+
+def wrong_counts(counts: Counts, sheet: ScoreSheet) -> Wrong:
+    """Return which counts of an audit are wrong: off by more than a tenth, or in their times."""
+    off = {score.of for score in sheet.scores if _is_off(score)}
+    lines = {name for name in counts.lines if off & {f"{name} in", f"{name} out"}}
+    zones = {name for name in counts.zones if off & {f"stays at {name}", f"dwell at {name}"}}
+    kinds = {
+        PEOPLE: off & {FOLLOWED, AT_ONCE},
+        RECOGNIZED: off & {KNOWN},
+        CROSSINGS: lines,
+        STAYS: zones,
+    }
+    return Wrong(frozenset(kind for kind, of in kinds.items() if of), frozenset(lines | zones))
+
+
+def _is_off(score: Score) -> bool:
+    if score.name == "mean_dwell_error":
+        return score.value is None or abs(score.value) > (1 - _RIGHT) * (score.truth or 0.0)
+    return score.value is not None and score.value < _RIGHT
+
+
 def audit(counts: Counts, clip: ClipFindings) -> ScoreSheet:
     """Return the agreement of the platform with the counts, with confidence intervals.
 
@@ -118,13 +150,13 @@ def _people(counts: Counts, clip: ClipFindings) -> Iterator[Score]:
     tracks = clip.findings.tracks.get(clip.camera)
     if counts.people is not None:
         followed = len(tracks.names) if tracks else 0
-        yield agreement("people followed (tracks)", counts.people, followed)
+        yield agreement(FOLLOWED, counts.people, followed)
         if clip.reads_faces:
             known = {d.customer for d in clip.findings.decisions if d.customer}
-            yield agreement("people recognized (customers)", counts.people, len(known))
+            yield agreement(KNOWN, counts.people, len(known))
     if counts.most_at_once is not None:
         most = _most_in_a_frame(tracks.at_us) if tracks else 0
-        yield agreement("most at once", counts.most_at_once, most)
+        yield agreement(AT_ONCE, counts.most_at_once, most)
 
 
 def _lines(counts: Counts, clip: ClipFindings) -> Iterator[Score]:

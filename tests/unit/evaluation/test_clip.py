@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.unit.evaluation.worlds import T0_US, decision, walk
 
 from trinetra.errors import ConfigurationError
+from trinetra.evaluation.causes import CROSSINGS, PEOPLE, RECOGNIZED, STAYS
 from trinetra.evaluation.clip import (
     ClipFindings,
     Counts,
@@ -15,6 +16,7 @@ from trinetra.evaluation.clip import (
     check_counts,
     seconds_of,
     trials_for,
+    wrong_counts,
 )
 from trinetra.evaluation.intervals import wilson
 from trinetra.evaluation.scores import Score
@@ -138,3 +140,23 @@ def test_impossible_counts_are_refused(counts: Counts, message: str) -> None:
 
 def test_sensible_counts_are_accepted() -> None:
     check_counts(Counts(people=0, lines={"door": LineCounts(into=["1:00"])}), {"door"}, set())
+
+
+def test_wrong_counts_are_told_by_kind_and_place() -> None:
+    counts = Counts(
+        people=3,
+        lines={"door": LineCounts(into=["0:01"]), "gate": LineCounts(out=0)},
+        zones={"shelf": ZoneCounts(stays=1, mean_dwell_s=10.0)},
+    )
+    stay = Stay("cam", "shelf", T0_US, T0_US + 5 * SECOND)
+    found = clip(crossings=crossings(1.0), stays=(stay,))
+    wrong = wrong_counts(counts, audit(counts, found))
+    assert wrong.kinds == {RECOGNIZED, STAYS}, "two of three recognized; half the dwell"
+    assert wrong.places == {"shelf"}
+
+
+def test_a_crossing_at_another_time_is_wrong_though_the_sums_agree() -> None:
+    counts = Counts(people=6, lines={"door": LineCounts(into=["0:20"])})
+    wrong = wrong_counts(counts, audit(counts, clip(crossings=crossings(1.0), stays=())))
+    assert wrong.kinds == {PEOPLE, RECOGNIZED, CROSSINGS}
+    assert wrong.places == {"door"}

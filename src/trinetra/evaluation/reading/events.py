@@ -1,12 +1,14 @@
 """Reads the platform's output: the JSON lines that ``--events FILE`` writes."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
 from trinetra.errors import MalformedEvent
 from trinetra.evaluation.boxes import Boxes, BoxesBuilder
+from trinetra.evaluation.evidence import Evidence, EvidenceGathering
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
 from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Presence, Stay
 from trinetra.events.codec import decode
@@ -37,12 +39,28 @@ def read_events(path: Path, *, label: str | None = "person") -> Findings:
     last version counts. Raises ConfigurationError with file and line.
     """
     gathered = Gathered(label)
+    for event in _events(path):
+        gathered.add(event)
+    return gathered.findings()
+
+
+def read_evidence(path: Path, camera: str, birth_score: float) -> Evidence:
+    """Return the conditions of one camera's recording from an events file.
+
+    Detections below ``birth_score`` start no track. Raises ConfigurationError with file and line.
+    """
+    gathering = EvidenceGathering(camera, birth_score)
+    for event in _events(path):
+        gathering.add(event)
+    return gathering.evidence()
+
+
+def _events(path: Path) -> Iterator[AnyEvent]:
     for number, line in numbered_lines(path):
         try:
-            gathered.add(decode(line))
+            yield decode(line)
         except MalformedEvent as cause:
             raise malformed(path, number, str(cause)) from cause
-    return gathered.findings()
 
 
 @dataclass(slots=True)
