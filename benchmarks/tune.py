@@ -3,9 +3,10 @@
     python benchmarks/tune.py variants.json [--fps 5 10 25] [--dir DIR] [--json out.json]
 
 ``variants.json`` maps names to changed fields of TrackerPolicy: ``{"today": {}, "no looks":
-{"looks.weight": 0.0, "buffers": [0.1, 0.3]}}``. Every variant runs on every view and rate, as
-production builds it, on cached detections. The left-out score of a scene is that of the variant
-which is best on all other scenes: no figure of it was used to choose.
+{"looks.weight": 0.0, "buffers": [0.1, 0.3]}, "large": {"camera.frame_side": 960}}``: a name that
+begins with ``camera.`` is a field of the camera in the site file. Every variant runs on every view
+and rate, as production builds it, on cached detections. The left-out score of a scene is that of
+the variant which is best on all other scenes: no figure of it was used to choose.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from trinetra.wiring.real_footage import Footage
 _NOTES = Path(__file__).with_name("real.toml")
 _SCORES = (("hota", ""), ("idf1", ""), ("mota", ""), ("f1", "crossings"), ("f1", "stays"))
 _COUNTS = ("id_switches", "fragmentations", "false", "missed")
+_CAMERA = "camera."
 _production = config.resolver_policy
 
 
@@ -54,6 +56,16 @@ def changed(policy: Any, changes: dict[str, Any]) -> Any:
     return replace(policy, **plain)
 
 
+def divided(changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the changes of the camera's entry in the site file, and those of the tracker."""
+    camera = {
+        name.removeprefix(_CAMERA): value
+        for name, value in changes.items()
+        if name.startswith(_CAMERA)
+    }
+    return camera, {n: value for n, value in changes.items() if not n.startswith(_CAMERA)}
+
+
 def run_one(task: tuple[str, dict[str, Any] | None, str, float, str]) -> list[tuple[str, Row]]:
     """Return the rows of one variant (or, for None, of the stock trackers) on one view."""
     name, changes, view_name, fps, folder = task
@@ -62,12 +74,14 @@ def run_one(task: tuple[str, dict[str, Any] | None, str, float, str]) -> list[tu
     views = {view.name: view for view in find_footage(Path(folder), _NOTES).views}
     footage = Footage(settings, _Silent())
 
+    camera, tracker = divided(changes or {})
+
     def policy(site: Any) -> Any:
         usual = _production(site)
-        return replace(usual, tracker=changed(usual.tracker, changes or {}))
+        return replace(usual, tracker=changed(usual.tracker, tracker))
 
     config.resolver_policy = policy
-    run = footage.run(views[view_name], fps, ROLE)
+    run = footage.run(views[view_name], fps, ROLE, camera)
     stock = tuple(STOCK_TRACKERS) if changes is None else ()
     rows = score_run(run, findings(footage, run), stock, intervals=False)
     return [(row.tracker, row) for row in rows[1:]] if changes is None else [(name, rows[0])]

@@ -85,9 +85,14 @@ class Footage:
         others = {m.task: m.version for m in self._profile.models if m.task != detector.task}
         return {detector.task: detector.version, **others}
 
-    def run(self, view: LabeledView, fps: float, role: Role) -> RateRun:
-        """Return a recording's detections at a frame rate; from the cache, if they are there."""
-        site = site_of(view, fps, role)
+    def run(
+        self, view: LabeledView, fps: float, role: Role, fields: Mapping[str, object] | None = None
+    ) -> RateRun:
+        """Return a recording's detections at a frame rate; from the cache, if they are there.
+
+        ``fields`` are more of the camera's fields in the site file.
+        """
+        site = site_of(view, fps, role, fields)
         source = _digest_of_source(view.source)
         told = (self._digest, source, view.fps, _plans_of(site, self._profile))
         name = sha256(repr(told).encode()).hexdigest()[:32]
@@ -130,7 +135,9 @@ def resolve(inputs: ReplayInputs, run: RateRun, listener: Listener) -> None:
     asyncio.run(replay(inputs, run.events(), listener))
 
 
-def site_of(view: LabeledView, fps: float, role: Role) -> Site:
+def site_of(
+    view: LabeledView, fps: float, role: Role, fields: Mapping[str, object] | None = None
+) -> Site:
     """Return a shop of the one camera that took a recording, at a fixed frame rate."""
     path = view.source.resolve()
     is_folder = path.is_dir()
@@ -147,6 +154,7 @@ def site_of(view: LabeledView, fps: float, role: Role) -> Site:
         "zones": [{"id": zone.id, "polygon": zone.polygon} for zone in counts.zones]
         if counts
         else [],
+        **(fields or {}),
     }
     return Site.model_validate({"site": "footage", "timezone": "UTC", "cameras": [camera]})
 
