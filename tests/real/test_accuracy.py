@@ -75,6 +75,14 @@ def test_the_command_scores_stock_trackers_on_the_same_boxes(campus: LabeledView
     assert len(boxes) == 1, "every tracker is scored on the same true boxes"
 
 
+def test_a_recording_that_cannot_be_read_is_left_out(models_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "gt.txt").write_text("1,1,0,0,9,9,1\n")
+    commands = Commands("eval", evaluate.register)
+    told = commands.output_and_notes("real", "--dir", tmp_path, "--fps", 5)
+    assert "broken.mp4 cannot be read as video" in told.replace("\n", " ")
+
+
 def test_a_folder_without_recordings_is_told(tmp_path: Path) -> None:
     failure = Commands("eval", evaluate.register).failed("real", "--dir", tmp_path)
     assert "no such labeled recording" in str(failure)

@@ -119,7 +119,7 @@ def score_run(
         tracked = compared(recorded, labels, found.tracks.get(CAMERA, no_boxes()))
         scores += detection_scores(seen, BIRTH_SCORE, intervals=intervals)
         scores += track_scores(tracked, intervals=intervals)
-    scores += count_scores(recorded, found, CAMERA, MIN_DWELL_S)
+    scores += count_scores(recorded, labels, found, CAMERA, MIN_DWELL_S)
     rows = [_row(run, OURS, scores)]
     if labels is not None:
         for name in stock:

@@ -7,6 +7,8 @@ from typing import Any
 from trinetra.benchmarks.real import Row, means, reach_of
 from trinetra.evaluation.scores import Score, ScoreSheet
 
+_FALSE = ("false_identities", "tracks_while_empty")
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -81,7 +83,7 @@ def _detections(rows: Iterable[Row]) -> Table:
     )
 
 
-def _counts_table(rows: Iterable[Row]) -> Table:
+def _counts_table(rows: Sequence[Row]) -> Table:
     return Table(
         "counts",
         (
@@ -94,30 +96,61 @@ def _counts_table(rows: Iterable[Row]) -> Table:
             "false identities",
             "tracks while empty",
         ),
-        tuple((row.view, f"{row.fps:g}", *_counts(row)) for row in rows),
+        (
+            *(_sums([r for r in rows if r.fps == fps]) for fps in sorted({r.fps for r in rows})),
+            *((row.view, f"{row.fps:g}", *_counts(row)) for row in rows),
+        ),
         names=2,
+    )
+
+
+def _sums(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the row of the sums over all counted recordings at one rate."""
+    people, crossings, stays = (
+        [score for row in rows if (score := row.score(*name))]
+        for name in (("agreement", "people"), ("f1", "crossings"), ("f1", "stays"))
+    )
+    return (
+        "all counted views",
+        f"{rows[0].fps:g}",
+        _people(people),
+        _matched(crossings),
+        _matched(stays),
+        "",
+        *(_total(row.value(name) for row in rows) for name in _FALSE),
     )
 
 
 def _counts(row: Row) -> tuple[str, ...]:
     """Return the cells of a row of counts; those of what nobody counted are empty."""
-    people = row.score("agreement", "people")
     dwell_s = row.value("dwell_error", "stays")
     return (
-        "" if people is None else f"{people.found:g} for {people.truth:g}",
-        _matched(row.score("f1", "crossings")),
-        _matched(row.score("f1", "stays")),
+        _people([s for s in (row.score("agreement", "people"),) if s]),
+        _matched([s for s in (row.score("f1", "crossings"),) if s]),
+        _matched([s for s in (row.score("f1", "stays"),) if s]),
         "" if dwell_s is None else f"{dwell_s:+.1f} s",
-        _count(row.value("false_identities")),
-        _count(row.value("tracks_while_empty")),
+        *(_total([row.value(name)]) for name in _FALSE),
     )
 
 
-def _matched(score: Score | None) -> str:
-    if score is None or score.found is None or score.truth is None:
-        return ""
-    hits = score.n or 0
-    return f"{hits} of {score.truth:g}, {score.found - hits:g} false"
+def _people(scores: Sequence[Score]) -> str:
+    found, true = (sum(v or 0 for v in side) for side in _sides(scores))
+    return f"{found:g} for {true:g}" if scores else ""
+
+
+def _matched(scores: Sequence[Score]) -> str:
+    found, true = (sum(v or 0 for v in side) for side in _sides(scores))
+    hits = sum(score.n or 0 for score in scores)
+    return f"{hits} of {true:g}, {found - hits:g} false" if scores else ""
+
+
+def _sides(scores: Sequence[Score]) -> tuple[list[float | None], list[float | None]]:
+    return [score.found for score in scores], [score.truth for score in scores]
+
+
+def _total(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known):g}" if known else ""
 
 
 def _share(score: Score | None) -> str:

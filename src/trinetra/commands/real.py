@@ -18,7 +18,7 @@ from trinetra.commands.baseline import read_document
 from trinetra.commands.console import note, print_json, print_text
 from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
-from trinetra.errors import ConfigurationError, StorageFull
+from trinetra.errors import ConfigurationError, SourceUnavailable, StorageFull
 from trinetra.evaluation.footage import LabeledView
 from trinetra.evaluation.reading.footage import NOTES_FILE, find_footage
 from trinetra.evaluation.scores import ScoreSheet
@@ -133,7 +133,10 @@ def measure_all(
     rows: list[Row] = []
     for view, fps in pairs:
         note(f"{view.name} at {fps:g} fps")
-        rows += measure(footage, view, fps, stock, intervals=intervals)
+        try:
+            rows += measure(footage, view, fps, stock, intervals=intervals)
+        except SourceUnavailable as cause:
+            note(f"{view.name} is left out: {cause}")
     return rows, footage.models(ROLE)
 
 

@@ -1,8 +1,7 @@
 """Names the likely causes of wrong counts in a clip, each measured from its events.
 
 A cause is named only if a count that it can spoil is wrong and its measurement exceeds a limit. The
-limits are from the recordings of docs/accuracy.md: they are exceeded where counts are wrong, and
-not where they are right.
+limits are judgments, not fits: there are too few recordings with counts (docs/accuracy.md).
 """
 
 from collections.abc import Sequence

@@ -14,6 +14,7 @@ from trinetra.evaluation.detection import average_precision, match
 from trinetra.evaluation.footage import LabeledView, Rect
 from trinetra.evaluation.insights import match_instants, match_stays
 from trinetra.evaluation.intervals import Interval, jackknife
+from trinetra.evaluation.label_counts import counted_in_labels
 from trinetra.evaluation.reading import read_truth
 from trinetra.evaluation.scores import Score, share
 from trinetra.evaluation.tracking import clear, hota, identity_f1
@@ -200,9 +201,15 @@ def _interval(value: float | None, without: list[float | None]) -> Interval | No
 
 
 def count_scores(
-    recorded: Recorded, found: Findings, camera: str, min_dwell_s: float
+    recorded: Recorded,
+    labels: Labels | None,
+    found: Findings,
+    camera: str,
+    min_dwell_s: float,
 ) -> list[Score]:
-    """Return how people, crossings and stays agree with the hand counts, as far as there are any.
+    """Return how people, crossings and stays agree with the counts, as far as there are any.
+
+    Where nobody counted at a line or in a zone, the labels are counted.
 
     A crossing matches one within a second of it, in the same direction; a stay one that overlaps
     it in time.
@@ -211,6 +218,9 @@ def count_scores(
     tracks = _covered(recorded, found.tracks.get(camera, no_boxes()))
     scores = list(_presence_scores(view, tracks, recorded.start_us))
     if (counts := view.counts) is not None:
+        if labels is not None:
+            size = (recorded.width, recorded.height)
+            counts = counted_in_labels(counts, labels.boxes, size, recorded.start_us)
         true = counts.facts(recorded.start_us, min_dwell_s)
         scores += _crossing_scores(true, found.facts, counts.counted_lines)
         scores += _stay_scores(true, found.facts, counts.counted_zones)

@@ -90,19 +90,20 @@ class Footage:
     ) -> RateRun:
         """Return a recording's detections at a frame rate; from the cache, if they are there.
 
-        ``fields`` are more of the camera's fields in the site file.
+        ``fields`` are more of the camera's fields in the site file. Raises SourceUnavailable.
         """
         site = site_of(view, fps, role, fields)
         source = _digest_of_source(view.source)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        frames_us = self._frames_us(site, source)
         told = (self._digest, source, view.fps, _plans_of(site, self._profile))
         name = sha256(repr(told).encode()).hexdigest()[:32]
         path = self._folder / f"{name}.jsonl"
         if not path.is_file():
-            self._folder.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}.part")
             asyncio.run(self._detect(site, part))
             part.rename(path)
-        return RateRun(view, fps, site, path, self._frames_us(site, source))
+        return RateRun(view, fps, site, path, frames_us)
 
     def inputs(self, run: RateRun) -> ReplayInputs:
         """Return the inputs of a replay of a run, with nobody known before."""

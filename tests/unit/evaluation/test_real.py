@@ -165,7 +165,7 @@ def test_crossings_match_by_line_direction_and_time() -> None:
             crossing("in", 1.0, line="gate"),
         )
     )
-    (score,) = count_scores(counted, found(boxes(), facts=facts), CAMERA, 2.0)
+    (score,) = count_scores(counted, None, found(boxes(), facts=facts), CAMERA, 2.0)
     assert (score.n, score.truth, score.found) == (1, 2, 2)
     assert score.value == 0.5
 
@@ -174,7 +174,7 @@ def test_stays_match_by_overlap_and_give_the_error_of_dwell() -> None:
     zone = CountedZone("table", SQUARE, ((0, 3_000_000), (5_000_000, 5_500_000)))
     facts = Facts(stays=(Stay(CAMERA, "table", START + 500_000, START + 3_000_000),))
     scores = count_scores(
-        recorded(counts=HandCounts(zones=(zone,))), found(boxes(), facts=facts), CAMERA, 2.0
+        recorded(counts=HandCounts(zones=(zone,))), None, found(boxes(), facts=facts), CAMERA, 2.0
     )
     assert values(scores) == {"f1 stays": 1.0, "dwell_error stays": -0.5}
 
@@ -183,14 +183,14 @@ def test_tracks_are_counted_outside_of_ignored_places() -> None:
     far = (150.0, 10.0, 160.0, 20.0)
     tracks = boxes(("t", BODY), ("far", far))
     counted = recorded(counts=HandCounts(people=(1, 1)), ignored=((0.7, 0.0, 1.0, 0.3),))
-    (people,) = count_scores(counted, found(tracks), CAMERA, 2.0)
+    (people,) = count_scores(counted, None, found(tracks), CAMERA, 2.0)
     assert (people.truth, people.found, people.value) == (1, 1, 1.0)
 
 
 def test_an_uncertain_count_of_people_is_a_range() -> None:
     counted = recorded(counts=HandCounts(people=(2, 4)))
     tracks = boxes(*((name, BODY) for name in "abc"))
-    (people,) = count_scores(counted, found(tracks), CAMERA, 2.0)
+    (people,) = count_scores(counted, None, found(tracks), CAMERA, 2.0)
     assert (people.truth, people.found) == (3, 3)
 
 
@@ -198,7 +198,7 @@ def test_tracks_in_an_empty_view_and_identities_without_a_face_are_false() -> No
     empty = recorded(empty_us=((1_000_000, 2_000_000),), identifiable=0)
     tracks = boxes(("t", BODY), frames=FRAMES[:30])
     named = Decision(CAMERA, "t", "new", "c1", START)
-    scores = count_scores(empty, found(tracks, decisions=(named,)), CAMERA, 2.0)
+    scores = count_scores(empty, None, found(tracks, decisions=(named,)), CAMERA, 2.0)
     assert values(scores) == {"tracks_while_empty": 1.0, "false_identities": 1.0}
 
 
@@ -258,5 +258,6 @@ def test_tables_show_means_first_and_leave_out_what_was_not_measured() -> None:
     assert interval.high - 0.5 == pytest.approx(0.1 / np.sqrt(2))
     tracks, counts = tables(rows)
     assert tracks.rows[0][:4] == ("all labeled views", "5", OURS, "0.500 ± 0.071")
-    assert counts.rows[0] == ("a", "5", "", "3 of 4, 3 false", "", "", "", "")
+    assert counts.rows[0] == ("all counted views", "5", "", "6 of 8, 6 false", "", "", "", "")
+    assert counts.rows[1] == ("a", "5", "", "3 of 4, 3 false", "", "", "", "")
     assert "3 of 4, 3 false" in as_text(counts)
