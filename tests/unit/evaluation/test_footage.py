@@ -43,6 +43,16 @@ def test_motchallenge_folders_are_found_as_downloaded(tmp_path: Path) -> None:
     assert (view.source, view.labels, view.fps) == (folder / "img1", labels, 30)
 
 
+def test_pictures_may_lie_beside_their_labels(tmp_path: Path) -> None:
+    put(tmp_path / "hall" / "1.jpg")
+    put(tmp_path / "hall" / "gt.txt", ROW)
+    put(tmp_path / "album" / "holiday.jpg")
+    found = find_footage(tmp_path)
+    assert only(found).source == tmp_path / "hall"
+    assert only(found).fps == 25
+    assert "its frame rate is unknown and taken as 25" in found.problems[0]
+
+
 def test_the_folder_itself_may_be_one_recording(tmp_path: Path) -> None:
     put(tmp_path / "a.avi")
     put(tmp_path / "gt.txt", ROW)
@@ -58,6 +68,14 @@ def test_cvml_is_matched_by_the_name_of_its_recording(tmp_path: Path) -> None:
         "shop/oneleaveshop1cor": tmp_path / "shop" / "cols1gt.xml",
         "shop/oneleaveshop1front": tmp_path / "shop" / "fols1gt.xml",
     }
+
+
+def test_cvml_may_have_the_name_of_the_video(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.avi")
+        put(tmp_path / f"{name}.xml", '<dataset name="S2.L1"/>')
+    views = find_footage(tmp_path).views
+    assert [v.labels for v in views] == [tmp_path / "a.xml", tmp_path / "b.xml"]
 
 
 def test_views_of_one_folder_are_told_apart_by_prefix(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,6 +15,7 @@ from trinetra.evaluation.reading.lines import unreadable
 from trinetra.evaluation.reading.motchallenge import sequence_info
 
 VIDEOS = frozenset({".mp4", ".avi", ".mpg", ".mpeg", ".mov", ".mkv", ".m4v", ".webm"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 NOTES_FILE = "footage.toml"
 _PICTURES = "img1"
 _MANUAL = "counts_manual.json"
@@ -146,7 +147,11 @@ class _Folder:
 
     def _cvml(self, source: Path) -> Path | None:
         files = {path: _dataset_name(path) for path in sorted(self.path.glob("*.xml"))}
-        named = [p for p, name in files.items() if name and name.lower() == source.stem.lower()]
+        stem = source.stem.lower()
+        named = [p for p, name in files.items() if name is not None and name.lower() == stem]
+        named = named or [
+            p for p, name in files.items() if name is not None and p.stem == source.stem
+        ]
         if not named and len(self.sources) == 1:
             named = [path for path, name in files.items() if name is not None]
         return named[0] if len(named) == 1 else None
@@ -195,17 +200,31 @@ def find_footage(folder: Path, notes: Path | None = None) -> FoundFootage:
         for found in _folders(folder)
         for view in found.views()
     ]
-    problems = [
-        f"{view.source}: neither labels nor counts beside it; left out"
-        for view in every
-        if not view.can_be_scored
-    ]
-    problems += [
-        f"the notes are about {name}, which is not in {folder}"
-        for name in sorted(about.keys() - {view.name for view in every})
-        if (folder / name.split("/")[0]).is_dir()
-    ]
-    return FoundFootage(tuple(view for view in every if view.can_be_scored), tuple(problems))
+    views = (_with_rate(view) for view in every if view.can_be_scored)
+    return FoundFootage(tuple(views), tuple(_problems(folder, every, about.keys())))
+
+
+def _problems(folder: Path, views: Sequence[LabeledView], noted: Collection[str]) -> Iterator[str]:
+    for view in views:
+        if not view.can_be_scored:
+            yield f"{view.source}: neither labels nor counts beside it; left out"
+        elif _lacks_rate(view):
+            yield (
+                f"{view.source}: its frame rate is unknown and taken as {_FALLBACK_FPS:g}; give it "
+                f"as fps in {NOTES_FILE}, or in seqinfo.ini"
+            )
+    for name in sorted(set(noted) - {view.name for view in views}):
+        if (folder / name.split("/")[0]).is_dir():
+            yield f"the notes are about {name}, which is not in {folder}"
+
+
+def _lacks_rate(view: LabeledView) -> bool:
+    """Return whether the frame rate is unknown; a video has its own."""
+    return view.fps is None and view.source.is_dir()
+
+
+def _with_rate(view: LabeledView) -> LabeledView:
+    return replace(view, fps=_FALLBACK_FPS) if _lacks_rate(view) else view
 
 
 def _folders(root: Path) -> Iterator[_Folder]:
@@ -216,8 +235,17 @@ def _folders(root: Path) -> Iterator[_Folder]:
         sources = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEOS)
         if (pictures := path / _PICTURES).is_dir():
             sources.append(pictures)
+        if not sources and _holds_labeled_pictures(path):
+            sources = [path]
         if sources:
             yield _Folder(path, relative.as_posix() if relative.parts else root.name, sources)
+
+
+def _holds_labeled_pictures(path: Path) -> bool:
+    """Return whether pictures lie in the same folder as their labels."""
+    if not any((path / name).is_file() for name in ("gt.txt", "gt/gt.txt")):
+        return False
+    return any(p.suffix.lower() in PICTURES for p in path.iterdir())
 
 
 def _with_notes(view: LabeledView, notes: Notes) -> LabeledView:
