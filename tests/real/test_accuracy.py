@@ -81,6 +81,8 @@ def test_a_recording_that_cannot_be_read_is_left_out(models_dir: Path, tmp_path:
     commands = Commands("eval", evaluate.register)
     told = commands.output_and_notes("real", "--dir", tmp_path, "--fps", 5)
     assert "broken.mp4 cannot be read as video" in told.replace("\n", " ")
+    with pytest.raises(ConfigurationError, match="not measured"):
+        check_against(BASELINE, find_footage(tmp_path).views, load_settings())
 
 
 def test_a_folder_without_recordings_is_told(tmp_path: Path) -> None:

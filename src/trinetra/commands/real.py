@@ -83,7 +83,8 @@ class MeasureOptions:
     """The frame rates, and what else to measure."""
 
     rates: Annotated[
-        list[float] | None, typer.Option("--fps", help="Frame rate (repeatable); 5, 10 and 25.")
+        list[float] | None,
+        typer.Option("--fps", min=0.1, max=60, help="Frame rate (repeatable); 5, 10 and 25."),
     ] = None
     faces: Annotated[
         list[Path] | None,
@@ -140,7 +141,9 @@ def measure_all(
     return rows, footage.models(ROLE)
 
 
-def _faces(settings: Settings, folders: Iterable[Path]) -> list[ScoreSheet]:
+def _faces(settings: Settings, folders: Sequence[Path]) -> list[ScoreSheet]:
+    if not folders:
+        return []
     profile = choose_profile(settings)
     with FetchProgress() as progress:
         files = ensure_models(profile, settings, progress)
@@ -153,10 +156,17 @@ def check_against(
     settings: Settings,
     rates: Sequence[float] | None = None,
 ) -> None:
-    """Raise ConfigurationError naming every score that fell by more than its noise."""
+    """Raise ConfigurationError naming every score that fell by more than its noise.
+
+    So does a recording that cannot be read.
+    """
     expected = _rows(file)
     pairs = [(v, fps) for v in views for fps in rates] if rates else list(checked(views))
     rows, _ = measure_all(settings, pairs, (), intervals=False)
+    measured = {(row.view, row.fps) for row in rows}
+    lost = [f"{v.name} at {fps:g} fps" for v, fps in pairs if (v.name, fps) not in measured]
+    if lost:
+        raise ConfigurationError(f"not measured: {', '.join(lost)}; see the notes above")
     if worse := shortfalls(rows, expected):
         raise ConfigurationError(
             f"worse than {file}: {'; '.join(worse)}. Fix it or, if it is intended, run "
