@@ -1,7 +1,7 @@
 """``trinetra models calibrate``: measures a face embedder's error rates on labeled pictures."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,10 @@ from trinetra.commands.progress import FetchProgress
 from trinetra.detections.calibration_sample import CalibrationSample, read_calibration_sample
 from trinetra.detections.photo_face import decode_photo
 from trinetra.errors import ConfigurationError
+from trinetra.evaluation.identification import HeldOut
 from trinetra.evaluation.verification import Rate, Trial
 from trinetra.models.calibration import (
+    LEAST_PEOPLE,
     CalibrationFile,
     MeasuredRate,
     ReferenceStatistics,
@@ -35,29 +37,45 @@ from trinetra.models.calibration import (
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
+from trinetra.wiring.identification_trial import (
+    TAIL_SIZES_PX,
+    LabeledFace,
+    check_held_out,
+    measure_identification,
+)
 from trinetra.wiring.networks import load_face_reader
 from trinetra.wiring.profiles import choose_profile, ensure_models
 
-_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".pgm"})
 _MOST_PICTURES = 8000
 _TARGETS = (1e-2, 1e-3, 1e-4)
 _LEAST_PEOPLE = 2
 _SHARES = 10
 _RULE_OF_THREE = 3
+_LEAST_SHOWN = 1e-5
 
 
 @dataclass(slots=True)
 class _Album:
-    """The faces of a folder of people, picture by picture."""
+    """The faces of folders of people, picture by picture; ``source`` is the folder of each."""
 
     people: int
     person: list[int] = field(default_factory=list)
+    source: list[Path] = field(default_factory=list)
     faces: list[CalibrationSample] = field(default_factory=list)
     without_face: list[Path] = field(default_factory=list)
 
     def vectors(self, size: int = 0) -> NDArray[np.float32]:
         """Return the embeddings of the pictures as they are, or of one of their sizes."""
         return np.stack([face.vectors.unit[size] for face in self.faces])
+
+    def sources(self, sizes: slice) -> list[list[list[LabeledFace]]]:
+        """Return the faces by folder and person, with the embeddings of some of their sizes."""
+        found: dict[Path, dict[int, list[LabeledFace]]] = {}
+        for source, person, face in zip(self.source, self.person, self.faces, strict=True):
+            shown = LabeledFace(face.vectors.unit[sizes], face.quality)
+            found.setdefault(source, {}).setdefault(person, []).append(shown)
+        return [list(people.values()) for people in found.values()]
 
 
 def register(group: typer.Typer) -> None:
@@ -67,7 +85,7 @@ def register(group: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MeasurementOptions:
-    """The rate to aim at, and further face sizes to measure."""
+    """The rates to aim at, and further face sizes to measure."""
 
     target: Annotated[
         float, typer.Option("--fmr", min=1e-8, max=0.5, help="False match rate to aim at.")
@@ -75,12 +93,19 @@ class MeasurementOptions:
     sizes: Annotated[
         str, typer.Option("--sizes", help="Face sizes to try as well, such as 24,32,48.")
     ] = ""
+    fpir: Annotated[
+        float,
+        typer.Option(
+            "--fpir", min=1e-6, max=0.5, help="False positive identification rate to aim at."
+        ),
+    ] = 1e-3
 
 
 @grouped_options
 def calibrate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="One folder of pictures per person.")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Folders with one folder of pictures per person."),
     ],
     measurement: MeasurementOptions,
     *,
@@ -95,18 +120,38 @@ def calibrate(
             help="They are from this shop's cameras: drift is measured against them.",
         ),
     ] = False,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--hold-out",
+            help="Show how targets hold for half of the people, with what the other half shows.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure error rates on labeled pictures, and set the match threshold."""
     configure_logging(as_json=False, level="ERROR")
-    sizes_px, pictures = _sizes(measurement.sizes), _pictures(folder)
+    sizes_px = _sizes(measurement.sizes)
+    pictures = {folder: _pictures(folder) for folder in folders}
     settings = load_settings()
     if profile is not None:
         settings = settings.model_copy(update={"profile": profile})
     model = choose_profile(settings).face_embedder
     album, digest = _read(pictures, sizes_px, settings)
     measured = _measured(album, model, digest, measurement.target, sizes_px)
-    found = msgspec.structs.replace(measured, own_cameras=own_cameras)
+    sources = album.sources(slice(len(sizes_px) + 1, None))
+    trial = measure_identification(
+        sources,
+        model.calibration,
+        measurement.fpir,
+        f"{album.people} people in {', '.join(folder.name for folder in folders)}",
+    )
+    found = msgspec.structs.replace(
+        measured,
+        own_cameras=own_cameras,
+        impostors=trial.impostors if trial else None,
+        identification=trial.rows if trial else (),
+    )
     path = calibration_path(settings.data_dir, model)
     if not dry_run:
         write_calibration(path, found)
@@ -114,6 +159,8 @@ def calibrate(
         print_json(msgspec.to_builtins(found))
         return
     _show(found, album, measurement.target)
+    if held_out and trial:
+        _show_held_out(check_held_out(sources, model.calibration), folders)
     if not dry_run:
         note(f"written to {path}; resolvers read it when they start")
 
@@ -157,14 +204,19 @@ def _pictures(folder: Path) -> dict[str, list[Path]]:
 
 
 def _read(
-    pictures: dict[str, list[Path]], sizes_px: Sequence[int], settings: Settings
+    folders: Mapping[Path, Mapping[str, list[Path]]], sizes_px: Sequence[int], settings: Settings
 ) -> tuple[_Album, str]:
-    """Return the faces in the pictures, and the digest of the network that read them."""
+    """Return the faces in the pictures, and the digest of the network that read them.
+
+    Each has the sizes that were asked for, and then those for which a tail is measured.
+    """
+    people = [(folder, paths) for folder, found in folders.items() for paths in found.values()]
+    sizes_px = [*sizes_px, *TAIL_SIZES_PX]
     profile = choose_profile(settings)
     with FetchProgress() as progress:
         files = ensure_models(profile, settings, progress)
-    reader, album = load_face_reader(profile, files, settings), _Album(len(pictures))
-    every = [(number, path) for number, paths in enumerate(pictures.values()) for path in paths]
+    reader, album = load_face_reader(profile, files, settings), _Album(len(people))
+    every = [(number, path) for number, (_, paths) in enumerate(people) for path in paths]
     for number, path in track(every, "reading faces", console=Console(stderr=True)):
         face = read_calibration_sample(decode_photo(str(path), _content(path)), reader, sizes_px)
         if face is None:
@@ -172,12 +224,12 @@ def _read(
         else:
             album.faces.append(face)
             album.person.append(number)
-    faceless = set(range(len(pictures))) - set(album.person)
+            album.source.append(people[number][0])
+    faceless = set(range(len(people))) - set(album.person)
     if faceless:
-        name = list(pictures)[min(faceless)]
         raise ConfigurationError(
-            f"{pictures[name][0].parent}: no face was found in any of its pictures; remove it, or "
-            "add pictures that show one"
+            f"{people[min(faceless)][1][0].parent}: no face was found in any of its pictures; "
+            "remove it, or add pictures that show one"
         )
     network = files[profile.face_embedder.name]
     return album, hashlib.sha256(network.read_bytes()).hexdigest()
@@ -300,6 +352,63 @@ def _show(found: CalibrationFile, album: _Album, target: float) -> None:
             "with fewer, the threshold is not set below the manifest's"
         )
     output().print(f"threshold: {found.similarity:.3f}")
+    _show_identification(found)
+
+
+def _show_identification(found: CalibrationFile) -> None:
+    """Print the error rates over the number of people in the gallery."""
+    if found.impostors is None:
+        note(
+            f"fewer than {LEAST_PEOPLE} people, or a folder of fewer than 10: thresholds for "
+            "larger galleries are derived from the manifest's statistics"
+        )
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    fixed = f"at {found.similarity:.3f}"
+    for heading in ("people", "face px", "similarity", "FPIR %", "95 %", "FNIR %", "95 %", fixed):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in found.identification:
+        rates = (row.false_positives, row.misses)
+        table.add_row(
+            f"{row.people:,}{'*' if row.extrapolated else ' '}",
+            f"{row.face_px}",
+            f"{row.similarity:.3f}",
+            *(text for rate in rates for text in _percent(rate)),
+            _percent(row.fixed)[0],
+        )
+    output().print(table)
+    note(
+        f"* extrapolated from the tail of {found.impostors.people} people's scores; intervals from "
+        "resampling people. FPIR: visitors who are taken for somebody in the gallery, half of the "
+        "target (the other half is for people on site); the last column has it at that threshold. "
+        "FNIR: returning visitors who are not recognized"
+    )
+
+
+def _show_held_out(rows: Sequence[HeldOut], folders: Sequence[Path]) -> None:
+    """Print the rates of people who played no part in the fit."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("people", "face px", "target %", "similarity"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for folder in folders:
+        table.add_column(f"FPIR % of {folder.name}", justify="right")
+        table.add_column("FNIR %", justify="right")
+    for row in rows:
+        rates = (rate for pair in zip(row.observed, row.misses, strict=True) for rate in pair)
+        told = ("-" if rate != rate else _in_percent(rate) for rate in rates)  # noqa: PLR0124  NaN
+        aim = (f"{row.size}", f"{row.face_px}", f"{100 * row.target:g}", f"{row.threshold:.3f}")
+        table.add_row(*aim, *told)
+    output().print(table)
+    note("held out: means of 50 random halves of each folder, with the tail of the other halves")
+
+
+def _percent(rate: MeasuredRate) -> tuple[str, str]:
+    value, low, high = (_in_percent(share) for share in (rate.value, rate.low, rate.high))
+    return value, f"{low}-{high}"
+
+
+def _in_percent(share: float) -> str:
+    return "<.001" if 0 < share < _LEAST_SHOWN else f"{100 * share:.2g}".replace("1e+02", "100")
 
 
 def _cells(row: Threshold | SizeRow) -> tuple[str, ...]:

@@ -171,11 +171,30 @@ class Thresholds(msgspec.Struct, frozen=True):
     min_face_px: float
 
 
+Rivalry = Literal["gallery", "on_site"]
+
+
+class ThresholdBasis(msgspec.Struct, frozen=True):
+    """Why the similarity threshold has its value, if it was derived from a target.
+
+    ``target`` is the share of visitors unknown to the gallery that may be taken for somebody in it
+    (FPIR). The threshold allows for ``people`` people, the number of those ``among`` whom the best
+    candidate is, rounded up: the gallery, or the people who are on site now. It holds for faces of
+    ``face_px`` pixels and more.
+    """
+
+    target: float
+    people: int
+    among: Rivalry
+    face_px: float
+
+
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """Reasons of an identity decision; sufficient to replay it with other thresholds.
 
-    ``known_since`` is when this person's face was first seen on the track, or seen again after
-    another person's face: before that there is no evidence that the track was this person.
+    ``basis`` is absent if the similarity threshold is a fixed one. ``known_since`` is when this
+    person's face was first seen on the track, or seen again after another person's face: before
+    that there is no evidence that the track was this person.
     """
 
     faces_seen: int
@@ -188,6 +207,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     margin: float | None = None
     gate: tuple[GateEvidence, ...] = ()
     known_since: Instant | None = None
+    basis: ThresholdBasis | None = None
 
 
 class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):

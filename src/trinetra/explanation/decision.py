@@ -67,7 +67,7 @@ def _otherwise_scored(event: IdentityEvent, name: Naming) -> Iterator[str]:
     if short > 0:
         yield (
             f"The best match, {name(best.customer_id)}, was {short:.3f} short of the threshold "
-            f"{limits.similarity:.3f} (policies.matching.similarity)."
+            f"{limits.similarity:.3f} ({_origin(evidence)})."
         )
         if event.status == "unknown":
             yield "More or better pictures of the face could have decided it."
@@ -80,6 +80,13 @@ def _otherwise_scored(event: IdentityEvent, name: Naming) -> Iterator[str]:
     yield from _otherwise_led(evidence, event.status, name)
     for gate in evidence.gate:
         yield from _otherwise_walked(gate)
+
+
+def _origin(evidence: Evidence) -> str:
+    """Return the value of the site file that the threshold follows from."""
+    derived = evidence.basis is not None
+    key = "false_positive_identification_rate" if derived else "similarity"
+    return f"policies.matching.{key}"
 
 
 def _otherwise_led(evidence: Evidence, status: str, name: Naming) -> Iterator[str]:
@@ -136,6 +143,7 @@ def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:
         f"{name(best.customer_id)} scored {best.score:.3f}, {where} the {limits.similarity:.3f} "
         "that a match needs."
     )
+    yield from _basis(evidence)
     if lead >= 0 and evidence.margin is not None and len(evidence.candidates) > 1:
         rival = evidence.candidates[1]
         yield (
@@ -145,6 +153,18 @@ def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:
     if others := evidence.candidates[2:_MAX_LISTED]:
         listed = ", ".join(f"{name(c.customer_id)} {c.score:.3f}" for c in others)
         yield f"Next: {listed}."
+
+
+def _basis(evidence: Evidence) -> Iterator[str]:
+    basis = evidence.basis
+    if basis is None:
+        return
+    where = "in the gallery" if basis.among == "gallery" else "on site"
+    yield (
+        f"That threshold follows from the target that at most {100 * basis.target:g} % of unknown "
+        f"visitors are taken for somebody: it allows for {basis.people:,} people {where}, the "
+        f"number rounded up, all lookups of a track, and faces from {basis.face_px:g} px."
+    )
 
 
 def gate_sentence(gate: GateEvidence, name: Naming) -> str:

@@ -5,13 +5,18 @@ Each part changes only what is its own; what one part has to tell another goes t
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trinetra.events.customers import CustomerDirectory
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import AmbiguousFace
-from trinetra.identities.decision.lifecycle import RetentionPolicy, is_summary
+from trinetra.identities.decision.lifecycle import RetentionPolicy, is_summary, least_entries
 from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.decision.open_set import (
+    MatchingRules,
+    OpenSetTarget,
+    ThresholdTable,
+)
 from trinetra.identities.gallery_client import GalleryClient
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
@@ -26,12 +31,16 @@ _MOST_QUEUED = 10_000
 class IdentificationPolicy:
     """How the gallery is searched, and how long it is left alone after it failed.
 
+    With ``open_set`` the thresholds follow from that target and the number of people; those of
+    ``matching`` are then their lower limits.
+
     A VIP or watchlist customer is announced again only after ``alert_cooldown_s``. While
     ``most_waiting`` entries of a partition wait for the gallery, no new identity is made there: a
     gallery that accepts nothing for days must not fill memory and the log.
     """
 
     matching: MatchingPolicy = field(default_factory=MatchingPolicy)
+    open_set: OpenSetTarget | None = None
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     top_k: int = 10
     gallery_retry_s: float = 2.0
@@ -95,8 +104,12 @@ class ResolverContext:
     withdrawn: set[CustomerId] = field(default_factory=set)
     partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
     gallery_client: GalleryClient = field(init=False)
+    rules: MatchingRules = field(init=False)
 
     def __post_init__(self) -> None:
+        matching, target = self.policy.matching, self.policy.open_set
+        table = ThresholdTable(matching, target) if target else None
+        self.rules = MatchingRules(matching, table)
         self.gallery_client = GalleryClient(
             self.gallery,
             self.clock,
@@ -104,7 +117,15 @@ class ResolverContext:
             top_k=self.policy.top_k,
             retry_s=self.policy.gallery_retry_s,
             most_waiting=self.policy.most_waiting,
+            least_entries=least_entries(self.policy.matching.enrol_after_faces),
         )
+
+    def count_rivals(self) -> None:
+        """Let the thresholds follow the number of people in the gallery and on site."""
+        known, on_site = self.gallery_client.people, len(self.registry)
+        rivals = self.rules.rivals.updated(max(known, on_site), on_site)
+        if rivals != self.rules.rivals:
+            self.rules = replace(self.rules, rivals=rivals)
 
     def numbers(self) -> dict[TopicPartition, int]:
         """Return the number of the assignment of each owned partition."""

@@ -29,7 +29,13 @@ from trinetra.identities.decision.lifecycle import (
     with_own_id,
 )
 from trinetra.identities.decision.lookup import LookupResults, merge, question_of
-from trinetra.identities.decision.matching import AMBIGUOUS, ERASED, LEFT_OUT, Decision
+from trinetra.identities.decision.matching import (
+    AMBIGUOUS,
+    ERASED,
+    LEFT_OUT,
+    Decision,
+    MatchingPolicy,
+)
 from trinetra.identities.decision.track_identity import (
     GONE_OVER,
     SEEN_ELSEWHERE,
@@ -88,6 +94,7 @@ class FaceIdentifier:
         ``results`` are the gallery's matches, None while it is unavailable. New identities go into
         the outbox of ``home``, the camera's partition; entries in any outbox count as known.
         """
+        self._context.count_rivals()
         changed = self._drop_outdated(outcome)
         changed += [s.identity for s in outcome.visible if self._apply_directory(s.identity)]
         due = [seen for seen in outcome.visible if seen.is_due]  # after opt-outs were applied
@@ -124,7 +131,8 @@ class FaceIdentifier:
             if identity.label != _PERSON:
                 continue
             if identity.decision is None:
-                decided = unrecognized(identity, self._context.model, self._policy.matching)
+                policy = self._policy_of(identity.evidence)
+                decided = unrecognized(identity, self._context.model, policy)
                 identity.decision, identity.explained = decided.decision, decided.evidence
                 changed.append(identity)
             elif identity.decision.status == "known":
@@ -177,6 +185,7 @@ class FaceIdentifier:
         self._report_always_present()
         # A camera's clock may be far ahead: no face expires before its time on our clock.
         await self._context.gallery_client.delete_expired(min(now, self._context.clock.now()))
+        await self._context.gallery_client.count_people()
 
     def _report_always_present(self) -> None:
         """Report identities that no customer can have: they never leave."""
@@ -279,7 +288,7 @@ class FaceIdentifier:
             in_view=outcome.in_view(seen),
             registry=self._context.registry,
             graph=self._context.graph,
-            policy=self._policy.matching,
+            rules=self._context.rules,
             model=self._context.model,
         )
         self._measure(camera_id, decided)
@@ -371,7 +380,11 @@ class FaceIdentifier:
             outbox[entry.entry_id] = entry
 
     def _explain(self, evidence: TrackFaces) -> Evidence:
-        return explain(evidence, self._context.model, self._policy.matching)
+        return explain(evidence, self._context.model, self._policy_of(evidence))
+
+    def _policy_of(self, evidence: TrackFaces) -> MatchingPolicy:
+        """Return the thresholds for a track without a candidate."""
+        return self._context.rules.policy("gallery", evidence.best_face_px)
 
     # --- telling ------------------------------------------------------------------------------
 

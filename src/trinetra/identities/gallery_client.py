@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from trinetra.errors import GalleryUnavailable
 from trinetra.events.customers import CustomerDirectory
+from trinetra.identities.decision.lifecycle import summaries_of
 from trinetra.identities.decision.lookup import LookupBatch, LookupResults
 from trinetra.identities.state.partition import drop
 from trinetra.ports import Clock, Gallery
@@ -33,7 +34,8 @@ log = get_logger("identity-resolver")
 class GalleryClient:
     """A gallery that may be unavailable, and the outboxes that wait for it.
 
-    ``recoveries`` is the number of outages that have ended.
+    ``recoveries`` is the number of outages that have ended. Every anonymous identity has at least
+    ``least_entries`` entries.
     """
 
     def __init__(
@@ -45,11 +47,15 @@ class GalleryClient:
         top_k: int,
         retry_s: float,
         most_waiting: int,
+        least_entries: int = 1,
     ) -> None:
         self._gallery = gallery
         self._directory = directory
         self._top_k = top_k
         self._most_waiting = most_waiting
+        self._least_entries = least_entries
+        self._counted: int | None = None
+        self._added: set[CustomerId] = set()
         self._outage = OutageTracker(clock, log, "gallery", retry_s=retry_s)
         self.recoveries = 0
         self._was_reported = False
@@ -60,6 +66,27 @@ class GalleryClient:
     def may_ask(self) -> bool:
         """Whether the gallery did not fail just now."""
         return self._outage.may_ask
+
+    @property
+    def people(self) -> int:
+        """At most how many people the gallery has: as counted last, and those stored since."""
+        return (self._counted or 0) + len(self._added)
+
+    async def count_people(self) -> None:
+        """Count the people in the gallery, from its entries; an outage leaves the last number.
+
+        An enrolled person may have two entries only, a photo and the fused face.
+        """
+        if not self.may_ask:
+            return
+        try:
+            entries = await self._gallery.count()
+        except GalleryUnavailable as cause:
+            self.mark_down(cause)
+            return
+        enrolled = len(self._directory.customers)
+        self._counted = -(-(entries + enrolled) // self._least_entries)
+        self._added.clear()
 
     async def probe(self) -> bool:
         """Return whether the gallery answers, as far as is known; during an outage, ask it.
@@ -83,6 +110,10 @@ class GalleryClient:
             return LookupResults({}, {})
         if not self.may_ask:
             return None
+        if self._counted is None:
+            await self.count_people()
+            if self._counted is None:
+                return None
         wanted = self._top_k + _SPARE_MATCHES
         try:
             with GALLERY_S.labels("search").time():
@@ -118,6 +149,7 @@ class GalleryClient:
         self._refuses_entries = self._reported_full = False
         for outbox in outboxes:
             outbox.clear()
+        self._added.update(e.customer_id for e in accepted if e.entry_id == _first_face(e))
         return accepted
 
     async def delete_expired(self, now: Instant) -> None:
@@ -157,6 +189,10 @@ class GalleryClient:
     def _must_not_be_kept(self, customer_id: CustomerId) -> bool:
         is_out = self._directory.kind_of(customer_id) is IdentityKind.OPTED_OUT
         return is_out or self._directory.is_erased(customer_id)
+
+
+def _first_face(entry: GalleryEntry) -> str:
+    return summaries_of(entry.customer_id)[0]
 
 
 def waiting_matches(face: Embedding, outboxes: Iterable[Outbox]) -> list[GalleryMatch]:

@@ -172,7 +172,16 @@ class MergeJob:
             context.registry.get(pair.one.customer_id),
             context.registry.get(pair.two.customer_id),
         )
-        return judge_duplicates(pair, context.directory, presences, context.graph, self._policy, at)
+        return judge_duplicates(
+            pair, context.directory, presences, context.graph, self._limits(), at
+        )
+
+    def _limits(self) -> MergePolicy:
+        """Return the limits for a gallery of the present size."""
+        rules = self._context.rules
+        if rules.table is None:
+            return self._policy
+        return self._policy.raised_to(*rules.table.merge_limits(rules.rivals))
 
     async def _write(self, change: CustomerChange) -> None:
         """Write one change on its own: it may conflict with what others have written meanwhile."""

@@ -10,14 +10,16 @@ from typing import Literal
 import msgspec
 
 from trinetra.errors import ConfigurationError
-from trinetra.models.manifest import FaceEmbedderModel
+from trinetra.models.manifest import FaceEmbedderModel, ImpostorStatistics
 from trinetra.values import Instant
 
 _FOLDER = "calibration"
+LEAST_PEOPLE = 30
+"""Fewer make fewer than 435 pairs: nothing of the tail would be seen."""
 
 
 class MeasuredRate(msgspec.Struct, frozen=True):
-    """A fraction of pairs with the ends of its 95 % interval."""
+    """A fraction of pairs, or of people, with the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -50,13 +52,31 @@ class ReferenceStatistics(msgspec.Struct, frozen=True):
     norm: tuple[float, ...]
 
 
+class IdentificationRow(msgspec.Struct, frozen=True):
+    """Error rates of identification with ``people`` in the gallery, for faces of one size.
+
+    ``similarity`` is the threshold derived for ``target``; ``fixed`` the false positives at the
+    manifest's threshold instead. ``extrapolated`` if there were not so many people to measure.
+    """
+
+    people: int
+    face_px: int
+    target: float
+    similarity: float
+    false_positives: MeasuredRate
+    misses: MeasuredRate
+    fixed: MeasuredRate
+    extrapolated: bool
+
+
 class CalibrationFile(msgspec.Struct, frozen=True, kw_only=True):
     """Measurements of a model; similarities are on the scale that its manifest defines.
 
     ``sha256`` is the digest of the network's file, ``declared`` the digests that its manifest
     allowed. With ``own_cameras`` the pictures come from the shop's cameras, and ``reference``
     describes them. ``curve`` has rows of similarity, false match rate and false non-match rate.
-    ``similarity`` is the threshold that resolvers take.
+    ``similarity`` is the threshold that resolvers take, as the least one where they derive it from
+    ``impostors``. Few people cannot show how alike strangers are: then the manifest's are taken.
     """
 
     version: Literal[1] = 1
@@ -72,6 +92,8 @@ class CalibrationFile(msgspec.Struct, frozen=True, kw_only=True):
     sizes: tuple[SizeRow, ...] = ()
     reference: ReferenceStatistics
     own_cameras: bool = False
+    impostors: ImpostorStatistics | None = None
+    identification: tuple["IdentificationRow", ...] = ()
 
 
 def calibration_path(data_dir: Path, model: FaceEmbedderModel) -> Path:
@@ -126,6 +148,8 @@ def calibrated(model: FaceEmbedderModel, data_dir: Path) -> FaceEmbedderModel:
     if found is None:
         return model
     calibration = msgspec.structs.replace(model.calibration, min_similarity=found.similarity)
+    if found.impostors is not None and found.impostors.people >= LEAST_PEOPLE:
+        calibration = msgspec.structs.replace(calibration, impostors=found.impostors)
     return msgspec.structs.replace(model, calibration=calibration)
 
 

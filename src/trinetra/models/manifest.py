@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from trinetra.errors import ConfigurationError
-from trinetra.values import Role
+from trinetra.values import ImpostorTail, Role
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -102,17 +102,40 @@ class InputSpec(_Struct, frozen=True, kw_only=True):
     fit: Literal["letterbox", "stretch"] = "letterbox"
 
 
+class SizedTail(_Struct, frozen=True, kw_only=True):
+    """The tail for faces of ``face_px`` pixels and more."""
+
+    face_px: Positive
+    tail: ImpostorTail
+
+
+class ImpostorStatistics(_Struct, frozen=True, kw_only=True):
+    """How alike strangers are, as measured on labeled pictures.
+
+    ``intervals`` are rows of the size, the rate, and the 95 % interval of the score that this share
+    of visitors reaches with one other person, from resampling ``people``.
+    """
+
+    tails: Annotated[tuple[SizedTail, ...], Meta(min_length=1)]
+    people: Positive
+    pictures: Positive
+    measured_on: str
+    intervals: tuple[tuple[int, float, float, float], ...] = ()
+
+
 class Calibration(_Struct, frozen=True, kw_only=True):
     """Maps an embedder's raw cosine to the similarity scale of thresholds.
 
     ``similarity = offset + gain * cosine``; the defaults are the specification's ``(1 + cos) / 2``.
     ``min_similarity`` and ``min_margin`` (over the runner-up) are defaults on that scale.
+    Without ``impostors`` no threshold can be derived for a gallery of a given size.
     """
 
     min_similarity: Fraction = 0.72
     min_margin: Fraction = 0.03
     offset: float = 0.5
     gain: Annotated[float, Meta(gt=0)] = 0.5
+    impostors: ImpostorStatistics | None = None
 
     def to_similarity(self, cosine: float) -> float:
         """Return the calibrated similarity, clamped to [0, 1], of a raw cosine."""

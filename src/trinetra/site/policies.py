@@ -8,14 +8,36 @@ from trinetra.site.fields import Count, Days, Gap, Model, Seconds, Unit
 
 
 class Matching(Model):
-    """Face matching thresholds; scores are on the scale (1 + cosine) / 2."""
+    """Face matching thresholds; scores are on the scale (1 + cosine) / 2.
 
-    similarity: Annotated[Unit, Field(description="Minimum similarity of a match.")] = 0.72
+    ``similarity`` and ``margin`` are derived unless they are given. The defaults here are those
+    for a network without impostor statistics.
+    """
+
+    false_positive_identification_rate: Annotated[
+        float,
+        Field(
+            strict=True,
+            gt=0,
+            le=0.5,
+            description="Share of visitors unknown to the gallery that may be taken for somebody "
+            "in it, at any number of people; similarity and margin are derived from it.",
+        ),
+    ] = 0.001
+    similarity: Annotated[
+        Unit,
+        Field(
+            description="Minimum similarity of a match: if given, it is fixed, and "
+            "false_positive_identification_rate has no effect."
+        ),
+    ] = 0.72
     new_below: Annotated[
         Unit,
         Field(description="Below this it is a new person; from here to similarity it is in doubt."),
     ] = Field(default_factory=lambda data: min(0.66, data["similarity"]))
-    margin: Annotated[Unit, Field(description="Minimum lead over the next best identity.")] = 0.03
+    margin: Annotated[
+        Unit, Field(description="Minimum lead over the next best identity; fixed if given.")
+    ] = 0.03
     min_quality: Annotated[Unit, Field(description="Minimum quality of a face to be compared.")] = (
         0.3
     )
@@ -65,12 +87,13 @@ class Consolidation(Model):
         Field(
             ge=0,
             le=1.01,
-            description="Similarity of two fused faces to merge them; undone by split.",
+            description="Least similarity of two fused faces to merge them, raised as the gallery "
+            "grows unless matching.similarity is fixed; undone by split.",
         ),
     ] = 0.84
     propose_at: Annotated[
         float,
-        Field(ge=0, le=1.01, description="Similarity to propose a merge to an operator."),
+        Field(ge=0, le=1.01, description="Least similarity to propose a merge to an operator."),
     ] = Field(default_factory=lambda data: min(0.78, data["merge_at"]))
 
 

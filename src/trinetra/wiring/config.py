@@ -27,7 +27,11 @@ from trinetra.site.policies import Bodies
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
-from trinetra.wiring.thresholds import effective_similarity, merge_conflict
+from trinetra.wiring.thresholds import (
+    effective_similarity,
+    merge_conflict,
+    open_set_target,
+)
 
 _NEVER = 1.01
 """A limit that no score reaches."""
@@ -170,6 +174,7 @@ def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPo
                 IdentityKind.OPTED_OUT: retention.opted_out_days,
             }
         ),
+        open_set=open_set_target(site, calibration),
         top_k=matching.top_k,
         alert_cooldown_s=site.policies.alerts.cooldown_s,
     )

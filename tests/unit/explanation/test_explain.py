@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from trinetra.events.codec import encode
@@ -15,6 +16,7 @@ from trinetra.events.schema import (
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
+    ThresholdBasis,
     Thresholds,
     TracksEvent,
     Visit,
@@ -64,6 +66,20 @@ def account(subject: str, *events: AnyEvent) -> Explanation:
     found = explain_events(subject, events)
     assert found is not None
     return found
+
+
+def test_a_derived_threshold_is_told_with_the_number_of_people_that_it_allows_for() -> None:
+    basis = ThresholdBasis(target=0.001, people=2000, among="gallery", face_px=48.0)
+    why = msgspec.structs.replace(evidence(0.781, 0.602), basis=basis)
+    told = account("idn_0", identity("unknown", "resembles_somebody", why=why))
+    text = " ".join([*told.because, *told.otherwise])
+    assert "at most 0.1 % of unknown visitors" in text
+    assert "allows for 2,000 people in the gallery" in text
+    here = msgspec.structs.replace(why, basis=msgspec.structs.replace(basis, among="on_site"))
+    assert "2,000 people on site" in " ".join(account("idn_0", identity("new", why=here)).because)
+    low = msgspec.structs.replace(evidence(0.701), basis=basis)
+    told = account("idn_0", identity("unknown", "resembles_somebody", why=low))
+    assert "false_positive_identification_rate" in " ".join(told.otherwise)
 
 
 def test_a_match_is_told_with_its_lead_over_threshold_and_runner_up() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from trinetra.events.schema import Candidate
+from trinetra.events.schema import Candidate, ThresholdBasis
 from trinetra.identities.decision.identity_decision import (
     ExplainedDecision,
     explain,
@@ -18,6 +18,12 @@ from trinetra.identities.decision.matching import (
     Decision,
     MatchingPolicy,
 )
+from trinetra.identities.decision.open_set import (
+    MatchingRules,
+    OpenSetTarget,
+    Rivals,
+    ThresholdTable,
+)
 from trinetra.identities.decision.track_identity import (
     SEEN_ELSEWHERE,
     TrackIdentity,
@@ -27,7 +33,15 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import Sighting, build_graph
 from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces
-from trinetra.values import CameraId, CustomerId, GalleryMatch, IdentityKind, TrackId, after
+from trinetra.values import (
+    CameraId,
+    CustomerId,
+    GalleryMatch,
+    IdentityKind,
+    ImpostorTail,
+    TrackId,
+    after,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANN, BEN = CustomerId("ann"), CustomerId("ben")
@@ -60,6 +74,7 @@ def resolved(
     last_seen_s: float | None = None,
     evidence: TrackFaces | None = None,
     life: LifeSigns = ALIVE,
+    rules: MatchingRules | None = None,
 ) -> ExplainedDecision:
     """Return the decision on a track at the door, first shown a minute past noon.
 
@@ -79,9 +94,36 @@ def resolved(
         in_view=in_view,
         registry=registry,
         graph=GRAPH,
-        policy=POLICY,
+        rules=rules or MatchingRules(POLICY),
         model="arcface@1",
     )
+
+
+CROWD = MatchingRules(
+    POLICY,
+    ThresholdTable(POLICY, OpenSetTarget(0.001, {48.0: ImpostorTail(0.7, 0.02, 0.02)})),
+    Rivals().updated(5000, 10),
+)
+"""Five thousand people are known: 0.968 for them, 0.845 for the ten on site."""
+
+
+def test_of_many_people_only_those_on_site_are_recognized_at_a_lower_score() -> None:
+    away = resolved(match(ANN, 0.9), match(BEN, 0.5), rules=CROWD)
+    assert (away.decision.status, away.decision.reasons) == ("unknown", ("resembles_somebody",))
+    assert away.evidence.basis == ThresholdBasis(0.001, 5000, "gallery", 48.0)
+    here = resolved(match(ANN, 0.9), match(BEN, 0.5), last_seen_s=10, rules=CROWD)
+    assert here.decision.customer_id == ANN
+    assert here.evidence.basis == ThresholdBasis(0.001, 10, "on_site", 48.0)
+    assert here.evidence.thresholds.similarity < away.evidence.thresholds.similarity
+
+
+@pytest.mark.parametrize(("score", "reason"), [(0.8, "opted_out"), (0.7, "resembles_somebody")])
+def test_a_person_who_opted_out_is_left_out_at_the_given_threshold_among_however_many_others(
+    score: float, reason: str
+) -> None:
+    out = match(ANN, score, IdentityKind.OPTED_OUT)
+    assert resolved(out, rules=CROWD).decision.reasons == (reason,)
+    assert resolved(match(ANN, score), rules=CROWD).decision.status == "new"
 
 
 def test_a_match_that_can_have_walked_here_is_known() -> None:

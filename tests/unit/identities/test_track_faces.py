@@ -15,6 +15,7 @@ from trinetra.events.schema import FaceBox, ObjectBox
 from trinetra.identities.decision.identity_decision import resolve
 from trinetra.identities.decision.lifecycle import RetentionPolicy, customer_of, enroll, renew
 from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.decision.open_set import MatchingRules
 from trinetra.identities.decision.track_identity import TrackIdentity, TrackObservation
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
@@ -146,7 +147,7 @@ def test_more_faces_can_be_required_of_a_new_person_than_are_kept(faces: int, st
         in_view=frozenset(),
         registry=ActiveRegistry(),
         graph=SiteGraph(),
-        policy=MatchingPolicy(enrol_after_faces=12, enrol_in_doubt_after_faces=20),
+        rules=MatchingRules(MatchingPolicy(enrol_after_faces=12, enrol_in_doubt_after_faces=20)),
         model="test@1",
     )
     assert decided.decision.status == status

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from trinetra.commands import calibrate
 from trinetra.errors import ConfigurationError
+from trinetra.models.calibration import CalibrationFile
 from trinetra.ports import FaceReader
 from trinetra.values import Faces, FaceVectors, ImageBgr, no_faces
 
@@ -63,7 +65,8 @@ def album(folder: Path) -> Path:
 
 
 def run(folder: Path, **options: object) -> None:
-    calibrate.calibrate(folder=folder, **{"target": 0.01, "sizes": "", "as_json": False, **options})
+    given = {"target": 0.01, "sizes": "", "fpir": 0.001, "as_json": False, **options}
+    calibrate.calibrate(folders=[folder], **given)
 
 
 def test_labeled_pictures_become_a_threshold_that_is_kept(
@@ -115,3 +118,29 @@ def test_a_person_without_a_face_and_a_file_that_is_no_picture_are_named(
     (folder / "dora" / "1.png").write_bytes(b"not a picture")
     with pytest.raises(Exception, match=r"dora/1.png is not a readable image"):
         run(folder)
+
+
+def test_enough_people_show_the_errors_of_galleries_of_any_size_and_of_people_held_out(
+    tmp_path: Path, reader: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "people"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for person in range(30):
+        color = random.integers(20, 230, size=3)
+        for number in range(3):
+            noisy = np.clip(color + random.integers(-15, 15, size=3), 1, 255)
+            picture(folder / f"p{person:02}" / f"{number}.png", tuple(map(int, noisy)))
+    run(folder, held_out=True)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1,000,000" in told
+    assert "1,000*" in told
+    assert "FNIR" in told
+    [path] = (tmp_path / "data" / "calibration").glob("*.json")
+    found = msgspec.json.decode(path.read_bytes(), type=CalibrationFile)
+    assert found.impostors is not None
+    assert (found.impostors.people, found.impostors.pictures) == (30, 90)
+    assert {sized.face_px for sized in found.impostors.tails} == {32, 48}
+    rates = [row.similarity for row in found.identification if row.face_px == 48]
+    assert rates == sorted(rates)
+    assert [r.people for r in found.identification if not r.extrapolated] == [10, 20, 10, 20]

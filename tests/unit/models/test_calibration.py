@@ -14,9 +14,16 @@ from trinetra.models.calibration import (
     calibration_path,
     write_calibration,
 )
-from trinetra.models.manifest import FaceEmbedderModel, load_manifest
+from trinetra.models.manifest import (
+    FaceEmbedderModel,
+    ImpostorStatistics,
+    SizedTail,
+    load_manifest,
+)
 from trinetra.site import Site
+from trinetra.values import ImpostorTail
 from trinetra.wiring.config import consolidation_policy, recognition_policy, resolver_policy
+from trinetra.wiring.thresholds import open_set_target
 
 
 def embedder() -> FaceEmbedderModel:
@@ -117,3 +124,37 @@ def test_a_file_that_is_no_calibration_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"{}")
     with pytest.raises(ConfigurationError, match="not a calibration file"):
         calibrated(embedder(), tmp_path)
+
+
+def test_thresholds_are_derived_from_the_target_unless_the_site_fixes_the_similarity() -> None:
+    calibration = embedder().calibration
+    target = open_set_target(site(false_positive_identification_rate=0.01), calibration)
+    assert target is not None
+    assert target.rate == 0.01
+    assert set(target.tails) == {32.0, 48.0}
+    kept = open_set_target(site(margin=0.05), calibration)
+    assert kept is not None
+    assert kept.keeps == {"margin"}
+    assert open_set_target(site(similarity=0.75), calibration) is None
+
+
+def test_a_rate_cannot_be_asked_of_a_network_without_impostor_statistics() -> None:
+    bare = msgspec.structs.replace(embedder().calibration, impostors=None)
+    assert open_set_target(site(), bare) is None
+    with pytest.raises(ConfigurationError, match="no impostor statistics"):
+        open_set_target(site(false_positive_identification_rate=0.01), bare)
+
+
+@pytest.mark.parametrize(("people", "taken"), [(30, True), (29, False)])
+def test_the_tail_of_a_calibration_is_taken_if_it_has_enough_people(
+    tmp_path: Path, people: int, taken: bool
+) -> None:
+    own = ImpostorStatistics(
+        tails=(SizedTail(face_px=32, tail=ImpostorTail(0.6, 0.02, 0.01)),),
+        people=people,
+        pictures=100,
+        measured_on="this shop",
+    )
+    write_calibration(calibration_path(tmp_path, embedder()), measured(impostors=own))
+    found = calibrated(embedder(), tmp_path).calibration.impostors
+    assert found == (own if taken else embedder().calibration.impostors)

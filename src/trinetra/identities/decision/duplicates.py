@@ -47,6 +47,10 @@ class MergePolicy:
     merge_at: float = 0.84
     propose_at: float = 0.78
 
+    def raised_to(self, merge_at: float, propose_at: float) -> "MergePolicy":
+        """Return the policy with limits that are not below these."""
+        return MergePolicy(max(self.merge_at, merge_at), max(self.propose_at, propose_at))
+
 
 class IdentityRef(NamedTuple):
     """One identity of a candidate pair, under its canonical id and current kind."""

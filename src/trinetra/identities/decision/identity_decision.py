@@ -11,6 +11,7 @@ from trinetra.identities.decision.matching import (
     MOTIONLESS,
     Decision,
     MatchingPolicy,
+    Ranked,
     candidates_of,
     decide,
     margin_of,
@@ -19,11 +20,12 @@ from trinetra.identities.decision.matching import (
     wants_to_be_left_out,
     without_faces,
 )
+from trinetra.identities.decision.open_set import MatchingRules
 from trinetra.identities.decision.track_identity import TrackIdentity, TrackObservation
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, judge
 from trinetra.identities.tracking.track_faces import TrackFaces, mean_quality
-from trinetra.values import CameraId, CustomerId, GalleryMatch
+from trinetra.values import CameraId, CustomerId, GalleryMatch, IdentityKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,17 @@ def resolve(
     in_view: frozenset[CustomerId],
     registry: ActiveRegistry,
     graph: SiteGraph,
-    policy: MatchingPolicy,
+    rules: MatchingRules,
     model: str,
 ) -> ExplainedDecision:
     """Return the decision on a track, given its matches and where those identities were seen.
 
     A track that has a decision keeps it unless ``reconsider`` finds strong evidence for another.
     """
-    ranked = rank(matches, policy)
+    ranked = rank(matches, rules.given)
+    policy = _policy(ranked, observation.evidence, registry, rules)
     # Checked before anything else, so that neither candidates nor gate reach an event.
-    if wants_to_be_left_out(ranked, policy):
+    if wants_to_be_left_out(ranked, rules.given):
         return ExplainedDecision(LEFT_OUT, None, explain(observation.evidence, model, policy))
     present = observation.identity.decision
     gate = None
@@ -80,6 +83,20 @@ def resolve(
     )
 
 
+def _policy(
+    ranked: Sequence[Ranked], evidence: TrackFaces, registry: ActiveRegistry, rules: MatchingRules
+) -> MatchingPolicy:
+    """Return the thresholds for the best candidate.
+
+    For a person who opted out they are the given ones, whatever the size of the gallery: few people
+    opt out, and a doubt counts for their wish, not for the target.
+    """
+    if ranked and ranked[0].kind is IdentityKind.OPTED_OUT:
+        return rules.given
+    is_on_site = bool(ranked) and registry.get(ranked[0].customer_id) is not None
+    return rules.policy("on_site" if is_on_site else "gallery", evidence.best_face_px)
+
+
 def explain(evidence: TrackFaces, model: str, policy: MatchingPolicy) -> Evidence:
     """Return the evidence about a track's faces for an identity event."""
     shots = evidence.shots
@@ -91,6 +108,7 @@ def explain(evidence: TrackFaces, model: str, policy: MatchingPolicy) -> Evidenc
         model=model,
         thresholds=policy.thresholds(),
         known_since=evidence.known_since,
+        basis=policy.basis,
     )
 
 

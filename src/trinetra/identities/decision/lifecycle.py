@@ -19,6 +19,8 @@ from trinetra.values import (
 )
 
 _DAY_S = 86_400.0
+_VARIETY = 2
+"""Number of single shots that are stored beside the fused face."""
 _NEARLY_AS_GOOD = 0.9
 """Quality of a shot, relative to the best one left, from which its pose counts for more."""
 
@@ -117,7 +119,7 @@ def enroll(
     shots: Sequence[Shot],
     retention: RetentionPolicy,
     *,
-    variety: int = 2,
+    variety: int = _VARIETY,
 ) -> list[GalleryEntry]:
     """Return the entries of an identity: its fused face, and its ``variety`` best shots.
 
@@ -142,6 +144,11 @@ def enroll(
         )
         for name, embedding, quality in rows
     ]
+
+
+def least_entries(enrol_after_faces: int) -> int:
+    """Return the number of entries that every identity made from a track has at least."""
+    return 1 + min(_VARIETY, enrol_after_faces)
 
 
 def best_shots(shots: Sequence[Shot], count: int) -> list[Shot]:

@@ -7,7 +7,13 @@ model's manifest; the specification's 0.72 is on ``(1 + cosine) / 2``.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from trinetra.events.schema import Candidate, GateEvidence, IdentityStatus, Thresholds
+from trinetra.events.schema import (
+    Candidate,
+    GateEvidence,
+    IdentityStatus,
+    ThresholdBasis,
+    Thresholds,
+)
 from trinetra.values import CustomerId, GalleryMatch, IdentityKind
 
 
@@ -16,7 +22,8 @@ class MatchingPolicy:
     """Thresholds of the decision, and the scale of their scores.
 
     ``new_below`` leaves a gap under ``similarity``: a score within it is neither a match nor proof
-    of a stranger, so more faces are required before a new identity is created.
+    of a stranger, so more faces are required before a new identity is created. ``basis`` is what
+    the thresholds were derived from, None if they are fixed.
     """
 
     similarity: float = 0.72
@@ -28,6 +35,7 @@ class MatchingPolicy:
     enrol_in_doubt_after_faces: int = 8
     scale_offset: float = 0.5
     scale_gain: float = 0.5
+    basis: ThresholdBasis | None = None
 
     def thresholds(self) -> Thresholds:
         """Return the thresholds that an identity event reports."""

@@ -1,0 +1,154 @@
+"""Match thresholds for the number of people that a visitor can be taken for.
+
+A visitor whom the gallery does not have is compared with everybody in it, so at one fixed threshold
+more and more of them are taken for somebody as it grows. Here the policy is a target, the share of
+such visitors. By Boole's inequality it holds if each of ``n`` people is taken with at most
+``target / n``, whatever their scores depend on; the tail of impostor scores says at which score
+that is the case (docs/adr/0019).
+
+The target is divided into two halves: one for the people who are on site now, one for the whole
+gallery. Few people are on site, so a visitor is followed through the shop at a lower threshold than
+a customer is recognized after weeks, and the sum is still the target.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import log
+from typing import NamedTuple
+
+from trinetra.events.schema import Rivalry, ThresholdBasis
+from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.values import ImpostorTail
+
+_RIVALRIES: tuple[Rivalry, Rivalry] = ("gallery", "on_site")
+_STEPS = (1, 2, 5)
+_FEWEST, _MOST = 10, 10_000_000
+_SHRUNK = 0.8
+"""Share of a lower step below which a number must fall before that step applies."""
+_LEAD_ODDS = 4.0
+"""How much rarer a stranger with the best score must be than one with the runner-up's.
+
+Of two people who both reach the threshold the best one is then right in at least four of five
+cases, and two who do are as rare as the target.
+"""
+_MERGES_PER_MATCH = 0.1
+"""False merges per new identity, relative to the target: a merge affects all that two people do."""
+
+
+def step_up(people: int) -> int:
+    """Return the least of 10, 20, 50, 100, ... that is not less than a number of people."""
+    step, place = _FEWEST, 0
+    while step < min(people, _MOST):
+        place += 1
+        step = _STEPS[place % len(_STEPS)] * 10 ** (1 + place // len(_STEPS))
+    return step
+
+
+class Rivals(NamedTuple):
+    """How many people a visitor can be taken for, rounded up in steps."""
+
+    gallery: int = _FEWEST
+    on_site: int = _FEWEST
+
+    def updated(self, gallery: int, on_site: int) -> "Rivals":
+        """Return the steps for new numbers; ones near a step do not make the threshold flicker."""
+        return Rivals(_next_step(self.gallery, gallery), _next_step(self.on_site, on_site))
+
+
+_NOBODY = Rivals()
+
+
+def _next_step(present: int, people: int) -> int:
+    if people > present:
+        return step_up(people)
+    return min(present, step_up(int(people / _SHRUNK)))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSetTarget:
+    """What thresholds are derived from.
+
+    ``rate`` is the share of visitors unknown to the gallery that may be taken for somebody in it.
+    ``tails`` are those of impostor scores, by the least size of the faces that they hold for, in
+    pixels. ``keeps`` names the limits of the policy that are given: ``margin``, ``new_below``.
+    """
+
+    rate: float
+    tails: Mapping[float, ImpostorTail]
+    keeps: frozenset[str] = frozenset()
+
+
+class ThresholdTable:
+    """The policies for every number of rivals and size of faces, derived once.
+
+    No threshold is below that of the given policy.
+    """
+
+    def __init__(self, policy: MatchingPolicy, target: OpenSetTarget) -> None:
+        self._target = target
+        self._sizes_px = sorted(target.tails)
+        self._policies = {
+            (among, step, face_px): derived_policy(policy, target, step, face_px, among)
+            for among in _RIVALRIES
+            for step in _all_steps()
+            for face_px in self._sizes_px
+        }
+
+    def policy(self, rivals: Rivals, among: Rivalry, face_px: float) -> MatchingPolicy:
+        """Return the policy for a track whose best face has this size."""
+        row = max(0, bisect_right(self._sizes_px, face_px) - 1)
+        step = rivals.gallery if among == "gallery" else rivals.on_site
+        return self._policies[among, step, self._sizes_px[row]]
+
+    def merge_limits(self, rivals: Rivals) -> tuple[float, float]:
+        """Return the scores from which two identities are merged, or proposed for merging.
+
+        The pairs of a gallery grow with its square, its new identities one by one: each is compared
+        with all others, as a visitor is. Stored faces have no size, so the limits are those of the
+        smallest faces.
+        """
+        rate = self._target.rate / rivals.gallery
+        tail = self._target.tails[self._sizes_px[0]]
+        merge_at, propose_at = tail.score_at(_MERGES_PER_MATCH * rate), tail.score_at(rate)
+        return min(1.0, merge_at), min(1.0, propose_at)
+
+
+def _all_steps() -> list[int]:
+    steps = [_FEWEST]
+    while steps[-1] < _MOST:
+        steps.append(step_up(steps[-1] + 1))
+    return steps
+
+
+def derived_policy(
+    policy: MatchingPolicy, target: OpenSetTarget, step: int, face_px: float, among: Rivalry
+) -> MatchingPolicy:
+    """Return the policy for a number of rivals, and faces of one of the tails' sizes."""
+    tail = target.tails[face_px]
+    wanted = tail.score_at(target.rate / len(_RIVALRIES) / step)
+    similarity = min(1.0, max(policy.similarity, wanted))
+    margin = policy.margin if "margin" in target.keeps else tail.scale * log(_LEAD_ODDS)
+    gap = policy.similarity - policy.new_below
+    return replace(
+        policy,
+        similarity=round(similarity, 4),
+        margin=round(margin, 4),
+        new_below=policy.new_below if "new_below" in target.keeps else round(similarity - gap, 4),
+        basis=ThresholdBasis(target.rate, step, among, face_px),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingRules:
+    """The policies in force: derived ones for the present rivals, or the given one for all."""
+
+    given: MatchingPolicy
+    table: ThresholdTable | None = None
+    rivals: Rivals = _NOBODY
+
+    def policy(self, among: Rivalry, face_px: float) -> MatchingPolicy:
+        """Return the policy for a candidate, and a track whose best face has this size."""
+        if self.table is None:
+            return self.given
+        return self.table.policy(self.rivals, among, face_px)
