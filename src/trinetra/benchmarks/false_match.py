@@ -2,11 +2,13 @@
 
 A twin's day has a few hundred searches, too few to measure a rate of 1 in 10,000. Therefore every
 two tracks of a run are compared by their fused faces, as a search compares a track to the gallery.
-The true person of a track is the one whose face in the twin is nearest to the track's faces.
+The true person of a track is the one whose face in the twin is nearest to the track's faces. The
+threshold is the one for a gallery of all people of the last seed, and the smallest faces.
 """
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from trinetra.benchmarks.decision import Bench, detections
 from trinetra.evaluation.intervals import wilson
+from trinetra.identities.decision.open_set import Rivals
 from trinetra.twin.embeddings import FaceBank
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
@@ -21,6 +24,7 @@ from trinetra.twin.shop import built_in_shop
 from trinetra.wiring.simulation import site_of
 
 _SHOPPERS_PER_HOUR = 240.0
+_MIN_FACE_PX = 32.0
 _LEAST_FACES = 2
 """Of a track to be searched for at all."""
 
@@ -32,8 +36,11 @@ def run(seeds: Iterable[int], *, hours: float = 0.25) -> dict[str, Any]:
         twin = Twin(built_in_shop(), Scenario(seed, _SHOPPERS_PER_HOUR, hours))
         bench = Bench(site_of(twin.plan), twin)
         faces = asyncio.run(_fused(bench, twin))
-        policy = bench.context.policy.matching
-        scores, same = _pairs(faces, _people(faces, twin), policy.scale_offset, policy.scale_gain)
+        people = _people(faces, twin)
+        rules = bench.context.rules
+        rules = replace(rules, rivals=Rivals().updated(len(np.unique(people)), 0))
+        policy = rules.policy("gallery", _MIN_FACE_PX)
+        scores, same = _pairs(faces, people, policy.scale_offset, policy.scale_gain)
         impostors.append(scores[~same])
         genuine.append(scores[same])
         most += len(faces)

@@ -363,20 +363,26 @@ def _show_identification(found: CalibrationFile) -> None:
             "larger galleries are derived from the manifest's statistics"
         )
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    fixed = f"at {found.similarity:.3f}"
-    for heading in ("people", "face px", "similarity", "FPIR %", "95 %", "FNIR %", "95 %", fixed):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in found.identification:
-        rates = (row.false_positives, row.misses)
-        table.add_row(
-            f"{row.people:,}{'*' if row.extrapolated else ' '}",
-            f"{row.face_px}",
-            f"{row.similarity:.3f}",
-            *(text for rate in rates for text in _percent(rate)),
-            _percent(row.fixed)[0],
+    fixed = f"at {found.thresholds[-1].similarity:.3f}"  # the manifest's
+    for face_px in sorted({row.face_px for row in found.identification}, reverse=True):
+        table = Table(
+            title=f"faces from {face_px} px",
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
         )
-    output().print(table)
+        for heading in ("people", "similarity", "FPIR %", "95 %", "FNIR %", "95 %", fixed):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in found.identification:
+            if row.face_px == face_px:
+                table.add_row(
+                    f"{row.people:,}{'*' if row.extrapolated else ' '}",
+                    f"{row.similarity:.3f}",
+                    *_percent(row.false_positives),
+                    *_percent(row.misses),
+                    _percent(row.fixed)[0],
+                )
+        output().print(table)
     note(
         f"* extrapolated from the tail of {found.impostors.people} people's scores; intervals from "
         "resampling people. FPIR: visitors who are taken for somebody in the gallery, half of the "

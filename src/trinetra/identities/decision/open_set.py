@@ -11,7 +11,7 @@ gallery. Few people are on site, so a visitor is followed through the shop at a 
 a customer is recognized after weeks, and the sum is still the target.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import log
@@ -22,8 +22,7 @@ from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.values import ImpostorTail
 
 _RIVALRIES: tuple[Rivalry, Rivalry] = ("gallery", "on_site")
-_STEPS = (1, 2, 5)
-_FEWEST, _MOST = 10, 10_000_000
+_STEPS: tuple[int, ...] = (*(n * 10**power for power in range(1, 7) for n in (1, 2, 5)), 10**7)
 _SHRUNK = 0.8
 """Share of a lower step below which a number must fall before that step applies."""
 _LEAD_ODDS = 4.0
@@ -37,19 +36,15 @@ _MERGES_PER_MATCH = 0.1
 
 
 def step_up(people: int) -> int:
-    """Return the least of 10, 20, 50, 100, ... that is not less than a number of people."""
-    step, place = _FEWEST, 0
-    while step < min(people, _MOST):
-        place += 1
-        step = _STEPS[place % len(_STEPS)] * 10 ** (1 + place // len(_STEPS))
-    return step
+    """Return the least of 10, 20, 50, 100, ..., ten million that covers a number of people."""
+    return _STEPS[min(bisect_left(_STEPS, people), len(_STEPS) - 1)]
 
 
 class Rivals(NamedTuple):
     """How many people a visitor can be taken for, rounded up in steps."""
 
-    gallery: int = _FEWEST
-    on_site: int = _FEWEST
+    gallery: int = _STEPS[0]
+    on_site: int = _STEPS[0]
 
     def updated(self, gallery: int, on_site: int) -> "Rivals":
         """Return the steps for new numbers; ones near a step do not make the threshold flicker."""
@@ -91,7 +86,7 @@ class ThresholdTable:
         self._policies = {
             (among, step, face_px): derived_policy(policy, target, step, face_px, among)
             for among in _RIVALRIES
-            for step in _all_steps()
+            for step in _STEPS
             for face_px in self._sizes_px
         }
 
@@ -112,13 +107,6 @@ class ThresholdTable:
         tail = self._target.tails[self._sizes_px[0]]
         merge_at, propose_at = tail.score_at(_MERGES_PER_MATCH * rate), tail.score_at(rate)
         return min(1.0, merge_at), min(1.0, propose_at)
-
-
-def _all_steps() -> list[int]:
-    steps = [_FEWEST]
-    while steps[-1] < _MOST:
-        steps.append(step_up(steps[-1] + 1))
-    return steps
 
 
 def derived_policy(
