@@ -6,7 +6,6 @@ one row per object.
 """
 
 import hashlib
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -226,28 +225,6 @@ class GalleryMatch:
     kind: IdentityKind
     cosine: float
     first_seen: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ImpostorTail:
-    """Upper tail of a visitor's best score with one other person in the gallery.
-
-    ``P(score > s) = rate * exp((start - s) / scale)`` for ``s >= start``, on the calibrated scale:
-    a generalized Pareto tail of shape 0, whose maxima have a Gumbel distribution (Balkema and de
-    Haan 1974, Pickands 1975).
-    """
-
-    start: float
-    rate: float
-    scale: float
-
-    def score_at(self, rate: float) -> float:
-        """Return the score that a share ``rate`` of visitors exceeds."""
-        return self.start + self.scale * math.log(self.rate / rate)
-
-    def rate_at(self, score: float) -> float:
-        """Return the share of visitors that exceed a score, at most 1."""
-        return min(1.0, self.rate * math.exp((self.start - score) / self.scale))
 
 
 def no_detections() -> Detections:

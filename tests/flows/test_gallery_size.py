@@ -23,7 +23,8 @@ from trinetra.identities.gate.topology import SiteGraph
 from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.processor import identity_resolver
 from trinetra.identities.tracking.track_faces import Shot
-from trinetra.values import CustomerId, IdentityKind, ImpostorTail
+from trinetra.impostors import ImpostorTail
+from trinetra.values import CustomerId, IdentityKind
 
 TARGET = OpenSetTarget(0.001, {32.0: ImpostorTail(0.66, 0.02, 0.02)})
 

@@ -2,7 +2,7 @@
 
 Terms follow ISO/IEC 19795-1. A visitor whom the gallery does not have is a false positive if any of
 the visitor's lookups scores at least the threshold with anybody in it (FPIR). A visitor whom it has
-is missed if the best lookup scores less with the visitor's own identity (FNIR).
+is missed if the last lookup scores less with the visitor's own identity (FNIR).
 
 With ``n`` people in the gallery, FPIR is at most ``n`` times the rate for one of them (Boole's
 inequality), however much their scores depend on each other. So a threshold for any size follows
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from trinetra.evaluation.boxes import Floats
 from trinetra.evaluation.intervals import CONFIDENCE, Interval, wilson
-from trinetra.values import ImpostorTail
+from trinetra.impostors import ImpostorTail
 
 _TAIL_SHARE = 0.02
 """Share of impostor scores that the tail is fitted to.
@@ -71,7 +71,7 @@ class Visits:
 
 
 Source = Mapping[int, Visits]
-"""The visits of one source's people, by the size of their faces in pixels; 0 means as they are."""
+"""The visits of one source's people, by the size of their faces in pixels."""
 
 
 class TailFit(NamedTuple):

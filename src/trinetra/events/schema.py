@@ -179,8 +179,8 @@ class ThresholdBasis(msgspec.Struct, frozen=True):
 
     ``target`` is the share of visitors unknown to the gallery that may be taken for somebody in it
     (FPIR). The threshold allows for ``people`` people, the number of those ``among`` whom the best
-    candidate is, rounded up: the gallery, or the people who are on site now. It holds for faces of
-    ``face_px`` pixels and more.
+    candidate is, rounded up: the gallery, or the people who are on site now. It holds for fused
+    faces with a mean size of ``face_px`` pixels and more.
     """
 
     target: float

@@ -50,7 +50,7 @@ from trinetra.identities.gallery_client import Outbox, waiting_matches
 from trinetra.identities.gate.transition_times import SURPRISING
 from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.state.snapshot import restore
-from trinetra.identities.tracking.track_faces import TrackFaces
+from trinetra.identities.tracking.track_faces import TrackFaces, mean_size_px
 from trinetra.ports import TopicPartition
 from trinetra.telemetry import (
     ALWAYS_PRESENT,
@@ -384,7 +384,7 @@ class FaceIdentifier:
 
     def _policy_of(self, evidence: TrackFaces) -> MatchingPolicy:
         """Return the thresholds for a track without a candidate."""
-        return self._context.rules.policy("gallery", evidence.best_face_px)
+        return self._context.rules.policy("gallery", mean_size_px(evidence.shots))
 
     # --- telling ------------------------------------------------------------------------------
 

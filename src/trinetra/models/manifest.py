@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from trinetra.errors import ConfigurationError
-from trinetra.values import ImpostorTail, Role
+from trinetra.impostors import ImpostorTail
+from trinetra.values import Role
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

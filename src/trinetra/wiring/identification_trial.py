@@ -25,9 +25,10 @@ from trinetra.identities.decision.matching import MatchingPolicy
 from trinetra.identities.decision.open_set import OpenSetTarget, derived_policy, step_up
 from trinetra.identities.decision.track_identity import TrackIdentity
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces, fuse
+from trinetra.impostors import ImpostorTail
 from trinetra.models.calibration import LEAST_PEOPLE, IdentificationRow, MeasuredRate
 from trinetra.models.manifest import Calibration, ImpostorStatistics, SizedTail
-from trinetra.values import CustomerId, Embedding, IdentityKind, ImpostorTail, TrackId
+from trinetra.values import CustomerId, Embedding, IdentityKind, TrackId
 
 _ROUNDS = 10
 _MOST_FACES = 8

@@ -11,7 +11,7 @@ from trinetra.evaluation.identification import (
     hold_out,
     miss_rate,
 )
-from trinetra.values import ImpostorTail
+from trinetra.impostors import ImpostorTail
 
 SCALE, CENTER = 0.02, 0.5
 

@@ -33,12 +33,12 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import Sighting, build_graph
 from trinetra.identities.tracking.life_signs import LifeSigns
 from trinetra.identities.tracking.track_faces import FaceGroup, Shot, TrackFaces
+from trinetra.impostors import ImpostorTail
 from trinetra.values import (
     CameraId,
     CustomerId,
     GalleryMatch,
     IdentityKind,
-    ImpostorTail,
     TrackId,
     after,
 )

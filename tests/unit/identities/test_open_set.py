@@ -13,7 +13,7 @@ from trinetra.identities.decision.open_set import (
     ThresholdTable,
     step_up,
 )
-from trinetra.values import ImpostorTail
+from trinetra.impostors import ImpostorTail
 
 LARGE, SMALL = ImpostorTail(0.65, 0.02, 0.02), ImpostorTail(0.68, 0.02, 0.02)
 TARGET = OpenSetTarget(0.001, {48.0: LARGE, 32.0: SMALL})

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from trinetra.errors import ConfigurationError
+from trinetra.impostors import ImpostorTail
 from trinetra.models.calibration import (
     CalibrationFile,
     ReferenceStatistics,
@@ -21,7 +22,6 @@ from trinetra.models.manifest import (
     load_manifest,
 )
 from trinetra.site import Site
-from trinetra.values import ImpostorTail
 from trinetra.wiring.config import consolidation_policy, recognition_policy, resolver_policy
 from trinetra.wiring.thresholds import open_set_target
 

@@ -24,7 +24,7 @@ from trinetra.identities.decision.open_set import MatchingRules
 from trinetra.identities.decision.track_identity import TrackIdentity, TrackObservation
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph, judge
-from trinetra.identities.tracking.track_faces import TrackFaces, mean_quality
+from trinetra.identities.tracking.track_faces import TrackFaces, mean_quality, mean_size_px
 from trinetra.values import CameraId, CustomerId, GalleryMatch, IdentityKind
 
 
@@ -94,7 +94,7 @@ def _policy(
     if ranked and ranked[0].kind is IdentityKind.OPTED_OUT:
         return rules.given
     is_on_site = bool(ranked) and registry.get(ranked[0].customer_id) is not None
-    return rules.policy("on_site" if is_on_site else "gallery", evidence.best_face_px)
+    return rules.policy("on_site" if is_on_site else "gallery", mean_size_px(evidence.shots))
 
 
 def explain(evidence: TrackFaces, model: str, policy: MatchingPolicy) -> Evidence:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from trinetra.events.schema import Rivalry, ThresholdBasis
 from trinetra.identities.decision.matching import MatchingPolicy
-from trinetra.values import ImpostorTail
+from trinetra.impostors import ImpostorTail
 
 _RIVALRIES: tuple[Rivalry, Rivalry] = ("gallery", "on_site")
 _STEPS: tuple[int, ...] = (*(n * 10**power for power in range(1, 7) for n in (1, 2, 5)), 10**7)
@@ -91,7 +91,7 @@ class ThresholdTable:
         }
 
     def policy(self, rivals: Rivals, among: Rivalry, face_px: float) -> MatchingPolicy:
-        """Return the policy for a track whose best face has this size."""
+        """Return the policy for fused faces of this mean size."""
         row = max(0, bisect_right(self._sizes_px, face_px) - 1)
         step = rivals.gallery if among == "gallery" else rivals.on_site
         return self._policies[among, step, self._sizes_px[row]]
@@ -136,7 +136,7 @@ class MatchingRules:
     rivals: Rivals = _NOBODY
 
     def policy(self, among: Rivalry, face_px: float) -> MatchingPolicy:
-        """Return the policy for a candidate, and a track whose best face has this size."""
+        """Return the policy for a candidate, and fused faces of this mean size."""
         if self.table is None:
             return self.given
         return self.table.policy(self.rivals, among, face_px)

@@ -193,3 +193,8 @@ def fuse(shots: tuple[Shot, ...]) -> Embedding:
 def mean_quality(shots: tuple[Shot, ...]) -> float:
     """Return the mean quality of the shots, 0 for none."""
     return float(np.mean([s.quality for s in shots])) if shots else 0.0
+
+
+def mean_size_px(shots: tuple[Shot, ...]) -> float:
+    """Return the mean size of the shots in pixels, 0 for none."""
+    return sum(shot.size_px for shot in shots) / len(shots) if shots else 0.0
