@@ -11,21 +11,18 @@ import msgspec
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from trinetra.commands.console import note, output, print_json
+from trinetra.commands.calibration_tables import show_calibration, show_held_out
+from trinetra.commands.console import note, print_json
 from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
 from trinetra.detections.calibration_sample import CalibrationSample, read_calibration_sample
 from trinetra.detections.photo_face import decode_photo
 from trinetra.errors import ConfigurationError
-from trinetra.evaluation.identification import HeldOut
 from trinetra.evaluation.verification import Rate, Trial
 from trinetra.models.calibration import (
-    LEAST_PEOPLE,
     CalibrationFile,
     MeasuredRate,
     ReferenceStatistics,
@@ -52,7 +49,6 @@ _TARGETS = (1e-2, 1e-3, 1e-4)
 _LEAST_PEOPLE = 2
 _SHARES = 10
 _RULE_OF_THREE = 3
-_LEAST_SHOWN = 1e-5
 
 
 @dataclass(slots=True)
@@ -69,11 +65,11 @@ class _Album:
         """Return the embeddings of the pictures as they are, or of one of their sizes."""
         return np.stack([face.vectors.unit[size] for face in self.faces])
 
-    def sources(self, sizes: slice) -> list[list[list[LabeledFace]]]:
-        """Return the faces by folder and person, with the embeddings of some of their sizes."""
+    def sources(self) -> list[list[list[LabeledFace]]]:
+        """Return the faces by folder and person, at the sizes for which a tail is measured."""
         found: dict[Path, dict[int, list[LabeledFace]]] = {}
         for source, person, face in zip(self.source, self.person, self.faces, strict=True):
-            shown = LabeledFace(face.vectors.unit[sizes], face.quality)
+            shown = LabeledFace(face.vectors.unit[-len(TAIL_SIZES_PX) :], face.quality)
             found.setdefault(source, {}).setdefault(person, []).append(shown)
         return [list(people.values()) for people in found.values()]
 
@@ -139,9 +135,8 @@ def calibrate(
     model = choose_profile(settings).face_embedder
     album, digest = _read(pictures, sizes_px, settings)
     measured = _measured(album, model, digest, measurement.target, sizes_px)
-    sources = album.sources(slice(len(sizes_px) + 1, None))
     trial = measure_identification(
-        sources,
+        album.sources(),
         model.calibration,
         measurement.fpir,
         f"{album.people} people in {', '.join(folder.name for folder in folders)}",
@@ -158,9 +153,10 @@ def calibrate(
     if as_json:
         print_json(msgspec.to_builtins(found))
         return
-    _show(found, album, measurement.target)
-    if held_out and trial:
-        _show_held_out(check_held_out(sources, model.calibration), folders)
+    show_calibration(found)
+    _note_shortcomings(found, album, measurement.target)
+    if held_out and found.impostors:
+        show_held_out(check_held_out(album.sources(), model.calibration), folders)
     if not dry_run:
         note(f"written to {path}; resolvers read it when they start")
 
@@ -327,101 +323,12 @@ def _borders(sample: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(float(cut), 5) for cut in cuts)
 
 
-def _show(found: CalibrationFile, album: _Album, target: float) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("similarity", no_wrap=True)
-    for heading in ("FMR", "95 %", "FNMR", "95 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in found.thresholds:
-        why = "(manifest)" if row.target is None else f"for {row.target:g}"
-        table.add_row(f"{row.similarity:.3f} {why}", *_cells(row))
-    for size in found.sizes:
-        table.add_row(f"{found.similarity:.3f} at {size.size_px} px", *_cells(size))
-    output().print(table)
-    pairs = found.thresholds[0]
-    note(
-        f"{found.model}: {found.people} people, {found.pictures} pictures, "
-        f"{pairs.false_non_matches.pairs} genuine and {pairs.false_matches.pairs} impostor pairs; "
-        "bootstrap intervals over people, and Wilson's where there was no error"
-    )
+def _note_shortcomings(found: CalibrationFile, album: _Album, target: float) -> None:
+    """Say which pictures showed nothing, and whether there are enough pairs for the target."""
     if album.without_face:
         note(f"{len(album.without_face)} pictures without a face were left out")
-    if not _shows(target, pairs.false_matches.pairs):
+    if not _shows(target, found.thresholds[0].false_matches.pairs):
         note(
             f"a rate of {target:g} takes {_RULE_OF_THREE / target:,.0f} impostor pairs to show: "
             "with fewer, the threshold is not set below the manifest's"
         )
-    output().print(f"threshold: {found.similarity:.3f}")
-    _show_identification(found)
-
-
-def _show_identification(found: CalibrationFile) -> None:
-    """Print the error rates over the number of people in the gallery."""
-    if found.impostors is None:
-        note(
-            f"fewer than {LEAST_PEOPLE} people, or a folder of fewer than 10: thresholds for "
-            "larger galleries are derived from the manifest's statistics"
-        )
-        return
-    fixed = f"at {found.thresholds[-1].similarity:.3f}"  # the manifest's
-    for face_px in sorted({row.face_px for row in found.identification}, reverse=True):
-        table = Table(
-            title=f"faces from {face_px} px",
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-        )
-        for heading in ("people", "similarity", "FPIR %", "95 %", "FNIR %", "95 %", fixed):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for row in found.identification:
-            if row.face_px == face_px:
-                table.add_row(
-                    f"{row.people:,}{'*' if row.extrapolated else ' '}",
-                    f"{row.similarity:.3f}",
-                    *_percent(row.false_positives),
-                    *_percent(row.misses),
-                    _percent(row.fixed)[0],
-                )
-        output().print(table)
-    note(
-        f"* extrapolated from the tail of {found.impostors.people} people's scores; intervals from "
-        "resampling people. FPIR: visitors who are taken for somebody in the gallery, half of the "
-        "target (the other half is for people on site); the last column has it at that threshold. "
-        "FNIR: returning visitors who are not recognized"
-    )
-
-
-def _show_held_out(rows: Sequence[HeldOut], folders: Sequence[Path]) -> None:
-    """Print the rates of people who played no part in the fit."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("people", "face px", "target %", "similarity"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for folder in folders:
-        table.add_column(f"FPIR % of {folder.name}", justify="right")
-        table.add_column("FNIR %", justify="right")
-    for row in rows:
-        rates = (rate for pair in zip(row.observed, row.misses, strict=True) for rate in pair)
-        told = ("-" if rate != rate else _in_percent(rate) for rate in rates)  # noqa: PLR0124  NaN
-        aim = (f"{row.size}", f"{row.face_px}", f"{100 * row.target:g}", f"{row.threshold:.3f}")
-        table.add_row(*aim, *told)
-    output().print(table)
-    note("held out: means of 50 random halves of each folder, with the tail of the other halves")
-
-
-def _percent(rate: MeasuredRate) -> tuple[str, str]:
-    value, low, high = (_in_percent(share) for share in (rate.value, rate.low, rate.high))
-    return value, f"{low}-{high}"
-
-
-def _in_percent(share: float) -> str:
-    return "<.001" if 0 < share < _LEAST_SHOWN else f"{100 * share:.2g}".replace("1e+02", "100")
-
-
-def _cells(row: Threshold | SizeRow) -> tuple[str, ...]:
-    matches, misses = row.false_matches, row.false_non_matches
-    return (
-        f"{matches.value:.2g}",
-        f"{matches.low:.2g} to {matches.high:.2g}",
-        f"{misses.value:.1%}",
-        f"{misses.low:.1%} to {misses.high:.1%}",
-    )
