@@ -1,4 +1,4 @@
-"""Accuracy of the platform on the digital twin: ``measure(store, seed)``.
+"""Accuracy of the platform on the digital twin: ``measure(run)``.
 
 The twin's events are replayed through resolver and insight engine, built as in production, and
 what these write is scored against the twin's truth. Everything runs in one thread in the order of
@@ -7,12 +7,12 @@ capture, so that a seed gives the same scores on every machine.
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import nan, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from trinetra.evaluation.identity import AT_LEAST_48_PX, FACE_SHOWN, WITH_FACES
 from trinetra.evaluation.reading import Gathered, read_truth
@@ -22,8 +22,9 @@ from trinetra.evaluation.truth import Findings
 from trinetra.events.codec import decode
 from trinetra.replay.player import Detected
 from trinetra.site import Site
+from trinetra.twin.portraits import Portraits
 from trinetra.twin.run import Twin
-from trinetra.twin.scenario import Scenario
+from trinetra.twin.scenario import NOISES, Scenario, Sensing
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId
@@ -47,6 +48,20 @@ STORES: Mapping[str, Store] = {
     "busy": Store(240.0, 0.25),
 }
 SEEDS = (1, 2, 3, 4)
+SWEPT_SEED = SEEDS[0]
+FACTORS = (0.5, 2.0, 4.0)
+"""How much weaker and stronger each noise of the twin is made, one at a time."""
+
+
+class Band(NamedTuple):
+    """The lowest and the highest value of a score over a sweep, and the noise that leads to it."""
+
+    low: float
+    low_at: str
+    high: float
+    high_at: str
+
+
 ERRORS = frozenset(
     {
         "id_switches_per_1000_boxes",
@@ -67,11 +82,28 @@ ERRORS = frozenset(
 _LEAST_NOISE = 0.01
 
 
-def measure(store: Store, seed: int) -> dict[str, float]:
-    """Return the scores of one run in the built-in shop."""
-    plan = built_in_shop()
-    site = site_of(plan)
-    twin = Twin(plan, Scenario(seed, store.shoppers_per_hour, store.hours))
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run in the built-in shop; ``noise`` is made ``factor`` times as strong as measured."""
+
+    store: Store
+    seed: int
+    noise: str = ""
+    factor: float = 1.0
+    portraits: Portraits | None = None
+
+    def twin(self) -> Twin:
+        """Return the twin of the run."""
+        sensing = Sensing(**{self.noise: self.factor}) if self.noise else Sensing()
+        store = self.store
+        scenario = Scenario(self.seed, store.shoppers_per_hour, store.hours, sensing=sensing)
+        return Twin(built_in_shop(), scenario, portraits=self.portraits)
+
+
+def measure(run: Run) -> dict[str, float]:
+    """Return the scores of one run."""
+    twin = run.twin()
+    site = site_of(twin.plan)
     with tempfile.TemporaryDirectory(prefix="trinetra-accuracy-") as name:
         folder = Path(name)
         write(twin, folder)
@@ -82,6 +114,52 @@ def measure(store: Store, seed: int) -> dict[str, float]:
         **_of_identities(identities_sheet(truth, findings, choices)),
         **_of_insights(insights_sheet(truth, findings, choices)),
     }
+
+
+def measure_store(
+    store: Store,
+    portraits: Portraits | None,
+    each: Callable[[Run], dict[str, float]] = measure,
+) -> dict[str, Any]:
+    """Return the scores of a store under every seed, and of one seed under a sweep of each noise.
+
+    ``each`` measures one run.
+    """
+    runs = {seed: each(Run(store, seed, portraits=portraits)) for seed in SEEDS}
+    swept = {
+        noise: {
+            f"{factor:g}": _rounded(each(Run(store, SWEPT_SEED, noise, factor, portraits)))
+            for factor in FACTORS
+        }
+        for noise in NOISES
+    }
+    return {
+        "shoppers_per_hour": store.shoppers_per_hour,
+        "hours": store.hours,
+        "seeds": list(SEEDS),
+        "with_photos": _share_with_photos(Run(store, SWEPT_SEED, portraits=portraits).twin()),
+        "scores": summarise(runs),
+        "sweep": swept,
+    }
+
+
+def bands(store: Mapping[str, Any]) -> dict[str, Band]:
+    """Return the range of every score over the sweep.
+
+    The sweep has one seed: how far a factor moves that seed's score is added to the mean.
+    """
+    found = {}
+    for name, score in store["scores"].items():
+        at_one = score["by_seed"].get(str(SWEPT_SEED))
+        moved = [
+            (values[name] - at_one + score["mean"], f"{noise} x{factor}")
+            for noise, of_factor in store["sweep"].items()
+            for factor, values in of_factor.items()
+            if at_one is not None and name in values
+        ]
+        if moved:
+            found[name] = Band(*min(moved), *max(moved))
+    return found
 
 
 def summarise(runs: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
@@ -191,6 +269,16 @@ def _mean_size(sheet: ScoreSheet, name: str) -> float | None:
 def _values(sheet: ScoreSheet, *names: str) -> dict[str, float]:
     told = {name: sheet.value(name) for name in names}
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _share_with_photos(twin: Twin) -> float:
+    """Return the share of the people of a run that have a real person's photos."""
+    present = {stay.person.index for stay in twin.world.stays}
+    return round(twin.faces.with_photos(sorted(present)) / max(len(present), 1), 3)
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in sorted(scores.items())}
 
 
 def _summary(values: Mapping[int, float]) -> dict[str, Any]:

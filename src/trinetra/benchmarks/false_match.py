@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from trinetra.benchmarks.decision import Bench, detections
 from trinetra.evaluation.intervals import wilson
 from trinetra.identities.decision.open_set import Rivals
-from trinetra.twin.embeddings import FaceBank
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
@@ -64,7 +63,7 @@ async def _fused(bench: Bench, twin: Twin) -> NDArray[np.float32]:
 
 def _people(faces: NDArray[np.float32], twin: Twin) -> NDArray[np.intp]:
     world = twin.world
-    bank = FaceBank(twin.scenario.seed, world.people, twin.scenario.behavior.look_alike_face)
+    bank = twin.faces.synthetic
     known = np.stack([bank.face(person.index) for person in world.people])
     return np.asarray(np.argmax(faces @ known.T, axis=1), np.intp)
 

@@ -16,13 +16,15 @@ from rich.table import Table
 from trinetra.commands.console import output, print_json
 from trinetra.commands.lazy import LazyCommand, lazy_group
 from trinetra.commands.options import grouped_options
+from trinetra.commands.portraits import portraits_in
 from trinetra.commands.twin_render import render
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import host
-from trinetra.settings import load_settings
+from trinetra.settings import Settings, load_settings
 from trinetra.site import Site, load_site
 from trinetra.streaming.event_recorder import Tally
 from trinetra.telemetry import configure_logging
+from trinetra.twin.portraits import Portraits
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Behavior, Scenario
 from trinetra.twin.service import write
@@ -53,6 +55,17 @@ class ScenarioOptions:
         float,
         typer.Option("--look-alikes", min=0, max=1, help="Share of people who look like another."),
     ] = 0.0
+    faces: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--faces",
+            help="A folder with a folder of photos for each person: their faces for the people.",
+        ),
+    ] = None
+
+    def portraits(self, settings: Settings) -> Portraits | None:
+        """Return the photos of real people, if any were given."""
+        return portraits_in(self.faces, settings) if self.faces else None
 
     def scenario(self) -> Scenario:
         """Return the scenario of a run."""
@@ -89,6 +102,9 @@ class OutputOptions:
 twin = typer.Typer(
     cls=lazy_group(
         {
+            "measure": LazyCommand(
+                "twin_measure", "Measure the noise of cameras and networks on labeled footage."
+            ),
             "rtsp": LazyCommand(
                 "twin_rtsp", "Serve video files as RTSP cameras, each in a loop, until Ctrl-C."
             ),
@@ -122,6 +138,7 @@ def run(
     to_cluster = outputs.publishes and settings.event_log != "memory"
     scenario = people.scenario()
     model = cluster_twin(plan, scenario, settings) if to_cluster else Twin(plan, scenario)
+    model.portraits = people.portraits(settings)
     summary = summarise(model) | _written(model, outputs)
     if to_cluster:
         asyncio.run(feed_cluster(model, shop, settings, speed))
@@ -176,6 +193,7 @@ def summarise(model: Twin) -> dict[str, Any]:
         "parties": len({stay.party for stay in shoppers}),
         "cars": len({drive.plate for drive in world.drives}),
         "purchases": len(world.purchases),
+        "people_with_photos": model.faces.with_photos([s.person.index for s in world.stays]),
         **{name: outcomes[name] for name in ("bought", "browsed", "balked", "reneged")},
     }
 

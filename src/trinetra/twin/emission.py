@@ -14,17 +14,11 @@ from trinetra.events.codec import encode
 from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox, Point
 from trinetra.twin.camera import Camera
 from trinetra.twin.clothes import Wardrobe
-from trinetra.twin.embeddings import FaceBank
-from trinetra.twin.faces import FacesSeen, find_faces, unusable_reasons
-from trinetra.twin.sensing import (
-    Bodies,
-    Found,
-    Rows,
-    cars_in_view,
-    detect,
-    false_positives,
-    people_in_view,
-)
+from trinetra.twin.detector import STEADY, Detector, Found
+from trinetra.twin.face_bank import FaceBank
+from trinetra.twin.faces import Heads, heads_in_view
+from trinetra.twin.portraits import MEASURES, Observed
+from trinetra.twin.sensing import Bodies, Rows, cars_in_view, people_in_view
 from trinetra.twin.streams import Part, stream
 from trinetra.twin.truth import FrameTruth, Seen
 from trinetra.twin.world import Drive, Stay, World
@@ -44,6 +38,7 @@ SEGMENT_S = 60.0
 MODELS = {"detect": "twin@1", "face_find": "twin@1", "face_embed": "twin@1"}
 _PERIOD_JITTER = 0.05
 _LATENCY_SIGMA = 0.35
+_PERSON, _CAR = range(2)
 _truth_encoder = msgspec.json.Encoder()
 
 
@@ -107,6 +102,7 @@ class Emitter:
 
     world: World
     index: int
+    faces: FaceBank
     with_truth: bool = True
     models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
 
@@ -116,13 +112,14 @@ class Emitter:
         return Camera(self.world.plan.views[self.index])
 
     @cached_property
-    def _bank(self) -> FaceBank:
+    def _detector(self) -> Detector:
         scenario = self.world.scenario
-        return FaceBank(scenario.seed, self.world.people, scenario.behavior.look_alike_face)
+        rng = stream(scenario.seed, Part.GHOSTS, self.index)
+        return Detector.of(self.camera, scenario.sensing, rng)
 
     @cached_property
     def _wardrobe(self) -> Wardrobe:
-        return Wardrobe(self.world.scenario.seed)
+        return Wardrobe(self.world.scenario.seed, self.world.scenario.sensing.clothes)
 
     @cached_property
     def _stays(self) -> "_Calendar[Stay]":
@@ -172,14 +169,16 @@ class Emitter:
     def _people(
         self, frames: _Frames, rng: np.random.Generator, looks: np.random.Generator
     ) -> Segment:
-        view, sensing = self.camera.view, self.world.scenario.sensing
+        view = self.camera.view
         stays = self._stays.during(frames)
         heights = np.array([stay.person.height_m for stay in stays])
         bodies = people_in_view(self.camera, frames.t, stays, heights)
-        found, rows = detect(self.camera, bodies, view.fps, sensing, rng)
-        clothes = self._wardrobe.seen(self.index, view.fps, bodies, stays, looks)
-        worn = [clothes[row] for row in rows]
-        objects = self._objects(len(frames), found, "person", rng, worn)
+        steady = self._steady([(_PERSON, stay.index) for stay in stays])
+        found = self._detector.detect(bodies, steady, len(frames), rng)
+        at = self.index, view.fps
+        objects = _objects(
+            len(frames), found, "person", self._wardrobe.seen(at, bodies, found, stays, looks)
+        )
         faces: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
         if view.reads_faces:
@@ -187,6 +186,14 @@ class Emitter:
         names = [stay.person.person_id for stay in stays]
         truth = self._truth(frames, bodies, names, "persons", shown) if self.with_truth else []
         return Segment(self._arrivals(frames, objects, faces, rng), truth)
+
+    def _steady(self, subjects: list[tuple[int, int]]) -> Array:
+        """Return the draws ``(subjects, 5)`` that stay the same while a subject is in this view."""
+        seed = self.world.scenario.seed
+        draws = [
+            stream(seed, Part.LUCK, self.index, *key).standard_normal(STEADY) for key in subjects
+        ]
+        return np.array(draws).reshape(-1, STEADY)
 
     def _faces(
         self,
@@ -197,30 +204,34 @@ class Emitter:
         rng: np.random.Generator,
     ) -> tuple[list[tuple[FaceBox, ...]], list[tuple[tuple[str, float], ...]]]:
         """Return the faces of each frame, and person and size of the usable ones."""
-        seen = find_faces(self.camera, bodies, heights[bodies.who], rng)
-        reasons = unusable_reasons(seen, self.camera.view.min_face_px)
-        usable = [i for i, reason in enumerate(reasons) if reason is None]
-        shown = [(stays[int(bodies.who[seen.row[i]])], self.index) for i in usable]
-        photos = self._bank.photos(shown, seen.size_px[usable], rng)
-        packed: list[bytes | None] = [None] * len(seen)
-        for i, photo in zip(usable, photos, strict=True):
-            packed[i] = photo.tobytes()
-        boxes = _face_boxes(seen, reasons, packed)
+        heads = heads_in_view(self.camera, bodies, heights[bodies.who], rng)
+        shown = [(stays[who], self.index) for who in bodies.who[heads.row].tolist()]
+        blur = heads.blur * self.world.scenario.sensing.blur
+        seen = self.faces.observe(shown, heads.size_px, blur, rng)
+        kept = np.flatnonzero(seen.found).tolist()
+        self._refuse_small(seen)
+        boxes = [_face_box(heads, seen, i) for i in kept]
+        usable = [i for i in kept if not seen.reason[i]]
         usable_faces = [
-            (stay.person.person_id, round(float(seen.size_px[i]), 1))
-            for i, (stay, _) in zip(usable, shown, strict=True)
+            (shown[i][0].person.person_id, round(float(heads.size_px[i]), 1)) for i in usable
         ]
-        frame = bodies.frame[seen.row]
-        return _by_frame(count, frame, boxes), _by_frame(count, frame[usable], usable_faces)
+        frame = bodies.frame[heads.row]
+        return _by_frame(count, frame[kept], boxes), _by_frame(count, frame[usable], usable_faces)
+
+    def _refuse_small(self, seen: Observed) -> None:
+        """Refuse faces that are smaller than the site file asks for, as a worker would."""
+        size_px = seen.measures[:, MEASURES.index("size_px")].round(1)
+        for row in np.flatnonzero(size_px < self.camera.view.min_face_px).tolist():
+            seen.reason[row] = "too_small"
 
     # --- vehicles -----------------------------------------------------------------------------
 
     def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Segment:
-        view, sensing = self.camera.view, self.world.scenario.sensing
         drives = self._drives.during(frames)
         bodies = cars_in_view(self.camera, frames.t, drives)
-        found, _ = detect(self.camera, bodies, view.fps, sensing, rng)
-        objects = self._objects(len(frames), found, "car", rng)
+        steady = self._steady([(_CAR, drive.party) for drive in drives])
+        found = self._detector.detect(bodies, steady, len(frames), rng)
+        objects = _objects(len(frames), found, "car", [None] * len(found))
         names = [drive.vehicle_id for drive in drives]
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
@@ -228,35 +239,6 @@ class Emitter:
         return Segment(self._arrivals(frames, objects, none, rng), truth)
 
     # --- both ---------------------------------------------------------------------------------
-
-    def _objects(
-        self,
-        count: int,
-        found: Found,
-        label: str,
-        rng: np.random.Generator,
-        worn: Sequence[bytes] | None = None,
-    ) -> list[tuple[ObjectBox, ...]]:
-        """Return the objects of each frame, best first, including false positives."""
-        false = false_positives(self.camera, count, self.world.scenario.sensing, rng)
-        frame = np.concatenate([found.frame, false.frame])
-        xyxy = np.concatenate([found.xyxy, false.xyxy]).round(1)
-        score = np.concatenate([found.score, false.score]).round(3)
-        looks = self._with_background(worn, len(frame))
-        order = np.lexsort((-score, frame))
-        boxes = [
-            ObjectBox(label, mark, (x1, y1, x2, y2), looks[row])
-            for row, mark, (x1, y1, x2, y2) in zip(
-                order.tolist(), score[order].tolist(), xyxy[order].tolist(), strict=True
-            )
-        ]
-        return _by_frame(count, frame[order], boxes)
-
-    def _with_background(self, worn: Sequence[bytes] | None, count: int) -> Sequence[bytes | None]:
-        """Return the descriptors of bodies, then of false positives; cars have none."""
-        if worn is None:
-            return [None] * count
-        return [*worn, *[self._wardrobe.background(self.index)] * (count - len(worn))]
 
     def _arrivals(
         self,
@@ -293,7 +275,7 @@ class Emitter:
         sensing = self.world.scenario.sensing
         usual = sensing.latency_s * np.exp(rng.normal(0, _LATENCY_SIGMA, count))
         extra = rng.exponential(sensing.late_mean_s, count)
-        late = rng.random(count) < sensing.late_share
+        late = rng.random(count) < sensing.late_share * sensing.delays
         return np.asarray(np.minimum(usual + late * extra, sensing.max_delay_s))
 
     def _truth(
@@ -334,25 +316,43 @@ def _by_frame(count: int, frame: Rows, items: list[Item]) -> list[tuple[Item, ..
     return [tuple(items[a:b]) for a, b in itertools.pairwise(edges)]
 
 
-def _face_boxes(
-    seen: FacesSeen, reasons: list[str | None], packed: list[bytes | None]
-) -> list[FaceBox]:
-    quality = np.stack(
-        [seen.total, seen.size_px, seen.sharpness, seen.frontality, seen.exposure], axis=1
-    )
-    rows = zip(
-        seen.score.round(3).tolist(),
-        seen.xyxy.round(1).tolist(),
-        seen.landmarks.round(1).tolist(),
-        quality.round(3).tolist(),
-        packed,
-        reasons,
-        strict=True,
-    )
-    return [
-        FaceBox(score, _box(box), _points(points), FaceQuality(*measures), photo, reason)
-        for score, box, points, measures, photo, reason in rows
+def _objects(
+    count: int, found: Found, label: str, looks: Sequence[bytes | None]
+) -> list[tuple[ObjectBox, ...]]:
+    """Return the objects of each frame, best first."""
+    order = np.lexsort((-found.score, found.frame))
+    boxes = [
+        ObjectBox(label, mark, _box(corners), looks[row])
+        for row, mark, corners in zip(
+            order.tolist(),
+            found.score[order].round(3).tolist(),
+            found.xyxy[order].round(1).tolist(),
+            strict=True,
+        )
     ]
+    return _by_frame(count, found.frame[order], boxes)
+
+
+def _face_box(heads: Heads, seen: Observed, row: int) -> FaceBox:
+    """Return a face as a worker reports it, at its place in the picture."""
+    told = dict(zip(MEASURES, seen.measures[row].tolist(), strict=True))
+    center, size = heads.center[row], told["size_px"]
+    reason = seen.reason[row]
+    return FaceBox(
+        score=round(told["score"], 3),
+        box=_box((np.tile(center, 2) + seen.box[row] * size).round(1).tolist()),
+        landmarks=_points((center + seen.points[row] * size).round(1).tolist()),
+        quality=FaceQuality(
+            round(told["total"], 3),
+            round(size, 1),
+            round(told["sharpness"], 3),
+            round(told["frontality"], 3),
+            round(told["exposure"], 3),
+        ),
+        embedding=None if reason else seen.embedding[row].tobytes(),
+        unusable=reason or None,
+        norm=None if reason else round(told["norm"], 2),
+    )
 
 
 def _box(corners: list[float]) -> Box:

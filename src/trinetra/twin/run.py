@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from trinetra.twin.emission import MODELS, SEGMENT_S, Arrival, Emitter
+from trinetra.twin.face_bank import FaceBank
 from trinetra.twin.plan import FloorPlan
+from trinetra.twin.portraits import Portraits
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.store import simulate
 from trinetra.twin.world import World
@@ -26,22 +28,31 @@ class Batch:
 class Twin:
     """One run of a scenario on a floor plan; plan and scenario determine all its output.
 
-    ``models`` maps a task to the model version that events name.
+    ``models`` maps a task to the model version that events name, ``portraits`` are photos of real
+    people for the simulated ones.
     """
 
     plan: FloorPlan
     scenario: Scenario
     models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
+    portraits: Portraits | None = None
 
     @cached_property
     def world(self) -> World:
         """The simulated world."""
         return simulate(self.plan, self.scenario)
 
+    @cached_property
+    def faces(self) -> FaceBank:
+        """The faces of its people. Raises ConfigurationError for look-alikes with photos."""
+        return FaceBank(self.world, self.portraits)
+
     def batches(self, *, with_truth: bool = True) -> Iterator[Batch]:
         """Yield the run, one minute of recording at a time."""
         cameras = range(len(self.plan.views))
-        emitters = [Emitter(self.world, index, with_truth, self.models) for index in cameras]
+        emitters = [
+            Emitter(self.world, index, self.faces, with_truth, self.models) for index in cameras
+        ]
         for day, (opens, closes) in enumerate(self.scenario.windows()):
             late: list[Arrival] = []
             for number in range(math.ceil((closes - opens) / SEGMENT_S)):

@@ -69,21 +69,30 @@ class Behavior:
 
 @dataclass(frozen=True, slots=True)
 class Sensing:
-    """Errors of cameras, detector and network; fractions are of detections or frames.
+    """Errors of cameras, detector and networks.
 
-    ``false_per_frame`` is the mean number of false positives. A fraction ``late_share`` of the
-    frames arrives later than the usual ``latency_s``, by an exponential time of mean
-    ``late_mean_s``.
+    The first fields are factors of noises that were measured on labeled footage
+    (``twin/noise.py``); 1 is as measured. ``blur`` multiplies the motion blur of faces, ``delays``
+    the fraction ``late_share`` of the frames that arrive later than the usual ``latency_s``, by an
+    exponential time of mean ``late_mean_s``: these are assumptions, as no clip shows them.
     """
 
-    min_score: float = 0.35
-    miss_share: float = 0.03
-    jitter: float = 0.03
-    false_per_frame: float = 0.01
+    misses: float = 1.0
+    boxes: float = 1.0
+    parts: float = 1.0
+    merged: float = 1.0
+    ghosts: float = 1.0
+    clothes: float = 1.0
+    blur: float = 1.0
+    delays: float = 1.0
     latency_s: float = 0.12
     late_share: float = 0.01
     late_mean_s: float = 0.4
     max_delay_s: float = 10.0
+
+
+NOISES = ("misses", "boxes", "parts", "merged", "ghosts", "clothes", "blur", "delays")
+"""The factors of ``Sensing``, for sensitivity sweeps."""
 
 
 @dataclass(frozen=True, slots=True)

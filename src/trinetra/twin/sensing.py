@@ -1,4 +1,4 @@
-"""Computes the bodies in a camera's view at each frame, and simulates the detector's output.
+"""Computes the bodies in a camera's view at each frame.
 
 Struct of arrays throughout: one row per body and frame, sorted by frame and then from near to far.
 """
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.twin.camera import MIN_DEPTH_M, Camera
-from trinetra.twin.scenario import Sensing
 from trinetra.twin.walks import Path
 from trinetra.twin.world import Drive, Stay
 
@@ -20,9 +19,7 @@ _BODY_WIDTH_M = 0.52
 _CAR_M = (4.3, 1.8, 1.5)
 _MIN_KEPT = 0.4
 """Minimum fraction of a body's box within the image for the body to count as in view."""
-_DETECTOR_SIDE_PX = 640
-_BUCKETS_PER_S = 2
-"""Detector errors are correlated: the score noise changes at this rate, not at every frame."""
+NO_ROW = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,8 @@ class Bodies:
 
     ``frame`` and ``who`` index frames and subjects; ``xyxy (n, 4)`` is the true box clipped to the
     image, in pixels, ``whole`` the same without clipping, ``visible`` the fraction that is not
-    occluded by nearer bodies. ``facing`` in radians, ``depth`` in meters.
+    occluded by nearer bodies and ``hider`` the row of the body that occludes most of it, or NO_ROW.
+    ``facing`` in radians, ``depth`` in meters.
     """
 
     frame: Rows
@@ -44,23 +42,10 @@ class Bodies:
     xyxy: Array
     whole: Array
     visible: Array
+    hider: Rows
 
     def __len__(self) -> int:
         return len(self.frame)
-
-    def take(self, rows: Rows | NDArray[np.bool_]) -> "Bodies":
-        """Return some of the rows."""
-        columns = (getattr(self, name) for name in self.__dataclass_fields__)
-        return Bodies(*(column[rows] for column in columns))
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Detector output: ``frame (n,)``, ``xyxy (n, 4)`` and ``score (n,)``."""
-
-    frame: Rows
-    xyxy: Array
-    score: Array
 
 
 def people_in_view(camera: Camera, t: Array, stays: Sequence[Stay], heights: Array) -> Bodies:
@@ -121,11 +106,12 @@ def _in_view(
 ) -> Bodies:
     limits = np.array([camera.view.width, camera.view.height] * 2, np.float64)
     xyxy = np.clip(whole, 0, limits)
-    kept = _area(xyxy) / np.maximum(_area(whole), 1e-9)
+    kept = area_of(xyxy) / np.maximum(area_of(whole), 1e-9)
     rows = np.flatnonzero(seen & (kept >= _MIN_KEPT))
     order = rows[np.lexsort((depth[rows], places[0][rows]))]
     frame, who, x, y, facing, speed = places
     boxes = xyxy[order]
+    visible, hider = _occlusion(frame[order], boxes)
     return Bodies(
         frame=frame[order],
         who=who[order],
@@ -136,11 +122,13 @@ def _in_view(
         depth=depth[order],
         xyxy=boxes,
         whole=whole[order],
-        visible=_visible(frame[order], boxes),
+        visible=visible,
+        hider=hider,
     )
 
 
-def _area(xyxy: Array) -> Array:
+def area_of(xyxy: Array) -> Array:
+    """Return the areas ``(n,)`` of boxes."""
     return np.asarray((xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]))
 
 
@@ -149,72 +137,23 @@ def hidden_share(inner: Array, outer: Array) -> Array:
     low = np.maximum(inner[:, :2], outer[:, :2])
     high = np.minimum(inner[:, 2:], outer[:, 2:])
     sides = np.maximum(high - low, 0)
-    return np.asarray(sides[:, 0] * sides[:, 1] / np.maximum(_area(inner), 1e-9))
+    return np.asarray(sides[:, 0] * sides[:, 1] / np.maximum(area_of(inner), 1e-9))
 
 
-def _visible(frame: Rows, xyxy: Array) -> Array:
-    """Return the fraction of each box not covered by nearer bodies in the same frame."""
-    visible = np.ones(len(frame))
+def _occlusion(frame: Rows, xyxy: Array) -> tuple[Array, Rows]:
+    """Return the fraction of each box that nearer bodies leave visible, and who hides most of it.
+
+    Rows of a frame go from near to far.
+    """
+    visible, most = np.ones(len(frame)), np.zeros(len(frame))
+    hider = np.full(len(frame), NO_ROW, np.intp)
     for lag in range(1, len(frame)):
         far = np.flatnonzero(frame[lag:] == frame[:-lag]) + lag
         if not len(far):
             break
-        visible[far] *= 1 - hidden_share(xyxy[far], xyxy[far - lag])
-    return visible
-
-
-def detect(
-    camera: Camera, bodies: Bodies, fps: float, sensing: Sensing, rng: np.random.Generator
-) -> tuple[Found, Rows]:
-    """Return the detections of the bodies, and their rows.
-
-    Scores fall with occlusion and for small boxes, and vary in intervals of half a second; a body
-    with a score below the detector's threshold is missed. Boxes jitter in proportion to their
-    height.
-    """
-    n = len(bodies)
-    scale = _DETECTOR_SIDE_PX / max(camera.view.width, camera.view.height)
-    height_px = bodies.xyxy[:, 3] - bodies.xyxy[:, 1]
-    score = 0.8 - 0.55 * (1 - bodies.visible) ** 1.5 - 0.5 * np.exp(-height_px * scale / 25)
-    score += _spells(bodies, fps, rng) * 0.06 + rng.normal(0, 0.04, n)
-    missed = rng.random(n) < sensing.miss_share
-    kept = np.flatnonzero((score >= sensing.min_score) & ~missed)
-    noise = rng.normal(0, sensing.jitter, (n, 4)) * height_px[:, None]
-    xyxy = _within(camera, bodies.xyxy + noise)[kept]
-    return Found(bodies.frame[kept], xyxy, np.clip(score[kept], 0, 0.99)), kept
-
-
-def _spells(bodies: Bodies, fps: float, rng: np.random.Generator) -> Array:
-    """Return noise that is constant for one body over about half a second."""
-    bucket = (bodies.frame * _BUCKETS_PER_S / fps).astype(np.intp)
-    _, which = np.unique(bodies.who * 100_000 + bucket, return_inverse=True)
-    spells = rng.normal(0, 1, int(which.max()) + 1 if len(which) else 0)
-    return np.asarray(spells[which])
-
-
-def false_positives(
-    camera: Camera, frames: int, sensing: Sensing, rng: np.random.Generator
-) -> Found:
-    """Return false positives: each lasts a few frames at about one place."""
-    count = rng.poisson(sensing.false_per_frame * frames / 2)
-    begin = np.sort(rng.integers(0, frames, count))
-    length = rng.geometric(0.5, count)
-    frame = np.concatenate(
-        [np.arange(b, b + n) for b, n in zip(begin, length, strict=True)] or [np.zeros(0, np.intp)]
-    )
-    source = np.repeat(np.arange(count), length)
-    height = rng.uniform(0.08, 0.35, count) * camera.view.height
-    u, v = rng.uniform(0, camera.view.width, count), rng.uniform(0, camera.view.height, count)
-    boxes = np.stack([u - height * 0.2, v - height, u + height * 0.2, v], axis=1)[source]
-    boxes = _within(camera, boxes + rng.normal(0, 2.0, boxes.shape))
-    score = rng.uniform(sensing.min_score, 0.62, len(source))
-    real = (frame < frames) & (_area(boxes) > 1)
-    return Found(frame[real].astype(np.intp), boxes[real], score[real])
-
-
-def _within(camera: Camera, xyxy: Array) -> Array:
-    """Return boxes clipped to the image, with their corners in order."""
-    limits = np.array([camera.view.width, camera.view.height] * 2, np.float64)
-    boxes = np.clip(xyxy, 0, limits)
-    low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
-    return np.concatenate([low, high], axis=1)
+        hidden = hidden_share(xyxy[far], xyxy[far - lag])
+        visible[far] *= 1 - hidden
+        more = hidden > most[far]
+        hider[far[more]] = far[more] - lag
+        most[far[more]] = hidden[more]
+    return visible, hider

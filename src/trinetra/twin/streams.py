@@ -23,6 +23,9 @@ class Part(IntEnum):
     CAR = 9
     CLOTHES = 10
     LOOK = 11
+    PHOTOS = 12
+    LUCK = 13
+    GHOSTS = 14
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:

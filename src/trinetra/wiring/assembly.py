@@ -181,14 +181,19 @@ def worker(
         drains_at_stop=settings.frame_buffer == "memory",
         max_age_s=settings.frame_max_age_s,
     )
-    config = FrameAnalyzerConfig(
+    config = analyzer_config(site, networks)
+    return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)
+
+
+def analyzer_config(site: Site, networks: Networks) -> FrameAnalyzerConfig:
+    """Return how a worker analyzes the frames of a site."""
+    return FrameAnalyzerConfig(
         site.site_id,
         plans.detection_plans(site, networks.profile),
         networks.versions,
         networks.detector_versions,
         QualityPolicy(min_total=site.policies.matching.min_quality),
     )
-    return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)
 
 
 def resolver_context(

@@ -1,49 +1,83 @@
-"""Simulated clothing descriptors: encoding, similarity as on real clips, and occlusion."""
+"""Simulated clothing descriptors: the wire format, and what follows from box and occlusion."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from tests.unit.twin.test_sensing import look, standing
 
-from trinetra.detections.vision import appearance as writer
-from trinetra.identities.tracking.appearance import difference, read_look
-from trinetra.twin import clothes
+from trinetra.detections.vision.appearance import describe
 from trinetra.twin.clothes import Wardrobe
-from trinetra.twin.sensing import Bodies
+from trinetra.twin.detector import Found
+from trinetra.twin.sensing import NO_ROW, Bodies
 from trinetra.twin.world import Stay
 
-BOX = (0.0, 0.0, 10.0, 10.0)
+
+def exact(bodies: Bodies, xyxy: np.ndarray | None = None) -> Found:
+    """Return a box on every body, at its true place if no other is given."""
+    rows = np.arange(len(bodies))
+    boxes = bodies.xyxy if xyxy is None else xyxy
+    return Found(bodies.frame, rows, boxes, np.ones(len(rows)))
 
 
-def seen(bodies: Bodies, stays: list[Stay], seed: int = 1) -> list[bytes]:
-    return Wardrobe(seed).seen(2, 5.0, bodies, stays, np.random.default_rng(seed))
-
-
-def differences(one: list[bytes], other: list[bytes]) -> list[float]:
-    pairs = zip(one, other, strict=True)
-    found = [difference(read_look(a, BOX, ()), read_look(b, BOX, ())) for a, b in pairs]
-    return [value for value in found if value is not None]
+def seen(
+    bodies: Bodies, stays: list[Stay], found: Found | None = None, factor: float = 1.0
+) -> np.ndarray:
+    """Return the descriptors ``(n, 6, 3)``."""
+    rng = np.random.default_rng(1)
+    packed = Wardrobe(1, factor).seen((2, 5.0), bodies, found or exact(bodies), stays, rng)
+    return np.array([list(row[1:]) for row in packed], float).reshape(-1, 6, 3)
 
 
 def test_the_twin_writes_what_the_inference_worker_writes() -> None:
-    assert (clothes.TAG, clothes.STRIPES) == (writer.TAG, writer.STRIPES)
-    [description] = seen(look([standing(0, 9.8, 13.0)], 1), [standing(0, 9.8, 13.0)])
-    assert description[0] == writer.TAG
-    assert len(description) == 1 + 3 * writer.STRIPES
+    stay = standing(0, 9.8, 13.0)
+    bodies = look([stay], 1)
+    rng = np.random.default_rng(1)
+    [mine] = Wardrobe(1).seen((2, 5.0), bodies, exact(bodies), [stay], rng)
+    [theirs] = describe(np.zeros((40, 40, 3), np.uint8), np.array([[0, 0, 20, 40]], np.float32))
+    assert (len(mine), mine[0]) == (len(theirs), theirs[0])
 
 
-def test_one_person_looks_alike_from_frame_to_frame_and_two_people_do_not() -> None:
+def test_one_person_varies_less_than_people_differ() -> None:
     stays = [standing(number, 9.8, 13.0) for number in range(20)]
-    each = [seen(look([stay], 50), [stay]) for stay in stays]
-    same = np.concatenate([differences(one[:-1], one[1:]) for one in each])
-    apart = np.concatenate([differences(a, b) for a, b in itertools.pairwise(each)])
-    # Standing people on real clips: half the pairs are below 0.03, 90 % below 0.7; different people
-    # are at 2 to 15.
-    assert np.quantile(same, 0.5) < 0.1
-    assert np.quantile(same, 0.9) < 0.7
-    assert np.quantile(apart, 0.1) > 1
-    assert 3 < np.median(apart) < 20
+    each = np.stack([seen(look([stay], 50), [stay]) for stay in stays])
+    within, between = each.std(axis=1).mean(), each.mean(axis=1).std(axis=0).mean()
+    assert within < 0.5 * between
+
+
+def test_one_person_varies_as_much_as_on_the_footage() -> None:
+    stays = [standing(number, 9.8, 13.0) for number in range(40)]
+    each = np.stack([seen(look([stay], 100), [stay]) for stay in stays])
+    within = np.sqrt(each.var(axis=1).mean(axis=0)).ravel()
+    ratio = within / np.array(Wardrobe(1).noise.clothes.within)
+    assert ratio.mean() == pytest.approx(1, abs=0.1)
+    assert ratio.std() < 0.3
+
+
+def test_the_factor_makes_clothes_vary_more_but_not_differ_more() -> None:
+    stay = standing(0, 9.8, 13.0)
+    bodies = look([stay], 300)
+    calm, wild = (seen(bodies, [stay], factor=factor) for factor in (0.5, 2.0))
+    assert wild.std(axis=0).mean() == pytest.approx(4 * calm.std(axis=0).mean(), rel=0.2)
+
+
+def test_a_box_around_the_legs_shows_the_legs_in_all_stripes() -> None:
+    stay = standing(0, 9.8, 13.0)
+    bodies = look([stay], 200)
+    boxes = bodies.xyxy.copy()
+    boxes[:, 1] += 0.75 * (boxes[:, 3] - boxes[:, 1])
+    whole = seen(bodies, [stay]).mean(axis=0)
+    legs = seen(bodies, [stay], exact(bodies, boxes)).mean(axis=0)
+    assert np.abs(legs - whole[-1]).max(axis=1)[3:].max() < 8
+    assert np.abs(legs[0] - whole[0]).max() > np.abs(legs[0] - whole[-1]).max()
+
+
+def test_a_ghost_shows_the_background_and_never_a_person() -> None:
+    stay = standing(0, 9.8, 13.0)
+    bodies = look([stay], 1)
+    ghost = Found(np.array([0]), np.array([NO_ROW]), bodies.xyxy, np.ones(1))
+    [shown] = seen(bodies, [stay], ghost)
+    assert (shown == shown[0]).all()
 
 
 def test_clothes_are_the_same_for_a_visit_and_others_on_the_next() -> None:
@@ -63,15 +97,10 @@ def test_staff_wear_alike() -> None:
     assert alike < 0.3 * various
 
 
-def test_where_somebody_is_hidden_the_clothes_of_who_hides_them_are_seen() -> None:
+def test_where_a_person_is_hidden_the_clothes_of_the_nearer_one_are_seen() -> None:
     near, far = standing(0, 8.6, 13.0), standing(1, 9.6, 13.0)
     both, alone = look([near, far], 200), look([far], 200)
-    behind = _mean(seen(both.take(both.who == 1), [near, far]))
-    assert np.abs(behind - _mean(seen(alone, [far]))).max() < 3  # not occluded: its own clothes
-    together = [row for row, who in zip(seen(both, [near, far]), both.who, strict=True) if who == 1]
-    hidden = np.abs(_mean(together) - behind).max(axis=1)
-    assert hidden[0] < 3 < hidden[-1]
-
-
-def _mean(packed: list[bytes]) -> np.ndarray:
-    return np.array([list(row[1:]) for row in packed], float).mean(axis=0).reshape(-1, 3)
+    own = seen(alone, [far]).mean(axis=0)
+    together = seen(both, [near, far])[both.who == 1].mean(axis=0)
+    changed = np.abs(together - own).max(axis=1)
+    assert changed[0] < 5 < changed[-1]
