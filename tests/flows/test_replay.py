@@ -47,9 +47,9 @@ STRICT = "matching.similarity=0.99"
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with half a minute of a twin: its events and its truth."""
+    """Return a folder with a minute of a twin, in which some people are known again."""
     folder = tmp_path_factory.mktemp("shop")
-    write(Twin(built_in_shop(), Scenario(1, 600.0, 1 / 120)), folder)
+    write(Twin(built_in_shop(), Scenario(1, 600.0, 1 / 60)), folder)
     return folder
 
 

@@ -7,7 +7,7 @@ capture, so that a seed gives the same scores on every machine.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 from pathlib import Path
@@ -119,27 +119,27 @@ def measure(run: Run) -> dict[str, float]:
 def measure_store(
     store: Store,
     portraits: Portraits | None,
-    each: Callable[[Run], dict[str, float]] = measure,
+    measure_all: Callable[[Sequence[Run]], Sequence[dict[str, float]]],
 ) -> dict[str, Any]:
     """Return the scores of a store under every seed, and of one seed under a sweep of each noise.
 
-    ``each`` measures one run.
+    ``measure_all`` returns the scores of some runs, in order.
     """
-    runs = {seed: each(Run(store, seed, portraits=portraits)) for seed in SEEDS}
-    swept = {
-        noise: {
-            f"{factor:g}": _rounded(each(Run(store, SWEPT_SEED, noise, factor, portraits)))
-            for factor in FACTORS
-        }
-        for noise in NOISES
-    }
+    plain = [Run(store, seed, portraits=portraits) for seed in SEEDS]
+    swept = [
+        Run(store, SWEPT_SEED, noise, factor, portraits) for noise in NOISES for factor in FACTORS
+    ]
+    scores = measure_all([*plain, *swept])
+    sweep: dict[str, dict[str, Any]] = {noise: {} for noise in NOISES}
+    for run, found in zip(swept, scores[len(plain) :], strict=True):
+        sweep[run.noise][f"{run.factor:g}"] = _rounded(found)
     return {
         "shoppers_per_hour": store.shoppers_per_hour,
         "hours": store.hours,
         "seeds": list(SEEDS),
-        "with_photos": _share_with_photos(Run(store, SWEPT_SEED, portraits=portraits).twin()),
-        "scores": summarise(runs),
-        "sweep": swept,
+        "with_photos": _share_with_photos(plain[0].twin()),
+        "scores": summarise(dict(zip(SEEDS, scores, strict=False))),
+        "sweep": sweep,
     }
 
 

@@ -1,7 +1,10 @@
 """``trinetra eval baseline``: measures or checks the committed scores on the digital twin."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,18 +89,22 @@ def updated(
     """Return the scores of some stores, with those of the others as they were."""
     plain, photos = dict(document.get("stores", {})), dict(document.get("photos", {}))
     for name in stores:
-        plain[name] = measure_store(STORES[name], None, _noted(name))
+        plain[name] = measure_store(STORES[name], None, _measured(name))
         if portraits is not None:
-            photos[name] = measure_store(STORES[name], portraits, _noted(f"{name} (photos)"))
+            photos[name] = measure_store(STORES[name], portraits, _measured(f"{name} (photos)"))
     return {"trinetra": __version__, "stores": plain, "photos": photos}
 
 
-def _noted(name: str) -> Callable[[Run], dict[str, float]]:
-    def each(run: Run) -> dict[str, float]:
-        note(f"{name} store, seed {run.seed} {run.noise} x{run.factor:g}")
-        return measure(run)
+def _measured(name: str) -> Callable[[Sequence[Run]], list[dict[str, float]]]:
+    """Return a function that measures runs of a store, as many at once as there are cores."""
 
-    return each
+    def measure_all(runs: Sequence[Run]) -> list[dict[str, float]]:
+        note(f"{name} store: {len(runs)} runs")
+        # Each is a process of its own: they share nothing, and Python computes in one thread.
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
+            return list(processes.map(measure, runs))
+
+    return measure_all
 
 
 def check_baseline(file: Path) -> None:

@@ -1,14 +1,16 @@
 """The committed scores on the digital twin: no change may make them worse unnoticed."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from trinetra.benchmarks.accuracy import shortfalls, summarise
+from trinetra.benchmarks.accuracy import STORES, Run, bands, measure_store, shortfalls, summarise
 from trinetra.benchmarks.accuracy_page import as_markdown
 from trinetra.commands.baseline import check_baseline
 from trinetra.errors import ConfigurationError
+from trinetra.twin.scenario import NOISES
 
 REPOSITORY = Path(__file__).parents[3]
 COMMITTED = REPOSITORY / "benchmarks" / "accuracy.json"
@@ -60,3 +62,57 @@ def test_a_file_that_is_not_a_baseline_is_refused(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ConfigurationError, match="not a baseline"):
         check_baseline(path)
+
+
+def pretended(runs: Sequence[Run]) -> list[dict[str, float]]:
+    """Return scores that fall with misses and with the seed, and rise with blur."""
+    return [
+        {
+            "hota": 0.9
+            - 0.01 * run.seed
+            - 0.1 * (run.factor if run.noise == "misses" else 1.0)
+            + 0.05 * (run.factor if run.noise == "blur" else 1.0)
+        }
+        for run in runs
+    ]
+
+
+def test_a_store_is_measured_under_every_seed_and_with_every_noise() -> None:
+    measured: list[Run] = []
+
+    def noted(runs: Sequence[Run]) -> list[dict[str, float]]:
+        measured.extend(runs)
+        return pretended(runs)
+
+    store = measure_store(STORES["small"], None, noted)
+    assert [run.seed for run in measured if not run.noise] == [1, 2, 3, 4]
+    swept = {(run.noise, run.factor) for run in measured if run.noise}
+    assert swept == {(noise, factor) for noise in NOISES for factor in (0.5, 2.0, 4.0)}
+    assert store["with_photos"] == 0
+
+
+def test_every_noise_of_a_run_is_as_strong_as_asked_for() -> None:
+    for noise in NOISES:
+        sensing = Run(STORES["small"], 1, noise, 4.0).twin().scenario.sensing
+        strong = {name for name in NOISES if getattr(sensing, name) == 4.0}
+        assert strong == {noise}
+
+
+def test_a_band_is_the_range_over_the_sweep_around_the_mean() -> None:
+    store = measure_store(STORES["small"], None, pretended)
+    band = bands(store)["hota"]
+    mean = store["scores"]["hota"]["mean"]
+    assert band.low == pytest.approx(mean - 0.3)
+    assert band.high == pytest.approx(mean + 0.15)
+    assert (band.low_at, band.high_at) == ("misses x4", "blur x4")
+
+
+def test_the_page_gives_every_figure_with_its_band_and_the_noise_that_moves_it_most() -> None:
+    stores = {"small": measure_store(STORES["small"], None, pretended)}
+    page = as_markdown(
+        {"stores": stores, "photos": {"small": {**stores["small"], "with_photos": 0.7}}}
+    )
+    assert "| hota | high | 0.825 ± 0.013 [0.525, 0.975] |" in page
+    assert "| hota | 0.525, misses x4 |" in page
+    assert "70% with photos" in page
+    assert "With photos" not in as_markdown({"stores": stores})
