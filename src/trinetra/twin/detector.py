@@ -42,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Detector:
-    """The detector of one camera. ``places (12, 3)`` are ranks of where its ghosts appear."""
+    """The detector of one camera; ``places (12, 4)`` rank size, shape and place of its ghosts."""
 
     camera: Camera
     sensing: Sensing
@@ -69,10 +69,9 @@ class Detector:
 
     def _bodies(self, bodies: Bodies, walkers: Walkers, rng: np.random.Generator) -> Found:
         score = self._scores(bodies, walkers, rng)
-        boxes, kept = self._merged(bodies, score > 0, walkers, rng)
+        boxes, score = self._merged(bodies, score, walkers, rng)
         xyxy = boxes + self._errors(bodies, walkers, rng)
-        rows = np.flatnonzero(kept)
-        score = np.where(score > 0, score, score[bodies.hider])
+        rows = np.flatnonzero(score)
         return Found(bodies.frame[rows], rows, self._within(xyxy[rows]), score[rows])
 
     def _scores(self, bodies: Bodies, walkers: Walkers, rng: np.random.Generator) -> Array:
@@ -119,27 +118,23 @@ class Detector:
         return np.asarray(error * height[:, None] * self.sensing.boxes)
 
     def _merged(
-        self,
-        bodies: Bodies,
-        found: NDArray[np.bool_],
-        walkers: Walkers,
-        rng: np.random.Generator,
-    ) -> tuple[Array, NDArray[np.bool_]]:
-        """Return the boxes, some of which span two people, and which bodies have a box."""
+        self, bodies: Bodies, score: Array, walkers: Walkers, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Return boxes and scores: where two people share a box, it is that of the nearer one."""
         noise = self.noise.merged
         luck = rank_of(walkers.forgetful(noise.length_s, 1, rng)[:, 0])
         rate = np.array([0.0, *noise.rate])[np.searchsorted(noise.hidden_from, 1 - bodies.visible)]
-        far = np.flatnonzero(
-            (luck < np.minimum(rate * self.sensing.merged, _MOST)) & (bodies.hider != NO_ROW)
-        )
-        far = far[found[far] | found[bodies.hider[far]]]
+        rate = np.minimum(rate * self.sensing.merged, _MOST)
+        boxes, score = bodies.xyxy.copy(), score.copy()
+        far = np.flatnonzero((luck < rate) & (bodies.hider != NO_ROW))
+        far = far[(score[far] > 0) | (score[bodies.hider[far]] > 0)]
         near = bodies.hider[far]
-        boxes, kept = bodies.xyxy.copy(), found.copy()
         low = np.minimum(boxes[far, :2], boxes[near, :2])
         high = np.maximum(boxes[far, 2:], boxes[near, 2:])
         boxes[near] = np.concatenate([low, high], axis=1)
-        kept[far], kept[near] = False, True
-        return boxes, kept
+        score[near] = np.maximum(score[near], score[far])
+        score[far] = 0.0
+        return boxes, score
 
     # --- surplus ------------------------------------------------------------------------------
 
