@@ -42,26 +42,25 @@ class Wardrobe:
 
     def seen(
         self,
-        camera: tuple[int, float],
+        camera: int,
         bodies: Bodies,
+        walkers: Walkers,
         found: Found,
         stays: Sequence[Stay],
         rng: np.random.Generator,
     ) -> list[bytes]:
-        """Return the descriptor of each box on a camera, given by index and frame rate.
+        """Return the descriptor of each box on a camera, given by index.
 
-        ``bodies.who`` indexes ``stays``.
+        ``bodies.who`` indexes ``stays``, and so does ``walkers``.
         """
-        index, fps = camera
-        shown = self.background(index, len(found))
+        shown = self.background(camera, len(found))
         of_body = np.flatnonzero(found.row != NO_ROW)
         if len(of_body):
             worn = np.stack([self.worn(stay) for stay in stays])[bodies.who]
             rows, boxes = found.row[of_body], found.xyxy[of_body]
             shown[of_body] = _through(boxes, rows, bodies, worn, shown[of_body])
-            walkers = Walkers(bodies.who, np.zeros((len(stays), 0)), fps)
             shown[of_body] += self._variation(walkers, rng)[rows]
-        shown += stream(self.seed, Part.CLOTHES, _VIEW, index).normal(0, self.noise.clothes.light)
+        shown += stream(self.seed, Part.CLOTHES, _VIEW, camera).normal(0, self.noise.clothes.light)
         return _packed(shown)
 
     def background(self, camera: int, count: int) -> Array:

@@ -54,9 +54,10 @@ class Detector:
         """Return the detector of a camera; ``rng`` chooses where it sees ghosts."""
         return cls(camera, sensing, rng.random((_PLACES, 4)), load_noise())
 
-    def detect(self, bodies: Bodies, steady: Array, frames: int, rng: np.random.Generator) -> Found:
-        """Return all boxes in some frames; ``steady (subjects, 5)`` are draws of each subject."""
-        walkers = Walkers(bodies.who, steady, self.camera.view.fps)
+    def detect(
+        self, bodies: Bodies, walkers: Walkers, frames: int, rng: np.random.Generator
+    ) -> Found:
+        """Return all boxes in some frames; ``walkers`` has ``STEADY`` draws of each subject."""
         parts = [
             self._bodies(bodies, walkers, rng),
             self._parts(bodies, rng),

@@ -17,6 +17,7 @@ from trinetra.twin.clothes import Wardrobe
 from trinetra.twin.detector import STEADY, Detector, Found
 from trinetra.twin.face_bank import FaceBank
 from trinetra.twin.faces import Heads, heads_in_view
+from trinetra.twin.noise import Walkers
 from trinetra.twin.portraits import MEASURES, Observed
 from trinetra.twin.sensing import Bodies, Rows, cars_in_view, people_in_view
 from trinetra.twin.streams import Part, stream
@@ -173,12 +174,10 @@ class Emitter:
         stays = self._stays.during(frames)
         heights = np.array([stay.person.height_m for stay in stays])
         bodies = people_in_view(self.camera, frames.t, stays, heights)
-        steady = self._steady([(_PERSON, stay.index) for stay in stays])
-        found = self._detector.detect(bodies, steady, len(frames), rng)
-        at = self.index, view.fps
-        objects = _objects(
-            len(frames), found, "person", self._wardrobe.seen(at, bodies, found, stays, looks)
-        )
+        walkers = self._walkers(bodies, [(_PERSON, stay.index) for stay in stays])
+        found = self._detector.detect(bodies, walkers, len(frames), rng)
+        worn = self._wardrobe.seen(self.index, bodies, walkers, found, stays, looks)
+        objects = _objects(len(frames), found, "person", worn)
         faces: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
         if view.reads_faces:
@@ -187,13 +186,12 @@ class Emitter:
         truth = self._truth(frames, bodies, names, "persons", shown) if self.with_truth else []
         return Segment(self._arrivals(frames, objects, faces, rng), truth)
 
-    def _steady(self, subjects: list[tuple[int, int]]) -> Array:
-        """Return the draws ``(subjects, 5)`` that stay the same while a subject is in this view."""
+    def _walkers(self, bodies: Bodies, subjects: list[tuple[int, int]]) -> Walkers:
+        """Return who is seen, with draws that stay the same while a subject is in this view."""
         seed = self.world.scenario.seed
-        draws = [
-            stream(seed, Part.LUCK, self.index, *key).standard_normal(STEADY) for key in subjects
-        ]
-        return np.array(draws).reshape(-1, STEADY)
+        streams = (stream(seed, Part.LUCK, self.index, *subject) for subject in subjects)
+        steady = np.array([own.standard_normal(STEADY) for own in streams]).reshape(-1, STEADY)
+        return Walkers(bodies.who, steady, self.camera.view.fps)
 
     def _faces(
         self,
@@ -229,8 +227,8 @@ class Emitter:
     def _vehicles(self, frames: _Frames, rng: np.random.Generator) -> Segment:
         drives = self._drives.during(frames)
         bodies = cars_in_view(self.camera, frames.t, drives)
-        steady = self._steady([(_CAR, drive.party) for drive in drives])
-        found = self._detector.detect(bodies, steady, len(frames), rng)
+        walkers = self._walkers(bodies, [(_CAR, drive.party) for drive in drives])
+        found = self._detector.detect(bodies, walkers, len(frames), rng)
         objects = _objects(len(frames), found, "car", [None] * len(found))
         names = [drive.vehicle_id for drive in drives]
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)

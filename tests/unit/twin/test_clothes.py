@@ -9,6 +9,7 @@ from tests.unit.twin.test_sensing import look, standing
 from trinetra.detections.vision.appearance import describe
 from trinetra.twin.clothes import Wardrobe
 from trinetra.twin.detector import Found
+from trinetra.twin.noise import Walkers
 from trinetra.twin.sensing import NO_ROW, Bodies
 from trinetra.twin.world import Stay
 
@@ -20,20 +21,26 @@ def exact(bodies: Bodies, xyxy: np.ndarray | None = None) -> Found:
     return Found(bodies.frame, rows, boxes, np.ones(len(rows)))
 
 
+def described(
+    wardrobe: Wardrobe, bodies: Bodies, stays: list[Stay], found: Found | None = None
+) -> list[bytes]:
+    rng = np.random.default_rng(1)
+    walkers = Walkers(bodies.who, np.zeros((len(stays), 0)), 5.0)
+    return wardrobe.seen(2, bodies, walkers, found or exact(bodies), stays, rng)
+
+
 def seen(
     bodies: Bodies, stays: list[Stay], found: Found | None = None, factor: float = 1.0
 ) -> np.ndarray:
     """Return the descriptors ``(n, 6, 3)``."""
-    rng = np.random.default_rng(1)
-    packed = Wardrobe(1, factor).seen((2, 5.0), bodies, found or exact(bodies), stays, rng)
+    packed = described(Wardrobe(1, factor), bodies, stays, found)
     return np.array([list(row[1:]) for row in packed], float).reshape(-1, 6, 3)
 
 
 def test_the_twin_writes_what_the_inference_worker_writes() -> None:
     stay = standing(0, 9.8, 13.0)
     bodies = look([stay], 1)
-    rng = np.random.default_rng(1)
-    [mine] = Wardrobe(1).seen((2, 5.0), bodies, exact(bodies), [stay], rng)
+    [mine] = described(Wardrobe(1), bodies, [stay])
     [theirs] = describe(np.zeros((40, 40, 3), np.uint8), np.array([[0, 0, 20, 40]], np.float32))
     assert (len(mine), mine[0]) == (len(theirs), theirs[0])
 

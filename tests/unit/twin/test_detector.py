@@ -10,7 +10,7 @@ from tests.unit.twin.test_sensing import AISLE, VIEWS, look, standing
 
 from trinetra.twin.camera import Camera
 from trinetra.twin.detector import STEADY, Detector, Found
-from trinetra.twin.noise import load_noise
+from trinetra.twin.noise import Walkers, load_noise
 from trinetra.twin.scenario import NOISES, Sensing
 from trinetra.twin.sensing import NO_ROW, Bodies, area_of, hidden_share, people_in_view
 
@@ -23,8 +23,8 @@ def detect(
 ) -> Found:
     rng = np.random.default_rng(seed)
     people = int(bodies.who.max()) + 1 if len(bodies) else 0
-    steady = rng.standard_normal((people, STEADY))
-    return Detector.of(camera, sensing, rng).detect(bodies, steady, frames, rng)
+    walkers = Walkers(bodies.who, rng.standard_normal((people, STEADY)), camera.view.fps)
+    return Detector.of(camera, sensing, rng).detect(bodies, walkers, frames, rng)
 
 
 def only(**factors: float) -> Sensing:
