@@ -1,12 +1,13 @@
 """Builds the boxes and faces of a frame's detection event."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.detections.body_crops import BodyPolicy
+from trinetra.detections.closer_look import CloserLook, closer_look
 from trinetra.detections.vision.align import align, similarity
 from trinetra.detections.vision.appearance import describe
 from trinetra.detections.vision.picture import Picture, PictureLimits, decode
@@ -17,6 +18,8 @@ from trinetra.values import CameraId, Detections, Embedding, Faces, ImageBgr
 
 _Landmarks = tuple[Point, Point, Point, Point, Point]
 _PERSON = "person"
+_LEAST_REDUCTION = 1.3
+"""A frame reduced by less is looked at once: the landmarks would hardly change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,63 +82,72 @@ def object_boxes(picture: Picture, found: Detections, plan: CameraPlan) -> tuple
     )
 
 
-def face_findings(
-    picture: Picture,
-    found: Faces,
-    plan: CameraPlan,
-    policy: QualityPolicy,
-    limits: PictureLimits,
-) -> list[FaceFinding]:
-    """Measure the quality of the faces in a frame and crop those that are usable.
+@dataclass(frozen=True, slots=True)
+class SeenFaces:
+    """The faces found in a frame, and the picture that they are measured and cropped in.
+
+    ``native`` has them in native pixels, ``scale`` is that of the picture relative to those, and
+    ``size_px`` the shorter side of each, rounded as in the event. Where ``is_reduced``, the face
+    finder saw the frame smaller than the picture.
+    """
+
+    native: Faces
+    size_px: NDArray[np.float64]
+    image: ImageBgr
+    scale: float
+    is_native: bool
+    is_reduced: bool
+
+    def looks(self, min_face_px: float) -> dict[int, CloserLook]:
+        """Return a closer look at each face that is large enough to be embedded, by its row."""
+        if not (self.is_native and self.is_reduced):
+            return {}
+        boxes = self.native.xyxy * np.float32(self.scale)
+        large = np.flatnonzero(self.size_px >= min_face_px)
+        return {int(row): closer_look(self.image, boxes[row]) for row in large}
+
+    def corrected(self, landmarks: Mapping[int, NDArray[np.float32]]) -> "SeenFaces":
+        """Return the faces with some of their landmarks replaced, given in the picture."""
+        points = self.native.landmarks.copy()
+        for row, found in landmarks.items():
+            points[row] = found / np.float32(self.scale)
+        return replace(self, native=replace(self.native, landmarks=points))
+
+
+def seen_faces(
+    picture: Picture, found: Faces, plan: CameraPlan, limits: PictureLimits
+) -> SeenFaces:
+    """Return the certain faces of a frame with the picture to crop them from.
 
     The native picture is decoded only if a face is large enough; smaller ones are measured on the
     square picture. Raises FrameRejected when the native picture is damaged.
     """
-    certain = np.flatnonzero(found.score >= plan.min_face_score)
+    frame, certain = picture.frame, np.flatnonzero(found.score >= plan.min_face_score)
     native = Faces(
         _corners(picture, found.xyxy[certain]),
         found.score[certain],
         picture.to_native(found.landmarks[certain]),
     )
-    sides_px = (native.xyxy[:, 2:] - native.xyxy[:, :2]) * picture.frame.native_scale
-    # Rounded as in the event, so that the reported size and the decision agree.
+    sides_px = (native.xyxy[:, 2:] - native.xyxy[:, :2]) * frame.native_scale
     size_px = sides_px.min(axis=1).astype(np.float64).round(1)
-    source = _source(picture, limits, wanted=bool((size_px >= plan.min_face_px).any()))
-    return [
-        _finding(source, native, row, float(size_px[row]), plan.min_face_px, policy)
-        for row in range(len(native))
-    ]
+    if frame.native_jpeg is None or not (size_px >= plan.min_face_px).any():
+        return SeenFaces(native, size_px, picture.content, frame.letterbox.scale, False, False)
+    image = decode(frame.native_jpeg, limits)
+    is_reduced = frame.native_scale > _LEAST_REDUCTION * frame.letterbox.scale
+    return SeenFaces(native, size_px, image, frame.native_scale, True, is_reduced)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The picture that faces are measured and cropped in; its pixels are ``native * scale``."""
-
-    image: ImageBgr
-    scale: float
-    is_native: bool
+def face_findings(seen: SeenFaces, plan: CameraPlan, policy: QualityPolicy) -> list[FaceFinding]:
+    """Measure the quality of the faces in a frame and crop those that are usable."""
+    return [_finding(seen, row, plan.min_face_px, policy) for row in range(len(seen.native))]
 
 
-def _source(picture: Picture, limits: PictureLimits, *, wanted: bool) -> _Source:
-    frame = picture.frame
-    if wanted and frame.native_jpeg is not None:
-        return _Source(decode(frame.native_jpeg, limits), frame.native_scale, is_native=True)
-    return _Source(picture.content, frame.letterbox.scale, is_native=False)
-
-
-def _finding(
-    source: _Source,
-    native: Faces,
-    row: int,
-    size_px: float,
-    min_face_px: float,
-    policy: QualityPolicy,
-) -> FaceFinding:
-    scale = np.float32(source.scale)
+def _finding(seen: SeenFaces, row: int, min_face_px: float, policy: QualityPolicy) -> FaceFinding:
+    native, scale, size_px = seen.native, np.float32(seen.scale), float(seen.size_px[row])
     points = native.landmarks[row] * scale
-    judged = measure(source.image, native.xyxy[row] * scale, points, size_px)
+    judged = measure(seen.image, native.xyxy[row] * scale, points, size_px)
     unusable = unusable_reason(judged, min_face_px, policy)
-    if not source.is_native and unusable != "too_small":
+    if not seen.is_native and unusable != "too_small":
         unusable = "no_native_image"
     return FaceFinding(
         score=round(float(native.score[row]), 3),
@@ -143,7 +155,7 @@ def _finding(
         landmarks=_points(native.landmarks[row]),
         measure=judged,
         unusable=unusable,
-        aligned=None if unusable else align(source.image, similarity(points[None])[0]),
+        aligned=None if unusable else align(seen.image, similarity(points[None])[0]),
     )
 
 

@@ -1,21 +1,31 @@
 """Synchronous analysis of buffered frames: decode, detect, embed, and build detection events."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trinetra.detections.body_crops import body_crops
-from trinetra.detections.event_builder import CameraPlan, FaceFinding, face_findings, object_boxes
+from trinetra.detections.closer_look import landmarks_in
+from trinetra.detections.event_builder import (
+    CameraPlan,
+    FaceFinding,
+    SeenFaces,
+    face_findings,
+    object_boxes,
+    seen_faces,
+)
 from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.errors import EngineFailure, FrameRejected
 from trinetra.events.codec import pack_body
 from trinetra.events.schema import DetectionEvent, FaceBox, ObjectBox
 from trinetra.ports import BodyEmbedder, Detector, FaceReader
-from trinetra.values import CameraId, Embedding, EventId, Faces, Frame, SiteId, derive_id
+from trinetra.values import CameraId, Embedding, EventId, Frame, SiteId, derive_id
 
 Opened = Picture | FrameRejected
 AnalyzedFrame = DetectionEvent | FrameRejected
@@ -151,21 +161,42 @@ class FrameAnalyzer:
         ]
 
     def _findings(self, pictures: Sequence[Picture]) -> list[list[FaceFinding] | FrameRejected]:
-        seen: list[list[FaceFinding] | FrameRejected] = [[] for _ in pictures]
+        findings: list[list[FaceFinding] | FrameRejected] = [[] for _ in pictures]
         rows = [row for row, picture in enumerate(pictures) if self._plan(picture).reads_faces]
-        if rows:
-            with self._timed("face_find"):
-                found = self._faces.find([pictures[row].content for row in rows])
-            for row, faces in zip(rows, found, strict=True):
-                seen[row] = self._judged(pictures[row], faces)
-        return seen
+        if not rows:
+            return findings
+        with self._timed("face_find"):
+            found = self._faces.find([pictures[row].content for row in rows])
+        seen: dict[int, SeenFaces] = {}
+        for row, faces in zip(rows, found, strict=True):
+            try:
+                plan = self._plan(pictures[row])
+                seen[row] = seen_faces(pictures[row], faces, plan, self._config.limits)
+            except FrameRejected as rejection:
+                findings[row] = rejection
+        for row, faces_of_one in self._looked_closer(pictures, seen).items():
+            plan = self._plan(pictures[row])
+            findings[row] = face_findings(faces_of_one, plan, self._config.quality)
+        return findings
 
-    def _judged(self, picture: Picture, faces: Faces) -> list[FaceFinding] | FrameRejected:
-        config = self._config
-        try:
-            return face_findings(picture, faces, self._plan(picture), config.quality, config.limits)
-        except FrameRejected as rejection:
-            return rejection
+    def _looked_closer(
+        self, pictures: Sequence[Picture], seen: Mapping[int, SeenFaces]
+    ) -> dict[int, SeenFaces]:
+        """Return the faces with the landmarks found in closer looks, all in one call."""
+        looks = {
+            (row, face): look
+            for row, faces in seen.items()
+            for face, look in faces.looks(self._plan(pictures[row]).min_face_px).items()
+        }
+        if not looks:
+            return dict(seen)
+        with self._timed("face_find"):
+            found = self._faces.find([look.crop for look in looks.values()])
+        better: defaultdict[int, dict[int, NDArray[np.float32]]] = defaultdict(dict)
+        for ((row, face), look), faces_in_crop in zip(looks.items(), found, strict=True):
+            if (points := landmarks_in(look, faces_in_crop)) is not None:
+                better[row][face] = points
+        return {row: faces.corrected(better.get(row, {})) for row, faces in seen.items()}
 
     def _embedded(
         self, findings: Sequence[list[FaceFinding] | FrameRejected]
