@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from trinetra.detections.closer_look import closer_look, landmarks_in
 from trinetra.detections.vision.align import align, similarity
 from trinetra.detections.vision.quality import QualityPolicy, measure, unusable_reason
 from trinetra.errors import PhotoRejected
@@ -80,11 +82,21 @@ def read_photo_face(
     sizes_px = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1)
     row = int(np.argmax(sizes_px))
     quality = _quality(photo, image, found, row, policy)
-    matrix = similarity(found.landmarks[row : row + 1])[0]
+    matrix = similarity(_looked_closer(image, found, row, faces)[None])[0]
     vectors = faces.embed([align(image, matrix)])
     if not vectors.norm[0]:
         raise PhotoRejected(f"{photo}: the face has no features to compare; use another photo")
     return PhotoFace(photo, vectors.unit[0], quality, float(sizes_px[row]))
+
+
+def _looked_closer(
+    image: ImageBgr, found: Faces, row: int, faces: FaceReader
+) -> NDArray[np.float32]:
+    """Return the landmarks ``(5, 2)`` of a face, found in the photo's own pixels if possible."""
+    look = closer_look(image, found.xyxy[row])
+    [in_crop] = faces.find([look.crop])
+    points = landmarks_in(look, in_crop)
+    return found.landmarks[row] if points is None else points
 
 
 def faces_in(image: ImageBgr, faces: FaceReader) -> Faces:
