@@ -246,3 +246,11 @@ def test_a_decision_gives_way_at_twice_the_margin_or_below_the_limit_for_strange
 ) -> None:
     outcome = reconsider(known(ANNA), fresh, ranked(*scores), EXACT)
     assert outcome == (fresh if gives_way else known(ANNA))
+
+
+def test_near_the_threshold_no_number_of_faces_makes_a_new_identity() -> None:
+    policy = MatchingPolicy(similarity=0.85, new_below=0.75, never_new_from=0.8)
+    for score, status in ((0.74, "new"), (0.79, "new"), (0.8, "unknown"), (0.84, "unknown")):
+        ranked = [Ranked(CustomerId("ann"), IdentityKind.ANONYMOUS, score)]
+        found = decide(ranked, None, good_faces=100, in_view=frozenset(), policy=policy)
+        assert found.status == status

@@ -70,9 +70,17 @@ def test_small_faces_need_a_higher_score_and_yet_smaller_ones_are_treated_like_t
     assert scores[0] == scores[1] == scores[2] > scores[3] == scores[4]
 
 
-def test_doubt_keeps_its_distance_and_the_margin_makes_a_stranger_four_times_rarer() -> None:
+@pytest.mark.parametrize("people", [10, 1000, 100_000])
+def test_a_tenth_of_strangers_is_in_doubt_and_a_hundredth_never_new(people: int) -> None:
+    rivals = Rivals(people, people)
+    policies = [TABLE.policy(rivals, among, 80) for among in ("gallery", "on_site")]
+    doubtful = sum(people * LARGE.rate_at(policy.new_below) for policy in policies)
+    never = sum(people * LARGE.rate_at(policy.never_new_from) for policy in policies)
+    assert (doubtful, never) == (pytest.approx(0.1, rel=0.01), pytest.approx(0.01, rel=0.01))
+
+
+def test_the_margin_makes_a_stranger_four_times_rarer() -> None:
     policy = TABLE.policy(Rivals(1000, 10), "gallery", 80)
-    assert policy.similarity - policy.new_below == pytest.approx(0.06, abs=2e-4)
     ratio = LARGE.rate_at(policy.similarity) / LARGE.rate_at(policy.similarity + policy.margin)
     assert ratio == pytest.approx(4, rel=0.01)
 
@@ -83,6 +91,7 @@ def test_given_limits_stay_and_the_given_similarity_is_the_least_one() -> None:
     assert (policy.margin, policy.new_below) == (0.03, 0.66)
     lax = ThresholdTable(GIVEN, OpenSetTarget(0.5, TARGET.tails))
     assert lax.policy(Rivals(), "gallery", 80).similarity == GIVEN.similarity
+    assert lax.policy(Rivals(), "gallery", 80).new_below <= GIVEN.similarity
 
 
 def test_no_threshold_exceeds_the_highest_score() -> None:

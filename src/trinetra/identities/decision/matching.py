@@ -4,6 +4,7 @@ Scores are on a calibrated 0..1 scale, ``offset + gain * cosine``, with the cons
 model's manifest; the specification's 0.72 is on ``(1 + cosine) / 2``.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,9 @@ class MatchingPolicy:
     """Thresholds of the decision, and the scale of their scores.
 
     ``new_below`` leaves a gap under ``similarity``: a score within it is neither a match nor proof
-    of a stranger, so more faces are required before a new identity is created. ``basis`` is what
+    of a stranger, so more faces are required before a new identity is created. From
+    ``never_new_from`` on no number of faces makes one: a stranger with that score is so rare that
+    it is a returning person, seen badly. ``basis`` is what
     the thresholds were derived from, None if they are fixed.
     """
 
@@ -31,6 +34,7 @@ class MatchingPolicy:
     min_quality: float = 0.3
     min_face_px: float = 32.0
     new_below: float = 0.66
+    never_new_from: float = math.inf
     enrol_after_faces: int = 3
     enrol_in_doubt_after_faces: int = 8
     scale_offset: float = 0.5
@@ -133,7 +137,9 @@ def decide(
     # Between new_below and similarity a known person with poor faces and a stranger look alike. A
     # duplicate identity is costlier than a late one, so enrollment waits for more faces here.
     doubtful = bool(ranked) and ranked[0].score >= policy.new_below
-    if doubtful and ranked[0].kind is IdentityKind.OPTED_OUT:
+    if doubtful and (
+        ranked[0].kind is IdentityKind.OPTED_OUT or ranked[0].score >= policy.never_new_from
+    ):
         return Decision("unknown", ("resembles_somebody",))  # never enrolled, however many faces
     needed = policy.enrol_in_doubt_after_faces if doubtful else policy.enrol_after_faces
     if good_faces < needed:

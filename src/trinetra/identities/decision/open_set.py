@@ -31,6 +31,11 @@ _LEAD_ODDS = 4.0
 Of two people who both reach the threshold the best one is then right in at least four of five
 cases, and two who do are as rare as the target.
 """
+_IN_DOUBT, _NEVER_NEW = 0.1, 0.01
+"""Shares of strangers who are enrolled only after more faces, and who are not enrolled at all.
+
+The larger they are, the fewer returning visitors who scored too little are enrolled again.
+"""
 _MERGES_PER_MATCH = 0.1
 """False merges per new identity, relative to the target: a merge affects all that two people do."""
 
@@ -117,12 +122,16 @@ def derived_policy(
     wanted = tail.score_at(target.rate / len(_RIVALRIES) / step)
     similarity = min(1.0, max(policy.similarity, wanted))
     margin = policy.margin if "margin" in target.keeps else tail.scale * log(_LEAD_ODDS)
-    gap = policy.similarity - policy.new_below
+    doubtful, rare = (
+        round(min(similarity, tail.score_at(share / len(_RIVALRIES) / step)), 4)
+        for share in (_IN_DOUBT, _NEVER_NEW)
+    )
     return replace(
         policy,
         similarity=round(similarity, 4),
         margin=round(margin, 4),
-        new_below=policy.new_below if "new_below" in target.keeps else round(similarity - gap, 4),
+        new_below=policy.new_below if "new_below" in target.keeps else doubtful,
+        never_new_from=rare,
         basis=ThresholdBasis(target.rate, step, among, face_px),
     )
 
