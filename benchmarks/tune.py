@@ -126,6 +126,8 @@ def report_scenes(
     print(f"{'':24} " + " ".join(f"{scene:>16}" for scene in scenes))
     for name in rows:
         print(f"{name:24} " + " ".join(f"{means[name, scene]:16.4f}" for scene in scenes))
+    if len(scenes) == 1:
+        return
     left_out = []
     for scene in scenes:
         others = [s for s in scenes if s != scene]
