@@ -13,6 +13,8 @@ from datetime import UTC
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
+
 import trinetra
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
@@ -40,7 +42,7 @@ STARTED_AT = Instant(2026, 1, 1, tzinfo=UTC)
 START_US = microseconds(STARTED_AT)
 _DRAIN_S = 60.0
 _BLOCK = 1 << 20
-_MADE_BY = ("adapters/inference", "adapters/video", "detections", "frames", "models")
+_MADE_BY = ("adapters/inference", "adapters/video", "detections", "frames")
 """Code that the detections depend on, beside the networks themselves."""
 
 
@@ -77,7 +79,7 @@ class Footage:
         self._profile = declared.having(self._files)
         self._networks: Networks | None = None
         self._folder = settings.cache_dir / "footage"
-        self._digest = _digest_of_code(self._files, settings)
+        self._digest = _digest_of_code(self._profile, self._files, settings)
 
     def models(self, role: Role) -> dict[str, str]:
         """Return the version of the network behind each task, for people on cameras of a role."""
@@ -195,16 +197,23 @@ def _digest_of_source(source: Path) -> str:
     return digest.hexdigest()
 
 
-def _digest_of_code(files: Mapping[str, Path], settings: Settings) -> str:
+def _digest_of_code(profile: Profile, files: Mapping[str, Path], settings: Settings) -> str:
     """Return a digest of all that detections depend on, beside the recording and its camera."""
     digest = sha256(f"{settings.profile} {settings.backend}".encode())
+    digest.update(_specs(profile))
     for path in (files[name] for name in sorted(files)):
         digest.update(path.read_bytes())
     package = Path(trinetra.__file__).parent
     sources = [package / "wiring" / "networks.py"]
     for folder in _MADE_BY:
         sources += sorted((package / folder).rglob("*.py"))
-        sources += sorted((package / folder).rglob("*.toml"))
     for path in sources:
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _specs(profile: Profile) -> bytes:
+    """Return how the networks are fed and read; calibration concerns only what follows."""
+    specs = [msgspec.to_builtins(model) for model in profile.models]
+    kept = [{k: v for k, v in spec.items() if k != "calibration"} for spec in specs]
+    return msgspec.json.encode(kept, order="sorted")

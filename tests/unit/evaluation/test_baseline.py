@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trinetra.benchmarks import accuracy_table
 from trinetra.benchmarks.accuracy import STORES, Run, bands, measure_store, shortfalls, summarise
 from trinetra.benchmarks.accuracy_page import as_markdown
 from trinetra.commands.baseline import check_baseline
@@ -109,10 +110,10 @@ def test_a_band_is_the_range_over_the_sweep_around_the_mean() -> None:
 
 def test_the_page_gives_every_figure_with_its_band_and_the_noise_that_moves_it_most() -> None:
     stores = {"small": measure_store(STORES["small"], None, pretended)}
-    page = as_markdown(
+    page = accuracy_table.as_markdown(
         {"stores": stores, "photos": {"small": {**stores["small"], "with_photos": 0.7}}}
     )
     assert "| hota | high | 0.825 ± 0.013 [0.525, 0.975] |" in page
     assert "| hota | 0.525, misses x4 |" in page
     assert "70% with photos" in page
-    assert "With photos" not in as_markdown({"stores": stores})
+    assert "With photos" not in accuracy_table.as_markdown({"stores": stores})
