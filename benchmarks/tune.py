@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from trinetra.benchmarks.real import RATES, ROLE, Row, findings, score_run
+from trinetra.benchmarks.real import ROLE, Row, findings, score_run
 from trinetra.benchmarks.stock_trackers import STOCK_TRACKERS
 from trinetra.evaluation.reading.footage import find_footage
 from trinetra.settings import load_settings
@@ -141,7 +141,7 @@ def main() -> None:
     """Read the arguments, run all variants in parallel, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", type=Path)
-    parser.add_argument("--fps", type=float, nargs="+", default=list(RATES))
+    parser.add_argument("--fps", type=float, nargs="+", default=[5.0, 10.0, 25.0])
     parser.add_argument("--dir", type=Path, default=load_settings().real_dir)
     parser.add_argument("--views", nargs="*", default=None)
     parser.add_argument("--no-stock", action="store_true")

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from trinetra.benchmarks.stock_trackers import BIRTH_SCORE, track
-from trinetra.evaluation.boxes import no_boxes
+from trinetra.evaluation.boxes import Boxes, no_boxes
 from trinetra.evaluation.footage import LabeledView
 from trinetra.evaluation.intervals import Interval
 from trinetra.evaluation.reading import Gathered
@@ -29,9 +29,18 @@ from trinetra.evaluation.truth import Findings
 from trinetra.events.codec import decode
 from trinetra.events.schema import DetectionEvent
 from trinetra.values import Role
-from trinetra.wiring.real_footage import CAMERA, START_US, Footage, RateRun, resolve
+from trinetra.wiring.real_footage import (
+    BY_ROLE,
+    CAMERA,
+    START_US,
+    Footage,
+    RateRun,
+    resolve,
+)
 
-RATES = (5.0, 10.0, 25.0)
+RATES = (BY_ROLE, 5.0, 10.0, 25.0)
+COUNTED_RATES = (BY_ROLE, 5.0, 10.0)
+"""Rates of recordings without labels: they are long, and no role goes beyond 10 by itself."""
 OURS = "trinetra"
 ALL = "all labeled views"
 ROLE = Role.ENTRANCE
@@ -50,7 +59,7 @@ _STANDARD_ERRORS = 2.26
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The scores of one tracker on one recording at one frame rate."""
+    """The scores of one tracker on one recording at one frame rate, or BY_ROLE."""
 
     view: str
     scene: str
@@ -123,10 +132,17 @@ def score_run(
     rows = [_row(run, OURS, scores)]
     if labels is not None:
         for name in stock:
-            tracks = track(name, detections, run.fps)
+            tracks = track(name, detections, run.fps or _mean_rate(detections))
             of_stock = track_scores(compared(recorded, labels, tracks), intervals=intervals)
             rows.append(_row(run, name, of_stock))
     return rows
+
+
+def _mean_rate(boxes: Boxes) -> float:
+    """Return the mean frame rate of what was processed."""
+    frames_us = boxes.frames_us
+    spans = len(frames_us) - 1
+    return spans * 1e6 / float(frames_us[-1] - frames_us[0]) if spans > 0 else 1.0
 
 
 def means(rows: Iterable[Row]) -> list[Row]:
@@ -191,9 +207,21 @@ def _fallen(before: Row, now: Row) -> Iterator[str]:
         if is_now is None or was.value - is_now > noise:
             shown = "not measured" if is_now is None else f"{is_now:.4f}"
             yield (
-                f"{name} {of}".strip() + f" of {now.view} at {now.fps:g} fps is {shown}, "
+                f"{name} {of}".strip() + f" of {now.view} at {rate_name(now.fps)} is {shown}, "
                 f"was {was.value:.4f} (noise {noise:.4f})"
             )
+
+
+def rate_name(fps: float) -> str:
+    """Return a frame rate in words."""
+    return f"{fps:g} fps" if fps else "the rates of the role"
+
+
+def usual(views: Iterable[LabeledView]) -> list[tuple[LabeledView, float]]:
+    """Return the recordings with the rates at which they are measured unless others are named."""
+    return [
+        (view, fps) for view in views for fps in (COUNTED_RATES if view.labels is None else RATES)
+    ]
 
 
 def checked(views: Iterable[LabeledView]) -> Iterator[tuple[LabeledView, float]]:

@@ -60,7 +60,7 @@ def _tracks(rows: Iterable[Row]) -> Table:
         tuple(
             (
                 row.view,
-                f"{row.fps:g}",
+                _rate_cell(row.fps),
                 row.tracker,
                 *(_share(row.score(name)) for name in ("hota", "idf1", "mota")),
                 *(_count(row.value(name)) for name in ("id_switches", "fragmentations")),
@@ -77,7 +77,8 @@ def _detections(rows: Iterable[Row]) -> Table:
         "detections",
         ("recording", "fps", "average precision", "recall", "precision"),
         tuple(
-            (row.view, f"{row.fps:g}", *(_share(row.score(name)) for name in names)) for row in rows
+            (row.view, _rate_cell(row.fps), *(_share(row.score(name)) for name in names))
+            for row in rows
         ),
         names=2,
     )
@@ -98,7 +99,7 @@ def _counts_table(rows: Sequence[Row]) -> Table:
         ),
         (
             *(_sums([r for r in rows if r.fps == fps]) for fps in sorted({r.fps for r in rows})),
-            *((row.view, f"{row.fps:g}", *_counts(row)) for row in rows),
+            *((row.view, _rate_cell(row.fps), *_counts(row)) for row in rows),
         ),
         names=2,
     )
@@ -112,7 +113,7 @@ def _sums(rows: Sequence[Row]) -> tuple[str, ...]:
     )
     return (
         "all counted views",
-        f"{rows[0].fps:g}",
+        _rate_cell(rows[0].fps),
         _people(people),
         _matched(crossings),
         _matched(stays),
@@ -153,6 +154,10 @@ def _total(values: Iterable[float | None]) -> str:
     return f"{sum(known):g}" if known else ""
 
 
+def _rate_cell(fps: float) -> str:
+    return f"{fps:g}" if fps else "role"
+
+
 def _share(score: Score | None) -> str:
     if score is None or score.value is None:
         return ""
@@ -168,9 +173,10 @@ _PAGE = """## On real footage
 
 `trinetra eval real --write` writes this section. Recordings of fixed cameras with labels of every
 person in every frame, or with counts taken by eye, run through the platform as wiring builds it:
-ingestor, worker, resolver and insight engine, with the settings of a live camera at a fixed frame
-rate. Scored are the published tracks and insights. Stock trackers (roboflow `trackers` 2.6 with its
-defaults, but tracks start at 0.45) get the same boxes. After ± is half of the 95 % interval over
+ingestor, worker, resolver and insight engine, with the settings of a live camera of the role
+`entrance`. Its frame rate follows motion between 5 and 10 (`role`), or is fixed. Scored are the
+published tracks and insights. Stock trackers (roboflow `trackers` 2.6 with its defaults, but tracks
+start at 0.45) get the same boxes. After ± is half of the 95 % interval over
 ten spans of time: the clips have 3 to 67 seconds, so single recordings say little, and the four
 labeled ones show three places. `docs/evaluation.md` defines the scores and how to add recordings.
 """

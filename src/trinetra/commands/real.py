@@ -10,7 +10,7 @@ import typer
 
 from trinetra import __version__
 from trinetra.benchmarks.accuracy_page import as_markdown
-from trinetra.benchmarks.real import RATES, ROLE, Row, checked, measure, shortfalls
+from trinetra.benchmarks.real import ROLE, Row, checked, measure, rate_name, shortfalls, usual
 from trinetra.benchmarks.real_faces import measure_faces
 from trinetra.benchmarks.real_table import as_document, as_text, face_tables, tables
 from trinetra.benchmarks.stock_trackers import STOCK_TRACKERS
@@ -84,7 +84,12 @@ class MeasureOptions:
 
     rates: Annotated[
         list[float] | None,
-        typer.Option("--fps", min=0.1, max=60, help="Frame rate (repeatable); 5, 10 and 25."),
+        typer.Option(
+            "--fps",
+            min=0,
+            max=60,
+            help="Frame rate (repeatable), 0 for those of the role; default: 0, 5, 10 and 25.",
+        ),
     ] = None
     faces: Annotated[
         list[Path] | None,
@@ -111,7 +116,8 @@ def real(
     if against is not None:
         check_against(against, views, settings, measured.rates)
         return
-    pairs = [(view, fps) for view in views for fps in measured.rates or RATES]
+    rates = measured.rates
+    pairs = [(view, fps) for view in views for fps in rates] if rates else usual(views)
     stock = tuple(STOCK_TRACKERS) if measured.stock else ()
     rows, models = measure_all(settings, pairs, stock)
     faces = _faces(settings, measured.faces or ())
@@ -133,7 +139,7 @@ def measure_all(
         footage = Footage(settings, progress)
     rows: list[Row] = []
     for view, fps in pairs:
-        note(f"{view.name} at {fps:g} fps")
+        note(f"{view.name} at {rate_name(fps)}")
         try:
             rows += measure(footage, view, fps, stock, intervals=intervals)
         except SourceUnavailable as cause:
@@ -164,7 +170,7 @@ def check_against(
     pairs = [(v, fps) for v in views for fps in rates] if rates else list(checked(views))
     rows, _ = measure_all(settings, pairs, (), intervals=False)
     measured = {(row.view, row.fps) for row in rows}
-    lost = [f"{v.name} at {fps:g} fps" for v, fps in pairs if (v.name, fps) not in measured]
+    lost = [f"{v.name} at {rate_name(r)}" for v, r in pairs if (v.name, r) not in measured]
     if lost:
         raise ConfigurationError(f"not measured: {', '.join(lost)}; see the notes above")
     if worse := shortfalls(rows, expected):

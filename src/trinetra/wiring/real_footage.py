@@ -38,6 +38,8 @@ from trinetra.wiring.profiles import choose_profile, ensure_models
 from trinetra.wiring.replay import ReplayInputs, replay
 
 CAMERA = CameraId("view")
+BY_ROLE = 0.0
+"""In place of a frame rate: the rates of the role, between which the ingestor follows motion."""
 STARTED_AT = Instant(2026, 1, 1, tzinfo=UTC)
 START_US = microseconds(STARTED_AT)
 _DRAIN_S = 60.0
@@ -50,7 +52,8 @@ _MADE_BY = ("adapters/inference", "adapters/video", "detections", "frames")
 class RateRun:
     """One recording at one frame rate: its site and the detections in it.
 
-    ``frames_us`` are the times of all frames of the recording from its start, in order.
+    ``frames_us`` are the times of all frames of the recording from its start, in order. ``fps`` is
+    BY_ROLE where the rate followed motion.
     """
 
     view: LabeledView
@@ -141,16 +144,17 @@ def resolve(inputs: ReplayInputs, run: RateRun, listener: Listener) -> None:
 def site_of(
     view: LabeledView, fps: float, role: Role, fields: Mapping[str, object] | None = None
 ) -> Site:
-    """Return a shop of the one camera that took a recording, at a fixed frame rate."""
+    """Return a shop of the one camera that took a recording, at a fixed frame rate or BY_ROLE."""
     path = view.source.resolve()
     is_folder = path.is_dir()
-    source = {"images": path, "fps": view.fps or fps} if is_folder else {"file": path}
+    source = {"images": path, "fps": view.fps} if is_folder else {"file": path}
+    rates = ("fps", "fps_floor", "fps_ceiling") if fps else ()
     counts = view.counts
     camera = {
         "id": CAMERA,
         "role": role,
         "source": source,
-        **dict.fromkeys(("fps", "fps_floor", "fps_ceiling"), float(fps)),
+        **dict.fromkeys(rates, float(fps)),
         "lines": [{"id": line.id, "a": line.a, "b": line.b} for line in counts.lines]
         if counts
         else [],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trinetra.benchmarks.real import OURS, Row, checked, means, shortfalls
+from trinetra.benchmarks.real import OURS, Row, checked, means, shortfalls, usual
 from trinetra.benchmarks.real_table import as_document, as_text, tables
 from trinetra.evaluation.boxes import Boxes, BoxesBuilder, no_boxes
 from trinetra.evaluation.comparison import Comparison
@@ -247,6 +247,12 @@ def test_rows_survive_the_file() -> None:
 def test_the_check_measures_labels_at_two_rates_and_counts_at_one() -> None:
     labeled, counted = view(labels=Path("gt.txt")), view(name="door")
     assert list(checked([labeled, counted])) == [(labeled, 5.0), (labeled, 10.0), (counted, 5.0)]
+
+
+def test_labels_are_measured_at_all_rates_and_counts_at_those_of_roles() -> None:
+    labeled, counted = view(labels=Path("gt.txt")), view(name="door")
+    assert [rate for each, rate in usual([labeled, counted]) if each is labeled] == [0, 5, 10, 25]
+    assert [rate for each, rate in usual([labeled, counted]) if each is counted] == [0, 5, 10]
 
 
 def test_tables_show_means_first_and_leave_out_what_was_not_measured() -> None:
