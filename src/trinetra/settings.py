@@ -20,7 +20,7 @@ PREFIX = "TRINETRA_"
 TEST_PREFIX = "TRINETRA_TEST_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Profile = Literal["default", "small", "reference"]
+Profile = Literal["default", "small", "accurate", "reference"]
 Backend = Literal["auto", "onnxruntime", "openvino"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 KafkaSecurity = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]

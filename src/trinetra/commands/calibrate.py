@@ -210,7 +210,7 @@ def _read(
     sizes_px = [*sizes_px, *TAIL_SIZES_PX]
     profile = choose_profile(settings)
     with FetchProgress() as progress:
-        files = ensure_models(profile, settings, progress)
+        files = ensure_models(profile.having(()), settings, progress)
     reader, album = load_face_reader(profile, files, settings), _Album(len(people))
     every = [(number, path) for number, (_, paths) in enumerate(people) for path in paths]
     for number, path in track(every, "reading faces", console=Console(stderr=True)):

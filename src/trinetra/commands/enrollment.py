@@ -138,7 +138,7 @@ def _shots(
     """Return the face in each photo, by the photo's name."""
     images = {photo: decode_photo(str(photo), content) for photo, content in contents.items()}
     with FetchProgress() as progress:
-        files = ensure_models(profile, settings, progress)
+        files = ensure_models(profile.having(()), settings, progress)
     reader, now = load_face_reader(profile, files, settings), datetime.now(UTC)
     shots = {}
     for photo, image in images.items():

@@ -3,11 +3,12 @@
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from trinetra.detections.vision import decode
-from trinetra.detections.vision.align import SIDE
+from trinetra.detections.vision.align import retail_crop
 from trinetra.detections.vision.letterbox import BatchBuilder, InputSpec, Stretch
 from trinetra.detections.vision.vectors import unit_vectors
 from trinetra.ports import Engine
@@ -31,27 +32,47 @@ class FaceFinderSpec:
 
 @dataclass(frozen=True, slots=True)
 class FaceEmbedderSpec:
-    """Format of the network that embeds aligned faces."""
+    """Format of a network that embeds aligned faces, in the crop of its own ``template``."""
 
     input: InputSpec
     dimension: int = 512
+    template: Literal["arcface", "retail"] = "arcface"
+
+
+class NetworkFaceEmbedder:
+    """Embeds aligned faces on any engine; not thread-safe."""
+
+    def __init__(self, engine: Engine, spec: FaceEmbedderSpec) -> None:
+        self._engine = engine
+        self._dimension = spec.dimension
+        self._crops_again = spec.template == "retail"
+        self._batch = BatchBuilder(spec.input)
+
+    def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
+        """Return the embeddings of aligned ``112 x 112`` faces. Raises EngineFailure."""
+        if not aligned:
+            return FaceVectors(np.zeros((0, self._dimension), np.float32), np.zeros(0, np.float32))
+        crops = [retail_crop(face) for face in aligned] if self._crops_again else aligned
+        raw = self._engine.run(self._batch.build(crops)[0])[0]
+        return FaceVectors(*unit_vectors(raw, len(crops), self._dimension))
 
 
 class NetworkFaceReader:
-    """A FaceReader on any two engines; not thread-safe."""
+    """A FaceReader on any engines; not thread-safe.
+
+    With several embedders, a face has the concatenation of their vectors at length 1, so that the
+    cosine of two faces is the mean of their cosines.
+    """
 
     def __init__(
         self,
         finder: Engine,
         finder_spec: FaceFinderSpec,
-        embedder: Engine,
-        embedder_spec: FaceEmbedderSpec,
+        *embedders: NetworkFaceEmbedder,
     ) -> None:
         self._finder = finder
         self._spec = finder_spec
-        self._embedder = embedder
-        self._dimension = embedder_spec.dimension
-        self._aligned = BatchBuilder(replace(embedder_spec.input, width=SIDE, height=SIDE))
+        self._embedders = embedders
         self._batches: OrderedDict[_Size, BatchBuilder] = OrderedDict()
 
     def find(self, images: Sequence[ImageBgr]) -> list[Faces]:
@@ -72,13 +93,14 @@ class NetworkFaceReader:
     def embed(self, aligned: Sequence[ImageBgr]) -> FaceVectors:
         """Return the embeddings of aligned ``112 x 112`` faces.
 
-        A face for which the network yields a zero or non-finite vector has norm 0. Raises
-        EngineFailure.
+        A face for which a network yields a zero or non-finite vector has norm 0; the norm is that
+        of the first network's vector. Raises EngineFailure.
         """
-        if not aligned:
-            return FaceVectors(np.zeros((0, self._dimension), np.float32), np.zeros(0, np.float32))
-        raw = self._embedder.run(self._aligned.build(aligned)[0])[0]
-        return FaceVectors(*unit_vectors(raw, len(aligned), self._dimension))
+        parts = [embedder.embed(aligned) for embedder in self._embedders]
+        unit = np.concatenate([part.unit for part in parts], axis=1) / np.sqrt(len(parts))
+        usable = np.all([part.norm > 0 for part in parts], axis=0)
+        norm = np.where(usable, parts[0].norm, 0)
+        return FaceVectors(np.where(usable[:, None], unit, 0).astype(np.float32), norm)
 
     def _find_alike(self, images: Sequence[ImageBgr], size: _Size) -> list[Faces]:
         tensor, boxes = self._builder(size).build(images)

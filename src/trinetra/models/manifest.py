@@ -219,11 +219,16 @@ class FaceFinderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", ta
 
 
 class FaceEmbedderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="face_embed"):
-    """Turns an aligned 112 x 112 face into an embedding of ``dimension`` values."""
+    """Turns an aligned face, in the crop of ``template``, into ``dimension`` values.
+
+    If ``beside`` names another embedder, its vector follows that of this one, and ``dimension`` is
+    that of both.
+    """
 
     task = "face_embed"
 
-    decoder: Literal["arcface"]
+    template: Literal["arcface", "retail"] = "arcface"
+    beside: str | None = None
     dimension: Positive
     calibration: Calibration
 
@@ -253,19 +258,22 @@ class ProfileNames(_Struct, frozen=True, kw_only=True):
 class Profile(_Struct, frozen=True, kw_only=True):
     """The networks that work together; the platform runs without those that are ``optional``.
 
-    ``role_detectors`` are better than ``detector`` for the cameras of one role.
+    ``face_beside`` is the network that ``face_embedder`` names as beside it. ``role_detectors`` are
+    better than ``detector`` for the cameras of one role.
     """
 
     detector: DetectorModel
     face_finder: FaceFinderModel
     face_embedder: FaceEmbedderModel
+    face_beside: FaceEmbedderModel | None = None
     body_embedder: BodyEmbedderModel | None = None
     role_detectors: dict[Role, DetectorModel] = {}
 
     @property
     def required(self) -> tuple[AnyModel, ...]:
         """The networks without which nothing runs, in the order of use."""
-        return (self.detector, self.face_finder, self.face_embedder)
+        beside = () if self.face_beside is None else (self.face_beside,)
+        return (self.detector, self.face_finder, self.face_embedder, *beside)
 
     @property
     def optional(self) -> tuple[AnyModel, ...]:
@@ -328,10 +336,14 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         role_detectors: Mapping[Role, str] = MappingProxyType({}),
     ) -> Profile:
         """Return the profile made of named models. Raises ConfigurationError."""
+        embedder = _of_task(self.find(face_embedder), FaceEmbedderModel)
         return Profile(
             detector=_of_task(self.find(detector), DetectorModel),
             face_finder=_of_task(self.find(face_finder), FaceFinderModel),
-            face_embedder=_of_task(self.find(face_embedder), FaceEmbedderModel),
+            face_embedder=embedder,
+            face_beside=None
+            if embedder.beside is None
+            else _of_task(self.find(embedder.beside), FaceEmbedderModel),
             body_embedder=None
             if body_embedder is None
             else _of_task(self.find(body_embedder), BodyEmbedderModel),

@@ -10,15 +10,21 @@ import cv2
 from trinetra.adapters.inference import onnxruntime, openvino
 from trinetra.detections.bodies import BodyEmbedderSpec, NetworkBodyEmbedder
 from trinetra.detections.detector import DetectorSpec, NetworkDetector
-from trinetra.detections.faces import FaceEmbedderSpec, FaceFinderSpec, NetworkFaceReader
+from trinetra.detections.faces import (
+    FaceEmbedderSpec,
+    FaceFinderSpec,
+    NetworkFaceEmbedder,
+    NetworkFaceReader,
+)
 from trinetra.detections.service import InferenceThread
 from trinetra.detections.vision.letterbox import InputSpec
-from trinetra.models.manifest import AnyModel, DetectorModel, Profile
+from trinetra.models.manifest import AnyModel, DetectorModel, FaceEmbedderModel, Profile
 from trinetra.models.manifest import InputSpec as DeclaredInput
 from trinetra.ports import Engine
 from trinetra.settings import Settings
 from trinetra.site import Site
 
+_Load = Callable[[AnyModel], Engine]
 _COUNTED = frozenset({"person", "bicycle", "car", "motorcycle", "bus", "truck"})
 _MAX_LANES = 4
 _WEAK_SHARE = 0.6
@@ -36,7 +42,9 @@ class Networks:
     @property
     def versions(self) -> dict[str, str]:
         """The version of the network behind each task that one network does for all cameras."""
-        return {model.task: model.version for model in _shared(self.profile)}
+        profile = self.profile
+        shared = (profile.face_finder, profile.face_embedder, profile.body_embedder)
+        return {model.task: model.version for model in shared if model is not None}
 
     @property
     def detector_versions(self) -> dict[str, str]:
@@ -79,11 +87,6 @@ def _detectors(profile: Profile, site: Site | None) -> tuple[DetectorModel, ...]
     return tuple({model.name: model for model in wanted}.values())
 
 
-def _shared(profile: Profile) -> list[AnyModel]:
-    """Return the networks of a profile beside its detectors."""
-    return [model for model in profile.models if not isinstance(model, DetectorModel)]
-
-
 def _share_cores(settings: Settings) -> tuple[int, int]:
     """Return how many lanes infer at once and how many threads each of their networks has.
 
@@ -95,12 +98,9 @@ def _share_cores(settings: Settings) -> tuple[int, int]:
     return lanes, settings.threads or max(1, cores // lanes)
 
 
-def _lane(
-    profile: Profile, detectors: Sequence[DetectorModel], load: Callable[[AnyModel], Engine]
-) -> InferenceThread:
+def _lane(profile: Profile, detectors: Sequence[DetectorModel], load: _Load) -> InferenceThread:
     found = {model.name: NetworkDetector(load(model), _detector_spec(model)) for model in detectors}
-    engines = {model.task: load(model) for model in _shared(profile)}
-    return InferenceThread(found, _face_reader(profile, engines), _body_embedder(profile, engines))
+    return InferenceThread(found, _face_reader(profile, load), _body_embedder(profile, load))
 
 
 def load_face_reader(
@@ -108,29 +108,32 @@ def load_face_reader(
 ) -> NetworkFaceReader:
     """Return the face reader for photos, which come from no camera. Raises EngineFailure."""
     threads = settings.threads or len(os.sched_getaffinity(0))
-    engines = {
-        model.task: load_engine(model, files[model.name], settings, threads)
-        for model in (profile.face_finder, profile.face_embedder)
-    }
-    return _face_reader(profile, engines)
-
-
-def _face_reader(profile: Profile, engines: Mapping[str, Engine]) -> NetworkFaceReader:
-    finder, embedder = profile.face_finder, profile.face_embedder
-    return NetworkFaceReader(
-        engines["face_find"],
-        FaceFinderSpec(_input(finder.input), finder.score_threshold, finder.nms_iou),
-        engines["face_embed"],
-        FaceEmbedderSpec(_input(embedder.input), embedder.dimension),
+    return _face_reader(
+        profile, lambda model: load_engine(model, files[model.name], settings, threads)
     )
 
 
-def _body_embedder(profile: Profile, engines: Mapping[str, Engine]) -> NetworkBodyEmbedder | None:
+def _face_reader(profile: Profile, load: _Load) -> NetworkFaceReader:
+    finder, embedder, beside = profile.face_finder, profile.face_embedder, profile.face_beside
+    own = embedder.dimension - (beside.dimension if beside else 0)
+    return NetworkFaceReader(
+        load(finder),
+        FaceFinderSpec(_input(finder.input), finder.score_threshold, finder.nms_iou),
+        _face_embedder(embedder, own, load),
+        *([_face_embedder(beside, beside.dimension, load)] if beside else []),
+    )
+
+
+def _face_embedder(model: FaceEmbedderModel, dimension: int, load: _Load) -> NetworkFaceEmbedder:
+    spec = FaceEmbedderSpec(_input(model.input), dimension, model.template)
+    return NetworkFaceEmbedder(load(model), spec)
+
+
+def _body_embedder(profile: Profile, load: _Load) -> NetworkBodyEmbedder | None:
     model = profile.body_embedder
     if model is None:
         return None
-    spec = BodyEmbedderSpec(_input(model.input), model.dimension)
-    return NetworkBodyEmbedder(engines["body_embed"], spec)
+    return NetworkBodyEmbedder(load(model), BodyEmbedderSpec(_input(model.input), model.dimension))
 
 
 def _detector_spec(model: DetectorModel) -> DetectorSpec:

@@ -25,20 +25,15 @@ def ensure_models(profile: Profile, settings: Settings, progress: ProgressSink) 
     Optional networks that cannot be had are left out, and named in one note. Raises
     ModelUnavailable for any other, or StorageFull.
     """
-    files = {
-        model.name: ensure_model(
-            model,
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            progress=progress,
-        )
-        for model in profile.required
-    }
+    with Downloader() as downloader:
+        files = {
+            model.name: _ensure(model, settings, progress, downloader) for model in profile.required
+        }
     reasons: dict[str, str] = {}
     with Downloader(connect_timeout_s=_CONNECT_TIMEOUT_S) as downloader:
         for model in profile.optional:
             try:
-                files[model.name] = _ensure_optional(model, settings, progress, downloader)
+                files[model.name] = _ensure(model, settings, WithoutNotes(progress), downloader)
             except ModelUnavailable as cause:
                 reasons[model.name] = str(cause)
     if reasons:
@@ -73,7 +68,7 @@ def missing_note(reasons: Mapping[str, str]) -> str:
     )
 
 
-def _ensure_optional(
+def _ensure(
     model: AnyModel, settings: Settings, progress: ProgressSink, downloader: Downloader
 ) -> Path:
     _require_readable(model, settings)
@@ -81,7 +76,7 @@ def _ensure_optional(
         model,
         models_dir=settings.models_dir,
         cache_dir=settings.cache_dir,
-        progress=WithoutNotes(progress),
+        progress=progress,
         downloader=downloader,
     )
 

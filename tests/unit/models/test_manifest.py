@@ -46,10 +46,21 @@ def test_a_model_cannot_do_another_task() -> None:
         )
 
 
-def test_names_versions_and_files_are_unique() -> None:
-    for key in ("name", "version", "file"):
+def test_names_and_versions_are_unique_and_a_file_is_one_network() -> None:
+    for key in ("name", "version"):
         values = [getattr(model, key) for model in ALL_MODELS]
         assert len(set(values)) == len(values)
+    files = {(model.file, model.sha256) for model in ALL_MODELS}
+    assert len(files) == len({file for file, _ in files})
+
+
+def test_an_embedder_with_another_beside_it_has_the_dimensions_of_both() -> None:
+    pair = profile("accurate")
+    assert pair.face_beside == load_manifest().find("mobilefacenet-fr")
+    alone = load_manifest().find("face-reidentification-retail-0095")
+    assert pair.face_embedder.file == alone.file
+    assert pair.face_embedder.dimension == alone.dimension + pair.face_beside.dimension
+    assert pair.face_beside in pair.required
 
 
 @pytest.mark.parametrize("model", DEFAULT_MODELS, ids=lambda model: model.name)
