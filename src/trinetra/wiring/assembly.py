@@ -106,7 +106,8 @@ class FaceModel:
 class ResolverPorts:
     """The ports of an identity-resolver.
 
-    Without an erasure store it takes no part in erasures.
+    Without an erasure store it takes no part in erasures. ``retired_galleries`` are those of
+    networks that are no longer in use.
     """
 
     log: EventLog
@@ -114,6 +115,7 @@ class ResolverPorts:
     customer_log: CustomerLog
     clock: Clock
     erasure_store: ErasureStore | None = None
+    retired_galleries: BackgroundTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,8 @@ def _background_tasks(
     yield CustomerSync(context, ports.customer_log, ports.log, every_s=member.poll_customers_s)
     if member.has_peers:
         yield RegistryReplica(context, ports.log)
+    if ports.retired_galleries:
+        yield ports.retired_galleries
     if participant := _participant(RESOLVER, ports, member):
         journal = ports.log if isinstance(ports.log, JournalingEventLog) else None
         targets = [JournalErasureTarget(journal)] if journal else []

@@ -24,6 +24,7 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring.assembly import EnginePorts, ResolverPorts, spool_participant
 from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
+from trinetra.wiring.retired_galleries import RetiredGalleries
 from trinetra.wiring.stores import (
     STORE_HINT,
     has_shared_store,
@@ -161,7 +162,8 @@ async def open_resolver_ports(
         gallery = await stack.enter_async_context(open_gallery(settings, model))
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
-        yield ResolverPorts(log, gallery, customer_log, clock, erasure_store)
+        retired = RetiredGalleries(settings, model, clock) if settings.gallery == "edge" else None
+        yield ResolverPorts(log, gallery, customer_log, clock, erasure_store, retired)
 
 
 @asynccontextmanager
