@@ -62,6 +62,7 @@ class Band(NamedTuple):
     high_at: str
 
 
+AS_MEASURED = "as measured"
 ERRORS = frozenset(
     {
         "id_switches_per_1000_boxes",
@@ -144,22 +145,25 @@ def measure_store(
 
 
 def bands(store: Mapping[str, Any]) -> dict[str, Band]:
-    """Return the range of every score over the sweep.
-
-    The sweep has one seed: how far a factor moves that seed's score is added to the mean.
-    """
+    """Return the range of every score over the sweep, which has one seed."""
     found = {}
     for name, score in store["scores"].items():
-        at_one = score["by_seed"].get(str(SWEPT_SEED))
-        moved = [
-            (values[name] - at_one + score["mean"], f"{noise} x{factor}")
+        at = [
+            (values[name], f"{noise} x{factor}")
             for noise, of_factor in store["sweep"].items()
             for factor, values in of_factor.items()
-            if at_one is not None and name in values
+            if name in values
         ]
-        if moved:
-            found[name] = Band(*min(moved), *max(moved))
-    return found
+        if (as_measured := score["by_seed"].get(str(SWEPT_SEED))) is not None:
+            at.append((as_measured, AS_MEASURED))
+        if at:
+            found[name] = Band(*_least(at), *_least([(-value, of) for value, of in at]))
+    return {name: band._replace(high=-band.high) for name, band in found.items()}
+
+
+def _least(at: Sequence[tuple[float, str]]) -> tuple[float, str]:
+    """Return the lowest value and its noise; no noise if none moves it further."""
+    return min(at, key=lambda one: (one[0], one[1] != AS_MEASURED))
 
 
 def summarise(runs: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:

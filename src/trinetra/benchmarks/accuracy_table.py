@@ -21,9 +21,9 @@ those of walks that showed a face. A system that identifies people by face can i
 last.
 
 Every figure is the mean of {seeds} seeds, plus or minus twice its standard error. In brackets is
-its range when one noise of the twin at a time is half, twice or four times as strong as measured:
-a figure whose range is wide depends on how well the noise was measured. A run of one seed gives
-the same scores each time.
+its range under the first of these seeds when one noise of the twin at a time is half, once, twice
+or four times as strong as measured: a figure whose range is wide depends on how well the noise was
+measured. A run of one seed gives the same scores each time.
 """
 _SYNTHETIC = """
 ### With synthetic faces
@@ -40,7 +40,7 @@ about identity, believe this one.
 _REPRODUCE = """
 ### Reproduce it
 
-    trinetra eval baseline              # all stores and noises; takes half an hour
+    trinetra eval baseline              # all stores and noises; takes about half an hour
     trinetra eval baseline --faces DIR  # the second table, too
     trinetra eval baseline --check      # the small store alone, against the committed figures
 
