@@ -135,6 +135,13 @@ IDENTITIES = Counter(
 GATE_VERDICTS = Counter(
     "trinetra_gate_verdicts", "Spatiotemporal verdicts.", ["camera", "verdict"], registry=REGISTRY
 )
+BODY_LINKS = Counter(
+    "trinetra_body_links",
+    "Tracks without a usable face that were linked to a customer by their body, and links that "
+    "ended because of a later picture.",
+    ["camera", "change"],
+    registry=REGISTRY,
+)
 DRIFT_PSI = Gauge(
     "trinetra_drift_psi",
     "Drift of a camera from its reference, by quantity: score, quality, norm; population "

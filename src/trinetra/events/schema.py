@@ -96,7 +96,8 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     """Position of one track in one frame, and its identity as far as known.
 
     If ``predicted``, the box is the tracker's estimate: the detection in this frame was too weak
-    to start a track, and only keeps this one alive.
+    to start a track, and only keeps this one alive. If ``linked``, the customer follows from the
+    body, not from a face.
     """
 
     track_id: TrackId
@@ -105,6 +106,7 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
     predicted: bool = False
+    linked: bool = False
 
 
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
@@ -189,12 +191,33 @@ class ThresholdBasis(msgspec.Struct, frozen=True):
     face_px: float
 
 
+class BodyEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much a track's body resembles that of a customer identified by face in the same visit.
+
+    ``cosine`` is that of the means of their pictures, ``seen`` the number of the track's pictures,
+    ``from_camera`` the camera that saw the customer. A link needs ``threshold``, which rises with
+    the number of customers ``compared``. ``margin`` is the lead over the next best customer, each
+    measured from their own threshold; a link needs ``least_margin``.
+    """
+
+    customer_id: CustomerId
+    cosine: float
+    threshold: float
+    least_margin: float
+    seen: int
+    compared: int
+    from_camera: CameraId
+    model: str
+    margin: float | None = None
+
+
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """Reasons of an identity decision; sufficient to replay it with other thresholds.
 
     ``basis`` is absent if the similarity threshold is a fixed one. ``known_since`` is when this
     person's face was first seen on the track, or seen again after another person's face: before
-    that there is no evidence that the track was this person.
+    that there is no evidence that the track was this person. ``body`` is set if the track was
+    compared by its body because it showed no usable face.
     """
 
     faces_seen: int
@@ -208,6 +231,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     gate: tuple[GateEvidence, ...] = ()
     known_since: Instant | None = None
     basis: ThresholdBasis | None = None
+    body: BodyEvidence | None = None
 
 
 class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
@@ -215,7 +239,8 @@ class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
 
     A later event of the same track replaces earlier ones for the time from ``since`` on; without
     ``since`` for the whole track. A track that switched from one person to another is thus the
-    first person until ``since``, and the second from then on.
+    first person until ``since``, and the second from then on. If ``linked`` is true, the customer
+    follows from the body, not from a face: that is less certain, and a face overrides it.
     """
 
     version: Literal[1] = 1
@@ -227,6 +252,7 @@ class IdentityEvent(Event, frozen=True, tag="identity", kw_only=True):
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
     since: Instant | msgspec.UnsetType = msgspec.UNSET
+    linked: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class LifecycleEvent(Event, frozen=True, tag="lifecycle", kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from trinetra.events.schema import Evidence, GateEvidence, IdentityEvent
+from trinetra.events.schema import BodyEvidence, Evidence, GateEvidence, IdentityEvent
 from trinetra.explanation import templates as words
 from trinetra.values import CustomerId
 
@@ -19,6 +19,8 @@ def headline(event: IdentityEvent, name: Naming) -> str:
     who = name(event.customer_id) if event.customer_id else ""
     kind = f" ({words.kind(event.kind)})" if event.kind and event.kind != "anonymous" else ""
     match event.status:
+        case "known" if who and event.linked:
+            return f"{event.track_id} was linked to {who}{kind} by the body, without a face."
         case "known" if who:
             return f"{event.track_id} was recognized as {who}{kind}."
         case "known":
@@ -34,6 +36,8 @@ def because(event: IdentityEvent, name: Naming) -> Iterator[str]:
     yield from map(words.decision, event.reasons)
     evidence = event.evidence
     yield _faces(evidence)
+    if evidence.body:
+        yield _body(evidence.body, name)
     yield from _scores(evidence, name)
     for gate in evidence.gate:
         yield gate_sentence(gate, name)
@@ -128,6 +132,20 @@ def _faces(evidence: Evidence) -> str:
     )
     quality = f"; mean quality {evidence.quality:.2f}" if evidence.faces_used else ""
     return f"{seen} seen, {used}; the largest was {evidence.best_face_px:g} px wide{quality}."
+
+
+def _body(body: BodyEvidence, name: Naming) -> str:
+    lead = (
+        "nobody else was compared"
+        if body.margin is None
+        else f"a lead of {body.margin:.2f} over the next of {body.compared} customers, where "
+        f"{body.least_margin:.2f} is needed"
+    )
+    return (
+        f"{body.seen} pictures of the body resemble {name(body.customer_id)} at "
+        f"{body.from_camera} with a cosine of {body.cosine:.2f}, where {body.threshold:.2f} is "
+        f"needed (policies.bodies.false_link_rate), with {lead}."
+    )
 
 
 def _scores(evidence: Evidence, name: Naming) -> Iterator[str]:

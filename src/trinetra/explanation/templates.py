@@ -38,6 +38,11 @@ DECISIONS: Mapping[str, str] = {
     "face_no_native_image": "Faces were seen, but no full-size picture was kept to compare them.",
     "face_no_embedding": "Faces were seen, but the network found no features to compare in them.",
     "face_poor": "Faces were seen, but their quality was too poor to compare.",
+    "same_body": "No usable face was seen, but the body looks like that of a customer whose face "
+    "was recognized earlier in the same visit. A face would override this.",
+    "same_view": "That customer had left this camera's view before.",
+    "body_differs": "The track was taken for a customer by the body, but later pictures look "
+    "different.",
     "merged": "Two identities turned out to be one person: the track has the remaining identity.",
     "split": "A merge of two identities was undone: the track has its own identity again.",
 }

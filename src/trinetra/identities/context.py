@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from trinetra.events.customers import CustomerDirectory
+from trinetra.identities.decision.body_link import LinkPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import AmbiguousFace
 from trinetra.identities.decision.lifecycle import RetentionPolicy, is_summary, least_entries
@@ -42,6 +43,7 @@ class IdentificationPolicy:
     matching: MatchingPolicy = field(default_factory=MatchingPolicy)
     open_set: OpenSetTarget | None = None
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    links: LinkPolicy = field(default_factory=LinkPolicy)
     top_k: int = 10
     gallery_retry_s: float = 2.0
     most_waiting: int = 10_000
@@ -87,7 +89,9 @@ class ResolverContext:
 
     ``references`` are the face statistics of the calibration, by quantity. ``withdrawn`` are
     identities whose faces must leave the gallery: they were stored before it was known here that
-    their person had opted out or was erased. ``partitions`` are those owned by this resolver.
+    their person had opted out or was erased. ``linked`` has the sightings that follow from bodies:
+    they are less certain, so the gate judges no face by them. ``partitions`` are those owned by
+    this resolver.
     """
 
     site_id: SiteId
@@ -102,6 +106,7 @@ class ResolverContext:
     references: Mapping[Quantity, Reference] = field(default_factory=dict)
     merge_queue: MergeQueue = field(default_factory=MergeQueue)
     withdrawn: set[CustomerId] = field(default_factory=set)
+    linked: ActiveRegistry = field(default_factory=ActiveRegistry)
     partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
     gallery_client: GalleryClient = field(init=False)
     rules: MatchingRules = field(init=False)
@@ -126,6 +131,13 @@ class ResolverContext:
         rivals = self.rules.rivals.updated(max(known, on_site), on_site)
         if rivals != self.rules.rivals:
             self.rules = replace(self.rules, rivals=rivals)
+
+    def forget(self, customer_id: CustomerId) -> None:
+        """Forget where a customer was seen, and what the customer looks like."""
+        self.registry.forget(customer_id)
+        self.linked.forget(customer_id)
+        for state in self.partitions.values():
+            state.bodies.forget(customer_id.__eq__)
 
     def numbers(self) -> dict[TopicPartition, int]:
         """Return the number of the assignment of each owned partition."""

@@ -180,4 +180,4 @@ class EnrolledFaces:
             # be recognized as opted out and could be enrolled as a new identity in the meantime.
             if enrolled_faces := [entry for entry in out if entry.customer_id == customer_id]:
                 await context.gallery.upsert(enrolled_faces)
-            context.registry.forget(customer_id)
+            context.forget(customer_id)

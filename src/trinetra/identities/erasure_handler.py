@@ -91,5 +91,6 @@ class ErasureHandler:
             tracks, faces = state.forget(is_erased)
             self._from_memory.update({"open_tracks": tracks, "faces_on_their_way": faces})
         context.merge_queue.discard(is_erased)
+        context.linked.forget_all(is_erased)
         left = context.registry.forget_all(is_erased)
         self._from_memory.update({"active_identities": left})

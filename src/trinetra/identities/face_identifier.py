@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from trinetra.events.schema import AlertEvent, DetectionEvent, Evidence
 from trinetra.events.topics import RESOLVER_STATE
+from trinetra.identities.body_linker import BodyLinker
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.alerts import Arrivals, impossible_transition
 from trinetra.identities.decision.canonical_ids import as_known, without_rivals
@@ -77,6 +78,7 @@ class FaceIdentifier:
         self._directory = context.directory
         self._policy = context.policy
         self._arrivals = Arrivals(context.site_id, context.policy.alert_cooldown_s)
+        self._linker = BodyLinker(context)
         self._drift = DriftMonitor(context.site_id, DriftWatch(context.references))
         self._always_present: set[CustomerId] = set()
         self._foreign: set[tuple[CameraId, str]] = set()
@@ -95,7 +97,7 @@ class FaceIdentifier:
         the outbox of ``home``, the camera's partition; entries in any outbox count as known.
         """
         self._context.count_rivals()
-        changed = self._drop_outdated(outcome)
+        changed = self._drop_outdated(camera_id, outcome)
         changed += [s.identity for s in outcome.visible if self._apply_directory(s.identity)]
         due = [seen for seen in outcome.visible if seen.is_due]  # after opt-outs were applied
         alerts: list[AlertEvent] = []
@@ -108,11 +110,13 @@ class FaceIdentifier:
                     continue  # not foreseen when the batch was looked up; a later face will be
                 decided = self._decide(camera_id, seen, results, outcome)
                 alerts += self._gate_alert(camera_id, seen.identity, decided, captured_at)
-                if self._accept(seen, decided, self._context.partitions[home].outbox):
+                outbox = self._context.partitions[home].outbox
+                if self._accept(camera_id, seen, decided, outbox):
                     changed.append(seen.identity)
                 if seen.identity.decision == _UNAVAILABLE:  # new, and no room to enroll
                     alerts += self._gallery_alert(camera_id, captured_at)
-        changed += self._separate_doubles(outcome)
+        changed += self._separate_doubles(camera_id, outcome)
+        changed += self._linker.step(home, camera_id, outcome)
         changed = list({identity.track_id: identity for identity in changed}.values())
         for seen in outcome.visible:
             self._register(camera_id, seen)
@@ -182,6 +186,7 @@ class FaceIdentifier:
     async def expire(self, now: Instant) -> None:
         """Delete what has outlived its retention from the registry and the gallery."""
         self._context.registry.evict(now)
+        self._linker.expire(now)
         self._report_always_present()
         # A camera's clock may be far ahead: no face expires before its time on our clock.
         await self._context.gallery_client.delete_expired(min(now, self._context.clock.now()))
@@ -206,17 +211,23 @@ class FaceIdentifier:
 
     # --- keeping decisions current ------------------------------------------------------------
 
-    def _drop_outdated(self, outcome: FrameOutcome) -> list[TrackIdentity]:
+    def _drop_outdated(self, camera_id: CameraId, outcome: FrameOutcome) -> list[TrackIdentity]:
         """Drop decisions on tracks that have passed to another person; return these tracks."""
-        gone = [seen for seen in outcome.visible if seen.identity.follow(seen.evidence)]
-        for seen in gone:
-            self._reset(seen, GONE_OVER)
-        return [seen.identity for seen in gone]
+        gone = []
+        for seen in outcome.visible:
+            before = seen.identity.decision
+            if seen.identity.follow(seen.evidence):
+                self._linker.unlearn(camera_id, before)
+                self._reset(seen, GONE_OVER)
+                gone.append(seen.identity)
+        return gone
 
-    def _separate_doubles(self, outcome: FrameOutcome) -> list[TrackIdentity]:
+    def _separate_doubles(self, camera_id: CameraId, outcome: FrameOutcome) -> list[TrackIdentity]:
         """Drop decisions for customers who are seen on another track; return the tracks."""
         doubles = outcome.doubles()
         for seen, since in doubles:
+            self._linker.unlearn(camera_id, seen.identity.decision)
+            seen.identity.body = None
             self._reset(seen, SEEN_ELSEWHERE)
             seen.identity.since, seen.identity.asked_at = since, seen.evidence.usable
         return [seen.identity for seen, _ in doubles]
@@ -243,7 +254,7 @@ class FaceIdentifier:
         decision = identity.decision
         if decision is not None and decision.status == "new" and decision.customer_id is not None:
             self._context.withdrawn.add(decision.customer_id)
-            self._context.registry.forget(decision.customer_id)
+            self._context.forget(decision.customer_id)
         identity.leave_out()
 
     def _reset(self, seen: TrackObservation, reason: Decision) -> None:
@@ -257,7 +268,7 @@ class FaceIdentifier:
         """
         identity = seen.identity
         identity.gallery_missed = True
-        if identity.is_settled:
+        if identity.is_settled or identity.is_linked:
             return False
         is_news = identity.decision != _UNAVAILABLE
         self._reset(seen, _UNAVAILABLE)
@@ -305,13 +316,19 @@ class FaceIdentifier:
             GATE_VERDICTS.labels(camera_id, decided.gate.verdict).inc()
             if abs(decided.gate.surprise or 0.0) > SURPRISING:
                 GATE_TRANSITION_OUTLIERS.labels(camera_id).inc()
-        if decided.decision.status != "known":
+        if decided.decision.status != "known" or decided.decision.linked:
             return
         for candidate in decided.evidence.candidates:
             if candidate.customer_id == decided.decision.customer_id:
                 self._drift.match(camera_id, candidate.score)
 
-    def _accept(self, seen: TrackObservation, decided: ExplainedDecision, outbox: Outbox) -> bool:
+    def _accept(
+        self,
+        camera_id: CameraId,
+        seen: TrackObservation,
+        decided: ExplainedDecision,
+        outbox: Outbox,
+    ) -> bool:
         """Give a track its decision, enrolling a new identity first; return whether it is news."""
         identity, decision = seen.identity, decided.decision
         if decision == identity.decision:  # what was announced of it stands
@@ -333,6 +350,7 @@ class FaceIdentifier:
         elif decision.status == "new":
             decision = replace(decision, customer_id=self._enroll(seen, outbox))
         is_news = decision != identity.decision
+        self._linker.unlearn(camera_id, identity.decision)
         identity.decision, identity.explained = decision, decided.evidence
         return is_news
 
@@ -369,6 +387,8 @@ class FaceIdentifier:
         decision, shots = identity.decision, identity.evidence.shots
         if decision is None or decision.customer_id is None or decision.kind is None:
             return
+        if decision.linked:
+            return  # the faces on this track were not recognized as the customer's
         if identity.evidence.usable < self._policy.matching.enrol_after_faces:
             return
         own_id = decision.own_id or decision.customer_id
@@ -393,16 +413,20 @@ class FaceIdentifier:
         decision = seen.identity.decision
         if decision and decision.customer_id and decision.kind:
             sighting = seen.segment(camera_id, self._context.graph)
-            self._context.registry.see(decision.customer_id, decision.kind, sighting)
+            registry = self._context.linked if decision.linked else self._context.registry
+            registry.see(decision.customer_id, decision.kind, sighting)
 
     def _arrival_alerts(
         self, changed: Sequence[TrackIdentity], camera_id: CameraId, captured_at: Instant
     ) -> list[AlertEvent]:
-        """Return the alerts for VIP and watchlist customers who were recognized just now."""
+        """Return the alerts for VIP and watchlist customers whose face was recognized just now."""
         return [
             alert
             for identity in changed
-            if (decision := identity.decision) and decision.customer_id and decision.kind
+            if not identity.is_linked
+            and (decision := identity.decision)
+            and decision.customer_id
+            and decision.kind
             for alert in self._arrivals.announce(
                 camera_id, captured_at, identity.track_id, decision.customer_id, decision.kind
             )

@@ -226,7 +226,8 @@ class IdentityProcessor:
         await self._resolve(lambda camera: camera is turn.camera or self._is_idle(camera))
         self._end_tracks(lambda camera: camera is turn.camera)
         turn.camera.window.begin(turn.session)
-        self._context.registry.retract(turn.camera.camera_id, turn.starts_at)
+        for registry in (self._context.registry, self._context.linked):
+            registry.retract(turn.camera.camera_id, turn.starts_at)
         log.info("camera session began", camera=turn.camera.camera_id, session=turn.session)
 
     async def _resolve(self, gives_up: Callable[[CameraState], bool]) -> None:
@@ -281,6 +282,7 @@ class IdentityProcessor:
             home, camera.camera_id, outcome, event.captured_at, results
         )
         changed += self._identifier.finalize_tracks(home, outcome.ended)
+        camera.drop_left_out_bodies()
         self._outputs.add_frame(home, event, outcome, changed, alerts)
 
     async def _expire(self, captured_at: Instant) -> None:

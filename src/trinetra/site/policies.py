@@ -58,8 +58,9 @@ class Matching(Model):
 class Bodies(Model):
     """Which people's bodies are embedded, to tell people in different clothes apart.
 
-    People close to each other in every frame, others now and then. It applies where the network
-    for it can be had; one body takes 3.5 ms of one core.
+    A person without a usable face is linked by the body to a customer whom a face identified in the
+    same visit. People close to each other are embedded in every frame, others now and then. It
+    applies where the network for it can be had; one body takes 3.5 ms of one core.
     """
 
     alone_every_frames: Annotated[
@@ -77,6 +78,16 @@ class Bodies(Model):
     min_height_px: Annotated[
         int, Field(strict=True, ge=16, le=1024, description="Minimum height of a body in pixels.")
     ] = 48
+    false_link_rate: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=0,
+            le=0.2,
+            description="Largest share of people without a face to be linked to another customer "
+            "of the same visit; 0: link none.",
+        ),
+    ] = 0.01
 
 
 class Consolidation(Model):

@@ -214,6 +214,7 @@ def resolver_context(
         site_id=site.site_id,
         gallery=gallery,
         registry=plans.registry(site),
+        linked=plans.registry(site),
         graph=site_graph(site),
         clock=clock,
         model=face.model.version,

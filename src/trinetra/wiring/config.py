@@ -12,6 +12,7 @@ from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.identities.context import IdentificationPolicy
+from trinetra.identities.decision.body_link import LinkPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
@@ -175,6 +176,10 @@ def recognition_policy(site: Site, calibration: Calibration) -> IdentificationPo
             }
         ),
         open_set=open_set_target(site, calibration),
+        links=LinkPolicy(
+            false_link_rate=site.policies.bodies.false_link_rate,
+            max_absence_s=site.policies.stays.visit_gap_s,
+        ),
         top_k=matching.top_k,
         alert_cooldown_s=site.policies.alerts.cooldown_s,
     )

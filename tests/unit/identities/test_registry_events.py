@@ -48,12 +48,21 @@ def test_of_a_frame_everybody_with_a_name_was_seen_at_its_instant() -> None:
     assert told == [RegistryEvent(ANNA, IdentityKind.STAFF, Sighting(DOOR, NOON, NOON))]
 
 
+def test_a_sighting_that_follows_from_a_body_is_not_heard() -> None:
+    linked = track(ANNA)
+    frame = msgspec.structs.replace(
+        tracks(), tracks=(msgspec.structs.replace(linked, linked=True),)
+    )
+    assert list(registry_events(encode(frame), SiteGraph())) == []
+
+
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.name)
 def test_every_event_of_a_resolver_that_was_ever_written_can_be_heard(path: Path) -> None:
     event = msgspec.json.decode(path.read_bytes())
     if event["type"] not in {"tracks", "identity"}:
         return
-    named = {t.get("customer_id") for t in event.get("tracks", [event])} - {None}
+    by_face = [t for t in event.get("tracks", [event]) if not t.get("linked")]
+    named = {t.get("customer_id") for t in by_face} - {None}
     assert {told.customer_id for told in registry_events(path.read_bytes(), SiteGraph())} == named
 
 

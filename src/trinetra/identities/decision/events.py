@@ -36,6 +36,7 @@ def identity_event(
         customer_id=decision.customer_id,
         kind=decision.kind,
         since=identity.since or msgspec.UNSET,
+        linked=decision.linked or msgspec.UNSET,
     )
 
 
@@ -57,6 +58,7 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
                 customer_id=seen.identity.customer_id,
                 kind=seen.identity.decision.kind if seen.identity.decision else None,
                 predicted=seen.predicted,
+                linked=seen.identity.is_linked,
             )
             for seen in outcome.visible
         ),

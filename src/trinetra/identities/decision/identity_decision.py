@@ -14,6 +14,7 @@ from trinetra.identities.decision.matching import (
     Ranked,
     candidates_of,
     decide,
+    keep_link,
     margin_of,
     rank,
     reconsider,
@@ -67,7 +68,9 @@ def resolve(
     decision = decide(ranked, gate, good_faces=good, in_view=in_view, policy=policy)
     if decision.status == "new" and not observation.identity.life.has_moved:
         decision = MOTIONLESS
-    if present is not None and observation.identity.is_settled:
+    if present is not None and present.linked:
+        decision = keep_link(present, decision, ranked, policy)
+    elif present is not None and observation.identity.is_settled:
         decision = reconsider(present, decision, ranked, policy)
     explained = explain(observation.evidence, model, policy)
     margin = margin_of(ranked)

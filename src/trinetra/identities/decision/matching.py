@@ -64,6 +64,7 @@ class Decision:
     """The identity of a track and the reasons for it.
 
     ``own_id`` is the id under which the face is stored, if a merge has given the customer another.
+    ``linked`` is true if the customer follows from the body, not from a face.
     """
 
     status: IdentityStatus
@@ -71,6 +72,7 @@ class Decision:
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
     own_id: CustomerId | None = None
+    linked: bool = False
 
 
 AMBIGUOUS = Decision("unknown", ("ambiguous",))
@@ -186,6 +188,20 @@ def reconsider(
     if fresh.status == "new":
         return fresh if score < policy.new_below else present
     return fresh if ranked[0].score >= score + 2 * policy.margin else present
+
+
+def keep_link(
+    present: Decision, fresh: Decision, ranked: Sequence[Ranked], policy: MatchingPolicy
+) -> Decision:
+    """Return the decision on a track that was linked by its body and now shows faces.
+
+    Every decision from faces replaces a link. Faces that decide nothing end it if they are clearly
+    not those of the linked customer, or if that customer cannot be here.
+    """
+    if fresh.status != "unknown" or "gate_impossible" in fresh.reasons:
+        return fresh
+    score = next((r.score for r in ranked if r.customer_id == present.customer_id), 0.0)
+    return fresh if score < policy.new_below else present
 
 
 def without_faces(unusable: Iterable[str], faces_seen: int) -> Decision:

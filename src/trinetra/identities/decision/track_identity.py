@@ -17,12 +17,14 @@ from trinetra.events.schema import (
     Evidence,
     FaceBox,
 )
+from trinetra.identities.decision.body_link import BodyMean, with_picture
 from trinetra.identities.decision.matching import (
     ERASED,
     LEFT_OUT,
     Decision,
 )
 from trinetra.identities.gate.topology import Sighting, SiteGraph
+from trinetra.identities.tracking.boxes import share_hidden
 from trinetra.identities.tracking.face_association import observe
 from trinetra.identities.tracking.face_similarity import compare_faces, owners
 from trinetra.identities.tracking.life_signs import LifePolicy, LifeSigns, with_body, with_face
@@ -51,6 +53,9 @@ Undecided tracks are looked up then, too: a decision in the same batch must not 
 """
 _FACES_TO_RETURN = 3
 _LIFE = LifePolicy()
+_BODY_TASK = "body_embed"
+_MOST_HIDDEN = 0.4
+"""Share of a body's box that nearer people may cover for it to be known by the picture."""
 _BEST_SHOTS = 3
 _CLEARLY_BETTER = 0.1
 """Gain in quality for which a new identity is stored again while its track goes on.
@@ -121,6 +126,7 @@ class TrackIdentity:
     person of that ``segment`` of the evidence. ``asked_at`` is the number of usable faces at the
     last lookup, ``alerted`` the customers with an alert on an impossible transition. ``life`` tells
     a person from a poster. ``enrolled`` are the shots that the gallery has of a new identity.
+    ``body`` is what the person of this segment looks like.
     """
 
     track_id: TrackId
@@ -136,11 +142,17 @@ class TrackIdentity:
     since: Instant | None = None
     life: LifeSigns = field(default_factory=LifeSigns)
     enrolled: EnrolledShots | None = None
+    body: BodyMean | None = None
 
     @property
     def customer_id(self) -> CustomerId | None:
         """The identity this track was given, if any."""
         return self.decision.customer_id if self.decision else None
+
+    @property
+    def is_linked(self) -> bool:
+        """True if the identity follows from the body, not from a face."""
+        return self.decision is not None and self.decision.linked
 
     def is_due(self, evidence: TrackFaces, asked_at: int, *, missed: bool) -> bool:
         """Return whether the gallery should be searched for this evidence.
@@ -165,7 +177,8 @@ class TrackIdentity:
     @property
     def is_settled(self) -> bool:
         """True if more faces are unlikely to change the decision."""
-        return self.customer_id is not None or self.decision == SEEN_ELSEWHERE
+        by_face = self.customer_id is not None and not self.is_linked
+        return by_face or self.decision == SEEN_ELSEWHERE
 
     @property
     def is_left_out(self) -> bool:
@@ -187,7 +200,7 @@ class TrackIdentity:
                 self.explained, candidates=(), margin=None, gate=(), known_since=None
             )
         self.decision, self.evidence, self.since = why, TrackFaces(), None
-        self.enrolled = None
+        self.enrolled = self.body = None
         self.alerted.clear()
 
     def follow(self, evidence: TrackFaces) -> bool:
@@ -202,7 +215,7 @@ class TrackIdentity:
         starts = [self.since] if self.decision == SEEN_ELSEWHERE else []
         starts.append(evidence.since)
         self.segment, self.since = evidence.segment, min((s for s in starts if s), default=None)
-        self.asked_at, self.gallery_missed = 0, False
+        self.asked_at, self.gallery_missed, self.body = 0, False, None
         # Who moved was the person before: the track may have passed on to a poster beside them.
         self.life = LifeSigns(has_body=self.life.is_person)
         had_one, self.decision = self.decision is not None, None
@@ -224,12 +237,25 @@ class CameraState:
     heard_s: float = 0.0
     told_silent: bool = False
 
+    def drop_left_out_bodies(self) -> None:
+        """Drop what the tracker knows of the bodies of people who opted out or were erased."""
+        left_out = {i.track_id for i in self.identities.values() if i.is_left_out}
+        if left_out:
+            tracks = tuple(
+                msgspec.structs.replace(track, look=None, body=None)
+                if track.track_id in left_out
+                else track
+                for track in self.tracker.tracks
+            )
+            self.tracker = replace(self.tracker, tracks=tracks)
+
 
 class TrackObservation(NamedTuple):
     """A confirmed track in one frame, with the evidence up to that frame.
 
     ``frame`` is the width and height of the image, in pixels. If ``predicted``, the box is the
-    tracker's estimate: the detection was too weak to be taken as it is.
+    tracker's estimate: the detection was too weak to be taken as it is. ``body`` is what the person
+    looks like, up to that frame.
     """
 
     identity: TrackIdentity
@@ -238,6 +264,7 @@ class TrackObservation(NamedTuple):
     seen_at: Instant
     frame: tuple[int, int] | None = None
     predicted: bool = False
+    body: BodyMean | None = None
 
     @property
     def is_due(self) -> bool:
@@ -260,11 +287,12 @@ class FrameOutcome:
     ended: tuple[TrackIdentity, ...]
     faults: tuple[MalformedEvent, ...]
 
-    def in_view(self, but: TrackObservation) -> frozenset[CustomerId]:
-        """Return the customers of the other tracks in this frame.
+    def in_view(self, but: TrackObservation, *, linked: bool = False) -> frozenset[CustomerId]:
+        """Return the customers of the other tracks in this frame, those of links only if asked.
 
-        A customer whose face was last seen on the other track before it appeared on this one does
-        not count: that track may have switched to another person unnoticed.
+        A link stands in no face's way. A customer whose face was last seen on the other track
+        before it appeared on this one does not count: that track may have switched to another
+        person unnoticed.
         """
         since = but.evidence.known_since
         return frozenset(
@@ -272,6 +300,7 @@ class FrameOutcome:
             for other in self.visible
             if other.identity.customer_id is not None
             and other.identity is not but.identity
+            and (linked or not other.identity.is_linked)
             and not (since and other.evidence.shown_at and other.evidence.shown_at < since)
         )
 
@@ -287,7 +316,7 @@ class FrameOutcome:
         doubles = []
         for seen in self.visible:
             customer = seen.identity.customer_id
-            if customer is None or seen.evidence.shown_at is None:
+            if customer is None or seen.evidence.shown_at is None or seen.identity.is_linked:
                 continue
             other = latest.get(customer)
             if other is None:
@@ -345,6 +374,7 @@ def advance(
             identity.life = with_face(identity.life, face, event.captured_at, _LIFE)
         if fault := _add_face(identity, face, event.captured_at, dimension):
             faults.append(fault)
+        _add_body(identity, seen, detection, event)
         weak = track.track_id in stepped.weak
         shows = track.confirmed and identity.life.is_person
         if shows and not (weak and track.steadiness < policy.steady):
@@ -352,7 +382,13 @@ def advance(
             box = _clipped(track.xyxy, size) if weak else seen.boxes[detection]
             visible.append(
                 TrackObservation(
-                    identity, identity.evidence, _rounded(box), track.seen_at, size, weak
+                    identity,
+                    identity.evidence,
+                    _rounded(box),
+                    track.seen_at,
+                    size,
+                    weak,
+                    identity.body,
                 )
             )
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))
@@ -407,6 +443,18 @@ def _add_face(
     except MalformedEvent as fault:
         return fault
     return None
+
+
+def _add_body(
+    identity: TrackIdentity, seen: DetectionBatch, detection: int, event: DetectionEvent
+) -> None:
+    """Add a picture of the body, unless a nearer person covers too much of it."""
+    body = seen.body(detection)
+    if body is None or identity.is_left_out:
+        return
+    if share_hidden(detection, seen.boxes) <= _MOST_HIDDEN:
+        model = event.models.get(_BODY_TASK, "")
+        identity.body = with_picture(identity.body, body, model, event.captured_at)
 
 
 def _clipped(box: Box, size: tuple[int, int]) -> Box:

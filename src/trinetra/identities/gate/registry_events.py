@@ -1,5 +1,7 @@
 """Partial decoder of resolver events: only the fields that the registry needs.
 
+Sightings that follow from a body are left out: they are less certain, and must not make a later
+face look as if its person could not be there.
 Events without a customer id, which are most, are skipped without decoding.
 """
 
@@ -36,6 +38,7 @@ class _Position(msgspec.Struct, frozen=True):
     box: Box
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
+    linked: bool = False
 
 
 class _Tracks(msgspec.Struct, frozen=True, tag_field="type", tag="tracks"):
@@ -58,6 +61,7 @@ class _Decision(msgspec.Struct, frozen=True, tag_field="type", tag="identity"):
     customer_id: CustomerId | None = None
     kind: IdentityKind | None = None
     since: Instant | None = None
+    linked: bool = False
 
     @property
     def certain_from(self) -> list[Instant]:
@@ -111,7 +115,7 @@ def _instants(event: _Tracks | _Decision) -> list[Instant]:
 
 
 def _decided(event: _Decision) -> Iterator[RegistryEvent]:
-    if event.customer_id and event.kind:
+    if event.customer_id and event.kind and not event.linked:
         segment = Sighting(event.camera_id, max(event.certain_from), event.captured_at)
         yield RegistryEvent(event.customer_id, event.kind, segment)
 
@@ -119,7 +123,7 @@ def _decided(event: _Decision) -> Iterator[RegistryEvent]:
 def _seen(event: _Tracks, graph: SiteGraph) -> Iterator[RegistryEvent]:
     frame = event.frame_width, event.frame_height
     for track in event.tracks:
-        if track.customer_id and track.kind:
+        if track.customer_id and track.kind and not track.linked:
             place = graph.place(event.camera_id, track.box, frame)
             at = event.captured_at
             yield RegistryEvent(

@@ -101,7 +101,7 @@ class TransitionCollector:
         track = self._tracks.setdefault(event.track_id, _Track(event.camera_id))
         if not event.since:
             track.segments.clear()
-        if event.customer_id is not None:
+        if event.customer_id is not None and not event.linked:
             since = event.since or event.track_started_at
             track.segments[event.customer_id] = Sighting(event.camera_id, since, event.captured_at)
 

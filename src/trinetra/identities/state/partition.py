@@ -1,7 +1,7 @@
 """In-memory state of one partition of detections, and the changes that are not yet snapshotted.
 
-A partition is owned as a whole: the tracks of its cameras, and its outbox of gallery entries, are
-restored, committed and dropped together.
+A partition is owned as a whole: the tracks of its cameras, the bodies of the customers they saw,
+and its outbox of gallery entries, are restored, committed and dropped together.
 """
 
 import heapq
@@ -11,6 +11,7 @@ from operator import is_
 from typing import TypeVar
 
 from trinetra.events.schema import DetectionEvent
+from trinetra.identities.decision.body_link import BodyBook, KnownBody
 from trinetra.identities.decision.matching import ERASED, Decision
 from trinetra.identities.decision.track_identity import (
     Arrival,
@@ -19,7 +20,13 @@ from trinetra.identities.decision.track_identity import (
     TrackIdentity,
     end_all,
 )
-from trinetra.identities.state.snapshot import Restored, encode_camera, encode_entry, encode_track
+from trinetra.identities.state.snapshot import (
+    Restored,
+    encode_body,
+    encode_camera,
+    encode_entry,
+    encode_track,
+)
 from trinetra.identities.tracking.reorder_buffer import ReorderWindow
 from trinetra.identities.tracking.track_faces import Shot
 from trinetra.values import CameraId, CustomerId, GalleryEntry, Instant, TrackId
@@ -71,11 +78,13 @@ class PartitionState:
     number: int
     cameras: dict[CameraId, CameraState] = field(default_factory=dict)
     outbox: dict[str, GalleryEntry] = field(default_factory=dict)
+    bodies: BodyBook = field(default_factory=BodyBook)
     read_to: int | None = None
     committed: int | None = None
     changed: set[CameraId] = field(default_factory=set)
     _tracks: dict[CameraId, dict[TrackId, _Written]] = field(default_factory=dict)
     _entries: dict[str, GalleryEntry] = field(default_factory=dict)
+    _bodies: dict[str, KnownBody] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
     _forgot: bool = False
     _erased_tracks: list[tuple[CameraState, TrackIdentity]] = field(default_factory=list)
@@ -84,7 +93,10 @@ class PartitionState:
     def restored(cls, number: int, values: Mapping[str, bytes], what: Restored) -> "PartitionState":
         """Return the state restored from ``values``; keys that were not used will be deleted."""
         state = cls(number, what.cameras, dict(what.entries), _entries=dict(what.entries))
-        known = {_entry_key(name) for name in what.entries}
+        for body in sorted(what.bodies, key=lambda known: known.body.last_at):
+            state.bodies.known[body.customer_id, body.camera_id] = body
+        state._bodies = state._keyed_bodies()
+        known = {_entry_key(name) for name in what.entries} | set(state._bodies)
         for camera in what.cameras.values():
             known.add(_camera_key(camera.camera_id))
             written = {
@@ -154,7 +166,7 @@ class PartitionState:
             camera = self.cameras[camera_id]
             changes[_camera_key(camera_id)] = encode_camera(camera)
             changes |= self._changed_tracks(camera, model)
-        changes |= self._changed_entries(model)
+        changes |= self._changed_entries(model) | self._changed_bodies()
         self._stale, self.changed = set(), set()
         return changes
 
@@ -165,8 +177,9 @@ class PartitionState:
         return end_all(camera)
 
     def forget(self, is_erased: Callable[[CustomerId], bool]) -> tuple[int, int]:
-        """Drop faces of erased customers; return the numbers of tracks and outbox entries."""
+        """Drop faces and bodies of erased customers; return the numbers of tracks and faces."""
         waiting, tracks = drop(self.outbox, is_erased), 0
+        bodies = self.bodies.forget(is_erased)
         for camera in self.cameras.values():
             for identity in camera.identities.values():
                 if identity.is_of(is_erased):
@@ -174,7 +187,8 @@ class PartitionState:
                     self.changed.add(camera.camera_id)
                     self._erased_tracks.append((camera, identity))
                     tracks += 1
-        self._forgot |= bool(tracks or waiting)
+            camera.drop_left_out_bodies()
+        self._forgot |= bool(tracks or waiting or bodies)
         return tracks, waiting
 
     def take_erased(self) -> list[tuple[CameraState, TrackIdentity]]:
@@ -197,6 +211,20 @@ class PartitionState:
         changes |= {_track_key(track_id): None for track_id in before.keys() - now.keys()}
         self._tracks[camera.camera_id] = now
         return changes
+
+    def _changed_bodies(self) -> dict[str, bytes | None]:
+        now = self._keyed_bodies()
+        changes: dict[str, bytes | None] = {
+            key: encode_body(known)
+            for key, known in now.items()
+            if self._bodies.get(key) is not known
+        }
+        changes |= dict.fromkeys(self._bodies.keys() - now.keys())
+        self._bodies = now
+        return changes
+
+    def _keyed_bodies(self) -> dict[str, KnownBody]:
+        return {_body_key(*key): known for key, known in self.bodies.known.items()}
 
     def _changed_entries(self, model: str) -> dict[str, bytes | None]:
         changes: dict[str, bytes | None] = {
@@ -249,6 +277,10 @@ def _camera_key(camera_id: CameraId) -> str:
 
 def _track_key(track_id: TrackId) -> str:
     return f"track/{track_id}"
+
+
+def _body_key(customer_id: CustomerId, camera_id: CameraId) -> str:
+    return f"body/{camera_id}/{customer_id}"
 
 
 def _entry_key(entry_id: str) -> str:

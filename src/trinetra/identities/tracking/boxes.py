@@ -1,5 +1,7 @@
 """Geometry of boxes in the image, in plain numbers: a view shows a handful of objects."""
 
+from collections.abc import Sequence
+
 from trinetra.events.schema import Box
 
 _NO_AREA = 1e-9
@@ -30,6 +32,16 @@ def iou(a: Box, b: Box) -> float:
 def covered_share(a: Box, b: Box) -> float:
     """Return the shared area of two boxes over that of the smaller one."""
     return _shared_area(a, b) / max(min(_area(a), _area(b)), _NO_AREA)
+
+
+def share_hidden(index: int, boxes: Sequence[Box]) -> float:
+    """Return the share of a body that the nearer one which covers it most hides.
+
+    On a floor, a nearer body is lower in the image.
+    """
+    box = boxes[index]
+    nearer = [o for o in boxes if o[3] > box[3] and not are_disjoint(o, box)]
+    return max([_shared_area(box, o) / max(_area(box), _NO_AREA) for o in nearer], default=0.0)
 
 
 def lies_at(face: Box, body: Box) -> bool:

@@ -1,0 +1,129 @@
+"""Links by body: means of pictures, thresholds that grow with the shop, margins, and the book."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from trinetra.identities.decision.body_link import (
+    BodyBook,
+    BodyMean,
+    KnownBody,
+    LinkPolicy,
+    rank_bodies,
+    with_picture,
+)
+from trinetra.values import CameraId, CustomerId
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DOOR, TILL = CameraId("door"), CameraId("till")
+ANNA, BEN = CustomerId("cus_anna"), CustomerId("cus_ben")
+MODEL = "reid@1"
+
+
+def packed(*values: float) -> bytes:
+    vector = np.array(values)
+    return (vector / np.linalg.norm(vector)).astype("<f2").tobytes()
+
+
+def mean(vector: bytes, *, seen: int = 5, model: str = MODEL, after_s: float = 0) -> BodyMean:
+    return BodyMean(model, vector, seen, NOON + timedelta(seconds=after_s))
+
+
+def known(customer: CustomerId, vector: bytes, *, camera: CameraId = TILL, seen: int = 5):
+    return customer, KnownBody(customer, camera, mean(vector, seen=seen))
+
+
+def test_the_mean_of_pictures_is_their_average_and_counts_them() -> None:
+    body = None
+    for number, picture in enumerate([packed(1, 0, 0), packed(0, 1, 0), packed(0, 0, 1)]):
+        body = with_picture(body, picture, MODEL, NOON + timedelta(seconds=number))
+    assert body is not None
+    assert body.seen == 3
+    assert np.frombuffer(body.vector, "<f2") == pytest.approx([1 / 3] * 3, abs=1e-3)
+
+
+def test_pictures_within_a_fifth_of_a_second_count_once() -> None:
+    body = with_picture(None, packed(1, 0), MODEL, NOON)
+    assert with_picture(body, packed(0, 1), MODEL, NOON + timedelta(seconds=0.1)) is body
+
+
+def test_a_body_of_another_network_starts_over() -> None:
+    body = with_picture(mean(packed(1, 0), seen=9), packed(0, 1), "reid@2", NOON)
+    assert (body.model, body.seen) == ("reid@2", 1)
+
+
+def test_the_threshold_rises_with_the_number_of_customers_and_is_higher_within_one_view() -> None:
+    policy = LinkPolicy()
+    here = [policy.threshold(n, same_view=True) for n in (1, 10, 100)]
+    there = [policy.threshold(n, same_view=False) for n in (1, 10, 100)]
+    assert here == sorted(here)
+    assert all(a > b for a, b in zip(here, there, strict=True))
+    # By hand: 0.18 + 0.126 * 3.09 and 0.12 + 0.08 * 3.09, for a one-sided tail of 0.001.
+    assert (here[1], there[1]) == pytest.approx((0.569, 0.367), abs=0.002)
+
+
+def test_strangers_exceed_the_threshold_as_rarely_as_asked() -> None:
+    policy, shop = LinkPolicy(false_link_rate=0.05), 40
+    cosines = np.random.default_rng(7).normal(0.12, 0.08, (20_000, shop))
+    exceeded = (cosines.max(axis=1) >= policy.threshold(shop, same_view=False)).mean()
+    assert exceeded == pytest.approx(0.05, abs=0.006)
+
+
+def test_a_clearly_most_similar_customer_is_a_link() -> None:
+    (best, other) = rank_bodies(
+        mean(packed(1, 0.3)),
+        DOOR,
+        [known(BEN, packed(0, 1)), known(ANNA, packed(1, 0))],
+        LinkPolicy(),
+    )
+    assert best.evidence.customer_id == ANNA
+    assert best.is_link
+    assert not other.is_link
+    assert best.evidence.cosine == pytest.approx(0.958, abs=1e-3)
+    assert best.evidence.compared == 2
+
+
+def test_two_customers_in_like_clothes_are_no_link() -> None:
+    best, _ = rank_bodies(
+        mean(packed(1, 0.3)),
+        DOOR,
+        [known(BEN, packed(1, 0.2)), known(ANNA, packed(1, 0.1))],
+        LinkPolicy(),
+    )
+    assert best.evidence.cosine > best.evidence.threshold
+    assert not best.is_link
+
+
+def test_a_customer_known_by_two_cameras_is_no_rival_of_their_own() -> None:
+    (best,) = rank_bodies(
+        mean(packed(1, 0)),
+        DOOR,
+        [known(ANNA, packed(1, 0.1)), known(ANNA, packed(1, 0.2), camera=DOOR)],
+        LinkPolicy(),
+    )
+    assert best.is_link
+    assert best.evidence.margin is None
+    assert best.known.camera_id == TILL  # as similar, and on the scale of two views
+
+
+def test_few_pictures_and_other_networks_are_not_compared() -> None:
+    few = known(ANNA, packed(1, 0), seen=4)
+    other = BEN, KnownBody(BEN, TILL, mean(packed(1, 0), model="reid@2"))
+    assert rank_bodies(mean(packed(1, 0)), DOOR, [few, other], LinkPolicy()) == []
+
+
+def test_the_book_is_bounded_and_drops_the_body_that_was_noted_longest_ago() -> None:
+    book = BodyBook(max_bodies=2)
+    for second, customer in enumerate((ANNA, BEN, ANNA)):
+        book.note(customer, DOOR, mean(packed(1, 0), after_s=second))
+    book.note(CustomerId("cus_cleo"), DOOR, mean(packed(1, 0), after_s=3))
+    assert [customer for customer, _ in book.known] == [ANNA, "cus_cleo"]
+
+
+def test_the_book_drops_what_is_too_old_and_what_a_fast_clock_dated_in_the_future() -> None:
+    book = BodyBook()
+    for customer, after_s in ((ANNA, -100), (BEN, 0), (CustomerId("cus_cleo"), 100)):
+        book.note(customer, DOOR, mean(packed(1, 0), after_s=after_s))
+    book.evict(NOON, 50)
+    assert [customer for customer, _ in book.known] == [BEN]
