@@ -117,6 +117,27 @@ def measure(run: Run) -> dict[str, float]:
     }
 
 
+def measure_links(store: Store, seed: int, variant: str) -> dict[str, float | None]:
+    """Return the scores that links by body change: ``no bodies``, ``bodies``, or with ``links``."""
+    scenario = Scenario(
+        seed, store.shoppers_per_hour, store.hours, embeds_bodies=variant != "no bodies"
+    )
+    twin = Twin(built_in_shop(), scenario)
+    site = site_of(twin.plan)
+    if variant != "links":
+        policies = site.policies
+        bodies = policies.bodies.model_copy(update={"false_link_rate": 0.0})
+        policies = policies.model_copy(update={"bodies": bodies})
+        site = site.model_copy(update={"policies": policies})
+    with tempfile.TemporaryDirectory(prefix="trinetra-links-") as name:
+        write(twin, Path(name))
+        truth, findings = read_truth(Path(name) / "truth.jsonl"), resolve(twin, site)
+    sheet = identities_sheet(truth, findings, Choices())
+    links = next(score for score in sheet.scores if score.name == "false_link_rate")
+    names = ("identified_share", "misnamed_share", "identity_f1", "false_link_rate")
+    return {**{name: sheet.value(name) for name in names}, "links": float(links.n or 0)}
+
+
 def measure_store(
     store: Store,
     portraits: Portraits | None,

@@ -72,8 +72,8 @@ class OpenSet:
         if person is None:
             self.ghosts += customer is not None
             return
-        if not decision.was_searched and customer is None:
-            return
+        if decision.linked or (not decision.was_searched and customer is None):
+            return  # not a search by face; links have scores of their own
         is_mated = person in self._enrolled
         self.mated += is_mated
         self.unmated += not is_mated
@@ -226,6 +226,8 @@ def score_identities(
     scores = [
         *_of_boxes("", everything, min_iou),
         *_rates(counts),
+        *_of_time(everything, customers, min_iou),
+        _of_links(decisions, people),
         *_per_visits(counts, people_there if visits is None else visits),
         Score(
             name="people_error", value=float(known - people_there), truth=people_there, found=known
@@ -304,6 +306,51 @@ def _rates(counts: OpenSet) -> list[Score]:
         )
         for name, part, whole, note in rates
     ]
+
+
+def _of_time(named: Comparison, customers: Mapping[str, str], min_iou: float) -> list[Score]:
+    """Return the shares of people's tracked time with their own identity, and with another's.
+
+    A customer is the person whose tracked boxes carry it most often; everybody else who carries it
+    is named wrongly.
+    """
+    pairs, chosen = named.pairs, _covered(named, min_iou)
+    person = named.truth.name[pairs.truth[chosen]]
+    names = np.array([*named.found.names, ""], dtype=object)
+    carried = names[named.found.name[pairs.found[chosen]]]
+    known = np.isin(carried.astype(str), sorted(set(customers.values())))
+    votes: dict[str, Counter[int]] = defaultdict(Counter)
+    for customer, who in zip(carried[known].tolist(), person[known].tolist(), strict=True):
+        votes[customer][who] += 1
+    right = sum(count.most_common(1)[0][1] for count in votes.values())
+    total = len(person)
+    return [
+        Score(name="identified_share", value=share(right, total), n=total),
+        Score(name="misnamed_share", value=share(int(known.sum()) - right, total), n=total),
+    ]
+
+
+def _of_links(decisions: Sequence[Decision], people: Mapping[str, str]) -> Score:
+    """Return the share of links by body to another person than the track shows."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    linked = []
+    for decision in decisions:
+        person = people.get(decision.segment)
+        if decision.customer is None or person is None:
+            continue
+        if decision.linked:
+            linked.append((decision.customer, person))
+        else:
+            votes[decision.customer][person] += 1
+    owner = {customer: count.most_common(1)[0][0] for customer, count in votes.items()}
+    wrong = sum(owner.get(customer) != person for customer, person in linked)
+    return Score(
+        name="false_link_rate",
+        value=share(wrong, len(linked)),
+        interval=wilson(wrong, len(linked)) if linked else None,
+        n=len(linked),
+        note="of tracks linked by body" if linked else "none linked by body",
+    )
 
 
 def _per_visits(counts: OpenSet, visits: int) -> list[Score]:

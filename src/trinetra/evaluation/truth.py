@@ -73,7 +73,7 @@ class Decision:
 
     A track that switches from one person to another has a decision about each. ``decided_us`` is
     when this result was first reported; ``was_searched`` is whether a usable face was compared at
-    all.
+    all, and ``linked`` whether the customer follows from the body instead.
     """
 
     camera: str
@@ -83,6 +83,7 @@ class Decision:
     decided_us: int
     was_searched: bool = True
     since_us: int | None = None
+    linked: bool = False
 
     @property
     def segment(self) -> str:

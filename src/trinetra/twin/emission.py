@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trinetra.events.codec import encode
 from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox, Point
+from trinetra.twin.bodies import BODY_TASK, MODEL, BodyBank
 from trinetra.twin.camera import Camera
 from trinetra.twin.clothes import Wardrobe
 from trinetra.twin.detector import STEADY, Detector, Found
@@ -123,6 +124,10 @@ class Emitter:
         return Wardrobe(self.world.scenario.seed, self.world.scenario.sensing.clothes)
 
     @cached_property
+    def _bodies(self) -> BodyBank:
+        return BodyBank(self.world.scenario.seed)
+
+    @cached_property
     def _stays(self) -> "_Calendar[Stay]":
         return _Calendar.of(self.world.stays)
 
@@ -141,7 +146,8 @@ class Emitter:
         if self._is_for_vehicles:
             return self._vehicles(frames, rng)
         looks = stream(self.world.scenario.seed, Part.LOOK, self.index, day, number)
-        return self._people(frames, rng, looks)
+        pictures = stream(self.world.scenario.seed, Part.BODY_PICTURES, self.index, day, number)
+        return self._people(frames, rng, looks, pictures)
 
     @property
     def _is_for_vehicles(self) -> bool:
@@ -168,7 +174,11 @@ class Emitter:
     # --- people -------------------------------------------------------------------------------
 
     def _people(
-        self, frames: _Frames, rng: np.random.Generator, looks: np.random.Generator
+        self,
+        frames: _Frames,
+        rng: np.random.Generator,
+        looks: np.random.Generator,
+        pictures: np.random.Generator,
     ) -> Segment:
         view = self.camera.view
         stays = self._stays.during(frames)
@@ -177,7 +187,10 @@ class Emitter:
         walkers = self._walkers(bodies, [(_PERSON, stay.index) for stay in stays])
         found = self._detector.detect(bodies, walkers, len(frames), rng)
         worn = self._wardrobe.seen(self.index, bodies, walkers, found, stays, looks)
-        objects = _objects(len(frames), found, "person", worn)
+        shapes: Sequence[bytes | None] = [None] * len(found)
+        if self.world.scenario.embeds_bodies:
+            shapes = self._bodies.seen(self.index, bodies, walkers, found, stays, pictures)
+        objects = _objects(len(frames), found, "person", worn, shapes)
         faces: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
         if view.reads_faces:
@@ -229,7 +242,8 @@ class Emitter:
         bodies = cars_in_view(self.camera, frames.t, drives)
         walkers = self._walkers(bodies, [(_CAR, drive.party) for drive in drives])
         found = self._detector.detect(bodies, walkers, len(frames), rng)
-        objects = _objects(len(frames), found, "car", [None] * len(found))
+        none_known = [None] * len(found)
+        objects = _objects(len(frames), found, "car", none_known, none_known)
         names = [drive.vehicle_id for drive in drives]
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
@@ -250,6 +264,8 @@ class Emitter:
         start_us = microseconds(self.world.scenario.started_at)
         due = np.rint((frames.t + delays) * 1e6).astype(np.int64) + start_us
         camera_id, models = view.camera_id, self.models
+        if self.world.scenario.embeds_bodies:
+            models = {**models, BODY_TASK: MODEL}
         arrivals = []
         for number, (seq, captured_at, at_us) in enumerate(
             zip(frames.seq, frames.captured_at, due.tolist(), strict=True)
@@ -315,12 +331,16 @@ def _by_frame(count: int, frame: Rows, items: list[Item]) -> list[tuple[Item, ..
 
 
 def _objects(
-    count: int, found: Found, label: str, looks: Sequence[bytes | None]
+    count: int,
+    found: Found,
+    label: str,
+    looks: Sequence[bytes | None],
+    shapes: Sequence[bytes | None],
 ) -> list[tuple[ObjectBox, ...]]:
     """Return the objects of each frame, best first."""
     order = np.lexsort((-found.score, found.frame))
     boxes = [
-        ObjectBox(label, mark, _box(corners), looks[row])
+        ObjectBox(label, mark, _box(corners), looks[row], shapes[row])
         for row, mark, corners in zip(
             order.tolist(),
             found.score[order].round(3).tolist(),

@@ -99,8 +99,9 @@ NOISES = ("misses", "boxes", "parts", "merged", "ghosts", "clothes", "blur", "de
 class Scenario:
     """One run. ``hours`` counts opening hours only: a day has ``open_hours`` of them.
 
-    Cameras record while the shop is open; the first day opens at ``started_at``. Raises
-    ConfigurationError for invalid values.
+    Cameras record while the shop is open; the first day opens at ``started_at``. With
+    ``embeds_bodies`` the workers have the network that embeds bodies. Raises ConfigurationError for
+    invalid values.
     """
 
     seed: int = 1
@@ -110,6 +111,7 @@ class Scenario:
     open_hours: float = 12.0
     behavior: Behavior = field(default_factory=Behavior)
     sensing: Sensing = field(default_factory=Sensing)
+    embeds_bodies: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:

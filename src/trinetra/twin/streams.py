@@ -26,6 +26,8 @@ class Part(IntEnum):
     PHOTOS = 12
     LUCK = 13
     GHOSTS = 14
+    BODIES = 15
+    BODY_PICTURES = 16
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:

@@ -171,6 +171,7 @@ class Gathered:
                 decided_us=decided_us,
                 was_searched=event.evidence.faces_used > 0,
                 since_us=since_us,
+                linked=event.linked is True,
             )
         )
 
