@@ -15,6 +15,7 @@ from trinetra.settings import Settings, load_settings
 from trinetra.wiring.profiles import ensure_models, find_here
 
 _SHOWN_DIGITS = 12
+_NAME_WIDTH = len("person-reidentification-retail-0287@1")
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Profile = Annotated[str | None, typer.Option("--profile", help="Set of networks.")]
 
@@ -49,9 +50,11 @@ def list_models(*, as_json: _Json = False) -> None:
         print_json(rows)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    for heading in ("task", "profile", "license", "size", "sha256", "available"):
-        table.add_column(heading)
+    table.add_column("model, license, sha256", min_width=_NAME_WIDTH)
+    table.add_column("task", no_wrap=True)
+    table.add_column("profile", max_width=len("reference"))
+    for heading in ("MB", "here"):
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
     output().print(table)
@@ -81,22 +84,17 @@ def _place(model: AnyModel, settings: Settings) -> dict[str, Any]:
     try:
         path = find_here(model, settings)
     except ModelUnavailable as cause:
-        return {"path": None, "available": "wrong file", "problem": str(cause)}
+        return {"path": None, "here": "wrong", "problem": str(cause)}
     if path is not None:
-        return {"path": str(path), "available": "here", "problem": None}
-    return {"path": None, "available": "by download" if model.source else "no", "problem": None}
+        return {"path": str(path), "here": "yes", "problem": None}
+    return {"path": None, "here": "fetch" if model.source else "no", "problem": None}
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        row["version"],
-        row["task"],
-        ", ".join(row["profiles"]),
-        row["licence"],
-        f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else "your own file",
-        row["sha256"][0][:_SHOWN_DIGITS] if row["sha256"] else "",
-        row["available"],
-    )
+    terms = [row["licence"], *(digest[:_SHOWN_DIGITS] for digest in row["sha256"][:1])]
+    size = f"{row['size_bytes'] / 1e6:.1f}" if row["size_bytes"] else ""
+    name = f"{row['version']}\n  {', '.join(terms)}"
+    return (name, row["task"], " ".join(row["profiles"]), size, row["here"])
 
 
 @models.command("fetch")
