@@ -11,10 +11,10 @@ from msgspec import Meta
 
 from trinetra.errors import ConfigurationError
 from trinetra.impostors import ImpostorTail
-from trinetra.values import Role
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+RoleName = Annotated[str, Meta(pattern="^(entrance|face|tracking|billing|vehicle)$")]
 Positive = Annotated[int, Meta(gt=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Channels = tuple[float, float, float]
@@ -252,7 +252,7 @@ class ProfileNames(_Struct, frozen=True, kw_only=True):
     face_finder: str
     face_embedder: str
     body_embedder: str | None = None
-    role_detectors: dict[Role, str] = {}
+    role_detectors: dict[RoleName, str] = {}
 
 
 class Profile(_Struct, frozen=True, kw_only=True):
@@ -267,7 +267,7 @@ class Profile(_Struct, frozen=True, kw_only=True):
     face_embedder: FaceEmbedderModel
     face_beside: FaceEmbedderModel | None = None
     body_embedder: BodyEmbedderModel | None = None
-    role_detectors: dict[Role, DetectorModel] = {}
+    role_detectors: dict[RoleName, DetectorModel] = {}
 
     @property
     def required(self) -> tuple[AnyModel, ...]:
@@ -294,7 +294,7 @@ class Profile(_Struct, frozen=True, kw_only=True):
         detectors = {role: m for role, m in self.role_detectors.items() if m.name in names}
         return msgspec.structs.replace(self, body_embedder=kept, role_detectors=detectors)
 
-    def detector_for(self, role: Role, labels: Collection[str]) -> DetectorModel:
+    def detector_for(self, role: str, labels: Collection[str]) -> DetectorModel:
         """Return the detector of a camera: that of its role if it can tell these labels."""
         special = self.role_detectors.get(role)
         return special if special is not None and special.detects(labels) else self.detector
@@ -333,7 +333,7 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         face_finder: str,
         face_embedder: str,
         body_embedder: str | None = None,
-        role_detectors: Mapping[Role, str] = MappingProxyType({}),
+        role_detectors: Mapping[str, str] = MappingProxyType({}),
     ) -> Profile:
         """Return the profile made of named models. Raises ConfigurationError."""
         embedder = _of_task(self.find(face_embedder), FaceEmbedderModel)
