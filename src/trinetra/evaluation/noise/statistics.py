@@ -6,7 +6,7 @@ resolution.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -161,7 +161,8 @@ def _parts(every: Sequence[Compared]) -> dict[str, Any]:
     }
 
 
-def _lengths_s(each: Any, fps: float) -> Iterator[float]:
+def _lengths_s(each: Iterable[Iterable[int]], fps: float) -> Iterator[float]:
+    """Yield how long each run of frames lasts."""
     for frames in each:
         for first, last in spells(sorted(set(frames)), max(1, round(_SPELL_GAP_S * fps))):
             yield (last - first + 1) / fps
