@@ -1,7 +1,7 @@
 """Measures the noise of the platform's own worker on labeled footage, for the digital twin.
 
-``measure_noise`` runs the worker's networks on the sequences of a folder (docs/twin.md) and compares
-what they find with the labels. Two sequences are left out, to hold ``twin_figures`` against them.
+``measure_noise`` runs the worker's networks on the sequences of a folder (docs/twin.md) and
+compares what they find with the labels. Two sequences are left out, to hold ``twin_figures`` against them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,8 +74,10 @@ HELD_OUT = (
     ),
 )
 SAME_MAN = (("caviar-oneleaveshop1-cor", 6), ("caviar-oneleaveshop1-front", 2))
-"""One man before two cameras: the only evidence of how much the light differs between views, and the
-only use of a sequence that is left out."""
+"""One man before two cameras: the only evidence of how much the light differs between views.
+
+It is also the only use of a sequence that is left out.
+"""
 
 
 def measure_noise(
