@@ -1,7 +1,8 @@
 """Measures the noise of the platform's own worker on labeled footage, for the digital twin.
 
 ``measure_noise`` runs the worker's networks on the sequences of a folder (docs/twin.md) and
-compares what they find with the labels. Two sequences are left out, to hold ``twin_figures`` against them.
+compares what they find with the labels. Two sequences are left out, to hold ``twin_figures``
+against them.
 """
 
 from collections.abc import Mapping, Sequence
