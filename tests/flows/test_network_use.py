@@ -76,7 +76,7 @@ _UNTIL_STOPPED = {"demo": ("", "serving on"), "twin rtsp": ("clip.mp4 --port 0",
 _IMPORTED = {
     *("bench pipeline", "bench ingest", "bench gate", "bench decision", "bench false-match"),
     *("bench transport", "bench resolve", "bench latency", "eval baseline", "devservers up"),
-    "twin measure",
+    *("eval real", "twin measure"),
 }
 """Runs for minutes, or with servers of its own: only what it imports is run."""
 
