@@ -254,6 +254,13 @@ IDENTITIES = (
         stacked=True,
     ),
     Graph(
+        "Links by body",
+        "ops",
+        _rates("trinetra_body_links_total", "change", labels=CAMERA),
+        "linked: a track without a usable face was given the customer of the same visit; ended: a "
+        "later picture or sighting contradicted it.",
+    ),
+    Graph(
         "Age of identities",
         "s",
         _quantiles("trinetra_identity_age_seconds", "camera", CAMERA),

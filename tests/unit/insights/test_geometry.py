@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from trinetra.insights.camera.geometry import (
@@ -68,6 +68,10 @@ def test_the_notch_of_a_concave_polygon_is_outside() -> None:
 
 
 @given(star_polygons(), st.lists(point, min_size=1, max_size=20))
+@example(
+    [(1.0, 0.5), (0.5, 1.0), (0.0, 0.5000000000000001), (0.4999999999999999, 0.0)],
+    [(0.5, 0.49999999999999994)],
+)
 def test_a_polygon_is_the_same_wherever_its_corners_start_and_whichever_way_they_run(
     polygon: list[tuple[float, float]], points: list[tuple[float, float]]
 ) -> None:

@@ -41,15 +41,17 @@ class ReturnPolicy:
     """When a track that paused is resumed by a person who appears nearby.
 
     It needs ``least_hits`` detections, a pause of at most ``max_pause_s``, a distance within reach,
-    and an unambiguous look: a body of at least ``same_body`` that leads all competing pairs by
-    ``body_margin``; without bodies, stripes that differ by at most ``same_stripes`` units, where
-    those of all competing pairs differ by more than ``other_stripes``.
+    which grows with the pause but never spans a whole view, and an unambiguous look: a body of at
+    least ``same_body`` that leads all competing pairs by ``body_margin``; without bodies, stripes
+    that differ by at most ``same_stripes`` units, where those of all competing pairs differ by more
+    than ``other_stripes``.
     """
 
     max_pause_s: float = 10.0
     least_hits: int = 5
     reach_heights: float = 1.0
     reach_heights_per_s: float = 0.3
+    widest_reach_heights: float = 2.5
     same_body: float = 0.6
     body_margin: float = 0.25
     same_stripes: float = 0.7

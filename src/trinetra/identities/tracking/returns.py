@@ -107,5 +107,6 @@ def _in_reach(frame: Frame, track: Track, detection: int) -> bool:
     x, y, _, h = track.motion
     x1, y1, x2, y2 = batch.boxes[detection]
     returns, gap_s = policy.returns, track.unseen_s(frame.captured_at)
-    reach = (returns.reach_heights + returns.reach_heights_per_s * gap_s) * h.value
+    heights = returns.reach_heights + returns.reach_heights_per_s * gap_s
+    reach = min(heights, returns.widest_reach_heights) * h.value
     return abs((x1 + x2) / 2 - x.value) <= reach and abs((y1 + y2) / 2 - y.value) <= reach

@@ -46,9 +46,11 @@ def _is_inside(x: float, y: float, edges: Iterable[tuple[Point, Point]]) -> bool
         along = min(max((off_x * edge_x + off_y * edge_y) / length_squared, 0.0), 1.0)
         if math.hypot(off_x - along * edge_x, off_y - along * edge_y) <= _BOUNDARY:
             return True
-        if (off_y < 0) != (off_y < edge_y):
+        # Corners are compared, not differences: those round differently for the two edges at a
+        # corner, and the ray would cross one of them, or both, or none.
+        if (y < ay) != (y < by):
             cross = edge_x * off_y - edge_y * off_x
-            odd ^= cross > 0 if edge_y > 0 else cross < 0
+            odd ^= cross > 0 if by > ay else cross < 0
     return odd
 
 
