@@ -194,10 +194,11 @@ class ThresholdBasis(msgspec.Struct, frozen=True):
 class BodyEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much a track's body resembles that of a customer identified by face in the same visit.
 
-    ``cosine`` is that of the means of their pictures, ``seen`` the number of the track's pictures,
+    ``cosine`` is the mean of all pairs of their pictures, ``seen`` the number of the track's,
     ``from_camera`` the camera that saw the customer. A link needs ``threshold``, which rises with
-    the number of customers ``compared``. ``margin`` is the lead over the next best customer, each
-    measured from their own threshold; a link needs ``least_margin``.
+    the number of customers ``compared``. ``margin`` is the lead over the next best customer who can
+    be here, each measured from their own threshold, None if nobody came near; a link needs
+    ``least_margin``.
     """
 
     customer_id: CustomerId

@@ -15,6 +15,7 @@ from trinetra.identities.decision.body_link import (
     BODY_DIFFERS,
     KnownBody,
     Resemblance,
+    choose,
     rank_bodies,
 )
 from trinetra.identities.decision.identity_decision import explain
@@ -99,40 +100,46 @@ class BodyLinker:
         return self._link(camera_id, seen, outcome)
 
     def _link(self, camera_id: CameraId, seen: TrackObservation, outcome: FrameOutcome) -> bool:
-        ranked = self._ranked(camera_id, seen)
-        if not ranked or not ranked[0].is_link:
+        in_view = outcome.in_view(seen, linked=True)
+
+        def can_be_here(customer_id: CustomerId) -> bool:
+            return (
+                customer_id not in in_view
+                and self._whereabouts(customer_id, camera_id, seen).possible
+            )
+
+        found = choose(self._ranked(camera_id, seen), can_be_here, self._policy)
+        if found is None or seen.body is None:
             return False
-        best = ranked[0]
-        customer_id = best.evidence.customer_id
-        where = self._whereabouts(customer_id, camera_id, seen)
-        if customer_id in outcome.in_view(seen, linked=True) or not where.possible:
-            return False
-        own_id, directory = best.known.customer_id, self._context.directory
-        _, kind = directory.as_known(own_id, IdentityKind.ANONYMOUS)
+        best, rival = found
+        own_id, customer_id = best.known.customer_id, best.customer_id
+        _, kind = self._context.directory.as_known(own_id, IdentityKind.ANONYMOUS)
+        gate = self._whereabouts(customer_id, camera_id, seen).gate
         seen.identity.decision = Decision(
             "known",
-            ("same_body", "gate_plausible" if where.gate else "same_view"),
+            ("same_body", "gate_plausible" if gate else "same_view"),
             customer_id,
             kind,
             own_id if own_id != customer_id else None,
             linked=True,
         )
-        self._explain(seen.identity, best.evidence, where.gate)
+        self._explain(seen.identity, best.evidence(seen.body, self._policy, rival), gate)
         BODY_LINKS.labels(camera_id, "linked").inc()
         return True
 
     def _review(self, camera_id: CameraId, seen: TrackObservation) -> bool:
         """End a link that later pictures or sightings contradict; return whether it ended."""
-        identity = seen.identity
-        customer_id = identity.customer_id
+        identity, customer_id = seen.identity, seen.identity.customer_id
+        if customer_id is None or seen.body is None:
+            return False
         ranked = self._ranked(camera_id, seen)
-        found = next((r for r in ranked if r.evidence.customer_id == customer_id), None)
-        if found is not None and found.is_lost:
+        found = next((one for one in ranked if one.customer_id == customer_id), None)
+        if found is not None and found.lead < -self._policy.margin:
             self._end(camera_id, identity, BODY_DIFFERS)
-            self._explain(identity, found.evidence, None)
+            self._explain(identity, found.evidence(seen.body, self._policy), None)
             return True
-        where = self._whereabouts(customer_id, camera_id, seen) if customer_id else None
-        if where and where.gate and where.gate.verdict == "impossible":
+        gate = self._whereabouts(customer_id, camera_id, seen).gate
+        if gate and gate.verdict == "impossible":
             self._end(camera_id, identity, Decision("unknown", ("gate_impossible",)))
             return True
         return False
@@ -184,8 +191,6 @@ class BodyLinker:
         ]
         others = [sighting for sighting in sightings if sighting.camera_id != camera_id]
         gate = judge(self._context.graph, customer_id, others, here) if others else None
-        if seen.identity.is_linked:
-            return _Whereabouts(gate is None or gate.verdict == "plausible", gate)
         # A person is on one track of a view at a time, so the last one must be over.
         over = all(s.last_at < here.first_at for s in sightings if s.camera_id == camera_id)
         recent = any(self._is_within_visit(sighting, here) for sighting in sightings)

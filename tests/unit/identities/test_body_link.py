@@ -10,6 +10,7 @@ from trinetra.identities.decision.body_link import (
     BodyMean,
     KnownBody,
     LinkPolicy,
+    choose,
     rank_bodies,
     with_picture,
 )
@@ -59,40 +60,50 @@ def test_the_threshold_rises_with_the_number_of_customers_and_is_higher_within_o
     there = [policy.threshold(n, same_view=False) for n in (1, 10, 100)]
     assert here == sorted(here)
     assert all(a > b for a, b in zip(here, there, strict=True))
-    # By hand: 0.18 + 0.126 * 3.09 and 0.12 + 0.08 * 3.09, for a one-sided tail of 0.001.
-    assert (here[1], there[1]) == pytest.approx((0.569, 0.367), abs=0.002)
+    # By hand: 0.15 + 0.105 * 3.09 and 0.1 + 0.06 * 3.09, for a one-sided tail of 0.001.
+    assert (here[1], there[1]) == pytest.approx((0.474, 0.285), abs=0.002)
 
 
 def test_strangers_exceed_the_threshold_as_rarely_as_asked() -> None:
     policy, shop = LinkPolicy(false_link_rate=0.05), 40
-    cosines = np.random.default_rng(7).normal(0.12, 0.08, (20_000, shop))
+    cosines = np.random.default_rng(7).normal(0.1, 0.06, (20_000, shop))
     exceeded = (cosines.max(axis=1) >= policy.threshold(shop, same_view=False)).mean()
     assert exceeded == pytest.approx(0.05, abs=0.006)
 
 
-def test_a_clearly_most_similar_customer_is_a_link() -> None:
-    (best, other) = rank_bodies(
-        mean(packed(1, 0.3)),
-        DOOR,
-        [known(BEN, packed(0, 1)), known(ANNA, packed(1, 0))],
-        LinkPolicy(),
-    )
-    assert best.evidence.customer_id == ANNA
-    assert best.is_link
-    assert not other.is_link
-    assert best.evidence.cosine == pytest.approx(0.958, abs=1e-3)
-    assert best.evidence.compared == 2
+def chosen(
+    *bodies: tuple[CustomerId, KnownBody], absent: CustomerId | None = None
+) -> CustomerId | None:
+    """Return the customer to whom a body at the door is linked."""
+    policy = LinkPolicy()
+    ranked = rank_bodies(mean(packed(1, 0.3)), DOOR, bodies, policy)
+    found = choose(ranked, lambda customer_id: customer_id != absent, policy)
+    return found[0].customer_id if found else None
 
 
-def test_two_customers_in_like_clothes_are_no_link() -> None:
-    best, _ = rank_bodies(
-        mean(packed(1, 0.3)),
-        DOOR,
-        [known(BEN, packed(1, 0.2)), known(ANNA, packed(1, 0.1))],
-        LinkPolicy(),
-    )
-    assert best.evidence.cosine > best.evidence.threshold
-    assert not best.is_link
+def test_a_clearly_most_similar_customer_is_linked() -> None:
+    assert chosen(known(BEN, packed(0, 1)), known(ANNA, packed(1, 0))) == ANNA
+
+
+def test_the_evidence_tells_cosine_threshold_and_lead() -> None:
+    policy, body = LinkPolicy(), mean(packed(1, 0.3))
+    customers = [known(BEN, packed(0, 1)), known(ANNA, packed(1, 0))]
+    best, other = rank_bodies(body, DOOR, customers, policy)
+    evidence = best.evidence(body, policy, other)
+    assert (evidence.customer_id, evidence.from_camera, evidence.compared) == (ANNA, TILL, 2)
+    assert evidence.cosine == pytest.approx(1 / np.hypot(1, 0.3), abs=1e-3)
+    assert evidence.threshold == pytest.approx(policy.threshold(2, same_view=False), abs=1e-3)
+    assert evidence.margin == pytest.approx(0.7 / np.hypot(1, 0.3), abs=1e-3)
+
+
+def test_two_customers_in_like_clothes_are_not_linked_unless_one_cannot_be_here() -> None:
+    alike = known(BEN, packed(1, 0.2)), known(ANNA, packed(1, 0.1))
+    assert chosen(*alike) is None
+    assert chosen(*alike, absent=BEN) == ANNA
+
+
+def test_a_customer_who_resembles_too_little_is_not_linked() -> None:
+    assert chosen(known(ANNA, packed(-0.1, 1))) is None
 
 
 def test_a_customer_known_by_two_cameras_is_no_rival_of_their_own() -> None:
@@ -102,9 +113,29 @@ def test_a_customer_known_by_two_cameras_is_no_rival_of_their_own() -> None:
         [known(ANNA, packed(1, 0.1)), known(ANNA, packed(1, 0.2), camera=DOOR)],
         LinkPolicy(),
     )
-    assert best.is_link
-    assert best.evidence.margin is None
     assert best.known.camera_id == TILL  # as similar, and on the scale of two views
+    assert best.compared == 1
+
+
+def test_the_cosine_is_that_of_single_pictures_however_many_there_are() -> None:
+    rng = np.random.default_rng(5)
+    look = np.zeros(256)
+    look[0] = 0.7
+    single = [look + rng.normal(0, np.sqrt(0.51 / 256), 256) for _ in range(120)]
+    found = []
+    for count in (5, 60):
+        bodies: list[BodyMean] = []
+        for pictures in (single[:count], single[60 : 60 + count]):
+            body = None
+            for number, picture in enumerate(pictures):
+                at = NOON + timedelta(seconds=number)
+                body = with_picture(body, packed(*picture), MODEL, at)
+            assert body is not None
+            bodies.append(body)
+        known_body = ANNA, KnownBody(ANNA, TILL, bodies[1])
+        (best,) = rank_bodies(bodies[0], DOOR, [known_body], LinkPolicy())
+        found.append(best.cosine)
+    assert found == pytest.approx([0.49, 0.49], abs=0.03)
 
 
 def test_few_pictures_and_other_networks_are_not_compared() -> None:

@@ -13,6 +13,7 @@ would be exceeded by any of ``n`` strangers in a share ``false_link_rate`` of al
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import NormalDist
 
 import msgspec
@@ -27,8 +28,8 @@ from trinetra.values import CameraId, CustomerId, Instant, seconds_between
 _LEAST_APART_S = 0.2
 """Pictures of a body taken sooner after each other are nearly the same picture."""
 _MOST_WEIGHT = 64
-_SAME_VIEW, _OTHER_VIEW = NormalDist(0.18, 0.126), NormalDist(0.12, 0.08)
-"""Cosine of two people's mean bodies, of five pictures each, in one view and in two."""
+_SAME_VIEW, _OTHER_VIEW = NormalDist(0.15, 0.105), NormalDist(0.1, 0.06)
+"""Mean cosine of the pictures of two people, in one view and in two: see docs/identity.md."""
 _NORMAL = NormalDist()
 
 BODY_DIFFERS = Decision("unknown", ("body_differs",))
@@ -40,13 +41,14 @@ class LinkPolicy:
     """When a track without a face is linked; a ``false_link_rate`` of 0 links none.
 
     A body needs ``least_seen`` pictures, on the track and of the customer, and the customer must
-    lead all others by ``margin``. A link ends when the cosine falls ``margin`` below the threshold.
+    lead all others who can be here by ``margin``. A link ends when the cosine falls ``margin``
+    below the threshold.
     ``max_absence_s`` is the longest absence within a visit.
     """
 
     false_link_rate: float = 0.01
     least_seen: int = 5
-    margin: float = 0.1
+    margin: float = 0.05
     max_absence_s: float = 1800.0
 
     def threshold(self, compared: int, *, same_view: bool) -> float:
@@ -130,22 +132,47 @@ class BodyBook:
 
 @dataclass(frozen=True, slots=True)
 class Resemblance:
-    """The customer whom a body resembles most, and the known body that it was compared with."""
+    """How much a body resembles a customer's; ``lead`` is by how much it exceeds the threshold."""
 
+    customer_id: CustomerId
     known: KnownBody
-    evidence: BodyEvidence
+    cosine: float
+    lead: float
+    compared: int
 
-    @property
-    def is_link(self) -> bool:
-        """True if the resemblance is clear enough for a link."""
-        evidence = self.evidence
-        leads = evidence.margin is None or evidence.margin >= evidence.least_margin
-        return evidence.cosine >= evidence.threshold and leads
+    def evidence(
+        self, body: BodyMean, policy: LinkPolicy, rival: "Resemblance | None" = None
+    ) -> BodyEvidence:
+        """Return the evidence for an identity event; ``rival`` is the next best customer."""
+        return BodyEvidence(
+            customer_id=self.customer_id,
+            cosine=round(self.cosine, 4),
+            threshold=round(self.cosine - self.lead, 4),
+            least_margin=policy.margin,
+            seen=body.seen,
+            compared=self.compared,
+            from_camera=self.known.camera_id,
+            model=body.model,
+            margin=round(self.lead - rival.lead, 4) if rival else None,
+        )
 
-    @property
-    def is_lost(self) -> bool:
-        """True if a link to this customer has to end."""
-        return self.evidence.cosine < self.evidence.threshold - self.evidence.least_margin
+
+def choose(
+    ranked: Iterable[Resemblance], can_be_here: Callable[[CustomerId], bool], policy: LinkPolicy
+) -> tuple[Resemblance, Resemblance | None] | None:
+    """Return the customer to link and the next best, if one came near; None for no link.
+
+    Customers who cannot be on the track are no rivals: a uniform does not keep the one colleague
+    who can be here from being linked.
+    """
+    near = (one for one in ranked if one.lead > -policy.margin)
+    possible = list(islice((one for one in near if can_be_here(one.customer_id)), 2))
+    best, rival = [*possible, None, None][:2]
+    if best is None or best.lead < 0:
+        return None
+    if rival is not None and best.lead - rival.lead < policy.margin:
+        return None
+    return best, rival
 
 
 def rank_bodies(
@@ -158,7 +185,7 @@ def rank_bodies(
 
     ``known`` are bodies with the customers' canonical ids; of several of one customer, the most
     similar counts. Cosines of one view and of two are on different scales, so customers are ordered
-    by how far their cosine exceeds its threshold, and the margin is the lead in that.
+    by how far their cosine exceeds its threshold.
     """
     comparable = [
         (customer_id, one)
@@ -172,38 +199,24 @@ def rank_bodies(
     compared = len({customer_id for customer_id, _ in comparable})
     limits = [policy.threshold(compared, same_view=same_view) for same_view in (False, True)]
     cosines = _cosines(body, [one.body for _, one in comparable])
-    best: dict[CustomerId, tuple[float, float, KnownBody]] = {}
+    best: dict[CustomerId, Resemblance] = {}
     for (customer_id, one), cosine in zip(comparable, cosines, strict=True):
-        limit = limits[one.camera_id == camera_id]
-        if customer_id not in best or cosine - limit > best[customer_id][0]:
-            best[customer_id] = cosine - limit, limit, one
-    rows = sorted(best.items(), key=lambda row: (-row[1][0], row[0]))
-    leads = [row[1][0] for row in rows]
-    rivals = [leads[1] if len(leads) > 1 else None, *leads[:1] * (len(leads) - 1)]
-    return [
-        Resemblance(
-            one,
-            BodyEvidence(
-                customer_id=customer_id,
-                cosine=round(lead + limit, 4),
-                threshold=round(limit, 4),
-                margin=None if rival is None else round(lead - rival, 4),
-                least_margin=policy.margin,
-                seen=body.seen,
-                compared=compared,
-                from_camera=one.camera_id,
-                model=body.model,
-            ),
-        )
-        for (customer_id, (lead, limit, one)), rival in zip(rows, rivals, strict=True)
-    ]
+        lead = cosine - limits[one.camera_id == camera_id]
+        if customer_id not in best or lead > best[customer_id].lead:
+            best[customer_id] = Resemblance(customer_id, one, cosine, lead, compared)
+    return sorted(best.values(), key=lambda one: (-one.lead, one.customer_id))
 
 
 def _cosines(body: BodyMean, others: Sequence[BodyMean]) -> list[float]:
+    """Return the mean cosine of a body's pictures and those of each other body.
+
+    It is the product of their means, which are shorter than 1 the more their pictures differ.
+    Unlike the cosine of the means it does not grow with the number of pictures, for strangers as
+    little as for one person, so one threshold holds for all.
+    """
     mine = _floats(body.vector)
     theirs = _floats(b"".join([other.vector for other in others])).reshape(len(others), -1)
-    norms = np.linalg.norm(theirs, axis=1) * np.linalg.norm(mine)
-    cosines: list[float] = (theirs @ mine / np.maximum(norms, 1e-6)).tolist()
+    cosines: list[float] = (theirs @ mine).tolist()
     return cosines
 
 
