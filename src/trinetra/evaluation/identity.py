@@ -20,7 +20,7 @@ from trinetra.evaluation.faces import Shown, person_of
 from trinetra.evaluation.intervals import Interval, poisson, wilson
 from trinetra.evaluation.scores import Score, ScoreSheet, share
 from trinetra.evaluation.tracking import identity_f1
-from trinetra.evaluation.truth import Decision
+from trinetra.evaluation.truth import Decision, Presence
 
 _EPS = np.finfo(np.float64).eps
 _PER_VISITS = 1000.0
@@ -196,7 +196,7 @@ def score_identities(
     cameras: Mapping[str, tuple[Boxes, Boxes]],
     decisions: Sequence[Decision],
     *,
-    visits: int | None,
+    visits: Sequence[Presence] | None,
     tolerance_us: int,
     min_iou: float = 0.5,
     walks: Walks | None = None,
@@ -226,9 +226,9 @@ def score_identities(
     scores = [
         *_of_boxes("", everything, min_iou),
         *_rates(counts),
-        *_of_time(everything, customers, min_iou),
+        *_of_time(everything, customers, visits, min_iou),
         _of_links(decisions, people),
-        *_per_visits(counts, people_there if visits is None else visits),
+        *_per_visits(counts, people_there if visits is None else len(visits)),
         Score(
             name="people_error", value=float(known - people_there), truth=people_there, found=known
         ),
@@ -308,25 +308,36 @@ def _rates(counts: OpenSet) -> list[Score]:
     ]
 
 
-def _of_time(named: Comparison, customers: Mapping[str, str], min_iou: float) -> list[Score]:
-    """Return the shares of people's tracked time with their own identity, and with another's.
+def _of_time(
+    named: Comparison,
+    customers: Mapping[str, str],
+    visits: Sequence[Presence] | None,
+    min_iou: float,
+) -> list[Score]:
+    """Return the shares of visitors' tracked time with their own identity, and with another's.
 
     A customer is the person whose tracked boxes carry it most often; everybody else who carries it
-    is named wrongly.
+    is named wrongly. Without ``visits`` everyone is a visitor.
     """
     pairs, chosen = named.pairs, _covered(named, min_iou)
     person = named.truth.name[pairs.truth[chosen]]
-    names = np.array([*named.found.names, ""], dtype=object)
+    names = np.array([*named.found.names, ""])
     carried = names[named.found.name[pairs.found[chosen]]]
-    known = np.isin(carried.astype(str), sorted(set(customers.values())))
+    known = np.isin(carried, sorted(set(customers.values())))
     votes: dict[str, Counter[int]] = defaultdict(Counter)
     for customer, who in zip(carried[known].tolist(), person[known].tolist(), strict=True):
         votes[customer][who] += 1
-    right = sum(count.most_common(1)[0][1] for count in votes.values())
-    total = len(person)
+    owner = {customer: count.most_common(1)[0][0] for customer, count in votes.items()}
+    right = known & (np.array([owner.get(c, -1) for c in carried.tolist()]) == person)
+    visitors = {visit.who for visit in visits or ()}
+    counted = np.array([visits is None or name in visitors for name in (*named.truth.names, "")])
+    counts = counted[person]
+    total = int(counts.sum())
     return [
-        Score(name="identified_share", value=share(right, total), n=total),
-        Score(name="misnamed_share", value=share(int(known.sum()) - right, total), n=total),
+        Score(name="identified_share", value=share(int((right & counts).sum()), total), n=total),
+        Score(
+            name="misnamed_share", value=share(int((known & ~right & counts).sum()), total), n=total
+        ),
     ]
 
 

@@ -79,7 +79,7 @@ def identities_sheet(truth: Truth, findings: Findings, choices: Choices) -> Scor
         placed,
         decisions,
         walks=Walks(walked, shown),
-        visits=None if visits is None else len(visits),
+        visits=visits,
         tolerance_us=_tolerance_us(truth),
         min_iou=choices.min_iou,
     )

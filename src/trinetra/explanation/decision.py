@@ -136,15 +136,14 @@ def _faces(evidence: Evidence) -> str:
 
 def _body(body: BodyEvidence, name: Naming) -> str:
     lead = (
-        "nobody else was compared"
+        "no other customer who can be here came near"
         if body.margin is None
-        else f"a lead of {body.margin:.2f} over the next of {body.compared} customers, where "
-        f"{body.least_margin:.2f} is needed"
+        else f"it leads the next best by {body.margin:.2f}, where {body.least_margin:.2f} is needed"
     )
     return (
         f"{body.seen} pictures of the body resemble {name(body.customer_id)} at "
         f"{body.from_camera} with a cosine of {body.cosine:.2f}, where {body.threshold:.2f} is "
-        f"needed (policies.bodies.false_link_rate), with {lead}."
+        f"needed among {body.compared} (policies.bodies.false_link_rate); {lead}."
     )
 
 

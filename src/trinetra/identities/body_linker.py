@@ -32,7 +32,7 @@ from trinetra.telemetry import BODY_LINKS
 from trinetra.values import CameraId, CustomerId, IdentityKind, Instant, seconds_between
 
 _EVERY = 5
-"""Pictures of a body after which it is compared, or compared again."""
+"""Pictures of a body after which its link is reviewed."""
 _IN_VIEW = Decision("unknown", ("already_in_view",))
 _PERSON = "person"
 
@@ -65,7 +65,7 @@ class BodyLinker:
             self._end(camera_id, identity, _IN_VIEW)
         for seen in outcome.visible:
             self._note(home, camera_id, seen)
-        due = [seen for seen in outcome.visible if _is_due(seen)]
+        due = [seen for seen in outcome.visible if _has_new_picture(seen)]
         return doubled + [s.identity for s in due if self._look_at(camera_id, s, outcome)]
 
     def unlearn(self, camera_id: CameraId, decision: Decision | None) -> None:
@@ -93,11 +93,12 @@ class BodyLinker:
     def _look_at(self, camera_id: CameraId, seen: TrackObservation, outcome: FrameOutcome) -> bool:
         """Link or review a track; return whether its decision changed."""
         identity = seen.identity
+        pictures = seen.body.seen if seen.body else 0
         if identity.is_linked:
-            return self._review(camera_id, seen)
+            return pictures % _EVERY == 0 and self._review(camera_id, seen)
         if identity.customer_id or identity.is_left_out or seen.evidence.usable:
             return False
-        return self._link(camera_id, seen, outcome)
+        return pictures in self._policy.looks and self._link(camera_id, seen, outcome)
 
     def _link(self, camera_id: CameraId, seen: TrackObservation, outcome: FrameOutcome) -> bool:
         in_view = outcome.in_view(seen, linked=True)
@@ -207,11 +208,6 @@ def _is_doubled(seen: TrackObservation, outcome: FrameOutcome) -> bool:
     return identity.is_linked and identity.customer_id in outcome.in_view(seen, linked=True)
 
 
-def _is_due(seen: TrackObservation) -> bool:
-    body = seen.body
-    return (
-        body is not None
-        and seen.identity.label == _PERSON
-        and body.last_at == seen.seen_at
-        and body.seen % _EVERY == 0
-    )
+def _has_new_picture(seen: TrackObservation) -> bool:
+    is_person = seen.identity.label == _PERSON
+    return is_person and seen.body is not None and seen.body.last_at == seen.seen_at

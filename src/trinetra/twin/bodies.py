@@ -24,9 +24,10 @@ from trinetra.twin.world import Stay
 Array = NDArray[np.float64]
 DIMENSION = 256
 BODY_TASK, MODEL = "body_embed", "twin@1"
-_LATENT = 64
-_FALLS_OVER = 10.0
-"""Dimensions over which the variance of people's directions falls by e: 20 effective ones."""
+_BLOCKS, _BLOCK = 4, 32
+_LATENT = _BLOCKS * _BLOCK
+_FALLS_OVER = 5.0
+"""Dimensions over which the variance of people's directions falls by e: 10 effective ones."""
 _ALL, _VIEW, _PERSON, _PERSON_IN_VIEW, _SLOW = 0.10, 0.06, 0.23, 0.12, 0.30
 _MEMORY_S = 3.5
 _FASHIONS = 50
@@ -44,13 +45,12 @@ class BodyBank:
 
     seed: int
     _basis: Array = field(init=False)
-    _scale: Array = field(init=False)
+    _slow_scale: Array = field(init=False)
 
     def __post_init__(self) -> None:
         random = stream(self.seed, Part.BODIES, _COMMON).standard_normal((DIMENSION, _LATENT))
         self._basis = np.linalg.qr(random)[0]
-        scale = np.exp(-np.arange(_LATENT) / (2 * _FALLS_OVER))
-        self._scale = scale / np.linalg.norm(scale)
+        self._slow_scale = np.tile(_falling(), _BLOCKS) / np.sqrt(_BLOCKS)
 
     def seen(
         self,
@@ -69,7 +69,7 @@ class BodyBank:
         if not len(rows):
             return packed
         own = np.stack([self._of(stay, camera) for stay in stays])
-        slow = walkers.forgetful(_MEMORY_S, _LATENT, rng) * self._scale
+        slow = walkers.forgetful(_MEMORY_S, _LATENT, rng) * self._slow_scale
         shown = own[bodies.who] + np.sqrt(_SLOW) * slow
         body = found.row[rows]
         hider = bodies.hider[body]
@@ -87,18 +87,25 @@ class BodyBank:
         style = _FASHIONS  # of the staff
         if stay.person.kind != "staff":
             style = int(stream(self.seed, Part.BODIES, _CHOICE, stay.index).integers(_FASHIONS))
-        own = np.sqrt(_FASHION_SHARE) * self._drawn(_STYLE, style)
-        own += np.sqrt(1 - _FASHION_SHARE) * self._drawn(_OWN, stay.index)
-        return np.asarray(
-            np.sqrt(_ALL) * self._drawn(_COMMON, 0)
-            + np.sqrt(_VIEW) * self._drawn(_COMMON, 1 + camera)
-            + np.sqrt(_PERSON) * own
-            + np.sqrt(_PERSON_IN_VIEW) * self._drawn(_HERE, stay.index, camera)
+        worn = np.sqrt(_FASHION_SHARE) * self._drawn(_STYLE, style)
+        worn += np.sqrt(1 - _FASHION_SHARE) * self._drawn(_OWN, stay.index)
+        # In separate dimensions, so that what is common to a view tells nothing about a person.
+        return np.concatenate(
+            [
+                np.sqrt(_ALL) * self._drawn(_COMMON, 0),
+                np.sqrt(_VIEW) * self._drawn(_COMMON, 1 + camera),
+                np.sqrt(_PERSON) * worn,
+                np.sqrt(_PERSON_IN_VIEW) * self._drawn(_HERE, stay.index, camera),
+            ]
         )
 
     def _drawn(self, *key: int) -> Array:
-        """Return the unit vector ``(n,)`` of a key."""
-        drawn = stream(self.seed, Part.BODIES, *key).standard_normal(_LATENT)
-        if key[0] != _COMMON:  # what all people of a view share differs in any dimension
-            drawn *= self._scale
+        """Return the direction ``(n,)`` of a key, a unit vector."""
+        drawn = stream(self.seed, Part.BODIES, *key).standard_normal(_BLOCK) * _falling()
         return np.asarray(drawn / np.linalg.norm(drawn))
+
+
+def _falling() -> Array:
+    """Return the deviations of a block's dimensions, with a variance of 1 in all."""
+    scale = np.exp(-np.arange(_BLOCK) / (2 * _FALLS_OVER))
+    return np.asarray(scale / np.linalg.norm(scale))

@@ -20,7 +20,7 @@ from trinetra.evaluation.identity import (
     score_identities,
 )
 from trinetra.evaluation.scores import ScoreSheet
-from trinetra.evaluation.truth import Decision
+from trinetra.evaluation.truth import Decision, Presence
 
 PEOPLE = 6
 
@@ -32,7 +32,8 @@ def sheet(decisions: list[Decision], *, people: int = PEOPLE, visits: int = 100)
         truth = walk(people, 5, seed=ord(name))
         tracks = truth.renamed({f"p{i}": f"{name}{i}" for i in range(people)})
         cameras[name] = (truth, tracks)
-    return score_identities(cameras, decisions, visits=visits, tolerance_us=1000)
+    came = [Presence("somebody", 0, 1)] * visits
+    return score_identities(cameras, decisions, visits=came, tolerance_us=1000)
 
 
 def perfect(people: int = PEOPLE) -> dict[str, Decision]:
@@ -141,6 +142,31 @@ def test_cameras_that_compare_no_face_are_left_out_where_faces_are_read() -> Non
     scores = score_identities(cameras, said, visits=None, tolerance_us=1000)
     assert scores.value("identity_recall") == 0.5
     assert scores.value("identity_recall", WITH_FACES) == 1.0
+
+
+def test_time_with_ones_own_and_anothers_identity_is_shared_out_over_tracked_time() -> None:
+    boxes = walk(4, 5)
+    said = [decision("p0", "c0"), decision("p1", "c1"), decision("p2", "c0", at_s=99)]
+    scores = score_identities({"a": (boxes, boxes)}, said, visits=None, tolerance_us=1000)
+    assert (scores.value("identified_share"), scores.value("misnamed_share")) == (0.5, 0.25)
+
+
+def test_the_time_of_staff_does_not_count() -> None:
+    boxes, came = walk(4, 5), [Presence("p0", 0, 1), Presence("p3", 0, 1)]
+    said = [decision("p0", "c0"), decision("p1", "c1")]
+    scores = score_identities({"a": (boxes, boxes)}, said, visits=came, tolerance_us=1000)
+    assert scores.value("identified_share") == 0.5
+
+
+def test_a_link_is_judged_by_the_person_whom_a_face_gave_the_customer() -> None:
+    boxes = walk(4, 5)
+    linked = [replace(decision(f"p{i}", c), linked=True) for i, c in ((1, "c0"), (2, "c2"))]
+    cameras = {"a": (boxes, boxes), "b": (walk(4, 5, seed=2), boxes.renamed({"p2": "own"}))}
+    said = [decision("p0", "c0"), *linked, replace(decision("own", "c2"), camera="b")]
+    scores = score_identities(cameras, said, visits=None, tolerance_us=1000)
+    assert scores.value("misidentified_rate") is None  # no face was taken for another
+    rate = next(score for score in scores.scores if score.name == "false_link_rate")
+    assert (rate.value, rate.n) == (0.5, 2)
 
 
 def test_without_known_visits_everybody_came_once() -> None:

@@ -10,6 +10,7 @@ from trinetra.events.codec import encode
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
+    BodyEvidence,
     Candidate,
     Evidence,
     GateEvidence,
@@ -94,6 +95,29 @@ def test_a_match_is_told_with_its_lead_over_threshold_and_runner_up() -> None:
     assert "cus_bert, scored 0.702: a lead of 0.079 where 0.030 is needed." in text
     assert "model reader@1" in text
     assert any("threshold above 0.781" in sentence for sentence in told.otherwise)
+
+
+def test_a_link_is_told_with_the_likeness_and_that_it_is_no_face() -> None:
+    body = BodyEvidence(
+        customer_id=ANNA,
+        cosine=0.412,
+        threshold=0.304,
+        least_margin=0.05,
+        seen=10,
+        compared=9,
+        from_camera=CameraId("till"),
+        model="reid@1",
+        margin=0.087,
+    )
+    why = msgspec.structs.replace(evidence(used=0), body=body)
+    event = identity("known", "same_body", "gate_plausible", why=why, customer_id=ANNA, linked=True)
+    told = account("idn_0", event)
+    assert told.headline == "trk_1 was linked to cus_anna by the body, without a face."
+    text = " ".join(told.because)
+    assert "A face would override this." in text
+    assert "10 pictures of the body resemble cus_anna at till with a cosine of 0.41" in text
+    assert "0.30 is needed among 9 (policies.bodies.false_link_rate)" in text
+    assert "it leads the next best by 0.09, where 0.05 is needed" in text
 
 
 def test_a_near_miss_tells_how_far_it_was_short() -> None:

@@ -43,19 +43,23 @@ class LinkPolicy:
     A body needs ``least_seen`` pictures, on the track and of the customer, and the customer must
     lead all others who can be here by ``margin``. A link ends when the cosine falls ``margin``
     below the threshold.
-    ``max_absence_s`` is the longest absence within a visit.
+    ``max_absence_s`` is the longest absence within a visit. A track is compared after each number
+    of pictures in ``looks``, and never again: a person who stands for an hour, as at a till, would
+    resemble one of all who come and go. The rate is divided among these looks.
     """
 
     false_link_rate: float = 0.01
     least_seen: int = 5
+    looks: tuple[int, ...] = (5, 10, 20)
     margin: float = 0.05
     max_absence_s: float = 1800.0
 
     def threshold(self, compared: int, *, same_view: bool) -> float:
         """Return the least cosine of a link, if so many customers were compared."""
         strangers = _SAME_VIEW if same_view else _OTHER_VIEW
-        # Of n strangers none exceeds the limit with probability (1 - p)^n = 1 - false_link_rate.
-        each = -math.expm1(math.log1p(-self.false_link_rate) / max(compared, 1))
+        # None of n comparisons exceeds the limit with probability (1 - p)^n = 1 - false_link_rate.
+        comparisons = max(compared, 1) * len(self.looks)
+        each = -math.expm1(math.log1p(-self.false_link_rate) / comparisons)
         return strangers.mean - strangers.stdev * _NORMAL.inv_cdf(each)
 
 
