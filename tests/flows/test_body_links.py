@@ -11,9 +11,12 @@ from tests.flows.shop import FPS, NOON, SITE, Person, detection, visit
 from tests.flows.test_identity_resolver import DOOR, TILL, Shop
 
 from trinetra.events.codec import pack_body
+from trinetra.events.customers import Customer, erasure_digest
 from trinetra.events.schema import AnyEvent, DetectionEvent, IdentityEvent, TracksEvent
+from trinetra.identities.body_linker import BodyLinker
 from trinetra.identities.decision.matching import Decision
 from trinetra.identities.decision.track_identity import advance
+from trinetra.identities.gate.topology import Sighting
 from trinetra.identities.state.partition import PartitionState
 from trinetra.identities.state.snapshot import restore
 from trinetra.identities.tracking.policy import TrackerPolicy
@@ -213,3 +216,42 @@ def test_nothing_is_learned_of_the_body_of_a_person_who_was_erased_in_view() -> 
     camera.drop_left_out_bodies()
     assert [identity.body for identity in camera.identities.values()] == [None]
     assert [track.body for track in camera.tracker.tracks] == [None]
+
+
+HOME = ("trinetra.detections", 0)
+
+
+def linked_at_the_till(shop: Shop) -> list[CustomerId | None]:
+    """Return the customers of the tracks of a person without a face, a minute after the door."""
+    state, _ = state_with_a_known_body()
+    shop.context.partitions[HOME] = state
+    at_door = Sighting(DOOR, NOON, NOON + timedelta(seconds=2))
+    shop.context.registry.see(CUSTOMER, IdentityKind.ANONYMOUS, at_door)
+    linker, camera = BodyLinker(shop.context), state.camera(TILL, (16, 1.0))
+    for frame in seen(TILL, 60, [ANNA], face_px=SMALL_PX)[:15]:
+        outcome = advance(camera, frame, site_id=SITE, dimension=512, policy=TrackerPolicy())
+        linker.step(HOME, TILL, outcome)
+    return [identity.customer_id for identity in camera.identities.values()]
+
+
+def test_a_customer_who_opted_out_or_was_erased_meanwhile_is_never_linked() -> None:
+    shop = Shop()
+    assert linked_at_the_till(shop) == [CUSTOMER]
+    out = Customer(CUSTOMER, IdentityKind.OPTED_OUT, None, False, None, NOON)
+    shop.context.directory.customers[CUSTOMER] = out
+    assert linked_at_the_till(shop) == [None]
+    del shop.context.directory.customers[CUSTOMER]
+    assert linked_at_the_till(shop) == [CUSTOMER]
+    shop.context.directory.erased.add(erasure_digest(CUSTOMER))
+    assert linked_at_the_till(shop) == [None]
+
+
+def test_a_body_that_another_track_disproves_is_forgotten() -> None:
+    shop = Shop()
+    state, _ = state_with_a_known_body()
+    shop.context.partitions[HOME] = state
+    linker = BodyLinker(shop.context)
+    linker.unlearn(TILL, Decision("known", ("similar",), CUSTOMER, IdentityKind.ANONYMOUS))
+    assert len(state.bodies.known) == 1
+    linker.unlearn(DOOR, Decision("known", ("similar",), CUSTOMER, IdentityKind.ANONYMOUS))
+    assert state.bodies.known == {}

@@ -72,6 +72,7 @@ ERRORS = frozenset(
         "undecided_rate",
         "splits",
         "merges",
+        "misnamed_share",
         "people_error_percent",
         "footfall_error_percent",
         "visitors_error_percent",
@@ -250,6 +251,8 @@ def _of_identities(sheet: ScoreSheet) -> dict[str, float]:
         "undecided_rate",
         "splits",
         "merges",
+        "identified_share",
+        "misnamed_share",
     )
     return {
         **_values(sheet, *names),

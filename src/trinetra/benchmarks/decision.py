@@ -47,7 +47,7 @@ def run(hours: float = 0.1) -> dict[str, Any]:
     """Return microseconds per track update, their share in tracking, and bytes of an open track."""
     plan = built_in_shop()
     site = site_of(plan)
-    twin = Twin(plan, Scenario(1, _SHOPPERS_PER_HOUR, hours))
+    twin = Twin(plan, Scenario(1, _SHOPPERS_PER_HOUR, hours, embeds_bodies=True))
     events = list(detections(twin))
     bench = Bench(site, twin)
     costs = asyncio.run(bench.measure(events))
