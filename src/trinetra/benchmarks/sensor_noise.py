@@ -27,9 +27,11 @@ from trinetra.twin.portraits import Portraits
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario, Sensing
 from trinetra.twin.shop import built_in_shop
+from trinetra.values import Role
 from trinetra.wiring.footage import Footage
 from trinetra.wiring.networks import Networks
 
+_ROLE, _LABELS = Role.TRACKING, ("person",)
 _STRIPE_VALUES = 18
 _FPS = 5.0
 _SHOPPERS_PER_HOUR, _TWIN_HOURS = 240.0, 0.25
@@ -132,7 +134,7 @@ def _provenance(networks: Networks) -> dict[str, Any]:
     return {
         "measured_on": [one.name for one in (*MEASURED, EMPTY)],
         "held_out": [one.name for one in HELD_OUT],
-        "detector": networks.versions["detect"],
+        "detector": networks.profile.detector_for(_ROLE, _LABELS).version,
         "faces": " ".join(networks.versions[task] for task in ("face_find", "face_embed")),
         "date": date.today().isoformat(),  # noqa: DTZ011 - the day on this machine
         "by": "trinetra twin measure",
@@ -157,7 +159,7 @@ def _detected(one: Recording, folder: Path, networks: Networks) -> LabeledFootag
         {
             "site": "footage",
             "timezone": "UTC",
-            "cameras": [{"id": "view", "role": "tracking", "source": {"file": str(video)}}],
+            "cameras": [{"id": "view", "role": _ROLE.value, "source": {"file": str(video)}}],
         }
     )
     events = list(Footage(site, networks).of_video(site.cameras[0], video))

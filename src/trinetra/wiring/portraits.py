@@ -27,8 +27,8 @@ from trinetra.values import EPOCH, ImageBgr
 from trinetra.wiring.footage import Footage
 from trinetra.wiring.networks import Networks
 
-_RECIPE = 1
-"""Part of the key of a kept result: raise it with every change of the rendering."""
+_RECIPE = 2
+"""Part of the key of a kept result: raise it when the rendering or the worker's code changes."""
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".bmp"})
 _WIDTH, _HEIGHT = 1920, 1080
 _SURROUND = 2.2
