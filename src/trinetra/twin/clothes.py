@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.twin.detector import Found
-from trinetra.twin.noise import Noise, Walkers, load_noise, rank_of
+from trinetra.twin.noise import Noise, Walkers, load_noise, rank_of, root_of
 from trinetra.twin.sensing import NO_ROW, Bodies, Rows
 from trinetra.twin.streams import Part, stream
 from trinetra.twin.world import Stay
@@ -88,7 +88,7 @@ class Wardrobe:
 
     def _outfit(self, rng: np.random.Generator) -> Array:
         """Return how one person's clothes differ from the mean of all."""
-        mix = _root(self.noise.clothes.between_stripes)
+        mix = root_of(self.noise.clothes.between_stripes)
         normal = rng.standard_normal((1, _STRIPES, _VALUES))
         return np.asarray((_mixed(mix, normal) * self._between())[0])
 
@@ -105,7 +105,7 @@ class Wardrobe:
         strength *= self.factor / self._mean_strength()
         within = np.array(noise.within).reshape(_STRIPES, _VALUES)
         return np.asarray(
-            _mixed(_root(noise.within_stripes), normal) * strength[:, None, None] * within
+            _mixed(root_of(noise.within_stripes), normal) * strength[:, None, None] * within
         )
 
     def _mean_strength(self) -> float:
@@ -126,14 +126,8 @@ class Wardrobe:
 
 def _packed(stripes: Array) -> list[bytes]:
     """Return stripes ``(n, 6, 3)`` as bytes of the wire format."""
-    values = np.clip(np.rint(stripes), 0, 255).astype(np.uint8).reshape(len(stripes), -1)
+    values = np.clip(np.rint(stripes), 0, 255).astype(np.uint8).reshape(-1, _STRIPES * _VALUES)
     return [bytes([_FORMAT]) + row.tobytes() for row in values]
-
-
-def _root(correlation: tuple[tuple[float, ...], ...]) -> Array:
-    """Return a matrix whose square is the correlation; rounding may have made it indefinite."""
-    values, vectors = np.linalg.eigh(np.array(correlation))
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
 
 
 def _mixed(mix: Array, normal: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.twin.camera import Camera
-from trinetra.twin.noise import Noise, Walkers, load_noise, rank_of, rows_of_each
+from trinetra.twin.noise import Noise, Walkers, load_noise, rank_of, root_of, rows_of_each
 from trinetra.twin.scenario import Sensing
 from trinetra.twin.sensing import NO_ROW, Bodies, Rows, area_of
 
@@ -107,7 +107,7 @@ class Detector:
     def _errors(self, bodies: Bodies, walkers: Walkers, rng: np.random.Generator) -> Array:
         """Return the errors of the sides in pixels, ``(n, 4)``."""
         noise = self.noise.boxes
-        mix = np.linalg.cholesky(np.array(noise.correlation))
+        mix = root_of(noise.correlation)
         normal = walkers.correlated(noise.persistence, _SIDES, rng)
         rank = rank_of((normal[:, None, :] * mix).sum(axis=2))
         clear, hidden = (
@@ -156,7 +156,7 @@ class Detector:
             rows.append(mine[which])
             spell.append(during + count)
             count += number
-        mix = np.linalg.cholesky(np.array(noise.place_correlation))
+        mix = root_of(noise.place_correlation)
         rank = rank_of((rng.standard_normal((count, 1, 4)) * mix).sum(axis=2))
         place = np.stack([self.noise.quantile(s, rank[:, k]) for k, s in enumerate(noise.place)], 1)
         return self._placed(bodies, _joined(rows), place[_joined(spell)], rng)

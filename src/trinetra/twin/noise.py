@@ -204,6 +204,12 @@ def rank_of(normal: Array) -> Array:
     return np.asarray(scipy.special.ndtr(normal))
 
 
+def root_of(correlation: Table) -> Array:
+    """Return a matrix whose square is a correlation; rounding may have made it indefinite."""
+    values, vectors = np.linalg.eigh(np.array(correlation))
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
 def rows_of_each(who: Rows) -> list[Rows]:
     """Return the rows of each subject, in their order."""
     if not len(who):

@@ -108,7 +108,7 @@ def test_errors_of_boxes_have_the_tails_of_the_footage() -> None:
     error = (found.xyxy - bodies.xyxy[found.row]) / tall[:, None]
     wide = np.quantile(error, [0.03, 0.97], axis=0)
     at = [NOISE.shares.index(share) for share in (0.03, 0.97)]
-    assert wide == pytest.approx(np.array(NOISE.boxes.clear).T[at], rel=0.2)
+    assert wide == pytest.approx(np.array(NOISE.boxes.clear).T[at], abs=0.03)
 
 
 def test_some_boxes_cover_two_people() -> None:
@@ -127,19 +127,18 @@ def test_parts_of_people_are_found_once_more() -> None:
     bodies = crowd(100, 100)
     found = detect(bodies, only(parts=1.0))
     surplus = len(found) - len(bodies)
-    assert 0.02 < surplus / len(bodies) < 0.3
-    twice = np.flatnonzero(np.bincount(found.row) > 1)
-    assert len(twice)
+    mean_s = np.trapezoid(NOISE.parts.length_s, NOISE.shares)
+    assert surplus / len(bodies) == pytest.approx(NOISE.parts.per_person_s * mean_s, rel=0.5)
     more = found.row[len(bodies) :]
     assert np.median(hidden_share(found.xyxy[len(bodies) :], bodies.xyxy[more])) > 0.5
 
 
 def test_ghosts_are_as_frequent_as_on_the_footage_and_come_again() -> None:
     empty = look([standing(0, 11.5, 13.0)], 0)
-    found = detect(empty, only(ghosts=1.0), frames=20_000)
+    found = detect(empty, only(ghosts=1.0), frames=200_000)
     assert (found.row == NO_ROW).all()
     mean_s = np.trapezoid(NOISE.ghosts.length_s, NOISE.shares)
-    assert len(found) / 20_000 == pytest.approx(NOISE.ghosts.spells_per_s * mean_s, rel=0.2)
+    assert len(found) / 200_000 == pytest.approx(NOISE.ghosts.spells_per_s * mean_s, rel=0.2)
     places = np.rint((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 80)
     _, often = np.unique(places, axis=0, return_counts=True)
     assert often.max() > 10 * len(found) / len(often)

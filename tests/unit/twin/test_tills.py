@@ -111,7 +111,7 @@ def test_everybody_ends_once_and_no_till_serves_two_at_a_time(
         assert (one.end == "served") == (one.served_s is not None)
         assert [p.t for p in one.places] == sorted(p.t for p in one.places)
         if one.served_s is not None:
-            assert one.served_s - t <= one.patience_s
+            assert one.served_s - t <= one.patience_s + 1e-6  # times are large floats
             served.setdefault(one.places[-1].till, []).append((one.served_s, one.left_s))
     for spans in served.values():
         for (_, left), (begun, _) in itertools.pairwise(sorted(spans)):
