@@ -9,7 +9,7 @@ from trinetra.settings import Settings
 from trinetra.streaming.runner import StreamRunner
 from trinetra.wiring import assembly
 
-LIVE = ["MergeJob", "CustomerSync", "RegistryReplica", "ErasureHandler"]
+LIVE = ["MergeJob", "CustomerSync", "RegistryReplica", "RetiredGalleries", "ErasureHandler"]
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from trinetra.wiring.replay import ReplayInputs, ReplayVariant, run_variant, run
 from trinetra.wiring.replay_inputs import prepare_replay
 from trinetra.wiring.simulation import site_of
 
-STRICT = "matching.similarity=0.99"
+LOOSER = "matching.similarity=0.65"
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +74,17 @@ def invoke(*arguments: str) -> dict[str, Any]:
 def test_the_same_settings_change_nothing_and_other_settings_do(shop: Path, tmp_path: Path) -> None:
     recording = recorded(shop / "events.jsonl")
     inputs = inputs_for(recording, tmp_path)
-    strict = ReplayInputs(with_overrides(inputs.site, [STRICT]), inputs.model)
+    looser = ReplayInputs(with_overrides(inputs.site, [LOOSER]), inputs.model)
     done: list[int] = []
     now, again, then = (
         run_variant(ReplayVariant(each, recording), done.append)
-        for each in (inputs, inputs, strict)
+        for each in (inputs, inputs, looser)
     )
     assert done[-1] == len(recording)
     assert differences(now.outcome, again.outcome).changes == ()
     found = differences(now.outcome, then.outcome)
     assert found.changes
-    assert now.outcome.figures["tracks", "known"] > then.outcome.figures["tracks", "known"]
+    assert now.outcome.figures["tracks", "known"] < then.outcome.figures["tracks", "known"]
 
 
 def test_a_replay_writes_the_same_bytes_again(shop: Path, tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_the_command_scores_both_sides_and_writes_nothing_live(
     monkeypatch.setenv("TRINETRA_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = contents(shop)
-    told = invoke("--file", str(shop / "events.jsonl"), "--set", STRICT)
-    assert told["set"] == [STRICT]
+    told = invoke("--file", str(shop / "events.jsonl"), "--set", LOOSER)
+    assert told["set"] == [LOOSER]
     assert told["detections"] == len((shop / "events.jsonl").read_bytes().splitlines())
     assert {score["better"] for score in told["scores"]} <= {"better", "worse", "same"}
     assert {"tracks", "identities", "insights"} == {score["kind"] for score in told["scores"]}
@@ -215,11 +215,11 @@ def test_a_log_of_one_process_is_replayed_from_its_journal(shop: Path, tmp_path:
     ("arguments", "told"),
     [
         (["--set", "matching.similarty=0.7"], "did you mean matching.similarity"),
-        (["--set", STRICT, "--from", "yesterday"], "write how long ago"),
-        (["--set", STRICT, "--from", "2036-01-01T00:00Z"], "no detections of the time asked for"),
-        (["--set", STRICT, "--gallery", "missing"], "missing"),
-        (["--set", STRICT, "--site", "other.yaml"], "name their site file with --site"),
-        (["--set", STRICT, "--truth", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--set", LOOSER, "--from", "yesterday"], "write how long ago"),
+        (["--set", LOOSER, "--from", "2036-01-01T00:00Z"], "no detections of the time asked for"),
+        (["--set", LOOSER, "--gallery", "missing"], "missing"),
+        (["--set", LOOSER, "--site", "other.yaml"], "name their site file with --site"),
+        (["--set", LOOSER, "--truth", "nowhere.jsonl"], "nowhere.jsonl"),
     ],
 )
 def test_what_cannot_be_replayed_is_told(
@@ -260,7 +260,7 @@ def test_a_signal_ends_both_sides_and_leaves_nothing_behind(
     # Under nohup, the signal would be ignored here as well.
     default = f"import signal; signal.signal({int(ends)}, signal.SIG_DFL)"
     program = f"{default}; from trinetra.cli import main; main()"
-    command = [sys.executable, "-c", program, "replay", "--file", str(many), "--set", STRICT]
+    command = [sys.executable, "-c", program, "replay", "--file", str(many), "--set", LOOSER]
     environ = {**os.environ, "TMPDIR": str(work), "TRINETRA_DATA_DIR": str(tmp_path / "data")}
     with subprocess.Popen(
         command, env=environ, stderr=subprocess.PIPE, start_new_session=True, text=True
