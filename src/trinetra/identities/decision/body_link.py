@@ -28,7 +28,7 @@ from trinetra.values import CameraId, CustomerId, Instant, seconds_between
 _LEAST_APART_S = 0.2
 """Pictures of a body taken sooner after each other are nearly the same picture."""
 _MOST_WEIGHT = 64
-_SAME_VIEW, _OTHER_VIEW = NormalDist(0.15, 0.105), NormalDist(0.1, 0.06)
+_SAME_VIEW, _OTHER_VIEW = NormalDist(0.15, 0.105), NormalDist(0.11, 0.07)
 """Mean cosine of the pictures of two people, in one view and in two: see docs/identity.md."""
 _NORMAL = NormalDist()
 
