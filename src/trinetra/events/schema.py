@@ -36,7 +36,7 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     person. ``body`` is the embedding of a well-visible person by the network that the event's
     ``models`` name under ``body_embed``: one signed byte per dimension (base64 in JSON),
     proportional to the unit vector, the largest magnitude 127. Only embeddings of one network can
-    be compared, by cosine. It names nobody, and is kept no longer than a visit.
+    be compared, by cosine. It names nobody, and is kept with the detection.
     """
 
     label: str
