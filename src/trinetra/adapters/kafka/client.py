@@ -226,6 +226,8 @@ class KafkaClient:
             if asked.exception() is None:
                 self._faults.clear()
                 return
+        for fault in self._faults:  # the last ones may have come with the end of the request
+            raise_if_refused(fault, self._connection)
         told = [f.str() for f in self._faults if f.code() != _ALL_DOWN]
         told = told or [f"no answer within {_CONNECT_TIMEOUT_S:g} s"]
         raise EventLogUnavailable(
