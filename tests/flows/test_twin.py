@@ -170,7 +170,6 @@ async def test_the_platform_counts_about_as_many_stays_as_there_were() -> None:
         assert tally.stays[zone] == pytest.approx(stays[zone], rel=0.4, abs=3)
 
 
-@pytest.mark.xfail(reason="small and blurred faces become another new person: 12 of at most 11")
 async def test_the_platform_knows_about_as_many_customers_as_there_were() -> None:
     model = Twin(built_in_shop(), Scenario(seed=2, shoppers_per_hour=40, hours=0.25))
     truth = list(Recorder(model.world).lines())
