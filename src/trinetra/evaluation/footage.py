@@ -14,7 +14,7 @@ class CountedLine:
     """A counting line in normalized coordinates, with the crossings that a person counted.
 
     ``into_us`` and ``out_us`` are times from the start; ``in`` is from the left side to the right
-    side, as seen from ``a`` to ``b``. Both are None for a line at which nobody counted.
+    side, as seen from ``a`` to ``b``. Both are None for a line without hand counts.
     """
 
     id: str
@@ -28,7 +28,7 @@ class CountedLine:
 class CountedZone:
     """A zone in normalized coordinates, with its stays from and to, as times from the start.
 
-    ``stays_us`` is None for a zone in which nobody counted.
+    ``stays_us`` is None for a zone without hand counts.
     """
 
     id: str
@@ -68,12 +68,12 @@ class HandCounts:
 
     @property
     def counted_lines(self) -> frozenset[str]:
-        """The lines at which somebody counted."""
+        """The lines with hand counts."""
         return frozenset(line.id for line in self.lines if line.into_us is not None)
 
     @property
     def counted_zones(self) -> frozenset[str]:
-        """The zones in which somebody counted."""
+        """The zones with hand counts."""
         return frozenset(zone.id for zone in self.zones if zone.stays_us is not None)
 
 

@@ -1,4 +1,4 @@
-"""Counts crossings and stays in labels, for lines and zones at which nobody counted by eye.
+"""Counts crossings and stays in labels, for lines and zones without hand counts.
 
 The point of a person is the center of the lower edge of the box. A crossing is counted when it goes
 from clearly on one side of a line to clearly on the other, through the segment. It is not the
@@ -26,7 +26,7 @@ _GAP_US = 1_000_000
 def counted_in_labels(
     counts: HandCounts, labels: Boxes, size: tuple[int, int], start_us: int
 ) -> HandCounts:
-    """Return the counts with those of the labels where nobody counted.
+    """Return the counts with those of the labels where there are no hand counts.
 
     ``size`` is that of the picture, ``start_us`` the time of the first frame.
     """

@@ -209,7 +209,7 @@ def count_scores(
 ) -> list[Score]:
     """Return how people, crossings and stays agree with the counts, as far as there are any.
 
-    Where nobody counted at a line or in a zone, the labels are counted.
+    For a line or zone without hand counts, the labels are counted.
 
     A crossing matches one within a second of it, in the same direction; a stay one that overlaps
     it in time.

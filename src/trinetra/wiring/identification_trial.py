@@ -32,7 +32,7 @@ from trinetra.values import CustomerId, Embedding, IdentityKind, TrackId
 
 _ROUNDS = 10
 _MOST_FACES = 8
-"""A stranger whom the gallery knows not is enrolled by then, and no stranger any more."""
+"""A stranger is enrolled by then, and no stranger any more."""
 _AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 

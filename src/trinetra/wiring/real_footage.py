@@ -111,7 +111,7 @@ class Footage:
         return RateRun(view, fps, site, path, frames_us)
 
     def inputs(self, run: RateRun) -> ReplayInputs:
-        """Return the inputs of a replay of a run, with nobody known before."""
+        """Return the inputs of a replay of a run, with an empty gallery."""
         return ReplayInputs(run.site, self._profile.face_embedder)
 
     async def _detect(self, site: Site, path: Path) -> None:

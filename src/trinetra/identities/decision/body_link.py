@@ -1,7 +1,7 @@
 """Links a track that shows no usable face to a customer of the same visit, by their bodies.
 
 Bodies of customers who were identified by face are kept for the rest of their visit, and a track
-without a face is compared with them. A body names nobody by itself: a link never creates a
+without a face is compared with them. A body names no customer by itself: a link never creates a
 customer, never reaches the gallery, and gives way to any face.
 
 Two people in similar clothes resemble each other, so a threshold is not enough for a shop full of
@@ -33,7 +33,7 @@ _SAME_VIEW, _OTHER_VIEW = NormalDist(0.15, 0.105), NormalDist(0.11, 0.07)
 _NORMAL = NormalDist()
 
 BODY_DIFFERS = Decision("unknown", ("body_differs",))
-"""The track was linked to a customer whom its later pictures resemble too little."""
+"""Later pictures of the track resemble the linked customer too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def rank_bodies(
     known: Iterable[tuple[CustomerId, KnownBody]],
     policy: LinkPolicy,
 ) -> list[Resemblance]:
-    """Return the customers, the one whom the body resembles most first.
+    """Return the customers, the most similar one first.
 
     ``known`` are bodies with the customers' canonical ids; of several of one customer, the most
     similar counts. Cosines of one view and of two are on different scales, so customers are ordered

@@ -1,6 +1,6 @@
 """Match thresholds for the number of people that a visitor can be taken for.
 
-A visitor whom the gallery does not have is compared with everybody in it, so at one fixed threshold
+A visitor unknown to the gallery is compared with every person in it, so at one fixed threshold
 more and more of them are taken for somebody as it grows. Here the policy is a target, the share of
 such visitors. By Boole's inequality it holds if each of ``n`` people is taken with at most
 ``target / n``, whatever their scores depend on; the tail of impostor scores says at which score

@@ -93,7 +93,7 @@ def _interval_s(state: TrackerState, elapsed_s: float) -> float:
 def _doubles_a_track(
     frame: Frame, detection: int, alive: Sequence[Track], matched: Iterable[int]
 ) -> bool:
-    """Return whether a detection shows a person whom another track already has in this frame.
+    """Return whether a detection shows a person that another track already has in this frame.
 
     Either a part of the person was detected beside the whole, or a face alone lies where a person
     is tracked whose body the detector missed, and which it fits badly.
