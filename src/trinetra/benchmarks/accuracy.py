@@ -78,6 +78,12 @@ ERRORS = frozenset(
         "visitors_error_percent",
         "visits_error_percent",
         "dwell_error_s",
+        "queue_wait_error_s",
+        "queue_wait_p50_error_s",
+        "queue_wait_p90_error_s",
+        "service_time_error_s",
+        "served_error_percent",
+        "abandonment_error_points",
     }
 )
 """Scores of which less is better."""
@@ -279,6 +285,14 @@ def _of_insights(sheet: ScoreSheet) -> dict[str, float]:
         "crossing_precision": "crossing_precision",
         "stay_recall": "stay_recall",
         "stay_precision": "stay_precision",
+        "queue_wait_error": "queue_wait_error_s",
+        "queue_wait_p50_error": "queue_wait_p50_error_s",
+        "queue_wait_p90_error": "queue_wait_p90_error_s",
+        "service_time_error": "service_time_error_s",
+        "served_error": "served_error_percent",
+        "service_recall": "service_recall",
+        "service_precision": "service_precision",
+        "abandonment_error": "abandonment_error_points",
     }
     return {
         new: mean for old, new in renamed.items() if (mean := _mean_size(sheet, old)) is not None

@@ -24,11 +24,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """An area of the image in which stays are measured."""
+    """An area of the image in which stays are measured; ``tills`` are those queued for or served.
+    """
 
     zone_id: str
     polygon: tuple[Point, ...]
     kind: str = "area"
+    tills: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
@@ -119,6 +120,20 @@ def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
         )
         for camera in site.cameras
     }
+
+
+def queue_plan(site: Site) -> QueuePlan:
+    """Return the zones in which people wait for tills, and are served at them."""
+    return QueuePlan(
+        {
+            ZonePlace(camera.camera_id, zone.id): TillZone(
+                zone.kind, frozenset(zone.tills), zone.engaged_after_s
+            )
+            for camera in site.cameras
+            for zone in camera.zones
+            if zone.tills and (zone.kind == "queue" or zone.kind == "till")
+        }
+    )
 
 
 def insight_policy(site: Site) -> InsightPolicy:
