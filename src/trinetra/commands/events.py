@@ -29,6 +29,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     TracksEvent,
     Visit,
     ZoneStay,
@@ -326,5 +327,14 @@ def _insight_told(event: AnyEvent) -> str:
             return told(event)
         case ZoneStay():
             return f"{event.label} stayed {event.dwell_s:.1f} s in {event.zone_id}"
+        case _:
+            return _derived_told(event)
+
+
+def _derived_told(event: AnyEvent) -> str:
+    match event:
+        case QueueVisit():
+            waited = "" if event.wait_s is None else f" after {event.wait_s:.0f} s"
+            return f"{event.end}{waited} at {event.till_id or event.queue_id}"
         case _:
             return str(event.event_id)

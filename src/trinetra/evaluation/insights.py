@@ -25,7 +25,9 @@ from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay
 
 _CROSSING_TOLERANCE_US = 2_000_000
-OF_THE_SITE = frozenset({"unique_visitors_error", "visits_error", "conversion_error"}) | QUEUE_SCORES
+OF_THE_SITE = (
+    frozenset({"unique_visitors_error", "visits_error", "conversion_error"}) | QUEUE_SCORES
+)
 """Scores of the whole site, which no single camera has."""
 
 

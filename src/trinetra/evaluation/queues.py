@@ -44,9 +44,7 @@ def score_queues(
     if truth is None or found is None:
         note = NOT_TOLD_BY_TRUTH if truth is None else NOT_TOLD_BY_EVENTS
         waits_s = _known_waits_s(truth or ())
-        yield Score(
-            name="queue_wait_error", value=None, unit="s", truth=median(waits_s), note=note
-        )
+        yield Score(name="queue_wait_error", value=None, unit="s", truth=median(waits_s), note=note)
         return
     there, seen = (tuple(w for w in side if w.end == "served") for side in (truth, found))
     yield from _errors_of_waits(there, seen, random)
@@ -62,9 +60,7 @@ def score_queues(
     )
 
 
-def _errors_of_waits(
-    there: _Waits, seen: _Waits, random: np.random.Generator
-) -> Iterator[Score]:
+def _errors_of_waits(there: _Waits, seen: _Waits, random: np.random.Generator) -> Iterator[Score]:
     for till in sorted({wait.till for wait in there}):
         sides = [[wait for wait in side if wait.till == till] for side in (there, seen)]
         errors = [
@@ -97,7 +93,9 @@ def _percentile_error(percentile: int, there_s: Sequence[float], seen_s: Sequenc
 def _errors_of_services(
     there: _Waits, seen: _Waits, random: np.random.Generator
 ) -> Iterator[Score]:
-    pairs = [pair for till in sorted({w.till for w in there}) for pair in _of_till(there, seen, till)]
+    pairs = [
+        pair for till in sorted({w.till for w in there}) for pair in _of_till(there, seen, till)
+    ]
     errors = [
         mine.service_s - real.service_s
         for real, mine in pairs
@@ -105,7 +103,7 @@ def _errors_of_services(
     ]
     medians = [median([w.service_s for w in s if w.service_s is not None]) for s in (there, seen)]
     yield median_error("service_time_error", "", np.array(errors), (medians[0], medians[1]), random)
-    yield count_error("served_error", "", *([_left_us(w) for w in s] for s in (there, seen)), random)
+    yield count_error("served_error", "", ends[0], ends[1], random)
     yield proportion("service_recall", "", len(pairs), len(there))
     yield proportion("service_precision", "", len(pairs), len(seen))
 
@@ -121,7 +119,9 @@ def _matched(there: _Waits, seen: _Waits) -> list[tuple[Wait, Wait]]:
 
 
 def _left_us(wait: Wait) -> int:
-    return wait.joined_us + round((wait.wait_s or 0) * 1e6) if wait.left_us is None else wait.left_us
+    return (
+        wait.joined_us + round((wait.wait_s or 0) * 1e6) if wait.left_us is None else wait.left_us
+    )
 
 
 def _known_waits_s(waits: _Waits) -> list[float]:

@@ -14,6 +14,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     TracksEvent,
     Visit,
     ZoneStay,
@@ -93,6 +94,10 @@ def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Expla
             because = (position(track, name) for track in event.tracks)
         case DetectionEvent():
             because = _of_detection(event)
+        case QueueVisit():
+            because = (
+                "It follows from stays in zones of kind queue and till: docs/queues.md tells how.",
+            )
         case Occupancy():
             because = ("The count is the number of people tracked in this frame, without staff.",)
     return Explanation(

@@ -10,6 +10,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     TrackPosition,
     TracksEvent,
     Visit,
@@ -41,6 +42,8 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             sentence = f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
         case ZoneStay():
             sentence = f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
+        case QueueVisit():
+            sentence = _queue(event, name)
         case DetectionEvent() | TracksEvent() | Occupancy():
             sentence = _frame(event)
         case _:
@@ -81,6 +84,21 @@ def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
                 counted(len(event.faces), "face"),
             )
             return f"Frame {event.frame_seq} shows {objects} and {faces}."
+
+
+def _queue(event: QueueVisit, name: Naming) -> str:
+    who = name(event.customer_id) if event.customer_id else event.track_id
+    party = who if event.persons == 1 else f"{who} and {event.persons - 1} more"
+    waited = "came" if event.wait_s is None else f"waited {event.wait_s:.0f} s"
+    match event.end:
+        case "served":
+            return (
+                f"{party} {waited} and was served for {event.service_s:.0f} s at {event.till_id}."
+            )
+        case "moved":
+            return f"{party} {waited} in {event.queue_id} and changed to another queue."
+        case "abandoned":
+            return f"{party} {waited} in {event.queue_id} and left unserved."
 
 
 def _who(event: LineCrossing | ZoneStay, name: Naming) -> str:

@@ -77,11 +77,11 @@ class Zone(Model):
         Seconds,
         Field(
             description=(
-                "People who stay for less time only pass; in a queue they do not wait "
-                "(default: 10)."
+                "Who stays for less time only passes: does not wait in a queue, is not served at "
+                "a till (default: 5 at a till, otherwise 10)."
             )
         ),
-    ] = 10.0
+    ] = Field(default_factory=lambda data: 5.0 if data["kind"] == "till" else 10.0)
     tills: Annotated[
         tuple[Slug, ...],
         Field(

@@ -24,8 +24,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """An area of the image in which stays are measured; ``tills`` are those queued for or served.
-    """
+    """An area of the image in which stays are measured; ``tills`` are those of a queue or till."""
 
     zone_id: str
     polygon: tuple[Point, ...]

@@ -7,6 +7,7 @@ from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
+from trinetra.events.derivation import Derivation
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
@@ -22,6 +23,7 @@ from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
+from trinetra.insights.queues.visits import QueueVisits
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
@@ -131,9 +133,15 @@ def queue_plan(site: Site) -> QueuePlan:
             )
             for camera in site.cameras
             for zone in camera.zones
-            if zone.tills and (zone.kind == "queue" or zone.kind == "till")
+            if zone.tills and zone.kind in {"queue", "till"}
         }
     )
+
+
+def derivations(site: Site) -> tuple[Derivation, ...]:
+    """Return what is derived from the insights of the whole site, inputs before outputs."""
+    queues = queue_plan(site)
+    return (QueueVisits(queues),) if queues.zones else ()
 
 
 def insight_policy(site: Site) -> InsightPolicy:

@@ -115,7 +115,9 @@ def floor_plan(site: Site) -> FloorPlan:
             reads_faces=camera.reads_faces,
             min_face_px=float(site.policies.matching.min_face_px),
             lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
-            zones=tuple(Zone(zone.id, zone.polygon, zone.kind, zone.tills) for zone in camera.zones),
+            zones=tuple(
+                Zone(zone.id, zone.polygon, zone.kind, zone.tills) for zone in camera.zones
+            ),
         )
         for camera in site.cameras
     ]

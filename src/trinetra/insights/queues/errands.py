@@ -51,9 +51,7 @@ def errands_of(person: Person) -> list[Errand]:
     return [_errand(person, legs, row, service, came=bool(runs)) for row in range(len(legs))]
 
 
-def _errand(
-    person: Person, legs: Sequence[Run], row: int, service: Run, *, came: bool
-) -> Errand:
+def _errand(person: Person, legs: Sequence[Run], row: int, service: Run, *, came: bool) -> Errand:
     leg, is_last = legs[row], row == len(legs) - 1
     served = service if is_last else []
     first, at = (leg or served)[0], [*leg, *served]
@@ -89,7 +87,9 @@ def _service(stays: Run) -> Run:
             best_s, first = balance_s, row
     at_tills = [stay for stay in stays[first:] if stay.zone.kind == "till"]
     tills = sorted({min(stay.zone.tills) for stay in at_tills})
-    longest = max(([s for s in at_tills if t in s.zone.tills] for t in tills), key=_dwell_s, default=[])
+    longest = max(
+        ([s for s in at_tills if t in s.zone.tills] for t in tills), key=_dwell_s, default=[]
+    )
     return longest if longest and _waits(longest) else []
 
 

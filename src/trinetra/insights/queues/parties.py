@@ -19,7 +19,7 @@ _LEAST_SHARED = 0.5
 def parties_of(errands: Iterable[Errand], plan: QueuePlan) -> list[Errand]:
     """Return one errand for each party, by the time they left."""
     found = sorted(errands, key=lambda errand: (errand.came_at, errand.track_id))
-    served = [_party(members) for members in _served_together(found)]
+    served = _behind_others([_party(members) for members in _served_together(found)])
     rest: list[Errand] = []
     for errand in (errand for errand in found if errand.end != "served"):
         served, joined = _with_companion(served, errand, plan)
@@ -57,7 +57,7 @@ def _service(group: Sequence[Errand]) -> tuple[Instant, Instant]:
 
 
 def _party(members: Sequence[Errand]) -> Errand:
-    """Return the errand of the member who was seen longest at the till, with the party's service."""
+    """Return the errand of the member seen longest at the till, with the party's service."""
     served_at, left_at = _service(members)
     known = [member for member in members if member.waited_since is not None]
     first = max(
@@ -76,6 +76,23 @@ def _party(members: Sequence[Errand]) -> Errand:
         left_at=left_at,
         persons=len(members),
     )
+
+
+def _behind_others(parties: Sequence[Errand]) -> list[Errand]:
+    """Return the parties, of which those waited that came while another was still served.
+
+    Others who were in the queue as briefly walked through it to a free till.
+    """
+    until: dict[str | None, Instant] = {}
+    found = []
+    for party in parties:
+        busy_until = until.get(party.till_id)
+        if party.waited_since == party.served_at and busy_until and busy_until > party.came_at:
+            found.append(replace(party, waited_since=party.came_at))
+        else:
+            found.append(party)
+        until[party.till_id] = max(party.left_at, busy_until or party.left_at)
+    return found
 
 
 def _with_companion(

@@ -153,5 +153,3 @@ def _may_continue(earlier: TillStay, later: TillStay) -> bool:
     """
     is_back = earlier.zone.kind == "till" and later.zone.kind == "queue"
     return not is_back and bool(earlier.zone.tills & later.zone.tills)
-
-

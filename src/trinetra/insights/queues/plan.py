@@ -43,7 +43,7 @@ class QueuePlan:
 
     zones: Mapping[ZonePlace, TillZone] = field(default_factory=dict)
     same_person_s: float = 300.0
-    break_s: float = 10.0
+    break_s: float = 20.0
     overlap_s: float = 2.0
     party_s: float = 5.0
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from trinetra.events.derivation import Span
 from trinetra.events.schema import InsightEvent, QueueVisit, ZoneStay
 from trinetra.insights.config import PERSON
-from trinetra.insights.derivation import Span
 from trinetra.insights.queues.errands import Errand, errands_of
 from trinetra.insights.queues.parties import parties_of
 from trinetra.insights.queues.persons import persons_of
