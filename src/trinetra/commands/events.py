@@ -26,10 +26,8 @@ from trinetra.events.schema import (
     AnyEvent,
     DetectionEvent,
     IdentityEvent,
-    LifecycleEvent,
     LineCrossing,
     Occupancy,
-    QueueVisit,
     TracksEvent,
     Visit,
     ZoneStay,
@@ -323,18 +321,7 @@ def _insight_told(event: AnyEvent) -> str:
         case Visit():
             where = "withdrawn" if event.withdrawn else f"at {', '.join(event.cameras)}"
             return f"{event.customer_id}, visit {event.visit_number}, {where}"
-        case LifecycleEvent():
-            return told(event)
         case ZoneStay():
             return f"{event.label} stayed {event.dwell_s:.1f} s in {event.zone_id}"
         case _:
-            return _derived_told(event)
-
-
-def _derived_told(event: AnyEvent) -> str:
-    match event:
-        case QueueVisit():
-            waited = "" if event.wait_s is None else f" after {event.wait_s:.0f} s"
-            return f"{event.end}{waited} at {event.till_id or event.queue_id}"
-        case _:
-            return str(event.event_id)
+            return told(event)

@@ -103,6 +103,7 @@ def _errors_of_services(
     ]
     medians = [median([w.service_s for w in s if w.service_s is not None]) for s in (there, seen)]
     yield median_error("service_time_error", "", np.array(errors), (medians[0], medians[1]), random)
+    ends = [[_left_us(wait) for wait in side] for side in (there, seen)]
     yield count_error("served_error", "", ends[0], ends[1], random)
     yield proportion("service_recall", "", len(pairs), len(there))
     yield proportion("service_precision", "", len(pairs), len(seen))
