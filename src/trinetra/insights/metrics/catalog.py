@@ -7,11 +7,28 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL
+from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
+from trinetra.insights.metrics.queue_length import QUEUE_LENGTH
+from trinetra.insights.metrics.queue_service import SERVICE_TIME
+from trinetra.insights.metrics.queue_wait import QUEUE_WAIT
+from trinetra.insights.metrics.till_busy import OPEN_TILLS
 from trinetra.insights.metrics.traffic import TRAFFIC_IN, TRAFFIC_OUT
 from trinetra.insights.metrics.visits import RECOGNIZED_VISITS
 from trinetra.values import derive_id
 
-METRICS: tuple[Metric, ...] = (TRAFFIC_IN, TRAFFIC_OUT, DWELL, RECOGNIZED_VISITS, COVERAGE)
+METRICS: tuple[Metric, ...] = (
+    TRAFFIC_IN,
+    TRAFFIC_OUT,
+    DWELL,
+    RECOGNIZED_VISITS,
+    QUEUE_WAIT,
+    SERVICE_TIME,
+    ABANDONMENT,
+    QUEUE_CHANGES,
+    QUEUE_LENGTH,
+    OPEN_TILLS,
+    COVERAGE,
+)
 
 
 def cells_of(insight: InsightEvent) -> Iterator[Cell]:
