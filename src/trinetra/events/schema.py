@@ -376,6 +376,31 @@ class Withdrawal(Event, frozen=True, tag="withdrawal", kw_only=True):
     insight_type: str
 
 
+class QueueVisit(Event, frozen=True, tag="queue_visit", kw_only=True):
+    """A party's wait in one queue, and its service at the till if it was served.
+
+    ``captured_at`` is when the party left the till or the queue, ``joined_at`` when it came.
+    ``end``: ``served``, ``abandoned``, or ``moved`` to another queue, where another visit goes on;
+    ``changes`` counts such moves before this visit. ``wait_s`` lasts from joining the first queue
+    until service, or until this visit ended without it: 0 for a party that walked straight to the
+    till, and None for one that was not seen to come. ``till_id`` is None for a party that left a
+    queue of several tills unserved, ``queue_id`` for one that was only seen at the till.
+    """
+
+    version: Literal[1] = 1
+    queue_id: str | None
+    till_id: str | None
+    joined_at: Instant
+    served_at: Instant | None
+    end: Literal["served", "abandoned", "moved"]
+    wait_s: float | None
+    service_s: float | None
+    changes: int = 0
+    persons: int = 1
+    track_id: TrackId
+    customer_id: CustomerId | None = None
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):
     """A record that a consumer could not read, with the reason and its position in the log."""
 
@@ -387,7 +412,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     payload: bytes
 
 
-InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage
+InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage | QueueVisit
 AnyEvent = (
     DetectionEvent
     | TracksEvent
@@ -400,4 +425,5 @@ AnyEvent = (
     | Visit
     | CameraCoverage
     | Withdrawal
+    | QueueVisit
 )

@@ -15,6 +15,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     TracksEvent,
     Visit,
     Withdrawal,
@@ -80,6 +81,7 @@ def explain_events(
 _STATED: Mapping[type[AnyEvent], str] = {
     Occupancy: "The count is the number of people tracked in this frame, without staff.",
     CameraCoverage: "Frames followed each other closely enough to count by.",
+    QueueVisit: "It follows from stays in queue and till zones: docs/queues.md tells how.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }
 """The reason of events that have the same one always."""

@@ -11,6 +11,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     TrackPosition,
     TracksEvent,
     Visit,
@@ -46,7 +47,10 @@ def told(event: AnyEvent, name: Naming = str) -> str:
     return sentence
 
 
-def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name: Naming) -> str:
+_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Withdrawal
+
+
+def _insight(event: _Insight, name: Naming) -> str:
     match event:
         case LineCrossing():
             return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
@@ -55,6 +59,8 @@ def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name:
         case CameraCoverage():
             end = f" It ended: {event.ended}." if event.ended else ""
             return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case QueueVisit():
+            return _queue(event, name)
         case Withdrawal():
             return f"The {event.insight_type} {event.insight_id} no longer holds."
         case _:
@@ -94,6 +100,21 @@ def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
                 counted(len(event.faces), "face"),
             )
             return f"Frame {event.frame_seq} shows {objects} and {faces}."
+
+
+def _queue(event: QueueVisit, name: Naming) -> str:
+    who = name(event.customer_id) if event.customer_id else event.track_id
+    party = who if event.persons == 1 else f"{who} and {event.persons - 1} more"
+    waited = "came" if event.wait_s is None else f"waited {event.wait_s:.0f} s"
+    match event.end:
+        case "served":
+            return (
+                f"{party} {waited} and was served for {event.service_s:.0f} s at {event.till_id}."
+            )
+        case "moved":
+            return f"{party} {waited} in {event.queue_id} and changed to another queue."
+        case "abandoned":
+            return f"{party} {waited} in {event.queue_id} and left unserved."
 
 
 def _who(event: LineCrossing | ZoneStay, name: Naming) -> str:

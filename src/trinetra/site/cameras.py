@@ -29,7 +29,7 @@ from trinetra.site.sources import Source
 from trinetra.values import CameraId, Role
 
 Label = Literal["person", "bicycle", "car", "motorcycle", "bus", "truck"]
-ZoneKind = Literal["table", "queue", "shelf", "area"]
+ZoneKind = Literal["table", "queue", "till", "shelf", "area"]
 _PEOPLE: frozenset[Label] = frozenset({"person"})
 _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
@@ -73,6 +73,25 @@ class Zone(Model):
         ),
     ]
     min_dwell_s: Annotated[Seconds, Field(description="Shorter stays are not counted.")] = 2.0
+    engaged_after_s: Annotated[
+        Seconds,
+        Field(
+            description=(
+                "Who stays for less time only passes: does not wait in a queue, is not served at "
+                "a till (default: 5 at a till, otherwise 10)."
+            )
+        ),
+    ] = Field(default_factory=lambda data: 5.0 if data["kind"] == "till" else 10.0)
+    tills: Annotated[
+        tuple[Slug, ...],
+        Field(
+            max_length=100,
+            description=(
+                "Ids of the tills that people in a zone of kind queue wait for, or of the one till "
+                "at which they are served in a zone of kind till."
+            ),
+        ),
+    ] = ()
 
     @field_validator("polygon")
     @classmethod

@@ -38,6 +38,12 @@ def _cameras_without_counts(site: Site) -> Iterator[str]:
                 f"camera {camera.id}: a till without a zone of kind queue measures no waiting: "
                 "add one to `zones`, or change the role"
             )
+        for zone in camera.zones:
+            if zone.kind == "queue" and not zone.tills:
+                yield (
+                    f"camera {camera.id}: queue {zone.id} names no till: stays in it are counted, "
+                    "but no waits: add `tills`, and a zone of kind till for each"
+                )
 
 
 def _repeated_addresses(site: Site) -> Iterator[str]:

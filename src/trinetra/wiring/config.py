@@ -22,6 +22,8 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
+from trinetra.insights.queues.visits import QueueVisits
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
@@ -122,6 +124,26 @@ def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
     }
 
 
+def queue_plan(site: Site) -> QueuePlan:
+    """Return the zones in which people wait for tills, and are served at them."""
+    return QueuePlan(
+        {
+            ZonePlace(camera.camera_id, zone.id): TillZone(
+                zone.kind, frozenset(zone.tills), zone.engaged_after_s
+            )
+            for camera in site.cameras
+            for zone in camera.zones
+            if zone.tills and zone.kind in {"queue", "till"}
+        }
+    )
+
+
+def derivations(site: Site) -> tuple[Derivation, ...]:
+    """Return what is derived from the insights of the whole site, inputs before outputs."""
+    queues = queue_plan(site)
+    return (QueueVisits(queues),) if queues.zones else ()
+
+
 def insight_policy(site: Site) -> InsightPolicy:
     """Return the rules for stays and visits."""
     stays = site.policies.stays
@@ -131,12 +153,6 @@ def insight_policy(site: Site) -> InsightPolicy:
         visit_gap_s=stays.visit_gap_s,
         forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
     )
-
-
-def derivations(site: Site) -> tuple[Derivation, ...]:
-    """Return what is derived from the insights of the whole site, inputs before outputs."""
-    del site
-    return ()
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

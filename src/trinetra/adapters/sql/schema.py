@@ -28,6 +28,7 @@ from trinetra.events.schema import (
     InsightEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     Visit,
     ZoneStay,
 )
@@ -97,12 +98,27 @@ COVERAGES = _insight_table(
     Column("frames", BigInteger, nullable=False),
     Column("ended", String(16)),
 )
+QUEUE_VISITS = _insight_table(
+    "queue_visits",
+    Column("queue_id", String(128)),
+    Column("till_id", String(128)),
+    Column("joined_at", Utc, nullable=False),
+    Column("served_at", Utc),
+    Column("end", String(16), nullable=False),
+    Column("wait_s", Float(53)),
+    Column("service_s", Float(53)),
+    Column("changes", BigInteger, nullable=False),
+    Column("persons", BigInteger, nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("customer_id", String(64), index=True),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
     "occupancy": Occupancy,
     "visit": Visit,
     "coverage": CameraCoverage,
+    "queue_visit": QueueVisit,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -110,6 +126,7 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "occupancy": OCCUPANCIES,
     "visit": VISITS,
     "coverage": COVERAGES,
+    "queue_visit": QUEUE_VISITS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()
