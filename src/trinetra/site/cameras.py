@@ -73,6 +73,10 @@ class Zone(Model):
         ),
     ]
     min_dwell_s: Annotated[Seconds, Field(description="Shorter stays are not counted.")] = 2.0
+    till: Annotated[
+        Slug | None,
+        Field(description="The till at which people in this zone pay or queue, as on receipts."),
+    ] = None
 
     @field_validator("polygon")
     @classmethod
