@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
-from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (
     CameraId,
     CustomerId,
     Detections,
     Embedding,
+    EventId,
     Faces,
     FaceVectors,
     Frame,
@@ -441,8 +442,21 @@ class InsightStore(Protocol):
         """
 
 
+class ReceiptStore(Protocol):
+    """The receipts among the insights, by id: what was sent before must not count twice."""
+
+    async def record(self, insights: Sequence[InsightEvent]) -> None:
+        """Insert new receipts, and replace those of an older revision; as InsightStore does."""
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids. Raises StoreUnavailable."""
+
+
 class ExpiringStore(InsightStore, Protocol):
     """An insight store that deletes old insights; every method may raise StoreUnavailable."""
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids."""
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return everything recorded under exactly these ids, in the order of capture."""

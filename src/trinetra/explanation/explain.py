@@ -14,6 +14,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    Receipt,
     TracksEvent,
     Visit,
     ZoneStay,
@@ -240,7 +241,7 @@ def _story(found: Iterable[AnyEvent], name: Naming) -> tuple[Moment, ...]:
 
 def _track(event: AnyEvent) -> TrackId | None:
     match event:
-        case DetectionEvent() | TracksEvent() | Occupancy() | Visit():
+        case DetectionEvent() | TracksEvent() | Occupancy() | Visit() | Receipt():
             return None
         case _:
             return event.track_id
@@ -254,7 +255,7 @@ def _customers(event: AnyEvent) -> set[CustomerId]:
     match event:
         case LifecycleEvent():
             about = {event.customer_id, event.other}
-        case DetectionEvent() | TracksEvent() | Occupancy():
+        case DetectionEvent() | TracksEvent() | Occupancy() | Receipt():
             about = set()
         case _:
             about = {event.customer_id}

@@ -7,6 +7,7 @@ from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
+from trinetra.events.receipts import ReceiptRules
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
@@ -21,6 +22,8 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.purchases.derivation import Purchases
+from trinetra.insights.purchases.policy import PurchasePolicy
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
@@ -130,6 +133,38 @@ def insight_policy(site: Site) -> InsightPolicy:
         visit_gap_s=stays.visit_gap_s,
         forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
     )
+
+
+def receipt_rules(site: Site) -> ReceiptRules:
+    """Return which receipts the shop accepts."""
+    transactions = site.policies.transactions
+    return ReceiptRules(
+        site.site_id,
+        tills=frozenset(zones_of_till(site)),
+        currencies=frozenset(transactions.currencies),
+        most_ahead_s=transactions.most_ahead_s,
+    )
+
+
+def zones_of_till(site: Site) -> dict[str, frozenset[tuple[CameraId, str]]]:
+    """Return the zones of each till in which people pay, not those in which they queue."""
+    found: dict[str, set[tuple[CameraId, str]]] = {}
+    for camera in site.cameras:
+        for zone in camera.zones:
+            if zone.till is not None:
+                own = found.setdefault(zone.till, set())
+                own |= {(camera.camera_id, zone.id)} if zone.kind != "queue" else set()
+    return {till: frozenset(zones) for till, zones in found.items()}
+
+
+def purchases(site: Site) -> Purchases:
+    """Return the derivation of purchases at the tills of the site."""
+    transactions = site.policies.transactions
+    policy = PurchasePolicy(
+        most_offset_s=transactions.most_offset_s,
+        least_confidence=transactions.least_confidence,
+    )
+    return Purchases(zones_of_till(site), policy)
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from trinetra.adapters.sql.customer_log import all_ids_of, erase_records, lock_writes
 from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
 from trinetra.adapters.sql.insight_store import (
+    KINDS_KEPT_WITHOUT_ID,
     TABLE_OF_KIND,
     forget_aliases,
     insights_of,
@@ -242,7 +243,7 @@ def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[
     """Remove a person from the insights without changing any totals; return the counts."""
     forget_aliases(connection, ids)
     counts = {}
-    for kind in ("line_crossing", "zone_stay"):
+    for kind in KINDS_KEPT_WITHOUT_ID:
         insights = insights_of(connection, kind, ids)
         upsert_all(connection, without(insights, ids))
         counts[f"{kind}s_without_id"] = len(insights)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -40,11 +40,21 @@ from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, 
 from trinetra.adapters.sql.merge_expiry import expire_merges
 from trinetra.events.codec import encode
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
+from trinetra.events.schema import (
+    InsightEvent,
+    LineCrossing,
+    Occupancy,
+    Purchase,
+    Receipt,
+    UnpaidStay,
+    Visit,
+    ZoneStay,
+)
 from trinetra.events.visits import unite
 from trinetra.telemetry import get_logger
-from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
+from trinetra.values import CustomerId, EventId, IdentityKind, Instant, TrackId
 
+IdT = TypeVar("IdT", CustomerId, EventId)
 log = get_logger("retention")
 SCHEMA_VERSION = 1
 _IDS_AT_ONCE = 500
@@ -107,6 +117,39 @@ _visits = _insight_table(
     Column("withdrawn", Boolean),
 )
 Index("visits_by_customer", _visits.c.customer_id, _visits.c.captured_at)
+_receipts = _insight_table(
+    "receipts",
+    Column("receipt_id", String(64), nullable=False),
+    Column("till_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("item_count", BigInteger),
+    Column("revision", Integer),
+)
+Index("receipts_by_till", _receipts.c.till_id, _receipts.c.captured_at)
+_purchases = _insight_table(
+    "purchases",
+    Column("receipt_id", String(64), nullable=False),
+    Column("till_id", String(64), nullable=False),
+    Column("paid_at", Utc, nullable=False),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("offset_s", Float(53), nullable=False),
+    Column("confidence", Float(53), nullable=False),
+    Column("track_id", String(64)),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+)
+_unpaid_stays = _insight_table(
+    "unpaid_stays",
+    Column("till_id", String(64), nullable=False),
+    Column("zone_id", String(128), nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("dwell_s", Float(53), nullable=False),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+)
 _aliases = Table(
     "customer_aliases",
     _metadata,
@@ -129,14 +172,24 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "zone_stay": ZoneStay,
     "occupancy": Occupancy,
     "visit": Visit,
+    "receipt": Receipt,
+    "purchase": Purchase,
+    "unpaid_stay": UnpaidStay,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": _line_crossings,
     "zone_stay": _zone_stays,
     "occupancy": _occupancies,
     "visit": _visits,
+    "receipt": _receipts,
+    "purchase": _purchases,
+    "unpaid_stay": _unpaid_stays,
 }
 _KIND_OF_TYPE = {type_: kind for kind, type_ in TYPE_OF_KIND.items()}
+_NAMELESS = (Occupancy, Receipt)
+"""Insights that have no customer."""
+KINDS_KEPT_WITHOUT_ID = ("line_crossing", "zone_stay", "purchase", "unpaid_stay")
+"""Insights that remain when their customer is erased, without the id."""
 
 
 class SqlInsightStore:
@@ -203,9 +256,18 @@ class SqlInsightStore:
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return everything recorded under exactly these ids, in the order of capture."""
-        kinds = ("line_crossing", "zone_stay", "visit")
+        kinds = (*KINDS_KEPT_WITHOUT_ID, "visit")
         found = await self._run(lambda c: [e for kind in kinds for e in insights_of(c, kind, ids)])
         return sorted(found, key=lambda event: (event.captured_at, event.event_id))
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids, in any order."""
+        queries = [
+            select(_receipts.c.event).where(_receipts.c.event_id.in_(part))
+            for part in _parts(event_ids)
+        ]
+        texts = await self._run(lambda c: [t for query in queries for t in c.scalars(query)])
+        return [msgspec.json.decode(text, type=Receipt) for text in texts]
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
         """Return the most recent visit recorded under exactly this id, even if withdrawn."""
@@ -345,7 +407,7 @@ def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[st
     return {visit.event_id: visit for visit in visits}
 
 
-def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
+def _parts(ids: Iterable[IdT]) -> Iterator[Sequence[IdT]]:
     """Yield ids in batches that fit into one statement."""
     remaining = iter(sorted(ids))
     while part := list(islice(remaining, _IDS_AT_ONCE)):
@@ -372,7 +434,7 @@ def prepare_store(connection: Connection) -> None:
 
 
 def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:
-    named = {i.customer_id for i in insights if not isinstance(i, Occupancy) and i.customer_id}
+    named = {i.customer_id for i in insights if not isinstance(i, _NAMELESS) and i.customer_id}
     erased = erased_among(connection, named)
     upsert_all(connection, without(insights, erased) if erased else insights)
 
@@ -381,14 +443,14 @@ def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) ->
     """Return the insights that may be kept: of erased people no visits, and the rest without id."""
     kept: list[InsightEvent] = []
     for insight in insights:
-        if isinstance(insight, Occupancy) or insight.customer_id not in erased:
+        if isinstance(insight, _NAMELESS) or insight.customer_id not in erased:
             kept.append(insight)
         elif not isinstance(insight, Visit):
             kept.append(_of_a_stranger(insight))
     return kept
 
 
-def _of_a_stranger(insight: LineCrossing | ZoneStay) -> InsightEvent:
+def _of_a_stranger(insight: LineCrossing | ZoneStay | Purchase | UnpaidStay) -> InsightEvent:
     """Return the insight without anything that identifies a person.
 
     The track id goes as well, because customer ids are derived from a person's first track. Staff
@@ -430,9 +492,11 @@ def _upsert(table: Table, dialect: str) -> Any:
 
 def _is_no_older(new: Any, table: Table) -> ColumnElement[bool] | None:
     """Return the condition that a row is not replaced by an older state, as ``is_older`` has it."""
-    if table is _occupancies:
+    if "revision" not in table.c:
         return None
     before, now = (func.coalesce(row.revision, 0) for row in (table.c, new))
+    if table is _receipts:
+        return now > before
     if table is _visits:
         is_as_revised = and_(now == before, new.captured_at >= table.c.captured_at)
         return or_(now > before, is_as_revised)
