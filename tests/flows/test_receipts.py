@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 from tests.flows.test_insight_engine import published
+from tests.servers.kafka_logs import kafka_log
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
@@ -19,7 +20,7 @@ from trinetra.errors import StoreUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.receipts import ReceiptRules
 from trinetra.events.schema import DeadLetter, InsightEvent, Receipt
-from trinetra.events.topics import DEAD_LETTERS, INSIGHTS, TRANSACTIONS
+from trinetra.events.topics import ALL, DEAD_LETTERS, INSIGHTS, TRANSACTIONS
 from trinetra.hosting import MAX_TRANSACTIONS_BYTES, ReceiptTaker, TransactionDoor, health_app
 from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.insights.receipts import MOST_RECEIPTS, ReceiptIntake, ReceiptProcessor
@@ -348,3 +349,26 @@ async def test_while_the_store_is_away_the_till_is_asked_to_send_again(log: Memo
     assert (answer.status_code, starting.status_code) == (503, 503)
     assert answer.headers["retry-after"] == "5"
     assert "hunter2" not in answer.text
+
+
+@pytest.mark.kafka
+async def test_on_kafka_a_posted_receipt_and_one_of_the_topic_are_stored_once(
+    kafka_servers: str, tmp_path: Path
+) -> None:
+    opening = kafka_log(kafka_servers, ALL, namespace="receipts")
+    async with opening as kafka, SqlInsightStore.open(f"sqlite:///{tmp_path}/db") as store:
+        async with tills(intake(kafka, store)) as client:
+            answer = await client.post("/v1/transactions", json=[receipt(1), receipt(2)])
+        await kafka.append(
+            [Record(TRANSACTIONS, "till-1", msgspec.json.encode(receipt(n))) for n in (2, 3)]
+        )
+        assert answer.status_code == 200
+        assert await drain(kafka, store) == {"new": 1, "duplicate": 3}
+        assert len(await stored(store)) == 3
+        reader = await kafka.open_reader([INSIGHTS], since=NOW - timedelta(days=1))
+        found: list[str] = []
+        while len(found) < 4:
+            batch = await reader.poll(max_records=100, wait_s=1.0)
+            found += [decode(record.value).receipt_id for record in batch]
+        await reader.close()
+        assert sorted(found) == ["T1-1", "T1-2", "T1-2", "T1-3"]

@@ -52,6 +52,7 @@ _COMMANDS = {
     "customers": LazyCommand("customers", "Customers: enrollment, merging and erasure."),
     "models": LazyCommand("models", "Neural networks: licenses, downloads, calibration."),
     "events": LazyCommand("events", "Events: show them, and print their schema."),
+    "transactions": LazyCommand("transactions", "Receipts of tills: import them."),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),
