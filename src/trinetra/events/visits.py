@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import InsightEvent, Occupancy, Purchase, Receipt, UnpaidStay, Visit
+from trinetra.events.schema import (
+    CameraCoverage,
+    InsightEvent,
+    Occupancy,
+    Purchase,
+    Receipt,
+    UnpaidStay,
+    Visit,
+)
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
 _LAST_COUNTS = (Occupancy, Purchase, UnpaidStay)
@@ -25,6 +33,8 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     """
     if isinstance(one, _LAST_COUNTS) or isinstance(two, _LAST_COUNTS):
         return False
+    if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
+        return one.captured_at < two.captured_at
     revisions = one.revision or 0, two.revision or 0
     if isinstance(one, Receipt):
         return revisions[0] <= revisions[1]

@@ -6,6 +6,7 @@ from trinetra.events.currencies import money
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
+    CameraCoverage,
     DetectionEvent,
     IdentityEvent,
     LifecycleEvent,
@@ -17,6 +18,7 @@ from trinetra.events.schema import (
     TracksEvent,
     UnpaidStay,
     Visit,
+    Withdrawal,
     ZoneStay,
 )
 from trinetra.explanation import decision
@@ -41,17 +43,28 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             )
         case Visit():
             sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
-        case LineCrossing():
-            sentence = f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
-        case ZoneStay():
-            sentence = f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
         case Receipt() | Purchase() | UnpaidStay():
             sentence = _at_till(event, name)
         case DetectionEvent() | TracksEvent() | Occupancy():
             sentence = _frame(event)
         case _:
-            assert_never(event)
+            sentence = _insight(event, name)
     return sentence
+
+
+def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name: Naming) -> str:
+    match event:
+        case LineCrossing():
+            return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
+        case ZoneStay():
+            return f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
+        case CameraCoverage():
+            end = f" It ended: {event.ended}." if event.ended else ""
+            return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case Withdrawal():
+            return f"The {event.insight_type} {event.insight_id} no longer holds."
+        case _:
+            assert_never(event)
 
 
 def position(track: TrackPosition, name: Naming = str) -> str:

@@ -7,6 +7,7 @@ from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
+from trinetra.events.derivation import Derivation
 from trinetra.events.receipts import ReceiptRules
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
@@ -165,6 +166,11 @@ def purchases(site: Site) -> Purchases:
         least_confidence=transactions.least_confidence,
     )
     return Purchases(zones_of_till(site), policy)
+
+
+def derivations(site: Site) -> tuple[Derivation, ...]:
+    """Return what is derived from the insights of the whole site, inputs before outputs."""
+    return (purchases(site),)
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:
