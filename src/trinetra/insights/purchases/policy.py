@@ -20,7 +20,7 @@ class PurchasePolicy:
     most_offset_s: float = 900.0
     usual_offset_s: float = 30.0
     usual_spread_s: float = 5.0
-    usual_drift: float = 5e-5
+    usual_drift: float = 1e-4
     seen_share: float = 0.9
     least_service_s: float = 6.0
     party_end_s: float = 4.0
