@@ -297,7 +297,9 @@ def test_marginals_are_close_to_exact_ones_and_no_service_is_given_away_twice(
     share = marginals(all_pairs)
     assert all_pairs.by_row(share).max() <= 1 + 1e-6
     assert all_pairs.by_column(share).max() <= 1 + 1e-3
-    assert np.abs(share - _exact(odds)[all_pairs.row, all_pairs.column]).max() < 0.25  # as it is where pairs form loops
+    assert (
+        np.abs(share - _exact(odds)[all_pairs.row, all_pairs.column]).max() < 0.25
+    )  # as it is where pairs form loops
 
 
 @given(st.lists(st.floats(0.01, 50.0), min_size=9, max_size=9))
