@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.events.context import ContextEntry
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
@@ -444,6 +445,16 @@ class InsightStore(Protocol):
         Visits recorded under several ids of one person are reported under that person's canonical
         id, and merged if at most ``gap_s`` lies between them.
         """
+
+
+class ContextStore(Protocol):
+    """Context of a shop's figures: weather, staff hours, promotions, notes and targets."""
+
+    async def record(self, entries: Sequence[ContextEntry]) -> None:
+        """Insert or replace entries, all or none. Raises StorageFull or StoreUnavailable."""
+
+    async def between(self, start: Instant, end: Instant) -> list[ContextEntry]:
+        """Return the entries whose span overlaps ``[start, end)``, in order of their start."""
 
 
 class ReceiptStore(Protocol):

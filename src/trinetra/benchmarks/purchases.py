@@ -122,7 +122,7 @@ def _site_with_tills(plan: FloorPlan) -> Site:
     tills = {till.till_id for till in plan.tills}
     for camera in document["cameras"]:
         for zone in camera["zones"]:
-            zone |= {"till": zone["id"]} if zone["id"] in tills else {}
+            zone["till"] = zone["id"] if zone["id"] in tills else None
     return Site.model_validate(document)
 
 

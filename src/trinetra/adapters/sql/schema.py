@@ -157,6 +157,18 @@ KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()
 }
 
+CONTEXT_ENTRIES = Table(
+    "context_entries",
+    METADATA,
+    Column("entry_id", String(64), primary_key=True),
+    Column("starts_at", Utc, nullable=False),
+    Column("ends_at", Utc, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("entry", Text, nullable=False),
+    Index("context_entries_by_time", "starts_at", "ends_at"),
+)
+"""Weather, staff hours, promotions, notes and targets, which are imported."""
+
 # --- identities, as the insights know them ----------------------------------------------------
 
 ALIASES = Table(

@@ -1,4 +1,4 @@
-"""Receipts, purchases and unpaid stays."""
+"""Receipts, purchases and unpaid stays; context of the figures."""
 
 from typing import Any
 
@@ -45,11 +45,20 @@ def upgrade() -> None:
         Column("customer_id", String(64), index=True),
         Column("kind", String(16)),
     )
+    op.create_table(
+        "context_entries",
+        Column("entry_id", String(64), primary_key=True),
+        Column("starts_at", _UTC, nullable=False),
+        Column("ends_at", _UTC, nullable=False),
+        Column("kind", String(16), nullable=False),
+        Column("entry", Text, nullable=False),
+    )
+    op.create_index("context_entries_by_time", "context_entries", ["starts_at", "ends_at"])
 
 
 def downgrade() -> None:
     """Remove the tables with all they hold."""
-    for name in ("unpaid_stays", "purchases", "receipts"):
+    for name in ("context_entries", "unpaid_stays", "purchases", "receipts"):
         op.drop_table(name)
 
 
