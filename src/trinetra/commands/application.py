@@ -58,6 +58,10 @@ _COMMANDS = {
     "customers": LazyCommand("customers", "Customers: enrollment, merging and erasure."),
     "models": LazyCommand("models", "Neural networks: licenses, downloads, calibration."),
     "events": LazyCommand("events", "Events: show them, and print their schema."),
+    "transactions": LazyCommand("transactions", "Receipts of tills: import them."),
+    "context": LazyCommand(
+        "context", "Context of figures: weather, staff hours, promotions, targets."
+    ),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),

@@ -401,6 +401,85 @@ class QueueVisit(Event, frozen=True, tag="queue_visit", kw_only=True):
     customer_id: CustomerId | None = None
 
 
+ReceiptKind = Literal["sale", "refund", "void", "training"]
+
+
+class ReceiptItem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One line of a receipt; ``amount_minor`` is of the whole line, negative for a discount."""
+
+    sku: str
+    amount_minor: int
+    quantity: int = 1
+
+
+class Receipt(Event, frozen=True, tag="receipt", kw_only=True):
+    """One receipt of a till, as the point of sale reports it; it names no person.
+
+    ``issued_at`` is by the clock of the till, which may be wrong; ``captured_at`` repeats it.
+    ``total_minor`` is in the smallest unit of ``currency`` (ISO 4217) and never negative: the total
+    of a ``refund`` reduces the sales. A ``void`` or ``training`` receipt sold nothing. The camera
+    id is empty. The event id follows from site and ``receipt_id``; ``revision`` counts corrections
+    of the same receipt. ``item_count`` is the number of pieces sold.
+    """
+
+    version: Literal[1] = 1
+    receipt_id: str
+    till_id: str
+    issued_at: Instant
+    kind: ReceiptKind
+    total_minor: int
+    currency: str
+    item_count: int | msgspec.UnsetType = msgspec.UNSET
+    items: tuple[ReceiptItem, ...] | msgspec.UnsetType = msgspec.UNSET
+    revision: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Purchase(Event, frozen=True, tag="purchase", kw_only=True):
+    """A sale, and the person at the till it is attributed to, if there is one.
+
+    ``paid_at`` is when it happened by the clock of the cameras: the receipt's own time, which
+    ``captured_at`` has, plus ``offset_s``. ``spread_s`` is the usual difference that is left.
+    ``confidence`` is the probability that the receipt belongs to the person; without a person it is
+    the probability that it belongs to none who was seen. ``stay_id`` is the stay at the till. The
+    receipt has one payer: their group shares it. ``entered_at`` is the start of the customer's
+    visit, and ``zones_before`` names the zones in which the person stayed before, as
+    ``camera/zone`` in order of first entry.
+    """
+
+    version: Literal[1] = 1
+    receipt_id: str
+    till_id: str
+    paid_at: Instant
+    total_minor: int
+    currency: str
+    offset_s: float
+    spread_s: float
+    confidence: float
+    stay_id: EventId | None = None
+    track_id: TrackId | None = None
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    item_count: int | msgspec.UnsetType = msgspec.UNSET
+    entered_at: Instant | msgspec.UnsetType = msgspec.UNSET
+    zones_before: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class UnpaidStay(Event, frozen=True, tag="unpaid_stay", kw_only=True):
+    """A stay at a till, long enough to be served, that no receipt belongs to.
+
+    ``captured_at`` is the end of the stay, whose event is ``stay_id``.
+    """
+
+    version: Literal[1] = 1
+    till_id: str
+    zone_id: str
+    stay_id: EventId
+    track_id: TrackId
+    dwell_s: float
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):
     """A record that a consumer could not read, with the reason and its position in the log."""
 
@@ -412,7 +491,17 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     payload: bytes
 
 
-InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage | QueueVisit
+InsightEvent = (
+    LineCrossing
+    | ZoneStay
+    | Occupancy
+    | Visit
+    | CameraCoverage
+    | QueueVisit
+    | Receipt
+    | Purchase
+    | UnpaidStay
+)
 AnyEvent = (
     DetectionEvent
     | TracksEvent
@@ -426,4 +515,7 @@ AnyEvent = (
     | CameraCoverage
     | Withdrawal
     | QueueVisit
+    | Receipt
+    | Purchase
+    | UnpaidStay
 )

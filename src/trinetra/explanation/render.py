@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from trinetra.events.currencies import money
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -11,9 +12,12 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    Purchase,
     QueueVisit,
+    Receipt,
     TrackPosition,
     TracksEvent,
+    UnpaidStay,
     Visit,
     Withdrawal,
     ZoneStay,
@@ -40,6 +44,8 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             )
         case Visit():
             sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
+        case Receipt() | Purchase() | UnpaidStay():
+            sentence = _at_till(event, name)
         case DetectionEvent() | TracksEvent() | Occupancy():
             sentence = _frame(event)
         case _:
@@ -83,6 +89,26 @@ def counted(number: int, what: str) -> str:
 def _change(event: LifecycleEvent, name: Naming) -> str:
     other = name(event.other) if event.other else "another identity"
     return f"{name(event.customer_id)} {words.CHANGES[event.change].format(other=other)}."
+
+
+def _at_till(event: Receipt | Purchase | UnpaidStay, name: Naming) -> str:
+    match event:
+        case Receipt():
+            return (
+                f"{event.till_id} issued {event.kind} receipt {event.receipt_id}: "
+                f"{money(event.total_minor, event.currency)}."
+            )
+        case Purchase() if event.track_id is None:
+            return f"Receipt {event.receipt_id} of {event.till_id} belongs to no person seen."
+        case Purchase():
+            who = name(event.customer_id) if event.customer_id else str(event.track_id)
+            return (
+                f"{who} paid {money(event.total_minor, event.currency)} at {event.till_id} "
+                f"(receipt {event.receipt_id}, confidence {event.confidence:.2f})."
+            )
+        case UnpaidStay():
+            who = name(event.customer_id) if event.customer_id else str(event.track_id)
+            return f"{who} stayed {event.dwell_s:.1f} s at {event.till_id} without a receipt."
 
 
 def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:

@@ -66,7 +66,7 @@ async def explain_figure(
     query = FigureQuery(span, [name], "range", by_place=bool(place), places=places)
     [figure] = (await reader.read(query)).figures
     reach = timedelta(seconds=metric.reach_s)
-    found = await store.counted(metric.inputs, Span(span.start, span.end + reach))
+    found = await store.counted(metric.inputs, Span(span.start - reach, span.end + reach))
     cells = {insight.event_id: _cells(metric, insight, span, place) for insight in found}
     counted = [Contribution(i, own) for i in found if (own := cells[i.event_id])]
     left_out = [i for i in found if not cells[i.event_id] and _is_left_out(i, span, place)]

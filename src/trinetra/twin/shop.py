@@ -50,9 +50,10 @@ def _with_line(view: View, line_id: str, a: Point, b: Point) -> View:
     return replace(view, lines=(*view.lines, Line(line_id, start, end)))
 
 
-def _with_zone(
+def with_zone(
     view: View, zone_id: str, kind: str, *corners: Point, tills: tuple[str, ...] = ()
 ) -> View:
+    """Return the view with one more zone, given by its corners on the floor."""
     zone = Zone(zone_id, _in_picture(view, corners), kind, tills)
     return replace(view, zones=(*view.zones, zone))
 
@@ -72,23 +73,17 @@ def _welcome() -> View:
 def _aisle_west() -> View:
     mount = _mount((6.8, 13.0, 3.0), yaw_rad=_EAST, tilt_deg=28, hfov_deg=78, reach_m=7.2)
     view = View(CameraId("aisle-west"), Role.TRACKING, mount, 1280, 720)
-    view = _with_zone(
+    view = with_zone(
         view, "drinks", "shelf", (10.0, 10.9), (12.2, 10.9), (12.2, 12.4), (10.0, 12.4)
     )
-    return _with_zone(
-        view, "fruit", "shelf", (11.4, 13.6), (13.6, 13.6), (13.6, 15.2), (11.4, 15.2)
-    )
+    return with_zone(view, "fruit", "shelf", (11.4, 13.6), (13.6, 13.6), (13.6, 15.2), (11.4, 15.2))
 
 
 def _aisle_east() -> View:
     mount = _mount((23.6, 13.0, 3.0), yaw_rad=_WEST, tilt_deg=28, hfov_deg=78, reach_m=7.2)
     view = View(CameraId("aisle-east"), Role.TRACKING, mount, 1280, 720)
-    view = _with_zone(
-        view, "dairy", "shelf", (18.0, 10.9), (20.4, 10.9), (20.4, 12.4), (18.0, 12.4)
-    )
-    return _with_zone(
-        view, "bread", "shelf", (17.0, 13.6), (19.2, 13.6), (19.2, 15.2), (17.0, 15.2)
-    )
+    view = with_zone(view, "dairy", "shelf", (18.0, 10.9), (20.4, 10.9), (20.4, 12.4), (18.0, 12.4))
+    return with_zone(view, "bread", "shelf", (17.0, 13.6), (19.2, 13.6), (19.2, 15.2), (17.0, 15.2))
 
 
 def _till() -> View:
@@ -98,8 +93,8 @@ def _till() -> View:
         west, east, till = x - _LANE_HALF_M, x + _LANE_HALF_M, (_till_id(number),)
         line = (west, 4.75), (east, 4.75), (east, 9.0), (west, 9.0)
         desk = (west, 3.7), (east, 3.7), (east, 4.7), (west, 4.7)
-        view = _with_zone(view, f"queue-{number}", "queue", *line, tills=till)
-        view = _with_zone(view, f"desk-{number}", "till", *desk, tills=till)
+        view = with_zone(view, f"queue-{number}", "queue", *line, tills=till)
+        view = with_zone(view, f"desk-{number}", "till", *desk, tills=till)
     return view
 
 

@@ -8,6 +8,7 @@ from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
 from trinetra.events.derivation import Derivation
+from trinetra.events.receipts import ReceiptRules
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
@@ -22,6 +23,8 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.purchases.derivation import Purchases
+from trinetra.insights.purchases.policy import PurchasePolicy
 from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
 from trinetra.insights.queues.visits import QueueVisits
 from trinetra.models.calibration import CalibrationFile
@@ -138,12 +141,6 @@ def queue_plan(site: Site) -> QueuePlan:
     )
 
 
-def derivations(site: Site) -> tuple[Derivation, ...]:
-    """Return what is derived from the insights of the whole site, inputs before outputs."""
-    queues = queue_plan(site)
-    return (QueueVisits(queues),) if queues.zones else ()
-
-
 def insight_policy(site: Site) -> InsightPolicy:
     """Return the rules for stays and visits."""
     stays = site.policies.stays
@@ -153,6 +150,44 @@ def insight_policy(site: Site) -> InsightPolicy:
         visit_gap_s=stays.visit_gap_s,
         forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
     )
+
+
+def receipt_rules(site: Site) -> ReceiptRules:
+    """Return which receipts the shop accepts."""
+    transactions = site.policies.transactions
+    return ReceiptRules(
+        site.site_id,
+        tills=frozenset(zones_of_till(site)),
+        currencies=frozenset(transactions.currencies),
+        most_ahead_s=transactions.most_ahead_s,
+    )
+
+
+def zones_of_till(site: Site) -> dict[str, frozenset[tuple[CameraId, str]]]:
+    """Return the zones of each till in which people pay, not those in which they queue."""
+    found: dict[str, set[tuple[CameraId, str]]] = {}
+    for camera in site.cameras:
+        for zone in camera.zones:
+            for till in zone.tills:
+                own = found.setdefault(till, set())
+                own |= {(camera.camera_id, zone.id)} if zone.kind == "till" else set()
+    return {till: frozenset(zones) for till, zones in found.items()}
+
+
+def purchases(site: Site) -> Purchases:
+    """Return the derivation of purchases at the tills of the site."""
+    transactions = site.policies.transactions
+    policy = PurchasePolicy(
+        most_offset_s=transactions.most_offset_s,
+        least_confidence=transactions.least_confidence,
+    )
+    return Purchases(zones_of_till(site), policy)
+
+
+def derivations(site: Site) -> tuple[Derivation, ...]:
+    """Return what is derived from the insights of the whole site, inputs before outputs."""
+    queues = queue_plan(site)
+    return (QueueVisits(queues), purchases(site)) if queues.zones else ()
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

@@ -8,6 +8,7 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL_MEAN, DWELL_MEDIAN, DWELL_P90, ZONE_STAYS
+from trinetra.insights.metrics.purchases import PURCHASE_METRICS
 from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
 from trinetra.insights.metrics.queue_length import QUEUE_LENGTH
 from trinetra.insights.metrics.queue_service import (
@@ -20,6 +21,7 @@ from trinetra.insights.metrics.queue_wait import (
     QUEUE_WAIT_MEDIAN,
     QUEUE_WAIT_P90,
 )
+from trinetra.insights.metrics.sales import SALES_METRICS
 from trinetra.insights.metrics.till_busy import TILLS_SERVING
 from trinetra.insights.metrics.traffic import TRAFFIC_IN, TRAFFIC_OUT
 from trinetra.insights.metrics.visits import (
@@ -49,6 +51,8 @@ METRICS: tuple[Metric, ...] = (
     SERVICE_TIME,
     SERVICE_TIME_MEAN,
     TILLS_SERVING,
+    *SALES_METRICS,
+    *PURCHASE_METRICS,
     COVERAGE,
 )
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -24,7 +24,7 @@ class Metric:
     A change of what counts is the next ``version``, and charts mark where it took effect.
     ``counts`` and ``leaves_out`` are the definition in words, as in docs/metrics.md, ``trade`` is
     what others call it, and where they count otherwise. ``cells`` turns insights of the types
-    ``inputs``, captured up to ``reach_s`` after the cells' time, into what they add to series. From
+    ``inputs``, captured up to ``reach_s`` from the cells' time, into what they add to series. From
     those named in ``series`` follows the ``value`` of a bucket, None if there was nothing to take
     it of. ``scope`` tells which cameras must have been watched for the figure of the whole site to
     be complete. If ``is_total``, half the time watched means about half the value.
