@@ -60,8 +60,29 @@ def test_someone_who_stops_on_the_line_and_goes_back_does_not_count() -> None:
     assert crossings((0.5, 0.3), (0.5, 0.495), (0.5, 0.505), (0.5, 0.495), (0.5, 0.3)) == []
 
 
-def test_someone_who_appears_on_the_line_has_not_crossed_it() -> None:
-    assert crossings((0.5, 0.495), (0.5, 0.7)) == []
+def test_someone_who_appears_on_the_line_and_walks_straight_on_has_crossed_it() -> None:
+    assert crossings((0.5, 0.495), (0.5, 0.53), (0.5, 0.6), (0.5, 0.7)) == ["in"]
+    assert crossings((0.5, 0.505), (0.5, 0.47), (0.5, 0.4), (0.5, 0.3)) == ["out"]
+
+
+def test_someone_who_appears_on_the_line_and_stays_there_has_not_crossed_it() -> None:
+    assert crossings(*[(0.5, 0.495)] * 20, (0.5, 0.53), (0.5, 0.6), (0.5, 0.7)) == []
+
+
+def test_someone_who_appears_beside_the_end_of_the_line_has_not_crossed_it() -> None:
+    assert crossings((0.1, 0.495), (0.3, 0.53), (0.5, 0.6), (0.5, 0.7)) == []
+
+
+def test_someone_who_is_lost_on_the_line_while_walking_on_has_crossed_it_once() -> None:
+    path = ((0.5, 0.4), (0.5, 0.46), (0.5, 0.49), (0.5, 0.515))
+    assert crossings(*path) == ["in"]
+    seen = [*walk(*path), *[frame(0.4 + i) for i in range(9)]]
+    assert [c.direction for c in latest(play(machine(DOOR), seen), LineCrossing)] == ["in"]
+
+
+def test_someone_who_is_lost_on_the_line_after_turning_round_has_not_crossed_it() -> None:
+    assert crossings((0.5, 0.4), (0.5, 0.48), (0.5, 0.515), (0.5, 0.505)) == []
+    assert crossings((0.5, 0.4), (0.5, 0.48), (0.5, 0.495)) == []
 
 
 def test_a_vehicle_counts_with_its_label() -> None:

@@ -7,7 +7,12 @@ direction walked. Ten crossings back and forth within the band therefore count o
 and a walk around the line's end never counts.
 
 A body that vanishes before its new side is certain has crossed if it was seen there twice, or if it
-walked there: a quick walker may be seen only once beyond the line.
+walked there: a quick walker may be seen only once beyond the line. One that vanishes within the
+band has crossed if its path had met the line and it was still walking on.
+
+A body that is first seen within the band came over the line if it walks straight on out of the
+band: through a door that opens, or from behind the person before it, people often appear only
+there. One that stays or turns within the band first has not come over it.
 """
 
 from collections.abc import Iterator
@@ -16,7 +21,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from trinetra.events.schema import Point
-from trinetra.insights.camera.geometry import crossing, signed_distance
+from trinetra.insights.camera.geometry import along, crossing, signed_distance
 from trinetra.insights.camera.reports import Direction
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy, Line
@@ -24,6 +29,10 @@ from trinetra.values import Instant, TrackId, seconds_between
 
 _WALKED = 0.25
 """A body walked over the line if it was moving that way before, at this part of the speed."""
+_ONWARD_BANDS = 1.0
+"""How far a body must walk out of the band in which it began, in half widths of the band."""
+_ONWARD_S = 1.5
+"""A body that is still in the band after this time does not walk straight on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class Approach(msgspec.Struct, array_like=True):
     ``net`` is the sum of the signed crossings since then. ``beyond_since`` is when the body was
     first seen clearly on the other side, if it has been there at each of the last ``looks``.
     ``distance`` is that of the last look, ``speed`` its change per second, None before the second
-    look.
+    look. ``began`` is the distance and time of the first look if that was within the band.
     """
 
     foot: Point
@@ -57,6 +66,7 @@ class Approach(msgspec.Struct, array_like=True):
     speed: float | None = None
     track_id: TrackId = TrackId("")
     seen_at: Instant | None = None
+    began: tuple[float, Instant] | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +84,10 @@ class LineCounter:
             distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
             for row, body_id in enumerate(body_ids):
                 approach = self._advance(scene, row, line, body_id)
-                _look(approach, float(distances[row]), self._band(scene, row), scene.at)
+                distance, band = float(distances[row]), self._band(scene, row)
+                if approach.seen_at is None and abs(distance) <= band:
+                    approach.began = _beside(approach.foot, line, distance, scene.at)
+                _look(approach, distance, band, scene.at)
                 if self._is_certain(approach):
                     found += _settled(line.line_id, body_id, approach)
         return found
@@ -105,6 +118,7 @@ class LineCounter:
                 self.approaches[line.line_id, new_body_id] = copy
                 unseen = approach if approach.track_id == new_body_id else copy
                 unseen.beyond_since, unseen.looks, unseen.net = None, 0, 0
+                unseen.has_walked = False
 
     def rename(self, gone_id: TrackId, body_id: TrackId) -> None:
         """Move the path of body ``gone_id`` to ``body_id``, which it turned out to continue."""
@@ -137,6 +151,13 @@ class LineCounter:
         )
 
 
+def _beside(
+    foot: Point, line: Line, distance: float, at: Instant
+) -> tuple[float, Instant] | None:
+    """Return where and when a body began within the band, None if beyond the line's ends."""
+    return (distance, at) if 0.0 <= along(line.a, line.b, foot) <= 1.0 else None
+
+
 def _look(approach: Approach, distance: float, band: float, at: Instant) -> None:
     """Record on which side a body is seen; a foot within the band is on neither."""
     before, approach.speed = approach.speed, None
@@ -145,6 +166,11 @@ def _look(approach: Approach, distance: float, band: float, at: Instant) -> None
         approach.speed = (distance - approach.distance) / elapsed_s
     approach.distance, approach.seen_at = distance, at
     seen = 0 if abs(distance) <= band else (1 if distance > 0 else -1)
+    if seen and approach.began:
+        if _came_over(approach, seen, band):
+            approach.side, approach.net = -seen, seen
+            approach.crossed_at = approach.crossed_at or approach.began[1]
+        approach.began = None
     if seen and approach.side in (0, seen):
         approach.side, approach.net = seen, 0
     if seen == -approach.side and seen:
@@ -154,6 +180,25 @@ def _look(approach: Approach, distance: float, band: float, at: Instant) -> None
         approach.looks += 1
     else:
         approach.beyond_since, approach.looks = None, 0
+        approach.has_walked = not seen and _walks_on(approach, before)
+
+
+def _walks_on(approach: Approach, before: float | None) -> bool:
+    """Return whether a body within the band is over the line and was walking on at two looks."""
+    speed, way = approach.speed, -approach.side
+    if before is None or speed is None or approach.net != way or not way:
+        return False
+    return approach.distance * way > 0 and speed * way > 0 and _is_walk(before, speed)
+
+
+def _came_over(approach: Approach, seen: int, band: float) -> bool:
+    """Return whether a body that began within the band has walked straight out of it."""
+    if approach.began is None or approach.seen_at is None:
+        return False
+    began_distance, began_at = approach.began
+    onward = (approach.distance - began_distance) * seen
+    is_straight = seconds_between(began_at, approach.seen_at) <= _ONWARD_S
+    return is_straight and onward >= _ONWARD_BANDS * band and approach.net in (0, seen)
 
 
 def _is_walk(before: float | None, now: float | None) -> bool:
@@ -170,7 +215,7 @@ def _settled(line_id: str, body_id: TrackId, approach: Approach) -> Iterator[Cro
     became certain.
     """
     net, approach.side, approach.net = approach.net, -approach.side, 0
-    approach.beyond_since, approach.looks = None, 0
+    approach.beyond_since, approach.looks, approach.has_walked = None, 0, False
     # Changing sides is not enough: a path around the end of the segment has a net crossing of 0.
     if net == approach.side and approach.crossed_at:
         direction: Direction = "in" if approach.side > 0 else "out"
@@ -178,6 +223,6 @@ def _settled(line_id: str, body_id: TrackId, approach: Approach) -> Iterator[Cro
 
 
 def _ended(key: tuple[str, TrackId], approach: Approach) -> Iterator[Crossed]:
-    """Yield the crossing of a body that vanished on the other side, if it is likely one."""
-    if approach.beyond_since and (approach.looks > 1 or approach.has_walked):
+    """Yield the crossing of a body that vanished beyond the line, if it is likely one."""
+    if approach.looks > 1 or approach.has_walked:
         yield from _settled(*key, approach)
