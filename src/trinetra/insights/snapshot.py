@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from trinetra.events.schema import LineCrossing
-from trinetra.insights.camera.lines import Approach
+from trinetra.insights.camera.lines import Approach, Joined
 from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reported_events import Nameable
 from trinetra.insights.camera.reports import Direction, Place, Subject, line_crossing, zone_stay
@@ -83,6 +83,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     present: dict[TrackId, Presence]
     session: int = 0
     earlier: dict[int, Instant] = {}
+    joined: dict[tuple[str, TrackId], Joined] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

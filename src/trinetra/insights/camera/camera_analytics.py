@@ -198,6 +198,7 @@ class CameraAnalytics:
             present=self._presence.present,
             session=self._session,
             earlier=self._earlier,
+            joined=self._lines.joined,
         )
 
     def resume(self, memory: CameraMemory) -> None:
@@ -205,7 +206,7 @@ class CameraAnalytics:
         self._last_at = memory.last_at
         self._session, self._earlier = memory.session, memory.earlier
         self._stitcher.resume(memory.bodies, memory.early)
-        self._lines.approaches = memory.approaches
+        self._lines.approaches, self._lines.joined = memory.approaches, memory.joined
         self._zones.resume(memory.stays, memory.stays_over)
         self._meter.reported = memory.occupancy
         for body_id, records in memory.reported.items():
@@ -221,7 +222,7 @@ class CameraAnalytics:
         in_view = self._stitcher.in_view(scene.at)
         # Splits are applied before this frame counts, so that it counts for the right bodies.
         bodies, splits = self._stitcher.step(scene)
-        outputs += self._revise(splits)
+        outputs += self._revise(splits, seen_together=True)
         body_ids = [body.body_id for body in bodies]
         outputs += self._crossings(self._lines.step(scene, body_ids))
         outputs += self._stays(self._zones.step(scene, body_ids, in_view))
@@ -239,13 +240,15 @@ class CameraAnalytics:
                 outputs += self.identify(track.track_id, name, event.captured_at)
         return outputs
 
-    def _revise(self, revisions: Iterable[Revision]) -> list[InsightEvent]:
+    def _revise(
+        self, revisions: Iterable[Revision], *, seen_together: bool = False
+    ) -> list[InsightEvent]:
         outputs: list[InsightEvent] = []
         for revision in revisions:
             body_id = revision.body.body_id
             if isinstance(revision, Split):
                 new_id = revision.new_body.body_id
-                self._lines.copy(body_id, new_id)
+                self._lines.split(body_id, new_id, seen_together=seen_together)
                 self._zones.split(body_id, new_id, revision.left_at, revision.joined_at)
                 self._reported.split(body_id, new_id)
                 outputs += self._reported.rename(new_id, revision.new_body.name)

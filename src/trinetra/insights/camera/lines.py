@@ -15,10 +15,12 @@ band: through a door that opens, or from behind the person before it, people oft
 there. One that stays or turns within the band first has not come over it.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
+import numpy as np
 
 from trinetra.events.schema import Point
 from trinetra.insights.camera.geometry import along, crossing, signed_distance
@@ -29,8 +31,16 @@ from trinetra.values import Instant, TrackId, seconds_between
 
 _WALKED = 0.25
 """A body walked over the line if it was moving that way before, at this part of the speed."""
+_COMPANY_BOXES, _COMPANY_S = 1.0, 2.5
+"""A companion is this near to a body that crossed, and began this soon after or before that."""
+_JUMP_BOXES, _RUN_BOXES_PER_S = 0.8, 3.0
+"""A foot that moves further than both, in box heights and in box heights per second, has jumped."""
+_UNSEEN_S = 1.0
+"""After this time unseen, only a body that was walking to the line has crossed it meanwhile."""
+_BEGIN_BANDS = 2.5
+"""A body begins at a line if it is first seen this near to it, in half widths of the band."""
 _ONWARD_BANDS = 1.0
-"""How far a body must walk out of the band in which it began, in half widths of the band."""
+"""How far a body that began at a line must have walked on, in half widths of the band."""
 _ONWARD_S = 1.5
 """A body that is still in the band after this time does not walk straight on."""
 
@@ -52,7 +62,7 @@ class Approach(msgspec.Struct, array_like=True):
     ``net`` is the sum of the signed crossings since then. ``beyond_since`` is when the body was
     first seen clearly on the other side, if it has been there at each of the last ``looks``.
     ``distance`` is that of the last look, ``speed`` its change per second, None before the second
-    look. ``began`` is the distance and time of the first look if that was within the band.
+    look. ``began`` is the distance and time of the first look if that was at the line.
     """
 
     foot: Point
@@ -67,15 +77,30 @@ class Approach(msgspec.Struct, array_like=True):
     track_id: TrackId = TrackId("")
     seen_at: Instant | None = None
     began: tuple[float, Instant] | None = None
+    height: float = 0.0
+
+
+class Joined(msgspec.Struct, array_like=True):
+    """A track that continues a body: its path alone, and the body's path before it."""
+
+    alone: Approach
+    before: Approach
+
+
+_Key = tuple[str, TrackId]
 
 
 @dataclass(slots=True)
 class LineCounter:
-    """Counts the crossings of one camera's lines."""
+    """Counts the crossings of one camera's lines.
+
+    ``approaches`` are the paths of bodies, ``joined`` the tracks that lately continued one.
+    """
 
     lines: tuple[Line, ...]
     policy: InsightPolicy
-    approaches: dict[tuple[str, TrackId], Approach] = field(default_factory=dict)
+    approaches: dict[_Key, Approach] = field(default_factory=dict)
+    joined: dict[_Key, Joined] = field(default_factory=dict)
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
@@ -83,14 +108,43 @@ class LineCounter:
         for line in self.lines:
             distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
             for row, body_id in enumerate(body_ids):
-                approach = self._advance(scene, row, line, body_id)
-                distance, band = float(distances[row]), self._band(scene, row)
-                if approach.seen_at is None and abs(distance) <= band:
-                    approach.began = _beside(approach.foot, line, distance, scene.at)
-                _look(approach, distance, band, scene.at)
-                if self._is_certain(approach):
-                    found += _settled(line.line_id, body_id, approach)
+                step = _Step(scene, row, line, float(distances[row]), self._band(scene, row))
+                key, track_key = (line.line_id, body_id), (line.line_id, scene.track_ids[row])
+                if track_key != key:
+                    self._follow_alone(key, track_key, step)
+                found += self._follow(self.approaches, key, step)
+        self._forget_joined(scene.at)
         return found
+
+    def _follow_alone(self, key: _Key, track_key: _Key, step: "_Step") -> None:
+        """Keep the path of a track that continues a body, as if it did not."""
+        joined = self.joined.get(track_key)
+        alone = {track_key: joined.alone} if joined else {}
+        _ = self._follow(alone, track_key, step)
+        if joined:
+            joined.alone = alone[track_key]
+        elif key in self.approaches:
+            before = msgspec.structs.replace(self.approaches[key])
+            self.joined[track_key] = Joined(alone[track_key], before)
+
+    def _follow(self, approaches: dict[_Key, Approach], key: _Key, step: "_Step") -> list[Crossed]:
+        """Advance one path; return the crossings that this completes."""
+        found: list[Crossed] = []
+        if (before := approaches.get(key)) and _is_other(before, step):
+            found += _ended(key, approaches.pop(key))
+        approach = _advance(approaches.setdefault(key, Approach(step.foot)), step)
+        _look(approach, step.distance, step.band, step.scene.at)
+        if self._came_over(approach, step):
+            _begin_beyond(approach)
+        if self._is_certain(approach):
+            found += _settled(*key, approach)
+        return found
+
+    def _forget_joined(self, now: Instant) -> None:
+        for key, joined in list(self.joined.items()):
+            seen_at = joined.alone.seen_at or now
+            if seconds_between(seen_at, now) > self.policy.bridge_s:
+                del self.joined[key]
 
     def lose(self, now: Instant) -> list[Crossed]:
         """Return the crossings of bodies that have vanished."""
@@ -106,19 +160,21 @@ class LineCounter:
         """Return the crossings of bodies that will not be seen again."""
         return [c for key, approach in self.approaches.items() for c in _ended(key, approach)]
 
-    def copy(self, body_id: TrackId, new_body_id: TrackId) -> None:
+    def split(self, body_id: TrackId, new_body_id: TrackId, *, seen_together: bool) -> None:
         """Start the path of a split-off body as a copy of the one it was split from.
 
         A crossing that is not certain yet stays with the one that was seen last, or it would count
-        for both.
+        for both. If both were seen in one frame, the later track never continued the body: then
+        each goes on with its own path.
         """
         for line in self.lines:
-            if approach := self.approaches.get((line.line_id, body_id)):
-                copy = msgspec.structs.replace(approach)
-                self.approaches[line.line_id, new_body_id] = copy
-                unseen = approach if approach.track_id == new_body_id else copy
-                unseen.beyond_since, unseen.looks, unseen.net = None, 0, 0
-                unseen.has_walked = False
+            key, new_key = (line.line_id, body_id), (line.line_id, new_body_id)
+            joined = self.joined.pop(new_key, None)
+            if joined and seen_together:
+                self.approaches[key], self.approaches[new_key] = joined.before, joined.alone
+            elif approach := self.approaches.get(key):
+                copy = self.approaches[new_key] = msgspec.structs.replace(approach)
+                _drop_pending(approach if approach.track_id == new_body_id else copy)
 
     def rename(self, gone_id: TrackId, body_id: TrackId) -> None:
         """Move the path of body ``gone_id`` to ``body_id``, which it turned out to continue."""
@@ -131,14 +187,31 @@ class LineCounter:
         for key in [key for key in self.approaches if key[1] not in body_ids]:
             del self.approaches[key]
 
-    def _advance(self, scene: Scene, row: int, line: Line, body_id: TrackId) -> Approach:
-        foot = (float(scene.feet[row, 0]), float(scene.feet[row, 1]))
-        approach = self.approaches.setdefault((line.line_id, body_id), Approach(foot))
-        if step := crossing(approach.foot, foot, line.a, line.b):
-            approach.net += step
-            approach.crossed_at = scene.at
-        approach.foot, approach.track_id = foot, scene.track_ids[row]
-        return approach
+    def _came_over(self, approach: Approach, step: "_Step") -> bool:
+        """Return whether a body began at the line, or beside one that crossed, and walked on."""
+        side, seen_at = approach.side, approach.seen_at
+        if approach.began is None or not side or approach.net not in (0, side) or not seen_at:
+            return False
+        began_distance, began_at = approach.began
+        if seconds_between(began_at, seen_at) > _ONWARD_S or began_distance * side < -step.band:
+            approach.began = None
+            return False
+        if (approach.distance - began_distance) * side < _ONWARD_BANDS * step.band:
+            return False
+        is_at_line = abs(began_distance) <= _BEGIN_BANDS * step.band
+        return is_at_line or self._has_company(step.line, approach, step.scene.aspect)
+
+    def _has_company(self, line: Line, approach: Approach, aspect: float) -> bool:
+        """Return whether a body beside this one, which may have hidden it, has just crossed."""
+        return any(
+            line_id == line.line_id
+            and other is not approach
+            and other.crossed_at is not None
+            and other.side == approach.side
+            and _is_soon(approach, other.crossed_at)
+            and _apart(approach, other, aspect) <= _COMPANY_BOXES * approach.height
+            for (line_id, _), other in self.approaches.items()
+        )
 
     def _is_certain(self, approach: Approach) -> bool:
         """Return whether a body is on the other side for good."""
@@ -151,11 +224,83 @@ class LineCounter:
         )
 
 
-def _beside(
-    foot: Point, line: Line, distance: float, at: Instant
-) -> tuple[float, Instant] | None:
-    """Return where and when a body began within the band, None if beyond the line's ends."""
-    return (distance, at) if 0.0 <= along(line.a, line.b, foot) <= 1.0 else None
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One foot in one frame, and its distance to a line; all in frame heights except the foot."""
+
+    scene: Scene
+    row: int
+    line: Line
+    distance: float
+    band: float
+
+    @property
+    def foot(self) -> Point:
+        return float(self.scene.feet[self.row, 0]), float(self.scene.feet[self.row, 1])
+
+    @property
+    def height(self) -> float:
+        return float(self.scene.height[self.row])
+
+
+def _advance(approach: Approach, step: _Step) -> Approach:
+    line, at = step.line, step.scene.at
+    if approach.seen_at is None and 0.0 <= along(line.a, line.b, step.foot) <= 1.0:
+        approach.began = step.distance, at
+    if way := crossing(approach.foot, step.foot, line.a, line.b):
+        approach.net += way
+        approach.crossed_at = at
+    approach.foot, approach.height = step.foot, step.height
+    approach.track_id = step.scene.track_ids[step.row]
+    return approach
+
+
+def _is_other(before: Approach, step: _Step) -> bool:
+    """Return whether a body has stepped over the line only because two people were confused.
+
+    No one runs that fast; or the body was not seen for a while, and was not walking that way
+    before.
+    """
+    way = crossing(before.foot, step.foot, step.line.a, step.line.b)
+    if before.seen_at is None or not way:
+        return False
+    elapsed_s = seconds_between(before.seen_at, step.scene.at)
+    if _apart_boxes(before, step) > max(_JUMP_BOXES, _RUN_BOXES_PER_S * elapsed_s):
+        return True
+    return elapsed_s > _UNSEEN_S and (before.speed or 0.0) * way <= 0
+
+
+def _apart_boxes(before: Approach, step: _Step) -> float:
+    """Return how far a foot has moved since the last look, in box heights."""
+    dx, dy = np.subtract(step.foot, before.foot)
+    height = max(step.height, before.height, sys.float_info.min)
+    return float(np.hypot(dx * step.scene.aspect, dy)) / height
+
+
+def _drop_pending(approach: Approach) -> None:
+    """Forget a crossing that is not certain yet."""
+    approach.beyond_since, approach.looks, approach.net = None, 0, 0
+    approach.has_walked = False
+
+
+def _apart(one: Approach, two: Approach, aspect: float) -> float:
+    """Return the distance between two feet in frame heights."""
+    dx, dy = np.subtract(one.foot, two.foot)
+    return float(np.hypot(dx * aspect, dy))
+
+
+def _is_soon(approach: Approach, crossed_at: Instant) -> bool:
+    """Return whether a body began about when another one crossed."""
+    began_at = approach.began[1] if approach.began else crossed_at
+    return abs(seconds_between(crossed_at, began_at)) <= _COMPANY_S
+
+
+def _begin_beyond(approach: Approach) -> None:
+    """Treat a body that began at the line as one that came from the other side."""
+    way, began = approach.side, approach.began
+    approach.side, approach.net, approach.began = -way, way, None
+    approach.crossed_at = approach.crossed_at or (began[1] if began else None)
+    approach.beyond_since, approach.looks, approach.has_walked = approach.seen_at, 1, True
 
 
 def _look(approach: Approach, distance: float, band: float, at: Instant) -> None:
@@ -166,11 +311,6 @@ def _look(approach: Approach, distance: float, band: float, at: Instant) -> None
         approach.speed = (distance - approach.distance) / elapsed_s
     approach.distance, approach.seen_at = distance, at
     seen = 0 if abs(distance) <= band else (1 if distance > 0 else -1)
-    if seen and approach.began:
-        if _came_over(approach, seen, band):
-            approach.side, approach.net = -seen, seen
-            approach.crossed_at = approach.crossed_at or approach.began[1]
-        approach.began = None
     if seen and approach.side in (0, seen):
         approach.side, approach.net = seen, 0
     if seen == -approach.side and seen:
@@ -189,16 +329,6 @@ def _walks_on(approach: Approach, before: float | None) -> bool:
     if before is None or speed is None or approach.net != way or not way:
         return False
     return approach.distance * way > 0 and speed * way > 0 and _is_walk(before, speed)
-
-
-def _came_over(approach: Approach, seen: int, band: float) -> bool:
-    """Return whether a body that began within the band has walked straight out of it."""
-    if approach.began is None or approach.seen_at is None:
-        return False
-    began_distance, began_at = approach.began
-    onward = (approach.distance - began_distance) * seen
-    is_straight = seconds_between(began_at, approach.seen_at) <= _ONWARD_S
-    return is_straight and onward >= _ONWARD_BANDS * band and approach.net in (0, seen)
 
 
 def _is_walk(before: float | None, now: float | None) -> bool:
