@@ -84,6 +84,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     session: int = 0
     earlier: dict[int, Instant] = {}
     joined: dict[tuple[str, TrackId], Joined] = {}
+    watch: tuple[Instant, Instant] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -199,6 +199,7 @@ class CameraAnalytics:
             session=self._session,
             earlier=self._earlier,
             joined=self._lines.joined,
+            watch=self._lines.watch,
         )
 
     def resume(self, memory: CameraMemory) -> None:
@@ -207,6 +208,7 @@ class CameraAnalytics:
         self._session, self._earlier = memory.session, memory.earlier
         self._stitcher.resume(memory.bodies, memory.early)
         self._lines.approaches, self._lines.joined = memory.approaches, memory.joined
+        self._lines.watch = memory.watch
         self._zones.resume(memory.stays, memory.stays_over)
         self._meter.reported = memory.occupancy
         for body_id, records in memory.reported.items():

@@ -41,6 +41,8 @@ _BEGIN_BANDS = 2.5
 """A body begins at a line if it is first seen this near to it, in half widths of the band."""
 _ONWARD_BANDS = 1.0
 """How far a body that began at a line must have walked on, in half widths of the band."""
+_WATCHED_S = 2.0
+"""Nobody begins at a line when the camera does: they may have been there before."""
 _ONWARD_S = 1.5
 """A body that is still in the band after this time does not walk straight on."""
 
@@ -95,26 +97,38 @@ class LineCounter:
     """Counts the crossings of one camera's lines.
 
     ``approaches`` are the paths of bodies, ``joined`` the tracks that lately continued one.
+    ``watch`` is since when frames have come without a longer pause, and the last one.
     """
 
     lines: tuple[Line, ...]
     policy: InsightPolicy
     approaches: dict[_Key, Approach] = field(default_factory=dict)
     joined: dict[_Key, Joined] = field(default_factory=dict)
+    watch: tuple[Instant, Instant] | None = None
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
         found: list[Crossed] = []
+        watched_s = self._watched_s(scene.at)
         for line in self.lines:
             distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
             for row, body_id in enumerate(body_ids):
-                step = _Step(scene, row, line, float(distances[row]), self._band(scene, row))
+                distance, band = float(distances[row]), self._band(scene, row)
+                step = _Step(scene, row, line, distance, band, watched_s)
                 key, track_key = (line.line_id, body_id), (line.line_id, scene.track_ids[row])
                 if track_key != key:
                     self._follow_alone(key, track_key, step)
                 found += self._follow(self.approaches, key, step)
         self._forget_joined(scene.at)
         return found
+
+    def _watched_s(self, now: Instant) -> float:
+        """Return for how long the view has been watched without a longer pause."""
+        since, last_at = self.watch or (now, now)
+        if seconds_between(last_at, now) > self.policy.bridge_s:
+            since = now
+        self.watch = since, now
+        return seconds_between(since, now)
 
     def _follow_alone(self, key: _Key, track_key: _Key, step: "_Step") -> None:
         """Keep the path of a track that continues a body, as if it did not."""
@@ -226,13 +240,14 @@ class LineCounter:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One foot in one frame, and its distance to a line; all in frame heights except the foot."""
+    """One foot in one frame, and its distance to a line, both lengths in frame heights."""
 
     scene: Scene
     row: int
     line: Line
     distance: float
     band: float
+    watched_s: float
 
     @property
     def foot(self) -> Point:
@@ -245,7 +260,11 @@ class _Step:
 
 def _advance(approach: Approach, step: _Step) -> Approach:
     line, at = step.line, step.scene.at
-    if approach.seen_at is None and 0.0 <= along(line.a, line.b, step.foot) <= 1.0:
+    if (
+        approach.seen_at is None
+        and step.watched_s >= _WATCHED_S
+        and 0.0 <= along(line.a, line.b, step.foot) <= 1.0
+    ):
         approach.began = step.distance, at
     if way := crossing(approach.foot, step.foot, line.a, line.b):
         approach.net += way
