@@ -7,6 +7,7 @@ from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
+from trinetra.events.derivation import Derivation
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
@@ -130,6 +131,12 @@ def insight_policy(site: Site) -> InsightPolicy:
         visit_gap_s=stays.visit_gap_s,
         forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
     )
+
+
+def derivations(site: Site) -> tuple[Derivation, ...]:
+    """Return what is derived from the insights of the whole site, inputs before outputs."""
+    del site
+    return ()
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from zoneinfo import ZoneInfo
 
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.spool import SpoolingEventLog
@@ -168,7 +169,7 @@ async def open_resolver_ports(
 
 @asynccontextmanager
 async def open_engine_ports(
-    log: EventLog, settings: Settings, clock: Clock
+    log: EventLog, site: Site, settings: Settings, clock: Clock
 ) -> AsyncIterator[EnginePorts]:
     """Open insight store, customer log and erasure store of an insight-engine on this log.
 
@@ -176,9 +177,10 @@ async def open_engine_ports(
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
+        await store.prepare_figures(ZoneInfo(site.timezone))
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
-        yield EnginePorts(log, store, customer_log, clock, erasure_store)
+        yield EnginePorts(log, store, customer_log, clock, erasure_store, store)
 
 
 def need_shared(settings: Settings, service: str, *fields: str) -> None:

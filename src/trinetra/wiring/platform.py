@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.frames.connection import CameraStatus
@@ -106,7 +107,10 @@ async def downstream_of(
         opening = open_resolver_ports(log, settings, model, clock)
         ports = await stack.enter_async_context(opening)
         store = await stack.enter_async_context(open_store(settings))
-        engine_ports = EnginePorts(log, store, ports.customer_log, clock, ports.erasure_store)
+        await store.prepare_figures(ZoneInfo(site.timezone))
+        engine_ports = EnginePorts(
+            log, store, ports.customer_log, clock, ports.erasure_store, store
+        )
         recorder = stack.enter_context(EventRecorder(log, events_path))
         face = FaceModel.of(model, settings.data_dir)
         yield Platform(

@@ -1,0 +1,32 @@
+"""All metrics, and the rules by which the store keeps their sums."""
+
+from collections.abc import Iterable, Iterator
+
+from trinetra.events.rollups import Cell, RollupRules
+from trinetra.events.schema import InsightEvent
+from trinetra.insights.metrics.coverage import COVERAGE
+from trinetra.insights.metrics.definition import Cells, Metric
+from trinetra.insights.metrics.dwell import DWELL
+from trinetra.insights.metrics.traffic import TRAFFIC_IN, TRAFFIC_OUT
+from trinetra.insights.metrics.visits import RECOGNIZED_VISITS
+from trinetra.values import derive_id
+
+METRICS: tuple[Metric, ...] = (TRAFFIC_IN, TRAFFIC_OUT, DWELL, RECOGNIZED_VISITS, COVERAGE)
+
+
+def cells_of(insight: InsightEvent) -> Iterator[Cell]:
+    """Yield what an insight adds to the series of all metrics."""
+    for cells in _FUNCTIONS:
+        yield from cells(insight)
+
+
+def _functions(metrics: Iterable[Metric]) -> tuple[Cells, ...]:
+    """Return the functions of the metrics, each once: some metrics share one."""
+    return tuple(dict.fromkeys(metric.cells for metric in metrics))
+
+
+_FUNCTIONS = _functions(METRICS)
+ROLLUP_RULES = RollupRules(
+    cells_of, derive_id("metrics", *(f"{m.name}@{m.version}" for m in METRICS))
+)
+"""A change of any metric's version sums up all insights on record anew."""
