@@ -293,6 +293,9 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
 
     ``kind`` is set if the customer is known. Crossings of staff are reported, but must not be
     counted. ``revision`` counts the corrections of an event that is sent again under the same id.
+    ``along`` is where the person met the line: the distance from the line's end ``a``, in heights
+    of the person's box. ``height_m`` is the person's height, if the camera is calibrated.
+    ``body_id`` is the first track of the same person in this view, if ``track_id`` is a later one.
     """
 
     version: Literal[1] = 1
@@ -303,6 +306,9 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     customer_id: CustomerId | None = None
     kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
     revision: int | msgspec.UnsetType = msgspec.UNSET
+    along: float | msgspec.UnsetType = msgspec.UNSET
+    height_m: float | msgspec.UnsetType = msgspec.UNSET
+    body_id: TrackId | msgspec.UnsetType = msgspec.UNSET
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
@@ -351,6 +357,44 @@ class Visit(Event, frozen=True, tag="visit", kw_only=True):
     withdrawn: bool | msgspec.UnsetType = msgspec.UNSET
 
 
+DoorKind = Literal["entrance", "passby", "inner"]
+AgeGroup = Literal["adult", "child"]
+
+
+class Passage(Event, frozen=True, tag="passage", kw_only=True):
+    """One person passed a door once; derived from ``crossings``, the ids of the line crossings.
+
+    Several cameras may have seen it. ``captured_at`` and ``camera_id`` are those of the first.
+    Passages of staff must not be counted. ``age`` is set where the person's height is known.
+    """
+
+    version: Literal[1] = 1
+    door_id: str
+    door_kind: DoorKind
+    direction: Literal["in", "out"]
+    label: str
+    crossings: tuple[EventId, ...]
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    age: AgeGroup | msgspec.UnsetType = msgspec.UNSET
+
+
+class Group(Event, frozen=True, tag="group", kw_only=True):
+    """People who came in or went out together, at least one; derived from their ``passages``.
+
+    Everyone who is not staff belongs to exactly one group. ``captured_at`` is the first passage,
+    ``last_at`` the last one.
+    """
+
+    version: Literal[1] = 1
+    door_id: str
+    direction: Literal["in", "out"]
+    passages: tuple[EventId, ...]
+    people: int
+    children: int
+    last_at: Instant
+
+
 class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
     """A span in which a camera was watched without a gap; sent again under the same id as it grows.
 
@@ -387,7 +431,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     payload: bytes
 
 
-InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage
+InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage | Passage | Group
 AnyEvent = (
     DetectionEvent
     | TracksEvent
@@ -400,4 +444,6 @@ AnyEvent = (
     | Visit
     | CameraCoverage
     | Withdrawal
+    | Passage
+    | Group
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import CameraCoverage, InsightEvent, Occupancy, Visit
+from trinetra.events.schema import CameraCoverage, Group, InsightEvent, Occupancy, Passage, Visit
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
 
@@ -18,9 +18,10 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     """Return whether ``one`` is an older state than ``two`` of the same insight.
 
     Visits may shrink, but only with the next revision. Stays only grow, and each correction of a
-    stay or crossing of the same extent is the next revision. Occupancy is never changed.
+    stay or crossing of the same extent is the next revision. Occupancy is never changed, and
+    passages and groups only by deriving them anew.
     """
-    if isinstance(one, Occupancy) or isinstance(two, Occupancy):
+    if isinstance(one, Occupancy | Passage | Group) or isinstance(two, Occupancy | Passage | Group):
         return False
     if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
         return one.captured_at < two.captured_at

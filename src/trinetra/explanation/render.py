@@ -7,10 +7,12 @@ from trinetra.events.schema import (
     AnyEvent,
     CameraCoverage,
     DetectionEvent,
+    Group,
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    Passage,
     TrackPosition,
     TracksEvent,
     Visit,
@@ -46,7 +48,9 @@ def told(event: AnyEvent, name: Naming = str) -> str:
     return sentence
 
 
-def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name: Naming) -> str:
+def _insight(
+    event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal | Passage | Group, name: Naming
+) -> str:
     match event:
         case LineCrossing():
             return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
@@ -55,6 +59,12 @@ def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name:
         case CameraCoverage():
             end = f" It ended: {event.ended}." if event.ended else ""
             return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case Passage():
+            seen = counted(len(event.crossings), "crossing")
+            return f"A {event.label} passed {event.door_id} ({event.direction}), in {seen}."
+        case Group():
+            people = counted(event.people, "person")
+            return f"A group of {people} passed {event.door_id} ({event.direction})."
         case Withdrawal():
             return f"The {event.insight_type} {event.insight_id} no longer holds."
         case _:

@@ -12,6 +12,7 @@ from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
+from trinetra.geometry import fit
 from trinetra.identities.context import IdentificationPolicy
 from trinetra.identities.decision.body_link import LinkPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
@@ -117,6 +118,7 @@ def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
         camera.camera_id: CameraInsights(
             zones=tuple(Zone(z.id, z.polygon, z.min_dwell_s) for z in camera.zones),
             lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
+            floor=fit(camera.floor) if camera.floor else None,
         )
         for camera in site.cameras
     }

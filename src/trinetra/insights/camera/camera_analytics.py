@@ -21,7 +21,7 @@ from trinetra.events.schema import (
 )
 from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.coverage import CoverageMeter, Ended
-from trinetra.insights.camera.lines import Crossed, LineCounter
+from trinetra.insights.camera.lines import Crossed, LineCounter, crossing_of
 from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reported_events import Nameable, ReportedEvents
@@ -68,7 +68,7 @@ class CameraAnalytics:
     def _start_over(self) -> None:
         policy, config = self._policy, self._config
         self._stitcher = TrackStitcher(policy)
-        self._lines = LineCounter(config.lines, policy)
+        self._lines = LineCounter(config.lines, policy, config.floor)
         self._zones = ZoneWatch(config.zones, policy)
         self._meter = OccupancyMeter(policy.occupancy_every_s)
         self._reported = ReportedEvents(policy.max_remembered)
@@ -274,11 +274,7 @@ class CameraAnalytics:
     def _crossing(self, crossed: Crossed) -> LineCrossing:
         body = self._stitcher.bodies[crossed.body_id]
         event = line_crossing(
-            self._place,
-            Subject(crossed.track_id, body.label, body.name),
-            line_id=crossed.line_id,
-            direction=crossed.direction,
-            at=crossed.at,
+            self._place, Subject(crossed.track_id, body.label, body.name), crossing_of(crossed)
         )
         self._reported.remember(body.body_id, event)
         return event

@@ -18,13 +18,15 @@ there. One that stays or turns within the band first has not come over it.
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 import msgspec
 import numpy as np
 
 from trinetra.events.schema import Point
+from trinetra.geometry import Homography, UprightScale, upright_scale
 from trinetra.insights.camera.geometry import along, crossing, signed_distance
-from trinetra.insights.camera.reports import Direction
+from trinetra.insights.camera.reports import Crossing, Direction
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy, Line
 from trinetra.values import Instant, TrackId, seconds_between
@@ -37,6 +39,10 @@ _JUMP_BOXES, _RUN_BOXES_PER_S = 0.8, 3.0
 """A foot that moves further than both, in box heights and in box heights per second, has jumped."""
 _UNSEEN_S = 1.0
 """After this time unseen, only a body that was walking to the line has crossed it meanwhile."""
+_HEIGHTS, _LEAST_HEIGHTS = 15, 3
+"""Estimates of a person's height that are kept, and needed: a single box may be wrong."""
+_EDGE = 0.01
+"""A box that is nearer to the upper or lower edge of the picture may be cut off."""
 _BEGIN_BANDS = 2.5
 """A body begins at a line if it is first seen this near to it, in half widths of the band."""
 _ONWARD_BANDS = 1.0
@@ -49,13 +55,19 @@ _ONWARD_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """A crossing by a body; ``at`` is the frame in which it crossed."""
+    """A crossing by a body; ``at`` is the frame in which it crossed.
+
+    ``along`` is how far from the line's end ``a`` that was, in box heights; ``height_m`` is the
+    person's height if known.
+    """
 
     line_id: str
     body_id: TrackId
     track_id: TrackId
     direction: Direction
     at: Instant
+    along: float | None = None
+    height_m: float | None = None
 
 
 class Approach(msgspec.Struct, array_like=True):
@@ -65,6 +77,8 @@ class Approach(msgspec.Struct, array_like=True):
     first seen clearly on the other side, if it has been there at each of the last ``looks``.
     ``distance`` is that of the last look, ``speed`` its change per second, None before the second
     look. ``began`` is the distance and time of the first look if that was at the line.
+    ``met`` is where the path met the line, in box heights from its end ``a``; ``heights_m`` are the
+    last estimates of the person's height.
     """
 
     foot: Point
@@ -80,6 +94,8 @@ class Approach(msgspec.Struct, array_like=True):
     seen_at: Instant | None = None
     began: tuple[float, Instant] | None = None
     height: float = 0.0
+    met: float | None = None
+    heights_m: list[float] = []
 
 
 class Joined(msgspec.Struct, array_like=True):
@@ -102,9 +118,11 @@ class LineCounter:
 
     lines: tuple[Line, ...]
     policy: InsightPolicy
+    floor: Homography | None = None
     approaches: dict[_Key, Approach] = field(default_factory=dict)
     joined: dict[_Key, Joined] = field(default_factory=dict)
     watch: tuple[Instant, Instant] | None = None
+    _scale: tuple[float, UprightScale | None] | None = None
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
@@ -114,13 +132,26 @@ class LineCounter:
             distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
             for row, body_id in enumerate(body_ids):
                 distance, band = float(distances[row]), self._band(scene, row)
-                step = _Step(scene, row, line, distance, band, watched_s)
+                height_m = self._height_m(scene, row)
+                step = _Step(scene, row, line, distance, band, watched_s, height_m)
                 key, track_key = (line.line_id, body_id), (line.line_id, scene.track_ids[row])
                 if track_key != key:
                     self._follow_alone(key, track_key, step)
                 found += self._follow(self.approaches, key, step)
         self._forget_joined(scene.at)
         return found
+
+    def _height_m(self, scene: Scene, row: int) -> float | None:
+        """Return the height of a person, None if unknown or cut off by the picture's edge."""
+        if self.floor is None:
+            return None
+        if self._scale is None or self._scale[0] != scene.aspect:
+            self._scale = scene.aspect, upright_scale(self.floor, scene.aspect)
+        x, y = _foot(scene, row)
+        box_height = float(scene.height[row])
+        if self._scale[1] is None or y > 1 - _EDGE or y - box_height < _EDGE:
+            return None
+        return self._scale[1].height_m((x, y), box_height)
 
     def _watched_s(self, now: Instant) -> float:
         """Return for how long the view has been watched without a longer pause."""
@@ -149,7 +180,7 @@ class LineCounter:
         approach = _advance(approaches.setdefault(key, Approach(step.foot)), step)
         _look(approach, step.distance, step.band, step.scene.at)
         if self._came_over(approach, step):
-            _begin_beyond(approach)
+            _begin_beyond(approach, step)
         if self._is_certain(approach):
             found += _settled(*key, approach)
         return found
@@ -248,14 +279,27 @@ class _Step:
     distance: float
     band: float
     watched_s: float
+    height_m: float | None
 
     @property
     def foot(self) -> Point:
-        return float(self.scene.feet[self.row, 0]), float(self.scene.feet[self.row, 1])
+        return _foot(self.scene, self.row)
 
     @property
     def height(self) -> float:
         return float(self.scene.height[self.row])
+
+    @property
+    def along(self) -> float:
+        """Return how far from the line's end ``a`` the foot is, in box heights."""
+        (ax, ay), (bx, by) = self.line.a, self.line.b
+        length = float(np.hypot((bx - ax) * self.scene.aspect, by - ay))
+        share = along((ax, ay), (bx, by), self.foot)
+        return share * length / max(self.height, sys.float_info.min)
+
+
+def _foot(scene: Scene, row: int) -> Point:
+    return float(scene.feet[row, 0]), float(scene.feet[row, 1])
 
 
 def _advance(approach: Approach, step: _Step) -> Approach:
@@ -268,9 +312,11 @@ def _advance(approach: Approach, step: _Step) -> Approach:
         approach.began = step.distance, at
     if way := crossing(approach.foot, step.foot, line.a, line.b):
         approach.net += way
-        approach.crossed_at = at
+        approach.crossed_at, approach.met = at, step.along
     approach.foot, approach.height = step.foot, step.height
     approach.track_id = step.scene.track_ids[step.row]
+    if step.height_m is not None:
+        approach.heights_m = [*approach.heights_m, step.height_m][-_HEIGHTS:]
     return approach
 
 
@@ -314,11 +360,12 @@ def _is_soon(approach: Approach, crossed_at: Instant) -> bool:
     return abs(seconds_between(crossed_at, began_at)) <= _COMPANY_S
 
 
-def _begin_beyond(approach: Approach) -> None:
+def _begin_beyond(approach: Approach, step: _Step) -> None:
     """Treat a body that began at the line as one that came from the other side."""
     way, began = approach.side, approach.began
     approach.side, approach.net, approach.began = -way, way, None
     approach.crossed_at = approach.crossed_at or (began[1] if began else None)
+    approach.met = step.along if approach.met is None else approach.met
     approach.beyond_since, approach.looks, approach.has_walked = approach.seen_at, 1, True
 
 
@@ -368,10 +415,31 @@ def _settled(line_id: str, body_id: TrackId, approach: Approach) -> Iterator[Cro
     # Changing sides is not enough: a path around the end of the segment has a net crossing of 0.
     if net == approach.side and approach.crossed_at:
         direction: Direction = "in" if approach.side > 0 else "out"
-        yield Crossed(line_id, body_id, approach.track_id, direction, approach.crossed_at)
+        height_m = median(approach.heights_m) if len(approach.heights_m) >= _LEAST_HEIGHTS else None
+        yield Crossed(
+            line_id=line_id,
+            body_id=body_id,
+            track_id=approach.track_id,
+            direction=direction,
+            at=approach.crossed_at,
+            along=approach.met,
+            height_m=height_m,
+        )
 
 
 def _ended(key: tuple[str, TrackId], approach: Approach) -> Iterator[Crossed]:
     """Yield the crossing of a body that vanished beyond the line, if it is likely one."""
     if approach.looks > 1 or approach.has_walked:
         yield from _settled(*key, approach)
+
+
+def crossing_of(crossed: Crossed) -> Crossing:
+    """Return what is reported of a crossing."""
+    return Crossing(
+        line_id=crossed.line_id,
+        direction=crossed.direction,
+        at=crossed.at,
+        along=None if crossed.along is None else round(crossed.along, 3),
+        height_m=None if crossed.height_m is None else round(crossed.height_m, 3),
+        body_id=crossed.body_id,
+    )
