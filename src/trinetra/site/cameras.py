@@ -30,6 +30,7 @@ from trinetra.values import CameraId, Role
 
 Label = Literal["person", "bicycle", "car", "motorcycle", "bus", "truck"]
 ZoneKind = Literal["table", "queue", "shelf", "area"]
+LineKind = Literal["entrance", "passby", "inner"]
 _PEOPLE: frozenset[Label] = frozenset({"person"})
 _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
@@ -94,6 +95,13 @@ class Line(Model):
     id: Slug
     a: PicturePoint
     b: PicturePoint
+    kind: Annotated[
+        LineKind,
+        Field(
+            description="entrance: its traffic is the shop's footfall; passby: people outside who "
+            "walk past the shop; inner: between parts of the shop."
+        ),
+    ] = "entrance"
 
     @model_validator(mode="after")
     def _has_length(self) -> Self:

@@ -1,5 +1,6 @@
 """Doors: which counting lines see the same doorway, as the site file says or the floor shows."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,8 +8,10 @@ from math import dist
 from typing import NamedTuple
 
 from trinetra.events.schema import DoorKind, Point
+from trinetra.geometry import Homography
 from trinetra.values import CameraId
 
+_STEP = 0.01
 _SAME_DOOR_M = 1.0
 """Lines whose middles are at most this far apart on the floor cross the same doorway."""
 
@@ -54,6 +57,20 @@ def doors_of(
     groups = _together(rest, kinds, on_floor)
     doors += [Door(_name(refs), kinds[refs[0]], frozenset(refs)) for refs in groups]
     return tuple(doors)
+
+
+def floor_line(floor: Homography, a: Point, b: Point) -> FloorLine | None:
+    """Return where a line of the picture lies on the floor; None if it is above the horizon."""
+    middle = (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
+    # To the right of a-b, as the rows of a picture go down: a short step, lengthened on the floor.
+    beyond = middle[0] - (b[1] - a[1]) * _STEP, middle[1] + (b[0] - a[0]) * _STEP
+    places = [floor.to_floor(*point) for point in (a, b, middle, beyond)]
+    on_floor = [(place.x_m, place.y_m) for place in places if place]
+    if len(on_floor) < len(places):
+        return None
+    start, end, (x, y), (x2, y2) = on_floor
+    step_m = max(dist((x, y), (x2, y2)), sys.float_info.min)
+    return FloorLine(start, end, ((x2 - x) / step_m, (y2 - y) / step_m))
 
 
 def is_same_door(one: FloorLine, two: FloorLine) -> bool:
