@@ -296,6 +296,8 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     ``along`` is where the person met the line: the distance from the line's end ``a``, in heights
     of the person's box. ``height_m`` is the person's height, if the camera is calibrated.
     ``body_id`` is the first track of the same person in this view, if ``track_id`` is a later one.
+    ``reach`` is set if the person has crossed the line before: how far from it the person was in
+    between, in heights of the box.
     """
 
     version: Literal[1] = 1
@@ -309,6 +311,7 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     along: float | msgspec.UnsetType = msgspec.UNSET
     height_m: float | msgspec.UnsetType = msgspec.UNSET
     body_id: TrackId | msgspec.UnsetType = msgspec.UNSET
+    reach: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):

@@ -48,6 +48,7 @@ class ReportedCrossing(msgspec.Struct, frozen=True, array_like=True, tag=0):
     along: float | None = None
     height_m: float | None = None
     body_id: TrackId | None = None
+    reach: float | None = None
 
     @property
     def name(self) -> Name | None:
@@ -149,6 +150,7 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
             event.along if event.along is not msgspec.UNSET else None,
             event.height_m if event.height_m is not msgspec.UNSET else None,
             event.body_id or None,
+            event.reach if event.reach is not msgspec.UNSET else None,
         )
         if isinstance(event, LineCrossing)
         else ReportedStay(
@@ -186,6 +188,7 @@ def _event_of(place: Place, fact: Reported) -> Nameable:
                 along=fact.along,
                 height_m=fact.height_m,
                 body_id=fact.body_id,
+                reach=fact.reach,
             ),
         )
     return zone_stay(

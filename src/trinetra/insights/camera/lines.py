@@ -58,7 +58,8 @@ class Crossed:
     """A crossing by a body; ``at`` is the frame in which it crossed.
 
     ``along`` is how far from the line's end ``a`` that was, in box heights; ``height_m`` is the
-    person's height if known.
+    person's height if known, ``reach`` how far from the line the person had been since crossing it
+    before, in box heights; None at the first crossing.
     """
 
     line_id: str
@@ -68,6 +69,7 @@ class Crossed:
     at: Instant
     along: float | None = None
     height_m: float | None = None
+    reach: float | None = None
 
 
 class Approach(msgspec.Struct, array_like=True):
@@ -78,7 +80,8 @@ class Approach(msgspec.Struct, array_like=True):
     ``distance`` is that of the last look, ``speed`` its change per second, None before the second
     look. ``began`` is the distance and time of the first look if that was at the line.
     ``met`` is where the path met the line, in box heights from its end ``a``; ``heights_m`` are the
-    last estimates of the person's height.
+    last estimates of the person's height, ``reach`` is how far from the line, in box heights, the
+    body was on its side since it crossed, None if it did not.
     """
 
     foot: Point
@@ -96,6 +99,7 @@ class Approach(msgspec.Struct, array_like=True):
     height: float = 0.0
     met: float | None = None
     heights_m: list[float] = []
+    reach: float | None = None
 
 
 class Joined(msgspec.Struct, array_like=True):
@@ -179,6 +183,9 @@ class LineCounter:
             found += _ended(key, approaches.pop(key))
         approach = _advance(approaches.setdefault(key, Approach(step.foot)), step)
         _look(approach, step.distance, step.band, step.scene.at)
+        if approach.reach is not None and step.distance * approach.side > 0:
+            reach = abs(step.distance) / max(step.height, sys.float_info.min)
+            approach.reach = max(approach.reach, reach)
         if self._came_over(approach, step):
             _begin_beyond(approach, step)
         if self._is_certain(approach):
@@ -424,7 +431,9 @@ def _settled(line_id: str, body_id: TrackId, approach: Approach) -> Iterator[Cro
             at=approach.crossed_at,
             along=approach.met,
             height_m=height_m,
+            reach=approach.reach,
         )
+        approach.reach = 0.0
 
 
 def _ended(key: tuple[str, TrackId], approach: Approach) -> Iterator[Crossed]:
@@ -442,4 +451,5 @@ def crossing_of(crossed: Crossed) -> Crossing:
         along=None if crossed.along is None else round(crossed.along, 3),
         height_m=None if crossed.height_m is None else round(crossed.height_m, 3),
         body_id=crossed.body_id,
+        reach=None if crossed.reach is None else round(crossed.reach, 3),
     )

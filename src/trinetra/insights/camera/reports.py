@@ -44,12 +44,13 @@ class Crossing(NamedTuple):
     along: float | None = None
     height_m: float | None = None
     body_id: TrackId | None = None
+    reach: float | None = None
 
 
 def line_crossing(place: Place, subject: Subject, crossing: Crossing) -> LineCrossing:
     """Return the event for a line crossing."""
     track_id, label, name = subject
-    line_id, direction, at, along, height_m, body_id = crossing
+    line_id, direction, at, along, height_m, body_id, reach = crossing
     return LineCrossing(
         event_id=EventId(derive_id("crossing", *place, line_id, track_id, at)),
         site_id=place.site_id,
@@ -60,6 +61,7 @@ def line_crossing(place: Place, subject: Subject, crossing: Crossing) -> LineCro
         along=msgspec.UNSET if along is None else along,
         height_m=msgspec.UNSET if height_m is None else height_m,
         body_id=body_id if body_id and body_id != track_id else msgspec.UNSET,
+        reach=msgspec.UNSET if reach is None else reach,
         track_id=track_id,
         label=label,
         customer_id=name.customer_id if name else None,

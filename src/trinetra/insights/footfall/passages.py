@@ -1,9 +1,9 @@
 """Passages: one per person and walk through a door, however many cameras and lines saw it.
 
-Crossings of one body back and forth within ``turn_s`` cancel out: people who turn round at the
-line, or dance over it, count once or not at all. What remains is joined over the lines of a door:
-at most one crossing of each line, in the same direction within ``within_s``, and not of two
-customers.
+Crossings of one body back and forth within ``turn_s`` that stay near the line cancel out: people
+who turn round at it, or dance over it, count once or not at all. What remains is joined over the
+lines of a door: at most one crossing of each line, in the same direction within ``within_s``, and
+not of two customers.
 """
 
 from collections import defaultdict
@@ -18,6 +18,8 @@ from trinetra.events.schema import AgeGroup, InsightEvent, LineCrossing, Passage
 from trinetra.insights.footfall.doors import Door, LineRef
 from trinetra.values import CustomerId, EventId, IdentityKind, derive_id, seconds_between
 
+_TURN_BOXES = 0.1
+"""Whoever goes further beyond a line than this, in box heights, has passed it."""
 CHILD_BELOW_M = 1.45
 """Half of all children of eleven are shorter (CDC growth charts, 2000), and of adult women three in
 a hundred (NHANES III)."""
@@ -104,6 +106,7 @@ def _without_turns(ordered: Sequence[LineCrossing], turn_s: float) -> list[LineC
             before is not None
             and before.direction != crossing.direction
             and seconds_between(before.captured_at, crossing.captured_at) <= turn_s
+            and (crossing.reach or 0.0) <= _TURN_BOXES
         )
         if before is not None and is_turn:
             turned |= {before.event_id, crossing.event_id}
