@@ -29,7 +29,7 @@ from trinetra.site.sources import Source
 from trinetra.values import CameraId, Role
 
 Label = Literal["person", "bicycle", "car", "motorcycle", "bus", "truck"]
-ZoneKind = Literal["table", "queue", "shelf", "area"]
+ZoneKind = Literal["table", "queue", "shelf", "area", "counter"]
 LineKind = Literal["entrance", "passby", "inner"]
 _PEOPLE: frozenset[Label] = frozenset({"person"})
 _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
@@ -64,7 +64,9 @@ class Zone(Model):
     """An area of the picture in which people stay or wait."""
 
     id: Slug
-    kind: ZoneKind = "area"
+    kind: Annotated[
+        ZoneKind, Field(description="counter: behind a till or counter, where only staff stand.")
+    ] = "area"
     polygon: Annotated[
         tuple[PicturePoint, ...],
         Field(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from trinetra.events.schema import Passage
 from trinetra.insights.footfall.visitors import (
+    IN_SIMULATION,
     ON_FOOTAGE,
     CountingQuality,
     Estimate,
@@ -25,7 +26,9 @@ LEAVES_OUT = "Staff, and people who only passed by. Unknown if nobody who came i
 
 
 def visitors_in(
-    passages: Iterable[Passage], links: LinkQuality, counting: CountingQuality = ON_FOOTAGE
+    passages: Iterable[Passage],
+    links: LinkQuality = IN_SIMULATION,
+    counting: CountingQuality = ON_FOOTAGE,
 ) -> Estimate | None:
     """Return the number of different people among the passages of a span, such as a day."""
     return unique_visitors(entries_of(passages), counting, links)
