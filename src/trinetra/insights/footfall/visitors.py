@@ -34,7 +34,7 @@ class CountingQuality:
     truths: int
     found: int
     hits: int
-    dispersion: float = 1.5
+    dispersion: float = 1.25
 
     @property
     def factor(self) -> float:
