@@ -123,7 +123,9 @@ def _focal_length(g: NDArray[np.float64], aspect: float) -> float | None:
     """Return the focal length in frame heights: the floor's two axes are at right angles."""
     part = np.array([2 * (g[0, 0] * g[0, 1] + g[1, 0] * g[1, 1]), _squares(g, 0) - _squares(g, 1)])
     rest = np.array([2 * g[2, 0] * g[2, 1], g[2, 0] ** 2 - g[2, 1] ** 2])
-    inverse = -float(part @ rest) / float(part @ part)
+    size = float(part @ part)
+    # From straight above, the floor's axes are at right angles in the picture at any focal length.
+    inverse = -float(part @ rest) / size if size > 0 else 0.0
     if inverse <= 0:
         return None
     focal = 1 / np.sqrt(inverse)

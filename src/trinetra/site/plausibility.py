@@ -5,7 +5,7 @@ from math import dist
 
 from trinetra.geometry import fit
 from trinetra.site.cameras import Camera
-from trinetra.site.line_checks import line_directions, line_warnings
+from trinetra.site.line_checks import line_warnings
 from trinetra.site.schema import Site
 from trinetra.site.sources import StreamSource
 from trinetra.values import Role
@@ -23,7 +23,6 @@ def plausibility_warnings(site: Site) -> Iterator[str]:
     yield from _repeated_addresses(site)
     yield from _lengths(site)
     yield from line_warnings(site)
-    yield from line_directions(site)
     for camera in site.cameras:
         if camera.floor:
             yield _floor_report(camera)
