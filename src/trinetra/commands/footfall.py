@@ -20,6 +20,7 @@ from trinetra.events.codec import decode
 from trinetra.events.derivation import Span
 from trinetra.events.schema import Group, Passage, TracksEvent
 from trinetra.events.topics import IDENTITIES
+from trinetra.insights.footfall.groups import counts, is_customer
 from trinetra.insights.footfall.line_audit import LineAudit, LineReport
 from trinetra.insights.footfall.visitors import ON_FOOTAGE, CountingQuality
 from trinetra.insights.metrics.buckets import midnight
@@ -103,8 +104,8 @@ async def _figures(settings: Settings, span: Span, quality: CountingQuality) -> 
         passages = [e for e in await store.fetch("passage", *span) if isinstance(e, Passage)]
         groups = [e for e in await store.fetch("group", *span) if isinstance(e, Group)]
     estimate = visitors_in(passages, counting=quality)
-    entrances = [p for p in passages if p.door_kind == "entrance"]
-    ways = [p.direction for p in entrances if p.label == "person" and p.kind != "staff"]
+    ways = [p.direction for p in passages if counts(p)]
+    passed_by = [p for p in passages if is_customer(p) and p.door_kind == "passby"]
     return {
         "people_in": ways.count("in"),
         "people_out": ways.count("out"),
@@ -112,7 +113,7 @@ async def _figures(settings: Settings, span: Span, quality: CountingQuality) -> 
         "unique_visitors": None if estimate is None else round(estimate.value, 1),
         "unique_visitors_from": None if estimate is None else round(estimate.low, 1),
         "unique_visitors_to": None if estimate is None else round(estimate.high, 1),
-        "passed_by": sum(p.door_kind == "passby" for p in passages),
+        "passed_by": len(passed_by),
     }
 
 

@@ -75,8 +75,12 @@ class Groups:
 
 def counts(passage: Passage) -> bool:
     """Return whether a passage is that of a customer through an entrance."""
-    is_person = passage.label == PERSON and passage.kind is not IdentityKind.STAFF
-    return is_person and passage.door_kind == "entrance"
+    return is_customer(passage) and passage.door_kind == "entrance"
+
+
+def is_customer(passage: Passage) -> bool:
+    """Return whether a passage is of a person who is not known to be staff."""
+    return passage.label == PERSON and passage.kind is not IdentityKind.STAFF
 
 
 def _group(members: Sequence[_Passer]) -> Group:

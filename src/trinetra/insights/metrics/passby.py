@@ -4,10 +4,8 @@ from collections.abc import Iterable
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, Passage
-from trinetra.insights.config import PERSON
-from trinetra.insights.footfall.groups import counts
+from trinetra.insights.footfall.groups import counts, is_customer
 from trinetra.insights.metrics.definition import Metric, ratio_of, total_of
-from trinetra.values import IdentityKind
 
 PASSBY, TURNED_IN = "passby", "passby.turned_in"
 
@@ -17,8 +15,7 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
     if not isinstance(insight, Passage):
         return
     place, at = insight.door_id, insight.captured_at
-    is_customer = insight.label == PERSON and insight.kind is not IdentityKind.STAFF
-    if insight.door_kind == "passby" and is_customer:
+    if insight.door_kind == "passby" and is_customer(insight):
         yield Cell(PASSBY, place, at, 1)
     elif counts(insight) and insight.direction == "in":
         yield Cell(TURNED_IN, place, at, 1)
