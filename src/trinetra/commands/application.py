@@ -51,6 +51,7 @@ _COMMANDS = {
     ),
     "topics": LazyCommand("topics", "Topics on Kafka: create and check them."),
     "topology": LazyCommand("topology", "Camera topology: distances and overlaps."),
+    "footfall": LazyCommand("footfall", "Footfall: figures of a day, audit of lines."),
     "devservers": LazyCommand(
         "devservers", "Redis and Kafka on this machine, for trials and tests."
     ),

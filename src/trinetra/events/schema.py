@@ -293,6 +293,11 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
 
     ``kind`` is set if the customer is known. Crossings of staff are reported, but must not be
     counted. ``revision`` counts the corrections of an event that is sent again under the same id.
+    ``along`` is where the person met the line: the distance from the line's end ``a``, in heights
+    of the person's box. ``height_m`` is the person's height, if the camera is calibrated.
+    ``body_id`` is the first track of the same person in this view, if ``track_id`` is a later one.
+    ``reach`` is set if the person has crossed the line before: how far from it the person was in
+    between, in heights of the box.
     """
 
     version: Literal[1] = 1
@@ -303,6 +308,10 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     customer_id: CustomerId | None = None
     kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
     revision: int | msgspec.UnsetType = msgspec.UNSET
+    along: float | msgspec.UnsetType = msgspec.UNSET
+    height_m: float | msgspec.UnsetType = msgspec.UNSET
+    body_id: TrackId | msgspec.UnsetType = msgspec.UNSET
+    reach: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
@@ -349,6 +358,44 @@ class Visit(Event, frozen=True, tag="visit", kw_only=True):
     visit_number: int
     revision: int | msgspec.UnsetType = msgspec.UNSET
     withdrawn: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+DoorKind = Literal["entrance", "passby", "inner"]
+AgeGroup = Literal["adult", "child"]
+
+
+class Passage(Event, frozen=True, tag="passage", kw_only=True):
+    """One person passed a door once; derived from ``crossings``, the ids of the line crossings.
+
+    Several cameras may have seen it. ``captured_at`` and ``camera_id`` are those of the first.
+    Passages of staff must not be counted. ``age`` is set where the person's height is known.
+    """
+
+    version: Literal[1] = 1
+    door_id: str
+    door_kind: DoorKind
+    direction: Literal["in", "out"]
+    label: str
+    crossings: tuple[EventId, ...]
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    age: AgeGroup | msgspec.UnsetType = msgspec.UNSET
+
+
+class Group(Event, frozen=True, tag="group", kw_only=True):
+    """People who came in or went out together, at least one; derived from their ``passages``.
+
+    Everyone who is not staff belongs to exactly one group. ``captured_at`` is the first passage,
+    ``last_at`` the last one.
+    """
+
+    version: Literal[1] = 1
+    door_id: str
+    direction: Literal["in", "out"]
+    passages: tuple[EventId, ...]
+    people: int
+    children: int
+    last_at: Instant
 
 
 class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
@@ -501,6 +548,8 @@ InsightEvent = (
     | Receipt
     | Purchase
     | UnpaidStay
+    | Passage
+    | Group
 )
 AnyEvent = (
     DetectionEvent
@@ -518,4 +567,6 @@ AnyEvent = (
     | Receipt
     | Purchase
     | UnpaidStay
+    | Passage
+    | Group
 )

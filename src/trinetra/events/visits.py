@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from trinetra.events.schema import (
     CameraCoverage,
+    Group,
     InsightEvent,
     Occupancy,
+    Passage,
     Purchase,
     QueueVisit,
     Receipt,
@@ -22,7 +24,7 @@ from trinetra.events.schema import (
 )
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
-_LAST_COUNTS = (Occupancy, Purchase, QueueVisit, UnpaidStay)
+_LAST_COUNTS = (Group, Occupancy, Passage, Purchase, QueueVisit, UnpaidStay)
 
 
 def is_older(one: InsightEvent, two: InsightEvent) -> bool:

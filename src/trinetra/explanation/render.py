@@ -8,10 +8,12 @@ from trinetra.events.schema import (
     AnyEvent,
     CameraCoverage,
     DetectionEvent,
+    Group,
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    Passage,
     Purchase,
     QueueVisit,
     Receipt,
@@ -53,10 +55,10 @@ def told(event: AnyEvent, name: Naming = str) -> str:
     return sentence
 
 
-_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Withdrawal
+_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Withdrawal | Passage | Group
 
 
-def _insight(event: _Insight, name: Naming) -> str:
+def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line for each type
     match event:
         case LineCrossing():
             return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
@@ -67,6 +69,12 @@ def _insight(event: _Insight, name: Naming) -> str:
             return f"The camera was watched in {event.frames} frames without a gap.{end}"
         case QueueVisit():
             return _queue(event, name)
+        case Passage():
+            seen = counted(len(event.crossings), "crossing")
+            return f"A {event.label} passed {event.door_id} ({event.direction}), in {seen}."
+        case Group():
+            people = counted(event.people, "person")
+            return f"A group of {people} passed {event.door_id} ({event.direction})."
         case Withdrawal():
             return f"The {event.insight_type} {event.insight_id} no longer holds."
         case _:

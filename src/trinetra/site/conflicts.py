@@ -4,7 +4,7 @@ The rules read the plain document instead of the models, so that they can be rep
 all other problems of an invalid file. Values of an unexpected shape are left to the models.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -28,6 +28,8 @@ def find_conflicts(document: object) -> list[Conflict]:
         for kind, word in (("zones", "zone"), ("lines", "line")):
             found += _repeated_ids(_mappings(camera, kind), ("cameras", index, kind), word)
     found += _till_conflicts(cameras)
+    doors = list(_mappings(document, "doors"))
+    found += [*_repeated_ids(doors, ("doors",), "door"), *_door_conflicts(doors, cameras)]
     known = [name for _, camera in cameras if isinstance(name := camera.get("id"), str)]
     topology = document.get("topology") if isinstance(document, Mapping) else None
     return [*found, *_edge_conflicts(topology, known), *_overlap_conflicts(topology, known)]
@@ -117,6 +119,50 @@ def _queue_conflicts(
             hint = f"did you mean {close[0]}?" if close else known
             yield Conflict(at, "no zone of kind till serves a till of this id", hint)
         seen.add(till)
+
+
+def _door_conflicts(
+    doors: Iterable[tuple[int, Mapping[str, object]]],
+    cameras: Iterable[tuple[int, Mapping[str, object]]],
+) -> Iterator[Conflict]:
+    """Yield lines of doors that do not exist, are part of two doors, or differ in kind."""
+    kinds = {
+        (str(camera.get("id")), str(line.get("id"))): str(line.get("kind", "entrance"))
+        for _, camera in cameras
+        for _, line in _mappings(camera, "lines")
+    }
+    taken: set[tuple[str, str]] = set()
+    for index, door in doors:
+        first: str | None = None
+        for place, item in enumerate(_items(door, "lines")):
+            loc: Loc = ("doors", index, "lines", place)
+            ref = tuple(map(str, item)) if isinstance(item, list | tuple) else ()
+            if len(ref) != 2:  # noqa: PLR2004 - a pair
+                continue
+            line = ref[0], ref[1]
+            first = first or kinds.get(line)
+            yield from _line_conflicts(line, kinds, taken, first, loc)
+            taken.add(line)
+
+
+def _line_conflicts(
+    line: tuple[str, str],
+    kinds: Mapping[tuple[str, str], str],
+    taken: Collection[tuple[str, str]],
+    first: str | None,
+    loc: Loc,
+) -> Iterator[Conflict]:
+    if line not in kinds:
+        names = ", ".join("/".join(each) for each in kinds) or "none"
+        yield Conflict(loc, "no camera has this line", f"[camera id, line id]; lines: {names}")
+    elif line in taken:
+        yield Conflict(loc, "this line is part of a door already", "a line is part of one door")
+    elif kinds[line] != first:
+        yield Conflict(
+            loc,
+            f"this line is of kind {kinds[line]}, the door's first one of kind {first}",
+            "all lines of a door are of one kind",
+        )
 
 
 def _edge_conflicts(topology: object, known: Sequence[str]) -> Iterator[Conflict]:

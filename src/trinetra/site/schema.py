@@ -84,6 +84,24 @@ class Calendar(Model):
         return self
 
 
+class Door(Model):
+    """A doorway that several lines see: whoever passes it counts once.
+
+    A line that is part of no door is a door of its own, unless its camera is calibrated (`floor`)
+    and a line of another one lies in the same place on the floor.
+    """
+
+    id: Slug
+    lines: Annotated[
+        tuple[tuple[str, str], ...],
+        Field(
+            min_length=1,
+            max_length=20,
+            description="The lines that cross this doorway, each as [camera id, line id].",
+        ),
+    ]
+
+
 class Site(Model):
     """One shop: its cameras, their topology, and the policies in force."""
 
@@ -97,6 +115,7 @@ class Site(Model):
     ] = ()
     calendar: Calendar = Calendar()
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=1000)]
+    doors: Annotated[tuple[Door, ...], Field(max_length=100)] = ()
     topology: Topology = Topology()
     policies: Policies = Policies()
 

@@ -25,9 +25,11 @@ from sqlalchemy import (
 from trinetra.adapters.sql.database import Utc
 from trinetra.events.schema import (
     CameraCoverage,
+    Group,
     InsightEvent,
     LineCrossing,
     Occupancy,
+    Passage,
     Purchase,
     QueueVisit,
     Receipt,
@@ -148,6 +150,24 @@ UNPAID_STAYS = _insight_table(
     Column("customer_id", String(64), index=True),
     Column("kind", String(16)),
 )
+PASSAGES = _insight_table(
+    "passages",
+    Column("door_id", String(260), nullable=False),
+    Column("door_kind", String(16), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("kind", String(16)),
+    Column("age", String(16)),
+    Column("customer_id", String(64), index=True),
+)
+GROUPS = _insight_table(
+    "groups",
+    Column("door_id", String(260), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("children", Integer, nullable=False),
+    Column("last_at", Utc, nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
@@ -158,6 +178,8 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "receipt": Receipt,
     "purchase": Purchase,
     "unpaid_stay": UnpaidStay,
+    "passage": Passage,
+    "group": Group,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -169,6 +191,8 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "receipt": RECEIPTS,
     "purchase": PURCHASES,
     "unpaid_stay": UNPAID_STAYS,
+    "passage": PASSAGES,
+    "group": GROUPS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()

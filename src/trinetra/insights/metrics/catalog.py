@@ -8,6 +8,16 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL_MEAN, DWELL_MEDIAN, DWELL_P90, ZONE_STAYS
+from trinetra.insights.metrics.footfall import (
+    CHILDREN_SHARE,
+    FOOTFALL_IN,
+    FOOTFALL_OUT,
+    GROUP_SIZE,
+    GROUP_TRAFFIC_IN,
+    GROUP_TRAFFIC_OUT,
+    RECOGNIZED_SHARE,
+)
+from trinetra.insights.metrics.passby import PASSBY_TRAFFIC, TURN_IN_RATE
 from trinetra.insights.metrics.purchases import PURCHASE_METRICS
 from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
 from trinetra.insights.metrics.queue_length import QUEUE_LENGTH
@@ -32,6 +42,15 @@ from trinetra.insights.metrics.visits import (
 from trinetra.values import derive_id
 
 METRICS: tuple[Metric, ...] = (
+    FOOTFALL_IN,
+    FOOTFALL_OUT,
+    GROUP_TRAFFIC_IN,
+    GROUP_TRAFFIC_OUT,
+    GROUP_SIZE,
+    CHILDREN_SHARE,
+    RECOGNIZED_SHARE,
+    PASSBY_TRAFFIC,
+    TURN_IN_RATE,
     TRAFFIC_IN,
     TRAFFIC_OUT,
     ZONE_STAYS,

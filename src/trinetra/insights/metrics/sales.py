@@ -6,7 +6,7 @@ from trinetra.events.currencies import DECIMALS
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, Receipt
 from trinetra.insights.metrics.definition import Metric, Sums, Value, ratio_of, total, total_of
-from trinetra.insights.metrics.traffic import IN
+from trinetra.insights.metrics.footfall import GROUPS_IN, IN
 
 TRANSACTIONS, REFUNDS, VOIDS = "receipts.sales", "receipts.refunds", "receipts.voids"
 COUNTED, PIECES = "receipts.with_items", "receipts.items"
@@ -134,13 +134,13 @@ CONVERSION = Metric(
     version=1,
     title="Conversion",
     unit="share",
-    counts="Sales per person who came in over a counting line.",
+    counts="Sales per person who came in through a door.",
     leaves_out=(
         f"{_KINDS} Staff, and lines that no person crosses. People who shop together share one "
         "receipt, so the share of those who came to buy is higher."
     ),
     series=(TRANSACTIONS, IN),
-    inputs=("receipt", "line_crossing"),
+    inputs=("receipt", "passage"),
     cells=cells,
     value=ratio_of(TRANSACTIONS, IN),
     scope="lines",
@@ -151,14 +151,29 @@ SALES_PER_VISITOR = Metric(
     version=1,
     title="Sales per visitor",
     unit="money",
-    counts="Net sales per person who came in over a counting line.",
+    counts="Net sales per person who came in through a door.",
     leaves_out=_KINDS,
     series=(*NET_SALES.values(), IN),
-    inputs=("receipt", "line_crossing"),
+    inputs=("receipt", "passage"),
     cells=cells,
     value=only_currency(_per_visitor),
     scope="lines",
     is_total=False,
+)
+GROUP_CONVERSION = Metric(
+    name="group_conversion",
+    version=1,
+    title="Conversion of groups",
+    unit="share",
+    counts="Sales per group that came in through a door; a person alone is a group of one.",
+    leaves_out=f"{_KINDS} Staff.",
+    series=(TRANSACTIONS, GROUPS_IN),
+    inputs=("receipt", "group"),
+    cells=cells,
+    value=ratio_of(TRANSACTIONS, GROUPS_IN),
+    scope="lines",
+    is_total=False,
+    trade="Group or party conversion. Vendors that count groups call this conversion.",
 )
 SALES_METRICS = (
     SALES_RECEIPTS,
@@ -166,5 +181,6 @@ SALES_METRICS = (
     AVERAGE_TRANSACTION_VALUE,
     ITEMS_PER_BASKET,
     CONVERSION,
+    GROUP_CONVERSION,
     SALES_PER_VISITOR,
 )
