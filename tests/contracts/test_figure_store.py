@@ -27,6 +27,9 @@ from trinetra.events.schema import (
     InsightEvent,
     LineCrossing,
     Occupancy,
+    Purchase,
+    Receipt,
+    UnpaidStay,
     Visit,
     ZoneStay,
 )
@@ -51,13 +54,13 @@ def common(number: int, at: datetime) -> dict:
 
 def insight(rng: random.Random) -> InsightEvent:
     """Return an insight around the night in which Berlin's clocks go back; ids often repeat."""
-    number, at = rng.randrange(40), NIGHT + timedelta(seconds=rng.randrange(8 * 3600))
+    number, at = rng.randrange(64), NIGHT + timedelta(seconds=rng.randrange(8 * 3600))
     revision = rng.choice([msgspec.UNSET, 1, 2])
     who = rng.choice([None, ANN, BOB, EVE])
     kind = rng.choice([IdentityKind.ANONYMOUS, IdentityKind.STAFF]) if who else msgspec.UNSET
     names = {"customer_id": who, "kind": kind, "revision": revision}
     track = {"track_id": TrackId("t"), "label": rng.choice(["person", "person", "car"])}
-    match number % 5:
+    match number % 8:
         case 0 | 1:
             way = rng.choice(["in", "out"])
             return LineCrossing(
@@ -83,9 +86,52 @@ def insight(rng: random.Random) -> InsightEvent:
                 revision=revision,
                 withdrawn=rng.choice([msgspec.UNSET, msgspec.UNSET, True]),
             )
+        case 4 | 5 | 6:
+            return _of_till(rng, number, at)
         case _:
             start = at - timedelta(seconds=rng.randrange(1, 400), microseconds=rng.randrange(10**6))
             return CameraCoverage(**common(number, at), started_at=start, frames=7)
+
+
+def _of_till(rng: random.Random, number: int, at: datetime) -> InsightEvent:
+    revision = rng.choice([msgspec.UNSET, 1, 2])
+    if number % 8 == 4:
+        return Receipt(
+            **common(number, at),
+            receipt_id=str(number),
+            till_id="till-1",
+            issued_at=at,
+            kind=rng.choice(["sale", "sale", "refund", "void"]),
+            total_minor=rng.randrange(9000),
+            currency="EUR",
+            item_count=rng.choice([msgspec.UNSET, 1, 2]),
+            revision=revision,
+        )
+    if number % 8 == 5:
+        who = rng.choice([None, ANN, BOB, EVE])
+        return Purchase(
+            **common(number, at),
+            receipt_id=str(number),
+            till_id="till-1",
+            paid_at=at + timedelta(seconds=7),
+            total_minor=900,
+            currency="EUR",
+            offset_s=7.0,
+            spread_s=2.0,
+            confidence=0.9,
+            track_id=rng.choice([None, TrackId("t")]),
+            customer_id=who,
+            entered_at=at - timedelta(seconds=rng.randrange(900)) if who else msgspec.UNSET,
+            zones_before=("door/shelf",) if who else msgspec.UNSET,
+        )
+    return UnpaidStay(
+        **common(number, at),
+        till_id="till-1",
+        zone_id="desk",
+        stay_id=EventId("s"),
+        track_id=TrackId("t"),
+        dwell_s=9.0,
+    )
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])

@@ -14,7 +14,7 @@ from trinetra.events.figures import Figure
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import CameraCoverage, InsightEvent
 from trinetra.insights.figures import SITE, FigureQuery, FigureReader
-from trinetra.insights.metrics.catalog import metrics_named
+from trinetra.insights.metrics.catalog import cells_of, metrics_named
 from trinetra.insights.metrics.definition import Metric
 from trinetra.insights.metrics.people import is_staff
 from trinetra.opening_hours import OpeningHours
@@ -85,7 +85,7 @@ async def explain_figure(
 def _cells(metric: Metric, insight: InsightEvent, span: Span, place: str) -> tuple[Cell, ...]:
     return tuple(
         cell
-        for cell in metric.cells(insight)
+        for cell in cells_of(insight)  # a ratio has series of other metrics, too
         if cell.series in metric.series
         and span.start <= cell.at < span.end
         and (not place or cell.place == place)

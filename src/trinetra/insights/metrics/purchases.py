@@ -14,16 +14,16 @@ UNPAID, TIME, BEFORE = "unpaid_stays", "purchases.time_bins", "purchases.zones_b
 
 
 def cells(insight: InsightEvent) -> Iterable[Cell]:
-    """Yield what a purchase or an unpaid stay adds, by the clock of the cameras."""
+    """Yield what a purchase adds, at the till's own time as its receipt, or an unpaid stay."""
     if isinstance(insight, UnpaidStay):
         yield Cell(UNPAID, insight.till_id, insight.captured_at, 1)
     if not isinstance(insight, Purchase):
         return
-    place, at = insight.till_id, insight.paid_at
+    place, at = insight.till_id, insight.captured_at
     yield Cell(ALL, place, at, 1)
     yield Cell(UNATTRIBUTED if insight.track_id is None else ATTRIBUTED, place, at, 1)
     if isinstance(insight.entered_at, datetime):
-        yield Cell(TIME, place, at, 1, bin_of(seconds_between(insight.entered_at, at)))
+        yield Cell(TIME, place, at, 1, bin_of(seconds_between(insight.entered_at, insight.paid_at)))
     for zone in insight.zones_before or ():
         yield Cell(BEFORE, zone, at, 1)
 
@@ -40,6 +40,7 @@ ATTRIBUTED_SHARE = Metric(
     counts="Share of the sales whose receipt belongs to a person who was seen at the till.",
     leaves_out="Receipts of tills that no zone of the site file names belong to no person.",
     series=(ATTRIBUTED, ALL),
+    inputs=("purchase",),
     cells=cells,
     value=ratio_of(ATTRIBUTED, ALL),
     is_total=False,
@@ -52,6 +53,7 @@ UNATTRIBUTED_SALES = Metric(
     counts="Sales whose receipt could be attributed to no person who was seen at the till.",
     leaves_out="Refunds, voids and training receipts.",
     series=(UNATTRIBUTED,),
+    inputs=("purchase",),
     cells=cells,
     value=total_of(UNATTRIBUTED),
 )
@@ -66,6 +68,7 @@ UNPAID_STAYS = Metric(
     ),
     leaves_out="Staff, and tills that sent no receipt at all.",
     series=(UNPAID,),
+    inputs=("unpaid_stay",),
     cells=cells,
     value=total_of(UNPAID),
 )
@@ -77,6 +80,7 @@ TIME_TO_PURCHASE = Metric(
     counts="From the start of a recognized customer's visit to the payment.",
     leaves_out="Sales that are attributed to no recognized customer.",
     series=(TIME,),
+    inputs=("purchase",),
     cells=cells,
     value=_median_time_s,
     is_total=False,
@@ -91,6 +95,7 @@ ZONES_BEFORE = Metric(
         "People who were not recognized: of them only stays in the view of the till are known."
     ),
     series=(BEFORE,),
+    inputs=("purchase",),
     cells=cells,
     value=total_of(BEFORE),
     scope="zones",
