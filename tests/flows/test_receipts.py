@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
@@ -19,16 +20,20 @@ from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import StoreUnavailable
 from trinetra.events.codec import decode
 from trinetra.events.receipts import ReceiptRules
-from trinetra.events.schema import DeadLetter, InsightEvent, Receipt
+from trinetra.events.schema import DeadLetter, InsightEvent, Purchase, Receipt, ZoneStay
 from trinetra.events.topics import ALL, DEAD_LETTERS, INSIGHTS, TRANSACTIONS
 from trinetra.hosting import MAX_TRANSACTIONS_BYTES, ReceiptTaker, TransactionDoor, health_app
+from trinetra.insights.derivation_task import DerivationTask
+from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.insights.receipts import MOST_RECEIPTS, ReceiptIntake, ReceiptProcessor
 from trinetra.ports import ExpiringStore, Record
+from trinetra.site import site_from_text
 from trinetra.streaming.retry import OutageTracker, Retrier
 from trinetra.streaming.runner import RunnerPolicy
 from trinetra.telemetry import get_logger
-from trinetra.values import Instant, SiteId
+from trinetra.values import CameraId, EventId, Instant, SiteId, TrackId
+from trinetra.wiring.config import derivations, receipt_rules, zones_of_till
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RULES = ReceiptRules(SiteId("shop"), frozenset({"till-1", "till-2"}))
@@ -372,3 +377,80 @@ async def test_on_kafka_a_posted_receipt_and_one_of_the_topic_are_stored_once(
             found += [decode(record.value).receipt_id for record in batch]
         await reader.close()
         assert sorted(found) == ["T1-1", "T1-2", "T1-2", "T1-3"]
+
+
+# --- purchases ----------------------------------------------------------------------------------
+
+
+async def test_the_engine_derives_purchases_anew_when_a_receipt_comes_late(
+    log: MemoryEventLog, tmp_path: Path
+) -> None:
+    site = site_from_text(SITE_WITH_TILLS)
+    url = f"sqlite:///{tmp_path}/insights.db"
+    async with SqlInsightStore.open(url, ROLLUP_RULES) as store:
+        await store.prepare_figures(ZoneInfo("UTC"), {}, NOW)
+        await store.record([_stay("a", 0), _stay("b", 120), _stay("c", 240)])
+        await send(log, *(receipt(n, issued_at=_time(60 * n + 25)) for n in (0, 4)))
+        task = DerivationTask(derivations(site), store, log, SystemClock())
+        assert await drain(log, store) == {"new": 2}
+        await task.close()
+        assert await _payers(store) == {"T1-0": "track-a", "T1-4": "track-c"}
+        unpaid = await store.fetch("unpaid_stay", *ALWAYS)
+        assert [event.track_id for event in unpaid] == ["track-b"]
+
+        await send(log, receipt(2, issued_at=_time(145)))
+        await drain(log, store)
+        await task.close()
+
+        assert await _payers(store) == {"T1-0": "track-a", "T1-2": "track-b", "T1-4": "track-c"}
+        assert await store.fetch("unpaid_stay", *ALWAYS) == []
+    told = [decode(record.value) for record in await published(log, INSIGHTS)]
+    assert {type(event).__name__ for event in told} == {
+        "Receipt",
+        "Purchase",
+        "UnpaidStay",
+        "Withdrawal",
+    }
+
+
+SITE_WITH_TILLS = """
+site: shop
+timezone: UTC
+cameras:
+  - id: till
+    role: billing
+    source: {url: "rtsp://127.0.0.1/till"}
+    zones:
+      - {id: desk, kind: table, till: till-1, polygon: [[0, 0], [1, 0], [1, 1]]}
+      - {id: line, kind: queue, till: till-1, polygon: [[0, 0], [1, 0], [1, 1]]}
+"""
+
+
+def test_receipts_are_checked_against_the_tills_of_the_site_and_queues_are_no_desks() -> None:
+    site = site_from_text(SITE_WITH_TILLS)
+    assert receipt_rules(site).tills == {"till-1"}
+    assert zones_of_till(site) == {"till-1": frozenset({("till", "desk")})}
+
+
+def _time(seconds: float) -> str:
+    return (NOW - timedelta(hours=1) + timedelta(seconds=seconds)).isoformat()
+
+
+def _stay(who: str, begin_s: float) -> ZoneStay:
+    begun = NOW - timedelta(hours=1) + timedelta(seconds=begin_s)
+    return ZoneStay(
+        event_id=EventId(f"stay-{who}"),
+        site_id=RULES.site_id,
+        camera_id=CameraId("till"),
+        captured_at=begun + timedelta(seconds=30),
+        zone_id="desk",
+        track_id=TrackId(f"track-{who}"),
+        label="person",
+        entered_at=begun,
+        dwell_s=30.0,
+    )
+
+
+async def _payers(store: ExpiringStore) -> dict[str, str | None]:
+    found = await store.fetch("purchase", *ALWAYS)
+    return {p.receipt_id: p.track_id for p in found if isinstance(p, Purchase)}

@@ -85,7 +85,7 @@ async def explain_figure(
 def _cells(metric: Metric, insight: InsightEvent, span: Span, place: str) -> tuple[Cell, ...]:
     return tuple(
         cell
-        for cell in cells_of(insight)  # of all metrics: some series are shared
+        for cell in cells_of(insight)  # a ratio has series of other metrics, too
         if cell.series in metric.series
         and span.start <= cell.at < span.end
         and (not place or cell.place == place)

@@ -16,16 +16,16 @@ _REACH_S = 86_400.0
 
 
 def cells(insight: InsightEvent) -> Iterable[Cell]:
-    """Yield what a purchase or an unpaid stay adds, by the clock of the cameras."""
+    """Yield what a purchase adds, at the till's own time as its receipt, or an unpaid stay."""
     if isinstance(insight, UnpaidStay):
         yield Cell(UNPAID, insight.till_id, insight.captured_at, 1)
     if not isinstance(insight, Purchase):
         return
-    place, at = insight.till_id, insight.paid_at
+    place, at = insight.till_id, insight.captured_at
     yield Cell(ALL, place, at, 1)
     yield Cell(UNATTRIBUTED if insight.track_id is None else ATTRIBUTED, place, at, 1)
     if isinstance(insight.entered_at, datetime):
-        yield Cell(TIME, place, at, 1, bin_of(seconds_between(insight.entered_at, at)))
+        yield Cell(TIME, place, at, 1, bin_of(seconds_between(insight.entered_at, insight.paid_at)))
     for zone in insight.zones_before or ():
         yield Cell(BEFORE, zone, at, 1)
 
