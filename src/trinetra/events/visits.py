@@ -10,8 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import CameraCoverage, InsightEvent, Occupancy, QueueVisit, Visit
+from trinetra.events.schema import (
+    CameraCoverage,
+    InsightEvent,
+    Journey,
+    Occupancy,
+    QueueVisit,
+    Visit,
+)
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
+
+_REPLACED = (Occupancy, QueueVisit, Journey)
 
 
 def is_older(one: InsightEvent, two: InsightEvent) -> bool:
@@ -21,7 +30,7 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     stay or crossing of the same extent is the next revision. Occupancy is never changed, and a
     derivation replaces what it derived.
     """
-    if isinstance(one, Occupancy | QueueVisit) or isinstance(two, Occupancy | QueueVisit):
+    if isinstance(one, _REPLACED) or isinstance(two, _REPLACED):
         return False
     if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
         return one.captured_at < two.captured_at

@@ -12,6 +12,7 @@ from trinetra.events.schema import (
     CameraCoverage,
     DetectionEvent,
     IdentityEvent,
+    Journey,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
@@ -82,6 +83,7 @@ _STATED: Mapping[type[AnyEvent], str] = {
     Occupancy: "The count is the number of people tracked in this frame, without staff.",
     CameraCoverage: "Frames followed each other closely enough to count by.",
     QueueVisit: "It follows from stays in queue and till zones: docs/queues.md tells how.",
+    Journey: "It follows from the visit and the stays of this customer.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }
 """The reason of events that have the same one always."""

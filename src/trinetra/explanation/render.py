@@ -8,6 +8,7 @@ from trinetra.events.schema import (
     CameraCoverage,
     DetectionEvent,
     IdentityEvent,
+    Journey,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
@@ -47,7 +48,7 @@ def told(event: AnyEvent, name: Naming = str) -> str:
     return sentence
 
 
-_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Withdrawal
+_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Journey | Withdrawal
 
 
 def _insight(event: _Insight, name: Naming) -> str:
@@ -59,6 +60,9 @@ def _insight(event: _Insight, name: Naming) -> str:
         case CameraCoverage():
             end = f" It ended: {event.ended}." if event.ended else ""
             return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case Journey():
+            path = ", ".join(step.zone_id for step in event.steps)
+            return f"{name(event.customer_id)} stayed in {path}."
         case QueueVisit():
             return _queue(event, name)
         case Withdrawal():

@@ -166,6 +166,20 @@ class Retention(Model):
     events_days: Annotated[Days, Field(description="Days the event log keeps derived events.")] = 7
 
 
+class Privacy(Model):
+    """Limits on how closely figures may describe few people."""
+
+    least_people: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            le=1000,
+            description="Paths, flows and exits of journeys that fewer people took are not shown.",
+        ),
+    ] = 5
+
+
 class Alerts(Model):
     """Limits on the repetition of alerts."""
 
@@ -189,3 +203,4 @@ class Policies(Model):
     stays: Stays = Stays()
     retention: Retention = Retention()
     alerts: Alerts = Alerts()
+    privacy: Privacy = Privacy()

@@ -22,6 +22,7 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.journeys.journeys import Journeys
 from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
 from trinetra.insights.queues.visits import QueueVisits
 from trinetra.models.calibration import CalibrationFile
@@ -141,7 +142,7 @@ def queue_plan(site: Site) -> QueuePlan:
 def derivations(site: Site) -> tuple[Derivation, ...]:
     """Return what is derived from the insights of the whole site, inputs before outputs."""
     queues = queue_plan(site)
-    return (QueueVisits(queues),) if queues.zones else ()
+    return (*((QueueVisits(queues),) if queues.zones else ()), Journeys())
 
 
 def insight_policy(site: Site) -> InsightPolicy:

@@ -26,6 +26,7 @@ from trinetra.adapters.sql.database import Utc
 from trinetra.events.schema import (
     CameraCoverage,
     InsightEvent,
+    Journey,
     LineCrossing,
     Occupancy,
     QueueVisit,
@@ -112,6 +113,12 @@ QUEUE_VISITS = _insight_table(
     Column("track_id", String(64), nullable=False),
     Column("customer_id", String(64), index=True),
 )
+JOURNEYS = _insight_table(
+    "journeys",
+    Column("visit_id", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False, index=True),
+    Column("started_at", Utc, nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
@@ -119,6 +126,7 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "visit": Visit,
     "coverage": CameraCoverage,
     "queue_visit": QueueVisit,
+    "journey": Journey,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -127,6 +135,7 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "visit": VISITS,
     "coverage": COVERAGES,
     "queue_visit": QUEUE_VISITS,
+    "journey": JOURNEYS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()

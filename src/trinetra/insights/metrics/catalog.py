@@ -7,6 +7,7 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL
+from trinetra.insights.metrics.journey_coverage import JOURNEY_COVERAGE
 from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
 from trinetra.insights.metrics.queue_length import QUEUE_LENGTH
 from trinetra.insights.metrics.queue_service import SERVICE_TIME
@@ -20,6 +21,7 @@ METRICS: tuple[Metric, ...] = (
     TRAFFIC_IN,
     TRAFFIC_OUT,
     DWELL,
+    JOURNEY_COVERAGE,
     RECOGNIZED_VISITS,
     QUEUE_WAIT,
     SERVICE_TIME,
