@@ -14,9 +14,12 @@ from trinetra.events.derivation import Span
 from trinetra.events.schema import InsightEvent, Journey, JourneyStep, Visit, ZoneStay
 from trinetra.values import CustomerId, EventId, IdentityKind, after, derive_id
 
-_HOUR_S = 3600.0
-_LONGEST_S = 12 * _HOUR_S
-"""Of a longer visit, only the last part is a journey."""
+_LONGEST_S = 4 * 3600.0
+"""Of a longer visit only the end, from this long before it, is sure to be in its journey.
+
+Every stay lets the windows within this reach be derived anew, so it should not be much longer than
+visits are.
+"""
 _SLACK_S = 2.0
 """Stays may begin and end this much outside of a visit, because cameras' clocks differ."""
 
@@ -29,7 +32,7 @@ class Journeys:
     version: int = 1
     inputs: frozenset[str] = frozenset({"visit", "zone_stay"})
     outputs: frozenset[str] = frozenset({"journey"})
-    window_s: float = _HOUR_S
+    window_s: float = _LONGEST_S
     margin_s: float = _LONGEST_S
 
     def derive(self, span: Span, inputs: Sequence[InsightEvent]) -> Sequence[Journey]:
