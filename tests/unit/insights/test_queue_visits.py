@@ -128,6 +128,13 @@ def test_after_a_gap_at_the_till_it_is_the_next_customers_turn() -> None:
     assert [visit.service_s for visit in found] == [12.0, 40.0]
 
 
+def test_the_six_visitors_of_a_real_clip_are_served_one_by_one() -> None:
+    # The stays that detector and tracker found in one-by-one-person-detection.mp4, in seconds.
+    found = ((0, 12.4), (16.9, 37.5), (44.4, 62.4), (68.9, 79.4), (86.6, 112.5), (117.7, 128.4))
+    stays = [stay("kiosk", since, until, f"t{since}") for since, until in found]
+    assert [visit.end for visit in visits(*stays)] == ["served"] * 6
+
+
 def test_people_who_are_served_together_are_one_party() -> None:
     visit = only(
         stay("queue-1", 0, 40, "a"),
