@@ -27,6 +27,7 @@ from trinetra.events.schema import (
     InsightEvent,
     LineCrossing,
     Occupancy,
+    QueueVisit,
     Visit,
     ZoneStay,
 )
@@ -44,20 +45,20 @@ def common(number: int, at: datetime) -> dict:
     return {
         "event_id": EventId(f"id_{number}"),
         "site_id": SiteId("shop"),
-        "camera_id": CameraId(f"cam{number % 3}"),
+        "camera_id": CameraId(f"cam{number // 6 % 3}"),
         "captured_at": at,
     }
 
 
 def insight(rng: random.Random) -> InsightEvent:
     """Return an insight around the night in which Berlin's clocks go back; ids often repeat."""
-    number, at = rng.randrange(40), NIGHT + timedelta(seconds=rng.randrange(8 * 3600))
+    number, at = rng.randrange(60), NIGHT + timedelta(seconds=rng.randrange(8 * 3600))
     revision = rng.choice([msgspec.UNSET, 1, 2])
     who = rng.choice([None, ANN, BOB, EVE])
     kind = rng.choice([IdentityKind.ANONYMOUS, IdentityKind.STAFF]) if who else msgspec.UNSET
     names = {"customer_id": who, "kind": kind, "revision": revision}
     track = {"track_id": TrackId("t"), "label": rng.choice(["person", "person", "car"])}
-    match number % 5:
+    match number % 6:
         case 0 | 1:
             way = rng.choice(["in", "out"])
             return LineCrossing(
@@ -83,6 +84,21 @@ def insight(rng: random.Random) -> InsightEvent:
                 revision=revision,
                 withdrawn=rng.choice([msgspec.UNSET, msgspec.UNSET, True]),
             )
+        case 4:
+            wait_s = rng.choice([None, rng.randrange(600_000) / 1000])
+            served = rng.choice([None, at - timedelta(seconds=rng.randrange(1, 400))])
+            return QueueVisit(
+                **common(number, at),
+                queue_id="line",
+                till_id=rng.choice([None, "one", "two"]),
+                joined_at=at - timedelta(seconds=rng.randrange(600, 900)),
+                served_at=served,
+                end="served" if served else rng.choice(["abandoned", "moved"]),
+                wait_s=wait_s,
+                service_s=(at - served).total_seconds() if served else None,
+                track_id=TrackId("t"),
+                customer_id=who,
+            )
         case _:
             start = at - timedelta(seconds=rng.randrange(1, 400), microseconds=rng.randrange(10**6))
             return CameraCoverage(**common(number, at), started_at=start, frames=7)
@@ -105,7 +121,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[SqlInsightStore]:
     async with SqlInsightStore.open(url, ROLLUP_RULES) as store:
-        await store.prepare_figures(BERLIN)
+        await store.prepare_figures(BERLIN, {}, NIGHT)
         yield store
 
 
@@ -128,7 +144,7 @@ async def kept(store: SqlInsightStore) -> dict[tuple, int]:
 
 
 async def on_record(store: SqlInsightStore) -> list[InsightEvent]:
-    kinds = ("line_crossing", "zone_stay", "visit", "coverage")
+    kinds = ("line_crossing", "zone_stay", "visit", "queue_visit", "coverage")
     return [i for kind in kinds for i in await store.fetch(kind, *SPAN)]
 
 
@@ -149,7 +165,7 @@ async def test_the_same_insights_in_any_order_give_the_same_sums(tmp_path: Path)
     results = []
     for order in (insights, insights[::-1], rng.sample(insights, len(insights))):
         async with SqlInsightStore.open("sqlite://", ROLLUP_RULES) as store:
-            await store.prepare_figures(BERLIN)
+            await store.prepare_figures(BERLIN, {}, NIGHT)
             for start in range(0, len(order), 7):
                 await store.record([*order[start : start + 7], *order[:3]])
             results.append(await kept(store))
@@ -192,7 +208,7 @@ async def test_a_customer_who_turns_out_to_be_staff_counts_no_more_nor_did_befor
     await store.know(people, {ANN, BOB})
     known = [
         msgspec.structs.replace(i, kind=IdentityKind.STAFF)
-        if getattr(i, "customer_id", None) in {ANN, BOB}
+        if hasattr(i, "kind") and i.customer_id in {ANN, BOB}
         else i
         for i in await on_record(store)
     ]
@@ -207,7 +223,7 @@ async def test_an_erasure_changes_no_sum_but_those_of_returning_customers(databa
         SqlInsightStore.open(database, ROLLUP_RULES) as store,
         SqlErasureStore.open(database, ROLLUP_RULES) as erasures,
     ):
-        await store.prepare_figures(BERLIN)
+        await store.prepare_figures(BERLIN, {}, NIGHT)
         for _ in range(20):
             await store.record([insight(rng) for _ in range(9)])
         before = await kept(store)
@@ -241,16 +257,16 @@ async def test_sums_of_days_outlive_their_insights_and_late_corrections_do_not_c
 async def test_another_time_zone_or_definition_sums_up_anew(database: str) -> None:
     rng = random.Random(4)
     async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
-        assert await store.prepare_figures(BERLIN)
-        assert not await store.prepare_figures(BERLIN)
+        assert await store.prepare_figures(BERLIN, {}, NIGHT)
+        assert not await store.prepare_figures(BERLIN, {}, NIGHT)
         await store.record([insight(rng) for _ in range(200)])
         kathmandu = ZoneInfo("Asia/Kathmandu")
-        assert await store.prepare_figures(kathmandu)
+        assert await store.prepare_figures(kathmandu, {}, NIGHT)
         insights = await on_record(store)
         assert await kept(store) == summed(insights, kathmandu)
     doubled = RollupRules(lambda i: [*ROLLUP_RULES.cells_of(i)] * 2, "doubled")
     async with SqlInsightStore.open(database, doubled) as store:
-        assert await store.prepare_figures(kathmandu)
+        assert await store.prepare_figures(kathmandu, {}, NIGHT)
         twice = {key: 2 * value for key, value in summed(insights, kathmandu).items()}
         assert await kept(store) == twice
 
@@ -266,6 +282,19 @@ async def test_a_reader_of_changes_misses_no_rewritten_past(store: SqlInsightSto
             copy |= {(s.series, s.place, s.grain, s.start, s.bin): s.value for s in changed}
     days = {key: value for key, value in (await kept(store)).items() if key[2] is Grain.DAY}
     assert {key: value for key, value in copy.items() if value} == days
+
+
+async def test_changes_of_the_setup_are_marked_but_not_its_first_state(
+    store: SqlInsightStore,
+) -> None:
+    door, model = ("geometry", "cam1/door"), ("model", "detect")
+    setups = [{door: "a"}, {door: "a"}, {door: "b", model: "1"}, {door: "a", model: "2"}]
+    for hour, setup in enumerate(setups):
+        await store.prepare_figures(BERLIN, setup, NIGHT + timedelta(hours=hour))
+    marks = [(m.at - NIGHT, m.what, m.name) for m in await store.marks(Span(*SPAN))]
+    two, three = timedelta(hours=2), timedelta(hours=3)
+    assert marks == [(two, *door), (three, *door), (three, *model)]
+    assert await store.marks(Span(NIGHT, NIGHT + three)) != marks
 
 
 class Peaks:
@@ -382,10 +411,11 @@ async def test_insights_from_before_the_migrations_are_summed_up(database: str) 
     rng = random.Random(7)
     async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
         await store.record([i for i in (insight(rng) for _ in range(200)) if i.camera_id != "cam1"])
-        insights = [i for i in await on_record(store) if not isinstance(i, CameraCoverage)]
+        is_new = (CameraCoverage, QueueVisit)
+        insights = [i for i in await on_record(store) if not isinstance(i, is_new)]
     lose_migrations(database)
     async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
-        assert await store.prepare_figures(BERLIN)
+        assert await store.prepare_figures(BERLIN, {}, NIGHT)
         assert await on_record(store) == insights
         assert await kept(store) == summed(insights)
 

@@ -28,6 +28,7 @@ from trinetra.adapters.sql.insight_rows import (
     NAMING_KINDS,
     Alias,
     aliases_of,
+    as_known,
     insights_between,
     insights_of,
     prepare_sums,
@@ -38,8 +39,10 @@ from trinetra.adapters.sql.insight_rows import (
 from trinetra.adapters.sql.merge_expiry import expire_merges
 from trinetra.adapters.sql.migrate import prepare
 from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, TABLE_OF_KIND, VISITS
+from trinetra.adapters.sql.setups import Setup, marks_in, note_setup
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.derivation import Derivation
+from trinetra.events.derivation import Derivation, Span
+from trinetra.events.figures import Mark
 from trinetra.events.rollups import BucketSum, Grain, RollupRules
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.subjects import customer_of
@@ -171,13 +174,19 @@ class SqlInsightStore:
         )
         return [visit for visit in visits if start <= visit.captured_at < end]
 
-    async def prepare_figures(self, zone: ZoneInfo) -> bool:
+    async def prepare_figures(self, zone: ZoneInfo, setup: Setup, at: Instant) -> bool:
         """Sum up all insights on record anew if the time zone or the rules are others than before.
 
         Returns whether it was necessary. Sums of insights that were deleted stay as they are.
+        Notes what differs in the setup since the last call.
         """
         rules = self._rules
+        await self._run(lambda connection: note_setup(connection, setup, at), writes=True)
         return await self._run(lambda c: prepare_sums(c, zone, rules), writes=True)
+
+    async def marks(self, span: Span) -> list[Mark]:
+        """Return the changes of the setup in a span, in order."""
+        return await self._run(lambda connection: marks_in(connection, span))
 
     async def sums(
         self,
@@ -188,6 +197,19 @@ class SqlInsightStore:
     ) -> list[BucketSum]:
         """Return the sums of buckets that start in the span, by series, start, place and bin."""
         return await self._run(lambda c: rollups.read_sums(c, series, grain, span, places))
+
+    async def counted(self, kinds: Collection[str], span: Span) -> list[InsightEvent]:
+        """Return insights of these types as they count now, ordered by captured_at and id.
+
+        With the person and the kind that the customer log has for them, and withdrawn visits.
+        """
+
+        def read(connection: Connection) -> list[InsightEvent]:
+            found = [i for kind in kinds for i in insights_between(connection, kind, *span)]
+            return as_known(connection, found)
+
+        found = await self._run(read)
+        return sorted(found, key=lambda insight: (insight.captured_at, insight.event_id))
 
     async def changed_sums(self, grain: Grain, change: int, most: int) -> list[BucketSum]:
         """Return sums that changed after write number ``change``, in the order of writes.

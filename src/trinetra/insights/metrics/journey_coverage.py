@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, ZoneStay
-from trinetra.insights.metrics.definition import Metric
+from trinetra.insights.metrics.definition import Metric, ratio_of
 from trinetra.insights.metrics.dwell import DWELL_MS
 from trinetra.insights.metrics.people import is_customer
 
@@ -29,5 +29,9 @@ JOURNEY_COVERAGE = Metric(
     ),
     leaves_out="Staff, vehicles, and people who only pass.",
     series=(NAMED_MS, DWELL_MS),
+    inputs=("zone_stay",),
     cells=cells,
+    value=ratio_of(NAMED_MS, DWELL_MS),
+    scope="zones",
+    is_total=False,
 )

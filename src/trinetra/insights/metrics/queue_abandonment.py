@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, QueueVisit
-from trinetra.insights.metrics.definition import Metric
+from trinetra.insights.metrics.definition import Metric, ratio_of, total_of
 from trinetra.insights.metrics.queue_service import SERVED
 from trinetra.insights.metrics.till_place import till_place
 
@@ -16,12 +16,6 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
     if isinstance(insight, QueueVisit) and insight.end != "served":
         series = ABANDONED if insight.end == "abandoned" else MOVED
         yield Cell(series, till_place(insight), insight.captured_at, 1)
-
-
-def abandonment(abandoned: int, served: int) -> float | None:
-    """Return the share of the parties that gave up; None without any party."""
-    parties = abandoned + served
-    return abandoned / parties if parties else None
 
 
 ABANDONMENT = Metric(
@@ -38,7 +32,12 @@ ABANDONMENT = Metric(
         "engaged_after_s, and changes to another queue."
     ),
     series=(ABANDONED, SERVED),
+    inputs=("queue_visit",),
     cells=cells,
+    value=ratio_of(ABANDONED, ABANDONED, SERVED),
+    scope="tills",
+    is_total=False,
+    trade="Abandonment rate, walk-aways, reneging. Turning away before joining is balking.",
 )
 QUEUE_CHANGES = Metric(
     name="queue_changes",
@@ -48,5 +47,9 @@ QUEUE_CHANGES = Metric(
     counts="Each time a party leaves a queue in which it waited and waits in another (jockeying).",
     leaves_out="Walks through other queues that are too short to be a wait.",
     series=(MOVED,),
+    inputs=("queue_visit",),
     cells=cells,
+    value=total_of(MOVED),
+    scope="tills",
+    trade="Jockeying, queue switching.",
 )

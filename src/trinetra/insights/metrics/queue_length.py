@@ -5,11 +5,13 @@ from datetime import timedelta
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, QueueVisit
-from trinetra.insights.metrics.definition import Metric
+from trinetra.insights.metrics.definition import Metric, mean_over_time_of
 from trinetra.insights.metrics.minutes import milliseconds_by_minute
 from trinetra.insights.metrics.till_place import till_place
 
 WAITING_MS = "queue.waiting.ms"
+_REACH_S = 6 * 3600.0
+"""A wait counts minute by minute, and is known when the party leaves; none lasts six hours."""
 
 
 def cells(insight: InsightEvent) -> Iterable[Cell]:
@@ -31,11 +33,16 @@ QUEUE_LENGTH = Metric(
     version=1,
     title="Queue length",
     unit="people",
-    counts="The mean number of parties that wait at the same time, over the whole time.",
+    counts="The mean number of parties that wait at the same time, over the time open.",
     leaves_out=(
         "Parties that are being served, and those that still wait: they count as soon as they "
         "leave. The length at this moment is the number of people in the queue's zone."
     ),
     series=(WAITING_MS,),
+    inputs=("queue_visit",),
     cells=cells,
+    value=mean_over_time_of(WAITING_MS),
+    scope="tills",
+    is_total=False,
+    reach_s=_REACH_S,
 )
