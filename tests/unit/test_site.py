@@ -669,10 +669,94 @@ def test_an_entrance_without_a_line_is_doubtful() -> None:
     assert warnings_of(camera(role="entrance", lines=[LINE])) == []
 
 
+def till_zone(kind: str, *tills: str, name: str = "") -> dict[str, Any]:
+    return {"id": name or kind, "kind": kind, "polygon": CORNERS, "tills": list(tills)}
+
+
+def test_a_queue_that_leads_to_no_till_is_doubtful() -> None:
+    (warning,) = warnings_of(camera(zones=[till_zone("queue")]))
+    assert "queue queue names no till" in warning
+
+
+def test_a_queue_leads_to_tills_of_other_cameras_and_to_several() -> None:
+    tills = [till_zone("till", name, name=name) for name in ("till-1", "till-2")]
+    site = site_from_text(
+        site_with(
+            camera(zones=tills),
+            camera(id="hall", zones=[till_zone("queue", "till-1", "till-2")]),
+        )
+    )
+    assert site.cameras[1].zones[0].tills == ("till-1", "till-2")
+    assert [zone.engaged_after_s for c in site.cameras for zone in c.zones] == [5.0, 5.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("zones", "path", "message", "hint"),
+    [
+        (
+            [till_zone("queue", "till-1")],
+            "cameras[0].zones[0].tills[0]",
+            "no zone of kind till serves a till of this id",
+            "draw a zone of kind till for it",
+        ),
+        (
+            [till_zone("till", "till-1"), till_zone("queue", "tll-1")],
+            "cameras[0].zones[1].tills[0]",
+            "no zone of kind till serves a till of this id",
+            "did you mean till-1?",
+        ),
+        (
+            [till_zone("till", "till-1"), till_zone("queue", "till-1", "till-1")],
+            "cameras[0].zones[1].tills[1]",
+            "this queue names the till twice",
+            "remove one of them",
+        ),
+        (
+            [till_zone("till", "till-1", "till-2")],
+            "cameras[0].zones[0].tills",
+            "a zone of kind till is the place of service of one till, not of 2",
+            "draw a zone for each till",
+        ),
+        (
+            [{"id": "till", "kind": "till", "polygon": CORNERS}],
+            "cameras[0].zones[0]",
+            "a zone of kind till is the place of service of one till, not of 0",
+            "name it, like tills: [till-1]",
+        ),
+        (
+            [till_zone("till", "till-1"), till_zone("till", "till-1", name="other")],
+            "cameras[0].zones[1].tills[0]",
+            "another zone is the place of service of this till",
+            "give each till an id of its own",
+        ),
+        (
+            [till_zone("till", "till-1"), till_zone("shelf", "till-1")],
+            "cameras[0].zones[1].tills",
+            "only zones of kind queue and till have tills",
+            "set kind: till where people are served",
+        ),
+    ],
+)
+def test_zones_of_tills_must_agree(
+    zones: list[dict[str, Any]], path: str, message: str, hint: str
+) -> None:
+    problem = only_problem(site_with(camera(zones=zones)))
+    assert (problem.path, problem.line > 0) == (path, True)
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize("kind", ["queue", "till"])
+@pytest.mark.parametrize("tills", ["till-1", [7], {"till-1": 1}, [["till-1"]], None])
+def test_tills_of_another_shape_are_a_problem_and_no_crash(tills: object, kind: str) -> None:
+    zone = {"id": "queue", "kind": kind, "polygon": CORNERS, "tills": tills}
+    assert any("tills" in p.path for p in problems_of(site_with(camera(zones=[zone]))))
+
+
 def test_a_till_without_a_queue_is_doubtful() -> None:
-    table, queue = ({"id": kind, "kind": kind, "polygon": CORNERS} for kind in ("table", "queue"))
-    assert "zone of kind queue" in warnings_of(camera(zones=[table]))[0]
-    assert warnings_of(camera(zones=[table, queue])) == []
+    till, queue = till_zone("till", "till-1"), till_zone("queue", "till-1")
+    assert "zone of kind queue" in warnings_of(camera(zones=[till]))[0]
+    assert warnings_of(camera(zones=[till, queue])) == []
     assert warnings_of(camera(role="tracking")) == []
 
 

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from trinetra.benchmarks.machine import describe_machine
-from trinetra.commands.console import output, print_json
+from trinetra.commands.console import output, print_json, print_text
 from trinetra.commands.demo import demo_site
 from trinetra.commands.progress import FetchProgress
 from trinetra.models.samples import ensure_clips
@@ -141,6 +141,14 @@ def false_match(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
 
     configure_logging(as_json=False, level="ERROR")
     _print("false_match", false_match_bench.run(range(1, seeds + 1)), as_json=as_json)
+
+
+@bench.command("queue-forecast")
+def queue_forecast() -> None:
+    """Measure the forecast of waits in queues on days of the digital twin, as in docs/queues.md."""
+    from trinetra.benchmarks import queue_forecast as forecast_bench
+
+    print_text(forecast_bench.as_table(forecast_bench.measure()))
 
 
 @bench.command("twin")

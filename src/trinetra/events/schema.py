@@ -527,6 +527,29 @@ class UnpaidStay(Event, frozen=True, tag="unpaid_stay", kw_only=True):
     kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
 
 
+class JourneyStep(msgspec.Struct, frozen=True):
+    """A customer's time in one zone of a journey; stays there that follow each other are one."""
+
+    camera_id: CameraId
+    zone_id: str
+    entered_at: Instant
+    dwell_s: float
+
+
+class Journey(Event, frozen=True, tag="journey", kw_only=True):
+    """The zones in which a customer stayed during a visit, in the order of entering.
+
+    It has the ``captured_at`` and ``camera_id`` of the visit ``visit_id``. It holds only stays of
+    tracks that are known to be the customer's.
+    """
+
+    version: Literal[1] = 1
+    visit_id: EventId
+    customer_id: CustomerId
+    started_at: Instant
+    steps: tuple[JourneyStep, ...]
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):
     """A record that a consumer could not read, with the reason and its position in the log."""
 
@@ -550,6 +573,7 @@ InsightEvent = (
     | UnpaidStay
     | Passage
     | Group
+    | Journey
 )
 AnyEvent = (
     DetectionEvent
@@ -569,4 +593,5 @@ AnyEvent = (
     | UnpaidStay
     | Passage
     | Group
+    | Journey
 )

@@ -14,6 +14,7 @@ from trinetra.events.schema import (
     CameraCoverage,
     Group,
     InsightEvent,
+    Journey,
     Occupancy,
     Passage,
     Purchase,
@@ -24,7 +25,7 @@ from trinetra.events.schema import (
 )
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
-_LAST_COUNTS = (Group, Occupancy, Passage, Purchase, QueueVisit, UnpaidStay)
+_LAST_COUNTS = (Group, Journey, Occupancy, Passage, Purchase, QueueVisit, UnpaidStay)
 
 
 def is_older(one: InsightEvent, two: InsightEvent) -> bool:

@@ -13,6 +13,7 @@ from trinetra.events.schema import (
     DetectionEvent,
     Group,
     IdentityEvent,
+    Journey,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
@@ -86,6 +87,7 @@ _STATED: Mapping[type[AnyEvent], str] = {
     QueueVisit: "It follows from stays in queue and till zones: docs/queues.md tells how.",
     Passage: "Crossings of one door at about the same time are one person's.",
     Group: "They passed the same door at about the same time and place.",
+    Journey: "It follows from the visit and the stays of this customer.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }
 """The reason of events that have the same one always."""

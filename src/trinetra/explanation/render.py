@@ -10,6 +10,7 @@ from trinetra.events.schema import (
     DetectionEvent,
     Group,
     IdentityEvent,
+    Journey,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
@@ -55,7 +56,9 @@ def told(event: AnyEvent, name: Naming = str) -> str:
     return sentence
 
 
-_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Withdrawal | Passage | Group
+_Insight = (
+    LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Journey | Withdrawal | Passage | Group
+)
 
 
 def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line for each type
@@ -67,6 +70,9 @@ def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line
         case CameraCoverage():
             end = f" It ended: {event.ended}." if event.ended else ""
             return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case Journey():
+            path = ", ".join(step.zone_id for step in event.steps)
+            return f"{name(event.customer_id)} stayed in {path}."
         case QueueVisit():
             return _queue(event, name)
         case Passage():

@@ -93,14 +93,15 @@ def _place_of_service(
             "name it, like tills: [till-1], and draw a zone for each till",
         )
     for till in tills:
+        if not isinstance(till, str):
+            continue
         if till in served:
             yield Conflict(
                 (*loc, "tills", 0),
                 "another zone is the place of service of this till: services would count twice",
                 "give each till an id of its own, or remove one of the zones",
             )
-        elif isinstance(till, str):
-            served[till] = loc
+        served.setdefault(till, loc)
 
 
 def _queue_conflicts(

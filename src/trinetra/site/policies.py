@@ -191,6 +191,20 @@ class Transactions(Model):
     ] = 0.7
 
 
+class Privacy(Model):
+    """Limits on how closely figures may describe few people."""
+
+    least_people: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            le=1000,
+            description="Paths, flows and exits of journeys that fewer people took are not shown.",
+        ),
+    ] = 5
+
+
 class Alerts(Model):
     """Limits on the repetition of alerts."""
 
@@ -215,3 +229,4 @@ class Policies(Model):
     retention: Retention = Retention()
     transactions: Transactions = Transactions()
     alerts: Alerts = Alerts()
+    privacy: Privacy = Privacy()

@@ -139,7 +139,7 @@ class _Builder:
         if is_welcome:
             self._entry.append(last)
         if view.role is Role.BILLING:
-            self._till(view, far, near)
+            self._tills_of(view, far, near)
         else:
             self._shelves(view, first)
 
@@ -215,16 +215,32 @@ class _Builder:
             self._spots.append(Spot(name, *place, "shelf", _LOOKS_RAD))
             self._ways.append((first, name))
 
-    def _till(self, view: View, far: Point, near: Point) -> None:
-        by_kind = {zone.kind: self._on_floor(view, _center(zone)) for zone in view.zones}
-        desk = by_kind.get("table", ((far[0] + 2 * near[0]) / 3, (far[1] + 2 * near[1]) / 3))
-        back = by_kind.get("queue", far)
+    def _tills_of(self, view: View, far: Point, near: Point) -> None:
+        """Add the tills whose place of service is in view, or one where a till may stand."""
+        places = [zone for zone in view.zones if zone.kind == "till"]
+        for place in places:
+            queues = [
+                z for z in view.zones if z.kind == "queue" and set(z.tills) & set(place.tills)
+            ]
+            back = self._on_floor(view, _center(queues[0])) if queues else far
+            self._till(view, place.tills[0], self._on_floor(view, _center(place)), back)
+        if not places:
+            by_kind = {zone.kind: self._on_floor(view, _center(zone)) for zone in view.zones}
+            desk = by_kind.get("table", ((far[0] + 2 * near[0]) / 3, (far[1] + 2 * near[1]) / 3))
+            self._till(view, self._free_till_id(), desk, by_kind.get("queue", far))
+
+    def _free_till_id(self) -> str:
+        taken = {till for view in self._views for zone in view.zones for till in zone.tills}
+        taken |= {till.till_id for till in self._tills}
+        return next(name for n in itertools.count(1) if (name := f"till-{n}") not in taken)
+
+    def _till(self, view: View, till_id: str, desk: Point, back: Point) -> None:
         dx, dy = back[0] - desk[0], back[1] - desk[1]
         length = max(math.hypot(dx, dy), 1e-6)
         ux, uy = dx / length, dy / length
         self._tills.append(
             Till(
-                till_id=f"till-{len(self._tills) + 1}",
+                till_id=till_id,
                 desk=desk,
                 step=(ux * _STEP_M, uy * _STEP_M),
                 facing_rad=math.pi / 2,

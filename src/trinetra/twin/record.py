@@ -67,7 +67,7 @@ class Recorder:
             yield from self._seen_people(camera, stays)
             yield from self._seen_cars(camera)
         yield from self._vehicles()
-        yield from self._queues()
+        yield from self.queues()
         yield from self._purchases()
 
     def transactions(self) -> Iterator[Transaction]:
@@ -191,7 +191,8 @@ class Recorder:
 
     # --- tills and cars -----------------------------------------------------------------------
 
-    def _queues(self) -> Iterator[QueueTruth]:
+    def queues(self) -> Iterator[QueueTruth]:
+        """Yield the parties at the tills whose end was recorded."""
         for party, ticket in self._tickets.items():
             if ticket.end is None or ticket.left_s is None or not self._is_recorded(ticket.left_s):
                 continue

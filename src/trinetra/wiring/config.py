@@ -28,6 +28,7 @@ from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.insights.footfall.doors import Door, FloorLine, LineRef, doors_of, floor_line
 from trinetra.insights.footfall.groups import Groups
 from trinetra.insights.footfall.passages import Passages
+from trinetra.insights.journeys.journeys import Journeys
 from trinetra.insights.purchases.derivation import Purchases
 from trinetra.insights.purchases.policy import PurchasePolicy
 from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
@@ -197,7 +198,8 @@ def purchases(site: Site) -> Purchases:
 def derivations(site: Site) -> tuple[Derivation, ...]:
     """Return what is derived from the insights of the whole site, inputs before outputs."""
     passages = Passages(doors(site), within_s=_SAME_WALK_S + site.topology.clock_skew_s)
-    return passages, Groups(), QueueVisits(queue_plan(site)), purchases(site)
+    queues = QueueVisits(queue_plan(site))
+    return passages, Groups(), queues, purchases(site), Journeys()
 
 
 def doors(site: Site) -> tuple[Door, ...]:

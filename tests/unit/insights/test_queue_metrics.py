@@ -15,7 +15,8 @@ from trinetra.events.schema import QueueVisit
 from trinetra.insights.metrics import queue_wait
 from trinetra.insights.metrics.catalog import METRICS, cells_of
 from trinetra.insights.metrics.histogram import percentile
-from trinetra.insights.metrics.queue_abandonment import abandonment
+from trinetra.insights.metrics.queue_abandonment import ABANDONED, ABANDONMENT
+from trinetra.insights.metrics.queue_service import SERVED
 from trinetra.insights.metrics.till_busy import open_tills
 from trinetra.values import after
 
@@ -102,8 +103,8 @@ def test_a_percentile_of_the_bins_is_close_to_the_exact_one(
 
 
 def test_the_abandonment_is_a_share_of_all_parties() -> None:
-    assert abandonment(1, 3) == 0.25
-    assert abandonment(0, 0) is None
+    assert ABANDONMENT.value({ABANDONED: {0: 1}, SERVED: {0: 3}}, 3600.0) == 0.25
+    assert ABANDONMENT.value({}, 3600.0) is None
 
 
 def test_a_till_that_served_no_one_is_not_open() -> None:

@@ -121,6 +121,20 @@ def test_a_foot_that_is_seen_in_the_queue_for_a_while_does_not_end_the_service()
     assert (visit.wait_s, visit.service_s) == (20.0, 50.0)
 
 
+def test_after_a_gap_at_the_till_it_is_the_next_customers_turn() -> None:
+    found = visits(
+        stay("kiosk", 0, 12, "a"), stay("kiosk", 17, 38, "b"), stay("kiosk", 39, 57, "c")
+    )
+    assert [visit.service_s for visit in found] == [12.0, 40.0]
+
+
+def test_the_six_visitors_of_a_real_clip_are_served_one_by_one() -> None:
+    # The stays that detector and tracker found in one-by-one-person-detection.mp4, in seconds.
+    found = ((0, 12.4), (16.9, 37.5), (44.4, 62.4), (68.9, 79.4), (86.6, 112.5), (117.7, 128.4))
+    stays = [stay("kiosk", since, until, f"t{since}") for since, until in found]
+    assert [visit.end for visit in visits(*stays)] == ["served"] * 6
+
+
 def test_people_who_are_served_together_are_one_party() -> None:
     visit = only(
         stay("queue-1", 0, 40, "a"),

@@ -114,3 +114,28 @@ def test_the_built_in_shop_as_a_site_has_the_same_cameras_and_passable_distances
         assert [line.id for line in camera.lines] == [line.line_id for line in view.lines]
         assert [zone.id for zone in camera.zones] == [zone.zone_id for zone in view.zones]
     assert site.topology.edges
+
+
+def test_the_tills_of_a_site_file_keep_their_ids_and_their_places(site: Site) -> None:
+    (till,) = floor_plan(site).tills
+    assert till.till_id == "till-1"
+    queues = [line for line in run(site) if isinstance(line, QueueTruth)]
+    assert {queue.till_id for queue in queues} - {None} == {"till-1"}
+
+
+def test_a_view_of_several_places_of_service_has_as_many_tills() -> None:
+    text = EXAMPLE.replace(
+        "tills: [till-1]\n        polygon: [[0.6, 0.4], [1.0, 0.4], [1.0, 1.0], [0.6, 1.0]]",
+        "tills: [till-1]\n        polygon: [[0.6, 0.4], [0.8, 0.4], [0.8, 1.0], [0.6, 1.0]]\n"
+        "      - {id: other, kind: till, tills: [till-7], "
+        "polygon: [[0.8, 0.4], [1.0, 0.4], [1.0, 1.0], [0.8, 1.0]]}",
+    )
+    assert [till.till_id for till in floor_plan(site_from_text(text)).tills] == ["till-1", "till-7"]
+
+
+def test_the_built_in_shop_as_a_site_names_the_tills_of_its_zones() -> None:
+    plan = built_in_shop()
+    site = site_of(plan)
+    named = {zone.tills for camera in site.cameras for zone in camera.zones if zone.kind == "till"}
+    assert named == {(till.till_id,) for till in plan.tills}
+    assert floor_plan(site).tills[2].till_id == plan.tills[2].till_id

@@ -27,6 +27,7 @@ from trinetra.events.schema import (
     CameraCoverage,
     Group,
     InsightEvent,
+    Journey,
     LineCrossing,
     Occupancy,
     Passage,
@@ -168,6 +169,12 @@ GROUPS = _insight_table(
     Column("children", Integer, nullable=False),
     Column("last_at", Utc, nullable=False),
 )
+JOURNEYS = _insight_table(
+    "journeys",
+    Column("visit_id", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False, index=True),
+    Column("started_at", Utc, nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
@@ -180,6 +187,7 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "unpaid_stay": UnpaidStay,
     "passage": Passage,
     "group": Group,
+    "journey": Journey,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -193,6 +201,7 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "unpaid_stay": UNPAID_STAYS,
     "passage": PASSAGES,
     "group": GROUPS,
+    "journey": JOURNEYS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()

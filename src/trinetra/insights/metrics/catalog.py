@@ -17,6 +17,7 @@ from trinetra.insights.metrics.footfall import (
     GROUP_TRAFFIC_OUT,
     RECOGNIZED_SHARE,
 )
+from trinetra.insights.metrics.journey_coverage import JOURNEY_COVERAGE
 from trinetra.insights.metrics.passby import PASSBY_TRAFFIC, TURN_IN_RATE
 from trinetra.insights.metrics.purchases import PURCHASE_METRICS
 from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
@@ -57,6 +58,7 @@ METRICS: tuple[Metric, ...] = (
     DWELL_MEDIAN,
     DWELL_P90,
     DWELL_MEAN,
+    JOURNEY_COVERAGE,
     RECOGNIZED_VISITS,
     RETURNING_SHARE,
     VISIT_DURATION,

@@ -3,7 +3,8 @@
 Waiting people hide each other, so one wait often is several stays. Stays of one customer or one
 track are one person. A person whose stay ends without either may be seen again shortly after: such
 ends and beginnings are joined one to one, the shortest gap first. If two people of one queue are
-confused by that, the sum of their waits remains the same.
+confused by that, the sum of their waits remains the same. At the till no one is hidden: after a gap
+there, it is the next customer's turn.
 """
 
 from collections import defaultdict
@@ -142,7 +143,9 @@ def _breaks(persons: Sequence[Person], plan: QueuePlan) -> Iterator[tuple[float,
             gap_s = seconds_between(ended_at, began_at)
             if gap_s > plan.break_s:
                 break
-            if earlier < later and _may_continue(persons[earlier].last, persons[later].stays[0]):
+            last, first_stay = persons[earlier].last, persons[later].stays[0]
+            is_hidden = last.zone.kind == "queue" or gap_s <= plan.overlap_s
+            if earlier < later and is_hidden and _may_continue(last, first_stay):
                 yield abs(gap_s), earlier, later
 
 

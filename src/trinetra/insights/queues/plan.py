@@ -37,7 +37,8 @@ class QueuePlan:
 
     same_person_s: stays of one customer or track less than this apart are one errand at the tills.
     break_s: a person without identity who is seen again after at most this long may be the same.
-    overlap_s: how far the stays of one person may overlap, because boxes and zones are inexact.
+    overlap_s: how far the stays of one person may overlap, because boxes and zones are inexact; and
+        the longest gap within one service.
     party_s: people who join a queue within this time and leave it within it came together.
     """
 
