@@ -30,6 +30,7 @@ from trinetra.wiring.real_footage import Footage
 
 _NOTES = Path(__file__).with_name("real.toml")
 _SCORES = (("hota", ""), ("idf1", ""), ("mota", ""), ("f1", "crossings"), ("f1", "stays"))
+_DETECTION = ("average_precision", "recall", "precision")
 _COUNTS = ("id_switches", "fragmentations", "false", "missed")
 _CAMERA = "camera."
 _production = config.resolver_policy
@@ -99,15 +100,17 @@ def total(rows: list[Row], scores: Sequence[tuple[str, str]]) -> float:
 
 def report(rows: dict[str, list[Row]], variants: list[str]) -> None:
     """Print each variant on each scene, then the left-out scores."""
-    names = [f"{n}{'/' + of if of else ''}" for n, of in _SCORES]
+    shown = (*((name, "") for name in _DETECTION), *_SCORES)
+    names = [f"{n}{'/' + of if of else ''}" for n, of in shown]
     print(
-        f"{'variant':24} {'view':28} {'fps':>4} " + " ".join(f"{n:>12}" for n in (*names, *_COUNTS))
+        f"{'variant':24} {'view':28} {'fps':>4} "
+        + " ".join(f"{n[:12]:>12}" for n in (*names, *_COUNTS))
     )
     for name, of_variant in rows.items():
         for row in sorted(of_variant, key=lambda r: (r.view, r.fps)):
-            cells = [row.value(*s) for s in _SCORES] + [row.value(n) for n in _COUNTS]
-            shown = " ".join(f"{'-' if c is None else format(c, '.3f'):>12}" for c in cells)
-            print(f"{name:24} {row.view:28} {row.fps:4g} {shown}")
+            cells = [row.value(*s) for s in shown] + [row.value(n) for n in _COUNTS]
+            told = " ".join(f"{'-' if c is None else format(c, '.3f'):>12}" for c in cells)
+            print(f"{name:24} {row.view:28} {row.fps:4g} {told}")
     report_scenes(rows, variants, _SCORES[:3])
     report_scenes({name: rows[name] for name in variants}, variants, _SCORES)
 

@@ -55,6 +55,18 @@ def test_every_camera_is_tried_and_shown_with_what_it_delivers(tmp_path: Path) -
     assert modes == [0o700, 0o600, 0o600, 0o600]
 
 
+def test_the_runs_of_the_detector_on_a_camera_with_tiles_are_told(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "pictures" / "1.png"), np.full((360, 640, 3), 100, np.uint8))
+    camera = {"id": "hall", "role": "tracking", "source": {"images": "pictures"}, "tiles": 3}
+    site = tmp_path / "shop.yaml"
+    site.write_text(json.dumps({"site": "shop", "timezone": "UTC", "cameras": [camera]}))
+    shown = CliRunner().invoke(app, ["check", str(site), "--connect"])
+    assert "640x360, one frame, 7 runs of the detector a frame" in shown.stdout
+    told = CliRunner().invoke(app, ["check", str(site), "--connect", "--json"])
+    assert json.loads(told.stdout)["cameras"]["hall"]["detector_runs"] == 7
+
+
 def test_lines_zones_and_the_in_side_are_drawn_on_the_picture(tmp_path: Path) -> None:
     gray = np.full((480, 640, 3), 100, np.uint8)
     (tmp_path / "pictures").mkdir()

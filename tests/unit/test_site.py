@@ -101,6 +101,17 @@ def test_a_camera_overrides_what_its_role_sets() -> None:
     assert loaded.labels == {"person", "car"}
 
 
+def test_no_camera_has_tiles_unless_it_says_so() -> None:
+    assert site_from_text(site_with(camera())).cameras[0].tiles == 1
+    assert site_from_text(site_with(camera(tiles=3))).cameras[0].tiles == 3
+
+
+@pytest.mark.parametrize("count", [0, 5, 2.0, "2"])
+def test_tiles_are_a_whole_number_from_1_to_4(count: object) -> None:
+    problem = only_problem(site_with(camera(tiles=count)))
+    assert problem.path == "cameras[0].tiles"
+
+
 def test_the_kind_of_source_follows_from_its_key() -> None:
     sources = [{"url": "http://h/v.mjpg"}, {"file": "a.mp4", "loop": True}, {"images": "pics"}]
     cameras = [camera(id=f"c{i}", source=source) for i, source in enumerate(sources)]

@@ -92,7 +92,12 @@ def updated(
         plain[name] = measure_store(STORES[name], None, _measured(name))
         if portraits is not None:
             photos[name] = measure_store(STORES[name], portraits, _measured(f"{name} (photos)"))
-    return {"trinetra": __version__, "stores": plain, "photos": photos}
+    return {"trinetra": __version__, "stores": _by_size(plain), "photos": _by_size(photos)}
+
+
+def _by_size(stores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scores in the order of STORES, in whatever order they were measured."""
+    return {name: stores[name] for name in STORES if name in stores}
 
 
 def _measured(name: str) -> Callable[[Sequence[Run]], list[dict[str, float]]]:

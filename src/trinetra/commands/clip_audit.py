@@ -115,7 +115,8 @@ def _causes(shop: Site, evidence: Evidence, wrong: Wrong) -> list[Cause]:
         *(CountedPlace(zone.id, zone.polygon) for zone in camera.zones),
     ]
     spoilt = [place for place in places if place.id in wrong.places]
-    return likely_causes(evidence, wrong.kinds, spoilt, shop.policies.matching.min_face_px)
+    min_face_px = shop.policies.matching.min_face_px
+    return likely_causes(evidence, wrong.kinds, spoilt, min_face_px, camera.tiles)
 
 
 def _print_causes(causes: Sequence[Cause]) -> None:

@@ -126,6 +126,7 @@ def _print_as_json(
                 "width": c.width,
                 "height": c.height,
                 "fps": c.fps,
+                "detector_runs": c.detector_runs,
                 "picture": str(c.picture),
             }
             for c in cameras
@@ -141,7 +142,9 @@ def _print_camera(camera: "CameraCheck") -> None:
         return
     size = f"{camera.width}x{camera.height}"
     rate = f"{camera.fps:g} frames/s" if camera.fps else "one frame"
-    say(f"{camera.camera_id}: {camera.codec} {size}, {rate}, {camera.picture}")
+    runs = f", {camera.detector_runs} runs of the detector a frame"
+    tiled = runs if camera.detector_runs > 1 else ""
+    say(f"{camera.camera_id}: {camera.codec} {size}, {rate}{tiled}, {camera.picture}")
 
 
 def _calibrated_conflict(site: Site) -> Conflict | None:

@@ -28,7 +28,8 @@ class CameraPlan:
 
     A face with a shorter side below ``min_face_px`` is reported without an embedding. Old frames of
     a camera that ``is_live`` may be skipped in favor of current ones; recordings lose no frame.
-    ``detector`` names the network that detects; without ``bodies`` none are embedded.
+    ``detector`` names the network that detects, in the whole picture and, if ``tiles`` is above 1,
+    in that many tiles along its longer side. Without ``bodies`` none are embedded.
     """
 
     camera_id: CameraId
@@ -39,6 +40,7 @@ class CameraPlan:
     min_face_score: float = 0.0
     is_live: bool = False
     detector: str = ""
+    tiles: int = 1
     bodies: BodyPolicy | None = None
 
 

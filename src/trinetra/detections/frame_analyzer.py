@@ -21,11 +21,20 @@ from trinetra.detections.event_builder import (
 )
 from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
 from trinetra.detections.vision.quality import QualityPolicy
+from trinetra.detections.vision.tiles import Tile, join, tiles
 from trinetra.errors import EngineFailure, FrameRejected
 from trinetra.events.codec import pack_body
 from trinetra.events.schema import DetectionEvent, FaceBox, ObjectBox
 from trinetra.ports import BodyEmbedder, Detector, FaceReader
-from trinetra.values import CameraId, Embedding, EventId, Frame, SiteId, derive_id
+from trinetra.values import (
+    CameraId,
+    Detections,
+    Embedding,
+    EventId,
+    Frame,
+    SiteId,
+    derive_id,
+)
 
 Opened = Picture | FrameRejected
 AnalyzedFrame = DetectionEvent | FrameRejected
@@ -33,6 +42,8 @@ Timer = Callable[[str], AbstractContextManager[object]]
 
 _WARM_UP_SIZE = (360, 640, 3)
 _ALIGNED_SIZE = (112, 112, 3)
+_MOST_AT_ONCE = 16
+"""Pictures and tiles in one call of a detector, which keeps memory for as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +138,11 @@ class FrameAnalyzer:
             rows = [row for row, p in enumerate(plans) if p.labels and p.detector == name]
             if not rows:
                 continue
+            parts = [_tiles(pictures[row], plans[row]) for row in rows]
             with self._timed("detect"):
-                found = detector.detect([pictures[row].content for row in rows])
-            for row, objects in zip(rows, found, strict=True):
+                found = iter(_detect_in(detector, [pictures[row] for row in rows], parts))
+            for row, of_one in zip(rows, parts, strict=True):
+                objects = join(of_one, [next(found) for _ in of_one])
                 seen[row] = object_boxes(pictures[row], objects, plans[row])
         return seen
 
@@ -243,6 +256,26 @@ class FrameAnalyzer:
             models={**({"detect": detector} if detector else {}), **self._config.models},
             session=frame.session or msgspec.UNSET,
         )
+
+
+def _tiles(picture: Picture, plan: CameraPlan) -> list[Tile]:
+    height, width = picture.content.shape[:2]
+    return tiles(width, height, plan.tiles)
+
+
+def _detect_in(
+    detector: Detector, pictures: Sequence[Picture], parts: Sequence[Sequence[Tile]]
+) -> list[Detections]:
+    """Return what is in the tiles of all pictures, in order, in calls of bounded size."""
+    images = [
+        tile.of(picture.content)
+        for picture, of_one in zip(pictures, parts, strict=True)
+        for tile in of_one
+    ]
+    calls = range(0, len(images), _MOST_AT_ONCE)
+    return [
+        found for start in calls for found in detector.detect(images[start : start + _MOST_AT_ONCE])
+    ]
 
 
 def _told(face: FaceFinding, embedding: Embedding, norm: float) -> FaceBox:

@@ -6,6 +6,7 @@ limits are judgments, not fits: there are too few recordings with counts (docs/a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import scipy
@@ -26,6 +27,7 @@ _LEAST_TRACKS = 2
 _LEAST_NEAR = 5
 _UNCERTAIN = 1.5
 _SMALL = 0.15
+_MOST_TILES = 4
 _MISSED = 0.2
 _FAR_APART = 0.2
 _FAST = 0.1
@@ -118,16 +120,23 @@ class _Tracks:
 
 
 def likely_causes(
-    evidence: Evidence, wrong: frozenset[Kind], places: Sequence[CountedPlace], min_face_px: float
+    evidence: Evidence,
+    wrong: frozenset[Kind],
+    places: Sequence[CountedPlace],
+    min_face_px: float,
+    tiles: int = 1,
 ) -> list[Cause]:
-    """Return the causes of wrong counts of these kinds; ``places`` are those with a wrong count."""
+    """Return the causes of wrong counts of these kinds; ``places`` are those with a wrong count.
+
+    ``tiles`` is how many the camera's picture is cut into along its longer side.
+    """
     tracks = _Tracks.of(evidence.tracks)
     found: list[Cause | None] = []
     if RECOGNIZED in wrong:
         found.append(_faces(evidence, min_face_px))
     if wrong & _COUNTED:
         found += [
-            _small_people(evidence),
+            _small_people(evidence, tiles),
             _missed_detections(evidence, tracks),
             _low_rate(evidence, tracks),
             _low_camera(evidence),
@@ -172,21 +181,29 @@ def _faces(evidence: Evidence, min_face_px: float) -> Cause | None:
     )
 
 
-def _small_people(evidence: Evidence) -> Cause | None:
+def _small_people(evidence: Evidence, tiles: int) -> Cause | None:
     strong = evidence.people.score >= evidence.birth_score
     if strong.sum() < _LEAST_BOXES:
         return None
     side = max(evidence.width, evidence.height)
     boxes = evidence.people.xyxy[strong]
     share = float(np.median(boxes[:, 3] - boxes[:, 1])) / side
+    seen = share * tiles
+    where = "its tiles" if tiles > 1 else "the picture"
     return Cause(
         "people_too_small",
-        -share,
+        -seen,
         -_SMALL,
-        f"people are {share:.0%} of the longer side of the picture tall (median); the detector "
-        f"misses most people below {_SMALL:.0%}",
-        f"zoom in {_SMALL / share:.1f} times or more, or crop the picture to where people walk",
+        f"people are {seen:.0%} of the longer side of {where} tall (median); the detector misses "
+        f"more people below {_SMALL:.0%}, and half and more where the picture is poor, too",
+        _against_small_people(share, tiles),
     )
+
+
+def _against_small_people(share: float, tiles: int) -> str:
+    zoom = f"zoom in {_SMALL / share:.1f} times or more, or crop the picture to where people walk"
+    wanted = min(_MOST_TILES, ceil(_SMALL / share))
+    return zoom if wanted <= tiles else f"{zoom}; if neither can be done, set tiles to {wanted}"
 
 
 def _missed_detections(evidence: Evidence, tracks: _Tracks) -> Cause | None:

@@ -31,6 +31,8 @@ from trinetra.values import CameraId, Role
 Label = Literal["person", "bicycle", "car", "motorcycle", "bus", "truck"]
 ZoneKind = Literal["table", "queue", "till", "shelf", "area", "counter"]
 LineKind = Literal["entrance", "passby", "inner"]
+ZoneKind = Literal["table", "queue", "shelf", "area"]
+MAX_TILES = 4
 _PEOPLE: frozenset[Label] = frozenset({"person"})
 _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
@@ -160,6 +162,19 @@ class Camera(Model):
         Pixels,
         Field(multiple_of=32, description="Side of the square picture that detectors get."),
     ] = 640
+    tiles: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            le=MAX_TILES,
+            description=(
+                "Detect in this many overlapping tiles along the longer side of the picture as "
+                "well as in the whole of it: finds more people where they are less than 15 % of "
+                "the longer side tall, and costs 3 to 17 runs of the detector for each frame."
+            ),
+        ),
+    ] = 1
     native_max_side: Annotated[
         Pixels, Field(description="Longer side of the picture from which faces are cropped.")
     ] = 1920

@@ -11,6 +11,7 @@ import cv2
 from trinetra.adapters.disk.private_folder import make_private
 from trinetra.adapters.video.overlay import Shapes, draw
 from trinetra.adapters.video.probe import Probe, probe
+from trinetra.detections.vision.tiles import passes
 from trinetra.errors import ConfigurationError, SourceUnavailable, StorageFull
 from trinetra.ports import Clock
 from trinetra.site import Camera, Site
@@ -21,13 +22,17 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class CameraCheck:
-    """Outcome for one camera: what it delivered and where its picture is, or the problem."""
+    """Outcome for one camera: what it delivered and where its picture is, or the problem.
+
+    ``detector_runs`` is how often the detector looks at each frame, in the whole and in tiles.
+    """
 
     camera_id: str
     codec: str = ""
     width: int = 0
     height: int = 0
     fps: float = 0.0
+    detector_runs: int = 1
     picture: Path | None = None
     problem: str | None = None
 
@@ -57,9 +62,14 @@ def _check(camera: Camera, environ: Mapping[str, str], folder: Path, clock: Cloc
         found = probe(source_spec(camera, environ, clock.now()), clock)
     except (SourceUnavailable, ConfigurationError) as problem:
         return CameraCheck(camera.id, problem=str(problem))
-    picture = _save(camera, found, folder)
     return CameraCheck(
-        camera.id, found.codec, found.width, found.height, round(found.fps, 1), picture
+        camera.id,
+        found.codec,
+        found.width,
+        found.height,
+        round(found.fps, 1),
+        passes(found.width, found.height, camera.tiles),
+        _save(camera, found, folder),
     )
 
 

@@ -110,6 +110,7 @@ def detection_plans(site: Site, profile: Profile) -> dict[CameraId, DetectionPla
             min_face_px=site.policies.matching.min_face_px,
             is_live=camera.source.is_live,
             detector=profile.detector_for(camera.role, camera.labels).name,
+            tiles=camera.tiles,
             bodies=bodies,
         )
         for camera in site.cameras

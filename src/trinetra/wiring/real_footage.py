@@ -42,7 +42,7 @@ BY_ROLE = 0.0
 """In place of a frame rate: the rates of the role, between which the ingestor follows motion."""
 STARTED_AT = Instant(2026, 1, 1, tzinfo=UTC)
 START_US = microseconds(STARTED_AT)
-_DRAIN_S = 60.0
+_DRAIN_S = 3600.0
 _BLOCK = 1 << 20
 _MADE_BY = ("adapters/inference", "adapters/video", "detections", "frames")
 """Code that the detections depend on, beside the networks themselves."""

@@ -217,6 +217,24 @@ async def test_boxes_are_in_native_pixels_and_only_what_the_plan_asks_for_is_tol
     assert event.models == {"detect": "one-of-each@1"}
 
 
+async def test_a_camera_with_tiles_is_looked_at_in_its_tiles_too_and_no_other_camera_is():
+    shop = Shop(plan("hall", tiles=2), plan("door"))
+    await shop.put(frame("hall"), frame("door"))
+    await shop.drain()
+    events = {event.camera_id: event for event in await shop.events()}
+    assert len(events["hall"].objects) == 3
+    assert [seen.box for seen in events["door"].objects] == [(120.0, 67.5, 360.0, 202.5)]
+    assert shop.detector.batches[1] == 3 + 1, "one call for all cameras"
+
+
+async def test_the_tiles_of_many_frames_are_detected_in_calls_of_bounded_size():
+    shop = Shop(plan(tiles=4))
+    await shop.put(*(frame(seq=seq) for seq in range(1, 5)))
+    await shop.drain()
+    assert shop.detector.batches[1:4] == [16, 16, 4 * (1 + 4 * 2) - 32]
+    assert len(await shop.events()) == 4
+
+
 async def test_the_same_frame_yields_the_same_event_again():
     texts = []
     for _ in range(2):

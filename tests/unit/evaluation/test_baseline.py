@@ -17,7 +17,7 @@ from trinetra.benchmarks.accuracy import (
     summarise,
 )
 from trinetra.benchmarks.accuracy_page import as_markdown
-from trinetra.commands.baseline import check_baseline
+from trinetra.commands.baseline import check_baseline, updated
 from trinetra.errors import ConfigurationError
 from trinetra.twin.scenario import NOISES
 
@@ -37,6 +37,13 @@ def test_the_page_shows_the_committed_scores() -> None:
     page = REPOSITORY / "docs" / "accuracy.md"
     real = json.loads((REPOSITORY / "benchmarks" / "real.json").read_text())
     assert page.read_text() == as_markdown(real, json.loads(COMMITTED.read_text()))
+
+
+def test_stores_stay_in_order_of_size_in_whatever_order_they_are_measured() -> None:
+    document = {"stores": {"busy": {}, "small": {}}, "photos": {"medium": {}, "small": {}}}
+    kept = updated(document, (), None)
+    assert list(kept["stores"]) == ["small", "busy"]
+    assert list(kept["photos"]) == ["small", "medium"]
 
 
 def test_noise_is_twice_the_deviation_between_seeds() -> None:

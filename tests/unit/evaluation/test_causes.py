@@ -13,6 +13,7 @@ from trinetra.evaluation.causes import (
     PEOPLE,
     RECOGNIZED,
     STAYS,
+    Cause,
     CountedPlace,
     camera_height_m,
     likely_causes,
@@ -177,6 +178,32 @@ def test_every_cause_says_what_was_measured_and_what_to_do() -> None:
     assert cause.measured == "100% of 40 faces are smaller than 32 px (median 16 px)"
     assert "zoom in 2.0 times" in cause.advice
     assert cause.as_json()["value"] == 1.0
+
+
+def of_small_people(tiles: int) -> list[Cause]:
+    found = likely_causes(small(), frozenset({CROSSINGS}), (), 32.0, tiles)
+    return [cause for cause in found if cause.name == "people_too_small"]
+
+
+def test_where_people_are_too_small_the_tiles_that_make_them_large_enough_are_advised() -> None:
+    (cause,) = of_small_people(tiles=1)
+    assert -cause.value == pytest.approx(0.0598, abs=0.0005)
+    assert cause.measured.startswith("people are 6% of the longer side of the picture tall")
+    assert cause.advice.endswith("if neither can be done, set tiles to 3")
+
+
+def test_a_camera_that_has_these_tiles_is_judged_by_them() -> None:
+    (cause,) = of_small_people(tiles=2)
+    assert cause.measured.startswith("people are 12% of the longer side of its tiles tall")
+    assert of_small_people(tiles=3) == []
+    crop = "crop the picture to where people walk"
+    tiny = [[(f, person(x[0] / 2, 80.0)) for f, x in t] for t in walkers()]
+    (cause,) = (
+        cause
+        for cause in likely_causes(evidence(tiny), frozenset({CROSSINGS}), (), 32.0, 4)
+        if cause.name == "people_too_small"
+    )
+    assert cause.advice.endswith(crop), "no more than four tiles can be set"
 
 
 def test_evidence_is_gathered_from_the_events_of_one_camera() -> None:

@@ -270,6 +270,24 @@ def test_a_face_where_a_person_is_tracked_starts_no_second_track() -> None:
     assert len(empty.state.tracks) == 1
 
 
+@pytest.mark.parametrize(
+    ("away_px", "is_face_alone", "goes_on"),
+    [(180, False, True), (180, True, False), (20, True, True)],
+)
+def test_a_face_alone_continues_a_lost_track_only_nearby(
+    away_px: float, is_face_alone: bool, goes_on: bool
+) -> None:
+    state = run([person_at(200)] * 10)[-1].state
+    (track,) = state.tracks
+    face = msgspec.structs.replace(samples.face(), box=(0.0, 0.0, 20.0, 20.0))
+    alone = frozenset({0}) if is_face_alone else frozenset[int]()
+    batch = DetectionBatch(
+        person_at(200 + away_px), [0.9], ["person"], [None], [face], face_only=alone
+    )
+    outcome = step(state, batch, NOON + timedelta(seconds=2.4), where=WHERE, policy=POLICY)
+    assert (track.track_id in outcome.matched) is goes_on
+
+
 # --- cameras with few frames ------------------------------------------------------------------
 
 UNIFORM = bytes([1]) + bytes([120, 130, 126]) * 6

@@ -53,11 +53,13 @@ def associate(frame: Frame) -> dict[int, int]:
     # Weak detections are often occluded people, or no people at all: they only continue tracks that
     # no strong detection nearby continues, and never far ones.
     weak = set(range(len(frame.batch.boxes))).difference(frame.strong)
+    # A box that is only estimated from a face has no looks: far away it is mostly another person.
+    whole = set(frame.strong).difference(frame.batch.face_only)
     pairs: dict[int, int] = {}
     for rows, columns, growth, least in (
         (running, frame.strong, policy.near, policy.least_near),
         (recent, weak, policy.near, policy.least_weak),
-        (running, frame.strong, policy.far, policy.least_far),
+        (running, whole, policy.far, policy.least_far),
     ):
         left = [i for i in rows if i not in pairs]
         free = set(columns).difference(pairs.values())
