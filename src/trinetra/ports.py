@@ -27,6 +27,7 @@ from trinetra.values import (
     GalleryMatch,
     ImageBgr,
     Instant,
+    PlateText,
     YuvPlanes,
 )
 
@@ -249,7 +250,7 @@ class Engine(Protocol):
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the outputs, in the order of the manifest, for an input ``(n, channels, h, w)``.
 
-        Raises EngineFailure.
+        A network that takes bytes gets the values rounded down to them. Raises EngineFailure.
         """
 
 
@@ -275,6 +276,16 @@ class BodyEmbedder(Protocol):
 
     def embed(self, crops: Sequence[ImageBgr]) -> NDArray[np.float32]:
         """Return the unit vector of each body ``(n, dimension)``; zero if it has none."""
+
+
+class PlateReader(Protocol):
+    """Reads the license plates of vehicles."""
+
+    def warm_up(self) -> None:
+        """Prepare for pictures of every shape, which would delay frames later."""
+
+    def read(self, crops: Sequence[ImageBgr]) -> list[list[PlateText]]:
+        """Return the texts on each picture of a vehicle, in its pixels, surest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     captured_at: Instant
 
 
+class PlateReading(msgspec.Struct, frozen=True):
+    """A license plate read on a vehicle in one frame.
+
+    ``sealed`` has the characters and the probability of each, encrypted with the plate key of the
+    site (``events.plates``), because the log keeps detections. ``confidence`` is the mean
+    probability, ``box`` the plate's.
+    """
+
+    sealed: bytes
+    confidence: float
+    box: Box
+
+
 class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     """One detected object: COCO label, score in 0..1 and box.
 
@@ -36,7 +49,8 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     person. ``body`` is the embedding of a well-visible person by the network that the event's
     ``models`` name under ``body_embed``: one signed byte per dimension (base64 in JSON),
     proportional to the unit vector, the largest magnitude 127. Only embeddings of one network can
-    be compared, by cosine. It names nobody, and is kept with the detection.
+    be compared, by cosine. It names nobody, and is kept with the detection. ``plate`` is that of a
+    vehicle, if it was legible.
     """
 
     label: str
@@ -44,6 +58,7 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     box: Box
     appearance: bytes | None = None
     body: bytes | None = None
+    plate: PlateReading | None = None
 
 
 class FaceQuality(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ class RoleDefaults:
     fps_ceiling: float
     reads_faces: bool
     labels: frozenset[Label]
+    reads_plates: bool = False
 
 
 ROLE_DEFAULTS: Mapping[Role, RoleDefaults] = {
@@ -50,7 +51,9 @@ ROLE_DEFAULTS: Mapping[Role, RoleDefaults] = {
     Role.FACE: RoleDefaults(8.0, 2.0, 15.0, reads_faces=True, labels=_PEOPLE),
     Role.TRACKING: RoleDefaults(5.0, 1.0, 10.0, reads_faces=False, labels=_PEOPLE),
     Role.BILLING: RoleDefaults(5.0, 1.0, 10.0, reads_faces=True, labels=_PEOPLE),
-    Role.VEHICLE: RoleDefaults(5.0, 1.0, 15.0, reads_faces=False, labels=_VEHICLES),
+    Role.VEHICLE: RoleDefaults(
+        5.0, 1.0, 15.0, reads_faces=False, labels=_VEHICLES, reads_plates=True
+    ),
 }
 
 
@@ -132,12 +135,17 @@ class Camera(Model):
         Field(multiple_of=32, description="Side of the square picture that detectors get."),
     ] = 640
     native_max_side: Annotated[
-        Pixels, Field(description="Longer side of the picture from which faces are cropped.")
+        Pixels,
+        Field(description="Longer side of the picture from which faces and plates are cropped."),
     ] = 1920
     reads_faces: Annotated[
         Flag,
         Field(description="Detect and compare faces (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, _: d.reads_faces))
+    reads_plates: Annotated[
+        Flag,
+        Field(description="Read the license plates of vehicles (default: by role)."),
+    ] = Field(default_factory=_of_role(lambda d, _: d.reads_plates))
     labels: Annotated[
         frozenset[Label],
         Field(min_length=1, description="Object classes to detect (default: by role)."),

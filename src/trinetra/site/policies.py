@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trinetra.site.fields import Count, Days, Gap, Model, Seconds, Unit
+from trinetra.site.fields import Count, Days, Flag, Gap, Model, Seconds, Unit
 
 
 class Matching(Model):
@@ -88,6 +88,30 @@ class Bodies(Model):
             "of the same visit; 0: link none.",
         ),
     ] = 0.01
+
+
+class Plates(Model):
+    """How license plates of vehicles are read, kept and compared.
+
+    They are read by cameras with reads_plates, where the networks for it can be had; one vehicle
+    takes about 0.1 s of one core. Events and databases have a pseudonym of the plate unless
+    keeps_text is set.
+    """
+
+    max_per_frame: Annotated[
+        int,
+        Field(strict=True, ge=1, le=20, description="Vehicles of a frame to read, largest first."),
+    ] = 2
+    min_vehicle_px: Annotated[
+        int, Field(strict=True, ge=16, le=4096, description="Minimum width of a vehicle to read.")
+    ] = 80
+    min_confidence: Annotated[
+        Unit, Field(description="Minimum mean probability of the characters of a reading.")
+    ] = 0.7
+    keeps_text: Annotated[
+        Flag,
+        Field(description="Store plates in plain text besides their pseudonym."),
+    ] = False
 
 
 class Consolidation(Model):
@@ -183,6 +207,7 @@ class Policies(Model):
 
     matching: Matching = Matching()
     bodies: Bodies = Bodies()
+    plates: Plates = Plates()
     consolidation: Consolidation = Consolidation()
     registry: Registry = Registry()
     tracking: Tracking = Tracking()

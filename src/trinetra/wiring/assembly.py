@@ -21,6 +21,7 @@ from trinetra.detections.service import NAME as WORKER
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.events.customers import CustomerDirectory
+from trinetra.events.plates import PlateKey
 from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
@@ -53,6 +54,7 @@ from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.values import CameraId, Instant
 from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.site_graph import site_graph
 
 _SETTLE_S = 5.0
@@ -183,18 +185,21 @@ def worker(
         drains_at_stop=settings.frame_buffer == "memory",
         max_age_s=settings.frame_max_age_s,
     )
-    config = analyzer_config(site, networks)
+    config = analyzer_config(site, networks, plate_key(site, settings))
     return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)
 
 
-def analyzer_config(site: Site, networks: Networks) -> FrameAnalyzerConfig:
-    """Return how a worker analyzes the frames of a site."""
+def analyzer_config(
+    site: Site, networks: Networks, key: PlateKey | None = None
+) -> FrameAnalyzerConfig:
+    """Return how a worker analyzes the frames of a site; without a key it reads no plates."""
     return FrameAnalyzerConfig(
         site.site_id,
         plans.detection_plans(site, networks.profile),
         networks.versions,
         networks.detector_versions,
         QualityPolicy(min_total=site.policies.matching.min_quality),
+        plate_key=key,
     )
 
 

@@ -6,6 +6,7 @@ from math import ceil
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
+from trinetra.detections.plate_crops import PlatePolicy
 from trinetra.errors import ConfigurationError
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
@@ -24,7 +25,7 @@ from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
-from trinetra.site.policies import Bodies
+from trinetra.site.policies import Bodies, Plates
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
@@ -52,7 +53,7 @@ def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
         idle=IdleConfig(enabled=camera.key_frames_while_idle),
         encoding=EncodingConfig(
             side=camera.frame_side,
-            keeps_native=camera.reads_faces,
+            keeps_native=camera.reads_faces or camera.reads_plates,
             native_max_side=camera.native_max_side,
         ),
     )
@@ -85,7 +86,7 @@ def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant)
 
 def detection_plans(site: Site, profile: Profile) -> dict[CameraId, DetectionPlan]:
     """Return what to detect in each camera's frames, and by which network."""
-    bodies = _body_policy(site.policies.bodies)
+    bodies, plates = _body_policy(site.policies.bodies), _plate_policy(site.policies.plates)
     return {
         camera.camera_id: DetectionPlan(
             camera_id=camera.camera_id,
@@ -95,6 +96,7 @@ def detection_plans(site: Site, profile: Profile) -> dict[CameraId, DetectionPla
             is_live=camera.source.is_live,
             detector=profile.detector_for(camera.role, camera.labels).name,
             bodies=bodies,
+            plates=plates if camera.reads_plates else None,
         )
         for camera in site.cameras
     }
@@ -107,6 +109,14 @@ def _body_policy(bodies: Bodies) -> BodyPolicy | None:
         alone_every_frames=bodies.alone_every_frames,
         max_per_frame=bodies.max_per_frame,
         min_height_px=bodies.min_height_px,
+    )
+
+
+def _plate_policy(plates: Plates) -> PlatePolicy:
+    return PlatePolicy(
+        max_per_frame=plates.max_per_frame,
+        min_width_px=plates.min_vehicle_px,
+        min_confidence=plates.min_confidence,
     )
 
 
