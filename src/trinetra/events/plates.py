@@ -58,8 +58,13 @@ class PlateKey:
                 f"the plate key has {len(secret)} bytes; it needs at least {MIN_SECRET_BYTES}: set "
                 "TRINETRA_PLATE_KEY to the output of 'openssl rand -hex 32'"
             )
+        self._secret = secret
         self._cipher = AESSIV(_derived(secret, b"seal"))
         self._pseudonyms = _derived(secret, b"pseudonym")
+
+    def __reduce__(self) -> tuple[type["PlateKey"], tuple[bytes]]:
+        """Let the key pass to another process of this machine."""
+        return PlateKey, (self._secret,)
 
     def seal(self, read: PlateCharacters) -> bytes:
         """Return a reading encrypted and authenticated (AES-SIV, RFC 5297)."""

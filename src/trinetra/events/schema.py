@@ -107,12 +107,28 @@ class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
     session: int | msgspec.UnsetType = msgspec.UNSET
 
 
+class TrackPlate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The license plate of a vehicle's track, as far as its readings tell it.
+
+    ``plate_id`` is its pseudonym at this site. ``confidence`` is the share of the votes of all
+    ``readings`` for its characters. ``country`` is the one whose format it fits (ISO 3166), absent
+    if it fits none: it is then kept as read. ``text`` is present only if the site stores plates in
+    plain text.
+    """
+
+    plate_id: str
+    confidence: float
+    readings: int
+    country: str | None = None
+    text: str | None = None
+
+
 class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     """Position of one track in one frame, and its identity as far as known.
 
     If ``predicted``, the box is the tracker's estimate: the detection in this frame was too weak
     to start a track, and only keeps this one alive. If ``linked``, the customer follows from the
-    body, not from a face.
+    body, not from a face. ``plate`` is that of a vehicle, once it was read.
     """
 
     track_id: TrackId
@@ -122,6 +138,7 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: IdentityKind | None = None
     predicted: bool = False
     linked: bool = False
+    plate: TrackPlate | None = None
 
 
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):

@@ -2,9 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from trinetra.plates.countries import FORMATS
 from trinetra.site.fields import Count, Days, Flag, Gap, Model, Seconds, Unit
+
+Country = Annotated[str, Field(pattern="^[A-Z]{2}(-[A-Z]{2})?$")]
+PlatePattern = Annotated[
+    str, Field(min_length=2, max_length=24, pattern=r"[A-Za-z0-9]", description="Plate or pattern.")
+]
 
 
 class Matching(Model):
@@ -112,6 +119,33 @@ class Plates(Model):
         Flag,
         Field(description="Store plates in plain text besides their pseudonym."),
     ] = False
+    countries: Annotated[
+        tuple[Country, ...],
+        Field(
+            max_length=50,
+            description="Countries (ISO 3166; states of the USA as US-CA) whose formats correct "
+            "similar characters, O and 0 for example; the first one counts where several fit.",
+        ),
+    ] = ()
+    watchlist: Annotated[
+        tuple[PlatePattern, ...],
+        Field(
+            max_length=1000,
+            description="Plates, or patterns such as KA-01-*, that raise an alert; a plate that "
+            "differs by one similar character matches too.",
+        ),
+    ] = ()
+
+    @field_validator("countries")
+    @classmethod
+    def _known(cls, countries: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [country for country in countries if country not in FORMATS]:
+            raise PydanticCustomError(
+                "countries",
+                "no format is known for {unknown}; there are {known}",
+                {"unknown": ", ".join(unknown), "known": ", ".join(FORMATS)},
+            )
+        return countries
 
 
 class Consolidation(Model):

@@ -109,7 +109,7 @@ class ResolverPorts:
     """The ports of an identity-resolver.
 
     Without an erasure store it takes no part in erasures. ``retired_galleries`` are those of
-    networks that are no longer in use.
+    networks that are no longer in use. Without ``plate_key`` license plates are ignored.
     """
 
     log: EventLog
@@ -118,6 +118,7 @@ class ResolverPorts:
     clock: Clock
     erasure_store: ErasureStore | None = None
     retired_galleries: BackgroundTask | None = None
+    plate_key: PlateKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,7 @@ def resolver_context(
     clock: Clock,
     *,
     directory: CustomerDirectory | None = None,
+    key: PlateKey | None = None,
 ) -> ResolverContext:
     """Return what the parts of a resolver share.
 
@@ -227,6 +229,7 @@ def resolver_context(
         policy=plans.recognition_policy(site, face.model.calibration),
         directory=directory or CustomerDirectory(),
         references=face.references,
+        plates=plans.plate_book(site, key),
     )
 
 
@@ -239,7 +242,9 @@ def resolver(
     directory: CustomerDirectory | None = None,
 ) -> StreamRunner:
     """Return an identity-resolver with all its background tasks; see ``resolver_context``."""
-    context = resolver_context(site, face, ports.gallery, ports.clock, directory=directory)
+    context = resolver_context(
+        site, face, ports.gallery, ports.clock, directory=directory, key=ports.plate_key
+    )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=member.ends_with_process)
     merging = plans.consolidation_policy(site, face.model.calibration)
     tasks = tuple(_background_tasks(merging, context, ports, member))

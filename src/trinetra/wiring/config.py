@@ -8,6 +8,7 @@ from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.detections.plate_crops import PlatePolicy
 from trinetra.errors import ConfigurationError
+from trinetra.events.plates import PlateKey
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
@@ -18,6 +19,8 @@ from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.decision.plates import PlateBook
+from trinetra.identities.decision.plates import PlatePolicy as PlatePublication
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
@@ -118,6 +121,14 @@ def _plate_policy(plates: Plates) -> PlatePolicy:
         min_width_px=plates.min_vehicle_px,
         min_confidence=plates.min_confidence,
     )
+
+
+def plate_book(site: Site, key: PlateKey | None) -> PlateBook | None:
+    """Return how the resolver reads and publishes plates; None without a key."""
+    if key is None:
+        return None
+    plates = site.policies.plates
+    return PlateBook(key, PlatePublication(plates.countries, plates.keeps_text, plates.watchlist))
 
 
 def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:

@@ -76,7 +76,7 @@ async def replay(inputs: ReplayInputs, detections: Iterable[Detected], listener:
     resolver = assembly.resolver(
         inputs.site,
         FaceModel(inputs.model),
-        ResolverPorts(log, gallery, customer_log, clock),
+        ResolverPorts(log, gallery, customer_log, clock, plate_key=inputs.plate_key),
         _MEMBER,
         directory=people,
     )
