@@ -12,9 +12,7 @@ from hypothesis import settings
 from sqlalchemy import create_engine
 from tests.servers.postgres import find_postgres, running_postgres
 
-from trinetra.adapters.sql import customer_log as sql_customer_log
-from trinetra.adapters.sql import erasure_store as sql_erasure
-from trinetra.adapters.sql import insight_store as sql
+from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
 from trinetra.devservers.kafka import KafkaBroker, KafkaProgram, find_kafka
 from trinetra.devservers.process import ServerMissing
 from trinetra.devservers.redis import RedisServer, find_redis
@@ -153,8 +151,9 @@ def postgres_server(pytestconfig: pytest.Config) -> Iterator[str]:
 def postgres_url(postgres_server: str) -> str:
     """Return the URL of a database without tables on a real server."""
     engine = create_engine(postgres_server.replace("postgresql://", "postgresql+psycopg://"))
-    for module in (sql, sql_customer_log, sql_erasure):
-        module._metadata.drop_all(engine)
+    METADATA.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"drop table if exists {REVISION_TABLE}")
     engine.dispose()
     return postgres_server
 

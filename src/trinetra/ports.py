@@ -6,13 +6,17 @@ port passes the same suite in ``tests/contracts``.
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
+from trinetra.events.derivation import Derivation, Span
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
+from trinetra.events.figures import Mark
+from trinetra.events.rollups import BucketSum, Grain
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (
@@ -466,3 +470,63 @@ class ExpiringStore(InsightStore, Protocol):
 
     async def expire(self, before: Instant, most: int) -> int:
         """Delete up to ``most`` insights of each kind older than ``before``; return how many."""
+
+
+class FigureStore(Protocol):
+    """The sums per minute, hour and day that follow from the insights on record."""
+
+    async def prepare_figures(
+        self, zone: ZoneInfo, setup: Mapping[tuple[str, str], str], at: Instant
+    ) -> bool:
+        """Sum up all insights on record anew if zone or metrics changed; return whether they did.
+
+        ``setup`` is the state of all that figures depend on, by what it is and its name; what
+        differs from the last call is marked. To be called before insights are recorded. Raises
+        StoreUnavailable.
+        """
+
+    async def marks(self, span: Span) -> list[Mark]:
+        """Return the changes of the setup in a span, in order."""
+
+    async def sums(
+        self,
+        series: Collection[str],
+        grain: Grain,
+        span: tuple[Instant, Instant],
+        places: Collection[str] | None = None,
+    ) -> list[BucketSum]:
+        """Return the sums of buckets that start in the span, by series, start, place and bin."""
+
+    async def changed_sums(self, grain: Grain, change: int, most: int) -> list[BucketSum]:
+        """Return about ``most`` sums that changed after write number ``change``, in order."""
+
+
+class Unpublished(NamedTuple):
+    """A derived insight that the event log has not received yet, encoded."""
+
+    number: int
+    key: str
+    event: bytes
+
+
+class DerivingStore(Protocol):
+    """An insight store that keeps derived insights in step with their inputs."""
+
+    async def derive(self, derivation: Derivation, most: int) -> int:
+        """Derive anew what the inputs' changes since the last call require; return the windows.
+
+        Takes up to ``most`` changed minutes into account. Raises StorageFull or StoreUnavailable.
+        """
+
+    async def settle(self, names: Sequence[str]) -> None:
+        """Forget the changes that all derivations of these names have taken into account."""
+
+    async def unpublished(self, most: int) -> list[Unpublished]:
+        """Return the first derived insights that the event log has not received yet."""
+
+    async def published(self, number: int) -> None:
+        """Note that the event log has received all derived insights up to this one."""
+
+
+class SiteStore(ExpiringStore, FigureStore, DerivingStore, Protocol):
+    """The insight store of a site: insights, the figures of them, and what follows from them."""

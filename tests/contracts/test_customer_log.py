@@ -317,9 +317,9 @@ async def test_a_book_of_a_newer_trinetra_is_refused(tmp_path: Path) -> None:
     async with SqlCustomerLog.open(url):
         pass
     with sqlite3.connect(tmp_path / "insights.db") as other:
-        other.execute("update customer_book_schema set version = 99")
+        other.execute("update trinetra_revision set version_num = '9999'")
     other.close()
 
-    with pytest.raises(ConfigurationError, match="customer log schema version 99"):
+    with pytest.raises(ConfigurationError, match="schema version 9999"):
         async with SqlCustomerLog.open(url):
             pass

@@ -19,12 +19,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from structlog.testing import capture_logs
+from tests.databases import lose_migrations
 
 from trinetra.adapters.memory.insight_store import MemoryInsightStore
 from trinetra.adapters.sql import database as sql_database
-from trinetra.adapters.sql import insight_store as sql
 from trinetra.adapters.sql.errors import translated
-from trinetra.adapters.sql.insight_store import SCHEMA_VERSION, SqlInsightStore
+from trinetra.adapters.sql.insight_rows import replacing
+from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.adapters.sql.migrate import HEAD
+from trinetra.adapters.sql.schema import METADATA
 from trinetra.errors import ConfigurationError, StorageFull, StoreUnavailable
 from trinetra.events.customers import Customer, CustomerDirectory
 from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
@@ -439,14 +442,15 @@ async def test_a_visit_that_shrinks_may_no_longer_be_the_last(store: InsightStor
     assert await store.last_visit(CustomerId("ann")) == visit(1, 50)
 
 
-async def test_rows_of_an_earlier_version_are_replaced(file_url: str, tmp_path: Path) -> None:
+async def test_rows_of_an_earlier_version_are_replaced(file_url: str) -> None:
     async with SqlInsightStore.open(file_url) as store:
         await store.record([crossing(1), stay(1), visit(1), visit(2, 5, "bob")])
-    with sqlite3.connect(tmp_path / "insights.db") as other:
-        for table in ("line_crossings", "zone_stays", "visits"):
-            other.execute(f"alter table {table} drop column revision")
-        other.execute("alter table visits drop column withdrawn")
-    other.close()
+    tables = ("line_crossings", "zone_stays", "visits")
+    lose_migrations(
+        file_url,
+        *(f"alter table {table} drop column revision" for table in tables),
+        "alter table visits drop column withdrawn",
+    )
 
     async with SqlInsightStore.open(file_url) as store:
         assert len(await store.fetch("visit", *ALWAYS)) == 2
@@ -551,10 +555,10 @@ async def test_a_newer_schema_is_refused_by_name_and_number(file_url: str, tmp_p
     async with SqlInsightStore.open(file_url):
         pass
     with sqlite3.connect(tmp_path / "insights.db") as other:
-        other.execute("update trinetra_schema set version = ?", [SCHEMA_VERSION + 1])
+        other.execute("update trinetra_revision set version_num = '9999'")
     other.close()
 
-    with pytest.raises(ConfigurationError, match=f"insight schema version {SCHEMA_VERSION + 1}"):
+    with pytest.raises(ConfigurationError, match=f"schema version 9999, but .* up to {HEAD}"):
         async with SqlInsightStore.open(file_url):
             pass
 
@@ -696,12 +700,12 @@ def test_postgresql_errors_are_translated_by_sqlstate(
 
 def test_tables_and_upserts_are_valid_for_postgresql() -> None:
     dialect = postgresql.dialect()
-    for table in sql._metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         ddl = str(CreateTable(table).compile(dialect=dialect))
         assert "TIMESTAMP WITHOUT" not in ddl
         for index in table.indexes:
             assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
-    upsert = str(sql._upsert(sql._visits, "postgresql").compile(dialect=dialect))
+    upsert = str(replacing("visit", "postgresql").compile(dialect=dialect))
     assert "ON CONFLICT (event_id) DO UPDATE" in upsert
 
 

@@ -89,7 +89,7 @@ async def running(
     )
     async with (
         open_resolver_ports(log, site, resolver, MODEL, clock) as of_resolver,
-        open_engine_ports(log, engine, clock) as of_engine,
+        open_engine_ports(log, site, engine, clock) as of_engine,
         asyncio.TaskGroup() as group,
     ):
         face = FaceModel.of(MODEL, resolver.data_dir)

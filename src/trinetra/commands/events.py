@@ -26,7 +26,6 @@ from trinetra.events.schema import (
     AnyEvent,
     DetectionEvent,
     IdentityEvent,
-    LifecycleEvent,
     LineCrossing,
     Occupancy,
     TracksEvent,
@@ -322,9 +321,7 @@ def _insight_told(event: AnyEvent) -> str:
         case Visit():
             where = "withdrawn" if event.withdrawn else f"at {', '.join(event.cameras)}"
             return f"{event.customer_id}, visit {event.visit_number}, {where}"
-        case LifecycleEvent():
-            return told(event)
         case ZoneStay():
             return f"{event.label} stayed {event.dwell_s:.1f} s in {event.zone_id}"
         case _:
-            return str(event.event_id)
+            return told(event)

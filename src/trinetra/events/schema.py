@@ -383,6 +383,31 @@ class Visit(Event, frozen=True, tag="visit", kw_only=True):
     withdrawn: bool | msgspec.UnsetType = msgspec.UNSET
 
 
+class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
+    """A span in which a camera was watched without a gap; sent again under the same id as it grows.
+
+    ``captured_at`` is its last frame. A span ends at the full hour, so that none grows for long.
+    ``ended`` says why no other follows at once: ``gap`` (frames are missing), ``silent`` (no frames
+    came) or ``session`` (its clock began anew).
+    """
+
+    version: Literal[1] = 1
+    started_at: Instant
+    frames: int
+    ended: Literal["gap", "silent", "session"] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Withdrawal(Event, frozen=True, tag="withdrawal", kw_only=True):
+    """An insight that was derived from others no longer holds: ``insight_id`` of ``insight_type``.
+
+    ``captured_at`` is that of the withdrawn insight.
+    """
+
+    version: Literal[1] = 1
+    insight_id: EventId
+    insight_type: str
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):
     """A record that a consumer could not read, with the reason and its position in the log."""
 
@@ -394,7 +419,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     payload: bytes
 
 
-InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit
+InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage
 AnyEvent = (
     DetectionEvent
     | TracksEvent
@@ -405,4 +430,6 @@ AnyEvent = (
     | ZoneStay
     | Occupancy
     | Visit
+    | CameraCoverage
+    | Withdrawal
 )

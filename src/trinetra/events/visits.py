@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import InsightEvent, Occupancy, Visit
+from trinetra.events.schema import CameraCoverage, InsightEvent, Occupancy, Visit
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
 
@@ -22,6 +22,8 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     """
     if isinstance(one, Occupancy) or isinstance(two, Occupancy):
         return False
+    if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
+        return one.captured_at < two.captured_at
     revisions = one.revision or 0, two.revision or 0
     if isinstance(one, Visit):
         return (revisions[0], one.captured_at) < (revisions[1], two.captured_at)

@@ -1,6 +1,6 @@
 """Explains one event, track or customer: what was decided, why, and what would change it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
+    CameraCoverage,
     DetectionEvent,
     IdentityEvent,
     LifecycleEvent,
@@ -16,13 +17,15 @@ from trinetra.events.schema import (
     Occupancy,
     TracksEvent,
     Visit,
+    Withdrawal,
     ZoneStay,
 )
+from trinetra.events.subjects import customer_of, track_of
 from trinetra.explanation import decision
 from trinetra.explanation import templates as words
 from trinetra.explanation.decision import Naming
 from trinetra.explanation.render import counted, position, told
-from trinetra.values import CustomerId, EventId, Instant, TrackId
+from trinetra.values import CustomerId, EventId, Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,14 @@ def explain_events(
     return _of_customer(customer, of_customer, name) if of_customer else None
 
 
+_STATED: Mapping[type[AnyEvent], str] = {
+    Occupancy: "The count is the number of people tracked in this frame, without staff.",
+    CameraCoverage: "Frames followed each other closely enough to count by.",
+    Withdrawal: "It was derived from other insights, which were corrected.",
+}
+"""The reason of events that have the same one always."""
+
+
 def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Explanation:
     because: Iterable[str] = ()
     otherwise: Iterable[str] = ()
@@ -93,8 +104,8 @@ def _of_event(event: AnyEvent, found: Sequence[AnyEvent], name: Naming) -> Expla
             because = (position(track, name) for track in event.tracks)
         case DetectionEvent():
             because = _of_detection(event)
-        case Occupancy():
-            because = ("The count is the number of people tracked in this frame, without staff.",)
+        case _:
+            because = (_STATED[type(event)],)
     return Explanation(
         event.event_id,
         told(event, name),
@@ -109,7 +120,7 @@ def _of_track(
     track: str, decisions: Sequence[IdentityEvent], found: Sequence[AnyEvent], name: Naming
 ) -> Explanation:
     last = decisions[-1]
-    of_track = [event for event in found if _track(event) == track]
+    of_track = [event for event in found if track_of(event) == track]
     return Explanation(
         track,
         decision.headline(last, name),
@@ -224,9 +235,9 @@ def _decision_at(
 
 def _same_matter(event: AnyEvent, found: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
     """Yield the other events of the same track, or else of the same customer."""
-    track, customers = _track(event), _customers(event)
+    track, customers = track_of(event), _customers(event)
     for other in found:
-        same = _track(other) == track if track else bool(customers & _customers(other))
+        same = track_of(other) == track if track else bool(customers & _customers(other))
         if same and other.event_id != event.event_id:
             yield other
 
@@ -238,24 +249,10 @@ def _story(found: Iterable[AnyEvent], name: Naming) -> tuple[Moment, ...]:
     )
 
 
-def _track(event: AnyEvent) -> TrackId | None:
-    match event:
-        case DetectionEvent() | TracksEvent() | Occupancy() | Visit():
-            return None
-        case _:
-            return event.track_id
-
-
 def _detail(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def _customers(event: AnyEvent) -> set[CustomerId]:
-    match event:
-        case LifecycleEvent():
-            about = {event.customer_id, event.other}
-        case DetectionEvent() | TracksEvent() | Occupancy():
-            about = set()
-        case _:
-            about = {event.customer_id}
-    return {customer for customer in about if customer}
+    other = event.other if isinstance(event, LifecycleEvent) else None
+    return {customer for customer in (customer_of(event), other) if customer}

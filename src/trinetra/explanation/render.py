@@ -5,6 +5,7 @@ from typing import assert_never
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
+    CameraCoverage,
     DetectionEvent,
     IdentityEvent,
     LifecycleEvent,
@@ -13,6 +14,7 @@ from trinetra.events.schema import (
     TrackPosition,
     TracksEvent,
     Visit,
+    Withdrawal,
     ZoneStay,
 )
 from trinetra.explanation import decision
@@ -37,15 +39,26 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             )
         case Visit():
             sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
-        case LineCrossing():
-            sentence = f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
-        case ZoneStay():
-            sentence = f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
         case DetectionEvent() | TracksEvent() | Occupancy():
             sentence = _frame(event)
         case _:
-            assert_never(event)
+            sentence = _insight(event, name)
     return sentence
+
+
+def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name: Naming) -> str:
+    match event:
+        case LineCrossing():
+            return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
+        case ZoneStay():
+            return f"{_who(event, name)} stayed {event.dwell_s:.1f} s in {event.zone_id}."
+        case CameraCoverage():
+            end = f" It ended: {event.ended}." if event.ended else ""
+            return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case Withdrawal():
+            return f"The {event.insight_type} {event.insight_id} no longer holds."
+        case _:
+            assert_never(event)
 
 
 def position(track: TrackPosition, name: Naming = str) -> str:

@@ -80,6 +80,7 @@ class InsightPolicy:
     visit_resend_s: minimum growth after which an ongoing visit is reported again.
     forget_after_s: how long an unseen track can still be identified.
     max_remembered: reported crossings and stays per person that can still be identified.
+    coverage_gap_s: between two frames that are further apart than this, the view counts as unseen.
 
     Raises ValueError if tracks would be dropped while they may still be continued.
     """
@@ -96,6 +97,7 @@ class InsightPolicy:
     visit_resend_s: float = 10.0
     forget_after_s: float = 60.0
     max_remembered: int = 16
+    coverage_gap_s: float = 5.0
 
     @property
     def sighting_every_s(self) -> float:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from trinetra.events.schema import LineCrossing
+from trinetra.insights.camera.coverage import WatchedSpan
 from trinetra.insights.camera.lines import Approach
 from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reported_events import Nameable
@@ -83,6 +84,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     present: dict[TrackId, Presence]
     session: int = 0
     earlier: dict[int, Instant] = {}
+    watched: WatchedSpan | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -27,6 +27,7 @@ from trinetra.events.schema import (
     Occupancy,
     TracksEvent,
     Visit,
+    Withdrawal,
     ZoneStay,
 )
 from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS
@@ -149,6 +150,8 @@ class Tally:
                 self._add_customer(event)
             case AlertEvent():
                 self.alerts[event.rule] += 1
+            case Withdrawal():
+                pass
             case _:
                 self._add_insight(event)
 

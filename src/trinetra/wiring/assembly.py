@@ -32,6 +32,7 @@ from trinetra.identities.merge_job import MergeJob
 from trinetra.identities.processor import NAME as RESOLVER
 from trinetra.identities.processor import identity_resolver
 from trinetra.identities.registry_replica import RegistryReplica
+from trinetra.insights.derivation_task import DerivationTask
 from trinetra.insights.processors import NAME as ENGINE
 from trinetra.insights.processors import CustomerUpkeep, SiteInsights, insight_engine
 from trinetra.models.calibration import calibrated, calibration_path, read_calibration
@@ -39,6 +40,7 @@ from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     Clock,
     CustomerLog,
+    DerivingStore,
     ErasureStore,
     EventLog,
     ExpiringStore,
@@ -125,7 +127,8 @@ class ResolverPorts:
 class EnginePorts:
     """The ports of an insight-engine.
 
-    Without an erasure store it takes no part in erasures.
+    Without an erasure store it takes no part in erasures, without ``deriving`` (the same store as
+    ``store``) it derives no insights of the whole site.
     """
 
     log: EventLog
@@ -133,6 +136,7 @@ class EnginePorts:
     customer_log: CustomerLog
     clock: Clock
     erasure_store: ErasureStore | None = None
+    deriving: DerivingStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +298,8 @@ def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[Ba
         yield insight_retention(ports.store, ports.clock, days * _DAY_S)
     if days := retention.anonymous_days:
         yield merge_retention(ports.store, ports.clock, days * _DAY_S)
+    if ports.deriving is not None and (derivations := plans.derivations(site)):
+        yield DerivationTask(derivations, ports.deriving, ports.log, ports.clock)
     if ports.erasure_store is not None and not member.ends_with_process:
         yield SpoolErasures(ports.log, ports.erasure_store, ports.clock)
 

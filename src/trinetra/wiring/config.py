@@ -8,6 +8,7 @@ from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.detections.plate_crops import PlatePolicy
 from trinetra.errors import ConfigurationError
+from trinetra.events.derivation import Derivation
 from trinetra.events.plates import PlateKey
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
@@ -151,6 +152,12 @@ def insight_policy(site: Site) -> InsightPolicy:
         visit_gap_s=stays.visit_gap_s,
         forget_after_s=max(60.0, stays.leave_after_s, stays.bridge_s),
     )
+
+
+def derivations(site: Site) -> tuple[Derivation, ...]:
+    """Return what is derived from the insights of the whole site, inputs before outputs."""
+    del site
+    return ()
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

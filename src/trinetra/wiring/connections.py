@@ -23,6 +23,7 @@ from trinetra.ports import (
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring.assembly import EnginePorts, ResolverPorts, spool_participant
+from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
 from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.retired_galleries import RetiredGalleries
@@ -170,7 +171,7 @@ async def open_resolver_ports(
 
 @asynccontextmanager
 async def open_engine_ports(
-    log: EventLog, settings: Settings, clock: Clock
+    log: EventLog, site: Site, settings: Settings, clock: Clock
 ) -> AsyncIterator[EnginePorts]:
     """Open insight store, customer log and erasure store of an insight-engine on this log.
 
@@ -178,9 +179,10 @@ async def open_engine_ports(
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
+        await prepare_figures(store, site, settings, clock)
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
-        yield EnginePorts(log, store, customer_log, clock, erasure_store)
+        yield EnginePorts(log, store, customer_log, clock, erasure_store, store)
 
 
 def need_shared(settings: Settings, service: str, *fields: str) -> None:

@@ -23,6 +23,7 @@ from trinetra.wiring.connections import (
     open_resolver_ports,
     spooling,
 )
+from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.stores import open_store
 
@@ -106,7 +107,10 @@ async def downstream_of(
         opening = open_resolver_ports(log, site, settings, model, clock)
         ports = await stack.enter_async_context(opening)
         store = await stack.enter_async_context(open_store(settings))
-        engine_ports = EnginePorts(log, store, ports.customer_log, clock, ports.erasure_store)
+        await prepare_figures(store, site, settings, clock)
+        engine_ports = EnginePorts(
+            log, store, ports.customer_log, clock, ports.erasure_store, store
+        )
         recorder = stack.enter_context(EventRecorder(log, events_path))
         face = FaceModel.of(model, settings.data_dir)
         yield Platform(

@@ -87,7 +87,7 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
-        ports = await stack.enter_async_context(open_engine_ports(log, settings, clock))
+        ports = await stack.enter_async_context(open_engine_ports(log, site, settings, clock))
         service = assembly.engine(site, ports, Member.of(settings))
         yield _opened(service, log, ports.store, ports.customer_log)
 

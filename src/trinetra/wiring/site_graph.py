@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import get_args
 
 from trinetra.geometry import fit
-from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
 from trinetra.identities.gate.reachability import reachability_warnings
 from trinetra.identities.gate.topology import SiteGraph, build_graph
+from trinetra.opening_hours import OpeningHours, OpenSpan
 from trinetra.site.plausibility import plausibility_warnings
 from trinetra.site.schema import Site, Weekday
 from trinetra.values import CameraId, Role

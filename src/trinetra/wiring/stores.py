@@ -8,7 +8,8 @@ from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError
-from trinetra.ports import CustomerLog, ErasureStore, ExpiringStore
+from trinetra.insights.metrics.catalog import ROLLUP_RULES
+from trinetra.ports import CustomerLog, ErasureStore, SiteStore
 from trinetra.settings import Settings
 
 STORE_HINT = (
@@ -18,9 +19,9 @@ STORE_HINT = (
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[ExpiringStore]:
+async def open_store(settings: Settings) -> AsyncIterator[SiteStore]:
     """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
-    async with SqlInsightStore.open(_store_url(settings)) as store:
+    async with SqlInsightStore.open(_store_url(settings), ROLLUP_RULES) as store:
         yield store
 
 
@@ -34,7 +35,7 @@ async def open_customer_log(settings: Settings) -> AsyncIterator[CustomerLog]:
 @asynccontextmanager
 async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
     """Open the erasure store, in the database of the insights; raises as ``open_store`` does."""
-    async with SqlErasureStore.open(_store_url(settings)) as erasure_store:
+    async with SqlErasureStore.open(_store_url(settings), ROLLUP_RULES) as erasure_store:
         yield erasure_store
 
 

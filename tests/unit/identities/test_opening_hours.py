@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
+from trinetra.opening_hours import OpeningHours, OpenSpan
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WEEKDAYS = OpeningHours(tuple(OpenSpan(day, 9 * 60, 20 * 60) for day in range(6)), "Europe/Berlin")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trinetra.geometry import fit
-from trinetra.identities.gate.opening_hours import OpeningHours, OpenSpan
 from trinetra.identities.gate.topology import Sighting, SiteGraph, build_graph, gap_s, judge
 from trinetra.identities.gate.transition_times import SURPRISING, TransitionTimes
+from trinetra.opening_hours import OpeningHours, OpenSpan
 from trinetra.values import CameraId, CustomerId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

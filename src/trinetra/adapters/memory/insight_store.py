@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import get_args
 
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.schema import InsightEvent, Occupancy, Visit
+from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.subjects import customer_of
 from trinetra.events.visits import is_older, unite
 from trinetra.values import CustomerId, EventId, Instant
 
@@ -58,7 +59,7 @@ class MemoryInsightStore:
             insight
             for insights in self._insights.values()
             for insight in insights.values()
-            if not isinstance(insight, Occupancy) and insight.customer_id in ids
+            if customer_of(insight) in ids
         ]
         return sorted(found, key=_order)
 

@@ -12,19 +12,9 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
     ColumnElement,
     Connection,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
     Row,
-    String,
-    Table,
-    Text,
     delete,
     func,
     insert,
@@ -33,7 +23,9 @@ from sqlalchemy import (
 )
 
 from trinetra.adapters.memory.customer_log import refuse_contradictions
-from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
+from trinetra.adapters.sql.database import Database, upsert_into
+from trinetra.adapters.sql.migrate import prepare
+from trinetra.adapters.sql.schema import CUSTOMER_CHANGES, CUSTOMER_READERS, CUSTOMER_TEMPLATES
 from trinetra.events.customers import (
     CustomerChange,
     CustomerDirectory,
@@ -45,45 +37,10 @@ from trinetra.events.customers import (
 from trinetra.ports import Template
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind
 
-BOOK_VERSION = 1
 _WRITE_LOCK = 0x626F6F6B
 """Key of the advisory lock: any number that no other application uses in this database."""
 _IDS_AT_ONCE = 500
 _LITTLE_FLOATS = np.dtype("<f4")
-
-_metadata = MetaData()
-_schema = version_table("customer_book_schema", _metadata)
-_changes = Table(
-    "customer_changes",
-    _metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("change_id", String(64), nullable=False, unique=True),
-    Column("customer_id", String(64), nullable=False, index=True),
-    Column("other", String(64), index=True),
-    Column("change", Text, nullable=False),
-    # Without it SQLite reuses the numbers of deleted changes, and readers would skip the new ones.
-    sqlite_autoincrement=True,
-)
-_templates = Table(
-    "customer_templates",
-    _metadata,
-    Column("model", String(128), primary_key=True),
-    Column("entry_id", String(64), primary_key=True),
-    Column("customer_id", String(64), nullable=False, index=True),
-    Column("kind", String(16), nullable=False),
-    Column("embedding", LargeBinary, nullable=False),
-    Column("quality", Float(53), nullable=False),
-    Column("first_seen", Utc, nullable=False),
-    Column("last_seen", Utc, nullable=False),
-    Column("expires_at", Utc),
-    Column("consent", Boolean, nullable=False),
-)
-_readers = Table(
-    "customer_book_readers",
-    _metadata,
-    Column("reader", String(64), primary_key=True),
-    Column("number", BigInteger, nullable=False),
-)
 
 
 class SqlCustomerLog:
@@ -103,7 +60,7 @@ class SqlCustomerLog:
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
         async with Database.connected(url, thread_name="customer-book") as database:
-            await database.run(prepare_customer_log, writes=True)
+            await database.run(prepare, writes=True)
             yield cls(database)
 
     @property
@@ -130,7 +87,11 @@ class SqlCustomerLog:
 
     async def templates(self, model: str) -> list[GalleryEntry]:
         """Return the faces of enrolled people that were embedded by a model version."""
-        query = select(_templates).where(_templates.c.model == model).order_by("entry_id")
+        query = (
+            select(CUSTOMER_TEMPLATES)
+            .where(CUSTOMER_TEMPLATES.c.model == model)
+            .order_by("entry_id")
+        )
         rows = await self._run(lambda connection: connection.execute(query).all())
         return [_entry(row) for row in rows]
 
@@ -150,13 +111,8 @@ class SqlCustomerLog:
         """Record that a reader has applied all changes up to ``number``; return its maximum."""
         if number:
             await self._run(lambda connection: _note(connection, reader, number), writes=True)
-        query = select(_readers.c.number).where(_readers.c.reader == reader)
+        query = select(CUSTOMER_READERS.c.number).where(CUSTOMER_READERS.c.reader == reader)
         return await self._run(lambda connection: connection.scalar(query)) or 0
-
-
-def prepare_customer_log(connection: Connection) -> None:
-    """Create missing tables of the customer log."""
-    prepare(connection, _metadata, _schema, BOOK_VERSION, what="customer log")
 
 
 def lock_writes(connection: Connection) -> None:
@@ -185,19 +141,21 @@ def erased_among(connection: Connection, ids: Iterable[CustomerId]) -> set[Custo
         # Shared: callers do not exclude each other, but an erasure waits for all of them, so none
         # can insert a row of a person that an erasure has just removed.
         connection.execute(select(func.pg_advisory_xact_lock_shared(_WRITE_LOCK)))
-    query = select(_changes.c.customer_id).where(_changes.c.customer_id.in_(digests))
+    query = select(CUSTOMER_CHANGES.c.customer_id).where(
+        CUSTOMER_CHANGES.c.customer_id.in_(digests)
+    )
     return {digests[digest] for digest in connection.scalars(query)}
 
 
 def _read(connection: Connection, after: int, limit: int | None) -> list[NumberedChange]:
-    return _read_where(connection, _changes.c.number > after, limit)
+    return _read_where(connection, CUSTOMER_CHANGES.c.number > after, limit)
 
 
 def _read_where(
     connection: Connection, where: ColumnElement[bool], limit: int | None = None
 ) -> list[NumberedChange]:
-    query = select(_changes.c.number, _changes.c.change).where(where)
-    rows = connection.execute(query.order_by(_changes.c.number).limit(limit))
+    query = select(CUSTOMER_CHANGES.c.number, CUSTOMER_CHANGES.c.change).where(where)
+    rows = connection.execute(query.order_by(CUSTOMER_CHANGES.c.number).limit(limit))
     return [NumberedChange(number, decode_change(text.encode())) for number, text in rows]
 
 
@@ -213,7 +171,7 @@ def _directory_about(connection: Connection, ids: Iterable[CustomerId]) -> Custo
         found |= wanted
         about: list[NumberedChange] = []
         for part in parts_of(wanted):
-            about += _read_where(connection, _changes.c.customer_id.in_(part))
+            about += _read_where(connection, CUSTOMER_CHANGES.c.customer_id.in_(part))
         rows |= {numbered.number: numbered for numbered in about}
         merged_into = {c.other for _, c in about if c.change == "merged" and c.other}
         wanted = merged_into - found
@@ -236,7 +194,7 @@ def _write(
     lock_writes(connection)
     known: set[str] = set()
     for part in parts_of(change.change_id for change in changes):
-        written = select(_changes.c.change_id).where(_changes.c.change_id.in_(part))
+        written = select(CUSTOMER_CHANGES.c.change_id).where(CUSTOMER_CHANGES.c.change_id.in_(part))
         known.update(connection.scalars(written))
     new = {change.change_id: change for change in changes if change.change_id not in known}
     parties = [each for c in new.values() for each in (c.customer_id, c.other) if each]
@@ -244,11 +202,15 @@ def _write(
     people = _directory_about(connection, parties)
     refuse_contradictions(people, list(new.values()), templates)
     if new:
-        connection.execute(insert(_changes), [_change_row(change) for change in new.values()])
+        connection.execute(
+            insert(CUSTOMER_CHANGES), [_change_row(change) for change in new.values()]
+        )
     if templates:
-        statement = upsert_into(_templates, connection.dialect.name)
+        statement = upsert_into(CUSTOMER_TEMPLATES, connection.dialect.name)
         keys = {"model", "entry_id"}
-        values = {c.name: statement.excluded[c.name] for c in _templates.c if c.name not in keys}
+        values = {
+            c.name: statement.excluded[c.name] for c in CUSTOMER_TEMPLATES.c if c.name not in keys
+        }
         statement = statement.on_conflict_do_update(index_elements=sorted(keys), set_=values)
         rows = {(t.model, t.entry.entry_id): _template_row(t) for t in templates}
         connection.execute(statement, list(rows.values()))
@@ -263,29 +225,35 @@ def delete_changes(connection: Connection, numbers: Sequence[int]) -> None:
     """Delete changes; readers see a gap in the numbers, which are not used again."""
     for start in range(0, len(numbers), _IDS_AT_ONCE):
         part = numbers[start : start + _IDS_AT_ONCE]
-        connection.execute(delete(_changes).where(_changes.c.number.in_(part)))
+        connection.execute(delete(CUSTOMER_CHANGES).where(CUSTOMER_CHANGES.c.number.in_(part)))
 
 
 def erase_records(connection: Connection, customer_id: CustomerId, change: CustomerChange) -> int:
     """Replace every change and face of a person with ``change``; return how many were deleted."""
     lock_writes(connection)
-    about = or_(_changes.c.customer_id == customer_id, _changes.c.other == customer_id)
-    deleted_changes = connection.execute(delete(_changes).where(about)).rowcount
-    faces = delete(_templates).where(_templates.c.customer_id == customer_id)
+    about = or_(
+        CUSTOMER_CHANGES.c.customer_id == customer_id, CUSTOMER_CHANGES.c.other == customer_id
+    )
+    deleted_changes = connection.execute(delete(CUSTOMER_CHANGES).where(about)).rowcount
+    faces = delete(CUSTOMER_TEMPLATES).where(CUSTOMER_TEMPLATES.c.customer_id == customer_id)
     deleted = deleted_changes + connection.execute(faces).rowcount
-    is_there = select(_changes.c.number).where(_changes.c.change_id == change.change_id)
+    is_there = select(CUSTOMER_CHANGES.c.number).where(
+        CUSTOMER_CHANGES.c.change_id == change.change_id
+    )
     if connection.scalar(is_there) is None:
-        connection.execute(insert(_changes), [_change_row(change)])
+        connection.execute(insert(CUSTOMER_CHANGES), [_change_row(change)])
     return deleted
 
 
 def _note(connection: Connection, reader: str, number: int) -> None:
-    statement = upsert_into(_readers, connection.dialect.name).values(reader=reader, number=number)
+    statement = upsert_into(CUSTOMER_READERS, connection.dialect.name).values(
+        reader=reader, number=number
+    )
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["reader"],
             set_={"number": statement.excluded.number},
-            where=statement.excluded.number > _readers.c.number,
+            where=statement.excluded.number > CUSTOMER_READERS.c.number,
         )
     )
 

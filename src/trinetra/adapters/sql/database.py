@@ -16,27 +16,20 @@ from sqlite3 import Error as SqliteError
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    Column,
     Connection,
     DateTime,
     Dialect,
     Engine,
-    Integer,
-    MetaData,
     Table,
     TypeDecorator,
     create_engine,
     event,
-    func,
-    insert,
-    inspect,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.schema import CreateColumn
 
 from trinetra.adapters.sql.errors import BUSY_TIMEOUT_S, shown_url, translated
 from trinetra.errors import ConfigurationError, StoreUnavailable
@@ -193,51 +186,6 @@ def _executed(cursor: Any, statement: str) -> bool:
             return False
         raise
     return answer is None or answer[0] == 0
-
-
-def version_table(name: str, metadata: MetaData) -> Table:
-    """Return the table in which ``prepare`` stores the version of a schema."""
-    return Table(
-        name,
-        metadata,
-        Column("id", Integer, primary_key=True, autoincrement=False),
-        Column("version", Integer, nullable=False),
-    )
-
-
-def prepare(
-    connection: Connection, metadata: MetaData, schema: Table, version: int, *, what: str
-) -> None:
-    """Create missing tables and columns.
-
-    ``schema`` is the table of ``metadata`` that holds the version, in the row with ``id`` 1. Raises
-    ConfigurationError for a schema newer than ``version``.
-    """
-    if connection.dialect.name == "postgresql":
-        # Services may start together, and creating the same table twice at once fails.
-        connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
-    if inspect(connection).has_table(schema.name):
-        found = connection.scalar(select(schema.c.version))
-        if found is not None and found > version:
-            place = shown_url(connection.engine.url)
-            raise ConfigurationError(
-                f"{place} has {what} schema version {found}, but this TRINETRA supports versions "
-                f"up to {version}; use the newer TRINETRA or another database"
-            )
-    metadata.create_all(connection)
-    _add_columns(connection, metadata)
-    if connection.scalar(select(schema.c.version)) is None:
-        connection.execute(insert(schema).values(id=1, version=version))
-
-
-def _add_columns(connection: Connection, metadata: MetaData) -> None:
-    """Add columns that tables of an earlier TRINETRA lack; existing rows get NULL."""
-    for table in metadata.sorted_tables:
-        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                definition = CreateColumn(column).compile(dialect=connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def upsert_into(table: Table, dialect: str) -> Any:

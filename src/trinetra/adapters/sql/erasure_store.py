@@ -10,32 +10,26 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    inspect,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Table, delete, func, insert, inspect, select, update
 
 from trinetra.adapters.sql.customer_log import all_ids_of, erase_records, lock_writes
-from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
-from trinetra.adapters.sql.insight_store import (
-    TABLE_OF_KIND,
-    forget_aliases,
+from trinetra.adapters.sql.database import Database, upsert_into
+from trinetra.adapters.sql.insight_rows import (
+    NAMING_KINDS,
+    OBSERVED_KINDS,
     insights_of,
-    prepare_store,
-    upsert_all,
     without,
+    write_insights,
+)
+from trinetra.adapters.sql.insight_store import NO_ROLLUPS, forget_aliases
+from trinetra.adapters.sql.migrate import prepare
+from trinetra.adapters.sql.schema import (
+    ERASURE_DIGESTS,
+    ERASURE_MEMBERS,
+    ERASURE_OWNERS,
+    ERASURE_REQUIRED,
+    ERASURE_SHARES,
+    ERASURES,
 )
 from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import erasure_digest
@@ -48,12 +42,12 @@ from trinetra.events.erasure import (
     digests_of,
     erased_change,
 )
+from trinetra.events.rollups import RollupRules
 from trinetra.events.schema import Visit
 from trinetra.events.visits import unite
 from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId, EventId, IdentityKind, Instant, after
 
-DESK_VERSION = 1
 GONE_AFTER_S = 30.0
 """An erasure does not wait for a process without a heartbeat for so long. When such a process comes
 back, it erases before it does anything else."""
@@ -62,67 +56,27 @@ _VISIT_GAP_S = 1800.0
 matters only for adjacent visits of a person under several ids: they are merged, or stay two."""
 _HERE = "database"
 
-_metadata = MetaData()
-_schema = version_table("erasure_schema", _metadata)
-_erasures = Table(
-    "erasures",
-    _metadata,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("asked_at", Utc, nullable=False),
-    Column("settled_at", Utc),
-    Column("ids", Text, nullable=False),
-    sqlite_autoincrement=True,
-)
-_digests = Table(
-    "erasure_digests",
-    _metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("number", BigInteger, nullable=False, index=True),
-)
-_shares = Table(
-    "erasure_shares",
-    _metadata,
-    Column("number", BigInteger, primary_key=True),
-    Column("member", String(200), primary_key=True),
-    Column("at", Utc, nullable=False),
-    Column("removed", Text, nullable=False),
-)
-_members = Table(
-    "erasure_members",
-    _metadata,
-    Column("member", String(200), primary_key=True),
-    Column("seen_at", Utc, nullable=False),
-)
-_owners = Table(
-    "erasure_owners",
-    _metadata,
-    Column("owner", String(200), primary_key=True),
-    Column("seen_at", Utc, nullable=False),
-)
-_required = Table(
-    "erasure_required",
-    _metadata,
-    Column("number", BigInteger, primary_key=True),
-    Column("owner", String(200), primary_key=True),
-)
-
 
 class SqlErasureStore:
     """An ErasureStore in a SQL database; create one with ``open``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rules: RollupRules) -> None:
         self._database = database
         self._run = database.run
+        self._rules = rules
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str) -> AsyncIterator["SqlErasureStore"]:
+    async def open(
+        cls, url: str, rules: RollupRules = NO_ROLLUPS
+    ) -> AsyncIterator["SqlErasureStore"]:
         """Open or create the store in the database of an SQLAlchemy URL.
 
+        ``rules`` are those of the insight store, whose insights an erasure rewrites.
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
         async with Database.connected(url, thread_name="erasure-desk") as database:
-            erasure_store = cls(database)
+            erasure_store = cls(database, rules)
             if await database.run(_prepare, writes=True):
                 # Older versions of TRINETRA left deleted data in the free pages of the file.
                 await erasure_store._scrub()
@@ -133,7 +87,7 @@ class SqlErasureStore:
     ) -> ErasureStatus:
         """Erase a person from this database, and request the same of all owners of data."""
         number = await self._run(
-            lambda connection: _store_request(connection, ids, at, owners), writes=True
+            lambda c: _store_request(c, self._rules, ids, at, owners), writes=True
         )
         return await self._run(lambda connection: _status(connection, number, at))
 
@@ -188,14 +142,17 @@ class SqlErasureStore:
 
 def _prepare(connection: Connection) -> bool:
     """Create missing tables; return True if this database had no erasure store before."""
-    is_new = not inspect(connection).has_table(_schema.name)
-    prepare_store(connection)
-    prepare(connection, _metadata, _schema, DESK_VERSION, what="erasure")
+    is_new = not inspect(connection).has_table(ERASURES.name)
+    prepare(connection)
     return is_new
 
 
 def _store_request(
-    connection: Connection, asked: Sequence[CustomerId], at: Instant, owners: Sequence[str]
+    connection: Connection,
+    rules: RollupRules,
+    asked: Sequence[CustomerId],
+    at: Instant,
+    owners: Sequence[str],
 ) -> int:
     """Erase the people that these ids belong to; return the number of the request.
 
@@ -209,7 +166,7 @@ def _store_request(
     number = _new_request(connection, new, at) if new else max(numbers.values())
     _require(connection, number, owners)
     erased = sum(erase_records(connection, each, erased_change(each, at)) for each in ids)
-    removed = {"book_entries": erased} | _forget_insights(connection, ids)
+    removed = {"book_entries": erased} | _forget_insights(connection, rules, ids)
     _store_acknowledgement(
         connection, number, Acknowledgement(member=_HERE, at=at, removed=removed)
     )
@@ -217,39 +174,44 @@ def _store_request(
 
 
 def _numbers_of(connection: Connection, ids: Iterable[CustomerId]) -> dict[str, int]:
-    known = select(_digests.c.digest, _digests.c.number)
-    rows = connection.execute(known.where(_digests.c.digest.in_(digests_of(ids))))
+    known = select(ERASURE_DIGESTS.c.digest, ERASURE_DIGESTS.c.number)
+    rows = connection.execute(known.where(ERASURE_DIGESTS.c.digest.in_(digests_of(ids))))
     return {row.digest: row.number for row in rows}
 
 
 def _new_request(connection: Connection, ids: Sequence[CustomerId], at: Instant) -> int:
-    number = 1 + int(connection.scalar(select(func.max(_erasures.c.number))) or 0)
+    number = 1 + int(connection.scalar(select(func.max(ERASURES.c.number))) or 0)
     row = {"number": number, "asked_at": at, "ids": _packed(ids)}
-    connection.execute(insert(_erasures).values(row))
+    connection.execute(insert(ERASURES).values(row))
     digests = [{"digest": digest, "number": number} for digest in digests_of(ids)]
-    connection.execute(insert(_digests), digests)
+    connection.execute(insert(ERASURE_DIGESTS), digests)
     return number
 
 
 def _require(connection: Connection, number: int, owners: Sequence[str]) -> None:
     """Let an erasure wait for these owners, and for all that any heartbeat ever named."""
-    insertion = upsert_into(_required, connection.dialect.name)
-    for owner in {*owners, *connection.scalars(select(_owners.c.owner))}:
+    insertion = upsert_into(ERASURE_REQUIRED, connection.dialect.name)
+    for owner in {*owners, *connection.scalars(select(ERASURE_OWNERS.c.owner))}:
         connection.execute(insertion.values(number=number, owner=owner).on_conflict_do_nothing())
 
 
-def _forget_insights(connection: Connection, ids: Sequence[CustomerId]) -> dict[str, int]:
-    """Remove a person from the insights without changing any totals; return the counts."""
+def _forget_insights(
+    connection: Connection, rules: RollupRules, ids: Sequence[CustomerId]
+) -> dict[str, int]:
+    """Remove a person from the insights without changing any totals; return the counts.
+
+    What was derived from them goes, and is derived anew.
+    """
     forget_aliases(connection, ids)
+    found = {kind: insights_of(connection, kind, ids) for kind in NAMING_KINDS}
+    visits = [visit for visit in found.pop("visit") if isinstance(visit, Visit)]
+    anonymous = [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)]
+    write_insights(connection, rules, anonymous, visits)
     counts = {}
-    for kind in ("line_crossing", "zone_stay"):
-        insights = insights_of(connection, kind, ids)
-        upsert_all(connection, without(insights, ids))
-        counts[f"{kind}s_without_id"] = len(insights)
-    visits = [v for v in insights_of(connection, "visit", ids) if isinstance(v, Visit)]
-    table = TABLE_OF_KIND["visit"]
-    connection.execute(delete(table).where(table.c.customer_id.in_(ids)))
-    upsert_all(connection, [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)])
+    for kind, insights in found.items():
+        is_kept = kind in OBSERVED_KINDS
+        write_insights(connection, rules, without(insights, ids), [] if is_kept else insights)
+        counts[f"{kind}s_without_id" if is_kept else f"{kind}s"] = len(insights)
     counts["visits_made_anonymous"] = sum(not visit.withdrawn for visit in visits)
     return counts
 
@@ -272,16 +234,16 @@ def _unlinked(visit: Visit) -> Visit:
 def _store_heartbeat(
     connection: Connection, member: str, at: Instant, owner: str | None
 ) -> list[Erasure]:
-    _see(connection, _members, at, member=member)
+    _see(connection, ERASURE_MEMBERS, at, member=member)
     if owner is not None:
-        _see(connection, _owners, at, owner=owner)
-    done = select(_shares.c.number).where(_shares.c.member == member)
-    due = select(_erasures.c.number).where(
-        _erasures.c.settled_at.is_(None),
-        _erasures.c.ids != _packed(()),
-        _erasures.c.number.not_in(done),
+        _see(connection, ERASURE_OWNERS, at, owner=owner)
+    done = select(ERASURE_SHARES.c.number).where(ERASURE_SHARES.c.member == member)
+    due = select(ERASURES.c.number).where(
+        ERASURES.c.settled_at.is_(None),
+        ERASURES.c.ids != _packed(()),
+        ERASURES.c.number.not_in(done),
     )
-    numbers = connection.scalars(due.order_by(_erasures.c.number)).all()
+    numbers = connection.scalars(due.order_by(ERASURES.c.number)).all()
     return [_erasure(connection, number) for number in numbers]
 
 
@@ -297,10 +259,10 @@ def _see(connection: Connection, table: Table, at: Instant, **name: str) -> None
 def _remove_member(connection: Connection, member: str, owner: str | None) -> Instant | None:
     """Remove a process from the members; return when it was last seen."""
     if owner is not None:
-        connection.execute(delete(_owners).where(_owners.c.owner == owner))
-    own = _members.c.member == member
-    seen_at = connection.scalar(select(_members.c.seen_at).where(own))
-    connection.execute(delete(_members).where(own))
+        connection.execute(delete(ERASURE_OWNERS).where(ERASURE_OWNERS.c.owner == owner))
+    own = ERASURE_MEMBERS.c.member == member
+    seen_at = connection.scalar(select(ERASURE_MEMBERS.c.seen_at).where(own))
+    connection.execute(delete(ERASURE_MEMBERS).where(own))
     return seen_at
 
 
@@ -310,19 +272,19 @@ def _store_acknowledgement(connection: Connection, number: int, share: Acknowled
     A process that repeats an erasure, say after a restart, finds nothing left to delete.
     """
     lock_writes(connection)
-    own = (_shares.c.number == number, _shares.c.member == share.member)
-    reported = connection.scalar(select(_shares.c.removed).where(*own))
+    own = (ERASURE_SHARES.c.number == number, ERASURE_SHARES.c.member == share.member)
+    reported = connection.scalar(select(ERASURE_SHARES.c.removed).where(*own))
     removed = share.removed | (msgspec.json.decode(reported) if reported else {})
     row = {"at": share.at, "removed": msgspec.json.encode(removed).decode()}
     if reported is None:
-        connection.execute(insert(_shares).values(number=number, member=share.member, **row))
+        connection.execute(insert(ERASURE_SHARES).values(number=number, member=share.member, **row))
     else:
-        connection.execute(update(_shares).where(*own).values(row))
+        connection.execute(update(ERASURE_SHARES).where(*own).values(row))
 
 
 def _open_numbers(connection: Connection) -> Sequence[int]:
-    is_open = select(_erasures.c.number).where(_erasures.c.settled_at.is_(None))
-    return connection.scalars(is_open.order_by(_erasures.c.number)).all()
+    is_open = select(ERASURES.c.number).where(ERASURES.c.settled_at.is_(None))
+    return connection.scalars(is_open.order_by(ERASURES.c.number)).all()
 
 
 def _drop_ids(connection: Connection, at: Instant) -> list[int]:
@@ -339,31 +301,37 @@ def _note_settled(connection: Connection, numbers: Sequence[int], at: Instant) -
 
 
 def _update(connection: Connection, numbers: Sequence[int], values: dict[str, Any]) -> None:
-    open_rows = _erasures.c.number.in_(numbers) & _erasures.c.settled_at.is_(None)
-    connection.execute(update(_erasures).where(open_rows).values(values))
+    open_rows = ERASURES.c.number.in_(numbers) & ERASURES.c.settled_at.is_(None)
+    connection.execute(update(ERASURES).where(open_rows).values(values))
 
 
 def _find(connection: Connection, customer_id: CustomerId, at: Instant) -> ErasureStatus | None:
-    query = select(_digests.c.number).where(_digests.c.digest == erasure_digest(customer_id))
+    query = select(ERASURE_DIGESTS.c.number).where(
+        ERASURE_DIGESTS.c.digest == erasure_digest(customer_id)
+    )
     number = connection.scalar(query)
     return None if number is None else _status(connection, number, at)
 
 
 def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
     rows = connection.execute(
-        select(_shares).where(_shares.c.number == number).order_by(_shares.c.at, _shares.c.member)
+        select(ERASURE_SHARES)
+        .where(ERASURE_SHARES.c.number == number)
+        .order_by(ERASURE_SHARES.c.at, ERASURE_SHARES.c.member)
     )
     shares = [
         Acknowledgement(member=r.member, at=r.at, removed=msgspec.json.decode(r.removed))
         for r in rows
     ]
-    present = select(_members.c.member).where(_members.c.seen_at > after(at, -GONE_AFTER_S))
+    present = select(ERASURE_MEMBERS.c.member).where(
+        ERASURE_MEMBERS.c.seen_at > after(at, -GONE_AFTER_S)
+    )
     confirmed = {share.member for share in shares}
-    of_number = select(_required.c.owner).where(_required.c.number == number)
+    of_number = select(ERASURE_REQUIRED.c.owner).where(ERASURE_REQUIRED.c.number == number)
     owners = sorted(connection.scalars(of_number))
     silent = {o for o in owners if not any(answers_for(member, o) for member in confirmed)}
     awaited = silent | set(connection.scalars(present)) - confirmed
-    settled = select(_erasures.c.settled_at).where(_erasures.c.number == number)
+    settled = select(ERASURES.c.settled_at).where(ERASURES.c.number == number)
     settled_at = connection.scalar(settled)
     erasure = _erasure(connection, number)
     return ErasureStatus(
@@ -376,9 +344,9 @@ def _status(connection: Connection, number: int, at: Instant) -> ErasureStatus:
 
 
 def _erasure(connection: Connection, number: int) -> Erasure:
-    row = connection.execute(select(_erasures).where(_erasures.c.number == number)).one()
-    of_number = select(_digests.c.digest).where(_digests.c.number == number)
-    digests = connection.scalars(of_number.order_by(_digests.c.digest)).all()
+    row = connection.execute(select(ERASURES).where(ERASURES.c.number == number)).one()
+    of_number = select(ERASURE_DIGESTS.c.digest).where(ERASURE_DIGESTS.c.number == number)
+    digests = connection.scalars(of_number.order_by(ERASURE_DIGESTS.c.digest)).all()
     return Erasure(
         number=number,
         asked_at=row.asked_at,

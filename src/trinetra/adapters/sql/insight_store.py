@@ -5,138 +5,57 @@ lost. Works on SQLite and PostgreSQL, depending on the URL. Several insight engi
 database, and on one host also to one SQLite file.
 """
 
-import secrets
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
     ColumnElement,
     Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    and_,
     delete,
     func,
     insert,
     or_,
     select,
-    true,
 )
 
-from trinetra.adapters.sql.customer_log import erased_among, prepare_customer_log
-from trinetra.adapters.sql.database import Database, Utc, prepare, upsert_into, version_table
+from trinetra.adapters.sql import derived, rollups
+from trinetra.adapters.sql.customer_log import erased_among
+from trinetra.adapters.sql.database import Database
+from trinetra.adapters.sql.insight_rows import (
+    NAMING_KINDS,
+    Alias,
+    aliases_of,
+    insights_between,
+    insights_of,
+    prepare_sums,
+    recount,
+    without,
+    write_insights,
+)
 from trinetra.adapters.sql.merge_expiry import expire_merges
-from trinetra.events.codec import encode
+from trinetra.adapters.sql.migrate import prepare
+from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, TABLE_OF_KIND, VISITS
+from trinetra.adapters.sql.setups import Setup, marks_in, note_setup
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.schema import InsightEvent, LineCrossing, Occupancy, Visit, ZoneStay
+from trinetra.events.derivation import Derivation, Span
+from trinetra.events.figures import Mark
+from trinetra.events.rollups import BucketSum, Grain, RollupRules
+from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.subjects import customer_of
 from trinetra.events.visits import unite
+from trinetra.ports import Unpublished
 from trinetra.telemetry import get_logger
-from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
+from trinetra.values import CustomerId, Instant
 
 log = get_logger("retention")
-SCHEMA_VERSION = 1
+NO_ROLLUPS = RollupRules(lambda _: (), "")
+"""Rules of a reader that writes no insights."""
 _IDS_AT_ONCE = 500
 _ALIASES_LOCK = 0x74726970
 """Key of the advisory lock: any number that no other application uses in this database."""
-
-_metadata = MetaData()
-_schema = version_table("trinetra_schema", _metadata)
-
-
-def _insight_table(name: str, *columns: Column[Any]) -> Table:
-    return Table(
-        name,
-        _metadata,
-        Column("event_id", String(64), primary_key=True),
-        Column("site_id", String(128), nullable=False),
-        Column("camera_id", String(128), nullable=False),
-        Column("captured_at", Utc, nullable=False),
-        *columns,
-        Column("event", Text, nullable=False),
-        Index(f"{name}_by_time", "captured_at", "event_id"),
-        Index(f"{name}_by_camera", "camera_id", "captured_at"),
-    )
-
-
-_line_crossings = _insight_table(
-    "line_crossings",
-    Column("line_id", String(128), nullable=False),
-    Column("direction", String(8), nullable=False),
-    Column("track_id", String(64), nullable=False),
-    Column("label", String(64), nullable=False),
-    Column("customer_id", String(64), index=True),
-    Column("kind", String(16)),
-    Column("revision", Integer),
-)
-_zone_stays = _insight_table(
-    "zone_stays",
-    Column("zone_id", String(128), nullable=False),
-    Column("track_id", String(64), nullable=False),
-    Column("label", String(64), nullable=False),
-    Column("entered_at", Utc, nullable=False),
-    Column("dwell_s", Float(53), nullable=False),
-    Column("customer_id", String(64), index=True),
-    Column("kind", String(16)),
-    Column("revision", Integer),
-)
-_occupancies = _insight_table(
-    "occupancies",
-    Column("zone_id", String(128)),
-    Column("persons", BigInteger, nullable=False),
-    Column("unseen", Boolean),
-)
-_visits = _insight_table(
-    "visits",
-    Column("customer_id", String(64), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("started_at", Utc, nullable=False),
-    Column("visit_number", BigInteger, nullable=False),
-    Column("revision", Integer),
-    Column("withdrawn", Boolean),
-)
-Index("visits_by_customer", _visits.c.customer_id, _visits.c.captured_at)
-_aliases = Table(
-    "customer_aliases",
-    _metadata,
-    Column("customer_id", String(64), primary_key=True),
-    Column("person_id", String(64), nullable=False, index=True),
-    Column("kind", String(16)),
-)
-"""The person that each merged id belongs to now, and their kind. All other tables keep the id that
-was valid when the row was written; to count people, join this table and use
-``coalesce(person_id, customer_id)``."""
-_aliases_read = Table(
-    "customer_aliases_read",
-    _metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("number", BigInteger, nullable=False),
-)
-
-TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
-    "line_crossing": LineCrossing,
-    "zone_stay": ZoneStay,
-    "occupancy": Occupancy,
-    "visit": Visit,
-}
-TABLE_OF_KIND: Mapping[str, Table] = {
-    "line_crossing": _line_crossings,
-    "zone_stay": _zone_stays,
-    "occupancy": _occupancies,
-    "visit": _visits,
-}
-_KIND_OF_TYPE = {type_: kind for kind, type_ in TYPE_OF_KIND.items()}
 
 
 class SqlInsightStore:
@@ -144,15 +63,18 @@ class SqlInsightStore:
 
     name = "insight store"
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rules: RollupRules) -> None:
         self._database = database
         self._run = database.run
+        self._rules = rules
         self._expiry_logged = False
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str) -> AsyncIterator["SqlInsightStore"]:
-        """Open or create the tables in the database of an SQLAlchemy URL.
+    async def open(
+        cls, url: str, rules: RollupRules = NO_ROLLUPS
+    ) -> AsyncIterator["SqlInsightStore"]:
+        """Open or create the tables in the database of an SQLAlchemy URL; a writer passes rules.
 
         ``sqlite:///FILE`` (its folder is created), ``sqlite://`` for memory, or
         ``postgresql://USER:PASSWORD@HOST/NAME``. Raises ConfigurationError when the URL is invalid,
@@ -160,8 +82,8 @@ class SqlInsightStore:
         wrote it; StoreUnavailable when the server does not answer or the file is locked.
         """
         async with Database.connected(url, thread_name="insight-store") as database:
-            await database.run(prepare_store, writes=True)
-            yield cls(database)
+            await database.run(prepare, writes=True)
+            yield cls(database, rules)
 
     @property
     def place(self) -> str:
@@ -181,7 +103,7 @@ class SqlInsightStore:
         StorageFull or StoreUnavailable.
         """
         if insights:
-            await self._run(lambda connection: _record(connection, insights), writes=True)
+            await self._run(lambda c: _record(c, self._rules, insights), writes=True)
 
     async def fetch(self, kind: str, start: Instant, end: Instant) -> list[InsightEvent]:
         """Return insights of one event type with captured_at in ``[start, end)``, in that order.
@@ -190,29 +112,22 @@ class SqlInsightStore:
         """
         if kind not in TABLE_OF_KIND:
             raise ValueError(f"{kind!r} is no kind of insight; use one of {sorted(TABLE_OF_KIND)}")
-        table = TABLE_OF_KIND[kind]
-        query = (
-            select(table.c.event)
-            .where(table.c.captured_at >= start, table.c.captured_at < end)
-            .order_by(table.c.captured_at, table.c.event_id)
-        )
-        if table is _visits:
-            query = query.where(_visits.c.withdrawn.is_not(true()))
-        texts = await self._run(lambda connection: connection.scalars(query).all())
-        return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
+        found = await self._run(lambda c: insights_between(c, kind, start, end))
+        return [i for i in found if not (isinstance(i, Visit) and i.withdrawn)]
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return everything recorded under exactly these ids, in the order of capture."""
-        kinds = ("line_crossing", "zone_stay", "visit")
-        found = await self._run(lambda c: [e for kind in kinds for e in insights_of(c, kind, ids)])
+        found = await self._run(
+            lambda c: [e for kind in NAMING_KINDS for e in insights_of(c, kind, ids)]
+        )
         return sorted(found, key=lambda event: (event.captured_at, event.event_id))
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
         """Return the most recent visit recorded under exactly this id, even if withdrawn."""
         query = (
-            select(_visits.c.event)
-            .where(_visits.c.customer_id == customer_id)
-            .order_by(_visits.c.captured_at.desc(), _visits.c.event_id.desc())
+            select(VISITS.c.event)
+            .where(VISITS.c.customer_id == customer_id)
+            .order_by(VISITS.c.captured_at.desc(), VISITS.c.event_id.desc())
             .limit(1)
         )
         text = await self._run(lambda connection: connection.scalar(query))
@@ -235,9 +150,9 @@ class SqlInsightStore:
 
     async def expire_merges(self, before: Instant, most: int) -> int:
         """Delete up to ``most`` changes of merges that expired by ``before``; return how many."""
-        naming = [table for table in TABLE_OF_KIND.values() if "customer_id" in table.c]
+        naming = [TABLE_OF_KIND[kind] for kind in NAMING_KINDS]
         return await self._run(
-            lambda connection: expire_merges(connection, before, most, naming, _aliases),
+            lambda connection: expire_merges(connection, before, most, naming, ALIASES),
             writes=True,
         )
 
@@ -245,7 +160,7 @@ class SqlInsightStore:
         self, people: CustomerDirectory, changed: Collection[CustomerId] | None = None
     ) -> None:
         """Store which ids belong to the same person; a directory with a lower number is ignored."""
-        await self._run(lambda connection: _know(connection, people, changed), writes=True)
+        await self._run(lambda c: _know(c, self._rules, people, changed), writes=True)
 
     async def visits(self, start: Instant, end: Instant, gap_s: float) -> list[Visit]:
         """Return the visits of people that ended in ``[start, end)``, in that order."""
@@ -258,6 +173,59 @@ class SqlInsightStore:
         )
         return [visit for visit in visits if start <= visit.captured_at < end]
 
+    async def prepare_figures(self, zone: ZoneInfo, setup: Setup, at: Instant) -> bool:
+        """Sum up all insights on record anew if the time zone or the rules are others than before.
+
+        Returns whether it was necessary. Sums of insights that were deleted stay as they are.
+        Notes what differs in the setup since the last call.
+        """
+        rules = self._rules
+        await self._run(lambda connection: note_setup(connection, setup, at), writes=True)
+        return await self._run(lambda c: prepare_sums(c, zone, rules), writes=True)
+
+    async def marks(self, span: Span) -> list[Mark]:
+        """Return the changes of the setup in a span, in order."""
+        return await self._run(lambda connection: marks_in(connection, span))
+
+    async def sums(
+        self,
+        series: Collection[str],
+        grain: Grain,
+        span: tuple[Instant, Instant],
+        places: Collection[str] | None = None,
+    ) -> list[BucketSum]:
+        """Return the sums of buckets that start in the span, by series, start, place and bin."""
+        return await self._run(lambda c: rollups.read_sums(c, series, grain, span, places))
+
+    async def changed_sums(self, grain: Grain, change: int, most: int) -> list[BucketSum]:
+        """Return sums that changed after write number ``change``, in the order of writes.
+
+        About ``most``: sums of one write are not separated.
+        """
+        return await self._run(lambda c: rollups.read_changed(c, grain, change, most))
+
+    async def derive(self, derivation: Derivation, most: int) -> int:
+        """Derive anew what the inputs' changes since the last call require; return the windows.
+
+        Takes up to ``most`` changed minutes into account.
+        """
+        rules = self._rules
+        return await self._run(
+            lambda connection: derived.derive(connection, rules, derivation, most), writes=True
+        )
+
+    async def settle(self, names: Sequence[str]) -> None:
+        """Forget the changes that all derivations of these names have taken into account."""
+        await self._run(lambda connection: derived.drop_read(connection, names), writes=True)
+
+    async def unpublished(self, most: int) -> list[Unpublished]:
+        """Return the first derived insights that the event log has not received yet."""
+        return await self._run(lambda connection: derived.unpublished(connection, most))
+
+    async def published(self, number: int) -> None:
+        """Note that the event log has received all derived insights up to this one."""
+        await self._run(lambda connection: derived.published(connection, number), writes=True)
+
 
 def _count_older(connection: Connection, before: Instant) -> int:
     counts = (select(func.count()).where(t.c.captured_at < before) for t in TABLE_OF_KIND.values())
@@ -265,6 +233,8 @@ def _count_older(connection: Connection, before: Instant) -> int:
 
 
 def _expire(connection: Connection, before: Instant, most: int) -> int:
+    """Delete the oldest insights and sums of minutes; sums of hours and days name nobody."""
+    rollups.forget_before(connection, before)
     deleted = 0
     for table in TABLE_OF_KIND.values():
         old = select(table.c.event_id).where(table.c.captured_at < before)
@@ -274,54 +244,49 @@ def _expire(connection: Connection, before: Instant, most: int) -> int:
 
 
 def _know(
-    connection: Connection, people: CustomerDirectory, touched: Collection[CustomerId] | None
+    connection: Connection,
+    rules: RollupRules,
+    people: CustomerDirectory,
+    touched: Collection[CustomerId] | None,
 ) -> None:
     # Read, compare and write must not interleave with another engine, or an older directory could
     # overwrite a newer one. SQLite has only one writer at a time anyway.
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_ALIASES_LOCK)))
-    if (connection.scalar(select(_aliases_read.c.number)) or 0) >= people.number:
+    if (connection.scalar(select(ALIASES_READ.c.number)) or 0) >= people.number:
         return
     known = _aliases_in(connection, touched)
-    ids = people.merged if touched is None else (known.keys() | touched) & people.merged.keys()
-    current = {c: _Alias(people.canonical(c), people.kind_of(c)) for c in ids}
+    told = people.merged.keys() | people.customers.keys()
+    ids = told if touched is None else (known.keys() | touched) & told
+    current = {c: Alias(people.canonical(c), people.kind_of(c)) for c in ids}
     changed = {c for c in known.keys() | current.keys() if known.get(c) != current.get(c)}
     rows = [{"customer_id": c, **current[c]._asdict()} for c in sorted(changed & current.keys())]
     for part in _parts(changed):
-        connection.execute(delete(_aliases).where(_aliases.c.customer_id.in_(part)))
+        connection.execute(delete(ALIASES).where(ALIASES.c.customer_id.in_(part)))
     if rows:
-        connection.execute(insert(_aliases), rows)
-    connection.execute(delete(_aliases_read))
-    connection.execute(insert(_aliases_read).values(id=1, number=people.number))
-
-
-class _Alias(NamedTuple):
-    """The person that an id belongs to, and their kind if the customer log has one."""
-
-    person_id: CustomerId
-    kind: IdentityKind | None
+        connection.execute(insert(ALIASES), rows)
+    connection.execute(delete(ALIASES_READ))
+    connection.execute(insert(ALIASES_READ).values(id=1, number=people.number))
+    before = {c: known[c].kind for c in changed & known.keys()}
+    recount(connection, rules, changed, {c: kind for c, kind in before.items() if kind})
 
 
 def _aliases_in(
     connection: Connection, touched: Collection[CustomerId] | None = None
-) -> dict[CustomerId, _Alias]:
+) -> dict[CustomerId, Alias]:
     """Return the aliases, or only those that contain one of these ids."""
     if touched is None:
-        return _aliases_of(connection.execute(select(_aliases)))
-    found: dict[CustomerId, _Alias] = {}
+        return aliases_of(connection.execute(select(ALIASES)))
+    found: dict[CustomerId, Alias] = {}
     for part in _parts(touched):
-        about = or_(_aliases.c.customer_id.in_(part), _aliases.c.person_id.in_(part))
-        found |= _aliases_of(connection.execute(select(_aliases).where(about)))
+        about = or_(ALIASES.c.customer_id.in_(part), ALIASES.c.person_id.in_(part))
+        found |= aliases_of(connection.execute(select(ALIASES).where(about)))
     return found
-
-
-def _aliases_of(rows: Iterable[Row[Any]]) -> dict[CustomerId, _Alias]:
-    return {r.customer_id: _Alias(r.person_id, r.kind and IdentityKind(r.kind)) for r in rows}
 
 
 def _visits_between(
     connection: Connection, start: Instant, end: Instant
-) -> tuple[dict[CustomerId, _Alias], list[Visit]]:
+) -> tuple[dict[CustomerId, Alias], list[Visit]]:
     """Return all aliases, and the visits of the period.
 
     For people with several ids all their visits are included, because a visit before or after the
@@ -329,18 +294,18 @@ def _visits_between(
     """
     known = _aliases_in(connection)
     person_of = {customer_id: alias.person_id for customer_id, alias in known.items()}
-    in_time = (_visits.c.captured_at >= start, _visits.c.captured_at < end)
+    in_time = (VISITS.c.captured_at >= start, VISITS.c.captured_at < end)
     found = _read_visits(connection, *in_time)
     several = {*person_of, *person_of.values()}
     persons = {person_of.get(c, c) for v in found.values() if (c := v.customer_id) in several}
     ids = persons | {c for c, person in person_of.items() if person in persons}
     for part in _parts(ids):
-        found |= _read_visits(connection, _visits.c.customer_id.in_(part))
+        found |= _read_visits(connection, VISITS.c.customer_id.in_(part))
     return known, list(found.values())
 
 
 def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[str, Visit]:
-    texts = connection.scalars(select(_visits.c.event).where(*where))
+    texts = connection.scalars(select(VISITS.c.event).where(*where))
     visits = (msgspec.json.decode(text, type=Visit) for text in texts)
     return {visit.event_id: visit for visit in visits}
 
@@ -352,89 +317,13 @@ def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
         yield part
 
 
-def insights_of(connection: Connection, kind: str, ids: Sequence[CustomerId]) -> list[InsightEvent]:
-    """Return the insights of one kind (except occupancy) that carry one of these ids."""
-    table = TABLE_OF_KIND[kind]
-    texts = connection.scalars(select(table.c.event).where(table.c.customer_id.in_(ids)))
-    return [msgspec.json.decode(text, type=TYPE_OF_KIND[kind]) for text in texts]
-
-
 def forget_aliases(connection: Connection, ids: Sequence[CustomerId]) -> None:
     """Delete the aliases that contain one of these ids."""
-    about = or_(_aliases.c.customer_id.in_(ids), _aliases.c.person_id.in_(ids))
-    connection.execute(delete(_aliases).where(about))
+    about = or_(ALIASES.c.customer_id.in_(ids), ALIASES.c.person_id.in_(ids))
+    connection.execute(delete(ALIASES).where(about))
 
 
-def prepare_store(connection: Connection) -> None:
-    """Create missing tables of the store, and of the customer log, which it reads."""
-    prepare(connection, _metadata, _schema, SCHEMA_VERSION, what="insight")
-    prepare_customer_log(connection)
-
-
-def _record(connection: Connection, insights: Sequence[InsightEvent]) -> None:
-    named = {i.customer_id for i in insights if not isinstance(i, Occupancy) and i.customer_id}
+def _record(connection: Connection, rules: RollupRules, insights: Sequence[InsightEvent]) -> None:
+    named = {customer for insight in insights if (customer := customer_of(insight))}
     erased = erased_among(connection, named)
-    upsert_all(connection, without(insights, erased) if erased else insights)
-
-
-def without(insights: Iterable[InsightEvent], erased: Collection[CustomerId]) -> list[InsightEvent]:
-    """Return the insights that may be kept: of erased people no visits, and the rest without id."""
-    kept: list[InsightEvent] = []
-    for insight in insights:
-        if isinstance(insight, Occupancy) or insight.customer_id not in erased:
-            kept.append(insight)
-        elif not isinstance(insight, Visit):
-            kept.append(_of_a_stranger(insight))
-    return kept
-
-
-def _of_a_stranger(insight: LineCrossing | ZoneStay) -> InsightEvent:
-    """Return the insight without anything that identifies a person.
-
-    The track id goes as well, because customer ids are derived from a person's first track. Staff
-    keep their kind, because they must not be counted as customers.
-    """
-    return msgspec.structs.replace(
-        insight,
-        customer_id=None,
-        kind=IdentityKind.STAFF if insight.kind is IdentityKind.STAFF else msgspec.UNSET,
-        track_id=TrackId(f"trk_{secrets.token_hex(12)}"),
-    )
-
-
-def upsert_all(connection: Connection, insights: Sequence[InsightEvent]) -> None:
-    """Insert or replace by ``event_id``."""
-    for type_, kind in _KIND_OF_TYPE.items():
-        # The last event of an id wins: PostgreSQL refuses to change a row twice in one statement.
-        latest = {i.event_id: _row(i, kind) for i in insights if isinstance(i, type_)}
-        if latest:
-            statement = _upsert(TABLE_OF_KIND[kind], connection.dialect.name)
-            # Sorted, because engines that lock the same rows in different orders would deadlock.
-            connection.execute(statement, [latest[event_id] for event_id in sorted(latest)])
-
-
-def _row(insight: InsightEvent, kind: str) -> dict[str, Any]:
-    fields = {c.name for c in TABLE_OF_KIND[kind].columns} - {"event"}
-    values = ((name, getattr(insight, name)) for name in fields)
-    row: dict[str, Any] = {n: None if v is msgspec.UNSET else v for n, v in values}
-    return {**row, "event": encode(insight).decode()}
-
-
-def _upsert(table: Table, dialect: str) -> Any:
-    statement = upsert_into(table, dialect)
-    replaced = {c.name: statement.excluded[c.name] for c in table.columns if c.name != "event_id"}
-    return statement.on_conflict_do_update(
-        index_elements=["event_id"], set_=replaced, where=_is_no_older(statement.excluded, table)
-    )
-
-
-def _is_no_older(new: Any, table: Table) -> ColumnElement[bool] | None:
-    """Return the condition that a row is not replaced by an older state, as ``is_older`` has it."""
-    if table is _occupancies:
-        return None
-    before, now = (func.coalesce(row.revision, 0) for row in (table.c, new))
-    if table is _visits:
-        is_as_revised = and_(now == before, new.captured_at >= table.c.captured_at)
-        return or_(now > before, is_as_revised)
-    is_as_long = and_(new.captured_at == table.c.captured_at, now >= before)
-    return or_(new.captured_at > table.c.captured_at, is_as_long)
+    write_insights(connection, rules, without(insights, erased) if erased else insights)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from trinetra.events.schema import Box, GateEvidence
 from trinetra.geometry import Homography
-from trinetra.identities.gate.opening_hours import OpeningHours
 from trinetra.identities.gate.transition_times import TransitionTimes
+from trinetra.opening_hours import OpeningHours
 from trinetra.values import CameraId, CustomerId, Instant, seconds_between
 
 Edge = tuple[CameraId, CameraId, float]

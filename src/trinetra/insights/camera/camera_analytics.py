@@ -20,6 +20,7 @@ from trinetra.events.schema import (
     TracksEvent,
 )
 from trinetra.events.sightings import Sighting
+from trinetra.insights.camera.coverage import CoverageMeter, Ended
 from trinetra.insights.camera.lines import Crossed, LineCounter
 from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
@@ -74,6 +75,7 @@ class CameraAnalytics:
         self._presence = PresenceTracker(
             self._place, policy.sighting_every_s, policy.absent_after_s
         )
+        self._coverage = CoverageMeter(self._place, policy.coverage_gap_s)
         self._last_at: Instant | None = None
 
     @property
@@ -109,7 +111,7 @@ class CameraAnalytics:
             begun = self.step(event)
             return Outcome(over.insights + begun.insights, over.sightings + begun.sightings)
         if isinstance(event, TracksEvent) and event.silent is True:
-            return self.flush()
+            return self.flush("silent")
         # Absences first: a customer who returns with this event after a long gap starts a new
         # segment instead of extending the old one across the gap.
         lost = self._presence.lose(event.captured_at)
@@ -131,7 +133,7 @@ class CameraAnalytics:
 
     def _begin_session(self, session: int) -> Outcome:
         """End what is going on at its last confirmed instant, and start over."""
-        over = self.flush()
+        over = self.flush("session")
         if self._last_at is not None:
             self._earlier[self._session] = self._last_at
         last_at = self._earlier.pop(session, None)
@@ -178,11 +180,12 @@ class CameraAnalytics:
         body = self._stitcher.body_of(track_id)
         return body.name if body else own
 
-    def flush(self) -> Outcome:
+    def flush(self, ended: Ended | None = None) -> Outcome:
         """End what goes on in view at its last confirmed instant; from then on it is not seen."""
         crossings = self._crossings(self._lines.flush())
         stays = self._stays(self._zones.flush())
-        return Outcome([*crossings, *stays, *self._unseen()], self._presence.flush())
+        watched = self._coverage.end(ended)
+        return Outcome([*crossings, *stays, *self._unseen(), *watched], self._presence.flush())
 
     def memory(self) -> CameraMemory:
         """Return the state for a snapshot; it is shared and changes with the next step."""
@@ -198,6 +201,7 @@ class CameraAnalytics:
             present=self._presence.present,
             session=self._session,
             earlier=self._earlier,
+            watched=self._coverage.span,
         )
 
     def resume(self, memory: CameraMemory) -> None:
@@ -212,6 +216,7 @@ class CameraAnalytics:
             for event in events_of(self._place, records):
                 self._reported.remember(body_id, event)
         self._presence.resume(memory.present)
+        self._coverage.span = memory.watched
 
     def _look(self, event: TracksEvent) -> list[InsightEvent]:
         self._last_at = event.captured_at
@@ -226,6 +231,7 @@ class CameraAnalytics:
         outputs += self._crossings(self._lines.step(scene, body_ids))
         outputs += self._stays(self._zones.step(scene, body_ids, in_view))
         outputs += self._occupancy(scene.at)
+        outputs += self._coverage.step(scene.at)
         self._lines.keep(set(self._stitcher.bodies))
         self._reported.keep(set(self._stitcher.bodies))
         return outputs

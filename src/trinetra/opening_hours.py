@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -47,6 +47,20 @@ class OpeningHours:
             at = closes
         return False  # open round the clock
 
+    def open_spans(self, start: Instant, end: Instant) -> list[tuple[Instant, Instant]]:
+        """Return the parts of a span in which the shop was open, in order, joined, in UTC."""
+        first = start.astimezone(self._zone).date() - timedelta(days=2)
+        last = end.astimezone(self._zone).date()
+        found: list[tuple[Instant, Instant]] = []
+        for number in range((last - first).days + 1):
+            day = datetime.combine(first + timedelta(days=number), time(), self._zone)
+            found += [
+                (max(_clock(day, s.opens_min), start), min(_clock(day, s.closes_min), end))
+                for s in self.spans
+                if s.weekday == day.weekday()
+            ]
+        return _joined([(a.astimezone(UTC), b.astimezone(UTC)) for a, b in found])
+
     def _closes_after(self, at: datetime) -> datetime | None:
         """Return the end of the opening period that contains ``at``; None if closed then."""
         ends = [closes for opens, closes in self._around(at) if opens <= at < closes]
@@ -61,6 +75,16 @@ class OpeningHours:
             for span in self.spans
             if span.weekday == day.weekday()
         ]
+
+
+def _joined(spans: Sequence[tuple[Instant, Instant]]) -> list[tuple[Instant, Instant]]:
+    joined: list[tuple[Instant, Instant]] = []
+    for opens, closes in sorted(span for span in spans if span[0] < span[1]):
+        if joined and opens <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], closes)
+        else:
+            joined.append((opens, closes))
+    return joined
 
 
 def _clock(day: datetime, minutes: int) -> datetime:

@@ -1,0 +1,76 @@
+"""Brings a database to the tables of this version, and back to those of an earlier one.
+
+Alembic's steps are in ``migrations/versions``. A new database is created at once from the tables of
+``schema.py`` and marked with the last step.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, inspect, select
+
+from trinetra.adapters.sql.errors import shown_url
+from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
+from trinetra.errors import ConfigurationError
+
+HEAD = "0002"
+"""The last step, a constant because reading the steps takes longer than opening a database."""
+_FOLDER = Path(__file__).parent / "migrations"
+_SETUP_LOCK = 0x7472696E
+"""Key of the advisory lock: any number that no other application uses in this database."""
+
+
+def prepare(connection: Connection) -> bool:
+    """Create or upgrade the tables; return whether the database was new.
+
+    Raises ConfigurationError for a database of a newer TRINETRA.
+    """
+    if connection.dialect.name == "postgresql":
+        # Services may start together, and creating the same table twice at once fails.
+        connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
+    at = revision(connection)
+    if at == HEAD:
+        return False
+    if at is None and not inspect(connection).get_table_names():
+        METADATA.create_all(connection)
+        command.stamp(_config(connection), HEAD)
+        return True
+    _refuse_unknown(connection, at)
+    migrate(connection, HEAD)
+    return False
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the last step that was taken; None before the first."""
+    options = {"version_table": REVISION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def migrate(connection: Connection, target: str) -> None:
+    """Take the steps to a revision, up or down; ``base`` removes all tables."""
+    config = _config(connection)
+    at = revision(connection) or ""
+    if target != "base" and target >= at:
+        command.upgrade(config, target)
+    else:
+        command.downgrade(config, target)
+
+
+def _refuse_unknown(connection: Connection, at: str | None) -> None:
+    steps = {step.revision for step in ScriptDirectory(str(_FOLDER)).walk_revisions()}
+    if at is not None and at not in steps:
+        place = shown_url(connection.engine.url)
+        raise ConfigurationError(
+            f"{place} has schema version {at}, but this TRINETRA supports versions up to {HEAD}; "
+            "use the newer TRINETRA or another database"
+        )
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,279 @@
+"""Tables of the database: insights, their rollups, the customer log and the erasure store.
+
+``migrations/`` has the steps that lead here from the tables of every earlier version; a test holds
+both together. All tables of one installation are in one database.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+from trinetra.adapters.sql.database import Utc
+from trinetra.events.schema import (
+    CameraCoverage,
+    InsightEvent,
+    LineCrossing,
+    Occupancy,
+    Visit,
+    ZoneStay,
+)
+
+METADATA = MetaData()
+REVISION_TABLE = "trinetra_revision"
+"""Holds the last migration. It is no part of METADATA: Alembic creates it."""
+
+
+def _insight_table(name: str, *columns: Column[Any]) -> Table:
+    return Table(
+        name,
+        METADATA,
+        Column("event_id", String(64), primary_key=True),
+        Column("site_id", String(128), nullable=False),
+        Column("camera_id", String(128), nullable=False),
+        Column("captured_at", Utc, nullable=False),
+        *columns,
+        Column("event", Text, nullable=False),
+        Index(f"{name}_by_time", "captured_at", "event_id"),
+        Index(f"{name}_by_camera", "camera_id", "captured_at"),
+    )
+
+
+# --- insights ---------------------------------------------------------------------------------
+
+LINE_CROSSINGS = _insight_table(
+    "line_crossings",
+    Column("line_id", String(128), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+    Column("revision", Integer),
+)
+ZONE_STAYS = _insight_table(
+    "zone_stays",
+    Column("zone_id", String(128), nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    Column("dwell_s", Float(53), nullable=False),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+    Column("revision", Integer),
+)
+OCCUPANCIES = _insight_table(
+    "occupancies",
+    Column("zone_id", String(128)),
+    Column("persons", BigInteger, nullable=False),
+    Column("unseen", Boolean),
+)
+VISITS = _insight_table(
+    "visits",
+    Column("customer_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("visit_number", BigInteger, nullable=False),
+    Column("revision", Integer),
+    Column("withdrawn", Boolean),
+)
+Index("visits_by_customer", VISITS.c.customer_id, VISITS.c.captured_at)
+COVERAGES = _insight_table(
+    "coverages",
+    Column("started_at", Utc, nullable=False),
+    Column("frames", BigInteger, nullable=False),
+    Column("ended", String(16)),
+)
+TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
+    "line_crossing": LineCrossing,
+    "zone_stay": ZoneStay,
+    "occupancy": Occupancy,
+    "visit": Visit,
+    "coverage": CameraCoverage,
+}
+TABLE_OF_KIND: Mapping[str, Table] = {
+    "line_crossing": LINE_CROSSINGS,
+    "zone_stay": ZONE_STAYS,
+    "occupancy": OCCUPANCIES,
+    "visit": VISITS,
+    "coverage": COVERAGES,
+}
+KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
+    type_: kind for kind, type_ in TYPE_OF_KIND.items()
+}
+
+# --- identities, as the insights know them ----------------------------------------------------
+
+ALIASES = Table(
+    "customer_aliases",
+    METADATA,
+    Column("customer_id", String(64), primary_key=True),
+    Column("person_id", String(64), nullable=False, index=True),
+    Column("kind", String(16)),
+)
+"""The person that each merged id belongs to now, and their kind. All other tables keep the id that
+was valid when the row was written; to count people, join this table and use
+``coalesce(person_id, customer_id)``."""
+ALIASES_READ = Table(
+    "customer_aliases_read",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+)
+
+# --- figures ----------------------------------------------------------------------------------
+
+ROLLUPS = Table(
+    "rollups",
+    METADATA,
+    Column("series", String(64), primary_key=True),
+    Column("grain", SmallInteger, primary_key=True, autoincrement=False),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", String(260), primary_key=True),
+    Column("bin", Integer, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    Column("change", BigInteger, nullable=False),
+    Index("rollups_by_change", "grain", "change"),
+    sqlite_with_rowid=False,
+)
+"""``start_s`` is the start of the bucket in seconds since 1970."""
+ROLLUP_STATE = Table(
+    "rollup_state",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("zone", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("change", BigInteger, nullable=False),
+    Column("kept_since", Utc),
+)
+"""One row: the shop's time zone, the version of the rules, the number of the last write, and since
+when insights are on record: earlier ones were deleted, but are still in the sums."""
+SETUPS = Table(
+    "setups",
+    METADATA,
+    Column("at", Utc, primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("name", String(260), primary_key=True),
+    Column("state", String(64), nullable=False),
+    Column("is_first", Boolean, nullable=False),
+)
+"""Since when each line, zone, model, threshold and definition is as it is: what figures depend on
+besides the shop. ``state`` is a digest."""
+CHANGED_MINUTES = Table(
+    "changed_minutes",
+    METADATA,
+    Column("type", String(32), primary_key=True),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("change", BigInteger, nullable=False),
+    Index("changed_minutes_by_change", "change"),
+    sqlite_with_rowid=False,
+)
+"""The minutes in which insights of a type were written, until every derivation has read them."""
+DERIVATIONS = Table(
+    "derivations",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("change", BigInteger, nullable=False),
+)
+"""How far each derivation has read: the number of the last write that it has taken in."""
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("key", String(128), nullable=False),
+    Column("event", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Derived insights that the event log has not received yet."""
+
+# --- customer log -----------------------------------------------------------------------------
+
+CUSTOMER_CHANGES = Table(
+    "customer_changes",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("change_id", String(64), nullable=False, unique=True),
+    Column("customer_id", String(64), nullable=False, index=True),
+    Column("other", String(64), index=True),
+    Column("change", Text, nullable=False),
+    # Without it SQLite reuses the numbers of deleted changes, and readers would skip the new ones.
+    sqlite_autoincrement=True,
+)
+CUSTOMER_TEMPLATES = Table(
+    "customer_templates",
+    METADATA,
+    Column("model", String(128), primary_key=True),
+    Column("entry_id", String(64), primary_key=True),
+    Column("customer_id", String(64), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("embedding", LargeBinary, nullable=False),
+    Column("quality", Float(53), nullable=False),
+    Column("first_seen", Utc, nullable=False),
+    Column("last_seen", Utc, nullable=False),
+    Column("expires_at", Utc),
+    Column("consent", Boolean, nullable=False),
+)
+CUSTOMER_READERS = Table(
+    "customer_book_readers",
+    METADATA,
+    Column("reader", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+# --- erasures ---------------------------------------------------------------------------------
+
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("asked_at", Utc, nullable=False),
+    Column("settled_at", Utc),
+    Column("ids", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+ERASURE_DIGESTS = Table(
+    "erasure_digests",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False, index=True),
+)
+ERASURE_SHARES = Table(
+    "erasure_shares",
+    METADATA,
+    Column("number", BigInteger, primary_key=True),
+    Column("member", String(200), primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("removed", Text, nullable=False),
+)
+ERASURE_MEMBERS = Table(
+    "erasure_members",
+    METADATA,
+    Column("member", String(200), primary_key=True),
+    Column("seen_at", Utc, nullable=False),
+)
+ERASURE_OWNERS = Table(
+    "erasure_owners",
+    METADATA,
+    Column("owner", String(200), primary_key=True),
+    Column("seen_at", Utc, nullable=False),
+)
+ERASURE_REQUIRED = Table(
+    "erasure_required",
+    METADATA,
+    Column("number", BigInteger, primary_key=True),
+    Column("owner", String(200), primary_key=True),
+)

@@ -1,0 +1,1 @@
+"""Metrics: one file each, with its definition and what one insight adds to it."""

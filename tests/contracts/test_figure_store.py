@@ -1,0 +1,410 @@
+"""Contract of the figure store: sums follow the insights on record, whatever happens to these."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, inspect
+from tests.databases import lose_migrations
+
+from trinetra.adapters.sql.erasure_store import SqlErasureStore
+from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.adapters.sql.migrate import HEAD, migrate, prepare, revision
+from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
+from trinetra.events.customers import Customer, CustomerDirectory
+from trinetra.events.derivation import Span
+from trinetra.events.rollups import BucketSum, Cell, Grain, RollupRules, bucket_start
+from trinetra.events.schema import (
+    CameraCoverage,
+    InsightEvent,
+    LineCrossing,
+    Occupancy,
+    Visit,
+    ZoneStay,
+)
+from trinetra.insights.metrics.catalog import METRICS, ROLLUP_RULES
+from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
+
+NIGHT = datetime(2026, 10, 24, 20, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+SPAN = (NIGHT - timedelta(days=3), NIGHT + timedelta(days=3))
+SERIES = sorted({series for metric in METRICS for series in metric.series})
+ANN, BOB, EVE = map(CustomerId, ("ann", "bob", "eve"))
+
+
+def common(number: int, at: datetime) -> dict:
+    return {
+        "event_id": EventId(f"id_{number}"),
+        "site_id": SiteId("shop"),
+        "camera_id": CameraId(f"cam{number % 3}"),
+        "captured_at": at,
+    }
+
+
+def insight(rng: random.Random) -> InsightEvent:
+    """Return an insight around the night in which Berlin's clocks go back; ids often repeat."""
+    number, at = rng.randrange(40), NIGHT + timedelta(seconds=rng.randrange(8 * 3600))
+    revision = rng.choice([msgspec.UNSET, 1, 2])
+    who = rng.choice([None, ANN, BOB, EVE])
+    kind = rng.choice([IdentityKind.ANONYMOUS, IdentityKind.STAFF]) if who else msgspec.UNSET
+    names = {"customer_id": who, "kind": kind, "revision": revision}
+    track = {"track_id": TrackId("t"), "label": rng.choice(["person", "person", "car"])}
+    match number % 5:
+        case 0 | 1:
+            way = rng.choice(["in", "out"])
+            return LineCrossing(
+                **common(number, at), **names, **track, line_id="door", direction=way
+            )
+        case 2:
+            return ZoneStay(
+                **common(number, at),
+                **names,
+                **track,
+                zone_id="shelf",
+                entered_at=at - timedelta(seconds=9),
+                dwell_s=rng.randrange(9000) / 1000,
+            )
+        case 3:
+            return Visit(
+                **common(number, at),
+                customer_id=who or ANN,
+                kind=IdentityKind.ANONYMOUS,
+                started_at=at - timedelta(minutes=rng.randrange(90)),
+                cameras=(),
+                visit_number=rng.randrange(1, 4),
+                revision=revision,
+                withdrawn=rng.choice([msgspec.UNSET, msgspec.UNSET, True]),
+            )
+        case _:
+            start = at - timedelta(seconds=rng.randrange(1, 400), microseconds=rng.randrange(10**6))
+            return CameraCoverage(**common(number, at), started_at=start, frames=7)
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path}/insights.db"
+
+
+@pytest.fixture(params=["file", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return f"sqlite:///{tmp_path}/insights.db"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[SqlInsightStore]:
+    async with SqlInsightStore.open(url, ROLLUP_RULES) as store:
+        await store.prepare_figures(BERLIN, {}, NIGHT)
+        yield store
+
+
+def summed(insights: Iterable[InsightEvent], zone: ZoneInfo = BERLIN) -> dict[tuple, int]:
+    """Return the sums of insights, computed in another way: one bucket at a time."""
+    sums: Counter[tuple] = Counter()
+    for cell in (cell for one in insights for cell in ROLLUP_RULES.cells_of(one)):
+        for grain in Grain:
+            start = bucket_start(cell.at, grain, zone)
+            sums[cell.series, cell.place, grain, start, cell.bin] += cell.value
+    return {key: value for key, value in sums.items() if value}
+
+
+async def kept(store: SqlInsightStore) -> dict[tuple, int]:
+    """Return the sums that the store keeps."""
+    found: list[BucketSum] = []
+    for grain in Grain:
+        found += await store.sums(SERIES, grain, SPAN)
+    return {(s.series, s.place, s.grain, s.start, s.bin): s.value for s in found if s.value}
+
+
+async def on_record(store: SqlInsightStore) -> list[InsightEvent]:
+    kinds = ("line_crossing", "zone_stay", "visit", "coverage")
+    return [i for kind in kinds for i in await store.fetch(kind, *SPAN)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_sums_are_those_of_the_insights_on_record_after_any_corrections(
+    store: SqlInsightStore, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for _ in range(30):
+        await store.record([insight(rng) for _ in range(rng.randrange(1, 12))])
+    assert await kept(store) == summed(await on_record(store))
+    assert len(await kept(store)) > 100
+
+
+async def test_the_same_insights_in_any_order_give_the_same_sums(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    insights = list({i.event_id: i for i in (insight(rng) for _ in range(300))}.values())
+    results = []
+    for order in (insights, insights[::-1], rng.sample(insights, len(insights))):
+        async with SqlInsightStore.open("sqlite://", ROLLUP_RULES) as store:
+            await store.prepare_figures(BERLIN, {}, NIGHT)
+            for start in range(0, len(order), 7):
+                await store.record([*order[start : start + 7], *order[:3]])
+            results.append(await kept(store))
+    assert results[0] == results[1] == results[2]
+    assert results[0]
+
+
+async def test_nothing_is_lost_at_a_day_of_25_hours(store: SqlInsightStore) -> None:
+    crossings = [
+        LineCrossing(
+            **common(i, NIGHT + timedelta(minutes=7 * i)),
+            line_id="door",
+            direction="in",
+            track_id=TrackId("t"),
+            label="person",
+        )
+        for i in range(400)
+    ]
+    await store.record(crossings)
+    days = await store.sums(["traffic.in"], Grain.DAY, SPAN)
+    starts = sorted({one.start for one in days})
+    assert [(b - a).total_seconds() / 3600 for a, b in itertools.pairwise(starts)] == [
+        24,
+        25,
+    ]
+    assert sum(one.value for one in days) == len(crossings)
+    hours = await store.sums(["traffic.in"], Grain.HOUR, (starts[1], starts[2]))
+    assert len({one.start for one in hours}) == 25
+
+
+async def test_a_customer_who_turns_out_to_be_staff_counts_no_more_nor_did_before(
+    store: SqlInsightStore,
+) -> None:
+    rng = random.Random(1)
+    for _ in range(20):
+        await store.record([insight(rng) for _ in range(9)])
+    before = await kept(store)
+    staff = Customer(ANN, IdentityKind.STAFF, None, consent=True, purpose=None, enrolled_at=NIGHT)
+    people = CustomerDirectory(number=1, customers={ANN: staff}, merged={BOB: ANN})
+    await store.know(people, {ANN, BOB})
+    known = [
+        msgspec.structs.replace(i, kind=IdentityKind.STAFF)
+        if getattr(i, "customer_id", None) in {ANN, BOB}
+        else i
+        for i in await on_record(store)
+    ]
+    assert await kept(store) == summed(known) != before
+    await store.know(CustomerDirectory(number=2), {ANN, BOB})
+    assert await kept(store) == before
+
+
+async def test_an_erasure_changes_no_sum_but_those_of_returning_customers(database: str) -> None:
+    rng = random.Random(2)
+    async with (
+        SqlInsightStore.open(database, ROLLUP_RULES) as store,
+        SqlErasureStore.open(database, ROLLUP_RULES) as erasures,
+    ):
+        await store.prepare_figures(BERLIN, {}, NIGHT)
+        for _ in range(20):
+            await store.record([insight(rng) for _ in range(9)])
+        before = await kept(store)
+        await erasures.request([ANN], NIGHT)
+        after = await kept(store)
+        assert after == summed(await on_record(store))
+
+        def footfall(sums: dict[tuple, int]) -> dict[tuple, int]:
+            return {key: value for key, value in sums.items() if key[0].startswith("traffic")}
+
+        assert footfall(after) == footfall(before) != {}
+
+
+async def test_sums_of_days_outlive_their_insights_and_late_corrections_do_not_count_twice(
+    store: SqlInsightStore,
+) -> None:
+    rng = random.Random(3)
+    await store.record([insight(rng) for _ in range(200)])
+    insights = await on_record(store)
+    days = await store.sums(SERIES, Grain.DAY, SPAN)
+    hours = await store.sums(SERIES, Grain.HOUR, SPAN)
+    while await store.expire(NIGHT + timedelta(hours=4), 50):
+        pass
+    await store.record(insights)
+    assert await store.sums(SERIES, Grain.DAY, SPAN) == days
+    assert await store.sums(SERIES, Grain.HOUR, SPAN) == hours
+    minutes = await store.sums(SERIES, Grain.MINUTE, SPAN)
+    assert min(one.start for one in minutes) >= NIGHT + timedelta(hours=4)
+
+
+async def test_another_time_zone_or_definition_sums_up_anew(database: str) -> None:
+    rng = random.Random(4)
+    async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
+        assert await store.prepare_figures(BERLIN, {}, NIGHT)
+        assert not await store.prepare_figures(BERLIN, {}, NIGHT)
+        await store.record([insight(rng) for _ in range(200)])
+        kathmandu = ZoneInfo("Asia/Kathmandu")
+        assert await store.prepare_figures(kathmandu, {}, NIGHT)
+        insights = await on_record(store)
+        assert await kept(store) == summed(insights, kathmandu)
+    doubled = RollupRules(lambda i: [*ROLLUP_RULES.cells_of(i)] * 2, "doubled")
+    async with SqlInsightStore.open(database, doubled) as store:
+        assert await store.prepare_figures(kathmandu, {}, NIGHT)
+        twice = {key: 2 * value for key, value in summed(insights, kathmandu).items()}
+        assert await kept(store) == twice
+
+
+async def test_a_reader_of_changes_misses_no_rewritten_past(store: SqlInsightStore) -> None:
+    rng = random.Random(6)
+    copy: dict[tuple, int] = {}
+    cursor = 0
+    for _ in range(25):
+        await store.record([insight(rng) for _ in range(6)])
+        while changed := await store.changed_sums(Grain.DAY, cursor, 5):
+            cursor = changed[-1].change
+            copy |= {(s.series, s.place, s.grain, s.start, s.bin): s.value for s in changed}
+    days = {key: value for key, value in (await kept(store)).items() if key[2] is Grain.DAY}
+    assert {key: value for key, value in copy.items() if value} == days
+
+
+async def test_changes_of_the_setup_are_marked_but_not_its_first_state(
+    store: SqlInsightStore,
+) -> None:
+    door, model = ("geometry", "cam1/door"), ("model", "detect")
+    setups = [{door: "a"}, {door: "a"}, {door: "b", model: "1"}, {door: "a", model: "2"}]
+    for hour, setup in enumerate(setups):
+        await store.prepare_figures(BERLIN, setup, NIGHT + timedelta(hours=hour))
+    marks = [(m.at - NIGHT, m.what, m.name) for m in await store.marks(Span(*SPAN))]
+    two, three = timedelta(hours=2), timedelta(hours=3)
+    assert marks == [(two, *door), (three, *door), (three, *model)]
+    assert await store.marks(Span(NIGHT, NIGHT + three)) != marks
+
+
+class Peaks:
+    """Derives, for each ten minutes, an occupancy of as many as crossed a line in and around it."""
+
+    name = "peaks"
+    version = 1
+    inputs = frozenset({"line_crossing"})
+    outputs = frozenset({"occupancy"})
+    window_s = 600.0
+    margin_s = 120.0
+
+    def derive(self, span: Span, inputs: Sequence[InsightEvent]) -> Sequence[InsightEvent]:
+        assert list(inputs) == sorted(inputs, key=lambda i: (i.captured_at, i.event_id))
+        counted = [i for i in inputs if isinstance(i, LineCrossing) and i.kind != "staff"]
+        if not counted:
+            return []
+        fields = common(0, span.start) | {"event_id": EventId(f"peak_{span.start.timestamp():.0f}")}
+        return [Occupancy(**fields, zone_id=None, persons=len(counted))]
+
+
+async def derived(store: SqlInsightStore, derivation: Peaks, most: int = 20) -> list[InsightEvent]:
+    while await store.derive(derivation, most):
+        pass
+    return await store.fetch("occupancy", *SPAN)
+
+
+async def test_derived_insights_depend_on_the_set_of_their_inputs_only() -> None:
+    rng = random.Random(8)
+    crossings = [i for i in (insight(rng) for _ in range(400)) if isinstance(i, LineCrossing)]
+    crossings = list(
+        {i.event_id: msgspec.structs.replace(i, revision=msgspec.UNSET) for i in crossings}.values()
+    )
+    results = []
+    for often in (1, 100):
+        async with SqlInsightStore.open("sqlite://", ROLLUP_RULES) as store:
+            rng.shuffle(crossings)
+            for number, crossing in enumerate(crossings):
+                await store.record([crossing])
+                if number % often == 0:
+                    await derived(store, Peaks())
+            results.append(await derived(store, Peaks()))
+    assert results[0] == results[1] != []
+
+
+async def test_a_correction_replaces_what_was_derived_and_the_log_is_told(
+    store: SqlInsightStore,
+) -> None:
+    crossing = LineCrossing(
+        **common(1, NIGHT + timedelta(minutes=9)),
+        line_id="door",
+        direction="in",
+        track_id=TrackId("t"),
+        label="person",
+        customer_id=ANN,
+        kind=IdentityKind.ANONYMOUS,
+    )
+    await store.record([crossing])
+    first, second = await derived(store, Peaks())
+    assert second.captured_at - first.captured_at == timedelta(minutes=10)
+    told = await store.unpublished(10)
+    assert [msgspec.json.decode(one.event)["type"] for one in told] == ["occupancy"] * 2
+    await store.published(told[-1].number)
+    staff = Customer(ANN, IdentityKind.STAFF, None, consent=True, purpose=None, enrolled_at=NIGHT)
+    await store.know(CustomerDirectory(number=1, customers={ANN: staff}), {ANN})
+    assert await derived(store, Peaks()) == []
+    withdrawn = [msgspec.json.decode(one.event) for one in await store.unpublished(10)]
+    assert {one["insight_id"] for one in withdrawn} == {first.event_id, second.event_id}
+    assert {one["type"] for one in withdrawn} == {"withdrawal"}
+
+
+async def test_a_new_version_derives_all_windows_on_record_anew(store: SqlInsightStore) -> None:
+    rng = random.Random(9)
+    await store.record([insight(rng) for _ in range(100)])
+    before = await derived(store, Peaks(), 3)
+    await store.settle(["peaks"])
+
+    class Doubled(Peaks):
+        version = 2
+
+        def derive(self, span: Span, inputs: Sequence[InsightEvent]) -> Sequence[InsightEvent]:
+            found = super().derive(span, inputs)
+            return [msgspec.structs.replace(one, persons=2 * one.persons) for one in found]
+
+    after = await derived(store, Doubled())
+    assert [one.persons for one in after] == [2 * one.persons for one in before]
+    assert before
+
+
+def engine_of(url: str):
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def test_the_migrations_lead_to_the_tables_of_the_schema_and_back(database: str) -> None:
+    engine = engine_of(database)
+    with engine.begin() as connection:
+        migrate(connection, HEAD)
+        context = MigrationContext.configure(connection, opts={"version_table": REVISION_TABLE})
+        assert compare_metadata(context, METADATA) == []
+        assert revision(connection) == HEAD
+        for step in (f"{number:04}" for number in range(int(HEAD) - 1, 0, -1)):
+            migrate(connection, step)
+            assert revision(connection) == step
+        migrate(connection, "base")
+    with engine.begin() as connection:
+        assert set(inspect(connection).get_table_names()) <= {REVISION_TABLE}
+        migrate(connection, HEAD)
+        assert revision(connection) == HEAD
+        assert prepare(connection) is False
+    engine.dispose()
+
+
+async def test_insights_from_before_the_migrations_are_summed_up(database: str) -> None:
+    rng = random.Random(7)
+    async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
+        await store.record([i for i in (insight(rng) for _ in range(200)) if i.camera_id != "cam1"])
+        insights = [i for i in await on_record(store) if not isinstance(i, CameraCoverage)]
+    lose_migrations(database)
+    async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
+        assert await store.prepare_figures(BERLIN, {}, NIGHT)
+        assert await on_record(store) == insights
+        assert await kept(store) == summed(insights)
+
+
+def test_all_cells_of_the_catalog_belong_to_a_metric() -> None:
+    rng = random.Random(10)
+    cells = [cell for _ in range(300) for cell in ROLLUP_RULES.cells_of(insight(rng))]
+    assert {cell.series for cell in cells} == set(SERIES)
+    assert all(isinstance(cell, Cell) and isinstance(cell.value, int) for cell in cells)
