@@ -397,6 +397,65 @@ class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
     ended: Literal["gap", "silent", "session"] | msgspec.UnsetType = msgspec.UNSET
 
 
+class VehicleStay(Event, frozen=True, tag="vehicle_stay", kw_only=True):
+    """One vehicle in the view of one camera, as one track: ``captured_at`` is its last frame.
+
+    ``appeared`` and ``vanished`` are its first and last box. A vehicle that parks in view may have
+    several stays, because a parked car is not detected in every frame.
+    """
+
+    version: Literal[1] = 1
+    track_id: TrackId
+    label: str
+    entered_at: Instant
+    appeared: Box
+    vanished: Box
+    plate: TrackPlate | None = None
+
+    @property
+    def plate_id(self) -> str | None:
+        """The pseudonym of its plate, if it was read."""
+        return self.plate.plate_id if self.plate else None
+
+
+class VehicleVisit(Event, frozen=True, tag="vehicle_visit", kw_only=True):
+    """A vehicle's presence at the site, from its arrival (``captured_at``) until it was last seen.
+
+    It is derived from ``stays``, on ``cameras``. ``label`` is its class; ``departed`` tells that it
+    was seen to leave over a line, ``plate`` the plate that was read most often.
+    """
+
+    version: Literal[1] = 1
+    left_at: Instant
+    stay_s: float
+    label: str
+    stays: tuple[EventId, ...]
+    cameras: tuple[CameraId, ...]
+    departed: bool = False
+    plate: TrackPlate | None = None
+
+    @property
+    def plate_id(self) -> str | None:
+        """The pseudonym of its plate, if it was read."""
+        return self.plate.plate_id if self.plate else None
+
+
+class VehicleLink(Event, frozen=True, tag="vehicle_link", kw_only=True):
+    """A customer who probably came by a vehicle; ``captured_at`` is the vehicle's arrival.
+
+    ``visit_id`` is the customer's visit, which began ``delay_s`` after the arrival. ``confidence``
+    is the share of this pair among all vehicles and parties that could belong together.
+    """
+
+    version: Literal[1] = 1
+    vehicle_visit_id: EventId
+    visit_id: EventId
+    customer_id: CustomerId
+    kind: IdentityKind
+    delay_s: float
+    confidence: float
+
+
 class Withdrawal(Event, frozen=True, tag="withdrawal", kw_only=True):
     """An insight that was derived from others no longer holds: ``insight_id`` of ``insight_type``.
 
@@ -419,7 +478,16 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     payload: bytes
 
 
-InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage
+InsightEvent = (
+    LineCrossing
+    | ZoneStay
+    | Occupancy
+    | Visit
+    | CameraCoverage
+    | VehicleStay
+    | VehicleVisit
+    | VehicleLink
+)
 AnyEvent = (
     DetectionEvent
     | TracksEvent
@@ -431,5 +499,8 @@ AnyEvent = (
     | Occupancy
     | Visit
     | CameraCoverage
+    | VehicleStay
+    | VehicleVisit
+    | VehicleLink
     | Withdrawal
 )

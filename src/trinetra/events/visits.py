@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import CameraCoverage, InsightEvent, Occupancy, Visit
+from trinetra.events.schema import (
+    InsightEvent,
+    LineCrossing,
+    Occupancy,
+    Visit,
+    ZoneStay,
+)
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
 
@@ -22,12 +28,11 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     """
     if isinstance(one, Occupancy) or isinstance(two, Occupancy):
         return False
-    if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
-        return one.captured_at < two.captured_at
-    revisions = one.revision or 0, two.revision or 0
-    if isinstance(one, Visit):
-        return (revisions[0], one.captured_at) < (revisions[1], two.captured_at)
-    return (one.captured_at, revisions[0]) < (two.captured_at, revisions[1])
+    if isinstance(one, Visit) and isinstance(two, Visit):
+        return (one.revision or 0, one.captured_at) < (two.revision or 0, two.captured_at)
+    if isinstance(one, LineCrossing | ZoneStay) and isinstance(two, LineCrossing | ZoneStay):
+        return (one.captured_at, one.revision or 0) < (two.captured_at, two.revision or 0)
+    return one.captured_at < two.captured_at
 
 
 def unite(

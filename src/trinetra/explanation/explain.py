@@ -16,6 +16,9 @@ from trinetra.events.schema import (
     LineCrossing,
     Occupancy,
     TracksEvent,
+    VehicleLink,
+    VehicleStay,
+    VehicleVisit,
     Visit,
     Withdrawal,
     ZoneStay,
@@ -80,6 +83,9 @@ def explain_events(
 _STATED: Mapping[type[AnyEvent], str] = {
     Occupancy: "The count is the number of people tracked in this frame, without staff.",
     CameraCoverage: "Frames followed each other closely enough to count by.",
+    VehicleStay: "One track of a vehicle, from its first to its last frame.",
+    VehicleVisit: "Tracks with one plate, or in one place, are one vehicle.",
+    VehicleLink: "The customer's visit began soon after the vehicle arrived.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }
 """The reason of events that have the same one always."""

@@ -18,6 +18,7 @@ from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reported_events import Nameable
 from trinetra.insights.camera.reports import Direction, Place, Subject, line_crossing, zone_stay
 from trinetra.insights.camera.track_stitching import Body, Name
+from trinetra.insights.camera.vehicles import SeenVehicle
 from trinetra.insights.camera.zones import Stay
 from trinetra.insights.visits.visit_tracker import CustomerVisits
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
@@ -85,6 +86,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     session: int = 0
     earlier: dict[int, Instant] = {}
     watched: WatchedSpan | None = None
+    vehicles: list[SeenVehicle] = []
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -26,13 +26,15 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.vehicles.links import VehicleLinks
+from trinetra.insights.vehicles.visits import VehiclePolicy, VehicleVisits
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
 from trinetra.site.policies import Bodies, Plates
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
-from trinetra.values import CameraId, IdentityKind, Instant
+from trinetra.values import CameraId, IdentityKind, Instant, Role
 from trinetra.wiring.thresholds import (
     effective_similarity,
     merge_conflict,
@@ -156,8 +158,10 @@ def insight_policy(site: Site) -> InsightPolicy:
 
 def derivations(site: Site) -> tuple[Derivation, ...]:
     """Return what is derived from the insights of the whole site, inputs before outputs."""
-    del site
-    return ()
+    if not any(camera.role is Role.VEHICLE for camera in site.cameras):
+        return ()
+    visits = VehicleVisits(VehiclePolicy(gap_s=site.policies.stays.visit_gap_s))
+    return (visits, VehicleLinks())
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

@@ -16,13 +16,13 @@ _FILE = "plate.key"
 _SECRET_BYTES = 32
 
 
-def plate_key(site: Site, settings: Settings) -> PlateKey | None:
+def plate_key(site: Site, settings: Settings, *, makes: bool = True) -> PlateKey | None:
     """Return the key for the plates of a site, or None if plates cannot be read.
 
     That is so if no camera reads them, or if several processes need the same key and the settings
     have none. A platform in one process makes a random key in its data folder at the first start:
-    pseudonyms of other installations differ from those of this one. Raises ConfigurationError or
-    StorageFull.
+    pseudonyms of other installations differ from those of this one; if not ``makes``, only a key
+    that is there is used. Raises ConfigurationError or StorageFull.
     """
     if not any(camera.reads_plates for camera in site.cameras):
         return None
@@ -34,6 +34,8 @@ def plate_key(site: Site, settings: Settings) -> PlateKey | None:
             "TRINETRA_PLATE_KEY of every worker and resolver to the output of "
             "'openssl rand -hex 32'"
         )
+        return None
+    if not makes and not (settings.data_dir / _FILE).exists():
         return None
     with explained("plate key", settings.data_dir):
         return PlateKey(_own_secret(settings.data_dir))

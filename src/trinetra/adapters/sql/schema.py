@@ -28,6 +28,9 @@ from trinetra.events.schema import (
     InsightEvent,
     LineCrossing,
     Occupancy,
+    VehicleLink,
+    VehicleStay,
+    VehicleVisit,
     Visit,
     ZoneStay,
 )
@@ -97,12 +100,37 @@ COVERAGES = _insight_table(
     Column("frames", BigInteger, nullable=False),
     Column("ended", String(16)),
 )
+VEHICLE_STAYS = _insight_table(
+    "vehicle_stays",
+    Column("track_id", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    Column("plate_id", String(64), index=True),
+)
+VEHICLE_VISITS = _insight_table(
+    "vehicle_visits",
+    Column("left_at", Utc, nullable=False),
+    Column("stay_s", Float(53), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("plate_id", String(64), index=True),
+)
+VEHICLE_LINKS = _insight_table(
+    "vehicle_links",
+    Column("vehicle_visit_id", String(64), nullable=False),
+    Column("visit_id", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("confidence", Float(53), nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
     "occupancy": Occupancy,
     "visit": Visit,
     "coverage": CameraCoverage,
+    "vehicle_stay": VehicleStay,
+    "vehicle_visit": VehicleVisit,
+    "vehicle_link": VehicleLink,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -110,6 +138,9 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "occupancy": OCCUPANCIES,
     "visit": VISITS,
     "coverage": COVERAGES,
+    "vehicle_stay": VEHICLE_STAYS,
+    "vehicle_visit": VEHICLE_VISITS,
+    "vehicle_link": VEHICLE_LINKS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()

@@ -9,6 +9,7 @@ from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL_MEAN, DWELL_MEDIAN, DWELL_P90, ZONE_STAYS
 from trinetra.insights.metrics.traffic import TRAFFIC_IN, TRAFFIC_OUT
+from trinetra.insights.metrics.vehicles import VEHICLE_METRICS
 from trinetra.insights.metrics.visits import (
     RECOGNIZED_VISITS,
     RETURNING_SHARE,
@@ -26,6 +27,7 @@ METRICS: tuple[Metric, ...] = (
     RECOGNIZED_VISITS,
     RETURNING_SHARE,
     VISIT_DURATION,
+    *VEHICLE_METRICS,
     COVERAGE,
 )
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -1,0 +1,88 @@
+"""Vehicles: arrivals by class, how long they stay, and how many plates are read."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from trinetra.events.rollups import Cell
+from trinetra.events.schema import InsightEvent, VehicleVisit
+from trinetra.insights.metrics.definition import Metric, Sums, ratio_of, total_of
+from trinetra.insights.metrics.histogram import bin_of, percentile
+
+ARRIVALS, STAY_BINS, READ = "vehicles", "vehicles.stay_bins", "vehicles.plates"
+CLASSES: Mapping[str, str] = {
+    "car": "Cars",
+    "motorcycle": "Motorcycles",
+    "bus": "Buses",
+    "truck": "Trucks",
+    "bicycle": "Bicycles",
+}
+
+
+def cells(insight: InsightEvent) -> Iterable[Cell]:
+    """Yield one per visit of a vehicle, in all and by class, and its stay, at the arrival."""
+    if isinstance(insight, VehicleVisit):
+        place, at = insight.camera_id, insight.captured_at
+        yield Cell(ARRIVALS, place, at, 1)
+        yield Cell(f"{ARRIVALS}.{insight.label}", place, at, 1)
+        yield Cell(STAY_BINS, place, at, 1, bin_of(insight.stay_s))
+        if insight.plate is not None:
+            yield Cell(READ, place, at, 1)
+
+
+def _median(sums: Sums) -> float | None:
+    return percentile(sums.get(STAY_BINS, {}), 0.5)
+
+
+_COUNTS = (
+    "Vehicles that arrive: seen to cross a line of a vehicle camera, or in view for at least 30 s. "
+    "One that is unseen in between is the same if its plate is, or its place."
+)
+_LEAVES_OUT = "Vehicles that only pass."
+_metric = partial(Metric, version=1, leaves_out=_LEAVES_OUT, cells=cells)
+
+VEHICLE_ARRIVALS = _metric(
+    name="vehicle_arrivals",
+    title="Vehicle arrivals",
+    unit="count",
+    counts=_COUNTS,
+    series=(ARRIVALS,),
+    value=total_of(ARRIVALS),
+)
+VEHICLE_ARRIVALS_BY_CLASS = tuple(
+    _metric(
+        name=f"vehicle_arrivals_{label}",
+        title=f"Vehicle arrivals: {title.lower()}",
+        unit="count",
+        counts=f"{title} among: {_COUNTS} The class is that of most of the time in view.",
+        series=(f"{ARRIVALS}.{label}",),
+        value=total_of(f"{ARRIVALS}.{label}"),
+    )
+    for label, title in CLASSES.items()
+)
+VEHICLE_STAY = _metric(
+    name="vehicle_stay_median",
+    title="Vehicle stay (median)",
+    unit="s",
+    counts=(
+        "The time from a vehicle's first to its last frame that half of the vehicles do not "
+        "exceed. It counts at the arrival."
+    ),
+    series=(STAY_BINS,),
+    value=_median,
+    is_total=False,
+)
+PLATE_SHARE = _metric(
+    name="vehicle_plates_read",
+    title="Vehicles whose plate was read",
+    unit="share",
+    counts="Share of the vehicles that arrive of which a plate was read.",
+    series=(READ, ARRIVALS),
+    value=ratio_of(READ, ARRIVALS),
+    is_total=False,
+)
+VEHICLE_METRICS: tuple[Metric, ...] = (
+    VEHICLE_ARRIVALS,
+    *VEHICLE_ARRIVALS_BY_CLASS,
+    VEHICLE_STAY,
+    PLATE_SHARE,
+)
