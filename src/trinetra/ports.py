@@ -468,6 +468,12 @@ class ExpiringStore(InsightStore, Protocol):
         Up to ``most``, of merges older than ``before`` about people that no insight names.
         """
 
+    async def expire_plates(self, before: Instant, most: int) -> int:
+        """Unlink up to ``most`` vehicle visits from before an instant; return how many.
+
+        The pseudonym of the plate is replaced by a random one, which connects no two visits.
+        """
+
     async def expire(self, before: Instant, most: int) -> int:
         """Delete up to ``most`` insights of each kind older than ``before``; return how many."""
 

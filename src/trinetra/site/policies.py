@@ -216,6 +216,13 @@ class Retention(Model):
     staff_days: Days | None = None
     watchlist_days: Days | None = None
     opted_out_days: Days | None = None
+    plates_days: Annotated[
+        Days | None,
+        Field(
+            description="Days after which visits of one vehicle can no longer be connected: their "
+            "plate's pseudonym is replaced by a random one, plain text is deleted."
+        ),
+    ] = 30
     insights_days: Days | None = 365
     detections_days: Annotated[
         Days,

@@ -13,7 +13,7 @@ from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
 from trinetra.adapters.video.sources import open_source
 from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
-from trinetra.customers.retention import insight_retention, merge_retention
+from trinetra.customers.retention import insight_retention, merge_retention, plate_retention
 from trinetra.customers.spool_erasure import SpoolErasures, SpoolParticipant
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
@@ -296,6 +296,8 @@ def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[Ba
     retention = site.policies.retention
     if days := retention.insights_days:
         yield insight_retention(ports.store, ports.clock, days * _DAY_S)
+    if days := retention.plates_days:
+        yield plate_retention(ports.store, ports.clock, days * _DAY_S)
     if days := retention.anonymous_days:
         yield merge_retention(ports.store, ports.clock, days * _DAY_S)
     if ports.deriving is not None and (derivations := plans.derivations(site)):

@@ -171,8 +171,8 @@ def test_after_a_long_absence_the_same_plate_is_another_visit():
 
 def test_a_parked_car_is_one_visit_although_its_track_breaks():
     parts = [stay(0, 20, plate(), vanished=SLOT), stay(25, 50, appeared=SLOT, vanished=SLOT)]
-    (visit,) = derived(*parts, stay(300, 330, appeared=SLOT))
-    assert visit.stay_s == 330.0
+    (visit,) = derived(*parts, stay(110, 140, appeared=SLOT))
+    assert visit.stay_s == 140.0
     assert visit.plate_id == "plt_a"
 
 
@@ -182,6 +182,11 @@ def test_a_misread_plate_does_not_split_a_parked_car_and_a_sure_one_tells_two_ap
     sure = stay(50, 90, plate("plt_b"), appeared=SLOT)
     assert len(derived(first, unsure)) == 1
     assert len(derived(first, sure)) == 2
+
+
+def test_a_car_that_comes_through_the_gate_a_minute_after_another_one_left_is_another_one():
+    assert len(derived(stay(0, 40), stay(100, 140))) == 1
+    assert len(derived(stay(0, 40), stay(101, 141))) == 2
 
 
 def test_two_cars_in_two_slots_are_two_visits():

@@ -35,13 +35,15 @@ class VehiclePolicy:
 
     gap_s: the longest time that a vehicle which crossed no line is unseen within one visit.
     parked_s: the longest time that one which came in over a line is unseen.
-    same_place_iou: overlap of boxes from which on a vehicle is where another one vanished.
+    same_place_iou, same_place_s: overlap of boxes from which on a vehicle is where another one
+        vanished, and how long ago: cars that leave and others that come pass the same gate.
     min_stay_s: a vehicle that crossed no line and was there for less has only passed.
     """
 
     gap_s: float = 1800.0
     parked_s: float = 43_200.0
     same_place_iou: float = 0.5
+    same_place_s: float = 60.0
     min_stay_s: float = 30.0
 
 
@@ -148,7 +150,7 @@ def _is_in_place(visit: _Visit, stay: VehicleStay, policy: VehiclePolicy) -> boo
         not (_is_sure(stay.plate) and any(_is_sure(seen.plate) for seen in visit.stays))
         and last.camera_id == stay.camera_id
         and last.captured_at <= stay.entered_at
-        and seconds_between(last.captured_at, stay.entered_at) <= policy.gap_s
+        and seconds_between(last.captured_at, stay.entered_at) <= policy.same_place_s
         and _iou(last.vanished, stay.appeared) >= policy.same_place_iou
     )
 
