@@ -207,6 +207,17 @@ def test_after_a_departure_the_next_arrival_is_a_new_visit():
     assert [visit.departed for visit in visits] == [True, False]
 
 
+def test_a_track_that_breaks_before_the_line_is_part_of_the_visit_that_comes_in():
+    before, after_line = stay(0, 10, plate()), stay(12, 50, plate())
+    (visit,) = derived(before, after_line, crossing(after_line, "in"))
+    assert visit.captured_at == at(0)
+
+
+def test_coming_in_twice_without_leaving_is_two_visits():
+    first, second = stay(0, 10, plate()), stay(500, 510, plate())
+    assert len(derived(first, crossing(first, "in"), second, crossing(second, "in"))) == 2
+
+
 def test_a_vehicle_that_only_passes_is_no_visit():
     assert derived(stay(0, 29)) == []
     assert len(derived(stay(0, 30))) == 1

@@ -66,6 +66,7 @@ class _Visit:
     def add(self, stay: VehicleStay, direction: Direction | None) -> None:
         self.stays.append(stay)
         self.until = max(self.until, stay.captured_at)
+        self.came_in |= direction == "in"
         self.departed |= direction == "out"
         if stay.plate_id:
             self.plates.add(stay.plate_id)
@@ -120,8 +121,8 @@ def _united(
         over = [visit for visit in going_on if _is_over(visit, stay.entered_at, policy)]
         yield from over
         going_on = [visit for visit in going_on if visit not in over]
-        known = None if direction == "in" else _continued(going_on, stay, policy)
-        if known is None:
+        known = _continued(going_on, stay, policy)
+        if known is None or (direction == "in" and known.came_in):
             going_on.append(_Visit.begun(stay, direction))
         else:
             known.add(stay, direction)
