@@ -31,6 +31,7 @@ _MARKERS = {
     "kafka_servers": "kafka",
     "kafka_program": "kafka",
     "real_dir": "real",
+    "plates_dir": "real",
 }
 _ABSENT = pytest.StashKey[dict[str, str]]()
 """Servers that tests asked for in vain, and why they were not to be had."""
@@ -69,6 +70,12 @@ def clips_dir() -> Path:
 def models_dir() -> Path:
     """Return the folder of ready-made weights."""
     return _folder("TRINETRA_MODELS_DIR", "weights")
+
+
+@pytest.fixture(scope="session")
+def plates_dir() -> Path:
+    """Return the folder of labeled photos of license plates, in one folder per region."""
+    return _folder("TRINETRA_PLATES_DIR", "labeled photos of plates")
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ from trinetra.values import (
     GalleryMatch,
     ImageBgr,
     Instant,
+    PlateText,
     YuvPlanes,
 )
 
@@ -255,7 +256,7 @@ class Engine(Protocol):
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the outputs, in the order of the manifest, for an input ``(n, channels, h, w)``.
 
-        Raises EngineFailure.
+        A network that takes bytes gets the values rounded down to them. Raises EngineFailure.
         """
 
 
@@ -281,6 +282,16 @@ class BodyEmbedder(Protocol):
 
     def embed(self, crops: Sequence[ImageBgr]) -> NDArray[np.float32]:
         """Return the unit vector of each body ``(n, dimension)``; zero if it has none."""
+
+
+class PlateReader(Protocol):
+    """Reads the license plates of vehicles."""
+
+    def warm_up(self) -> None:
+        """Prepare for pictures of every shape, which would delay frames later."""
+
+    def read(self, crops: Sequence[ImageBgr]) -> list[list[PlateText]]:
+        """Return the texts on each picture of a vehicle, in its pixels, surest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +491,12 @@ class ExpiringStore(InsightStore, Protocol):
         """Delete changes of the customer log that merged anonymous people; return how many.
 
         Up to ``most``, of merges older than ``before`` about people that no insight names.
+        """
+
+    async def expire_plates(self, before: Instant, most: int) -> int:
+        """Unlink up to ``most`` vehicle visits from before an instant; return how many.
+
+        The pseudonym of the plate is replaced by a random one, which connects no two visits.
         """
 
     async def expire(self, before: Instant, most: int) -> int:

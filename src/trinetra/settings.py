@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     real_dir: Path | None = Field(
         default=None, description="Folder of labeled recordings that `trinetra eval real` scores."
     )
+    plates_dir: Path | None = Field(
+        default=None,
+        description="Folder of labeled photos of license plates that `trinetra eval real` scores.",
+    )
 
     profile: Profile = Field(
         default="default", description="Set of networks to run; `trinetra models list` shows them."
@@ -181,6 +185,14 @@ class Settings(BaseSettings):
         description=(
             "Database of insights, customers and erasures, shared by all processes; "
             "with the memory log by default SQLite in the data folder, with kafka required."
+        ),
+    )
+
+    plate_key: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Secret for license plates, the same for every worker and resolver of a site; with the "
+            "memory log by default a random one in the data folder."
         ),
     )
 

@@ -111,6 +111,12 @@ FACES_IGNORED = Counter(
     ["camera", "reason"],
     registry=REGISTRY,
 )
+PLATES_IGNORED = Counter(
+    "trinetra_plates_ignored",
+    "License plates that were sealed with another key, or that the resolver has no key for.",
+    ["camera"],
+    registry=REGISTRY,
+)
 CONSOLIDATIONS = Counter(
     "trinetra_consolidations",
     "Pairs of identities with nearly the same face, by outcome: merged, proposed, or why not.",

@@ -187,6 +187,19 @@ class Faces:
         return len(self.score)
 
 
+class PlateText(NamedTuple):
+    """A text read on a vehicle: its characters with their probabilities, and its box ``(4,)``."""
+
+    text: str
+    confidences: tuple[float, ...]
+    xyxy: NDArray[np.float32]
+
+    @property
+    def confidence(self) -> float:
+        """The mean probability of the characters; 0 without any."""
+        return sum(self.confidences) / len(self.confidences) if self.confidences else 0.0
+
+
 class FaceVectors(NamedTuple):
     """Embeddings of some faces: ``unit (n, dimension)`` and ``norm (n,)`` float32.
 

@@ -88,7 +88,7 @@ async def running(
         }
     )
     async with (
-        open_resolver_ports(log, resolver, MODEL, clock) as of_resolver,
+        open_resolver_ports(log, site, resolver, MODEL, clock) as of_resolver,
         open_engine_ports(log, site, engine, clock) as of_engine,
         asyncio.TaskGroup() as group,
     ):

@@ -13,7 +13,7 @@ from tests.flows.commands import Commands
 from trinetra.benchmarks.real import OURS, Row
 from trinetra.benchmarks.stock_trackers import STOCK_TRACKERS
 from trinetra.commands import evaluate
-from trinetra.commands.real import check_against
+from trinetra.commands.real import check_against, check_plates
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.footage import LabeledView
 from trinetra.evaluation.reading.footage import find_footage
@@ -40,6 +40,13 @@ def campus(views: tuple[LabeledView, ...]) -> LabeledView:
 
 def test_no_score_is_worse_than_the_committed_one(views: tuple[LabeledView, ...]) -> None:
     check_against(BASELINE, views, load_settings())
+
+
+def test_no_fewer_plates_are_read_than_in_the_committed_scores(
+    plates_dir: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_plates(BASELINE, plates_dir, load_settings())
+    assert "plates of 2 regions are read as well" in capsys.readouterr().out
 
 
 def test_the_committed_scores_are_of_all_recordings(views: tuple[LabeledView, ...]) -> None:

@@ -301,7 +301,7 @@ async def _in_memory(workload: _Workload, settings: Settings) -> dict[str, Any]:
         data_dir = stack.enter_context(_data_dir(workload, settings))
         own = _changed(settings, event_log="memory", data_dir=data_dir)
         log = await stack.enter_async_context(journaling(memory, workload.site, own))
-        opening = open_resolver_ports(log, own, workload.model, clock)
+        opening = open_resolver_ports(log, workload.site, own, workload.model, clock)
         ports = await stack.enter_async_context(opening)
         face, member = FaceModel.of(workload.model, data_dir), assembly.Member.of(own)
         service = assembly.resolver(workload.site, face, ports, member)

@@ -48,7 +48,7 @@ def prepare_networks(settings: Settings, site: Site | None = None) -> Networks:
 
     With a site only those that its cameras need.
     """
-    profile = choose_profile(settings)
+    profile = choose_profile(settings, site)
     for text in profile.notices:
         note(text)
     with FetchProgress() as progress:

@@ -12,7 +12,14 @@ from trinetra import __version__
 from trinetra.benchmarks.accuracy_page import as_markdown
 from trinetra.benchmarks.real import ROLE, Row, checked, measure, rate_name, shortfalls, usual
 from trinetra.benchmarks.real_faces import measure_faces
-from trinetra.benchmarks.real_table import as_document, as_text, face_tables, tables
+from trinetra.benchmarks.real_plates import measure_plates, plate_shortfalls
+from trinetra.benchmarks.real_table import (
+    as_document,
+    as_text,
+    face_tables,
+    plate_tables,
+    tables,
+)
 from trinetra.benchmarks.stock_trackers import STOCK_TRACKERS
 from trinetra.commands.baseline import read_document
 from trinetra.commands.console import note, print_json, print_text
@@ -95,8 +102,15 @@ class MeasureOptions:
         list[Path] | None,
         typer.Option("--faces", help="Folder of labeled faces to score too (repeatable)."),
     ] = None
+    plates: Annotated[
+        Path | None,
+        typer.Option(
+            "--plates", help="Labeled photos of license plates; default: TRINETRA_PLATES_DIR."
+        ),
+    ] = None
     stock: Annotated[
-        bool, typer.Option("--stock/--no-stock", help="Score stock trackers on the same boxes too.")
+        bool,
+        typer.Option("--stock/--no-stock", help="Score stock trackers and readers beside ours."),
     ] = True
 
 
@@ -115,19 +129,21 @@ def real(
     views = footage.views(settings)
     if against is not None:
         check_against(against, views, settings, measured.rates)
+        check_plates(against, measured.plates or settings.plates_dir, settings)
         return
     rates = measured.rates
     pairs = [(view, fps) for view in views for fps in rates] if rates else usual(views)
     stock = tuple(STOCK_TRACKERS) if measured.stock else ()
     rows, models = measure_all(settings, pairs, stock)
     faces = _faces(settings, measured.faces or ())
-    document = as_document(__version__, models, rows, faces)
+    plates = _plates(settings, measured.plates or settings.plates_dir, stock=measured.stock)
+    document = as_document(__version__, models, rows, faces, plates)
     if write:
         _write(document)
     if as_json:
         print_json(document)
         return
-    for table in (*tables(rows), *face_tables(faces)):
+    for table in (*tables(rows), *face_tables(faces), *plate_tables(plates)):
         print_text(as_text(table) + "\n")
 
 
@@ -154,6 +170,26 @@ def _faces(settings: Settings, folders: Sequence[Path]) -> list[ScoreSheet]:
     with FetchProgress() as progress:
         files = ensure_models(profile, settings, progress)
     return [measure_faces(folder, profile, files, settings) for folder in folders]
+
+
+def _plates(settings: Settings, folder: Path | None, *, stock: bool) -> list[ScoreSheet]:
+    if folder is None:
+        return []
+    profile = choose_profile(settings)
+    with FetchProgress() as progress:
+        files = ensure_models(profile, settings, progress)
+    return measure_plates(folder, profile, files, settings, stock=stock)
+
+
+def check_plates(file: Path, folder: Path | None, settings: Settings) -> None:
+    """Raise ConfigurationError if fewer plates are read exactly, by more than one photo."""
+    expected = [ScoreSheet.of_json(sheet) for sheet in read_document(file).get("plates", ())]
+    if folder is None or not expected:
+        return
+    measured = _plates(settings, folder, stock=False)
+    if worse := plate_shortfalls(measured, expected):
+        raise ConfigurationError(f"worse than {file}: {'; '.join(worse)}")
+    print_text(f"plates of {len(measured) - 1} regions are read as well as in {file}\n")
 
 
 def check_against(

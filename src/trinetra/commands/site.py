@@ -89,7 +89,7 @@ def check(
         _print_problems(invalid.problems, as_json=as_json)
         raise typer.Exit(1) from None
     notes = [*_notes(loaded), *topology_warnings(loaded), *line_directions(loaded)]
-    notes += _network_notes()
+    notes += _network_notes(loaded)
     cameras = _connected(loaded, site, pictures) if connect or pictures else ()
     is_ok = not any(camera.problem for camera in cameras)
     if as_json:
@@ -154,10 +154,10 @@ def _calibrated_conflict(site: Site) -> Conflict | None:
     return merge_conflict(site, calibrated(embedder, settings.data_dir).calibration)
 
 
-def _network_notes() -> Iterator[str]:
+def _network_notes(site: Site) -> Iterator[str]:
     """Yield a warning about optional networks that this machine does not have."""
     settings = load_settings()
-    if missing := missing_models(choose_profile(settings), settings):
+    if missing := missing_models(choose_profile(settings, site), settings):
         yield missing_note(missing)
 
 

@@ -7,6 +7,7 @@ from trinetra.telemetry import get_logger
 from trinetra.values import Instant, after
 
 _INSIGHTS_AT_ONCE = 1000
+_PLATES_AT_ONCE = 200
 _MERGES_AT_ONCE = 20_000
 
 
@@ -56,6 +57,16 @@ def insight_retention(store: ExpiringStore, clock: Clock, keeps_s: float) -> Ret
     """Return the retention of insights."""
     return Retention(
         *("insights", store.expire, clock), keeps_s=keeps_s, every_s=600.0, most=_INSIGHTS_AT_ONCE
+    )
+
+
+def plate_retention(store: ExpiringStore, clock: Clock, keeps_s: float) -> Retention:
+    """Return the retention of the pseudonyms of license plates."""
+    return Retention(
+        *("plates", store.expire_plates, clock),
+        keeps_s=keeps_s,
+        every_s=600.0,
+        most=_PLATES_AT_ONCE,
     )
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.closer_look import CloserLook, closer_look
+from trinetra.detections.plate_crops import PlatePolicy
 from trinetra.detections.vision.align import align, similarity
 from trinetra.detections.vision.appearance import describe
 from trinetra.detections.vision.picture import Picture, PictureLimits, decode
@@ -29,7 +30,8 @@ class CameraPlan:
     A face with a shorter side below ``min_face_px`` is reported without an embedding. Old frames of
     a camera that ``is_live`` may be skipped in favor of current ones; recordings lose no frame.
     ``detector`` names the network that detects, in the whole picture and, if ``tiles`` is above 1,
-    in that many tiles along its longer side. Without ``bodies`` none are embedded.
+    in that many tiles along its longer side. Without ``bodies`` none are embedded, and without
+    ``plates`` none are read.
     """
 
     camera_id: CameraId
@@ -42,6 +44,7 @@ class CameraPlan:
     detector: str = ""
     tiles: int = 1
     bodies: BodyPolicy | None = None
+    plates: PlatePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

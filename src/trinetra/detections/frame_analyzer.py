@@ -19,13 +19,15 @@ from trinetra.detections.event_builder import (
     object_boxes,
     seen_faces,
 )
+from trinetra.detections.frame_plates import ViewedVehicles, read_plates
 from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.detections.vision.tiles import Tile, join, tiles
 from trinetra.errors import EngineFailure, FrameRejected
 from trinetra.events.codec import pack_body
+from trinetra.events.plates import PlateKey
 from trinetra.events.schema import DetectionEvent, FaceBox, ObjectBox
-from trinetra.ports import BodyEmbedder, Detector, FaceReader
+from trinetra.ports import BodyEmbedder, Detector, FaceReader, PlateReader
 from trinetra.values import (
     CameraId,
     Detections,
@@ -51,7 +53,7 @@ class FrameAnalyzerConfig:
     """Settings for the analysis of one site's frames.
 
     ``models`` maps a task to the version of its network, which the events carry; ``detectors`` maps
-    the names of detectors to their versions.
+    the names of detectors to their versions. Without ``plate_key`` no plates are read.
     """
 
     site_id: SiteId
@@ -60,6 +62,7 @@ class FrameAnalyzerConfig:
     detectors: Mapping[str, str] = field(default_factory=dict)
     quality: QualityPolicy = field(default_factory=QualityPolicy)
     limits: PictureLimits = field(default_factory=PictureLimits)
+    plate_key: PlateKey | None = None
 
 
 class FrameAnalyzer:
@@ -74,7 +77,9 @@ class FrameAnalyzer:
         detectors: Mapping[str, Detector],
         faces: FaceReader,
         timed: Timer = lambda _task: nullcontext(),
+        *,
         bodies: BodyEmbedder | None = None,
+        plates: PlateReader | None = None,
     ) -> None:
         """Create an analyzer.
 
@@ -88,6 +93,7 @@ class FrameAnalyzer:
         self._detectors = detectors
         self._faces = faces
         self._bodies = bodies
+        self._plates = plates
         self._timed = timed
 
     def warm_up(self, count: int) -> None:
@@ -108,12 +114,15 @@ class FrameAnalyzer:
                 )
         if self._bodies and any(plan.bodies for plan in self._config.plans.values()):
             self._bodies.embed(blank)
+        if self._plates and any(plan.plates for plan in self._config.plans.values()):
+            self._plates.warm_up()
 
     def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
         """Return for every frame, in order, its event or its rejection. Raises EngineFailure."""
         opened = [self._opened(frame) for frame in frames]
         pictures = [picture for picture in opened if isinstance(picture, Picture)]
-        objects = self._with_bodies(pictures, self._objects(pictures))
+        bodies = self._with_bodies(pictures, self._objects(pictures))
+        objects = self._with_plates(pictures, bodies)
         faces = self._embedded(self._findings(pictures))
         events = iter([self._event(*seen) for seen in zip(pictures, objects, faces, strict=True)])
         return [next(events) if isinstance(one, Picture) else one for one in opened]
@@ -172,6 +181,24 @@ class FrameAnalyzer:
             )
             for row, seen in enumerate(objects)
         ]
+
+    def _with_plates(
+        self, pictures: Sequence[Picture], objects: Sequence[tuple[ObjectBox, ...]]
+    ) -> Sequence[tuple[ObjectBox, ...] | FrameRejected]:
+        """Read the plates of vehicles where the camera's plan asks for it."""
+        key, result = self._config.plate_key, list[tuple[ObjectBox, ...] | FrameRejected](objects)
+        seen = {
+            row: ViewedVehicles(picture, found, policy)
+            for row, (picture, found) in enumerate(zip(pictures, objects, strict=True))
+            if (policy := self._plan(picture).plates)
+        }
+        if self._plates is None or key is None or not any(each.objects for each in seen.values()):
+            return result
+        with self._timed("plate_read"):
+            read = read_plates(self._plates, key, list(seen.values()), self._config.limits)
+        for row, each in zip(seen, read, strict=True):
+            result[row] = each
+        return result
 
     def _findings(self, pictures: Sequence[Picture]) -> list[list[FaceFinding] | FrameRejected]:
         findings: list[list[FaceFinding] | FrameRejected] = [[] for _ in pictures]
@@ -235,9 +262,11 @@ class FrameAnalyzer:
     def _event(
         self,
         picture: Picture,
-        objects: tuple[ObjectBox, ...],
+        objects: tuple[ObjectBox, ...] | FrameRejected,
         faces: tuple[FaceBox, ...] | FrameRejected,
     ) -> AnalyzedFrame:
+        if isinstance(objects, FrameRejected):
+            return objects
         if isinstance(faces, FrameRejected):
             return faces
         frame, site_id = picture.frame, self._config.site_id

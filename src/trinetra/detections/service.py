@@ -32,6 +32,7 @@ from trinetra.ports import (
     EventLog,
     FaceReader,
     FrameBuffer,
+    PlateReader,
     Record,
 )
 from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedError
@@ -79,6 +80,7 @@ class InferenceThread:
     detectors: Mapping[str, Detector]
     faces: FaceReader
     bodies: BodyEmbedder | None = None
+    plates: PlateReader | None = None
 
 
 class InferenceWorker:
@@ -109,9 +111,7 @@ class InferenceWorker:
         self._clock = clock
         self._policy = policy or WorkerPolicy()
         self._plans = config.plans
-        self._analysts = [
-            FrameAnalyzer(config, lane.detectors, lane.faces, _timed, lane.bodies) for lane in lanes
-        ]
+        self._analysts = [_analyzer(config, lane) for lane in lanes]
         self._state = "starting"
         self._counts: Counter[str] = Counter()
         self._buffer_outage = OutageTracker(clock, _log, "frame buffer")
@@ -344,6 +344,12 @@ class _Threads:
     ) -> asyncio.Future[_Result]:
         """Queue work for a lane's thread."""
         return asyncio.get_running_loop().run_in_executor(self._threads[lane], work, argument)
+
+
+def _analyzer(config: FrameAnalyzerConfig, lane: InferenceThread) -> FrameAnalyzer:
+    return FrameAnalyzer(
+        config, lane.detectors, lane.faces, _timed, bodies=lane.bodies, plates=lane.plates
+    )
 
 
 def _timed(task: str) -> AbstractContextManager[object]:

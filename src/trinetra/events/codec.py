@@ -113,11 +113,11 @@ def unpack_body(packed: bytes, dimension: int | None = None) -> Embedding:
 
 
 def without_embeddings(event: AnyEvent) -> AnyEvent:
-    """Return the event without embeddings, so that no one can be recognized from it."""
+    """Return the event without embeddings and plates, so that it identifies no one."""
     if not isinstance(event, DetectionEvent):
         return event
     faces = tuple(msgspec.structs.replace(face, embedding=None) for face in event.faces)
-    objects = tuple(msgspec.structs.replace(seen, body=None) for seen in event.objects)
+    objects = tuple(msgspec.structs.replace(seen, body=None, plate=None) for seen in event.objects)
     return msgspec.structs.replace(event, faces=faces, objects=objects)
 
 

@@ -29,6 +29,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     captured_at: Instant
 
 
+class PlateReading(msgspec.Struct, frozen=True):
+    """A license plate read on a vehicle in one frame.
+
+    ``sealed`` has the characters and the probability of each, encrypted with the plate key of the
+    site (``events.plates``), because the log keeps detections. ``confidence`` is the mean
+    probability, ``box`` the plate's.
+    """
+
+    sealed: bytes
+    confidence: float
+    box: Box
+
+
 class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     """One detected object: COCO label, score in 0..1 and box.
 
@@ -36,7 +49,8 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     person. ``body`` is the embedding of a well-visible person by the network that the event's
     ``models`` name under ``body_embed``: one signed byte per dimension (base64 in JSON),
     proportional to the unit vector, the largest magnitude 127. Only embeddings of one network can
-    be compared, by cosine. It names nobody, and is kept with the detection.
+    be compared, by cosine. It names nobody, and is kept with the detection. ``plate`` is that of a
+    vehicle, if it was legible.
     """
 
     label: str
@@ -44,6 +58,7 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     box: Box
     appearance: bytes | None = None
     body: bytes | None = None
+    plate: PlateReading | None = None
 
 
 class FaceQuality(msgspec.Struct, frozen=True):
@@ -92,12 +107,28 @@ class DetectionEvent(Event, frozen=True, tag="detection", kw_only=True):
     session: int | msgspec.UnsetType = msgspec.UNSET
 
 
+class TrackPlate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The license plate of a vehicle's track, as far as its readings tell it.
+
+    ``plate_id`` is its pseudonym at this site. ``confidence`` is the share of the votes of all
+    ``readings`` for its characters. ``country`` is the one whose format it fits (ISO 3166), absent
+    if it fits none: it is then kept as read. ``text`` is present only if the site stores plates in
+    plain text.
+    """
+
+    plate_id: str
+    confidence: float
+    readings: int
+    country: str | None = None
+    text: str | None = None
+
+
 class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     """Position of one track in one frame, and its identity as far as known.
 
     If ``predicted``, the box is the tracker's estimate: the detection in this frame was too weak
     to start a track, and only keeps this one alive. If ``linked``, the customer follows from the
-    body, not from a face.
+    body, not from a face. ``plate`` is that of a vehicle, once it was read.
     """
 
     track_id: TrackId
@@ -107,6 +138,7 @@ class TrackPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: IdentityKind | None = None
     predicted: bool = False
     linked: bool = False
+    plate: TrackPlate | None = None
 
 
 class TracksEvent(Event, frozen=True, tag="tracks", kw_only=True):
@@ -412,6 +444,65 @@ class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
     ended: Literal["gap", "silent", "session"] | msgspec.UnsetType = msgspec.UNSET
 
 
+class VehicleStay(Event, frozen=True, tag="vehicle_stay", kw_only=True):
+    """One vehicle in the view of one camera, as one track: ``captured_at`` is its last frame.
+
+    ``appeared`` and ``vanished`` are its first and last box. A vehicle that parks in view may have
+    several stays, because a parked car is not detected in every frame.
+    """
+
+    version: Literal[1] = 1
+    track_id: TrackId
+    label: str
+    entered_at: Instant
+    appeared: Box
+    vanished: Box
+    plate: TrackPlate | None = None
+
+    @property
+    def plate_id(self) -> str | None:
+        """The pseudonym of its plate, if it was read."""
+        return self.plate.plate_id if self.plate else None
+
+
+class VehicleVisit(Event, frozen=True, tag="vehicle_visit", kw_only=True):
+    """A vehicle's presence at the site, from its arrival (``captured_at``) until it was last seen.
+
+    It is derived from ``stays``, on ``cameras``. ``label`` is its class; ``departed`` tells that it
+    was seen to leave over a line, ``plate`` the plate that was read most often.
+    """
+
+    version: Literal[1] = 1
+    left_at: Instant
+    stay_s: float
+    label: str
+    stays: tuple[EventId, ...]
+    cameras: tuple[CameraId, ...]
+    departed: bool = False
+    plate: TrackPlate | None = None
+
+    @property
+    def plate_id(self) -> str | None:
+        """The pseudonym of its plate, if it was read."""
+        return self.plate.plate_id if self.plate else None
+
+
+class VehicleLink(Event, frozen=True, tag="vehicle_link", kw_only=True):
+    """A customer who probably came by a vehicle; ``captured_at`` is the vehicle's arrival.
+
+    ``visit_id`` is the customer's visit, which began ``delay_s`` after the arrival. ``confidence``
+    is the share of this pair among all vehicles and parties that could belong together.
+    """
+
+    version: Literal[1] = 1
+    vehicle_visit_id: EventId
+    visit_id: EventId
+    customer_id: CustomerId
+    kind: IdentityKind
+    delay_s: float
+    confidence: float
+
+
 class Withdrawal(Event, frozen=True, tag="withdrawal", kw_only=True):
     """An insight that was derived from others no longer holds: ``insight_id`` of ``insight_type``.
 
@@ -574,6 +665,9 @@ InsightEvent = (
     | Passage
     | Group
     | Journey
+    | VehicleStay
+    | VehicleVisit
+    | VehicleLink
 )
 AnyEvent = (
     DetectionEvent
@@ -586,6 +680,9 @@ AnyEvent = (
     | Occupancy
     | Visit
     | CameraCoverage
+    | VehicleStay
+    | VehicleVisit
+    | VehicleLink
     | Withdrawal
     | QueueVisit
     | Receipt

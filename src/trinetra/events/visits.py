@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from trinetra.events.schema import (
-    CameraCoverage,
     Group,
     InsightEvent,
     Journey,
+    LineCrossing,
     Occupancy,
     Passage,
     Purchase,
@@ -22,6 +22,7 @@ from trinetra.events.schema import (
     Receipt,
     UnpaidStay,
     Visit,
+    ZoneStay,
 )
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
@@ -37,14 +38,13 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     """
     if isinstance(one, _LAST_COUNTS) or isinstance(two, _LAST_COUNTS):
         return False
-    if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
-        return one.captured_at < two.captured_at
-    revisions = one.revision or 0, two.revision or 0
-    if isinstance(one, Receipt):
-        return revisions[0] <= revisions[1]
-    if isinstance(one, Visit):
-        return (revisions[0], one.captured_at) < (revisions[1], two.captured_at)
-    return (one.captured_at, revisions[0]) < (two.captured_at, revisions[1])
+    if isinstance(one, Receipt) and isinstance(two, Receipt):
+        return (one.revision or 0) <= (two.revision or 0)
+    if isinstance(one, Visit) and isinstance(two, Visit):
+        return (one.revision or 0, one.captured_at) < (two.revision or 0, two.captured_at)
+    if isinstance(one, LineCrossing | ZoneStay) and isinstance(two, LineCrossing | ZoneStay):
+        return (one.captured_at, one.revision or 0) < (two.captured_at, two.revision or 0)
+    return one.captured_at < two.captured_at
 
 
 def unite(

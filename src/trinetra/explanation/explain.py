@@ -20,6 +20,9 @@ from trinetra.events.schema import (
     Passage,
     QueueVisit,
     TracksEvent,
+    VehicleLink,
+    VehicleStay,
+    VehicleVisit,
     Visit,
     Withdrawal,
     ZoneStay,
@@ -88,6 +91,9 @@ _STATED: Mapping[type[AnyEvent], str] = {
     Passage: "Crossings of one door at about the same time are one person's.",
     Group: "They passed the same door at about the same time and place.",
     Journey: "It follows from the visit and the stays of this customer.",
+    VehicleStay: "One track of a vehicle, from its first to its last frame.",
+    VehicleVisit: "Tracks with one plate, or in one place, are one vehicle.",
+    VehicleLink: "The customer's visit began soon after the vehicle arrived.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }
 """The reason of events that have the same one always."""

@@ -21,6 +21,9 @@ from trinetra.events.schema import (
     TrackPosition,
     TracksEvent,
     UnpaidStay,
+    VehicleLink,
+    VehicleStay,
+    VehicleVisit,
     Visit,
     Withdrawal,
     ZoneStay,
@@ -28,6 +31,7 @@ from trinetra.events.schema import (
 from trinetra.explanation import decision
 from trinetra.explanation import templates as words
 from trinetra.explanation.decision import Naming
+from trinetra.values import seconds_between
 
 _PLURALS = {"person": "people"}
 
@@ -57,12 +61,24 @@ def told(event: AnyEvent, name: Naming = str) -> str:
 
 
 _Insight = (
-    LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Journey | Withdrawal | Passage | Group
+    LineCrossing
+    | ZoneStay
+    | CameraCoverage
+    | QueueVisit
+    | Journey
+    | VehicleStay
+    | VehicleVisit
+    | VehicleLink
+    | Withdrawal
+    | Passage
+    | Group
 )
 
 
 def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line for each type
     match event:
+        case VehicleStay() | VehicleVisit() | VehicleLink():
+            return _vehicle(event, name)
         case LineCrossing():
             return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
         case ZoneStay():
@@ -85,6 +101,29 @@ def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line
             return f"The {event.insight_type} {event.insight_id} no longer holds."
         case _:
             assert_never(event)
+
+
+def _vehicle(event: VehicleStay | VehicleVisit | VehicleLink, name: Naming) -> str:
+    match event:
+        case VehicleStay():
+            seen_s = seconds_between(event.entered_at, event.captured_at)
+            return (
+                f"{event.track_id}, a {event.label}, was in view for {seen_s:.0f} s.{_plate(event)}"
+            )
+        case VehicleVisit():
+            return f"A {event.label} was here for {event.stay_s:.0f} s.{_plate(event)}"
+        case VehicleLink():
+            return (
+                f"{name(event.customer_id)} came {event.delay_s:.0f} s after the vehicle of "
+                f"{event.vehicle_visit_id} (confidence {event.confidence:.2f})."
+            )
+
+
+def _plate(event: VehicleStay | VehicleVisit) -> str:
+    if event.plate is None:
+        return ""
+    readings = counted(event.plate.readings, "reading")
+    return f" Plate {event.plate.text or event.plate.plate_id} from {readings}."
 
 
 def position(track: TrackPosition, name: Naming = str) -> str:

@@ -18,6 +18,7 @@ from trinetra.identities.decision.open_set import (
     OpenSetTarget,
     ThresholdTable,
 )
+from trinetra.identities.decision.plates import PlateBook
 from trinetra.identities.gallery_client import GalleryClient
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.gate.topology import SiteGraph
@@ -91,7 +92,7 @@ class ResolverContext:
     identities whose faces must leave the gallery: they were stored before it was known here that
     their person had opted out or was erased. ``linked`` has the sightings that follow from bodies:
     they are less certain, so the gate judges no face by them. ``partitions`` are those owned by
-    this resolver.
+    this resolver. Without ``plates`` license plates are ignored.
     """
 
     site_id: SiteId
@@ -108,6 +109,7 @@ class ResolverContext:
     withdrawn: set[CustomerId] = field(default_factory=set)
     linked: ActiveRegistry = field(default_factory=ActiveRegistry)
     partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
+    plates: PlateBook | None = None
     gallery_client: GalleryClient = field(init=False)
     rules: MatchingRules = field(init=False)
 

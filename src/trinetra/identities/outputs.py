@@ -1,10 +1,17 @@
 """Output records of a batch of detections, by the partition of their input."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from trinetra.events.codec import encode
-from trinetra.events.schema import AlertEvent, AnyEvent, DetectionEvent, IdentityEvent
+from trinetra.events.schema import (
+    AlertEvent,
+    AnyEvent,
+    DetectionEvent,
+    IdentityEvent,
+    TrackPlate,
+)
 from trinetra.events.topics import ALERTS, CUSTOMERS, IDENTITIES, Topic
 from trinetra.identities.decision.events import (
     identity_event,
@@ -17,7 +24,7 @@ from trinetra.ports import Record, TopicPartition
 from trinetra.telemetry import ALERTS as ALERTS_RAISED
 from trinetra.telemetry import IDENTITIES as IDENTITIES_DECIDED
 from trinetra.telemetry import IDENTITY_AGE_S
-from trinetra.values import Instant, SiteId, seconds_between
+from trinetra.values import Instant, SiteId, TrackId, seconds_between
 
 
 class Outputs:
@@ -39,11 +46,12 @@ class Outputs:
         outcome: FrameOutcome,
         changed: Iterable[TrackIdentity],
         alerts: Iterable[AlertEvent],
+        plates: Mapping[TrackId, TrackPlate] = MappingProxyType({}),
     ) -> None:
-        """Add a frame's track positions, new decisions and alerts."""
+        """Add a frame's track positions with their plates, new decisions and alerts."""
         self._decide(home, FrameHeader.of(event), changed, outcome.ended)
         records = self._records[home]
-        records.append(_record(IDENTITIES, tracks_event(event, outcome)))
+        records.append(_record(IDENTITIES, tracks_event(event, outcome, plates)))
         for alert in alerts:
             ALERTS_RAISED.labels(alert.rule).inc()
             records.append(_record(ALERTS, alert))

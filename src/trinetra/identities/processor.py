@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from trinetra.errors import MalformedEvent
-from trinetra.events.schema import DetectionEvent
+from trinetra.events.schema import DetectionEvent, TrackPlate
 from trinetra.events.topics import DETECTIONS, RESOLVER_STATE
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.decision.lookup import LookupBatch, LookupResults
+from trinetra.identities.decision.plates import without_foreign_plates
 from trinetra.identities.decision.track_identity import (
     Arrival,
     CameraState,
@@ -39,9 +40,10 @@ from trinetra.telemetry import (
     EVENTS_LATE,
     EVENTS_REJECTED,
     FACES_IGNORED,
+    PLATES_IGNORED,
     get_logger,
 )
-from trinetra.values import Instant, seconds_between
+from trinetra.values import CameraId, Instant, TrackId, seconds_between
 
 NAME = "identity-resolver"
 _FRAMES_PER_TURN = 8
@@ -102,6 +104,7 @@ class IdentityProcessor:
         self._identifier = FaceIdentifier(context)
         self._outputs = Outputs(context.site_id)
         self._expired_at: Instant | None = None
+        self._foreign_plates: set[CameraId] = set()
 
     @property
     def held_back(self) -> int:
@@ -265,7 +268,7 @@ class IdentityProcessor:
         self._partitions[home].changed.add(camera.camera_id)
         outcome = advance(
             camera,
-            self._identifier.without_foreign_faces(event),
+            self._without_foreign_plates(self._identifier.without_foreign_faces(event)),
             site_id=self._context.site_id,
             dimension=self._context.dimension,
             policy=self._policy.tracker,
@@ -276,6 +279,20 @@ class IdentityProcessor:
             log.warning("face ignored", event_id=event.event_id, fault=str(fault))
         return outcome
 
+    def _without_foreign_plates(self, event: DetectionEvent) -> DetectionEvent:
+        """Return the event without plates that the key of the site does not open."""
+        ours, ignored = without_foreign_plates(event, self._context.plates)
+        if ignored:
+            PLATES_IGNORED.labels(event.camera_id).inc(ignored)
+            if event.camera_id not in self._foreign_plates:
+                self._foreign_plates.add(event.camera_id)
+                log.warning(
+                    "license plates ignored, which another key sealed: give every worker and "
+                    "resolver the same TRINETRA_PLATE_KEY",
+                    camera=event.camera_id,
+                )
+        return ours
+
     def _decide(self, frame: _Frame, results: LookupResults | None) -> None:
         home, camera, event, outcome = frame
         changed, alerts = self._identifier.identify(
@@ -283,7 +300,11 @@ class IdentityProcessor:
         )
         changed += self._identifier.finalize_tracks(home, outcome.ended)
         camera.drop_left_out_bodies()
-        self._outputs.add_frame(home, event, outcome, changed, alerts)
+        plates: Mapping[TrackId, TrackPlate] = {}
+        if self._context.plates is not None:
+            plates, listed = self._context.plates.decide(event, outcome)
+            alerts = [*alerts, *listed]
+        self._outputs.add_frame(home, event, outcome, changed, alerts, plates)
 
     async def _expire(self, captured_at: Instant) -> None:
         due = self._expired_at is None or (

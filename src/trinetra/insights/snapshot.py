@@ -25,6 +25,7 @@ from trinetra.insights.camera.reports import (
     zone_stay,
 )
 from trinetra.insights.camera.track_stitching import Body, Name
+from trinetra.insights.camera.vehicles import SeenVehicle
 from trinetra.insights.camera.zones import Stay
 from trinetra.insights.visits.visit_tracker import CustomerVisits
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId
@@ -98,6 +99,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     watched: WatchedSpan | None = None
     joined: dict[tuple[str, TrackId], Joined] = {}
     watch: tuple[Instant, Instant] | None = None
+    vehicles: list[SeenVehicle] = []
 
 
 _encoder = msgspec.msgpack.Encoder()

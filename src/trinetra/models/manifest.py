@@ -241,7 +241,33 @@ class BodyEmbedderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", 
     dimension: Positive
 
 
-AnyModel = DetectorModel | FaceFinderModel | FaceEmbedderModel | BodyEmbedderModel
+class PlateFinderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="plate_find"):
+    """Finds text: a map of probabilities, thresholded and enlarged by ``unclip_ratio`` (DB)."""
+
+    task = "plate_find"
+
+    decoder: Literal["db"]
+    score_threshold: Fraction
+    box_threshold: Fraction
+    unclip_ratio: Annotated[float, Meta(gt=0)]
+
+
+class PlateReaderModel(ModelSpec, frozen=True, kw_only=True, tag_field="task", tag="plate_read"):
+    """Reads the characters of a plate, each out of ``alphabet``; ``_`` stands for none."""
+
+    task = "plate_read"
+
+    alphabet: Annotated[str, Meta(min_length=2)]
+
+
+AnyModel = (
+    DetectorModel
+    | FaceFinderModel
+    | FaceEmbedderModel
+    | BodyEmbedderModel
+    | PlateFinderModel
+    | PlateReaderModel
+)
 _Model = TypeVar("_Model", bound=ModelSpec)
 
 
@@ -252,6 +278,8 @@ class ProfileNames(_Struct, frozen=True, kw_only=True):
     face_finder: str
     face_embedder: str
     body_embedder: str | None = None
+    plate_finder: str | None = None
+    plate_reader: str | None = None
     role_detectors: dict[RoleName, str] = {}
 
 
@@ -267,6 +295,8 @@ class Profile(_Struct, frozen=True, kw_only=True):
     face_embedder: FaceEmbedderModel
     face_beside: FaceEmbedderModel | None = None
     body_embedder: BodyEmbedderModel | None = None
+    plate_finder: PlateFinderModel | None = None
+    plate_reader: PlateReaderModel | None = None
     role_detectors: dict[RoleName, DetectorModel] = {}
 
     @property
@@ -279,8 +309,8 @@ class Profile(_Struct, frozen=True, kw_only=True):
     def optional(self) -> tuple[AnyModel, ...]:
         """The networks that improve results where their files can be had."""
         detectors = {model.name: model for model in self.role_detectors.values()}
-        bodies = () if self.body_embedder is None else (self.body_embedder,)
-        return (*detectors.values(), *bodies)
+        others = (self.body_embedder, self.plate_finder, self.plate_reader)
+        return (*detectors.values(), *(model for model in others if model is not None))
 
     @property
     def models(self) -> tuple[AnyModel, ...]:
@@ -289,10 +319,17 @@ class Profile(_Struct, frozen=True, kw_only=True):
 
     def having(self, names: Collection[str]) -> "Profile":
         """Return the profile without the optional networks that are not among these names."""
-        body = self.body_embedder
-        kept = body if body is not None and body.name in names else None
+        tasks = ("body_embedder", "plate_finder", "plate_reader")
+        declared = {task: getattr(self, task) for task in tasks}
+        missing = [task for task, model in declared.items() if model and model.name not in names]
         detectors = {role: m for role, m in self.role_detectors.items() if m.name in names}
-        return msgspec.structs.replace(self, body_embedder=kept, role_detectors=detectors)
+        return msgspec.structs.replace(
+            self, role_detectors=detectors, **dict.fromkeys(missing, None)
+        )
+
+    def without_plates(self) -> "Profile":
+        """Return the profile for a site that reads no license plates."""
+        return msgspec.structs.replace(self, plate_finder=None, plate_reader=None)
 
     def detector_for(self, role: str, labels: Collection[str]) -> DetectorModel:
         """Return the detector of a camera: that of its role if it can tell these labels."""
@@ -333,6 +370,8 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         face_finder: str,
         face_embedder: str,
         body_embedder: str | None = None,
+        plate_finder: str | None = None,
+        plate_reader: str | None = None,
         role_detectors: Mapping[str, str] = MappingProxyType({}),
     ) -> Profile:
         """Return the profile made of named models. Raises ConfigurationError."""
@@ -341,17 +380,18 @@ class Manifest(_Struct, frozen=True, kw_only=True):
             detector=_of_task(self.find(detector), DetectorModel),
             face_finder=_of_task(self.find(face_finder), FaceFinderModel),
             face_embedder=embedder,
-            face_beside=None
-            if embedder.beside is None
-            else _of_task(self.find(embedder.beside), FaceEmbedderModel),
-            body_embedder=None
-            if body_embedder is None
-            else _of_task(self.find(body_embedder), BodyEmbedderModel),
+            face_beside=self._optional(embedder.beside, FaceEmbedderModel),
+            body_embedder=self._optional(body_embedder, BodyEmbedderModel),
+            plate_finder=self._optional(plate_finder, PlateFinderModel),
+            plate_reader=self._optional(plate_reader, PlateReaderModel),
             role_detectors={
                 role: _of_task(self.find(name), DetectorModel)
                 for role, name in role_detectors.items()
             },
         )
+
+    def _optional(self, name: str | None, kind: type[_Model]) -> _Model | None:
+        return None if name is None else _of_task(self.find(name), kind)
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

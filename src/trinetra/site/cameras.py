@@ -31,7 +31,6 @@ from trinetra.values import CameraId, Role
 Label = Literal["person", "bicycle", "car", "motorcycle", "bus", "truck"]
 ZoneKind = Literal["table", "queue", "till", "shelf", "area", "counter"]
 LineKind = Literal["entrance", "passby", "inner"]
-ZoneKind = Literal["table", "queue", "shelf", "area"]
 MAX_TILES = 4
 _PEOPLE: frozenset[Label] = frozenset({"person"})
 _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
@@ -46,6 +45,7 @@ class RoleDefaults:
     fps_ceiling: float
     reads_faces: bool
     labels: frozenset[Label]
+    reads_plates: bool = False
 
 
 ROLE_DEFAULTS: Mapping[Role, RoleDefaults] = {
@@ -53,7 +53,9 @@ ROLE_DEFAULTS: Mapping[Role, RoleDefaults] = {
     Role.FACE: RoleDefaults(8.0, 2.0, 15.0, reads_faces=True, labels=_PEOPLE),
     Role.TRACKING: RoleDefaults(5.0, 1.0, 10.0, reads_faces=False, labels=_PEOPLE),
     Role.BILLING: RoleDefaults(5.0, 1.0, 10.0, reads_faces=True, labels=_PEOPLE),
-    Role.VEHICLE: RoleDefaults(5.0, 1.0, 15.0, reads_faces=False, labels=_VEHICLES),
+    Role.VEHICLE: RoleDefaults(
+        5.0, 1.0, 15.0, reads_faces=False, labels=_VEHICLES, reads_plates=True
+    ),
 }
 
 
@@ -176,12 +178,17 @@ class Camera(Model):
         ),
     ] = 1
     native_max_side: Annotated[
-        Pixels, Field(description="Longer side of the picture from which faces are cropped.")
+        Pixels,
+        Field(description="Longer side of the picture from which faces and plates are cropped."),
     ] = 1920
     reads_faces: Annotated[
         Flag,
         Field(description="Detect and compare faces (default: by role)."),
     ] = Field(default_factory=_of_role(lambda d, _: d.reads_faces))
+    reads_plates: Annotated[
+        Flag,
+        Field(description="Read the license plates of vehicles (default: by role)."),
+    ] = Field(default_factory=_of_role(lambda d, _: d.reads_plates))
     labels: Annotated[
         frozenset[Label],
         Field(min_length=1, description="Object classes to detect (default: by role)."),

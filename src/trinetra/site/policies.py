@@ -2,9 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
-from trinetra.site.fields import Count, Days, Gap, Model, Seconds, Unit
+from trinetra.plates.countries import FORMATS
+from trinetra.site.fields import Count, Days, Flag, Gap, Model, Seconds, Unit
+
+Country = Annotated[str, Field(pattern="^[A-Z]{2}(-[A-Z]{2})?$")]
+PlatePattern = Annotated[
+    str, Field(min_length=2, max_length=24, pattern=r"[A-Za-z0-9]", description="Plate or pattern.")
+]
 
 
 class Matching(Model):
@@ -90,6 +97,57 @@ class Bodies(Model):
     ] = 0.01
 
 
+class Plates(Model):
+    """How license plates of vehicles are read, kept and compared.
+
+    They are read by cameras with reads_plates, where the networks for it can be had; one vehicle
+    takes about 0.1 s of one core. Events and databases have a pseudonym of the plate unless
+    keeps_text is set.
+    """
+
+    max_per_frame: Annotated[
+        int,
+        Field(strict=True, ge=1, le=20, description="Vehicles of a frame to read, largest first."),
+    ] = 2
+    min_vehicle_px: Annotated[
+        int, Field(strict=True, ge=16, le=4096, description="Minimum width of a vehicle to read.")
+    ] = 80
+    min_confidence: Annotated[
+        Unit, Field(description="Minimum mean probability of the characters of a reading.")
+    ] = 0.7
+    keeps_text: Annotated[
+        Flag,
+        Field(description="Store plates in plain text besides their pseudonym."),
+    ] = False
+    countries: Annotated[
+        tuple[Country, ...],
+        Field(
+            max_length=50,
+            description="Countries (ISO 3166; states of the USA as US-CA) whose formats correct "
+            "similar characters, O and 0 for example; the first one counts where several fit.",
+        ),
+    ] = ()
+    watchlist: Annotated[
+        tuple[PlatePattern, ...],
+        Field(
+            max_length=1000,
+            description="Plates, or patterns such as KA-01-*, that raise an alert; a plate that "
+            "differs by one similar character matches too.",
+        ),
+    ] = ()
+
+    @field_validator("countries")
+    @classmethod
+    def _known(cls, countries: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [country for country in countries if country not in FORMATS]:
+            raise PydanticCustomError(
+                "countries",
+                "no format is known for {unknown}; there are {known}",
+                {"unknown": ", ".join(unknown), "known": ", ".join(FORMATS)},
+            )
+        return countries
+
+
 class Consolidation(Model):
     """Thresholds for merging two identities into one person; 1 or more disables the step."""
 
@@ -158,6 +216,13 @@ class Retention(Model):
     staff_days: Days | None = None
     watchlist_days: Days | None = None
     opted_out_days: Days | None = None
+    plates_days: Annotated[
+        Days | None,
+        Field(
+            description="Days after which visits of one vehicle can no longer be connected: their "
+            "plate's pseudonym is replaced by a random one, plain text is deleted."
+        ),
+    ] = 30
     insights_days: Days | None = 365
     detections_days: Annotated[
         Days,
@@ -222,6 +287,7 @@ class Policies(Model):
 
     matching: Matching = Matching()
     bodies: Bodies = Bodies()
+    plates: Plates = Plates()
     consolidation: Consolidation = Consolidation()
     registry: Registry = Registry()
     tracking: Tracking = Tracking()

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.events.codec import encode
-from trinetra.events.schema import Box, DetectionEvent, FaceBox, FaceQuality, ObjectBox, Point
+from trinetra.events.plates import PlateKey
+from trinetra.events.schema import (
+    Box,
+    DetectionEvent,
+    FaceBox,
+    FaceQuality,
+    ObjectBox,
+    PlateReading,
+    Point,
+)
 from trinetra.twin.bodies import BODY_TASK, MODEL, BodyBank
 from trinetra.twin.camera import Camera
 from trinetra.twin.clothes import Wardrobe
@@ -19,6 +28,7 @@ from trinetra.twin.detector import STEADY, Detector, Found
 from trinetra.twin.face_bank import FaceBank
 from trinetra.twin.faces import Heads, heads_in_view
 from trinetra.twin.noise import Walkers
+from trinetra.twin.plates import PlateCamera
 from trinetra.twin.portraits import MEASURES, Observed
 from trinetra.twin.sensing import Bodies, Rows, cars_in_view, people_in_view
 from trinetra.twin.streams import Part, stream
@@ -107,6 +117,7 @@ class Emitter:
     faces: FaceBank
     with_truth: bool = True
     models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
+    plate_key: PlateKey | None = None
 
     @cached_property
     def camera(self) -> Camera:
@@ -243,7 +254,12 @@ class Emitter:
         walkers = self._walkers(bodies, [(_CAR, drive.party) for drive in drives])
         found = self._detector.detect(bodies, walkers, len(frames), rng)
         none_known = [None] * len(found)
-        objects = _objects(len(frames), found, "car", none_known, none_known)
+        plates: Sequence[PlateReading | None] = [None] * len(found)
+        if self.plate_key is not None:
+            reader = PlateCamera(self.world.scenario.seed, self.index, self.plate_key)
+            luck = stream(self.world.scenario.seed, Part.PLATES, self.index, frames.seq[0])
+            plates = reader.seen(found, bodies.who, drives, luck)
+        objects = _objects(len(frames), found, "car", none_known, none_known, plates)
         names = [drive.vehicle_id for drive in drives]
         none: list[tuple[FaceBox, ...]] = [()] * len(frames)
         shown: list[tuple[tuple[str, float], ...]] = [()] * len(frames)
@@ -336,11 +352,15 @@ def _objects(
     label: str,
     looks: Sequence[bytes | None],
     shapes: Sequence[bytes | None],
+    plates: Sequence[PlateReading | None] = (),
 ) -> list[tuple[ObjectBox, ...]]:
     """Return the objects of each frame, best first."""
     order = np.lexsort((-found.score, found.frame))
     boxes = [
-        ObjectBox(label, mark, _box(corners), looks[row], shapes[row])
+        ObjectBox(
+            *(label, mark, _box(corners), looks[row], shapes[row]),
+            plates[row] if plates else None,
+        )
         for row, mark, corners in zip(
             order.tolist(),
             found.score[order].round(3).tolist(),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from trinetra.events.plates import PlateKey
 from trinetra.twin.emission import MODELS, SEGMENT_S, Arrival, Emitter
 from trinetra.twin.face_bank import FaceBank
 from trinetra.twin.plan import FloorPlan
@@ -29,13 +30,14 @@ class Twin:
     """One run of a scenario on a floor plan; plan and scenario determine all its output.
 
     ``models`` maps a task to the model version that events name, ``portraits`` are photos of real
-    people for the simulated ones.
+    people for the simulated ones. With ``plate_key`` the plates of cars are read, and sealed.
     """
 
     plan: FloorPlan
     scenario: Scenario
     models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
     portraits: Portraits | None = None
+    plate_key: PlateKey | None = None
 
     @cached_property
     def world(self) -> World:
@@ -51,7 +53,8 @@ class Twin:
         """Yield the run, one minute of recording at a time."""
         cameras = range(len(self.plan.views))
         emitters = [
-            Emitter(self.world, index, self.faces, with_truth, self.models) for index in cameras
+            Emitter(self.world, index, self.faces, with_truth, self.models, self.plate_key)
+            for index in cameras
         ]
         for day, (opens, closes) in enumerate(self.scenario.windows()):
             late: list[Arrival] = []

@@ -29,6 +29,7 @@ class Part(IntEnum):
     BODIES = 15
     BODY_PICTURES = 16
     POINT_OF_SALE = 40
+    PLATES = 17
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:

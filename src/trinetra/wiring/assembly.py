@@ -13,7 +13,7 @@ from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
 from trinetra.adapters.video.sources import open_source
 from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
-from trinetra.customers.retention import insight_retention, merge_retention
+from trinetra.customers.retention import insight_retention, merge_retention, plate_retention
 from trinetra.customers.spool_erasure import SpoolErasures, SpoolParticipant
 from trinetra.detections.batching import BatchPolicy
 from trinetra.detections.frame_analyzer import FrameAnalyzerConfig
@@ -21,6 +21,7 @@ from trinetra.detections.service import NAME as WORKER
 from trinetra.detections.service import InferenceWorker, WorkerPolicy
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.events.customers import CustomerDirectory
+from trinetra.events.plates import PlateKey
 from trinetra.frames.service import IngestPolicy, StreamIngestor
 from trinetra.identities.context import ResolverContext
 from trinetra.identities.customer_sync import CustomerSync
@@ -56,6 +57,7 @@ from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.values import CameraId, Instant
 from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.site_graph import site_graph
 
 _SETTLE_S = 5.0
@@ -110,7 +112,7 @@ class ResolverPorts:
     """The ports of an identity-resolver.
 
     Without an erasure store it takes no part in erasures. ``retired_galleries`` are those of
-    networks that are no longer in use.
+    networks that are no longer in use. Without ``plate_key`` license plates are ignored.
     """
 
     log: EventLog
@@ -119,6 +121,7 @@ class ResolverPorts:
     clock: Clock
     erasure_store: ErasureStore | None = None
     retired_galleries: BackgroundTask | None = None
+    plate_key: PlateKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +191,21 @@ def worker(
         drains_at_stop=settings.frame_buffer == "memory",
         max_age_s=settings.frame_max_age_s,
     )
-    config = analyzer_config(site, networks)
+    config = analyzer_config(site, networks, plate_key(site, settings))
     return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)
 
 
-def analyzer_config(site: Site, networks: Networks) -> FrameAnalyzerConfig:
-    """Return how a worker analyzes the frames of a site."""
+def analyzer_config(
+    site: Site, networks: Networks, key: PlateKey | None = None
+) -> FrameAnalyzerConfig:
+    """Return how a worker analyzes the frames of a site; without a key it reads no plates."""
     return FrameAnalyzerConfig(
         site.site_id,
         plans.detection_plans(site, networks.profile),
         networks.versions,
         networks.detector_versions,
         QualityPolicy(min_total=site.policies.matching.min_quality),
+        plate_key=key,
     )
 
 
@@ -210,6 +216,7 @@ def resolver_context(
     clock: Clock,
     *,
     directory: CustomerDirectory | None = None,
+    key: PlateKey | None = None,
 ) -> ResolverContext:
     """Return what the parts of a resolver share.
 
@@ -227,6 +234,7 @@ def resolver_context(
         policy=plans.recognition_policy(site, face.model.calibration),
         directory=directory or CustomerDirectory(),
         references=face.references,
+        plates=plans.plate_book(site, key),
     )
 
 
@@ -239,7 +247,9 @@ def resolver(
     directory: CustomerDirectory | None = None,
 ) -> StreamRunner:
     """Return an identity-resolver with all its background tasks; see ``resolver_context``."""
-    context = resolver_context(site, face, ports.gallery, ports.clock, directory=directory)
+    context = resolver_context(
+        site, face, ports.gallery, ports.clock, directory=directory, key=ports.plate_key
+    )
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=member.ends_with_process)
     merging = plans.consolidation_policy(site, face.model.calibration)
     tasks = tuple(_background_tasks(merging, context, ports, member))
@@ -295,6 +305,8 @@ def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[Ba
     retention = site.policies.retention
     if days := retention.insights_days:
         yield insight_retention(ports.store, ports.clock, days * _DAY_S)
+    if days := retention.plates_days:
+        yield plate_retention(ports.store, ports.clock, days * _DAY_S)
     if days := retention.anonymous_days:
         yield merge_retention(ports.store, ports.clock, days * _DAY_S)
     if ports.deriving is not None and (derivations := plans.derivations(site)):

@@ -6,8 +6,10 @@ from math import ceil
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
+from trinetra.detections.plate_crops import PlatePolicy
 from trinetra.errors import ConfigurationError
 from trinetra.events.derivation import Derivation
+from trinetra.events.plates import PlateKey
 from trinetra.events.receipts import ReceiptRules
 from trinetra.events.schema import DoorKind
 from trinetra.frames.camera import CameraPlan as IngestPlan
@@ -21,6 +23,8 @@ from trinetra.identities.decision.drift import Quantity, Reference
 from trinetra.identities.decision.duplicates import MergePolicy
 from trinetra.identities.decision.lifecycle import RetentionPolicy
 from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.identities.decision.plates import PlateBook
+from trinetra.identities.decision.plates import PlatePolicy as PlatePublication
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
@@ -33,14 +37,16 @@ from trinetra.insights.purchases.derivation import Purchases
 from trinetra.insights.purchases.policy import PurchasePolicy
 from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
 from trinetra.insights.queues.visits import QueueVisits
+from trinetra.insights.vehicles.links import VehicleLinks
+from trinetra.insights.vehicles.visits import VehiclePolicy, VehicleVisits
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
-from trinetra.site.policies import Bodies
+from trinetra.site.policies import Bodies, Plates
 from trinetra.site.schema import Door as SiteDoor
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
-from trinetra.values import CameraId, IdentityKind, Instant
+from trinetra.values import CameraId, IdentityKind, Instant, Role
 from trinetra.wiring.thresholds import (
     effective_similarity,
     merge_conflict,
@@ -68,7 +74,7 @@ def ingest_plan(camera: Camera, *, in_step: bool) -> IngestPlan:
         idle=IdleConfig(enabled=camera.key_frames_while_idle),
         encoding=EncodingConfig(
             side=camera.frame_side,
-            keeps_native=camera.reads_faces,
+            keeps_native=camera.reads_faces or camera.reads_plates,
             native_max_side=camera.native_max_side,
         ),
     )
@@ -101,7 +107,7 @@ def source_spec(camera: Camera, environ: Mapping[str, str], started_at: Instant)
 
 def detection_plans(site: Site, profile: Profile) -> dict[CameraId, DetectionPlan]:
     """Return what to detect in each camera's frames, and by which network."""
-    bodies = _body_policy(site.policies.bodies)
+    bodies, plates = _body_policy(site.policies.bodies), _plate_policy(site.policies.plates)
     return {
         camera.camera_id: DetectionPlan(
             camera_id=camera.camera_id,
@@ -112,6 +118,7 @@ def detection_plans(site: Site, profile: Profile) -> dict[CameraId, DetectionPla
             detector=profile.detector_for(camera.role, camera.labels).name,
             tiles=camera.tiles,
             bodies=bodies,
+            plates=plates if camera.reads_plates else None,
         )
         for camera in site.cameras
     }
@@ -125,6 +132,22 @@ def _body_policy(bodies: Bodies) -> BodyPolicy | None:
         max_per_frame=bodies.max_per_frame,
         min_height_px=bodies.min_height_px,
     )
+
+
+def _plate_policy(plates: Plates) -> PlatePolicy:
+    return PlatePolicy(
+        max_per_frame=plates.max_per_frame,
+        min_width_px=plates.min_vehicle_px,
+        min_confidence=plates.min_confidence,
+    )
+
+
+def plate_book(site: Site, key: PlateKey | None) -> PlateBook | None:
+    """Return how the resolver reads and publishes plates; None without a key."""
+    if key is None:
+        return None
+    plates = site.policies.plates
+    return PlateBook(key, PlatePublication(plates.countries, plates.keeps_text, plates.watchlist))
 
 
 def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
@@ -200,7 +223,11 @@ def derivations(site: Site) -> tuple[Derivation, ...]:
     """Return what is derived from the insights of the whole site, inputs before outputs."""
     passages = Passages(doors(site), within_s=_SAME_WALK_S + site.topology.clock_skew_s)
     queues = QueueVisits(queue_plan(site))
-    return passages, Groups(), queues, purchases(site), Journeys()
+    people = (passages, Groups(), queues, purchases(site), Journeys())
+    if not any(camera.role is Role.VEHICLE for camera in site.cameras):
+        return people
+    visits = VehicleVisits(VehiclePolicy(gap_s=site.policies.stays.visit_gap_s))
+    return (*people, visits, VehicleLinks())
 
 
 def doors(site: Site) -> tuple[Door, ...]:

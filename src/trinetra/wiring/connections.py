@@ -25,6 +25,7 @@ from trinetra.site import Site
 from trinetra.wiring.assembly import EnginePorts, ResolverPorts, spool_participant
 from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
+from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.retired_galleries import RetiredGalleries
 from trinetra.wiring.stores import (
     STORE_HINT,
@@ -153,7 +154,7 @@ async def open_gallery(
 
 @asynccontextmanager
 async def open_resolver_ports(
-    log: EventLog, settings: Settings, model: FaceEmbedderModel, clock: Clock
+    log: EventLog, site: Site, settings: Settings, model: FaceEmbedderModel, clock: Clock
 ) -> AsyncIterator[ResolverPorts]:
     """Open gallery, customer log and erasure store of an identity-resolver on this log.
 
@@ -164,7 +165,8 @@ async def open_resolver_ports(
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
         retired = RetiredGalleries(settings, model, clock) if settings.gallery == "edge" else None
-        yield ResolverPorts(log, gallery, customer_log, clock, erasure_store, retired)
+        key = plate_key(site, settings)
+        yield ResolverPorts(log, gallery, customer_log, clock, erasure_store, retired, key)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from trinetra.adapters.video.video_file import VideoFileSource
 from trinetra.detections.frame_analyzer import FrameAnalyzer
 from trinetra.errors import FrameRejected, SourceUnavailable
+from trinetra.events.plates import PlateKey
 from trinetra.events.schema import DetectionEvent
 from trinetra.frames.encode import Encoder, Picture
 from trinetra.site import Camera, Site
@@ -28,6 +29,7 @@ class Footage:
 
     site: Site
     networks: Networks
+    plate_key: PlateKey | None = None
 
     def of_video(self, camera: Camera, video: Path) -> Iterator[DetectionEvent]:
         """Yield the event of every frame of a video. Raises SourceUnavailable, EngineFailure."""
@@ -44,8 +46,10 @@ class Footage:
         """Yield the event of every picture. Raises SourceUnavailable if one is unusable."""
         encoder = Encoder(camera.camera_id, ingest_plan(camera, in_step=True).encoding)
         [lane, *_] = self.networks.lanes
-        config = assembly.analyzer_config(self.site, self.networks)
-        analyzer = FrameAnalyzer(config, lane.detectors, lane.faces, bodies=lane.bodies)
+        config = assembly.analyzer_config(self.site, self.networks, self.plate_key)
+        analyzer = FrameAnalyzer(
+            config, lane.detectors, lane.faces, bodies=lane.bodies, plates=lane.plates
+        )
         frames = [encoder.encode(seq, at, picture) for seq, (at, picture) in enumerate(pictures)]
         for first in range(0, len(frames), _BATCH):
             yield from _usable(analyzer.work(frames[first : first + _BATCH]))

@@ -16,8 +16,10 @@ from trinetra.detections.faces import (
     NetworkFaceEmbedder,
     NetworkFaceReader,
 )
+from trinetra.detections.plates import NetworkPlateReader, PlateFinderSpec, PlateReaderSpec
 from trinetra.detections.service import InferenceThread
 from trinetra.detections.vision.letterbox import InputSpec
+from trinetra.detections.vision.plates import TextRegions
 from trinetra.models.manifest import AnyModel, DetectorModel, FaceEmbedderModel, Profile
 from trinetra.models.manifest import InputSpec as DeclaredInput
 from trinetra.ports import Engine
@@ -43,7 +45,10 @@ class Networks:
     def versions(self) -> dict[str, str]:
         """The version of the network behind each task that one network does for all cameras."""
         profile = self.profile
-        shared = (profile.face_finder, profile.face_embedder, profile.body_embedder)
+        shared = (
+            *(profile.face_finder, profile.face_embedder, profile.body_embedder),
+            *(profile.plate_finder, profile.plate_reader),
+        )
         return {model.task: model.version for model in shared if model is not None}
 
     @property
@@ -70,6 +75,8 @@ def load_networks(
     cv2.setNumThreads(1)
     lanes, threads = _share_cores(settings)
     ours = profile.having(files)
+    if site is not None and not any(camera.reads_plates for camera in site.cameras):
+        ours = ours.without_plates()
     detectors = _detectors(ours, site)
 
     def load(model: AnyModel) -> Engine:
@@ -100,7 +107,12 @@ def _share_cores(settings: Settings) -> tuple[int, int]:
 
 def _lane(profile: Profile, detectors: Sequence[DetectorModel], load: _Load) -> InferenceThread:
     found = {model.name: NetworkDetector(load(model), _detector_spec(model)) for model in detectors}
-    return InferenceThread(found, _face_reader(profile, load), _body_embedder(profile, load))
+    return InferenceThread(
+        found,
+        _face_reader(profile, load),
+        _body_embedder(profile, load),
+        _plate_reader(profile, load),
+    )
 
 
 def load_face_reader(
@@ -134,6 +146,20 @@ def _body_embedder(profile: Profile, load: _Load) -> NetworkBodyEmbedder | None:
     if model is None:
         return None
     return NetworkBodyEmbedder(load(model), BodyEmbedderSpec(_input(model.input), model.dimension))
+
+
+def _plate_reader(profile: Profile, load: _Load) -> NetworkPlateReader | None:
+    """Return the reader of plates; None unless the files of both its networks are there."""
+    finder, reader = profile.plate_finder, profile.plate_reader
+    if finder is None or reader is None:
+        return None
+    regions = TextRegions(finder.score_threshold, finder.box_threshold, finder.unclip_ratio)
+    return NetworkPlateReader(
+        load(finder),
+        PlateFinderSpec(_input(finder.input), regions),
+        load(reader),
+        PlateReaderSpec(_input(reader.input), reader.alphabet),
+    )
 
 
 def _detector_spec(model: DetectorModel) -> DetectorSpec:

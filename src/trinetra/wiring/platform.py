@@ -107,7 +107,7 @@ async def downstream_of(
     """
     log, clock, member = upstream.log, upstream.clock, Member.of(settings)
     async with AsyncExitStack() as stack:
-        opening = open_resolver_ports(log, settings, model, clock)
+        opening = open_resolver_ports(log, site, settings, model, clock)
         ports = await stack.enter_async_context(opening)
         store = await stack.enter_async_context(open_store(settings))
         await prepare_figures(store, site, settings, clock)

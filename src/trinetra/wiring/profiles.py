@@ -9,14 +9,21 @@ from trinetra.models.fetch import ensure_model, find_model
 from trinetra.models.manifest import AnyModel, Profile, load_manifest
 from trinetra.models.progress import ProgressSink, WithoutNotes
 from trinetra.settings import Settings
+from trinetra.site import Site
 
 _CONNECT_TIMEOUT_S = 3.0
 """Optional networks must not delay each start by much where a firewall drops packets."""
 
 
-def choose_profile(settings: Settings) -> Profile:
-    """Return the profile that the settings name. Raises ConfigurationError."""
-    return load_manifest().profile(settings.profile)
+def choose_profile(settings: Settings, site: Site | None = None) -> Profile:
+    """Return the profile that the settings name, without what the site does not need.
+
+    Raises ConfigurationError.
+    """
+    chosen = load_manifest().profile(settings.profile)
+    if site is None or any(camera.reads_plates for camera in site.cameras):
+        return chosen
+    return chosen.without_plates()
 
 
 def ensure_models(profile: Profile, settings: Settings, progress: ProgressSink) -> dict[str, Path]:

@@ -77,7 +77,7 @@ class Footage:
         self._settings = settings.model_copy(
             update={"frame_buffer": "memory", "event_log": "memory", "journal_max_mb": 0}
         )
-        declared = choose_profile(settings)
+        declared = choose_profile(settings).without_plates()
         self._files = ensure_models(declared, settings, progress)
         self._profile = declared.having(self._files)
         self._networks: Networks | None = None

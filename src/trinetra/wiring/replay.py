@@ -16,6 +16,7 @@ from trinetra.adapters.memory.insight_store import MemoryInsightStore
 from trinetra.errors import StorageFull
 from trinetra.evaluation.replayed import Reference, ReplayResult, ReplayScoring
 from trinetra.events.customers import CustomerDirectory
+from trinetra.events.plates import PlateKey
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.replay.clock import ReplayClock
 from trinetra.replay.player import MAX_PENDING, Detected, Listener, play
@@ -36,13 +37,14 @@ class ReplayInputs:
     """The inputs of a replay: the site, the face model, and the people known at its start.
 
     ``model`` is calibrated and carries the version that read the faces: those of another version
-    would be ignored.
+    would be ignored. Without ``plate_key`` license plates are.
     """
 
     site: Site
     model: FaceEmbedderModel
     entries: Sequence[GalleryEntry] = ()
     people: CustomerDirectory = field(default_factory=CustomerDirectory)
+    plate_key: PlateKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ async def replay(inputs: ReplayInputs, detections: Iterable[Detected], listener:
     resolver = assembly.resolver(
         inputs.site,
         FaceModel(inputs.model),
-        ResolverPorts(log, gallery, customer_log, clock),
+        ResolverPorts(log, gallery, customer_log, clock, plate_key=inputs.plate_key),
         _MEMBER,
         directory=people,
     )

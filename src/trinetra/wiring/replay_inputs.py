@@ -20,6 +20,7 @@ from trinetra.twin.shop import built_in_shop
 from trinetra.values import GalleryEntry, SiteId
 from trinetra.wiring.connections import open_gallery
 from trinetra.wiring.event_history import SITE_FILE, read_people
+from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.replay import ReplayInputs
 from trinetra.wiring.simulation import site_of
 
@@ -63,7 +64,8 @@ async def prepare_replay(
         notes.append(
             "the gallery is empty when the recording begins: every person is new at first sight"
         )
-    return PreparedReplay(ReplayInputs(chosen, model, entries, people), tuple(notes))
+    inputs = ReplayInputs(chosen, model, entries, people, plate_key(chosen, settings, makes=False))
+    return PreparedReplay(inputs, tuple(notes))
 
 
 def _site(site_id: SiteId, path: Path | None) -> Site:

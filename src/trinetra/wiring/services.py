@@ -74,7 +74,7 @@ async def resolve(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
-        opening = open_resolver_ports(log, settings, model, clock)
+        opening = open_resolver_ports(log, site, settings, model, clock)
         ports = await stack.enter_async_context(opening)
         face = FaceModel.of(model, settings.data_dir)
         service = assembly.resolver(site, face, ports, Member.of(settings))

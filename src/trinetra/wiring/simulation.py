@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import TwinFeed, publish
 from trinetra.values import CameraId, Role
 from trinetra.wiring.connections import open_log
+from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
 from trinetra.wiring.site_graph import site_graph
 
@@ -42,6 +44,7 @@ async def simulated(
     """
     clock = SystemClock()
     log = MemoryEventLog(clock)
+    twin = replace(twin, plate_key=twin.plate_key or plate_key(site, settings))
     feed = TwinFeed(twin, log, clock, speed)
     upstream = Upstream((feed,), partial(camera_statuses, feed), log, clock)
     model = face_model(twin, settings.profile)
@@ -94,7 +97,9 @@ def cluster_twin(plan: FloorPlan, scenario: Scenario, settings: Settings) -> Twi
             "services that are to read it"
         )
     models = load_manifest().profile(settings.profile).models
-    return Twin(plan, scenario, {model.task: model.version for model in models})
+    versions = {model.task: model.version for model in models}
+    key = plate_key(site_of(plan), settings)
+    return Twin(plan, scenario, versions, plate_key=key)
 
 
 async def feed_cluster(twin: Twin, site: Site, settings: Settings, speed: float | None) -> None:

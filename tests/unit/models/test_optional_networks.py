@@ -41,7 +41,7 @@ def networks(places: dict[str, Path], unused_port: int, digest) -> Profile:
         weights=Weights(sha256=digest(WEIGHTS), size_bytes=len(WEIGHTS)),
         source=(UrlSource(files=(remote,)),),
     )
-    return replace(declared, body_embedder=body, role_detectors={}, **own)
+    return replace(declared.without_plates(), body_embedder=body, role_detectors={}, **own)
 
 
 def test_a_network_that_cannot_be_had_is_left_out_and_named_in_one_note(

@@ -19,14 +19,17 @@ class OnnxRuntimeEngine:
     def __init__(self, session: Any, path: Path, outputs: Sequence[str]) -> None:
         self._session = session
         self._path = path
-        self._input = session.get_inputs()[0].name
+        (declared, *_) = session.get_inputs()
+        self._input = declared.name
+        self._takes_bytes = declared.type == "tensor(uint8)"
         self._outputs = list(outputs)
 
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the outputs for a batch. Raises EngineFailure when the network rejects it."""
+        given = batch.astype(np.uint8) if self._takes_bytes else batch
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(
-                self._outputs, {self._input: batch}
+                self._outputs, {self._input: given}
             )
         except Exception as cause:  # ONNX Runtime's exceptions have no other common base
             raise EngineFailure(

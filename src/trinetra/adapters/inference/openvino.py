@@ -51,6 +51,7 @@ class OpenVinoEngine:
         self._config = config
         self._outputs = tuple(outputs)
         self._cache = cache
+        self._takes_bytes = model.inputs[0].element_type == ov.Type.u8
         self._fixed_batch = _fixed_batch(model)
         self._max_rows = [_max_rows(model, index) for index in self._outputs]
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
@@ -75,7 +76,8 @@ class OpenVinoEngine:
 
     def _infer(self, part: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         request = self._request(part.shape)
-        request.infer([part], share_inputs=True)
+        given = part.astype(np.uint8) if self._takes_bytes else part
+        request.infer([given], share_inputs=True)
         return [
             _copied(request.get_output_tensor(index).data, max_rows)
             for index, max_rows in zip(self._outputs, self._max_rows, strict=True)

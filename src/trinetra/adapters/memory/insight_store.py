@@ -92,6 +92,10 @@ class MemoryInsightStore:
         """Delete nothing: it has no customer log beside it."""
         return 0
 
+    async def expire_plates(self, before: Instant, most: int) -> int:  # noqa: ARG002
+        """Unlink nothing: it ends with its process, long before plates expire."""
+        return 0
+
     async def expire(self, before: Instant, most: int) -> int:
         """Delete insights older than that, ``most`` of each kind at once; return how many."""
         gone = 0

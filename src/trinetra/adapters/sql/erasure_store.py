@@ -31,6 +31,7 @@ from trinetra.adapters.sql.schema import (
     ERASURE_SHARES,
     ERASURES,
 )
+from trinetra.adapters.sql.vehicles import unlink_vehicles, vehicles_of
 from trinetra.errors import StoreUnavailable
 from trinetra.events.customers import erasure_digest
 from trinetra.events.erasure import (
@@ -203,11 +204,12 @@ def _forget_insights(
     What was derived from them goes, and is derived anew.
     """
     forget_aliases(connection, ids)
+    plates_unlinked = unlink_vehicles(connection, rules, vehicles_of(connection, ids))
     found = {kind: insights_of(connection, kind, ids) for kind in NAMING_KINDS}
     visits = [visit for visit in found.pop("visit") if isinstance(visit, Visit)]
     anonymous = [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)]
     write_insights(connection, rules, anonymous, visits)
-    counts = {}
+    counts = {"plates_unlinked": plates_unlinked} if plates_unlinked else {}
     for kind, insights in found.items():
         is_kept = kind in OBSERVED_KINDS
         write_insights(connection, rules, without(insights, ids), [] if is_kept else insights)

@@ -250,6 +250,11 @@ def _by_kind(insights: Iterable[InsightEvent]) -> dict[str, dict[str, InsightEve
     return found
 
 
+def insights_by_id(connection: Connection, kind: str, ids: Iterable[str]) -> list[InsightEvent]:
+    """Return the insights of one kind with these ids, as far as they are on record."""
+    return list(_known(connection, kind, ids).values())
+
+
 def _known(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, InsightEvent]:
     table, type_ = TABLE_OF_KIND[kind], TYPE_OF_KIND[kind]
     texts: list[str] = []

@@ -41,6 +41,7 @@ from trinetra.adapters.sql.merge_expiry import expire_merges
 from trinetra.adapters.sql.migrate import prepare
 from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, RECEIPTS, TABLE_OF_KIND, VISITS
 from trinetra.adapters.sql.setups import Setup, marks_in, note_setup
+from trinetra.adapters.sql.vehicles import unlink_vehicles, vehicles_before
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.figures import Mark
@@ -165,6 +166,15 @@ class SqlInsightStore:
         naming = [TABLE_OF_KIND[kind] for kind in NAMING_KINDS]
         return await self._run(
             lambda connection: expire_merges(connection, before, most, naming, ALIASES),
+            writes=True,
+        )
+
+    async def expire_plates(self, before: Instant, most: int) -> int:
+        """Unlink up to ``most`` vehicle visits older than ``before``; return how many."""
+        return await self._run(
+            lambda connection: unlink_vehicles(
+                connection, self._rules, vehicles_before(connection, before, most)
+            ),
             writes=True,
         )
 

@@ -16,7 +16,7 @@ from trinetra.adapters.sql.errors import shown_url
 from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
 from trinetra.errors import ConfigurationError
 
-HEAD = "0006"
+HEAD = "0007"
 """The last step, a constant because reading the steps takes longer than opening a database."""
 _FOLDER = Path(__file__).parent / "migrations"
 _SETUP_LOCK = 0x7472696E

@@ -35,6 +35,9 @@ from trinetra.events.schema import (
     QueueVisit,
     Receipt,
     UnpaidStay,
+    VehicleLink,
+    VehicleStay,
+    VehicleVisit,
     Visit,
     ZoneStay,
 )
@@ -175,6 +178,28 @@ JOURNEYS = _insight_table(
     Column("customer_id", String(64), nullable=False, index=True),
     Column("started_at", Utc, nullable=False),
 )
+VEHICLE_STAYS = _insight_table(
+    "vehicle_stays",
+    Column("track_id", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    Column("plate_id", String(64), index=True),
+)
+VEHICLE_VISITS = _insight_table(
+    "vehicle_visits",
+    Column("left_at", Utc, nullable=False),
+    Column("stay_s", Float(53), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("plate_id", String(64), index=True),
+)
+VEHICLE_LINKS = _insight_table(
+    "vehicle_links",
+    Column("vehicle_visit_id", String(64), nullable=False),
+    Column("visit_id", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("confidence", Float(53), nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
@@ -188,6 +213,9 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "passage": Passage,
     "group": Group,
     "journey": Journey,
+    "vehicle_stay": VehicleStay,
+    "vehicle_visit": VehicleVisit,
+    "vehicle_link": VehicleLink,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -202,6 +230,9 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "passage": PASSAGES,
     "group": GROUPS,
     "journey": JOURNEYS,
+    "vehicle_stay": VEHICLE_STAYS,
+    "vehicle_visit": VEHICLE_VISITS,
+    "vehicle_link": VEHICLE_LINKS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()

@@ -35,12 +35,15 @@ class ImageFolderSource:
         *,
         fps: float,
         loop: bool = False,
+        only: str | None = None,
         limits: FrameLimits | None = None,
     ) -> None:
+        """Read a folder, or ``only`` the image of that name in it."""
         self._folder = folder
         self._started_at = started_at
         self._fps = fps
         self._loop = loop
+        self._only = only
         self._limits = limits or FrameLimits()
         self._scalers = Scalers()
         self._files: list[Path] = []
@@ -52,6 +55,8 @@ class ImageFolderSource:
         if not self._folder.is_dir():
             raise SourceUnavailable(f"{self._folder} is not a folder; check the camera's source")
         files = (p for p in self._folder.iterdir() if p.suffix.lower() in _CODECS)
+        if self._only is not None:
+            files = (p for p in files if p.name == self._only)
         self._files = sorted(files, key=_natural_order)
         if not self._files:
             raise SourceUnavailable(

@@ -91,6 +91,23 @@ def faces_drift(site_id: SiteId, captured_at: Instant, found: Finding) -> AlertE
     )
 
 
+def listed_plate(
+    site_id: SiteId, camera_id: CameraId, captured_at: Instant, track_id: TrackId, entry: str
+) -> AlertEvent:
+    """Return the alert for a vehicle whose plate matches an entry of the site's watchlist."""
+    return AlertEvent(
+        event_id=EventId(derive_id("alr", "plate", track_id, entry)),
+        site_id=site_id,
+        camera_id=camera_id,
+        captured_at=captured_at,
+        rule="plate_watchlist",
+        severity="critical",
+        message=f"a vehicle whose plate matches {entry} of the watchlist is here",
+        track_id=track_id,
+        detail={"entry": entry},
+    )
+
+
 @dataclass(slots=True)
 class Arrivals:
     """Announces VIPs and people on the watchlist, each at most once per ``cooldown_s``.

@@ -1,6 +1,7 @@
 """Builds the resolver's identity, track and lifecycle events."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -8,11 +9,12 @@ from trinetra.events.schema import (
     DetectionEvent,
     IdentityEvent,
     LifecycleEvent,
+    TrackPlate,
     TrackPosition,
     TracksEvent,
 )
 from trinetra.identities.decision.track_identity import FrameHeader, FrameOutcome, TrackIdentity
-from trinetra.values import CameraId, EventId, Instant, SiteId, derive_id
+from trinetra.values import CameraId, EventId, Instant, SiteId, TrackId, derive_id
 
 
 def identity_event(
@@ -40,8 +42,12 @@ def identity_event(
     )
 
 
-def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
-    """Return the event with the positions of a frame's tracks and their known identities."""
+def tracks_event(
+    event: DetectionEvent,
+    outcome: FrameOutcome,
+    plates: Mapping[TrackId, TrackPlate] = MappingProxyType({}),
+) -> TracksEvent:
+    """Return the event with the positions of a frame's tracks, their identities and plates."""
     return TracksEvent(
         event_id=EventId(derive_id("trs", event.event_id)),
         site_id=event.site_id,
@@ -59,6 +65,7 @@ def tracks_event(event: DetectionEvent, outcome: FrameOutcome) -> TracksEvent:
                 kind=seen.identity.decision.kind if seen.identity.decision else None,
                 predicted=seen.predicted,
                 linked=seen.identity.is_linked,
+                plate=plates.get(seen.identity.track_id),
             )
             for seen in outcome.visible
         ),

@@ -16,6 +16,7 @@ from trinetra.events.schema import (
     DetectionEvent,
     Evidence,
     FaceBox,
+    PlateReading,
 )
 from trinetra.identities.decision.body_link import BodyMean, with_picture
 from trinetra.identities.decision.matching import (
@@ -255,7 +256,7 @@ class TrackObservation(NamedTuple):
 
     ``frame`` is the width and height of the image, in pixels. If ``predicted``, the box is the
     tracker's estimate: the detection was too weak to be taken as it is. ``body`` is what the person
-    looks like, up to that frame.
+    looks like, and ``plates`` are the readings of a vehicle's plate, up to that frame.
     """
 
     identity: TrackIdentity
@@ -265,6 +266,7 @@ class TrackObservation(NamedTuple):
     frame: tuple[int, int] | None = None
     predicted: bool = False
     body: BodyMean | None = None
+    plates: tuple[PlateReading, ...] = ()
 
     @property
     def is_due(self) -> bool:
@@ -389,6 +391,7 @@ def advance(
                     size,
                     weak,
                     identity.body,
+                    track.plates,
                 )
             )
     return FrameOutcome(tuple(visible), _end(camera, stepped.ended), tuple(faults))

@@ -35,9 +35,10 @@ def observe(event: DetectionEvent) -> DetectionBatch:
     labels = tuple(o.label for o in event.objects)
     looks = tuple(read_look(o.appearance, o.box, boxes) for o in event.objects)
     bodies = tuple(read_body(o.body) for o in event.objects)
+    plates = tuple(o.plate for o in event.objects)
     if not event.faces:
         none = (None,) * len(boxes)
-        return DetectionBatch(boxes, scores, labels, looks, none, bodies=bodies)
+        return DetectionBatch(boxes, scores, labels, looks, none, bodies=bodies, plates=plates)
     owner = _owners(boxes, labels, event.faces)
     face: list[FaceBox | None] = [None] * len(labels)
     for index, body in owner.items():
@@ -55,6 +56,7 @@ def observe(event: DetectionEvent) -> DetectionBatch:
         looks=(*looks, *[None] * len(orphans)),
         faces=(*face, *orphans),
         bodies=(*bodies, *[None] * len(orphans)),
+        plates=(*plates, *[None] * len(orphans)),
         face_only=frozenset(range(len(labels), len(labels) + len(orphans))),
     )
 

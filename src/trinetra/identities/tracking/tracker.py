@@ -27,6 +27,7 @@ from trinetra.identities.tracking.tracks import (
     Step,
     Track,
     TrackerState,
+    best_plates,
     group_of,
     is_paused,
 )
@@ -127,6 +128,7 @@ def _begin(frame: Frame, detection: int, where: tuple[SiteId, CameraId]) -> Trac
         confirmed=frame.policy.confirm_hits <= 1,
         look=batch.look(detection),
         body=batch.body(detection),
+        plates=batch.plate(detection),
     )
 
 
@@ -170,6 +172,7 @@ def _update(track: Track, frame: Frame, detection: int) -> Track:
         look,
         body,
         track.steadiness + _STEADINESS_SHARE * (is_strong - track.steadiness),
+        best_plates((*track.plates, *batch.plate(detection))),
     )
 
 

@@ -5,20 +5,22 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from trinetra.events.schema import Box, FaceBox
+from trinetra.events.schema import Box, FaceBox, PlateReading
 from trinetra.identities.tracking.appearance import Body, Look
 from trinetra.identities.tracking.kalman import Motion, box_of
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.values import Instant, TrackId, seconds_between
 
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
+_BEST_PLATES = 8
 
 
 class Track(msgspec.Struct, frozen=True, array_like=True):
     """One object as it moves through one camera's view.
 
     ``hits`` counts strong detections; ``steadiness`` is their running share of all detections, 1
-    at the start. Fields are stored by position in snapshots: add new ones at the end.
+    at the start. ``plates`` are the surest readings of a vehicle's plate. Fields are stored by
+    position in snapshots: add new ones at the end.
     """
 
     track_id: TrackId
@@ -31,6 +33,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     look: Look | None = None
     body: Body | None = None
     steadiness: float = 1.0
+    plates: tuple[PlateReading, ...] = ()
 
     @property
     def xyxy(self) -> Box:
@@ -71,7 +74,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class DetectionBatch:
-    """The detections of one frame, struct-of-arrays; looks, faces and bodies are None if unknown.
+    """The detections of one frame, struct-of-arrays; what is unknown of one is None.
 
     Plain tuples: a frame shows a handful of objects, for which NumPy is slower than Python.
     ``face_similarity`` is the cosine of a track's face and a detection's face, by (track id,
@@ -86,6 +89,7 @@ class DetectionBatch:
     face_similarity: Mapping[tuple[TrackId, int], float] = field(default_factory=dict)
     face_only: frozenset[int] = frozenset()
     bodies: Sequence[Body | None] = ()
+    plates: Sequence[PlateReading | None] = ()
 
     def strong(self, policy: TrackerPolicy) -> set[int]:
         """Return the indices of detections that may start a track."""
@@ -102,6 +106,16 @@ class DetectionBatch:
     def body(self, detection: int) -> Body | None:
         """Return the body embedding of a detection, or None if it has none."""
         return self.bodies[detection] if self.bodies else None
+
+    def plate(self, detection: int) -> tuple[PlateReading, ...]:
+        """Return the reading of a detection's plate, if it has one."""
+        read = self.plates[detection] if self.plates else None
+        return () if read is None else (read,)
+
+
+def best_plates(readings: Sequence[PlateReading]) -> tuple[PlateReading, ...]:
+    """Return the surest readings, which bound the state of a vehicle that parks for hours."""
+    return tuple(sorted(readings, key=lambda read: -read.confidence)[:_BEST_PLATES])
 
 
 def group_of(label: str) -> str:

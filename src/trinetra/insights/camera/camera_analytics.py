@@ -35,6 +35,7 @@ from trinetra.insights.camera.reports import (
 )
 from trinetra.insights.camera.scene import scene_of
 from trinetra.insights.camera.track_stitching import Name, Revision, Split, TrackStitcher
+from trinetra.insights.camera.vehicles import VehicleWatch
 from trinetra.insights.camera.zones import Stay, ZoneWatch
 from trinetra.insights.config import PERSON, CameraInsights, InsightPolicy
 from trinetra.insights.snapshot import CameraMemory, events_of, facts_of
@@ -76,6 +77,7 @@ class CameraAnalytics:
             self._place, policy.sighting_every_s, policy.absent_after_s
         )
         self._coverage = CoverageMeter(self._place, policy.coverage_gap_s)
+        self._vehicles = VehicleWatch(self._place)
         self._last_at: Instant | None = None
 
     @property
@@ -184,8 +186,8 @@ class CameraAnalytics:
         """End what goes on in view at its last confirmed instant; from then on it is not seen."""
         crossings = self._crossings(self._lines.flush())
         stays = self._stays(self._zones.flush())
-        watched = self._coverage.end(ended)
-        return Outcome([*crossings, *stays, *self._unseen(), *watched], self._presence.flush())
+        ended_here = [*crossings, *stays, *self._vehicles.flush(), *self._unseen()]
+        return Outcome([*ended_here, *self._coverage.end(ended)], self._presence.flush())
 
     def memory(self) -> CameraMemory:
         """Return the state for a snapshot; it is shared and changes with the next step."""
@@ -204,6 +206,7 @@ class CameraAnalytics:
             watched=self._coverage.span,
             joined=self._lines.joined,
             watch=self._lines.watch,
+            vehicles=list(self._vehicles.in_view.values()),
         )
 
     def resume(self, memory: CameraMemory) -> None:
@@ -220,6 +223,7 @@ class CameraAnalytics:
                 self._reported.remember(body_id, event)
         self._presence.resume(memory.present)
         self._coverage.span = memory.watched
+        self._vehicles.resume(memory.vehicles)
 
     def _look(self, event: TracksEvent) -> list[InsightEvent]:
         self._last_at = event.captured_at
@@ -235,6 +239,7 @@ class CameraAnalytics:
         outputs += self._stays(self._zones.step(scene, body_ids, in_view))
         outputs += self._occupancy(scene.at)
         outputs += self._coverage.step(scene.at)
+        outputs += self._vehicles.step(event)
         self._lines.keep(set(self._stitcher.bodies))
         self._reported.keep(set(self._stitcher.bodies))
         return outputs

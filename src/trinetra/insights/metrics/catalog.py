@@ -35,6 +35,7 @@ from trinetra.insights.metrics.queue_wait import (
 from trinetra.insights.metrics.sales import SALES_METRICS
 from trinetra.insights.metrics.till_busy import TILLS_SERVING
 from trinetra.insights.metrics.traffic import TRAFFIC_IN, TRAFFIC_OUT
+from trinetra.insights.metrics.vehicles import VEHICLE_METRICS
 from trinetra.insights.metrics.visits import (
     RECOGNIZED_VISITS,
     RETURNING_SHARE,
@@ -74,6 +75,7 @@ METRICS: tuple[Metric, ...] = (
     TILLS_SERVING,
     *SALES_METRICS,
     *PURCHASE_METRICS,
+    *VEHICLE_METRICS,
     COVERAGE,
 )
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -1,0 +1,1 @@
+"""License plates as text: patterns of countries, votes over readings, and comparison."""
