@@ -18,7 +18,7 @@ from tests.databases import lose_migrations
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.adapters.sql.migrate import HEAD, migrate, prepare, revision
-from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
+from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE, TABLE_OF_KIND
 from trinetra.events.customers import Customer, CustomerDirectory
 from trinetra.events.derivation import Span
 from trinetra.events.rollups import BucketSum, Cell, Grain, RollupRules, bucket_start
@@ -174,7 +174,7 @@ async def kept(store: SqlInsightStore) -> dict[tuple, int]:
 
 
 async def on_record(store: SqlInsightStore) -> list[InsightEvent]:
-    kinds = ("line_crossing", "zone_stay", "visit", "coverage")
+    kinds = tuple(TABLE_OF_KIND)
     return [i for kind in kinds for i in await store.fetch(kind, *SPAN)]
 
 
