@@ -321,6 +321,13 @@ SHOP = (
         stacked=True,
         width=_HALF,
     ),
+    Graph(
+        "Receipts, by standing",
+        "short",
+        _increases("trinetra_receipts_total", "standing"),
+        "Receipts from tills: new, duplicate, outdated, conflicting or rejected ones.",
+        stacked=True,
+    ),
 )
 ROWS = {
     "Cameras and frames": FRAMES,

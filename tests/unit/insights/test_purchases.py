@@ -326,7 +326,7 @@ def test_without_receipts_or_services_the_clock_is_the_prior() -> None:
 
 
 def test_people_who_were_there_together_were_one_party_only_at_one_till() -> None:
-    stays = [stay("a", 100.0), stay("b", 102.0, 28.0), stay("c", 104.0, 1.0), stay("d", 140.0)]
+    stays = [stay("a", 100.0), stay("b", 102.0, 28.0), stay("c", 104.0, 20.0), stay("d", 140.0)]
     parties = services_at(stays, one_till=True, party_end_s=4.0)
     names = [[s.track_id.removeprefix("track-") for s in party.stays] for party in parties]
     assert names == [["a", "b", "c"], ["d"]]

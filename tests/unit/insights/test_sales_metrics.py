@@ -50,6 +50,7 @@ NO_SALES = (
 def test_only_sales_are_transactions_and_refunds_reduce_net_sales() -> None:
     receipts = (*SALES, REFUND, *NO_SALES)
     assert value("transactions", *receipts) == 3
+    assert (value("refunds", *receipts), value("voids", *receipts)) == (1, 1)
     assert value("net_sales", *receipts) == pytest.approx(38.0)
     assert value("average_transaction_value", *receipts) == pytest.approx(15.0)
     assert value("items_per_basket", *receipts) == 3.0
@@ -96,6 +97,11 @@ def test_purchases_tell_time_zones_and_the_share_with_a_person() -> None:
     assert value("purchases_after_zone", *events) == 3
     assert value("time_to_purchase_median", *events) == pytest.approx(578, rel=0.02)
     assert known.paid_at - NOON == timedelta(seconds=38)
+
+
+def test_every_series_that_is_summed_belongs_to_a_metric() -> None:
+    declared = {series for metric in BY_NAME.values() for series in metric.series}
+    assert sums_of([*SALES, REFUND, *NO_SALES, *one_of_each()]).keys() <= declared
 
 
 def test_a_receipt_counts_at_the_till_and_at_its_own_time() -> None:

@@ -88,6 +88,24 @@ SALES_RECEIPTS = Metric(
     cells=cells,
     value=total_of(TRANSACTIONS),
 )
+REFUND_RECEIPTS, VOID_RECEIPTS = (
+    Metric(
+        name=name,
+        version=1,
+        title=title,
+        unit="count",
+        counts=f"Receipts of kind {kind}, by the clock of the till.",
+        leaves_out="Sales, and training receipts.",
+        series=(series,),
+        inputs=("receipt",),
+        cells=cells,
+        value=total_of(series),
+    )
+    for name, title, kind, series in (
+        ("refunds", "Refunds", "refund", REFUNDS),
+        ("voids", "Voids", "void", VOIDS),
+    )
+)
 NET_SALES_METRIC = Metric(
     name="net_sales",
     version=1,
@@ -177,6 +195,8 @@ GROUP_CONVERSION = Metric(
 )
 SALES_METRICS = (
     SALES_RECEIPTS,
+    REFUND_RECEIPTS,
+    VOID_RECEIPTS,
     NET_SALES_METRIC,
     AVERAGE_TRANSACTION_VALUE,
     ITEMS_PER_BASKET,
