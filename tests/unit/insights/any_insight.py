@@ -15,7 +15,9 @@ from trinetra.events.schema import (
     Purchase,
     QueueVisit,
     Receipt,
+    TrackPlate,
     UnpaidStay,
+    VehicleVisit,
     Visit,
     ZoneStay,
 )
@@ -23,6 +25,7 @@ from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId,
 
 NIGHT = datetime(2026, 10, 24, 20, tzinfo=UTC)
 """The evening before the clocks of Berlin go back."""
+PLATE = TrackPlate("plate_1", 0.9, 4)
 ANN, BOB, EVE = map(CustomerId, ("ann", "bob", "eve"))
 _TRACK = TrackId("t")
 
@@ -157,6 +160,19 @@ def _group(rng: Random, common: dict, at: datetime) -> Group:
     return Group(**common, **way, passages=(), people=people, children=0, last_at=at)
 
 
+def _vehicle_visit(rng: Random, common: dict, at: datetime) -> VehicleVisit:
+    stay_s = float(rng.randrange(1, 4000))
+    return VehicleVisit(
+        **common,
+        left_at=at + timedelta(seconds=stay_s),
+        stay_s=stay_s,
+        label=rng.choice(["car", "motorcycle", "bus", "truck", "bicycle"]),
+        stays=(),
+        cameras=(),
+        plate=rng.choice([None, PLATE]),
+    )
+
+
 def _coverage(rng: Random, common: dict, at: datetime) -> CameraCoverage:
     start = _ago(rng, at, 400) - timedelta(microseconds=rng.randrange(10**6))
     return CameraCoverage(**common, started_at=start, frames=7)
@@ -173,5 +189,6 @@ _MAKERS: tuple[Callable[[Random, dict, datetime], InsightEvent], ...] = (
     _unpaid_stay,
     _passage,
     _group,
+    _vehicle_visit,
     _coverage,
 )
