@@ -9,6 +9,7 @@ from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reported_events import ReportedEvents
 from trinetra.insights.camera.reports import (
+    Crossing,
     Place,
     Subject,
     line_crossing,
