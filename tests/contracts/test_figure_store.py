@@ -24,9 +24,11 @@ from trinetra.events.derivation import Span
 from trinetra.events.rollups import BucketSum, Cell, Grain, RollupRules, bucket_start
 from trinetra.events.schema import (
     CameraCoverage,
+    Group,
     InsightEvent,
     LineCrossing,
     Occupancy,
+    Passage,
     Visit,
     ZoneStay,
 )
@@ -57,7 +59,7 @@ def insight(rng: random.Random) -> InsightEvent:
     kind = rng.choice([IdentityKind.ANONYMOUS, IdentityKind.STAFF]) if who else msgspec.UNSET
     names = {"customer_id": who, "kind": kind, "revision": revision}
     track = {"track_id": TrackId("t"), "label": rng.choice(["person", "person", "car"])}
-    match number % 5:
+    match number % 7:
         case 0 | 1:
             way = rng.choice(["in", "out"])
             return LineCrossing(
@@ -82,6 +84,28 @@ def insight(rng: random.Random) -> InsightEvent:
                 visit_number=rng.randrange(1, 4),
                 revision=revision,
                 withdrawn=rng.choice([msgspec.UNSET, msgspec.UNSET, True]),
+            )
+        case 5:
+            return Passage(
+                **common(number, at),
+                customer_id=who,
+                kind=kind,
+                label=track["label"],
+                door_id="main",
+                door_kind=rng.choice(["entrance", "passby", "inner"]),
+                direction=rng.choice(["in", "out"]),
+                crossings=(EventId("lin"),),
+                age=rng.choice([msgspec.UNSET, "adult", "child"]),
+            )
+        case 6:
+            return Group(
+                **common(number, at),
+                door_id="main",
+                direction=rng.choice(["in", "out"]),
+                passages=(EventId("a"), EventId("b")),
+                people=2,
+                children=0,
+                last_at=at,
             )
         case _:
             start = at - timedelta(seconds=rng.randrange(1, 400), microseconds=rng.randrange(10**6))
@@ -128,7 +152,7 @@ async def kept(store: SqlInsightStore) -> dict[tuple, int]:
 
 
 async def on_record(store: SqlInsightStore) -> list[InsightEvent]:
-    kinds = ("line_crossing", "zone_stay", "visit", "coverage")
+    kinds = ("line_crossing", "zone_stay", "visit", "coverage", "passage", "group")
     return [i for kind in kinds for i in await store.fetch(kind, *SPAN)]
 
 
