@@ -110,7 +110,7 @@ def log() -> MemoryEventLog:
 
 def guest(track: str, customer: str, start: float, camera: CameraId = CAMERA) -> list[AnyEvent]:
     """A person comes in over the line, stands at the table for 4 s and is recognized."""
-    path = [(0.5, 0.3), (0.5, 0.4), *[(0.5, 0.8)] * 20]
+    path = [(0.5, 0.34), (0.5, 0.58), *[(0.5, 0.8)] * 20]
     walk = [frame(start + i * 0.2, {track: foot}, camera=camera) for i, foot in enumerate(path)]
     return [*walk, identity(start + 4.4, track, customer, started=start, camera=camera)]
 

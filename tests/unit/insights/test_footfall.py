@@ -199,7 +199,7 @@ def test_staff_belong_to_no_group() -> None:
 
 def test_the_metrics_count_people_groups_and_passers_by() -> None:
     kerb = LineRef(CameraId("street"), "kerb")
-    seen = [crossed(0, customer_id=CustomerId("ann"), height_m=1.7), crossed(1, track="b")]
+    seen = [crossed(0, customer_id=CustomerId("ann"), height_m=1.2), crossed(1, track="b")]
     seen += [crossed(t, kerb, way, track=f"k{t}") for t, way in ((20, "in"), (30, "out"))]
     found = passages(*seen)
     cells = [
@@ -208,7 +208,7 @@ def test_the_metrics_count_people_groups_and_passers_by() -> None:
     assert sorted((c.series, c.place) for c in cells) == [
         ("footfall.in", "main"),
         ("footfall.in", "main"),
-        ("footfall.in.adult", "main"),
+        ("footfall.in.child", "main"),
         ("footfall.in.recognized", "main"),
         ("footfall.in.sized", "main"),
         ("passby", "pavement"),

@@ -36,8 +36,12 @@ def on_foot(feet: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return path
 
 
+WATCHED = [frame(-3), frame(-1)]
+"""The camera was watched before: what is in its first frame may have been there for long."""
+
+
 def crossings(*path: tuple[float, float], looks: int = 1) -> list[str]:
-    events = walk(*path, looks=looks)
+    events = [*WATCHED, *walk(*path, looks=looks)]
     return [c.direction for c in latest(play(machine(DOOR), events), LineCrossing)]
 
 
@@ -73,6 +77,13 @@ def test_someone_who_stops_on_the_line_and_goes_back_does_not_count() -> None:
 def test_someone_who_appears_on_the_line_and_walks_straight_on_has_crossed_it() -> None:
     assert crossings((0.5, 0.495), (0.5, 0.53), (0.5, 0.6), (0.5, 0.7)) == ["in"]
     assert crossings((0.5, 0.505), (0.5, 0.47), (0.5, 0.4), (0.5, 0.3)) == ["out"]
+
+
+def test_someone_who_is_on_the_line_when_the_camera_begins_has_not_crossed_it() -> None:
+    path = walk((0.5, 0.495), (0.5, 0.53), (0.5, 0.6), (0.5, 0.7))
+    assert latest(play(machine(DOOR), path), LineCrossing) == []
+    after_a_pause = [frame(-30), *path]
+    assert latest(play(machine(DOOR), after_a_pause), LineCrossing) == []
 
 
 def test_someone_who_appears_on_the_line_and_stays_there_has_not_crossed_it() -> None:
@@ -115,7 +126,7 @@ def test_one_who_was_hidden_behind_a_person_who_crossed_has_crossed_too() -> Non
             frame(0.2 * i, {"a": (0.5, y)} | ({"b": (beside, y - 0.02)} if y > 0.6 else {}))
             for i, y in enumerate(feet)
         ]
-        told = latest(play(machine(DOOR), [*seen, frame(9)]), LineCrossing)
+        told = latest(play(machine(DOOR), [*WATCHED, *seen, frame(9)]), LineCrossing)
         assert [c.direction for c in told] == expected
 
 

@@ -31,7 +31,7 @@ class _Passer:
 class Groups:
     """The derivation of groups from passages, and from where on the lines these were."""
 
-    gap_s: float = 1.5
+    gap_s: float = 1.2
     apart_boxes: float = 1.2
     name: str = "groups"
     version: int = 1

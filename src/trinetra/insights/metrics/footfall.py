@@ -7,9 +7,9 @@ from trinetra.events.schema import Group, InsightEvent, Passage
 from trinetra.insights.footfall.groups import counts
 from trinetra.insights.metrics.definition import Metric, ratio_of, total_of
 
-IN, OUT, RECOGNIZED = "footfall.in", "footfall.out", "footfall.in.recognized"
-ADULTS, CHILDREN, SIZED = "footfall.in.adult", "footfall.in.child", "footfall.in.sized"
-GROUPS_IN, GROUPS_OUT, MEMBERS = "groups.in", "groups.out", "groups.in.people"
+IN, RECOGNIZED = "footfall.in", "footfall.in.recognized"
+CHILDREN, SIZED = "footfall.in.child", "footfall.in.sized"
+GROUPS_IN, MEMBERS = "groups.in", "groups.in.people"
 
 
 def passage_cells(insight: InsightEvent) -> Iterable[Cell]:
@@ -23,8 +23,9 @@ def passage_cells(insight: InsightEvent) -> Iterable[Cell]:
     if insight.customer_id is not None:
         yield Cell(RECOGNIZED, place, at, 1)
     if insight.age:
-        yield Cell(f"footfall.in.{insight.age}", place, at, 1)
         yield Cell(SIZED, place, at, 1)
+    if insight.age == "child":
+        yield Cell(CHILDREN, place, at, 1)
 
 
 def group_cells(insight: InsightEvent) -> Iterable[Cell]:
