@@ -194,8 +194,8 @@ def _small_people(evidence: Evidence, tiles: int) -> Cause | None:
         "people_too_small",
         -seen,
         -_SMALL,
-        f"people are {seen:.0%} of the longer side of {where} tall (median); the detector misses "
-        f"more people below {_SMALL:.0%}, and half and more where the picture is poor, too",
+        f"people are {seen:.0%} of the longer side of {where} tall (median); below {_SMALL:.0%} "
+        "the detector misses more of them, in a poor picture most",
         _against_small_people(share, tiles),
     )
 
