@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
-from trinetra.events.derivation import Derivation
+from trinetra.events.derivation import Derivation, Span
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
+from trinetra.events.figures import Mark
 from trinetra.events.rollups import BucketSum, Grain
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.topics import Topic
@@ -463,11 +464,18 @@ class ExpiringStore(InsightStore, Protocol):
 class FigureStore(Protocol):
     """The sums per minute, hour and day that follow from the insights on record."""
 
-    async def prepare_figures(self, zone: ZoneInfo) -> bool:
+    async def prepare_figures(
+        self, zone: ZoneInfo, setup: Mapping[tuple[str, str], str], at: Instant
+    ) -> bool:
         """Sum up all insights on record anew if zone or metrics changed; return whether they did.
 
-        To be called before insights are recorded. Raises StoreUnavailable.
+        ``setup`` is the state of all that figures depend on, by what it is and its name; what
+        differs from the last call is marked. To be called before insights are recorded. Raises
+        StoreUnavailable.
         """
+
+    async def marks(self, span: Span) -> list[Mark]:
+        """Return the changes of the setup in a span, in order."""
 
     async def sums(
         self,

@@ -105,7 +105,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[SqlInsightStore]:
     async with SqlInsightStore.open(url, ROLLUP_RULES) as store:
-        await store.prepare_figures(BERLIN)
+        await store.prepare_figures(BERLIN, {}, NIGHT)
         yield store
 
 
@@ -149,7 +149,7 @@ async def test_the_same_insights_in_any_order_give_the_same_sums(tmp_path: Path)
     results = []
     for order in (insights, insights[::-1], rng.sample(insights, len(insights))):
         async with SqlInsightStore.open("sqlite://", ROLLUP_RULES) as store:
-            await store.prepare_figures(BERLIN)
+            await store.prepare_figures(BERLIN, {}, NIGHT)
             for start in range(0, len(order), 7):
                 await store.record([*order[start : start + 7], *order[:3]])
             results.append(await kept(store))
@@ -207,7 +207,7 @@ async def test_an_erasure_changes_no_sum_but_those_of_returning_customers(databa
         SqlInsightStore.open(database, ROLLUP_RULES) as store,
         SqlErasureStore.open(database, ROLLUP_RULES) as erasures,
     ):
-        await store.prepare_figures(BERLIN)
+        await store.prepare_figures(BERLIN, {}, NIGHT)
         for _ in range(20):
             await store.record([insight(rng) for _ in range(9)])
         before = await kept(store)
@@ -241,16 +241,16 @@ async def test_sums_of_days_outlive_their_insights_and_late_corrections_do_not_c
 async def test_another_time_zone_or_definition_sums_up_anew(database: str) -> None:
     rng = random.Random(4)
     async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
-        assert await store.prepare_figures(BERLIN)
-        assert not await store.prepare_figures(BERLIN)
+        assert await store.prepare_figures(BERLIN, {}, NIGHT)
+        assert not await store.prepare_figures(BERLIN, {}, NIGHT)
         await store.record([insight(rng) for _ in range(200)])
         kathmandu = ZoneInfo("Asia/Kathmandu")
-        assert await store.prepare_figures(kathmandu)
+        assert await store.prepare_figures(kathmandu, {}, NIGHT)
         insights = await on_record(store)
         assert await kept(store) == summed(insights, kathmandu)
     doubled = RollupRules(lambda i: [*ROLLUP_RULES.cells_of(i)] * 2, "doubled")
     async with SqlInsightStore.open(database, doubled) as store:
-        assert await store.prepare_figures(kathmandu)
+        assert await store.prepare_figures(kathmandu, {}, NIGHT)
         twice = {key: 2 * value for key, value in summed(insights, kathmandu).items()}
         assert await kept(store) == twice
 
@@ -266,6 +266,19 @@ async def test_a_reader_of_changes_misses_no_rewritten_past(store: SqlInsightSto
             copy |= {(s.series, s.place, s.grain, s.start, s.bin): s.value for s in changed}
     days = {key: value for key, value in (await kept(store)).items() if key[2] is Grain.DAY}
     assert {key: value for key, value in copy.items() if value} == days
+
+
+async def test_changes_of_the_setup_are_marked_but_not_its_first_state(
+    store: SqlInsightStore,
+) -> None:
+    door, model = ("geometry", "cam1/door"), ("model", "detect")
+    setups = [{door: "a"}, {door: "a"}, {door: "b", model: "1"}, {door: "a", model: "2"}]
+    for hour, setup in enumerate(setups):
+        await store.prepare_figures(BERLIN, setup, NIGHT + timedelta(hours=hour))
+    marks = [(m.at - NIGHT, m.what, m.name) for m in await store.marks(Span(*SPAN))]
+    two, three = timedelta(hours=2), timedelta(hours=3)
+    assert marks == [(two, *door), (three, *door), (three, *model)]
+    assert await store.marks(Span(NIGHT, NIGHT + three)) != marks
 
 
 class Peaks:
@@ -385,7 +398,7 @@ async def test_insights_from_before_the_migrations_are_summed_up(database: str) 
         insights = [i for i in await on_record(store) if not isinstance(i, CameraCoverage)]
     lose_migrations(database)
     async with SqlInsightStore.open(database, ROLLUP_RULES) as store:
-        assert await store.prepare_figures(BERLIN)
+        assert await store.prepare_figures(BERLIN, {}, NIGHT)
         assert await on_record(store) == insights
         assert await kept(store) == summed(insights)
 

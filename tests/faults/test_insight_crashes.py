@@ -214,9 +214,9 @@ def final(events: Mapping[str, AnyEvent]) -> dict[str, AnyEvent]:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_members_that_come_go_and_die_lose_nothing_and_double_nothing(seed: int) -> None:
-    events = stroll(Random(seed))  # noqa: S311 -- a test's dice
+    events = stroll(Random(seed))
     calm = await undisturbed(events)
-    crew = await disturbed(events, Random(1000 + seed))  # noqa: S311 -- likewise
+    crew = await disturbed(events, Random(1000 + seed))
     expected, told = await calm.told(), await crew.told()
     assert of_cameras(told) == of_cameras(expected)
     # The order of sightings from several cameras is random, and with it the intermediate states of
@@ -231,7 +231,7 @@ async def test_members_that_come_go_and_die_lose_nothing_and_double_nothing(seed
 
 async def test_a_member_killed_after_every_step_in_turn_still_gets_there() -> None:
     """Kill at the n-th turn of the event loop, for every n until the work is done before that."""
-    events = stroll(Random(7), bursts=1)  # noqa: S311 -- likewise
+    events = stroll(Random(7), bursts=1)
     calm = await undisturbed(events)
     expected = await calm.told()
     turns = 0

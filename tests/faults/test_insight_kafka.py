@@ -106,8 +106,8 @@ async def told(log: EventLog) -> list[bytes]:
 async def test_engines_killed_on_kafka_tell_what_one_undisturbed_in_memory_tells(
     kafka_servers: str, tmp_path: Path
 ) -> None:
-    events = stroll(Random(3), bursts=5)  # noqa: S311 -- a test's dice
-    dice = Random(4)  # noqa: S311 -- likewise
+    events = stroll(Random(3), bursts=5)
+    dice = Random(4)
     calm, namespace = Crew(), uuid4().hex
     calm.hire(max_records=100)
     async with kafka_log(kafka_servers, ALL, namespace=namespace) as log:

@@ -148,7 +148,7 @@ async def test_a_member_that_has_nothing_to_read_stays_in_the_group_and_takes_ov
 async def test_every_record_counts_once_while_members_come_and_go(
     kafka_servers: str, seed: int
 ) -> None:
-    rng = random.Random(seed)  # noqa: S311 - a schedule, not a secret
+    rng = random.Random(seed)
     namespace, total = uuid4().hex, 3_000
     async with kafka_log(kafka_servers, TOPICS, namespace=namespace, instance="writer") as log:
         done = asyncio.Event()

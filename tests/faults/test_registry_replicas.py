@@ -91,7 +91,7 @@ async def test_whoever_was_killed_when_all_registries_are_what_the_log_says(seed
             fleet.join()
         await agree(fleet, reader, GRAPH)
 
-    await play(fleet, stream, Random(seed), at_the_end=at_the_end)  # noqa: S311  not a secret
+    await play(fleet, stream, Random(seed), at_the_end=at_the_end)
     assert fleet.killed >= 5
 
 
@@ -109,7 +109,7 @@ async def test_on_kafka_too_three_resolvers_that_die_at_random_agree_in_the_end(
         reader = await play(
             fleet,
             twin_stream(3, shoppers_per_hour=240.0, hours=0.02),
-            Random(7),  # noqa: S311  not a secret
+            Random(7),
             kill_share=0.15,
             most_kills=1,
             tick_us=3_000_000,

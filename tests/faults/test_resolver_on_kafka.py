@@ -27,7 +27,7 @@ async def test_members_that_come_and_go_on_kafka_say_what_one_says(kafka_servers
     alone = Fleet(SiteId(SITE.site_id), graph=site_graph(SITE))
     expected = await play(alone, STREAM, tick_us=TICK_US)
     async with kafka_fleet(kafka_servers, SITE) as fleet:
-        dice = Random(7)  # noqa: S311  not a secret
+        dice = Random(7)
         reader = await play(
             fleet, STREAM, dice, kill_share=0.15, most_kills=1, tick_us=TICK_US, wait_s=0.05
         )

@@ -59,7 +59,7 @@ class Module:
         """
         names = sorted(self.data.exit_code_by_key)
         # No secret is drawn here; the seed must give the same mutants again.
-        random.Random(f"{seed} {self.name}").shuffle(names)  # noqa: S311
+        random.Random(f"{seed} {self.name}").shuffle(names)
         return frozenset(names[: size or None])
 
     def results(self, size: int, seed: int) -> Results:

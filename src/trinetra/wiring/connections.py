@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from zoneinfo import ZoneInfo
 
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.spool import SpoolingEventLog
@@ -24,6 +23,7 @@ from trinetra.ports import (
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.wiring.assembly import EnginePorts, ResolverPorts, spool_participant
+from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.places import JOURNALED, journal_folder, kafka_connection
 from trinetra.wiring.retired_galleries import RetiredGalleries
 from trinetra.wiring.stores import (
@@ -177,7 +177,7 @@ async def open_engine_ports(
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
-        await store.prepare_figures(ZoneInfo(site.timezone))
+        await prepare_figures(store, site, settings, clock)
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
         yield EnginePorts(log, store, customer_log, clock, erasure_store, store)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.frames.connection import CameraStatus
@@ -24,6 +23,7 @@ from trinetra.wiring.connections import (
     open_resolver_ports,
     spooling,
 )
+from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.stores import open_store
 
@@ -107,7 +107,7 @@ async def downstream_of(
         opening = open_resolver_ports(log, settings, model, clock)
         ports = await stack.enter_async_context(opening)
         store = await stack.enter_async_context(open_store(settings))
-        await store.prepare_figures(ZoneInfo(site.timezone))
+        await prepare_figures(store, site, settings, clock)
         engine_ports = EnginePorts(
             log, store, ports.customer_log, clock, ports.erasure_store, store
         )

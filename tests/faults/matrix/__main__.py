@@ -55,7 +55,7 @@ def drawn(rows: list[Row], count: int, seed: int | None) -> list[Row]:
     """Return ``count`` of the rows in their order, drawn at random; tell how to repeat it."""
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     # No secret is drawn here; the seed must give the same rows again.
-    chosen = set(random.Random(seed).sample(range(len(rows)), min(count, len(rows))))  # noqa: S311
+    chosen = set(random.Random(seed).sample(range(len(rows)), min(count, len(rows))))
     kept = [row for number, row in enumerate(rows) if number in chosen]
     names = ", ".join(row.fault.__name__ for row in kept)
     sys.stdout.write(f"rows of --random {count} --seed {seed}: {names}\n")

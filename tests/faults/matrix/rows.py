@@ -23,7 +23,7 @@ from trinetra.events.schema import (
     ZoneStay,
 )
 
-_CHANCE = random.Random(20261122)  # noqa: S311 - the same moments in every run
+_CHANCE = random.Random(20261122)
 _OUTPUTS: dict[str, tuple[type[AnyEvent], ...]] = {
     "ingest": (DetectionEvent,),
     "infer": (DetectionEvent,),

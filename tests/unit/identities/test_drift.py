@@ -17,7 +17,7 @@ SHARES = st.lists(st.floats(0.01, 1.0), min_size=4, max_size=4).map(
 
 
 def _normal(mean: float, count: int, seed: int = 1) -> list[float]:
-    rng = random.Random(seed)  # noqa: S311  values for a test
+    rng = random.Random(seed)
     return [rng.gauss(mean, 0.1) for _ in range(count)]
 
 

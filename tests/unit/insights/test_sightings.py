@@ -83,7 +83,7 @@ def test_a_camera_that_was_silent_does_not_bridge_an_absence() -> None:
 @settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_visits_of_thinned_sightings_are_those_of_every_frame(seed: int) -> None:
-    events = stroll(Random(seed), bursts=3)  # noqa: S311 -- a test's dice
+    events = stroll(Random(seed), bursts=3)
     each = InsightPolicy(visit_resend_s=0.0)
     thinned, full = played(events, InsightPolicy()), played(events, each)
     assert thinned[0] == full[0]

@@ -46,7 +46,7 @@ def outcomes(share: CameraPartition, events: list[CameraEvent]) -> list[Outcome]
 
 @given(seed=st.integers(0, 10**9), cuts=st.lists(st.floats(0, 1), min_size=1, max_size=4))
 def test_going_on_from_what_was_remembered_is_going_on(seed: int, cuts: list[float]) -> None:
-    events = list(camera_burst(Random(seed), CAMERA, 0.0, "x"))  # noqa: S311 -- a test's dice
+    events = list(camera_burst(Random(seed), CAMERA, 0.0, "x"))
     straight = CameraPartition(SITE, {CAMERA: PLAN}, POLICY)
     expected = outcomes(straight, events)
     places = sorted({0, len(events), *(round(cut * len(events)) for cut in cuts)})
@@ -67,7 +67,7 @@ def test_going_on_from_what_was_remembered_is_going_on(seed: int, cuts: list[flo
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), cut=st.floats(0, 1))
 def test_visits_go_on_from_what_was_remembered(seed: int, cut: float) -> None:
-    events = stroll(Random(seed), bursts=2)  # noqa: S311 -- a test's dice
+    events = stroll(Random(seed), bursts=2)
     sightings = [s for o in outcomes(cameras(), events) for s in o.sightings]
     straight, first, second = customers(), customers(), customers()
     expected = [straight.step(s, n) for n, s in enumerate(sightings)]
@@ -85,7 +85,7 @@ def test_visits_go_on_from_what_was_remembered(seed: int, cut: float) -> None:
 @given(st.integers(0, 10**9))
 def test_bytes_of_what_is_remembered_read_back_the_same(seed: int) -> None:
     share = cameras()
-    outcomes(share, stroll(Random(seed), bursts=1))  # noqa: S311 -- a test's dice
+    outcomes(share, stroll(Random(seed), bursts=1))
     for payload in share.changes().values():
         assert payload is not None
         assert encode_camera(decode_camera(payload)) == payload

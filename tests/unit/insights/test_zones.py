@@ -167,7 +167,7 @@ def test_a_vehicles_stay_bears_its_label() -> None:
 
 def six_visitors(seed: int) -> Iterator[TracksEvent]:
     """Six people, one at a time: walk up, stand 5 to 20 s, leave; tracks break, boxes jitter."""
-    dice = random.Random(seed)  # noqa: S311 - no secret, a reproducible scene
+    dice = random.Random(seed)
     now, track = 0.0, 0
     for _ in range(6):
         track += 1

@@ -38,8 +38,10 @@ from trinetra.adapters.sql.insight_rows import (
 from trinetra.adapters.sql.merge_expiry import expire_merges
 from trinetra.adapters.sql.migrate import prepare
 from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, TABLE_OF_KIND, VISITS
+from trinetra.adapters.sql.setups import Setup, marks_in, note_setup
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.derivation import Derivation
+from trinetra.events.derivation import Derivation, Span
+from trinetra.events.figures import Mark
 from trinetra.events.rollups import BucketSum, Grain, RollupRules
 from trinetra.events.schema import InsightEvent, Visit
 from trinetra.events.subjects import customer_of
@@ -171,13 +173,19 @@ class SqlInsightStore:
         )
         return [visit for visit in visits if start <= visit.captured_at < end]
 
-    async def prepare_figures(self, zone: ZoneInfo) -> bool:
+    async def prepare_figures(self, zone: ZoneInfo, setup: Setup, at: Instant) -> bool:
         """Sum up all insights on record anew if the time zone or the rules are others than before.
 
         Returns whether it was necessary. Sums of insights that were deleted stay as they are.
+        Notes what differs in the setup since the last call.
         """
         rules = self._rules
+        await self._run(lambda connection: note_setup(connection, setup, at), writes=True)
         return await self._run(lambda c: prepare_sums(c, zone, rules), writes=True)
+
+    async def marks(self, span: Span) -> list[Mark]:
+        """Return the changes of the setup in a span, in order."""
+        return await self._run(lambda connection: marks_in(connection, span))
 
     async def sums(
         self,

@@ -161,6 +161,17 @@ ROLLUP_STATE = Table(
 )
 """One row: the shop's time zone, the version of the rules, the number of the last write, and since
 when insights are on record: earlier ones were deleted, but are still in the sums."""
+SETUPS = Table(
+    "setups",
+    METADATA,
+    Column("at", Utc, primary_key=True),
+    Column("what", String(16), primary_key=True),
+    Column("name", String(260), primary_key=True),
+    Column("state", String(64), nullable=False),
+    Column("is_first", Boolean, nullable=False),
+)
+"""Since when each line, zone, model, threshold and definition is as it is: what figures depend on
+besides the shop. ``state`` is a digest."""
 CHANGED_MINUTES = Table(
     "changed_minutes",
     METADATA,

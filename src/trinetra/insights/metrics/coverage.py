@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import CameraCoverage, InsightEvent
-from trinetra.insights.metrics.definition import Metric
+from trinetra.insights.metrics.definition import Metric, total
 from trinetra.values import microseconds
 
 SEEN_MS = "coverage.ms"
@@ -40,4 +40,5 @@ COVERAGE = Metric(
     ),
     series=(SEEN_MS,),
     cells=cells,
+    value=lambda sums: total(sums, SEEN_MS) / 1000,
 )

@@ -1,11 +1,12 @@
 """Dwell: how long people stay in a zone, as a distribution."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, ZoneStay
-from trinetra.insights.metrics.definition import Metric
-from trinetra.insights.metrics.histogram import bin_of
+from trinetra.insights.metrics.definition import Metric, Sums, ratio_of, total_of
+from trinetra.insights.metrics.histogram import bin_of, percentile
 from trinetra.insights.metrics.people import is_customer
 
 STAYS, DWELL_MS, HISTOGRAM = "stays", "dwell.ms", "dwell.bins"
@@ -20,16 +21,57 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
         yield Cell(HISTOGRAM, place, at, 1, bin_of(insight.dwell_s))
 
 
-DWELL = Metric(
-    name="dwell",
+def _percentile(share: float, sums: Sums) -> float | None:
+    return percentile(sums.get(HISTOGRAM, {}), share)
+
+
+_COUNTS = (
+    "The time from a person's entry into a zone to the exit, for stays of at least the zone's "
+    "min_dwell_s. It counts in the minute, hour and day in which the stay ends."
+)
+_LEAVES_OUT = "Staff, vehicles, and people who only pass."
+
+ZONE_STAYS = Metric(
+    name="stays",
     version=1,
-    title="Dwell time",
-    unit="s",
-    counts=(
-        "The time from a person's entry into a zone to the exit, for stays of at least the zone's "
-        "min_dwell_s. It counts in the minute, hour and day in which the stay ends."
-    ),
-    leaves_out="Staff, vehicles, and people who only pass.",
-    series=(STAYS, DWELL_MS, HISTOGRAM),
+    title="Stays",
+    unit="count",
+    counts="Stays in a zone of at least the zone's min_dwell_s, when they end.",
+    leaves_out=_LEAVES_OUT,
+    series=(STAYS,),
     cells=cells,
+    value=total_of(STAYS),
+    scope="zones",
+)
+DWELL_MEAN = Metric(
+    name="dwell_mean",
+    version=1,
+    title="Dwell time (mean)",
+    unit="s",
+    counts=f"The mean of: {_COUNTS}",
+    leaves_out=_LEAVES_OUT,
+    series=(STAYS, DWELL_MS),
+    cells=cells,
+    value=ratio_of(DWELL_MS, STAYS, unit=0.001),
+    scope="zones",
+    is_total=False,
+)
+DWELL_MEDIAN, DWELL_P90 = (
+    Metric(
+        name=name,
+        version=1,
+        title=title,
+        unit="s",
+        counts=f"The time that {told} stays do not exceed. {_COUNTS}",
+        leaves_out=_LEAVES_OUT,
+        series=(HISTOGRAM,),
+        cells=cells,
+        value=partial(_percentile, share),
+        scope="zones",
+        is_total=False,
+    )
+    for name, title, share, told in (
+        ("dwell_median", "Dwell time (median)", 0.5, "half of the"),
+        ("dwell_p90", "Dwell time (90 %)", 0.9, "nine of ten"),
+    )
 )

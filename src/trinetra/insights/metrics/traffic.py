@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, LineCrossing
-from trinetra.insights.metrics.definition import Metric
+from trinetra.insights.metrics.definition import Metric, total_of
 from trinetra.insights.metrics.people import is_customer
 
 IN, OUT = "traffic.in", "traffic.out"
@@ -31,6 +31,8 @@ TRAFFIC_IN, TRAFFIC_OUT = (
         leaves_out="Staff, vehicles, and people who turn round in the band.",
         series=(f"traffic.{direction}",),
         cells=cells,
+        value=total_of(f"traffic.{direction}"),
+        scope="lines",
     )
     for direction in ("in", "out")
 )

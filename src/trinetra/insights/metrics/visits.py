@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, Visit
-from trinetra.insights.metrics.definition import Metric
-from trinetra.insights.metrics.histogram import bin_of
+from trinetra.insights.metrics.definition import Metric, ratio_of, total_of
+from trinetra.insights.metrics.histogram import bin_of, percentile
 from trinetra.values import IdentityKind, seconds_between
 
 VISITS, RETURNING, DURATION = "visits", "visits.returning", "visits.duration_bins"
@@ -39,6 +39,31 @@ RECOGNIZED_VISITS = Metric(
         "a lower bound of all visits. Visits that turn out to be one person's after a merge stay "
         "two here; reports of people unite them."
     ),
-    series=(VISITS, RETURNING, DURATION),
+    series=(VISITS,),
     cells=cells,
+    value=total_of(VISITS),
+)
+RETURNING_SHARE = Metric(
+    name="returning_share",
+    version=1,
+    title="Returning customers",
+    unit="share",
+    counts="Of the recognized visits, the share that is not a customer's first on record.",
+    leaves_out="As recognized visits. First means first within the retention of faces.",
+    series=(VISITS, RETURNING),
+    cells=cells,
+    value=ratio_of(RETURNING, VISITS),
+    is_total=False,
+)
+VISIT_DURATION = Metric(
+    name="visit_duration",
+    version=1,
+    title="Visit duration (median)",
+    unit="s",
+    counts="The median time from the first to the last sighting of a recognized visit.",
+    leaves_out="As recognized visits. Time before the face was first seen is not part of it.",
+    series=(DURATION,),
+    cells=cells,
+    value=lambda sums: percentile(sums.get(DURATION, {}), 0.5),
+    is_total=False,
 )

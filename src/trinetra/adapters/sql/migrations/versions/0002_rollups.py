@@ -1,7 +1,7 @@
 """Rollups, camera coverage, and what derived insights need."""
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, DateTime, Integer, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, SmallInteger, String, Text
 
 revision = "0002"
 down_revision = "0001"
@@ -44,6 +44,14 @@ def upgrade() -> None:
         Column("kept_since", _UTC),
     )
     op.create_table(
+        "setups",
+        Column("at", _UTC, primary_key=True),
+        Column("what", String(16), primary_key=True),
+        Column("name", String(260), primary_key=True),
+        Column("state", String(64), nullable=False),
+        Column("is_first", Boolean, nullable=False),
+    )
+    op.create_table(
         "changed_minutes",
         Column("type", String(32), primary_key=True),
         Column("start_s", BigInteger, primary_key=True, autoincrement=False),
@@ -72,6 +80,7 @@ def downgrade() -> None:
         "outbox",
         "derivations",
         "changed_minutes",
+        "setups",
         "rollup_state",
         "rollups",
         "coverages",

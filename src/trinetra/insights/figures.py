@@ -1,0 +1,183 @@
+"""Figures: answers questions about metrics from the sums on record.
+
+A figure is the value of a metric for a span and a place, with the share of the camera time that was
+watched. What was not watched is unknown, never zero.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from trinetra.errors import ConfigurationError
+from trinetra.events.derivation import Span
+from trinetra.events.figures import Figure, FigureTable, Granularity
+from trinetra.events.rollups import Grain
+from trinetra.insights.metrics.buckets import MONDAY, grain_of, spans_of
+from trinetra.insights.metrics.catalog import metrics_named
+from trinetra.insights.metrics.completeness import Watched
+from trinetra.insights.metrics.coverage import SEEN_MS
+from trinetra.insights.metrics.definition import Metric, Scope
+from trinetra.opening_hours import OpeningHours
+from trinetra.ports import Clock, FigureStore
+from trinetra.values import CameraId, SiteId, after
+
+SITE = ""
+"""The place of figures of the whole site."""
+_NOT_YET_REPORTED_S = 120.0
+"""Cameras report each minute how long they were watched; younger time is not expected yet."""
+_BY_THE_HOUR = timedelta(days=62)
+"""Up to this length completeness of days is computed from that of their hours."""
+_GRANULARITY: Mapping[Grain, Granularity] = {
+    Grain.MINUTE: "minute",
+    Grain.HOUR: "hour",
+    Grain.DAY: "day",
+}
+_LONGEST = {"minute": timedelta(days=2), "hour": timedelta(days=400)}
+
+
+class FigureQuery(NamedTuple):
+    """A question: all metrics without names, of the whole site unless ``by_place``.
+
+    ``places`` restricts the figures to some places. ``impute`` extrapolates totals over blind time.
+    """
+
+    span: Span
+    metrics: Sequence[str] = ()
+    granularity: Granularity = "day"
+    by_place: bool = False
+    places: Collection[str] | None = None
+    impute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FigureSite:
+    """What figures need to know of a site; ``cameras`` are those that each scope depends on."""
+
+    site_id: SiteId
+    zone: ZoneInfo
+    cameras: Mapping[Scope, frozenset[CameraId]] = field(default_factory=dict)
+    hours: OpeningHours | None = None
+    week_begins: int = MONDAY
+
+
+_BySpan = dict[tuple[str, int], dict[str, dict[int, int]]]
+
+
+class FigureReader:
+    """Answers questions about one site."""
+
+    def __init__(self, store: FigureStore, site: FigureSite, clock: Clock) -> None:
+        self._store = store
+        self._site = site
+        self._clock = clock
+
+    async def read(self, query: FigureQuery) -> FigureTable:
+        """Return the figures by metric, place and time.
+
+        Raises ConfigurationError for an unknown metric or a span that is empty or too long for its
+        granularity, StoreUnavailable.
+        """
+        _check(query)
+        site, span = self._site, query.span
+        metrics = metrics_named(query.metrics)
+        spans = spans_of(span, query.granularity, site.zone, site.week_begins)
+        watched = await self._watched(spans)
+        sums = await self._sums(metrics, query, spans)
+        figures = [
+            _figure(metric, place, part, sums.get((place, number), {}), share, query)
+            for metric in metrics
+            for place in _places(metric, sums, query)
+            for number, part in enumerate(spans)
+            for share in [watched.share(part, self._cameras(metric, place))]
+        ]
+        return FigureTable(
+            site=site.site_id,
+            timezone=site.zone.key,
+            granularity=query.granularity,
+            start=span.start,
+            end=span.end,
+            figures=tuple(figures),
+            marks=tuple(await self._store.marks(span)),
+        )
+
+    async def _sums(
+        self, metrics: Sequence[Metric], query: FigureQuery, spans: list[Span]
+    ) -> _BySpan:
+        """Return the sums by place and number of the span, and in it by series and bin."""
+        series = sorted({name for metric in metrics for name in metric.series})
+        grain = grain_of(spans, self._site.zone)
+        found = await self._store.sums(series, grain, query.span, query.places)
+        starts = [part.start for part in spans]
+        sums: _BySpan = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
+        for one in found:
+            number = bisect_right(starts, one.start) - 1
+            place = one.place if query.by_place else SITE
+            sums[place, number][one.series][one.bin] += one.value
+        return sums
+
+    async def _watched(self, spans: list[Span]) -> Watched:
+        """Return how much of each span was watched, in units of minutes, hours or days."""
+        whole = Span(spans[0].start, spans[-1].end)
+        grain = grain_of(spans, self._site.zone)
+        if grain is Grain.DAY and whole.end - whole.start <= _BY_THE_HOUR:
+            grain = Grain.HOUR
+        units = spans_of(whole, _GRANULARITY[grain], self._site.zone)
+        sums = await self._store.sums([SEEN_MS], grain, whole)
+        until = after(self._clock.now(), -_NOT_YET_REPORTED_S)
+        return Watched.of(units, self._site.hours, until, sums)
+
+    def _cameras(self, metric: Metric, place: str) -> frozenset[CameraId]:
+        """Return the cameras that a figure depends on."""
+        camera_id = CameraId(place.partition("/")[0])
+        if camera_id in self._site.cameras.get("site", ()):
+            return frozenset({camera_id})
+        return self._site.cameras.get(metric.scope, frozenset())
+
+
+def _check(query: FigureQuery) -> None:
+    start, end = query.span
+    if end <= start:
+        raise ConfigurationError(f"the end {end.isoformat()} is not after {start.isoformat()}")
+    longest = _LONGEST.get(query.granularity)
+    if longest and end - start > longest:
+        raise ConfigurationError(
+            f"figures by the {query.granularity} are given for at most {longest.days} days; "
+            "ask for a shorter time or a coarser granularity"
+        )
+
+
+def _places(metric: Metric, sums: _BySpan, query: FigureQuery) -> Iterable[str]:
+    if not query.by_place:
+        return [SITE]
+    series = set(metric.series)
+    places = {place for (place, _), held in sums.items() if series & held.keys()}
+    return sorted(places | set(query.places or ()))
+
+
+def _figure(
+    metric: Metric,
+    place: str,
+    span: Span,
+    held: Mapping[str, Mapping[int, int]],
+    completeness: float | None,
+    query: FigureQuery,
+) -> Figure:
+    value = metric.value(held)
+    is_blind = completeness == 0 and not any(any(bins.values()) for bins in held.values())
+    imputed = bool(query.impute and metric.is_total and value and completeness and completeness < 1)
+    if value is not None and imputed and completeness:
+        value /= completeness
+    return Figure(
+        metric=metric.name,
+        version=metric.version,
+        place=place,
+        start=span.start,
+        end=span.end,
+        value=None if is_blind else value,
+        completeness=completeness,
+        imputed=imputed,
+    )
