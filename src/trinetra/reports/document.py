@@ -11,21 +11,29 @@ from trinetra.values import Instant
 
 @dataclass(frozen=True, slots=True)
 class MetricText:
-    """Name, title and unit of a metric, and its definition in words."""
+    """Name, title and unit of a metric, and its definition in words.
+
+    If ``is_total``, its values add up over time; else they are means and percentiles.
+    """
 
     name: str
     title: str
     unit: Unit
     counts: str
     leaves_out: str
+    is_total: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodFigures:
-    """Figures of a period: one per row in ``detail``, and one for all of it in ``total``."""
+    """Figures of a period, by metric and time, and each for all of it.
+
+    ``detail`` and ``total`` are those of the whole site, ``places`` the totals of its places.
+    """
 
     detail: FigureTable
     total: FigureTable
+    places: FigureTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +90,21 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """One metric at one place: the headline, and the rows behind its chart and its table."""
+class PlaceLine:
+    """The figure of one place for the whole period."""
 
     place: str
     headline: Headline
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One metric: ``panels`` with charts, and ``places`` with one headline each."""
+    """One metric: its headline, the rows behind its chart and its table, and its places."""
 
     metric: MetricText
-    panels: tuple[Panel, ...]
-    places: tuple[Panel, ...]
+    headline: Headline
+    rows: tuple[Row, ...]
+    places: tuple[PlaceLine, ...]
     notes: tuple[str, ...]
 
 

@@ -1,6 +1,7 @@
 """Numbers, times and places in words, the same in every format that people read."""
 
 from datetime import datetime, timedelta
+from math import ceil, floor
 from typing import Literal
 
 from trinetra.events.figures import Granularity, Mark
@@ -37,6 +38,13 @@ def quantity(value: float, unit: Unit) -> str:
             return f"{value:,.2f}"
         case "people":
             return f"{value:,.1f}"
+
+
+def interval_text(low: float, high: float, unit: Unit) -> str:
+    """Return the bounds of a value; those of a count are rounded outward to whole numbers."""
+    if unit == "count":
+        low, high = floor(low), ceil(high)
+    return f"{quantity(low, unit)} – {quantity(high, unit)}"
 
 
 def _duration(seconds: float) -> str:
@@ -77,6 +85,15 @@ def time_label(start: datetime, end: datetime, granularity: Granularity) -> str:
         return f"{start:%a} {start.day} {start:%b}"
     last = (end - timedelta(seconds=1)).date()
     return f"{start.day} {start:%b} – {last.day} {last:%b}"
+
+
+def gap_label(start: datetime, end: datetime, granularity: Granularity) -> str:
+    """Return when a time without figures was, from its local start and end."""
+    if granularity in {"minute", "hour"}:
+        return f"{start:%H:%M} to {end:%H:%M}"
+    last = end - timedelta(seconds=1)
+    days = [f"{day:%a} {day.day} {day:%b}" for day in (start, last)]
+    return days[0] if start.date() == last.date() else " to ".join(days)
 
 
 def axis_label(start: datetime, granularity: Granularity) -> str:
