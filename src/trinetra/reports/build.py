@@ -40,7 +40,7 @@ def build(report: ReportInput) -> Document:
         comparisons=tuple(one.with_.title for one in compared),
         sections=tuple(_section(metric, report, compared) for metric in report.metrics),
         marks=marks,
-        notes=tuple(_notes(report, compared, marks)),
+        notes=tuple(_notes(report, marks)),
         made_at=report.now.astimezone(period.zone),
     )
 
@@ -109,11 +109,9 @@ def _total(table: FigureTable, metric: str, place: str) -> Figure | None:
     return next((f for f in table.figures if (f.metric, f.place) == (metric, place)), None)
 
 
-def _places(
-    metric: str, report: ReportInput, compared: Sequence[Compared]
-) -> Iterator[PlaceLine]:
+def _places(metric: str, report: ReportInput, compared: Sequence[Compared]) -> Iterator[PlaceLine]:
     figures = [f for f in report.figures.places.figures if f.metric == metric and f.place]
-    for figure in figures:
+    for figure in figures if len(figures) > 1 else []:  # a single place is the whole shop
         yield PlaceLine(figure.place, _headline(metric, figure.place, report, compared))
 
 
@@ -175,21 +173,16 @@ def _gaps(rows: Sequence[Row], granularity: Granularity) -> Iterator[str]:
             yield f"Nothing was watched: {span}. These figures are unknown, not zero."
 
 
-def _notes(
-    report: ReportInput, compared: Sequence[Compared], marks: Sequence[NumberedMark]
-) -> Iterator[str]:
+def _notes(report: ReportInput, marks: Sequence[NumberedMark]) -> Iterator[str]:
     """Yield what readers should know before they rely on the figures."""
     if report.period.end > report.now:
         yield "The period is not over yet: these are the figures so far."
     share = least_completeness(report.figures.total)
     if share is not None and share < 1:
         yield (
-            f"Cameras watched {percent(share)} of the opening hours or less of what figures depend "
-            "on. Figures with a share beside them cover only the time that was watched."
+            f"Cameras watched as little as {percent(share)} of the opening hours. A figure covers "
+            "only the time that was watched: see the share beside it."
         )
-    for each in report.compared:
-        if each not in compared:
-            yield f"There are no figures of the {each.with_.title} ({each.with_.period.dates})."
     if marks:
         yield "The setup changed during the period: compare figures across a mark with care."
 

@@ -1,65 +1,60 @@
-"""Changed since: sums that were changed after a cursor, for programs that load increments.
+"""Changed since: the figures to load again after a cursor, because their sums have changed.
 
-A cursor is the number of the store's write that was read last. Late and corrected insights change
-sums of the past, which then appear again, with their value as it is now.
+A cursor is the number of the last write of the store that was taken into account. Late and
+corrected insights change figures of the past, which then appear again as they are now.
 """
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
 
+from trinetra.events.figures import Figure
 from trinetra.events.rollups import BucketSum
+from trinetra.reports.document import MetricText
+from trinetra.values import Instant
+
+_NEIGHBORS = timedelta(days=7)
+"""Changed buckets that are no further apart are read together."""
+_LONGEST = timedelta(days=62)
 
 
-class ChangedSum(NamedTuple):
-    """A sum as it is now; its first six fields are its key, under which it replaces the former."""
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changed sums, by series, place and start; ``cursor`` is that of the last of them."""
 
-    site: str
-    series: str
-    place: str
-    granularity: str
-    start: datetime
-    bin: int
-    local_start: datetime
-    value: int
-    change: int
+    sums: frozenset[tuple[str, str, Instant]]
+    cursor: int
 
+    @classmethod
+    def of(cls, sums: Iterable[BucketSum], cursor: int) -> Self:
+        """Return the changes among sums that were read after a cursor."""
+        found = list(sums)
+        keys = {
+            key for s in found for key in ((s.series, s.place, s.start), (s.series, "", s.start))
+        }
+        return cls(frozenset(keys), max((s.change for s in found), default=cursor))
 
-def changed_rows(sums: Iterable[BucketSum], site: str, zone: ZoneInfo) -> Iterator[ChangedSum]:
-    """Yield sums as rows, their times by the shop's clock."""
-    for each in sums:
-        start = each.start.astimezone(zone)
-        yield ChangedSum(
-            site=site,
-            series=each.series,
-            place=each.place,
-            granularity=each.grain.name.lower(),
-            start=start,
-            bin=each.bin,
-            local_start=start.replace(tzinfo=None, fold=0),
-            value=each.value,
-            change=each.change,
+    def parts(self) -> Iterator[tuple[Instant, Instant]]:
+        """Yield first and last start of the buckets, in parts that are short and dense."""
+        starts = sorted({start for _, _, start in self.sums})
+        part: list[Instant] = []
+        for start in starts:
+            if part and (start - part[-1] > _NEIGHBORS or start - part[0] > _LONGEST):
+                yield part[0], part[-1]
+                part = []
+            part.append(start)
+        if part:
+            yield part[0], part[-1]
+
+    def affect(self, figure: Figure, metric: MetricText, coverage: Sequence[str]) -> bool:
+        """Return whether a figure may have changed: its value, or its completeness.
+
+        ``coverage`` are the series of the time that cameras were watched.
+        """
+        camera = figure.place.partition("/")[0]
+        return any(
+            (series, place, figure.start) in self.sums
+            for place, several in ((figure.place, metric.series), (camera, coverage))
+            for series in several
         )
-
-
-def changes_csv(rows: Iterable[ChangedSum]) -> str:
-    """Return rows as CSV with a header."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(ChangedSum._fields)
-    writer.writerows([_plain(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def changes_jsonl(rows: Iterable[ChangedSum]) -> str:
-    """Return rows as one JSON object per line."""
-    objects = ({name: _plain(value) for name, value in row._asdict().items()} for row in rows)
-    return "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects)
-
-
-def _plain(value: str | int | datetime) -> str | int:
-    return value.isoformat() if isinstance(value, datetime) else value

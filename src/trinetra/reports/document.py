@@ -13,7 +13,8 @@ from trinetra.values import Instant
 class MetricText:
     """Name, title and unit of a metric, and its definition in words.
 
-    If ``is_total``, its values add up over time; else they are means and percentiles.
+    If ``is_total``, its values add up over time; else they are means and percentiles. It follows
+    from the sums of ``series``.
     """
 
     name: str
@@ -22,6 +23,7 @@ class MetricText:
     counts: str
     leaves_out: str
     is_total: bool = True
+    series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,19 @@ def html_text(document: Document) -> str:
     template = _environment().get_template("report.html")
     return template.render(
         document=document,
-        drawings={section.metric.name: list(_charts(section, document)) for section in document.sections},
+        drawings={
+            section.metric.name: list(_charts(section, document)) for section in document.sections
+        },
         period=_PERIODS.get(document.title, "period"),
         row_title=_ROW_TITLES.get(document.granularity, "Time"),
         made_at=f"{document.made_at.day} {document.made_at:%B %Y at %H:%M}",
         comparable=COMPARABLE,
     )
+
+
+def html_bytes(document: Document) -> bytes:
+    """Return a report as an HTML file."""
+    return html_text(document).encode()
 
 
 def _environment() -> Environment:

@@ -138,8 +138,8 @@ def _summary(document: Document) -> list[list[_Cell]]:
         head += [title.capitalize(), f"Change vs {title}"]
     rows = [[_text(title) for title in head]]
     for section in document.sections:
-        for place in ("", *(line.place for line in section.places)):
-            rows.append(_summary_row(section, place))
+        places = ("", *(line.place for line in section.places))
+        rows += [_summary_row(section, place) for place in places]
     return rows
 
 

@@ -93,9 +93,7 @@ def lively(seed: int = 1, blind: range = range(0)) -> Callable[[Instant, Instant
         share = 0.62 if by_hour and hour == 17 else 1.0
         return [
             figure(start, end, float(busy), completeness=share, low=busy * 0.94, high=busy * 1.05),
-            figure(
-                start, end, rng.uniform(60, 210), metric="dwell_median", completeness=share
-            ),
+            figure(start, end, rng.uniform(60, 210), metric="dwell_median", completeness=share),
         ]
 
     return figures

@@ -1,7 +1,11 @@
-"""CSV (RFC 4180, UTF-8): one row per figure, an empty field where a value is unknown."""
+"""CSV (RFC 4180, UTF-8) and JSON lines: one row per figure.
+
+What is unknown is an empty field or null, never zero.
+"""
 
 import csv
 import io
+import json
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -30,3 +34,13 @@ def _field(value: str | float | datetime | None) -> str:
             # The shortest text that reads back as the same number.
             return str(int(value)) if value.is_integer() else repr(value)
     return str(value)
+
+
+def json_lines(records: Iterable[Record]) -> str:
+    """Return records as one JSON object per line."""
+    rows = ({name: _plain(value) for name, value in r._asdict().items()} for r in records)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _plain(value: str | float | datetime | None) -> str | float | None:
+    return value.isoformat() if isinstance(value, datetime) else value
