@@ -486,6 +486,12 @@ class FigureStore(Protocol):
     ) -> list[BucketSum]:
         """Return the sums of buckets that start in the span, by series, start, place and bin."""
 
+    async def counted(self, kinds: Collection[str], span: Span) -> list[InsightEvent]:
+        """Return insights of these types as they count now, ordered by captured_at and id.
+
+        With the person and the kind that the customer log has for them, and withdrawn visits.
+        """
+
     async def changed_sums(self, grain: Grain, change: int, most: int) -> list[BucketSum]:
         """Return about ``most`` sums that changed after write number ``change``, in order."""
 

@@ -39,6 +39,12 @@ _COMMANDS = {
         "explain",
         "Explain a decision: scores, margin, gate, thresholds, and what would have changed it.",
     ),
+    "metrics": LazyCommand(
+        "metrics", "List the metrics: what each counts, and what it leaves out."
+    ),
+    "why": LazyCommand(
+        "why", "Explain a figure: what it counts, what it leaves out, and when nothing was watched."
+    ),
     "replay": LazyCommand(
         "replay",
         "Replay recorded detections under present and changed settings; nothing live is changed.",

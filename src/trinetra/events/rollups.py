@@ -6,7 +6,7 @@ on record. Values are whole numbers, hence sums are exact in any order.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -66,8 +66,9 @@ class BucketSum(NamedTuple):
 def bucket_start(at: Instant, grain: Grain, zone: ZoneInfo) -> Instant:
     """Return the start of the bucket that contains an instant, in UTC.
 
-    A day begins at midnight of the shop's clock and has 23 or 25 hours when that is changed; an
-    hour that the clock shows twice is two buckets.
+    A day begins at midnight of the shop's clock and has 23 or 25 hours when that is changed. Hours
+    are counted from midnight: one that the clock shows twice is two buckets, and where clocks are
+    changed by half an hour, the last one of that day is shorter.
     """
     at_s = microseconds(at) // 1_000_000
     return datetime.fromtimestamp(bucket_start_s(at_s, grain, zone), UTC)
@@ -87,7 +88,6 @@ def bucket_start_s(at_s: int, grain: Grain, zone: ZoneInfo) -> int:
 @lru_cache(maxsize=4096)
 def _starts(quarter: int, zone: ZoneInfo) -> tuple[int, int]:
     local = datetime.fromtimestamp(quarter * 900, zone)
-    offset_s = round((local.utcoffset() or timedelta()).total_seconds())
-    hour_s = quarter * 900 - (quarter * 900 + offset_s) % _HOUR_S
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return hour_s, int(midnight.timestamp())
+    day_s = int(midnight.timestamp())
+    return quarter * 900 - (quarter * 900 - day_s) % _HOUR_S, day_s

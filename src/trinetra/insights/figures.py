@@ -23,7 +23,7 @@ from trinetra.insights.metrics.coverage import SEEN_MS
 from trinetra.insights.metrics.definition import Metric, Scope
 from trinetra.opening_hours import OpeningHours
 from trinetra.ports import Clock, FigureStore
-from trinetra.values import CameraId, SiteId, after
+from trinetra.values import CameraId, Instant, SiteId, after
 
 SITE = ""
 """The place of figures of the whole site."""
@@ -72,7 +72,7 @@ class FigureReader:
 
     def __init__(self, store: FigureStore, site: FigureSite, clock: Clock) -> None:
         self._store = store
-        self._site = site
+        self.site = site
         self._clock = clock
 
     async def read(self, query: FigureQuery) -> FigureTable:
@@ -82,7 +82,7 @@ class FigureReader:
         granularity, StoreUnavailable.
         """
         _check(query)
-        site, span = self._site, query.span
+        site, span = self.site, query.span
         metrics = metrics_named(query.metrics)
         spans = spans_of(span, query.granularity, site.zone, site.week_begins)
         watched = await self._watched(spans)
@@ -92,7 +92,7 @@ class FigureReader:
             for metric in metrics
             for place in _places(metric, sums, query)
             for number, part in enumerate(spans)
-            for share in [watched.share(part, self._cameras(metric, place))]
+            for share in [watched.share(part, self.cameras_of(metric, place))]
         ]
         return FigureTable(
             site=site.site_id,
@@ -109,7 +109,7 @@ class FigureReader:
     ) -> _BySpan:
         """Return the sums by place and number of the span, and in it by series and bin."""
         series = sorted({name for metric in metrics for name in metric.series})
-        grain = grain_of(spans, self._site.zone)
+        grain = grain_of(spans, self.site.zone)
         found = await self._store.sums(series, grain, query.span, query.places)
         starts = [part.start for part in spans]
         sums: _BySpan = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
@@ -122,26 +122,42 @@ class FigureReader:
     async def _watched(self, spans: list[Span]) -> Watched:
         """Return how much of each span was watched, in units of minutes, hours or days."""
         whole = Span(spans[0].start, spans[-1].end)
-        grain = grain_of(spans, self._site.zone)
+        grain = grain_of(spans, self.site.zone)
         if grain is Grain.DAY and whole.end - whole.start <= _BY_THE_HOUR:
             grain = Grain.HOUR
-        units = spans_of(whole, _GRANULARITY[grain], self._site.zone)
+        units = spans_of(whole, _GRANULARITY[grain], self.site.zone)
         sums = await self._store.sums([SEEN_MS], grain, whole)
-        until = after(self._clock.now(), -_NOT_YET_REPORTED_S)
-        return Watched.of(units, self._site.hours, until, sums)
+        return Watched.of(units, self.site.hours, self.expected_until(), sums)
 
-    def _cameras(self, metric: Metric, place: str) -> frozenset[CameraId]:
+    def expected_until(self) -> Instant:
+        """Return the instant up to which cameras must have reported what they watched."""
+        return after(self._clock.now(), -_NOT_YET_REPORTED_S)
+
+    async def sums_of(self, metric: Metric, query: FigureQuery) -> dict[tuple[str, int], int]:
+        """Return the sums on record of one metric over a whole span, by series and bin."""
+        sums = await self._sums([metric], query, [query.span])
+        return {
+            (series, number): value
+            for held in sums.values()
+            for series, bins in held.items()
+            for number, value in bins.items()
+            if value
+        }
+
+    def cameras_of(self, metric: Metric, place: str) -> frozenset[CameraId]:
         """Return the cameras that a figure depends on."""
         camera_id = CameraId(place.partition("/")[0])
-        if camera_id in self._site.cameras.get("site", ()):
+        if camera_id in self.site.cameras.get("site", ()):
             return frozenset({camera_id})
-        return self._site.cameras.get(metric.scope, frozenset())
+        return self.site.cameras.get(metric.scope, frozenset())
 
 
 def _check(query: FigureQuery) -> None:
     start, end = query.span
     if end <= start:
         raise ConfigurationError(f"the end {end.isoformat()} is not after {start.isoformat()}")
+    if any(edge.second or edge.microsecond for edge in query.span):
+        raise ConfigurationError("figures are kept by the minute: begin and end at a whole minute")
     longest = _LONGEST.get(query.granularity)
     if longest and end - start > longest:
         raise ConfigurationError(

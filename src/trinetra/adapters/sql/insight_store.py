@@ -28,6 +28,7 @@ from trinetra.adapters.sql.insight_rows import (
     NAMING_KINDS,
     Alias,
     aliases_of,
+    as_known,
     insights_between,
     insights_of,
     prepare_sums,
@@ -196,6 +197,19 @@ class SqlInsightStore:
     ) -> list[BucketSum]:
         """Return the sums of buckets that start in the span, by series, start, place and bin."""
         return await self._run(lambda c: rollups.read_sums(c, series, grain, span, places))
+
+    async def counted(self, kinds: Collection[str], span: Span) -> list[InsightEvent]:
+        """Return insights of these types as they count now, ordered by captured_at and id.
+
+        With the person and the kind that the customer log has for them, and withdrawn visits.
+        """
+
+        def read(connection: Connection) -> list[InsightEvent]:
+            found = [i for kind in kinds for i in insights_between(connection, kind, *span)]
+            return as_known(connection, found)
+
+        found = await self._run(read)
+        return sorted(found, key=lambda insight: (insight.captured_at, insight.event_id))
 
     async def changed_sums(self, grain: Grain, change: int, most: int) -> list[BucketSum]:
         """Return sums that changed after write number ``change``, in the order of writes.

@@ -48,19 +48,13 @@ def _starts_in(
     if step := _STEPS.get(granularity):
         grain = _GRAINS[granularity]
         at = bucket_start(span.start, grain, zone)
-        while (at := _next(at, step, grain, zone)) < span.end:
+        while (at := bucket_start(at + step, grain, zone)) < span.end:
             yield at
         return
     day = span.start.astimezone(zone).date()
     while (at := midnight(day := day + timedelta(days=1), zone)) < span.end:
         if granularity == "day" or _begins(day, granularity, week_begins):
             yield at
-
-
-def _next(at: Instant, step: timedelta, grain: Grain, zone: ZoneInfo) -> Instant:
-    """Return the start of the next bucket; where clocks change by half an hour, one is shorter."""
-    following = bucket_start(at + step, grain, zone)
-    return following if following > at else bucket_start(at + 2 * step, grain, zone)
 
 
 def _begins(day: date, granularity: Granularity, week_begins: int) -> bool:

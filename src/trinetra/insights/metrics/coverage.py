@@ -39,6 +39,8 @@ COVERAGE = Metric(
         "frames were decoded and they came too seldom."
     ),
     series=(SEEN_MS,),
+    inputs=("coverage",),
     cells=cells,
+    reach_s=3600.0,
     value=lambda sums: total(sums, SEEN_MS) / 1000,
 )

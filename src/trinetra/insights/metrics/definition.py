@@ -19,11 +19,12 @@ class Metric:
     """One figure that people read.
 
     A change of what counts is the next ``version``, and charts mark where it took effect.
-    ``counts`` and ``leaves_out`` are the definition in words, as in docs/metrics.md. ``cells`` add
-    to series, from those named in ``series`` follows the ``value`` of a bucket: None if there was
-    nothing to take it of. ``scope`` tells which cameras must have been watched for the figure of
-    the whole site to be complete. If ``is_total``, half the time watched means about half the
-    value.
+    ``counts`` and ``leaves_out`` are the definition in words, as in docs/metrics.md, ``trade`` is
+    what others call it, and where they count otherwise. ``cells`` turns insights of the types
+    ``inputs``, captured up to ``reach_s`` after the cells' time, into what they add to series. From
+    those named in ``series`` follows the ``value`` of a bucket, None if there was nothing to take
+    it of. ``scope`` tells which cameras must have been watched for the figure of the whole site to
+    be complete. If ``is_total``, half the time watched means about half the value.
     """
 
     name: str
@@ -33,10 +34,13 @@ class Metric:
     counts: str
     leaves_out: str
     series: tuple[str, ...]
+    inputs: tuple[str, ...]
     cells: Cells
     value: Callable[[Sums], float | None]
     scope: Scope = "site"
     is_total: bool = True
+    trade: str = ""
+    reach_s: float = 0.0
 
 
 def total(sums: Sums, series: str) -> int:

@@ -30,9 +30,20 @@ TRAFFIC_IN, TRAFFIC_OUT = (
         ),
         leaves_out="Staff, vehicles, and people who turn round in the band.",
         series=(f"traffic.{direction}",),
+        inputs=("line_crossing",),
         cells=cells,
         value=total_of(f"traffic.{direction}"),
         scope="lines",
+        trade=trade,
     )
-    for direction in ("in", "out")
+    for direction, trade in (
+        (
+            "in",
+            (
+                "Traffic in, footfall, footcount, visitor count. Some vendors leave out children "
+                "or people who come back within some minutes: this one does neither."
+            ),
+        ),
+        ("out", "Traffic out, exits."),
+    )
 )

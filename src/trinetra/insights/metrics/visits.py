@@ -9,6 +9,8 @@ from trinetra.insights.metrics.histogram import bin_of, percentile
 from trinetra.values import IdentityKind, seconds_between
 
 VISITS, RETURNING, DURATION = "visits", "visits.returning", "visits.duration_bins"
+_REACH_S = 7 * 86_400.0
+"""A visit counts at its start and is captured at its end; none lasts a week."""
 
 
 def cells(insight: InsightEvent) -> Iterable[Cell]:
@@ -27,6 +29,7 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
 RECOGNIZED_VISITS = Metric(
     name="recognized_visits",
     version=1,
+    trade="Identified visits, sessions. Not unique visitors, who count once in the whole span.",
     title="Recognized visits",
     unit="count",
     counts=(
@@ -40,18 +43,23 @@ RECOGNIZED_VISITS = Metric(
         "two here; reports of people unite them."
     ),
     series=(VISITS,),
+    inputs=("visit",),
     cells=cells,
+    reach_s=_REACH_S,
     value=total_of(VISITS),
 )
 RETURNING_SHARE = Metric(
     name="returning_share",
     version=1,
+    trade="Returning visitors, repeat rate, loyalty.",
     title="Returning customers",
     unit="share",
     counts="Of the recognized visits, the share that is not a customer's first on record.",
     leaves_out="As recognized visits. First means first within the retention of faces.",
     series=(VISITS, RETURNING),
+    inputs=("visit",),
     cells=cells,
+    reach_s=_REACH_S,
     value=ratio_of(RETURNING, VISITS),
     is_total=False,
 )
@@ -63,7 +71,9 @@ VISIT_DURATION = Metric(
     counts="The median time from the first to the last sighting of a recognized visit.",
     leaves_out="As recognized visits. Time before the face was first seen is not part of it.",
     series=(DURATION,),
+    inputs=("visit",),
     cells=cells,
+    reach_s=_REACH_S,
     value=lambda sums: percentile(sums.get(DURATION, {}), 0.5),
     is_total=False,
 )
