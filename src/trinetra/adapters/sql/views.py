@@ -65,6 +65,7 @@ def view_statements(dialect: str) -> Mapping[str, str]:
     hour = sql.date_of_hour.format(series="r.series", at="r.start_s")
     day = sql.date_of_day.format(at="r.start_s")
     start = sql.instant.format(at="r.start_s")
+    whole_place = "cast(r.place as text)"
     camera, item = (part.format(place="r.place") for part in (sql.before_slash, sql.after_slash))
     return {
         "v_traffic_hourly": f"""
@@ -96,22 +97,22 @@ def view_statements(dialect: str) -> Mapping[str, str]:
             where r.series in ('visits', 'visits.returning') and r.grain = 2
             group by r.start_s""",
         "v_visits": f"""
-            select v.event_id as visit_id, {sql.stored.format(at="v.started_at")} as started_utc,
+            select cast(v.event_id as text) as visit_id, {sql.stored.format(at="v.started_at")} as started_utc,
                 {sql.stored.format(at="v.captured_at")} as last_seen_utc,
                 {sql.date_of_visit.format(at="v.started_at")} as local_date,
                 {sql.seconds.format(start="v.started_at", end="v.captured_at")} as duration_s,
-                coalesce(a.person_id, v.customer_id) as customer_id,
-                coalesce(a.kind, v.kind) as kind, v.visit_number as visit_number,
-                v.camera_id as camera_id
+                cast(coalesce(a.person_id, v.customer_id) as text) as customer_id,
+                cast(coalesce(a.kind, v.kind) as text) as kind,
+                v.visit_number as visit_number, cast(v.camera_id as text) as camera_id
             from visits as v left join customer_aliases as a on a.customer_id = v.customer_id
             where v.withdrawn is not true and coalesce(a.kind, v.kind) <> 'staff'""",
         "v_coverage_hourly": f"""
-            select {start} as start_utc, min({hour}) as local_date, r.place as camera_id,
+            select {start} as start_utc, min({hour}) as local_date, {whole_place} as camera_id,
                 {_seconds("coverage.ms")} as watched_s
             from rollups as r where r.series = 'coverage.ms' and r.grain = 1
             group by r.start_s, r.place""",
         "v_coverage_daily": f"""
-            select {day} as local_date, r.place as camera_id,
+            select {day} as local_date, {whole_place} as camera_id,
                 {_seconds("coverage.ms")} as watched_s
             from rollups as r where r.series = 'coverage.ms' and r.grain = 2
             group by r.start_s, r.place""",
