@@ -53,7 +53,7 @@ def has_figures(table: FigureTable) -> bool:
 def value_of(figure: Figure | None, now: Instant) -> Value:
     """Return a figure with the reason why it has no value, or not all of it."""
     if figure is None:
-        return Value("unknown")
+        return Value("absent")
     if figure.start >= now:
         return Value("later", figure)
     if figure.value is None:
@@ -165,8 +165,9 @@ def _marks(table: FigureTable, zone: ZoneInfo) -> tuple[NumberedMark, ...]:
 
 
 def _gaps(rows: Sequence[Row], granularity: Granularity) -> Iterator[str]:
-    """Yield one sentence for each time that is not known at all."""
-    for state, group in groupby(rows, key=lambda row: row.value.state):
+    """Yield one sentence for each time that is not known at all; closed days do not divide it."""
+    awake = [row for row in rows if row.value.state != "closed"]
+    for state, group in groupby(awake, key=lambda row: row.value.state):
         if state == "unknown":
             gap = list(group)
             span = gap_label(gap[0].start, gap[-1].end, granularity)
@@ -177,6 +178,9 @@ def _notes(report: ReportInput, marks: Sequence[NumberedMark]) -> Iterator[str]:
     """Yield what readers should know before they rely on the figures."""
     if report.period.end > report.now:
         yield "The period is not over yet: these are the figures so far."
+    if not has_figures(report.figures.total):
+        yield "Nothing is on record for this period."
+        return
     share = least_completeness(report.figures.total)
     if share is not None and share < 1:
         yield (

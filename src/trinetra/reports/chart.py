@@ -16,6 +16,8 @@ from trinetra.reports.wording import WORD_OF_STATE, Unit, axis_label, quantity
 _TOP, _BOTTOM, _RIGHT = 22.0, 26.0, 8.0
 _CHARACTER = 6.6
 """Width of a digit at the font size of charts, rounded up."""
+_LEAST = 1e-6
+"""Values up to this one count as zero."""
 _MINUTE_S, _HOUR_S = 60, 3600
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200)
@@ -107,7 +109,7 @@ def chart_of(
 
 def y_ticks(highest: float, unit: Unit) -> list[float]:
     """Return three to six round values from 0 to at least the highest."""
-    step = _step(highest / 4 if highest > 0 else 1.0, unit)
+    step = _step(highest / 4 if highest > _LEAST else 1.0, unit)
     if unit == "share":
         highest = min(highest, 1.0)
     return [number * step for number in range(max(1, ceil(highest / step - 1e-9)) + 1)]
@@ -117,8 +119,8 @@ def _step(least: float, unit: Unit) -> float:
     if unit == "s" and least > 1:
         return next((float(s) for s in _TIME_STEPS_S if s >= least), ceil(least / 86400) * 86400.0)
     power = 10.0 ** floor(log10(least))
-    step = next(power * s for s in _STEPS if power * s >= least - 1e-12)
-    return max(step, 1.0) if unit == "count" else step
+    step = next(power * s for s in _STEPS if power * s >= least * (1 - 1e-9))
+    return float(ceil(step)) if unit == "count" else step
 
 
 def _others(rows: Sequence[Row]) -> Iterator[float]:

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trinetra.reports.build import COMPARABLE
 from trinetra.reports.chart import NARROW, WIDE, Chart, chart_of
-from trinetra.reports.document import Document, Section, Value
+from trinetra.reports.document import Document, Headline, Section, Value
 from trinetra.reports.wording import (
     WORD_OF_STATE,
     change,
@@ -22,7 +22,7 @@ _PERIODS = {"Daily report": "day", "Weekly report": "week", "Monthly report": "m
 
 def html_text(document: Document) -> str:
     """Return a report as one HTML document."""
-    template = _environment().get_template("report.html")
+    template = _environment(document).get_template("report.html")
     return template.render(
         document=document,
         drawings={
@@ -40,7 +40,7 @@ def html_bytes(document: Document) -> bytes:
     return html_text(document).encode()
 
 
-def _environment() -> Environment:
+def _environment(document: Document) -> Environment:
     environment = Environment(
         loader=PackageLoader("trinetra.reports"),
         autoescape=True,
@@ -51,6 +51,7 @@ def _environment() -> Environment:
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     environment.globals.update(
         word=_word,
+        tile_line=lambda headline: _tile_line(headline, document),
         quantity=quantity,
         interval_text=interval_text,
         percent=percent,
@@ -71,6 +72,14 @@ def _charts(section: Section, document: Document) -> Iterator[tuple[str, Chart]]
 
 def _word(value: Value) -> str:
     return WORD_OF_STATE.get(value.state, "")
+
+
+def _tile_line(headline: Headline, document: Document) -> str:
+    """Return the most important remark on a headline: how much is known, or how it compares."""
+    if headline.value.state == "partial" and headline.value.figure:
+        return f"{percent(headline.value.figure.completeness or 0)} watched"
+    changes = zip(document.comparisons, headline.changes, strict=True)
+    return next((f"{change(c)} vs {title}" for title, c in changes if c is not None), "")
 
 
 def _has_partial(section: Section) -> bool:

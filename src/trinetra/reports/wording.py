@@ -7,14 +7,15 @@ from typing import Literal
 from trinetra.events.figures import Granularity, Mark
 
 Unit = Literal["count", "s", "share", "money", "people"]
-State = Literal["known", "partial", "unknown", "none", "closed", "later"]
+State = Literal["known", "partial", "unknown", "none", "closed", "later", "absent"]
 WORD_OF_STATE: dict[State, str] = {
     "unknown": "unknown",
     "none": "none",
     "closed": "closed",
     "later": "not yet",
+    "absent": "–",
 }
-"""Shown in the place of a value that is not there."""
+"""Shown in the place of a value that is not there; ``absent``: there is no such hour or day."""
 _CHANGES = {
     "geometry": "A line or zone was redrawn",
     "model": "Another recognition model",
