@@ -1,5 +1,6 @@
 """Charts: nothing is drawn where nothing is known, and everything stays in the frame."""
 
+import itertools
 import re
 from datetime import UTC, date, datetime
 
@@ -37,7 +38,7 @@ def test_ticks_are_few_and_reach_from_zero_to_the_highest_value(highest: float, 
     assert ticks[0] == 0
     assert ticks[-1] >= highest * (1 - 1e-9)
     assert 2 <= len(ticks) <= 6
-    steps = {round(b - a, 9 - len(str(int(b)))) for a, b in zip(ticks, ticks[1:], strict=False)}
+    steps = {round(b - a, 9 - len(str(int(b)))) for a, b in itertools.pairwise(ticks)}
     assert len(steps) == 1
     if unit == "count":
         assert all(tick == int(tick) for tick in ticks)
@@ -71,7 +72,7 @@ def test_labels_keep_clear_of_each_other() -> None:
         chart = chart_of(document.sections[0], "day", (), size)
         assert chart
         ticks = chart.x_ticks
-        gaps = [b.at - a.at for a, b in zip(ticks, ticks[1:], strict=False)]
+        gaps = [b.at - a.at for a, b in itertools.pairwise(ticks)]
         assert min(gaps) >= 6 * max(len(tick.text) for tick in ticks)
         assert len(ticks) >= 3
 

@@ -62,61 +62,58 @@ _POSTGRES = _Dialect(
 def view_statements(dialect: str) -> Mapping[str, str]:
     """Return the query of each view by its name."""
     sql = _SQLITE if dialect == "sqlite" else _POSTGRES
-    hour = sql.date_of_hour.format(series="r.series", at="r.start_s")
-    day = sql.date_of_day.format(at="r.start_s")
-    start = sql.instant.format(at="r.start_s")
-    whole_place = "cast(r.place as text)"
     camera, item = (part.format(place="r.place") for part in (sql.before_slash, sql.after_slash))
+    at_camera = "cast(r.place as text) as camera_id"
+    at_line, at_zone = (
+        f"{camera} as camera_id, {item} as {name}" for name in ("line_id", "zone_id")
+    )
+    traffic = f"{at_line}, {_sum('traffic.in')} as people_in, {_sum('traffic.out')} as people_out"
+    stays, dwell_s = _sum("stays"), _seconds("dwell.ms")
+    mean_s = f"{dwell_s} / nullif({stays}, 0)"
+    dwell = f"{at_zone}, {stays} as stays, {dwell_s} as dwell_s, {mean_s} as mean_dwell_s"
+    visits = f"{_sum('visits')} as visits, {_sum('visits.returning')} as returning_visits"
+    coverage = f"{at_camera}, {_seconds('coverage.ms')} as watched_s"
     return {
-        "v_traffic_hourly": f"""
-            select {start} as start_utc, min({hour}) as local_date,
-                {camera} as camera_id, {item} as line_id, {_traffic()}
-            from rollups as r
-            where r.series in ('traffic.in', 'traffic.out') and r.grain = 1
-            group by r.start_s, r.place""",
-        "v_traffic_daily": f"""
-            select {day} as local_date, {camera} as camera_id, {item} as line_id, {_traffic()}
-            from rollups as r
-            where r.series in ('traffic.in', 'traffic.out') and r.grain = 2
-            group by r.start_s, r.place""",
-        "v_dwell_hourly": f"""
-            select {start} as start_utc, min({hour}) as local_date,
-                {camera} as camera_id, {item} as zone_id, {_dwell()}
-            from rollups as r
-            where r.series in ('stays', 'dwell.ms') and r.grain = 1
-            group by r.start_s, r.place""",
-        "v_dwell_daily": f"""
-            select {day} as local_date, {camera} as camera_id, {item} as zone_id, {_dwell()}
-            from rollups as r
-            where r.series in ('stays', 'dwell.ms') and r.grain = 2
-            group by r.start_s, r.place""",
-        "v_visits_daily": f"""
-            select {day} as local_date, {_sum("visits")} as visits,
-                {_sum("visits.returning")} as returning_visits
-            from rollups as r
-            where r.series in ('visits', 'visits.returning') and r.grain = 2
-            group by r.start_s""",
-        "v_visits": f"""
-            select cast(v.event_id as text) as visit_id, {sql.stored.format(at="v.started_at")} as started_utc,
-                {sql.stored.format(at="v.captured_at")} as last_seen_utc,
-                {sql.date_of_visit.format(at="v.started_at")} as local_date,
-                {sql.seconds.format(start="v.started_at", end="v.captured_at")} as duration_s,
-                cast(coalesce(a.person_id, v.customer_id) as text) as customer_id,
-                cast(coalesce(a.kind, v.kind) as text) as kind,
-                v.visit_number as visit_number, cast(v.camera_id as text) as camera_id
-            from visits as v left join customer_aliases as a on a.customer_id = v.customer_id
-            where v.withdrawn is not true and coalesce(a.kind, v.kind) <> 'staff'""",
-        "v_coverage_hourly": f"""
-            select {start} as start_utc, min({hour}) as local_date, {whole_place} as camera_id,
-                {_seconds("coverage.ms")} as watched_s
-            from rollups as r where r.series = 'coverage.ms' and r.grain = 1
-            group by r.start_s, r.place""",
-        "v_coverage_daily": f"""
-            select {day} as local_date, {whole_place} as camera_id,
-                {_seconds("coverage.ms")} as watched_s
-            from rollups as r where r.series = 'coverage.ms' and r.grain = 2
-            group by r.start_s, r.place""",
+        "v_traffic_hourly": _hourly(sql, traffic, "'traffic.in', 'traffic.out'"),
+        "v_traffic_daily": _daily(sql, traffic, "'traffic.in', 'traffic.out'"),
+        "v_dwell_hourly": _hourly(sql, dwell, "'stays', 'dwell.ms'"),
+        "v_dwell_daily": _daily(sql, dwell, "'stays', 'dwell.ms'"),
+        "v_visits_daily": _daily(sql, visits, "'visits', 'visits.returning'"),
+        "v_visits": _visits(sql),
+        "v_coverage_hourly": _hourly(sql, coverage, "'coverage.ms'"),
+        "v_coverage_daily": _daily(sql, coverage, "'coverage.ms'"),
     }
+
+
+def _hourly(sql: _Dialect, columns: str, series: str) -> str:
+    start = sql.instant.format(at="r.start_s")
+    day = sql.date_of_hour.format(series="r.series", at="r.start_s")
+    return (
+        f"select {start} as start_utc, min({day}) as local_date, {columns} from rollups as r "
+        f"where r.series in ({series}) and r.grain = 1 group by r.start_s, r.place"
+    )
+
+
+def _daily(sql: _Dialect, columns: str, series: str) -> str:
+    day = sql.date_of_day.format(at="r.start_s")
+    return (
+        f"select {day} as local_date, {columns} from rollups as r "
+        f"where r.series in ({series}) and r.grain = 2 group by r.start_s, r.place"
+    )
+
+
+def _visits(sql: _Dialect) -> str:
+    start, end = (sql.stored.format(at=f"v.{name}") for name in ("started_at", "captured_at"))
+    day = sql.date_of_visit.format(at="v.started_at")
+    duration = sql.seconds.format(start="v.started_at", end="v.captured_at")
+    return f"""
+        select cast(v.event_id as text) as visit_id, {start} as started_utc,
+            {end} as last_seen_utc, {day} as local_date, {duration} as duration_s,
+            cast(coalesce(a.person_id, v.customer_id) as text) as customer_id,
+            cast(coalesce(a.kind, v.kind) as text) as kind, v.visit_number as visit_number,
+            cast(v.camera_id as text) as camera_id
+        from visits as v left join customer_aliases as a on a.customer_id = v.customer_id
+        where v.withdrawn is not true and coalesce(a.kind, v.kind) <> 'staff'"""
 
 
 def _sum(series: str) -> str:
@@ -125,16 +122,6 @@ def _sum(series: str) -> str:
 
 def _seconds(series: str) -> str:
     return f"cast({_sum(series)} as double precision) / 1000"
-
-
-def _traffic() -> str:
-    return f"{_sum('traffic.in')} as people_in, {_sum('traffic.out')} as people_out"
-
-
-def _dwell() -> str:
-    total = _seconds("dwell.ms")
-    mean = f"{total} / nullif({_sum('stays')}, 0)"
-    return f"{_sum('stays')} as stays, {total} as dwell_s, {mean} as mean_dwell_s"
 
 
 Grants = Sequence[tuple[str, str]]
