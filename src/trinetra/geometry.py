@@ -6,6 +6,7 @@ meters on the floor plan.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ Rows = tuple[tuple[float, float, float], ...]
 
 LEAST_PAIRS = 4
 _MAX_RMS_M = 1.0
+_LEAST_FOCAL, _MOST_FOCAL = 0.25, 3.0
+"""Focal lengths of lenses in shops, in frame widths: fields of view of 127 and 19 degrees."""
 _MIN_SINGULAR = 1e-3
 """Minimum ratio of the eighth to the largest singular value.
 
@@ -63,6 +66,79 @@ class Homography:
         right_m = float(np.hypot(a - g * x_m, d - g * y_m)) / w
         down_m = float(np.hypot(b - h * x_m, e - h * y_m)) / w
         return FloorPoint(x_m, y_m, right_m, down_m)
+
+
+@dataclass(frozen=True, slots=True)
+class UprightScale:
+    """Measures the heights of people who stand on the floor; see ``upright_scale``.
+
+    ``rows`` is the projection ``(3, 4)`` of space to the picture, in frame heights from its center.
+    """
+
+    rows: tuple[tuple[float, float, float, float], ...]
+    floor: Homography
+
+    def height_m(self, foot: Point, box_height: float) -> float | None:
+        """Return the height of a person from the foot point and the height of the box.
+
+        ``foot`` is normalized, ``box_height`` in frame heights. None where the floor is not seen.
+        """
+        place = self.floor.to_floor(*foot)
+        if place is None:
+            return None
+        at = (place.x_m, place.y_m, 1.0)
+        _, (a, b, up_v, c), (d, e, up_w, f) = self.rows
+        v, w = sum(map(mul, (a, b, c), at)), sum(map(mul, (d, e, f), at))
+        head = foot[1] - box_height - 0.5
+        rise = up_v - head * up_w
+        return (head * w - v) / rise if rise else None
+
+
+def upright_scale(floor: Homography, aspect: float) -> UprightScale | None:
+    """Return the scale of heights of a camera, from its view of the floor alone.
+
+    It assumes square pixels, no distortion, and the optical axis in the middle of the picture;
+    ``aspect`` is the frame's width / height. Focal length and pose then follow from the homography
+    (Zhang, A flexible new technique for camera calibration, IEEE PAMI 22(11), 2000, section 3.1).
+    None if they do not, as for a camera that looks straight down.
+    """
+    center = np.array([[aspect, 0.0, -aspect / 2], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
+    g = center @ np.linalg.inv(np.array(floor.rows))
+    focal = _focal_length(g, aspect)
+    if focal is None:
+        return None
+    axes = g / np.array([[focal], [focal], [1.0]])
+    axes = axes / np.sqrt(np.linalg.norm(axes[:, 0]) * np.linalg.norm(axes[:, 1]))
+    up = np.cross(axes[:, 0], axes[:, 1])
+    # The floor plan may be drawn with y up or down; the camera is above the floor in any case.
+    height_m = -float(up @ axes[:, 2])
+    up = up if height_m > 0 else -up
+    columns = np.column_stack([axes[:, 0], axes[:, 1], up, axes[:, 2]])
+    rows = columns * np.array([[focal], [focal], [1.0]])
+    a, b, c = (tuple(map(float, row)) for row in rows)
+    return UprightScale((_four(a), _four(b), _four(c)), floor)
+
+
+def _focal_length(g: NDArray[np.float64], aspect: float) -> float | None:
+    """Return the focal length in frame heights: the floor's two axes are at right angles."""
+    part = np.array([2 * (g[0, 0] * g[0, 1] + g[1, 0] * g[1, 1]), _squares(g, 0) - _squares(g, 1)])
+    rest = np.array([2 * g[2, 0] * g[2, 1], g[2, 0] ** 2 - g[2, 1] ** 2])
+    size = float(part @ part)
+    # From straight above, the floor's axes are at right angles in the picture at any focal length.
+    inverse = -float(part @ rest) / size if size > 0 else 0.0
+    if inverse <= 0:
+        return None
+    focal = 1 / np.sqrt(inverse)
+    return float(focal) if _LEAST_FOCAL <= focal / aspect <= _MOST_FOCAL else None
+
+
+def _squares(g: NDArray[np.float64], column: int) -> float:
+    return float(g[0, column] ** 2 + g[1, column] ** 2)
+
+
+def _four(row: tuple[float, ...]) -> tuple[float, float, float, float]:
+    a, b, c, d = row
+    return a, b, c, d
 
 
 def fit(pairs: Sequence[Pair]) -> Homography:

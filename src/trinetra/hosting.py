@@ -9,21 +9,28 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trinetra import __version__
-from trinetra.errors import ConfigurationError, TrinetraError
+from trinetra.errors import (
+    ConfigurationError,
+    ServerUnavailable,
+    StorageFull,
+    TrinetraError,
+)
 from trinetra.ports import Clock
 from trinetra.redaction import mask_urls
 from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedError
@@ -68,12 +75,35 @@ class Dependency(Protocol):
         """Return what answered. Raises ServerUnavailable if nothing does."""
 
 
+class Reply(Protocol):
+    """An answer to a request: an HTTP status and a JSON document, a problem for 400 and more."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """JSON document; a problem (RFC 9457) if the status is 400 or more."""
+
+
+class ReceiptTaker(Protocol):
+    """Takes the receipts that points of sale post."""
+
+    async def accept(self, body: bytes) -> Reply:
+        """Take the receipts in a JSON document, all or none. Raises ServerUnavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A service with its resources open, and the servers among them."""
+    """A service with its resources open, and the servers among them.
+
+    ``receipts`` is set if this process takes receipts.
+    """
 
     service: Service
     dependencies: tuple[Dependency, ...] = ()
+    receipts: ReceiptTaker | None = None
 
 
 class PatientService:
@@ -119,6 +149,11 @@ class PatientService:
     def dependencies(self) -> tuple[Dependency, ...]:
         """The servers of the service, once it is open."""
         return self._opened.dependencies if self._opened else ()
+
+    @property
+    def receipts(self) -> ReceiptTaker | None:
+        """Takes receipts, once the service is open."""
+        return self._opened.receipts if self._opened else None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Open the service as soon as its servers answer, then run it.
@@ -270,10 +305,12 @@ def health_app(
     watch: Callable[[int], AsyncIterator[bytes]] | None = None,
     dependencies: Callable[[], Sequence[Dependency]] = tuple,
     allowed_hosts: Collection[str] = (),
+    transactions: "TransactionDoor | None" = None,
 ) -> ASGIApp:
     """Return the app with ``/health/live``, ``/health/ready`` and ``/metrics``.
 
-    With ``watch``, which yields the last n events and then every new one, it also has ``/events``.
+    With ``watch``, which yields the last n events and then every new one, it also has ``/events``,
+    and with ``transactions`` also ``POST /v1/transactions``.
     A service itself determines whether it is ready; its dependencies are only shown. Requests for
     another host than ``allowed_hosts`` are refused; see AllowedHosts.
     """
@@ -307,7 +344,78 @@ def health_app(
         def events(last: Annotated[int, Query(ge=0, le=1000)] = 0) -> Response:
             return watchers.answer(last)
 
+    if transactions is not None:
+        app.post("/v1/transactions")(transactions.post)
+
     return AllowedHosts(app, allowed_hosts)
+
+
+MAX_TRANSACTIONS_BYTES = 4 << 20
+"""Maximum size of a request with receipts; a thousand usual ones take a tenth of it."""
+
+
+class TransactionDoor:
+    """``POST /v1/transactions``: checks token, type and size, and passes the body on.
+
+    The content type must be JSON: a web page can send any other type to this machine on behalf of
+    its reader without asking. Without a token nothing is accepted.
+    """
+
+    def __init__(self, taker: Callable[[], ReceiptTaker | None], token: str | None) -> None:
+        self._taker = taker
+        self._token = token
+
+    async def post(self, request: Request) -> Response:
+        """Answer a request with receipts."""
+        if refusal := self._refusal(request):
+            return refusal
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_TRANSACTIONS_BYTES:
+                return _problem(
+                    413, f"more than {MAX_TRANSACTIONS_BYTES} bytes; send fewer at once"
+                )
+        taker = self._taker()
+        if taker is None:
+            return _problem(503, "the service is starting; send it again", retry_after_s=5)
+        try:
+            answer = await taker.accept(bytes(body))
+        except (ServerUnavailable, StorageFull) as cause:
+            log.warning("receipts not stored", cause=str(cause))
+            return _problem(
+                503, "the receipts could not be stored; send them again", retry_after_s=5
+            )
+        return _json(answer.status, answer.document)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if self._token is None:
+            return _problem(403, "set TRINETRA_TRANSACTIONS_TOKEN to accept receipts")
+        given = request.headers.get("authorization", "")
+        if not secrets.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
+            refusal = _problem(401, "send the token: Authorization: Bearer TOKEN")
+            refusal.headers["WWW-Authenticate"] = "Bearer"
+            return refusal
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            return _problem(415, "send Content-Type: application/json")
+        return None
+
+
+def _problem(status: int, detail: str, *, retry_after_s: int | None = None) -> Response:
+    """Return a problem in the form of RFC 9457."""
+    title = HTTPStatus(status).phrase
+    answer = _json(
+        status, {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    )
+    if retry_after_s is not None:
+        answer.headers["Retry-After"] = str(retry_after_s)
+    return answer
+
+
+def _json(status: int, document: Mapping[str, Any]) -> Response:
+    kind = "application/problem+json" if status >= HTTPStatus.BAD_REQUEST else "application/json"
+    return Response(msgspec.json.encode(document), status_code=status, media_type=kind)
 
 
 class AllowedHosts:

@@ -12,18 +12,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.events.context import ContextEntry
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
 from trinetra.events.figures import Mark
 from trinetra.events.rollups import BucketSum, Grain
-from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (
     CameraId,
     CustomerId,
     Detections,
     Embedding,
+    EventId,
     Faces,
     FaceVectors,
     Frame,
@@ -445,8 +447,31 @@ class InsightStore(Protocol):
         """
 
 
+class ContextStore(Protocol):
+    """Context of a shop's figures: weather, staff hours, promotions, notes and targets."""
+
+    async def record(self, entries: Sequence[ContextEntry]) -> None:
+        """Insert or replace entries, all or none. Raises StorageFull or StoreUnavailable."""
+
+    async def between(self, start: Instant, end: Instant) -> list[ContextEntry]:
+        """Return the entries whose span overlaps ``[start, end)``, in order of their start."""
+
+
+class ReceiptStore(Protocol):
+    """The receipts among the insights, by id: what was sent before must not count twice."""
+
+    async def record(self, insights: Sequence[InsightEvent]) -> None:
+        """Insert new receipts, and replace those of an older revision; as InsightStore does."""
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids. Raises StoreUnavailable."""
+
+
 class ExpiringStore(InsightStore, Protocol):
     """An insight store that deletes old insights; every method may raise StoreUnavailable."""
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids."""
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return everything recorded under exactly these ids, in the order of capture."""

@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         description="Maximum time for a stopped service to finish its work, in seconds.",
     )
 
+    transactions_token: SecretStr | None = Field(
+        default=None,
+        description="Token that points of sale send with POST /v1/transactions; none: closed.",
+    )
+
     log_json: bool = Field(default=False, description="Log JSON lines instead of text.")
     log_level: LogLevel = Field(default="INFO", description="Minimum level to log.")
     debug: bool = Field(default=False, description="Show tracebacks of planned failures.")

@@ -224,6 +224,12 @@ ALWAYS_PRESENT = Gauge(
     "Identities in view for 12 hours without an absence: posters or screens, probably.",
     registry=REGISTRY,
 )
+RECEIPTS = Counter(
+    "trinetra_receipts",
+    "Receipts received, by standing: new, duplicate, outdated, conflict, rejected.",
+    ["standing"],
+    registry=REGISTRY,
+)
 INSIGHTS = Counter("trinetra_insights", "Insights recorded, by kind.", ["kind"], registry=REGISTRY)
 CONSUMER_LAG = Gauge(
     "trinetra_consumer_lag", "Records not yet committed.", ["service"], registry=REGISTRY

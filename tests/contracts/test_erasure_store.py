@@ -20,7 +20,7 @@ from trinetra.customers.customer_feed import read_people
 from trinetra.errors import CustomerConflict
 from trinetra.events.customers import CustomerChange, erasure_digest
 from trinetra.events.erasure import GALLERY, Acknowledgement
-from trinetra.events.schema import LineCrossing, Visit, ZoneStay
+from trinetra.events.schema import LineCrossing, Purchase, UnpaidStay, Visit, ZoneStay
 from trinetra.ports import Template
 from trinetra.values import (
     CameraId,
@@ -99,6 +99,29 @@ def visit(name: str, customer: CustomerId, minutes: float, number: int) -> Visit
     )
 
 
+def purchase(name: str, customer: CustomerId) -> Purchase:
+    return Purchase(
+        **common(name, 2),
+        receipt_id=name,
+        till_id="till-1",
+        paid_at=at(2),
+        total_minor=990,
+        currency="EUR",
+        offset_s=1.0,
+        spread_s=2.0,
+        confidence=0.9,
+        stay_id=EventId("s1"),
+        track_id=TrackId(f"t-{name}"),
+        customer_id=customer,
+    )
+
+
+def unpaid(name: str, customer: CustomerId) -> UnpaidStay:
+    till = {"till_id": "till-1", "zone_id": "till", "stay_id": EventId("s1"), "dwell_s": 9.0}
+    track_id = TrackId(f"t-{name}")
+    return UnpaidStay(**common(name, 2), **till, track_id=track_id, customer_id=customer)
+
+
 async def fill(shop: Shop) -> None:
     described = {"kind": IdentityKind.ENROLLED, "name": "Ann Example", "purpose": "loyalty"}
     entry = GalleryEntry("emb", ANN, IdentityKind.ENROLLED, FACE, 0.9, NOON, NOON, None, True)
@@ -114,6 +137,7 @@ async def fill(shop: Shop) -> None:
             *(crossing("x4", ANN, IdentityKind.STAFF), stay("s1", ALSO_ANN)),
             *(visit("v1", ANN, 0, 1), visit("v2", ALSO_ANN, 3, 1), visit("v3", ANN, 600, 2)),
             visit("v4", BOB, 0, 1),
+            *(purchase("p1", ANN), purchase("p2", BOB), unpaid("u1", ALSO_ANN)),
         ]
     )
 
@@ -137,6 +161,8 @@ async def test_nothing_of_a_person_is_left_in_the_database_and_the_totals_stand(
     assert status.removed() == {
         "book_entries": 3,
         "line_crossings_without_id": 2,
+        "purchases": 1,
+        "unpaid_stays": 1,
         "visits_made_anonymous": 3,
         "zone_stays_without_id": 1,
     }

@@ -1,12 +1,15 @@
 """Homography to the floor: exact if possible, refused if underdetermined."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trinetra.errors import ConfigurationError
-from trinetra.geometry import Homography, Pair, fit
+from trinetra.geometry import Homography, Pair, fit, upright_scale
 from trinetra.twin.camera import Camera
 from trinetra.twin.shop import built_in_shop
 
@@ -133,3 +136,54 @@ def test_at_the_horizon_there_is_no_floor_and_just_below_it_is_far_away() -> Non
     assert near is not None
     assert far.y_m == pytest.approx(100.0)
     assert near.y_m == pytest.approx(2.0)
+
+
+# --- heights on the floor ---------------------------------------------------------------------
+
+
+def pinhole(
+    height_m: float, tilt: float, focal: float, aspect: float, *, y_up: bool
+) -> tuple[Homography, Callable[[float, float, float], tuple[float, float]]]:
+    """Return a camera's homography, and its projection of space to normalized picture points."""
+    cos, sin, way = math.cos(tilt), math.sin(tilt), 1.0 if y_up else -1.0
+
+    def project(x: float, y: float, z: float) -> tuple[float, float]:
+        ahead, below = way * y, height_m - z
+        depth = ahead * cos + below * sin
+        right, down = x / depth, (below * cos - ahead * sin) / depth
+        return 0.5 + focal * right / aspect, 0.5 + focal * down
+
+    places = [(x, way * y) for x in (-2.0, 0.0, 2.0) for y in (3.0, 5.0, 8.0)]
+    return fit([(project(x, y, 0.0), (x, y)) for x, y in places]), project
+
+
+@given(
+    st.floats(2.2, 5.0),
+    st.floats(0.15, 0.9),
+    st.floats(0.6, 1.6),
+    st.sampled_from([4 / 3, 16 / 9]),
+    st.booleans(),
+    st.floats(0.8, 2.1),
+)
+def test_the_height_of_a_person_follows_from_the_floor_alone(
+    height_m: float, tilt: float, focal: float, aspect: float, y_up: bool, tall_m: float
+) -> None:
+    floor, project = pinhole(height_m, tilt, focal, aspect, y_up=y_up)
+    scale = upright_scale(floor, aspect)
+    assert scale is not None
+    way = 1.0 if y_up else -1.0
+    for x, y in ((0.0, 4.0), (1.0, 6.0)):
+        foot, head = project(x, way * y, 0.0), project(x, way * y, tall_m)
+        assert scale.height_m(foot, foot[1] - head[1]) == pytest.approx(tall_m, abs=0.02)
+
+
+def test_a_camera_that_looks_straight_down_tells_no_heights() -> None:
+    floor = fit([((0, 0), (0, 4)), ((1, 0), (4, 4)), ((1, 1), (4, 0)), ((0, 1), (0, 0))])
+    assert upright_scale(floor, 1.0) is None
+
+
+def test_a_foot_above_the_horizon_has_no_height() -> None:
+    floor, _ = pinhole(3.0, 0.3, 1.0, 16 / 9, y_up=True)
+    scale = upright_scale(floor, 16 / 9)
+    assert scale is not None
+    assert scale.height_m((0.5, 0.05), 0.04) is None

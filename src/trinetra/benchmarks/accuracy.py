@@ -7,7 +7,7 @@ capture, so that a seed gives the same scores on every machine.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 from pathlib import Path
@@ -20,6 +20,8 @@ from trinetra.evaluation.scores import ScoreSheet
 from trinetra.evaluation.scoring import Choices, identities_sheet, insights_sheet, tracks_sheet
 from trinetra.evaluation.truth import Findings
 from trinetra.events.codec import decode
+from trinetra.events.derivation import Derivation, Span
+from trinetra.events.schema import InsightEvent
 from trinetra.replay.player import Detected
 from trinetra.site import Site
 from trinetra.twin.portraits import Portraits
@@ -27,7 +29,8 @@ from trinetra.twin.run import Twin
 from trinetra.twin.scenario import NOISES, Scenario, Sensing
 from trinetra.twin.service import write
 from trinetra.twin.shop import built_in_shop
-from trinetra.values import CameraId
+from trinetra.values import CameraId, EventId, after
+from trinetra.wiring.config import derivations
 from trinetra.wiring.replay import ReplayInputs, replay
 from trinetra.wiring.simulation import face_model, site_of
 
@@ -78,6 +81,12 @@ ERRORS = frozenset(
         "visitors_error_percent",
         "visits_error_percent",
         "dwell_error_s",
+        "queue_wait_error_s",
+        "queue_wait_p50_error_s",
+        "queue_wait_p90_error_s",
+        "service_time_error_s",
+        "served_error_percent",
+        "abandonment_error_points",
     }
 )
 """Scores of which less is better."""
@@ -227,8 +236,29 @@ def resolve(twin: Twin, site: Site) -> Findings:
             found.add(decode(arrival.payload))
             yield CameraId(arrival.camera_id), arrival.payload
 
-    asyncio.run(replay(inputs, detections(), lambda payload: found.add(decode(payload))))
+    insights: dict[EventId, InsightEvent] = {}
+
+    def listen(payload: bytes) -> None:
+        event = decode(payload)
+        found.add(event)
+        if isinstance(event, InsightEvent):
+            insights[event.event_id] = event
+
+    asyncio.run(replay(inputs, detections(), listen))
+    for event in derived(derivations(site), insights.values()):
+        found.add(event)
     return found.findings()
+
+
+def derived(
+    derivations: Iterable[Derivation], insights: Iterable[InsightEvent]
+) -> Iterator[InsightEvent]:
+    """Yield what is derived from the insights of a run, as one window."""
+    known = sorted(insights, key=lambda event: (event.captured_at, event.event_id))
+    for derivation in derivations:
+        if known:
+            span = Span(known[0].captured_at, after(known[-1].captured_at, 1.0))
+            yield from derivation.derive(span, known)
 
 
 def _of_tracks(sheet: ScoreSheet) -> dict[str, float]:
@@ -279,6 +309,14 @@ def _of_insights(sheet: ScoreSheet) -> dict[str, float]:
         "crossing_precision": "crossing_precision",
         "stay_recall": "stay_recall",
         "stay_precision": "stay_precision",
+        "queue_wait_error": "queue_wait_error_s",
+        "queue_wait_p50_error": "queue_wait_p50_error_s",
+        "queue_wait_p90_error": "queue_wait_p90_error_s",
+        "service_time_error": "service_time_error_s",
+        "served_error": "served_error_percent",
+        "service_recall": "service_recall",
+        "service_precision": "service_precision",
+        "abandonment_error": "abandonment_error_points",
     }
     return {
         new: mean for old, new in renamed.items() if (mean := _mean_size(sheet, old)) is not None

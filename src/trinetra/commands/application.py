@@ -51,6 +51,7 @@ _COMMANDS = {
     ),
     "topics": LazyCommand("topics", "Topics on Kafka: create and check them."),
     "topology": LazyCommand("topology", "Camera topology: distances and overlaps."),
+    "footfall": LazyCommand("footfall", "Footfall: figures of a day, audit of lines."),
     "devservers": LazyCommand(
         "devservers", "Redis and Kafka on this machine, for trials and tests."
     ),
@@ -59,6 +60,10 @@ _COMMANDS = {
     "models": LazyCommand("models", "Neural networks: licenses, downloads, calibration."),
     "report": LazyCommand("report", "Reports: figures of a period as tables, files and pages."),
     "events": LazyCommand("events", "Events: show them, and print their schema."),
+    "transactions": LazyCommand("transactions", "Receipts of tills: import them."),
+    "context": LazyCommand(
+        "context", "Context of figures: weather, staff hours, promotions, targets."
+    ),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),

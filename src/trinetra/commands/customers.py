@@ -52,6 +52,10 @@ customers = typer.Typer(
             "forget": LazyCommand(
                 "forget", "Erase a person for good, under all ids, and print a signed receipt."
             ),
+            "staff-candidates": LazyCommand(
+                "staff_candidates",
+                "List customers who behave like staff, with the reasons; nothing is changed.",
+            ),
             "verify-receipt": LazyCommand(
                 "receipts",
                 "Verify the signature of a receipt, and that it is final; exit code 1 if not.",

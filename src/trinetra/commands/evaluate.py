@@ -46,6 +46,9 @@ evaluate = typer.Typer(
             "real": LazyCommand(
                 "real", "Score the platform on labeled recordings, beside stock trackers."
             ),
+            "purchases": LazyCommand(
+                "purchases", "Score the attribution of receipts to people on the digital twin."
+            ),
             "baseline": LazyCommand(
                 "baseline", "Score the pipeline on the digital twin: small, medium and busy store."
             ),

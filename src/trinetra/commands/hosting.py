@@ -12,7 +12,15 @@ from trinetra.commands.console import note, output, send_messages_to
 from trinetra.commands.display import LiveView
 from trinetra.commands.progress import FetchProgress
 from trinetra.commands.today import followed
-from trinetra.hosting import health_app, host, ignore_signals, serving, stop_on_signals
+from trinetra.hosting import (
+    ReceiptTaker,
+    TransactionDoor,
+    health_app,
+    host,
+    ignore_signals,
+    serving,
+    stop_on_signals,
+)
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.telemetry import configure_logging, get_logger
@@ -89,6 +97,14 @@ async def _run(
                 report(platform, time.perf_counter() - begun)
 
 
+def transaction_door(
+    taker: Callable[[], ReceiptTaker | None], settings: Settings
+) -> TransactionDoor:
+    """Return the way in for receipts, closed unless the settings have a token."""
+    token = settings.transactions_token
+    return TransactionDoor(taker, token.get_secret_value() if token else None)
+
+
 @asynccontextmanager
 async def _health_page(
     platform: Platform, settings: Settings, options: RunOptions
@@ -97,7 +113,10 @@ async def _health_page(
         yield
         return
     app = health_app(
-        platform.services, platform.recorder.recent.watch, allowed_hosts=settings.host_names
+        platform.services,
+        platform.recorder.recent.watch,
+        allowed_hosts=settings.host_names,
+        transactions=transaction_door(lambda: platform.receipts, settings),
     )
     async with serving(app, address=settings.host, port=settings.embedded_port) as port:
         note(f"serving on http://{settings.host}:{port} /health/ready, /metrics and /events")

@@ -34,6 +34,9 @@ def print_report(document: Document, console: Console) -> None:
             console.print(_rows(section, document))
         for note in section.notes:
             console.print(Text(f"• {section.metric.title}: {note}"), soft_wrap=True)
+    if document.left_out:
+        names = ", ".join(document.left_out)
+        console.print(Text(f"Left out, because nothing was counted: {names}", "dim"))
 
 
 def _summary(document: Document) -> Table:

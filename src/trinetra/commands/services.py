@@ -12,7 +12,7 @@ import typer
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note
-from trinetra.commands.hosting import configure_output, prepare_networks
+from trinetra.commands.hosting import configure_output, prepare_networks, transaction_door
 from trinetra.errors import ConfigurationError
 from trinetra.hosting import (
     Opened,
@@ -99,6 +99,7 @@ def insight(site: _SiteFile) -> None:
         lambda: services.insight(loaded, settings),
         settings,
         settings.insight_port,
+        takes_receipts=True,
     )
 
 
@@ -137,22 +138,29 @@ def _serve(
     opening: Callable[[], AbstractAsyncContextManager[Opened]],
     settings: Settings,
     port: int,
+    *,
+    takes_receipts: bool = False,
 ) -> None:
     """Run one service, with its health page, until it ends or a signal stops it."""
     service = PatientService(name, opening, SystemClock())
     try:
-        asyncio.run(_host(service, settings, port))
+        asyncio.run(_host(service, settings, port, takes_receipts=takes_receipts))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
         ignore_signals()  # only cleanup is left, which must not be interrupted
 
 
-async def _host(service: PatientService, settings: Settings, port: int) -> None:
+async def _host(
+    service: PatientService, settings: Settings, port: int, *, takes_receipts: bool
+) -> None:
     app = health_app(
         [service],
         dependencies=lambda: service.dependencies,
         allowed_hosts=settings.host_names,
+        transactions=(
+            transaction_door(lambda: service.receipts, settings) if takes_receipts else None
+        ),
     )
     with stop_on_signals() as stop:
         async with serving(app, address=settings.host, port=port) as bound:

@@ -27,6 +27,7 @@ from trinetra.site import (
     schema_text,
 )
 from trinetra.site.conflicts import Conflict
+from trinetra.site.line_checks import line_directions
 from trinetra.wiring.profiles import choose_profile, missing_models, missing_note
 from trinetra.wiring.site_graph import topology_warnings
 from trinetra.wiring.thresholds import merge_conflict
@@ -87,7 +88,8 @@ def check(
     except SiteInvalid as invalid:
         _print_problems(invalid.problems, as_json=as_json)
         raise typer.Exit(1) from None
-    notes = [*_notes(loaded), *topology_warnings(loaded), *_network_notes()]
+    notes = [*_notes(loaded), *topology_warnings(loaded), *line_directions(loaded)]
+    notes += _network_notes()
     cameras = _connected(loaded, site, pictures) if connect or pictures else ()
     is_ok = not any(camera.problem for camera in cameras)
     if as_json:

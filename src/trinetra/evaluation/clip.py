@@ -17,7 +17,7 @@ import scipy
 from trinetra.errors import ConfigurationError
 from trinetra.evaluation.boxes import Ints
 from trinetra.evaluation.causes import CROSSINGS, PEOPLE, RECOGNIZED, STAYS
-from trinetra.evaluation.insights import match_instants
+from trinetra.evaluation.figures import match_instants
 from trinetra.evaluation.intervals import CONFIDENCE, Interval, wilson
 from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.evaluation.truth import Findings

@@ -11,8 +11,8 @@ from trinetra.evaluation.boxes import Boxes, Floats, Ints, no_boxes
 from trinetra.evaluation.clip import agreement
 from trinetra.evaluation.comparison import Comparison, compare
 from trinetra.evaluation.detection import average_precision, match
+from trinetra.evaluation.figures import match_instants, match_stays
 from trinetra.evaluation.footage import LabeledView, Rect
-from trinetra.evaluation.insights import match_instants, match_stays
 from trinetra.evaluation.intervals import Interval, jackknife
 from trinetra.evaluation.label_counts import counted_in_labels
 from trinetra.evaluation.reading import read_truth

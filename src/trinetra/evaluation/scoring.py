@@ -1,6 +1,6 @@
 """Builds score sheets from a ground truth and the events of a run, kind by kind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,9 @@ from trinetra.evaluation.truth import ONLY_CAMERA, Facts, Findings, Truth
 
 _EXACT_US = 1000
 """Maximum time difference of the same dated frame: clocks may round to 1 ms."""
+
+_CUT_US = 2_000_000
+"""A party that was last seen within this time of the end of a recording had not left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ def insights_sheet(truth: Truth, findings: Findings, choices: Choices) -> ScoreS
             "such as the digital twin writes"
         )
     if choices.camera is None:
-        return score_insights(facts, findings.facts, seed=choices.seed)
+        over = _ended(findings.facts, truth.windows_us)
+        return score_insights(facts, over, seed=choices.seed)
     mine, theirs = (of_camera(side, choices.camera) for side in (facts, findings.facts))
     sheet = score_insights(mine, theirs, seed=choices.seed)
     return replace(sheet, scores=tuple(s for s in sheet.scores if s.name not in OF_THE_SITE))
@@ -108,6 +112,22 @@ def _long_enough(facts: Facts, min_dwell_s: float) -> Facts:
     if facts.stays is None:
         return facts
     return replace(facts, stays=tuple(s for s in facts.stays if s.dwell_s >= min_dwell_s))
+
+
+def _ended(facts: Facts, windows_us: Sequence[tuple[int, int]]) -> Facts:
+    """Return the facts without those about parties that were at the tills when a recording ended.
+
+    The truth does not contain them either: their end was not recorded.
+    """
+    if facts.waits is None:
+        return facts
+    cut = [(until - _CUT_US, until + _CUT_US) for _, until in windows_us]
+    ended = (
+        wait
+        for wait in facts.waits
+        if wait.left_us is None or not any(a <= wait.left_us <= b for a, b in cut)
+    )
+    return replace(facts, waits=tuple(ended))
 
 
 def of_camera(facts: Facts, camera: str) -> Facts:

@@ -47,11 +47,20 @@ class Presence(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """A party's time in the queue of a till, until it is served or gives up."""
+    """A party's time in the queue of a till, until it is served or gives up, and its service.
+
+    ``wait_s`` is None if it is unknown. ``end`` is ``served``, ``abandoned`` or ``moved`` to
+    another queue; ``changes`` counts the queues left before. ``left_us`` is None if it is not told
+    when the party left.
+    """
 
     till: str
     joined_us: int
-    wait_s: float
+    wait_s: float | None
+    left_us: int | None = None
+    end: str = "served"
+    service_s: float | None = None
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

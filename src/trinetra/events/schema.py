@@ -293,6 +293,11 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
 
     ``kind`` is set if the customer is known. Crossings of staff are reported, but must not be
     counted. ``revision`` counts the corrections of an event that is sent again under the same id.
+    ``along`` is where the person met the line: the distance from the line's end ``a``, in heights
+    of the person's box. ``height_m`` is the person's height, if the camera is calibrated.
+    ``body_id`` is the first track of the same person in this view, if ``track_id`` is a later one.
+    ``reach`` is set if the person has crossed the line before: how far from it the person was in
+    between, in heights of the box.
     """
 
     version: Literal[1] = 1
@@ -303,6 +308,10 @@ class LineCrossing(Event, frozen=True, tag="line_crossing", kw_only=True):
     customer_id: CustomerId | None = None
     kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
     revision: int | msgspec.UnsetType = msgspec.UNSET
+    along: float | msgspec.UnsetType = msgspec.UNSET
+    height_m: float | msgspec.UnsetType = msgspec.UNSET
+    body_id: TrackId | msgspec.UnsetType = msgspec.UNSET
+    reach: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ZoneStay(Event, frozen=True, tag="zone_stay", kw_only=True):
@@ -351,6 +360,44 @@ class Visit(Event, frozen=True, tag="visit", kw_only=True):
     withdrawn: bool | msgspec.UnsetType = msgspec.UNSET
 
 
+DoorKind = Literal["entrance", "passby", "inner"]
+AgeGroup = Literal["adult", "child"]
+
+
+class Passage(Event, frozen=True, tag="passage", kw_only=True):
+    """One person passed a door once; derived from ``crossings``, the ids of the line crossings.
+
+    Several cameras may have seen it. ``captured_at`` and ``camera_id`` are those of the first.
+    Passages of staff must not be counted. ``age`` is set where the person's height is known.
+    """
+
+    version: Literal[1] = 1
+    door_id: str
+    door_kind: DoorKind
+    direction: Literal["in", "out"]
+    label: str
+    crossings: tuple[EventId, ...]
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    age: AgeGroup | msgspec.UnsetType = msgspec.UNSET
+
+
+class Group(Event, frozen=True, tag="group", kw_only=True):
+    """People who came in or went out together, at least one; derived from their ``passages``.
+
+    Everyone who is not staff belongs to exactly one group. ``captured_at`` is the first passage,
+    ``last_at`` the last one.
+    """
+
+    version: Literal[1] = 1
+    door_id: str
+    direction: Literal["in", "out"]
+    passages: tuple[EventId, ...]
+    people: int
+    children: int
+    last_at: Instant
+
+
 class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
     """A span in which a camera was watched without a gap; sent again under the same id as it grows.
 
@@ -376,6 +423,110 @@ class Withdrawal(Event, frozen=True, tag="withdrawal", kw_only=True):
     insight_type: str
 
 
+class QueueVisit(Event, frozen=True, tag="queue_visit", kw_only=True):
+    """A party's wait in one queue, and its service at the till if it was served.
+
+    ``captured_at`` is when the party left the till or the queue, ``joined_at`` when it came.
+    ``end``: ``served``, ``abandoned``, or ``moved`` to another queue, where another visit goes on;
+    ``changes`` counts such moves before this visit. ``wait_s`` lasts from joining the first queue
+    until service, or until this visit ended without it: 0 for a party that walked straight to the
+    till, and None for one that was not seen to come. ``till_id`` is None for a party that left a
+    queue of several tills unserved, ``queue_id`` for one that was only seen at the till.
+    """
+
+    version: Literal[1] = 1
+    queue_id: str | None
+    till_id: str | None
+    joined_at: Instant
+    served_at: Instant | None
+    end: Literal["served", "abandoned", "moved"]
+    wait_s: float | None
+    service_s: float | None
+    changes: int = 0
+    persons: int = 1
+    track_id: TrackId
+    customer_id: CustomerId | None = None
+
+
+ReceiptKind = Literal["sale", "refund", "void", "training"]
+
+
+class ReceiptItem(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One line of a receipt; ``amount_minor`` is of the whole line, negative for a discount."""
+
+    sku: str
+    amount_minor: int
+    quantity: int = 1
+
+
+class Receipt(Event, frozen=True, tag="receipt", kw_only=True):
+    """One receipt of a till, as the point of sale reports it; it names no person.
+
+    ``issued_at`` is by the clock of the till, which may be wrong; ``captured_at`` repeats it.
+    ``total_minor`` is in the smallest unit of ``currency`` (ISO 4217) and never negative: the total
+    of a ``refund`` reduces the sales. A ``void`` or ``training`` receipt sold nothing. The camera
+    id is empty. The event id follows from site and ``receipt_id``; ``revision`` counts corrections
+    of the same receipt. ``item_count`` is the number of pieces sold.
+    """
+
+    version: Literal[1] = 1
+    receipt_id: str
+    till_id: str
+    issued_at: Instant
+    kind: ReceiptKind
+    total_minor: int
+    currency: str
+    item_count: int | msgspec.UnsetType = msgspec.UNSET
+    items: tuple[ReceiptItem, ...] | msgspec.UnsetType = msgspec.UNSET
+    revision: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Purchase(Event, frozen=True, tag="purchase", kw_only=True):
+    """A sale, and the person at the till it is attributed to, if there is one.
+
+    ``paid_at`` is when it happened by the clock of the cameras: the receipt's own time, which
+    ``captured_at`` has, plus ``offset_s``. ``spread_s`` is the usual difference that is left.
+    ``confidence`` is the probability that the receipt belongs to the person; without a person it is
+    the probability that it belongs to none who was seen. ``stay_id`` is the stay at the till. The
+    receipt has one payer: their group shares it. ``entered_at`` is the start of the customer's
+    visit, and ``zones_before`` names the zones in which the person stayed before, as
+    ``camera/zone`` in order of first entry.
+    """
+
+    version: Literal[1] = 1
+    receipt_id: str
+    till_id: str
+    paid_at: Instant
+    total_minor: int
+    currency: str
+    offset_s: float
+    spread_s: float
+    confidence: float
+    stay_id: EventId | None = None
+    track_id: TrackId | None = None
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+    item_count: int | msgspec.UnsetType = msgspec.UNSET
+    entered_at: Instant | msgspec.UnsetType = msgspec.UNSET
+    zones_before: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class UnpaidStay(Event, frozen=True, tag="unpaid_stay", kw_only=True):
+    """A stay at a till, long enough to be served, that no receipt belongs to.
+
+    ``captured_at`` is the end of the stay, whose event is ``stay_id``.
+    """
+
+    version: Literal[1] = 1
+    till_id: str
+    zone_id: str
+    stay_id: EventId
+    track_id: TrackId
+    dwell_s: float
+    customer_id: CustomerId | None = None
+    kind: IdentityKind | msgspec.UnsetType = msgspec.UNSET
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="dead_letter"):
     """A record that a consumer could not read, with the reason and its position in the log."""
 
@@ -387,7 +538,19 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     payload: bytes
 
 
-InsightEvent = LineCrossing | ZoneStay | Occupancy | Visit | CameraCoverage
+InsightEvent = (
+    LineCrossing
+    | ZoneStay
+    | Occupancy
+    | Visit
+    | CameraCoverage
+    | QueueVisit
+    | Receipt
+    | Purchase
+    | UnpaidStay
+    | Passage
+    | Group
+)
 AnyEvent = (
     DetectionEvent
     | TracksEvent
@@ -400,4 +563,10 @@ AnyEvent = (
     | Visit
     | CameraCoverage
     | Withdrawal
+    | QueueVisit
+    | Receipt
+    | Purchase
+    | UnpaidStay
+    | Passage
+    | Group
 )

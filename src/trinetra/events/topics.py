@@ -31,6 +31,8 @@ INSIGHTS = Topic("trinetra.insights", 8)
 """Written by the insight engine, keyed by camera_id, visits by customer_id."""
 DEAD_LETTERS = Topic("trinetra.dead-letters", 1, retention_s=30 * _DAY_S)
 """Records that could not be read, with the reason; written by every consumer."""
+TRANSACTIONS = Topic("trinetra.transactions", 8)
+"""Receipts of tills; written by points of sale and by importers, keyed by till_id."""
 SIGHTINGS = Topic("trinetra.sightings", 8)
 """Sampled sightings, written by the insight engine for itself, keyed by customer_id.
 
@@ -54,6 +56,7 @@ ALL = (
     CUSTOMERS,
     ALERTS,
     INSIGHTS,
+    TRANSACTIONS,
     DEAD_LETTERS,
     SIGHTINGS,
     RESOLVER_STATE,

@@ -10,21 +10,37 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from trinetra.events.schema import CameraCoverage, InsightEvent, Occupancy, Visit
+from trinetra.events.schema import (
+    CameraCoverage,
+    Group,
+    InsightEvent,
+    Occupancy,
+    Passage,
+    Purchase,
+    QueueVisit,
+    Receipt,
+    UnpaidStay,
+    Visit,
+)
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
+
+_LAST_COUNTS = (Group, Occupancy, Passage, Purchase, QueueVisit, UnpaidStay)
 
 
 def is_older(one: InsightEvent, two: InsightEvent) -> bool:
     """Return whether ``one`` is an older state than ``two`` of the same insight.
 
     Visits may shrink, but only with the next revision. Stays only grow, and each correction of a
-    stay or crossing of the same extent is the next revision. Occupancy is never changed.
+    stay or crossing of the same extent is the next revision. A receipt is replaced only by a higher
+    revision. Occupancy is never changed, and of what is derived anew the last counts.
     """
-    if isinstance(one, Occupancy) or isinstance(two, Occupancy):
+    if isinstance(one, _LAST_COUNTS) or isinstance(two, _LAST_COUNTS):
         return False
     if isinstance(one, CameraCoverage) or isinstance(two, CameraCoverage):
         return one.captured_at < two.captured_at
     revisions = one.revision or 0, two.revision or 0
+    if isinstance(one, Receipt):
+        return revisions[0] <= revisions[1]
     if isinstance(one, Visit):
         return (revisions[0], one.captured_at) < (revisions[1], two.captured_at)
     return (one.captured_at, revisions[0]) < (two.captured_at, revisions[1])

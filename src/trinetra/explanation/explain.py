@@ -11,10 +11,13 @@ from trinetra.events.schema import (
     AnyEvent,
     CameraCoverage,
     DetectionEvent,
+    Group,
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    Passage,
+    QueueVisit,
     TracksEvent,
     Visit,
     Withdrawal,
@@ -80,6 +83,9 @@ def explain_events(
 _STATED: Mapping[type[AnyEvent], str] = {
     Occupancy: "The count is the number of people tracked in this frame, without staff.",
     CameraCoverage: "Frames followed each other closely enough to count by.",
+    QueueVisit: "It follows from stays in queue and till zones: docs/queues.md tells how.",
+    Passage: "Crossings of one door at about the same time are one person's.",
+    Group: "They passed the same door at about the same time and place.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }
 """The reason of events that have the same one always."""

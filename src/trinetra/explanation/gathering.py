@@ -16,6 +16,8 @@ from trinetra.events.schema import (
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
+    Purchase,
+    UnpaidStay,
     Visit,
     ZoneStay,
 )
@@ -67,6 +69,8 @@ def subjects_of(asked: str, found: Iterable[AnyEvent]) -> frozenset[str]:
     event = next((event for event in found if event.event_id == asked), None)
     match event:
         case IdentityEvent() | AlertEvent() | LifecycleEvent() | LineCrossing() | ZoneStay():
+            about = {asked, event.track_id, event.customer_id}
+        case Purchase() | UnpaidStay():
             about = {asked, event.track_id, event.customer_id}
         case Visit():
             about = {asked, event.customer_id}

@@ -2,17 +2,24 @@
 
 from typing import assert_never
 
+from trinetra.events.currencies import money
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
     CameraCoverage,
     DetectionEvent,
+    Group,
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
     Occupancy,
+    Passage,
+    Purchase,
+    QueueVisit,
+    Receipt,
     TrackPosition,
     TracksEvent,
+    UnpaidStay,
     Visit,
     Withdrawal,
     ZoneStay,
@@ -39,6 +46,8 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             )
         case Visit():
             sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
+        case Receipt() | Purchase() | UnpaidStay():
+            sentence = _at_till(event, name)
         case DetectionEvent() | TracksEvent() | Occupancy():
             sentence = _frame(event)
         case _:
@@ -46,7 +55,10 @@ def told(event: AnyEvent, name: Naming = str) -> str:
     return sentence
 
 
-def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name: Naming) -> str:
+_Insight = LineCrossing | ZoneStay | CameraCoverage | QueueVisit | Withdrawal | Passage | Group
+
+
+def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line for each type
     match event:
         case LineCrossing():
             return f"{_who(event, name)} crossed {event.line_id} ({event.direction})."
@@ -55,6 +67,14 @@ def _insight(event: LineCrossing | ZoneStay | CameraCoverage | Withdrawal, name:
         case CameraCoverage():
             end = f" It ended: {event.ended}." if event.ended else ""
             return f"The camera was watched in {event.frames} frames without a gap.{end}"
+        case QueueVisit():
+            return _queue(event, name)
+        case Passage():
+            seen = counted(len(event.crossings), "crossing")
+            return f"A {event.label} passed {event.door_id} ({event.direction}), in {seen}."
+        case Group():
+            people = counted(event.people, "person")
+            return f"A group of {people} passed {event.door_id} ({event.direction})."
         case Withdrawal():
             return f"The {event.insight_type} {event.insight_id} no longer holds."
         case _:
@@ -79,6 +99,26 @@ def _change(event: LifecycleEvent, name: Naming) -> str:
     return f"{name(event.customer_id)} {words.CHANGES[event.change].format(other=other)}."
 
 
+def _at_till(event: Receipt | Purchase | UnpaidStay, name: Naming) -> str:
+    match event:
+        case Receipt():
+            return (
+                f"{event.till_id} issued {event.kind} receipt {event.receipt_id}: "
+                f"{money(event.total_minor, event.currency)}."
+            )
+        case Purchase() if event.track_id is None:
+            return f"Receipt {event.receipt_id} of {event.till_id} belongs to no person seen."
+        case Purchase():
+            who = name(event.customer_id) if event.customer_id else str(event.track_id)
+            return (
+                f"{who} paid {money(event.total_minor, event.currency)} at {event.till_id} "
+                f"(receipt {event.receipt_id}, confidence {event.confidence:.2f})."
+            )
+        case UnpaidStay():
+            who = name(event.customer_id) if event.customer_id else str(event.track_id)
+            return f"{who} stayed {event.dwell_s:.1f} s at {event.till_id} without a receipt."
+
+
 def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
     match event:
         case Occupancy():
@@ -94,6 +134,21 @@ def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
                 counted(len(event.faces), "face"),
             )
             return f"Frame {event.frame_seq} shows {objects} and {faces}."
+
+
+def _queue(event: QueueVisit, name: Naming) -> str:
+    who = name(event.customer_id) if event.customer_id else event.track_id
+    party = who if event.persons == 1 else f"{who} and {event.persons - 1} more"
+    waited = "came" if event.wait_s is None else f"waited {event.wait_s:.0f} s"
+    match event.end:
+        case "served":
+            return (
+                f"{party} {waited} and was served for {event.service_s:.0f} s at {event.till_id}."
+            )
+        case "moved":
+            return f"{party} {waited} in {event.queue_id} and changed to another queue."
+        case "abandoned":
+            return f"{party} {waited} in {event.queue_id} and left unserved."
 
 
 def _who(event: LineCrossing | ZoneStay, name: Naming) -> str:

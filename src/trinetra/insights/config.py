@@ -8,6 +8,7 @@ rule holds at every resolution and distance from the camera.
 from dataclasses import dataclass
 
 from trinetra.events.schema import Point
+from trinetra.geometry import Homography
 from trinetra.insights.camera.geometry import is_simple, polygon_area
 
 PERSON = "person"
@@ -56,10 +57,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class CameraInsights:
-    """The zones and lines of one camera."""
+    """The zones and lines of one camera, and its view of the floor, if it is calibrated."""
 
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
+    floor: Homography | None = None
 
 
 @dataclass(frozen=True, slots=True)

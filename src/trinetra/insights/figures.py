@@ -88,11 +88,12 @@ class FigureReader:
         watched = await self._watched(spans)
         sums = await self._sums(metrics, query, spans)
         figures = [
-            _figure(metric, place, part, sums.get((place, number), {}), share, query)
+            _figure(metric, place, part, sums.get((place, number), {}), (share, open_s), query)
             for metric in metrics
             for place in _places(metric, sums, query)
             for number, part in enumerate(spans)
             for share in [watched.share(part, self.cameras_of(metric, place))]
+            for open_s in [watched.open_seconds(part)]
         ]
         return FigureTable(
             site=site.site_id,
@@ -179,10 +180,11 @@ def _figure(
     place: str,
     span: Span,
     held: Mapping[str, Mapping[int, int]],
-    completeness: float | None,
+    watched: tuple[float | None, float],
     query: FigureQuery,
 ) -> Figure:
-    value = metric.value(held)
+    completeness, open_s = watched
+    value = metric.value(held, open_s)
     is_blind = completeness == 0 and not any(any(bins.values()) for bins in held.values())
     imputed = bool(query.impute and metric.is_total and value and completeness and completeness < 1)
     if value is not None and imputed and completeness:

@@ -16,7 +16,7 @@ from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.errors import MalformedEvent
 from trinetra.events.codec import encode
-from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.schema import InsightEvent, Purchase, Receipt, UnpaidStay, Visit
 from trinetra.events.sightings import encode_sighting
 from trinetra.events.topics import (
     IDENTITIES,
@@ -29,6 +29,7 @@ from trinetra.events.topics import (
 from trinetra.insights.camera.camera_analytics import Outcome
 from trinetra.insights.config import CameraInsights, InsightPolicy
 from trinetra.insights.partitions import CameraPartition, CustomerPartition, Step
+from trinetra.insights.receipts import ReceiptProcessor
 from trinetra.insights.tally import Tally
 from trinetra.ports import Clock, Delivery, EventLog, InsightStore, Record, TopicPartition
 from trinetra.streaming.background import BackgroundTask
@@ -62,8 +63,10 @@ class InsightOutput(PartitionOutput):
 def _key(insight: InsightEvent) -> str:
     """Return the key that keeps the versions of one insight in order.
 
-    A visit's camera may still change, its customer does not.
+    A visit's camera may still change, its customer does not; receipts belong to a till.
     """
+    if isinstance(insight, Receipt | Purchase | UnpaidStay):
+        return insight.till_id
     return insight.customer_id if isinstance(insight, Visit) else insight.camera_id
 
 
@@ -304,8 +307,10 @@ def insight_engine(
     site: SiteInsights,
     upkeep: CustomerUpkeep | None = None,
     policy: RunnerPolicy | None = None,
+    *,
+    receipts: ReceiptProcessor | None = None,
 ) -> StreamRunner:
-    """Return the service: one member of the engine's group."""
+    """Return the service: one member of the engine's group; ``receipts`` reads transactions."""
     upkeep = upkeep or CustomerUpkeep()
     sync = upkeep.customer_sync
     is_erased = partial(_is_erased, sync)
@@ -322,7 +327,7 @@ def insight_engine(
         NAME,
         event_log,
         clock,
-        processors,
+        [*processors, receipts] if receipts else processors,
         tasks=[task for task in tasks if task is not None],
         policy=policy or RunnerPolicy(max_records=500),
     )

@@ -13,10 +13,17 @@ import msgspec
 
 from trinetra.events.schema import LineCrossing
 from trinetra.insights.camera.coverage import WatchedSpan
-from trinetra.insights.camera.lines import Approach
+from trinetra.insights.camera.lines import Approach, Joined
 from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reported_events import Nameable
-from trinetra.insights.camera.reports import Direction, Place, Subject, line_crossing, zone_stay
+from trinetra.insights.camera.reports import (
+    Crossing,
+    Direction,
+    Place,
+    Subject,
+    line_crossing,
+    zone_stay,
+)
 from trinetra.insights.camera.track_stitching import Body, Name
 from trinetra.insights.camera.zones import Stay
 from trinetra.insights.visits.visit_tracker import CustomerVisits
@@ -38,6 +45,10 @@ class ReportedCrossing(msgspec.Struct, frozen=True, array_like=True, tag=0):
     customer_id: CustomerId | None
     kind: IdentityKind = IdentityKind.ANONYMOUS
     revision: int = 0
+    along: float | None = None
+    height_m: float | None = None
+    body_id: TrackId | None = None
+    reach: float | None = None
 
     @property
     def name(self) -> Name | None:
@@ -85,6 +96,8 @@ class CameraMemory(msgspec.Struct, array_like=True):
     session: int = 0
     earlier: dict[int, Instant] = {}
     watched: WatchedSpan | None = None
+    joined: dict[tuple[str, TrackId], Joined] = {}
+    watch: tuple[Instant, Instant] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -134,6 +147,10 @@ def facts_of(events: Iterable[Nameable]) -> list[Reported]:
             event.customer_id,
             event.kind or IdentityKind.ANONYMOUS,
             event.revision or 0,
+            event.along if event.along is not msgspec.UNSET else None,
+            event.height_m if event.height_m is not msgspec.UNSET else None,
+            event.body_id or None,
+            event.reach if event.reach is not msgspec.UNSET else None,
         )
         if isinstance(event, LineCrossing)
         else ReportedStay(
@@ -162,7 +179,17 @@ def _event_of(place: Place, fact: Reported) -> Nameable:
     subject = Subject(fact.track_id, fact.label, fact.name)
     if isinstance(fact, ReportedCrossing):
         return line_crossing(
-            place, subject, line_id=fact.line_id, direction=fact.direction, at=fact.at
+            place,
+            subject,
+            Crossing(
+                line_id=fact.line_id,
+                direction=fact.direction,
+                at=fact.at,
+                along=fact.along,
+                height_m=fact.height_m,
+                body_id=fact.body_id,
+                reach=fact.reach,
+            ),
         )
     return zone_stay(
         place,

@@ -14,7 +14,7 @@ from trinetra.events.figures import Figure
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import CameraCoverage, InsightEvent
 from trinetra.insights.figures import SITE, FigureQuery, FigureReader
-from trinetra.insights.metrics.catalog import metrics_named
+from trinetra.insights.metrics.catalog import cells_of, metrics_named
 from trinetra.insights.metrics.definition import Metric
 from trinetra.insights.metrics.people import is_staff
 from trinetra.opening_hours import OpeningHours
@@ -66,7 +66,7 @@ async def explain_figure(
     query = FigureQuery(span, [name], "range", by_place=bool(place), places=places)
     [figure] = (await reader.read(query)).figures
     reach = timedelta(seconds=metric.reach_s)
-    found = await store.counted(metric.inputs, Span(span.start, span.end + reach))
+    found = await store.counted(metric.inputs, Span(span.start - reach, span.end + reach))
     cells = {insight.event_id: _cells(metric, insight, span, place) for insight in found}
     counted = [Contribution(i, own) for i in found if (own := cells[i.event_id])]
     left_out = [i for i in found if not cells[i.event_id] and _is_left_out(i, span, place)]
@@ -85,7 +85,7 @@ async def explain_figure(
 def _cells(metric: Metric, insight: InsightEvent, span: Span, place: str) -> tuple[Cell, ...]:
     return tuple(
         cell
-        for cell in metric.cells(insight)
+        for cell in cells_of(insight)  # of all metrics: some series are shared
         if cell.series in metric.series
         and span.start <= cell.at < span.end
         and (not place or cell.place == place)

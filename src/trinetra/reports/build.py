@@ -31,6 +31,7 @@ def build(report: ReportInput) -> Document:
     period, detail = report.period, report.figures.detail
     compared = [one for one in report.compared if has_figures(one.figures.total)]
     marks = _marks(detail, period.zone)
+    metrics = report.metrics if report.chosen else _with_figures(report)
     return Document(
         title=period.title,
         dates=period.dates,
@@ -38,9 +39,10 @@ def build(report: ReportInput) -> Document:
         timezone=period.zone.key,
         granularity=detail.granularity,
         comparisons=tuple(one.with_.title for one in compared),
-        sections=tuple(_section(metric, report, compared) for metric in report.metrics),
+        sections=tuple(_section(metric, report, compared) for metric in metrics),
         marks=marks,
         notes=tuple(_notes(report, marks)),
+        left_out=tuple(metric.title for metric in report.metrics if metric not in metrics),
         made_at=report.now.astimezone(period.zone),
     )
 
@@ -48,6 +50,13 @@ def build(report: ReportInput) -> Document:
 def has_figures(table: FigureTable) -> bool:
     """Return whether anything is known: a value other than zero, or time that was watched."""
     return any(f.value or (f.completeness or 0) > 0 for f in table.figures)
+
+
+def _with_figures(report: ReportInput) -> tuple[MetricText, ...]:
+    """Return the metrics that are not zero or empty throughout; at least the first."""
+    several = (report.figures, *(each.figures for each in report.compared))
+    found = {f.metric for figures in several for f in figures.total.figures if f.value}
+    return tuple(m for m in report.metrics if m.name in found) or report.metrics[:1]
 
 
 def value_of(figure: Figure | None, now: Instant) -> Value:

@@ -48,7 +48,10 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class ReportInput:
-    """All that a report says, at ``now``; ``site`` is how its readers know the shop."""
+    """All that a report says, at ``now``; ``site`` is how its readers know the shop.
+
+    Unless its readers have ``chosen`` the metrics, those without any figure are left out.
+    """
 
     site: str
     period: Period
@@ -56,6 +59,7 @@ class ReportInput:
     figures: PeriodFigures
     compared: tuple[Compared, ...]
     now: Instant
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class NumberedMark:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A report, ready to be rendered."""
+    """A report, ready to be rendered; ``left_out`` are titles of metrics without any figure."""
 
     title: str
     dates: str
@@ -132,4 +136,5 @@ class Document:
     sections: tuple[Section, ...]
     marks: tuple[NumberedMark, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...]
     made_at: datetime

@@ -191,6 +191,7 @@ def _notes(document: Document) -> list[list[_Cell]]:
         ("Made", f"{document.made_at:%Y-%m-%d %H:%M}"),
         *(("Note", note) for note in document.notes),
         *(("Change", mark.text) for mark in document.marks),
+        *(("Left out, because nothing was counted", title) for title in document.left_out),
         *((s.metric.title, note) for s in document.sections for note in s.notes),
         *(
             (s.metric.title, f"{s.metric.counts} Left out: {s.metric.leaves_out}")

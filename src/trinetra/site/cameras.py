@@ -29,7 +29,8 @@ from trinetra.site.sources import Source
 from trinetra.values import CameraId, Role
 
 Label = Literal["person", "bicycle", "car", "motorcycle", "bus", "truck"]
-ZoneKind = Literal["table", "queue", "shelf", "area"]
+ZoneKind = Literal["table", "queue", "till", "shelf", "area", "counter"]
+LineKind = Literal["entrance", "passby", "inner"]
 _PEOPLE: frozenset[Label] = frozenset({"person"})
 _VEHICLES: frozenset[Label] = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 
@@ -63,7 +64,9 @@ class Zone(Model):
     """An area of the picture in which people stay or wait."""
 
     id: Slug
-    kind: ZoneKind = "area"
+    kind: Annotated[
+        ZoneKind, Field(description="counter: behind a till or counter, where only staff stand.")
+    ] = "area"
     polygon: Annotated[
         tuple[PicturePoint, ...],
         Field(
@@ -73,6 +76,25 @@ class Zone(Model):
         ),
     ]
     min_dwell_s: Annotated[Seconds, Field(description="Shorter stays are not counted.")] = 2.0
+    engaged_after_s: Annotated[
+        Seconds,
+        Field(
+            description=(
+                "Who stays for less time only passes: does not wait in a queue, is not served at "
+                "a till (default: 5 at a till, otherwise 10)."
+            )
+        ),
+    ] = Field(default_factory=lambda data: 5.0 if data["kind"] == "till" else 10.0)
+    tills: Annotated[
+        tuple[Slug, ...],
+        Field(
+            max_length=100,
+            description=(
+                "Ids of the tills that people in a zone of kind queue wait for, or of the one till "
+                "at which they are served in a zone of kind till."
+            ),
+        ),
+    ] = ()
 
     @field_validator("polygon")
     @classmethod
@@ -94,6 +116,13 @@ class Line(Model):
     id: Slug
     a: PicturePoint
     b: PicturePoint
+    kind: Annotated[
+        LineKind,
+        Field(
+            description="entrance: its traffic is the shop's footfall; passby: people outside who "
+            "walk past the shop; inner: between parts of the shop."
+        ),
+    ] = "entrance"
 
     @model_validator(mode="after")
     def _has_length(self) -> Self:

@@ -5,6 +5,7 @@ from math import dist
 
 from trinetra.geometry import fit
 from trinetra.site.cameras import Camera
+from trinetra.site.line_checks import line_warnings
 from trinetra.site.schema import Site
 from trinetra.site.sources import StreamSource
 from trinetra.values import Role
@@ -21,6 +22,7 @@ def plausibility_warnings(site: Site) -> Iterator[str]:
     yield from _cameras_without_counts(site)
     yield from _repeated_addresses(site)
     yield from _lengths(site)
+    yield from line_warnings(site)
     for camera in site.cameras:
         if camera.floor:
             yield _floor_report(camera)
@@ -38,6 +40,12 @@ def _cameras_without_counts(site: Site) -> Iterator[str]:
                 f"camera {camera.id}: a till without a zone of kind queue measures no waiting: "
                 "add one to `zones`, or change the role"
             )
+        for zone in camera.zones:
+            if zone.kind == "queue" and not zone.tills:
+                yield (
+                    f"camera {camera.id}: queue {zone.id} names no till: stays in it are counted, "
+                    "but no waits: add `tills`, and a zone of kind till for each"
+                )
 
 
 def _repeated_addresses(site: Site) -> Iterator[str]:

@@ -166,6 +166,31 @@ class Retention(Model):
     events_days: Annotated[Days, Field(description="Days the event log keeps derived events.")] = 7
 
 
+class Transactions(Model):
+    """What receipts are accepted, and how sure the person must be to whom one is attributed."""
+
+    currencies: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])], ...],
+        Field(max_length=20, description="Currencies that the shop takes; if left out, all."),
+    ] = ()
+    most_ahead_s: Annotated[
+        Seconds,
+        Field(description="A receipt that is dated further in the future is refused."),
+    ] = 7200.0
+    most_offset_s: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=0,
+            le=4000,
+            description="Largest difference between the clocks of a till and of the cameras.",
+        ),
+    ] = 900.0
+    least_confidence: Annotated[
+        Unit, Field(description="Below this a receipt is attributed to no person.")
+    ] = 0.7
+
+
 class Alerts(Model):
     """Limits on the repetition of alerts."""
 
@@ -188,4 +213,5 @@ class Policies(Model):
     tracking: Tracking = Tracking()
     stays: Stays = Stays()
     retention: Retention = Retention()
+    transactions: Transactions = Transactions()
     alerts: Alerts = Alerts()

@@ -7,6 +7,8 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from trinetra.errors import ConfigurationError
+from trinetra.retail_calendar.public_holidays import public_holidays
 from trinetra.site.cameras import Camera
 from trinetra.site.conflicts import find_conflicts
 from trinetra.site.fields import Model, Slug
@@ -43,6 +45,63 @@ class OpeningSpan(Model):
     ]
 
 
+class Calendar(Model):
+    """How figures are put together by week and year, and whose public holidays the shop has."""
+
+    country: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Z]{2}$",
+            examples=["DE"],
+            description="Country of the public holidays, ISO 3166-1; if left out, none are known.",
+        ),
+    ] = None
+    subdivision: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Z0-9]{1,3}$",
+            examples=["BY"],
+            description="Subdivision with holidays of its own, ISO 3166-2 without the country.",
+        ),
+    ] = None
+    week_starts: Annotated[Literal["mon", "sun"], Field(description="First day of the week.")] = (
+        "mon"
+    )
+    year: Annotated[
+        Literal["calendar", "fiscal_4_5_4"],
+        Field(description="Months, or the 4-5-4 periods of the National Retail Federation."),
+    ] = "calendar"
+
+    @model_validator(mode="after")
+    def _holidays_are_known(self) -> Self:
+        if self.country is not None:
+            try:
+                public_holidays(self.country, self.subdivision, ())
+            except ConfigurationError as cause:
+                raise PydanticCustomError("calendar", "{text}", {"text": str(cause)}) from cause
+        elif self.subdivision is not None:
+            raise PydanticCustomError("calendar", "a subdivision needs its country")
+        return self
+
+
+class Door(Model):
+    """A doorway that several lines see: whoever passes it counts once.
+
+    A line that is part of no door is a door of its own, unless its camera is calibrated (`floor`)
+    and a line of another one lies in the same place on the floor.
+    """
+
+    id: Slug
+    lines: Annotated[
+        tuple[tuple[str, str], ...],
+        Field(
+            min_length=1,
+            max_length=20,
+            description="The lines that cross this doorway, each as [camera id, line id].",
+        ),
+    ]
+
+
 class Site(Model):
     """One shop: its cameras, their topology, and the policies in force."""
 
@@ -54,7 +113,9 @@ class Site(Model):
         tuple[OpeningSpan, ...],
         Field(max_length=100, description="If left out, the shop counts as always open."),
     ] = ()
+    calendar: Calendar = Calendar()
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=1000)]
+    doors: Annotated[tuple[Door, ...], Field(max_length=100)] = ()
     topology: Topology = Topology()
     policies: Policies = Policies()
 

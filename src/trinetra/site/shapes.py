@@ -22,6 +22,18 @@ def polygon_fault(polygon: Sequence[Point]) -> str | None:
     return None
 
 
+def contains(polygon: Sequence[Point], point: Point) -> bool:
+    """Return whether a point lies within a polygon; on its edge, either may be returned."""
+    x, y = point
+    return bool(
+        sum(
+            (ay > y) != (by > y) and x < ax + (y - ay) * (bx - ax) / (by - ay)
+            for (ax, ay), (bx, by) in _edges(polygon)
+        )
+        % 2
+    )
+
+
 def signed_area(polygon: Sequence[Point]) -> float:
     """Return the area by the shoelace formula; its sign is the orientation of the corners."""
     return sum(ax * by - bx * ay for (ax, ay), (bx, by) in _edges(polygon)) / 2

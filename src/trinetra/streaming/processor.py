@@ -45,8 +45,11 @@ class Processor(Protocol[OutputT]):
         """The topic that is consumed."""
 
     @property
-    def state_topic(self) -> Topic:
-        """The compacted topic, partitioned as the consumed one, that keeps its state."""
+    def state_topic(self) -> Topic | None:
+        """The compacted topic, partitioned as the consumed one, that keeps its state.
+
+        None for a processor without state.
+        """
 
     @property
     def held_back(self) -> int:

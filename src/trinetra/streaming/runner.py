@@ -20,7 +20,6 @@ from functools import partial
 from typing import Any
 
 from trinetra.errors import EventLogUnavailable, PartitionsLost, StoreUnavailable
-from trinetra.events.topics import Topic
 from trinetra.ports import (
     Clock,
     Delivery,
@@ -199,9 +198,9 @@ class StreamRunner:
             self._owned[where] = assignment[where]
 
     async def _read_state(self, where: TopicPartition) -> dict[str, bytes]:
-        if not self._policy.keeps_state:
-            return {}
         topic = self._processors[where[0]].state_topic
+        if topic is None or not self._policy.keeps_state:
+            return {}
         return await self._retrier.call(partial(self._event_log.latest, topic, where[1]))
 
     def _revoke(self, where: TopicPartition) -> None:
@@ -263,8 +262,8 @@ class StreamRunner:
 
     def _progress(self, where: TopicPartition, output: PartitionOutput) -> Progress:
         records = output.records
-        if self._policy.keeps_state:
-            topic: Topic = self._processors[where[0]].state_topic
+        topic = self._processors[where[0]].state_topic
+        if topic is not None and self._policy.keeps_state:
             state = [Record(topic, key, value, where[1]) for key, value in output.state.items()]
             records = [*records, *state]
         return Progress(where, output.next_offset, records)

@@ -24,11 +24,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """An area of the image in which stays are measured."""
+    """An area of the image in which stays are measured; ``tills`` are those of a queue or till."""
 
     zone_id: str
     polygon: tuple[Point, ...]
     kind: str = "area"
+    tills: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trinetra.twin.camera import Camera
 from trinetra.twin.plan import Line, Point, Zone
+from trinetra.twin.point_of_sale import till_clocks
 from trinetra.twin.sensing import Bodies, cars_in_view, people_in_view
 from trinetra.twin.tills import Ticket
 from trinetra.twin.truth import (
@@ -71,12 +72,14 @@ class Recorder:
 
     def transactions(self) -> Iterator[Transaction]:
         """Yield the receipts of the recorded windows in order of payment."""
+        clocks = till_clocks(self.world)
         for purchase in self._paid:
             yield Transaction(
                 transaction_id=self._transaction_id(purchase),
                 site_id=self.world.plan.site_id,
                 till_id=purchase.till_id,
                 at=self._at(purchase.paid_s),
+                issued_at=self._at(clocks[purchase.till_id].issued_s(purchase)),
                 items=purchase.items,
                 amount_cents=purchase.amount_cents,
                 tender=purchase.tender,

@@ -23,6 +23,7 @@ from trinetra.values import CameraId, Role, SiteId
 _SOUTH, _EAST, _NORTH, _WEST = -math.pi / 2, 0.0, math.pi / 2, math.pi
 _VEHICLES = frozenset({"bicycle", "car", "motorcycle", "bus", "truck"})
 _TILLS_X_M = (14.2, 16.4, 18.6)
+_LANE_HALF_M = 1.05
 
 
 def _mount(
@@ -49,8 +50,11 @@ def _with_line(view: View, line_id: str, a: Point, b: Point) -> View:
     return replace(view, lines=(*view.lines, Line(line_id, start, end)))
 
 
-def _with_zone(view: View, zone_id: str, kind: str, *corners: Point) -> View:
-    zone = Zone(zone_id, _in_picture(view, corners), kind)
+def with_zone(
+    view: View, zone_id: str, kind: str, *corners: Point, tills: tuple[str, ...] = ()
+) -> View:
+    """Return the view with one more zone, given by its corners on the floor."""
+    zone = Zone(zone_id, _in_picture(view, corners), kind, tills)
     return replace(view, zones=(*view.zones, zone))
 
 
@@ -69,30 +73,33 @@ def _welcome() -> View:
 def _aisle_west() -> View:
     mount = _mount((6.8, 13.0, 3.0), yaw_rad=_EAST, tilt_deg=28, hfov_deg=78, reach_m=7.2)
     view = View(CameraId("aisle-west"), Role.TRACKING, mount, 1280, 720)
-    view = _with_zone(
+    view = with_zone(
         view, "drinks", "shelf", (10.0, 10.9), (12.2, 10.9), (12.2, 12.4), (10.0, 12.4)
     )
-    return _with_zone(
-        view, "fruit", "shelf", (11.4, 13.6), (13.6, 13.6), (13.6, 15.2), (11.4, 15.2)
-    )
+    return with_zone(view, "fruit", "shelf", (11.4, 13.6), (13.6, 13.6), (13.6, 15.2), (11.4, 15.2))
 
 
 def _aisle_east() -> View:
     mount = _mount((23.6, 13.0, 3.0), yaw_rad=_WEST, tilt_deg=28, hfov_deg=78, reach_m=7.2)
     view = View(CameraId("aisle-east"), Role.TRACKING, mount, 1280, 720)
-    view = _with_zone(
-        view, "dairy", "shelf", (18.0, 10.9), (20.4, 10.9), (20.4, 12.4), (18.0, 12.4)
-    )
-    return _with_zone(
-        view, "bread", "shelf", (17.0, 13.6), (19.2, 13.6), (19.2, 15.2), (17.0, 15.2)
-    )
+    view = with_zone(view, "dairy", "shelf", (18.0, 10.9), (20.4, 10.9), (20.4, 12.4), (18.0, 12.4))
+    return with_zone(view, "bread", "shelf", (17.0, 13.6), (19.2, 13.6), (19.2, 15.2), (17.0, 15.2))
 
 
 def _till() -> View:
     mount = _mount((16.4, 0.2, 2.8), yaw_rad=_NORTH, tilt_deg=24, hfov_deg=78, reach_m=9.0)
     view = View(CameraId("till"), Role.BILLING, mount, reads_faces=True)
-    view = _with_zone(view, "queue", "queue", (13.0, 4.75), (19.8, 4.75), (20.4, 9.0), (12.4, 9.0))
-    return _with_zone(view, "desk", "table", (13.3, 3.7), (19.5, 3.7), (19.5, 4.7), (13.3, 4.7))
+    for number, x in enumerate(_TILLS_X_M, start=1):
+        west, east, till = x - _LANE_HALF_M, x + _LANE_HALF_M, (_till_id(number),)
+        line = (west, 4.75), (east, 4.75), (east, 9.0), (west, 9.0)
+        desk = (west, 3.7), (east, 3.7), (east, 4.7), (west, 4.7)
+        view = with_zone(view, f"queue-{number}", "queue", *line, tills=till)
+        view = with_zone(view, f"desk-{number}", "till", *desk, tills=till)
+    return view
+
+
+def _till_id(number: int) -> str:
+    return f"till-{number}"
 
 
 def _parking() -> View:
@@ -152,7 +159,7 @@ def built_in_shop() -> FloorPlan:
     """Return the shop that the twin simulates when no site file is given."""
     tills = tuple(
         Till(
-            till_id=f"till-{number}",
+            till_id=_till_id(number),
             desk=(x, 4.2),
             step=(0.0, 0.95),
             facing_rad=_SOUTH,

@@ -28,6 +28,7 @@ class Part(IntEnum):
     GHOSTS = 14
     BODIES = 15
     BODY_PICTURES = 16
+    POINT_OF_SALE = 40
 
 
 def stream(seed: int, part: Part, *keys: int) -> np.random.Generator:

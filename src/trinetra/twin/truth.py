@@ -168,6 +168,7 @@ class FrameTruth(Truth, frozen=True, kw_only=True, tag="frame"):
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transaction"):
     """One receipt as a point of sale reports it; it does not identify the customer.
 
+    ``issued_at`` is by the clock of the till, ``at`` when the customer left the till in truth.
     ``plate`` is set if the customer had parking validated.
     """
 
@@ -176,6 +177,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     site_id: SiteId
     till_id: str
     at: Instant
+    issued_at: Instant
     items: int
     amount_cents: int
     currency: str = "EUR"

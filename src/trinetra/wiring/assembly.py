@@ -34,6 +34,7 @@ from trinetra.identities.registry_replica import RegistryReplica
 from trinetra.insights.derivation_task import DerivationTask
 from trinetra.insights.processors import NAME as ENGINE
 from trinetra.insights.processors import CustomerUpkeep, SiteInsights, insight_engine
+from trinetra.insights.receipts import ReceiptIntake, ReceiptProcessor
 from trinetra.models.calibration import calibrated, calibration_path, read_calibration
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
@@ -279,7 +280,15 @@ def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
         drains_at_stop=member.ends_with_process,
     )
     insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
-    return insight_engine(ports.log, ports.store, ports.clock, insights, upkeep, policy)
+    receipts = ReceiptProcessor(plans.receipt_rules(site), ports.store, ports.clock)
+    return insight_engine(
+        ports.log, ports.store, ports.clock, insights, upkeep, policy, receipts=receipts
+    )
+
+
+def receipt_intake(site: Site, ports: EnginePorts) -> ReceiptIntake:
+    """Return what takes the receipts of HTTP requests."""
+    return ReceiptIntake(plans.receipt_rules(site), ports.store, ports.log, ports.clock)
 
 
 def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[BackgroundTask]:

@@ -8,10 +8,13 @@ from trinetra.detections.body_crops import BodyPolicy
 from trinetra.detections.event_builder import CameraPlan as DetectionPlan
 from trinetra.errors import ConfigurationError
 from trinetra.events.derivation import Derivation
+from trinetra.events.receipts import ReceiptRules
+from trinetra.events.schema import DoorKind
 from trinetra.frames.camera import CameraPlan as IngestPlan
 from trinetra.frames.encode import EncodingConfig
 from trinetra.frames.sampling.pacing import Pacing
 from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
+from trinetra.geometry import fit
 from trinetra.identities.context import IdentificationPolicy
 from trinetra.identities.decision.body_link import LinkPolicy
 from trinetra.identities.decision.drift import Quantity, Reference
@@ -22,10 +25,18 @@ from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.footfall.doors import Door, FloorLine, LineRef, doors_of, floor_line
+from trinetra.insights.footfall.groups import Groups
+from trinetra.insights.footfall.passages import Passages
+from trinetra.insights.purchases.derivation import Purchases
+from trinetra.insights.purchases.policy import PurchasePolicy
+from trinetra.insights.queues.plan import QueuePlan, TillZone, ZonePlace
+from trinetra.insights.queues.visits import QueueVisits
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
 from trinetra.site.cameras import Camera
 from trinetra.site.policies import Bodies
+from trinetra.site.schema import Door as SiteDoor
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant
@@ -35,6 +46,9 @@ from trinetra.wiring.thresholds import (
     open_set_target,
 )
 
+_SAME_WALK_S = 1.5
+"""Largest time between two crossings of one walk through a doorway, by one clock: at 1 m/s that is
+1.5 m between two lines."""
 _NEVER = 1.01
 """A limit that no score reaches."""
 _SILENT_TIMEOUTS = 3
@@ -117,9 +131,24 @@ def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
         camera.camera_id: CameraInsights(
             zones=tuple(Zone(z.id, z.polygon, z.min_dwell_s) for z in camera.zones),
             lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
+            floor=fit(camera.floor) if camera.floor else None,
         )
         for camera in site.cameras
     }
+
+
+def queue_plan(site: Site) -> QueuePlan:
+    """Return the zones in which people wait for tills, and are served at them."""
+    return QueuePlan(
+        {
+            ZonePlace(camera.camera_id, zone.id): TillZone(
+                zone.kind, frozenset(zone.tills), zone.engaged_after_s
+            )
+            for camera in site.cameras
+            for zone in camera.zones
+            if zone.tills and zone.kind in {"queue", "till"}
+        }
+    )
 
 
 def insight_policy(site: Site) -> InsightPolicy:
@@ -133,10 +162,69 @@ def insight_policy(site: Site) -> InsightPolicy:
     )
 
 
+def receipt_rules(site: Site) -> ReceiptRules:
+    """Return which receipts the shop accepts."""
+    transactions = site.policies.transactions
+    return ReceiptRules(
+        site.site_id,
+        tills=frozenset(zones_of_till(site)),
+        currencies=frozenset(transactions.currencies),
+        most_ahead_s=transactions.most_ahead_s,
+    )
+
+
+def zones_of_till(site: Site) -> dict[str, frozenset[tuple[CameraId, str]]]:
+    """Return the zones of each till in which people pay, not those in which they queue."""
+    found: dict[str, set[tuple[CameraId, str]]] = {}
+    for camera in site.cameras:
+        for zone in camera.zones:
+            for till in zone.tills:
+                own = found.setdefault(till, set())
+                own |= {(camera.camera_id, zone.id)} if zone.kind == "till" else set()
+    return {till: frozenset(zones) for till, zones in found.items()}
+
+
+def purchases(site: Site) -> Purchases:
+    """Return the derivation of purchases at the tills of the site."""
+    transactions = site.policies.transactions
+    policy = PurchasePolicy(
+        most_offset_s=transactions.most_offset_s,
+        least_confidence=transactions.least_confidence,
+    )
+    return Purchases(zones_of_till(site), policy)
+
+
 def derivations(site: Site) -> tuple[Derivation, ...]:
     """Return what is derived from the insights of the whole site, inputs before outputs."""
-    del site
-    return ()
+    passages = Passages(doors(site), within_s=_SAME_WALK_S + site.topology.clock_skew_s)
+    return passages, Groups(), QueueVisits(queue_plan(site)), purchases(site)
+
+
+def doors(site: Site) -> tuple[Door, ...]:
+    """Return the doors of a site, as declared and as the calibrated cameras see them."""
+    kinds = {
+        LineRef(camera.camera_id, line.id): line.kind
+        for camera in site.cameras
+        for line in camera.lines
+    }
+    declared = [_door(door, kinds) for door in site.doors]
+    return doors_of(declared, kinds, lines_on_floor(site))
+
+
+def _door(door: SiteDoor, kinds: Mapping[LineRef, DoorKind]) -> Door:
+    lines = [LineRef(CameraId(camera), line) for camera, line in door.lines]
+    return Door(door.id, kinds[lines[0]], frozenset(lines))
+
+
+def lines_on_floor(site: Site) -> dict[LineRef, FloorLine]:
+    """Return where the lines of calibrated cameras lie on the floor plan."""
+    found = {}
+    for camera in site.cameras:
+        floor = fit(camera.floor) if camera.floor else None
+        for line in camera.lines if floor else ():
+            if floor and (on_floor := floor_line(floor, line.a, line.b)):
+                found[LineRef(camera.camera_id, line.id)] = on_floor
+    return found
 
 
 def drift_references(calibration: CalibrationFile | None) -> dict[Quantity, Reference]:

@@ -24,6 +24,7 @@ def figure_site(site: Site) -> FigureSite:
     cameras: Mapping[Scope, frozenset[CameraId]] = {
         "site": _ids(site.cameras),
         "lines": _ids(c for c in site.cameras if c.lines and c.role is not Role.VEHICLE),
+        "tills": _ids(c for c in site.cameras if any(zone.tills for zone in c.zones)),
         "zones": _ids(c for c in site.cameras if c.zones and c.role is not Role.VEHICLE),
     }
     return FigureSite(site.site_id, ZoneInfo(site.timezone), cameras, opening_hours(site))

@@ -8,6 +8,7 @@ from pathlib import Path
 from trinetra.adapters.clock import SystemClock
 from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
+from trinetra.insights.receipts import ReceiptIntake
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock, EventLog, InsightStore
 from trinetra.settings import Settings
@@ -33,7 +34,8 @@ class Platform:
     """The services in the order in which data flows, and a recorder at the end.
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
-    the status of each camera. ``store`` has the insights of this and earlier runs.
+    the status of each camera. ``store`` has the insights of this and earlier runs,
+    ``receipts`` takes those of points of sale.
     """
 
     upstream: tuple[Service, ...]
@@ -43,6 +45,7 @@ class Platform:
     recorder: EventRecorder
     store: InsightStore
     clock: Clock
+    receipts: ReceiptIntake
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -121,4 +124,5 @@ async def downstream_of(
             recorder=recorder,
             store=store,
             clock=clock,
+            receipts=assembly.receipt_intake(site, engine_ports),
         )

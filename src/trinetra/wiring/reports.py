@@ -87,6 +87,7 @@ class ReportReader:
             figures=own,
             compared=tuple(compared),
             now=self._clock.now(),
+            chosen=bool(request.metrics),
         )
 
     async def records(self, request: ReportRequest) -> list[Record]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.deferred import DeferredEventLog
@@ -89,7 +90,8 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         ports = await stack.enter_async_context(open_engine_ports(log, site, settings, clock))
         service = assembly.engine(site, ports, Member.of(settings))
-        yield _opened(service, log, ports.store, ports.customer_log)
+        opened = _opened(service, log, ports.store, ports.customer_log)
+        yield replace(opened, receipts=assembly.receipt_intake(site, ports))
 
 
 def _opened(service: Service, *adapters: object) -> Opened:

@@ -115,7 +115,9 @@ def floor_plan(site: Site) -> FloorPlan:
             reads_faces=camera.reads_faces,
             min_face_px=float(site.policies.matching.min_face_px),
             lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
-            zones=tuple(Zone(zone.id, zone.polygon, zone.kind) for zone in camera.zones),
+            zones=tuple(
+                Zone(zone.id, zone.polygon, zone.kind, zone.tills) for zone in camera.zones
+            ),
         )
         for camera in site.cameras
     ]
@@ -152,7 +154,8 @@ def site_document(plan: FloorPlan) -> dict[str, Any]:
                 "reads_faces": view.reads_faces,
                 "lines": [{"id": i.line_id, "a": i.a, "b": i.b} for i in view.lines],
                 "zones": [
-                    {"id": z.zone_id, "kind": z.kind, "polygon": z.polygon} for z in view.zones
+                    {"id": z.zone_id, "kind": z.kind, "polygon": z.polygon, "tills": z.tills}
+                    for z in view.zones
                 ],
             }
             for view in plan.views

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from trinetra.adapters.disk.private_folder import explained, make_private
+from trinetra.adapters.sql.context_store import SqlContextStore
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError
 from trinetra.insights.metrics.catalog import ROLLUP_RULES
-from trinetra.ports import CustomerLog, ErasureStore, SiteStore
+from trinetra.ports import ContextStore, CustomerLog, ErasureStore, SiteStore
 from trinetra.settings import Settings
 
 STORE_HINT = (
@@ -30,6 +31,13 @@ async def open_customer_log(settings: Settings) -> AsyncIterator[CustomerLog]:
     """Open the customer log, in the database of the insights; raises as ``open_store`` does."""
     async with SqlCustomerLog.open(_store_url(settings)) as customer_log:
         yield customer_log
+
+
+@asynccontextmanager
+async def open_context_store(settings: Settings) -> AsyncIterator[ContextStore]:
+    """Open the context store, in the database of the insights; raises as ``open_store`` does."""
+    async with SqlContextStore.open(_store_url(settings)) as context_store:
+        yield context_store
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from trinetra.events.topics import (
     IDENTITIES,
     INSIGHTS,
     SIGHTINGS,
+    TRANSACTIONS,
     Topic,
 )
 from trinetra.site.schema import Site
@@ -21,7 +22,7 @@ _DAY_S = 86_400.0
 def logged(site: Site) -> dict[Topic, float]:
     """Return the retention in seconds of each topic that is kept."""
     retention = site.policies.retention
-    derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS)
+    derived = (IDENTITIES, CUSTOMERS, SIGHTINGS, ALERTS, INSIGHTS, TRANSACTIONS)
     return {
         DETECTIONS: retention.detections_days * _DAY_S,
         DEAD_LETTERS: retention.detections_days * _DAY_S,  # may be detections, too

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.evaluation.worlds import T0_US
 
-from trinetra.evaluation.insights import match_instants, match_stays, score_insights
+from trinetra.evaluation.figures import match_instants, match_stays
+from trinetra.evaluation.insights import score_insights
 from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Wait
 
 SECOND = 1_000_000
@@ -33,7 +34,10 @@ def day(visitors: int = 20) -> Facts:
             Presence(f"p{i}", T0_US + i * MINUTE, T0_US + (i + 1) * MINUTE, bought=i % 2 == 0)
             for i in range(visitors)
         ),
-        waits=tuple(Wait("till", T0_US + i * MINUTE, 20.0 + i % 5) for i in range(visitors)),
+        waits=tuple(
+            Wait("till", T0_US + i * MINUTE, 20.0 + i % 5, service_s=30.0 + i % 4)
+            for i in range(visitors)
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from trinetra.events.codec import pack_embedding
+from trinetra.events.receipts import receipt_event_id
 from trinetra.events.schema import (
     AlertEvent,
     AnyEvent,
@@ -18,9 +19,13 @@ from trinetra.events.schema import (
     LineCrossing,
     ObjectBox,
     Occupancy,
+    Purchase,
+    Receipt,
+    ReceiptItem,
     Thresholds,
     TrackPosition,
     TracksEvent,
+    UnpaidStay,
     Visit,
     ZoneStay,
 )
@@ -160,4 +165,53 @@ def one_of_each() -> list[AnyEvent]:
             cameras=(DOOR, TILL),
             visit_number=3,
         ),
+        receipt(),
+        Purchase(
+            **_head("pur_1"),
+            receipt_id="T2-000417",
+            till_id="till-2",
+            paid_at=NOON + timedelta(seconds=38),
+            total_minor=1250,
+            currency="EUR",
+            offset_s=37.75,
+            spread_s=3.5,
+            confidence=0.97,
+            stay_id=EventId("zon_1"),
+            track_id=TRACK,
+            customer_id=ANNA,
+            kind=IdentityKind.ANONYMOUS,
+            item_count=3,
+            entered_at=NOON - timedelta(minutes=9),
+            zones_before=("door/shelf",),
+        ),
+        UnpaidStay(
+            **_head("unp_1"),
+            till_id="till-2",
+            zone_id="table",
+            stay_id=EventId("zon_1"),
+            track_id=TRACK,
+            dwell_s=8.5,
+            customer_id=ANNA,
+        ),
     ]
+
+
+def receipt(number: int = 417, seconds: float = 0.25, **changes: object) -> Receipt:
+    """Return a receipt of the sale of three pieces."""
+    receipt_id = f"T2-{number:06}"
+    at = NOON + timedelta(seconds=seconds)
+    fields: dict[str, object] = {
+        "event_id": receipt_event_id(SITE, receipt_id),
+        "site_id": SITE,
+        "camera_id": CameraId(""),
+        "captured_at": at,
+        "receipt_id": receipt_id,
+        "till_id": "till-2",
+        "issued_at": at,
+        "kind": "sale",
+        "total_minor": 1250,
+        "currency": "EUR",
+        "item_count": 3,
+        "items": (ReceiptItem("4006381333931", 1500, 3), ReceiptItem("coupon", -250)),
+    }
+    return Receipt(**{**fields, **changes})

@@ -7,6 +7,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from tests.contracts.test_figure_store import insight
 
 from trinetra.adapters.sql.insight_store import SqlInsightStore
@@ -170,6 +171,8 @@ async def test_the_insights_that_make_a_figure_add_up_to_it_exactly(
     rng = Random(seed)
     for _ in range(15):
         await store.record([insight(rng) for _ in range(9)])
+    many = (insight(rng) for _ in range(300))
+    await store.record([replace(i, event_id=EventId(f"n{n}")) for n, i in enumerate(many)])
     ann = CustomerId("ann")
     staff = Customer(ann, IdentityKind.STAFF, None, consent=True, purpose=None, enrolled_at=DAY)
     await store.know(CustomerDirectory(number=1, customers={ann: staff}), {ann})

@@ -9,6 +9,7 @@ from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reported_events import ReportedEvents
 from trinetra.insights.camera.reports import (
+    Crossing,
     Place,
     Subject,
     line_crossing,
@@ -29,7 +30,7 @@ ANNAS, UNKNOWN = Subject(TrackId("t"), "person", ANN), Subject(TrackId("u"), "pe
 def crossing(
     subject: Subject = ANNAS, place: Place = SHOP, line: str = "door", seconds: float = 1.0
 ) -> LineCrossing:
-    return line_crossing(place, subject, line_id=line, direction="in", at=at(seconds))
+    return line_crossing(place, subject, Crossing(line, "in", at(seconds)))
 
 
 def test_a_crossing_tells_who_crossed_what_where_and_when() -> None:

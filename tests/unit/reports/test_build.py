@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as with_fields
-from tests.unit.reports.shop import BERLIN, figure, figures_of, report_of, table
+from tests.unit.reports.shop import BERLIN, DWELL, TRAFFIC, figure, figures_of, report_of, table
 
 from trinetra.events.figures import Mark
 from trinetra.reports.build import build, value_of
@@ -167,3 +167,14 @@ def test_places_are_listed_unless_there_is_only_one() -> None:
     places = with_fields(report.figures.places, figures=one)
     alone = build(replace(report, figures=replace(figures_of(MONDAY), places=places)))
     assert alone.sections[0].places == ()
+
+
+def test_metrics_without_any_figure_are_left_out_unless_they_were_chosen() -> None:
+    silent = replace(TRAFFIC, name="sales", title="Sales")
+    report = report_of(MONDAY, metrics=(silent, TRAFFIC, DWELL))
+    document = build(report)
+    assert [section.metric.name for section in document.sections] == ["traffic_in", "dwell_median"]
+    assert document.left_out == ("Sales",)
+    chosen = build(replace(report, chosen=True))
+    assert next(section.metric.name for section in chosen.sections) == "sales"
+    assert chosen.left_out == ()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import get_args
 
 from trinetra.events.customers import CustomerDirectory
-from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.subjects import customer_of
 from trinetra.events.visits import is_older, unite
 from trinetra.values import CustomerId, EventId, Instant
@@ -52,6 +52,12 @@ class MemoryInsightStore:
             raise ValueError(f"{kind!r} is no kind of insight; use one of {sorted(self._insights)}")
         found = [i for i in self._insights[kind].values() if start <= i.captured_at < end]
         return sorted((i for i in found if not (isinstance(i, Visit) and i.withdrawn)), key=_order)
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids, in any order."""
+        stored = self._insights[_kind(Receipt)]
+        found = (stored.get(event_id) for event_id in event_ids)
+        return [receipt for receipt in found if isinstance(receipt, Receipt)]
 
     async def records_of(self, ids: Sequence[CustomerId]) -> list[InsightEvent]:
         """Return all that was recorded under these very ids, in the order of capture."""

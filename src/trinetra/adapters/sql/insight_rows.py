@@ -24,7 +24,7 @@ from trinetra.adapters.sql.schema import (
 )
 from trinetra.events.codec import encode
 from trinetra.events.rollups import RollupRules
-from trinetra.events.schema import InsightEvent, LineCrossing, Visit, ZoneStay
+from trinetra.events.schema import InsightEvent, LineCrossing, Passage, Visit, ZoneStay
 from trinetra.events.subjects import customer_of
 from trinetra.events.visits import is_older
 from trinetra.values import CustomerId, IdentityKind, Instant, TrackId, microseconds
@@ -201,7 +201,7 @@ def with_kind(insight: InsightEvent, kinds: _Kinds) -> InsightEvent:
     """Return the insight with the kind that the customer log gives to its customer."""
     customer_id = customer_of(insight)
     kind = kinds.get(customer_id) if customer_id else None
-    if kind is None or not isinstance(insight, LineCrossing | ZoneStay | Visit):
+    if kind is None or not isinstance(insight, LineCrossing | ZoneStay | Visit | Passage):
         return insight
     return msgspec.structs.replace(insight, kind=kind)
 

@@ -8,6 +8,7 @@ database, and on one host also to one SQLite file.
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -38,19 +39,20 @@ from trinetra.adapters.sql.insight_rows import (
 )
 from trinetra.adapters.sql.merge_expiry import expire_merges
 from trinetra.adapters.sql.migrate import prepare
-from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, TABLE_OF_KIND, VISITS
+from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, RECEIPTS, TABLE_OF_KIND, VISITS
 from trinetra.adapters.sql.setups import Setup, marks_in, note_setup
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.figures import Mark
 from trinetra.events.rollups import BucketSum, Grain, RollupRules
-from trinetra.events.schema import InsightEvent, Visit
+from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.subjects import customer_of
 from trinetra.events.visits import unite
 from trinetra.ports import Unpublished
 from trinetra.telemetry import get_logger
-from trinetra.values import CustomerId, Instant
+from trinetra.values import CustomerId, EventId, Instant
 
+IdT = TypeVar("IdT", CustomerId, EventId)
 log = get_logger("retention")
 NO_ROLLUPS = RollupRules(lambda _: (), "")
 """Rules of a reader that writes no insights."""
@@ -122,6 +124,15 @@ class SqlInsightStore:
             lambda c: [e for kind in NAMING_KINDS for e in insights_of(c, kind, ids)]
         )
         return sorted(found, key=lambda event: (event.captured_at, event.event_id))
+
+    async def receipts(self, event_ids: Collection[EventId]) -> list[Receipt]:
+        """Return the receipts that are stored under these event ids, in any order."""
+        queries = [
+            select(RECEIPTS.c.event).where(RECEIPTS.c.event_id.in_(part))
+            for part in _parts(event_ids)
+        ]
+        texts = await self._run(lambda c: [t for query in queries for t in c.scalars(query)])
+        return [msgspec.json.decode(text, type=Receipt) for text in texts]
 
     async def last_visit(self, customer_id: CustomerId) -> InsightEvent | None:
         """Return the most recent visit recorded under exactly this id, even if withdrawn."""
@@ -324,7 +335,7 @@ def _read_visits(connection: Connection, *where: ColumnElement[bool]) -> dict[st
     return {visit.event_id: visit for visit in visits}
 
 
-def _parts(ids: Iterable[CustomerId]) -> Iterator[Sequence[CustomerId]]:
+def _parts(ids: Iterable[IdT]) -> Iterator[Sequence[IdT]]:
     """Yield ids in batches that fit into one statement."""
     remaining = iter(sorted(ids))
     while part := list(islice(remaining, _IDS_AT_ONCE)):

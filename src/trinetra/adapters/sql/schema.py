@@ -25,9 +25,15 @@ from sqlalchemy import (
 from trinetra.adapters.sql.database import Utc
 from trinetra.events.schema import (
     CameraCoverage,
+    Group,
     InsightEvent,
     LineCrossing,
     Occupancy,
+    Passage,
+    Purchase,
+    QueueVisit,
+    Receipt,
+    UnpaidStay,
     Visit,
     ZoneStay,
 )
@@ -97,12 +103,83 @@ COVERAGES = _insight_table(
     Column("frames", BigInteger, nullable=False),
     Column("ended", String(16)),
 )
+QUEUE_VISITS = _insight_table(
+    "queue_visits",
+    Column("queue_id", String(128)),
+    Column("till_id", String(128)),
+    Column("joined_at", Utc, nullable=False),
+    Column("served_at", Utc),
+    Column("end", String(16), nullable=False),
+    Column("wait_s", Float(53)),
+    Column("service_s", Float(53)),
+    Column("changes", BigInteger, nullable=False),
+    Column("persons", BigInteger, nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("customer_id", String(64), index=True),
+)
+RECEIPTS = _insight_table(
+    "receipts",
+    Column("receipt_id", String(64), nullable=False),
+    Column("till_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("item_count", BigInteger),
+    Column("revision", Integer),
+)
+Index("receipts_by_till", RECEIPTS.c.till_id, RECEIPTS.c.captured_at)
+PURCHASES = _insight_table(
+    "purchases",
+    Column("receipt_id", String(64), nullable=False),
+    Column("till_id", String(64), nullable=False),
+    Column("paid_at", Utc, nullable=False),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("offset_s", Float(53), nullable=False),
+    Column("confidence", Float(53), nullable=False),
+    Column("track_id", String(64)),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+)
+UNPAID_STAYS = _insight_table(
+    "unpaid_stays",
+    Column("till_id", String(64), nullable=False),
+    Column("zone_id", String(128), nullable=False),
+    Column("track_id", String(64), nullable=False),
+    Column("dwell_s", Float(53), nullable=False),
+    Column("customer_id", String(64), index=True),
+    Column("kind", String(16)),
+)
+PASSAGES = _insight_table(
+    "passages",
+    Column("door_id", String(260), nullable=False),
+    Column("door_kind", String(16), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("kind", String(16)),
+    Column("age", String(16)),
+    Column("customer_id", String(64), index=True),
+)
+GROUPS = _insight_table(
+    "groups",
+    Column("door_id", String(260), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("children", Integer, nullable=False),
+    Column("last_at", Utc, nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
     "occupancy": Occupancy,
     "visit": Visit,
     "coverage": CameraCoverage,
+    "queue_visit": QueueVisit,
+    "receipt": Receipt,
+    "purchase": Purchase,
+    "unpaid_stay": UnpaidStay,
+    "passage": Passage,
+    "group": Group,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -110,10 +187,28 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "occupancy": OCCUPANCIES,
     "visit": VISITS,
     "coverage": COVERAGES,
+    "queue_visit": QUEUE_VISITS,
+    "receipt": RECEIPTS,
+    "purchase": PURCHASES,
+    "unpaid_stay": UNPAID_STAYS,
+    "passage": PASSAGES,
+    "group": GROUPS,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()
 }
+
+CONTEXT_ENTRIES = Table(
+    "context_entries",
+    METADATA,
+    Column("entry_id", String(64), primary_key=True),
+    Column("starts_at", Utc, nullable=False),
+    Column("ends_at", Utc, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("entry", Text, nullable=False),
+    Index("context_entries_by_time", "starts_at", "ends_at"),
+)
+"""Weather, staff hours, promotions, notes and targets, which are imported."""
 
 # --- identities, as the insights know them ----------------------------------------------------
 

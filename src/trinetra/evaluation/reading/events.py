@@ -10,7 +10,7 @@ from trinetra.errors import MalformedEvent
 from trinetra.evaluation.boxes import Boxes, BoxesBuilder
 from trinetra.evaluation.evidence import Evidence, EvidenceGathering
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
-from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Presence, Stay
+from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Presence, Stay, Wait
 from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import (
@@ -19,6 +19,7 @@ from trinetra.events.schema import (
     IdentityEvent,
     LifecycleEvent,
     LineCrossing,
+    QueueVisit,
     TracksEvent,
     Visit,
     ZoneStay,
@@ -76,6 +77,7 @@ class Gathered:
     _crossings: dict[EventId, Crossing] = field(default_factory=dict)
     _stays: dict[EventId, Stay] = field(default_factory=dict)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
+    _queues: dict[EventId, QueueVisit] = field(default_factory=dict)
     _people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
     def add(self, event: AnyEvent) -> None:
@@ -100,6 +102,8 @@ class Gathered:
                 )
             case Visit():
                 self._visits[event.event_id] = event
+            case QueueVisit():
+                self._queues[event.event_id] = event
             case LifecycleEvent():
                 self._people.follow(event)
             case _:
@@ -120,6 +124,7 @@ class Gathered:
                     Presence(v.customer_id, microseconds(v.started_at), microseconds(v.captured_at))
                     for v in unite(self._visits.values(), self._people.canonical, _VISIT_GAP_S)
                 ),
+                waits=tuple(map(_wait, self._queues.values())) or None,
             ),
             faces=_built(self._faces),
         )
@@ -174,6 +179,18 @@ class Gathered:
                 linked=event.linked is True,
             )
         )
+
+
+def _wait(event: QueueVisit) -> Wait:
+    return Wait(
+        till=event.till_id or "",
+        joined_us=microseconds(event.joined_at),
+        wait_s=event.wait_s,
+        left_us=microseconds(event.captured_at),
+        end=event.end,
+        service_s=event.service_s,
+        changes=event.changes,
+    )
 
 
 def _built(builders: dict[str, BoxesBuilder]) -> dict[str, Boxes]:

@@ -73,7 +73,10 @@ class _Queue(_Line, frozen=True, tag="queue"):
     joined_at: datetime
     end: str
     wait_s: float
+    left_at: datetime | None = None
     till_id: str = ""
+    service_s: float | None = None
+    changes: int = 0
 
 
 class _Frame(_Line, frozen=True, tag="frame"):
@@ -226,9 +229,21 @@ class _Gathered:
                 span = _micros(line.entered_at), _micros(line.left_at)
                 self._stays.append(Stay(line.camera_id, line.zone_id, *span))
             case _Queue() if line.end != "balked":
-                self._waits.append(Wait(line.till_id, _micros(line.joined_at), line.wait_s))
+                self._waits.append(_wait(line))
             case _:
                 pass
+
+
+def _wait(line: _Queue) -> Wait:
+    return Wait(
+        till=line.till_id,
+        joined_us=_micros(line.joined_at),
+        wait_s=line.wait_s,
+        left_us=None if line.left_at is None else _micros(line.left_at),
+        end="served" if line.end == "served" else "abandoned",
+        service_s=line.service_s,
+        changes=line.changes,
+    )
 
 
 def _visible(boxes: Boxes) -> Boxes:

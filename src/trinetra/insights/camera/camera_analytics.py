@@ -21,7 +21,7 @@ from trinetra.events.schema import (
 )
 from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.coverage import CoverageMeter, Ended
-from trinetra.insights.camera.lines import Crossed, LineCounter
+from trinetra.insights.camera.lines import Crossed, LineCounter, crossing_of
 from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
 from trinetra.insights.camera.reported_events import Nameable, ReportedEvents
@@ -68,7 +68,7 @@ class CameraAnalytics:
     def _start_over(self) -> None:
         policy, config = self._policy, self._config
         self._stitcher = TrackStitcher(policy)
-        self._lines = LineCounter(config.lines, policy)
+        self._lines = LineCounter(config.lines, policy, config.floor)
         self._zones = ZoneWatch(config.zones, policy)
         self._meter = OccupancyMeter(policy.occupancy_every_s)
         self._reported = ReportedEvents(policy.max_remembered)
@@ -202,6 +202,8 @@ class CameraAnalytics:
             session=self._session,
             earlier=self._earlier,
             watched=self._coverage.span,
+            joined=self._lines.joined,
+            watch=self._lines.watch,
         )
 
     def resume(self, memory: CameraMemory) -> None:
@@ -209,7 +211,8 @@ class CameraAnalytics:
         self._last_at = memory.last_at
         self._session, self._earlier = memory.session, memory.earlier
         self._stitcher.resume(memory.bodies, memory.early)
-        self._lines.approaches = memory.approaches
+        self._lines.approaches, self._lines.joined = memory.approaches, memory.joined
+        self._lines.watch = memory.watch
         self._zones.resume(memory.stays, memory.stays_over)
         self._meter.reported = memory.occupancy
         for body_id, records in memory.reported.items():
@@ -226,7 +229,7 @@ class CameraAnalytics:
         in_view = self._stitcher.in_view(scene.at)
         # Splits are applied before this frame counts, so that it counts for the right bodies.
         bodies, splits = self._stitcher.step(scene)
-        outputs += self._revise(splits)
+        outputs += self._revise(splits, seen_together=True)
         body_ids = [body.body_id for body in bodies]
         outputs += self._crossings(self._lines.step(scene, body_ids))
         outputs += self._stays(self._zones.step(scene, body_ids, in_view))
@@ -245,13 +248,15 @@ class CameraAnalytics:
                 outputs += self.identify(track.track_id, name, event.captured_at)
         return outputs
 
-    def _revise(self, revisions: Iterable[Revision]) -> list[InsightEvent]:
+    def _revise(
+        self, revisions: Iterable[Revision], *, seen_together: bool = False
+    ) -> list[InsightEvent]:
         outputs: list[InsightEvent] = []
         for revision in revisions:
             body_id = revision.body.body_id
             if isinstance(revision, Split):
                 new_id = revision.new_body.body_id
-                self._lines.copy(body_id, new_id)
+                self._lines.split(body_id, new_id, seen_together=seen_together)
                 self._zones.split(body_id, new_id, revision.left_at, revision.joined_at)
                 self._reported.split(body_id, new_id)
                 outputs += self._reported.rename(new_id, revision.new_body.name)
@@ -269,11 +274,7 @@ class CameraAnalytics:
     def _crossing(self, crossed: Crossed) -> LineCrossing:
         body = self._stitcher.bodies[crossed.body_id]
         event = line_crossing(
-            self._place,
-            Subject(crossed.track_id, body.label, body.name),
-            line_id=crossed.line_id,
-            direction=crossed.direction,
-            at=crossed.at,
+            self._place, Subject(crossed.track_id, body.label, body.name), crossing_of(crossed)
         )
         self._reported.remember(body.body_id, event)
         return event

@@ -79,7 +79,7 @@ def crossing(start: Point, end: Point, a: Point, b: Point) -> int:
         return 0
     share = before / (before - behind)
     hit = (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
-    if not 0.0 <= _along(a, b, hit) <= 1.0:
+    if not 0.0 <= along(a, b, hit) <= 1.0:
         return 0
     return 1 if behind >= 0 else -1
 
@@ -88,7 +88,7 @@ def _cross(a: Point, b: Point, p: Point) -> float:
     return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
 
 
-def _along(a: Point, b: Point, p: Point) -> float:
+def along(a: Point, b: Point, p: Point) -> float:
     """Return the position of p's projection on the line: 0 at a, 1 at b."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     return ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy)
@@ -126,4 +126,4 @@ def _edges_meet(one: tuple[Point, Point], two: tuple[Point, Point], *, neighbors
 
 
 def _on_segment(a: Point, b: Point, p: Point) -> bool:
-    return abs(_cross(a, b, p)) <= _BOUNDARY and 0.0 <= _along(a, b, p) <= 1.0
+    return abs(_cross(a, b, p)) <= _BOUNDARY and 0.0 <= along(a, b, p) <= 1.0

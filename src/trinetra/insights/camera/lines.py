@@ -7,34 +7,69 @@ direction walked. Ten crossings back and forth within the band therefore count o
 and a walk around the line's end never counts.
 
 A body that vanishes before its new side is certain has crossed if it was seen there twice, or if it
-walked there: a quick walker may be seen only once beyond the line.
+walked there: a quick walker may be seen only once beyond the line. One that vanishes within the
+band has crossed if its path had met the line and it was still walking on.
+
+A body that is first seen within the band came over the line if it walks straight on out of the
+band: through a door that opens, or from behind the person before it, people often appear only
+there. One that stays or turns within the band first has not come over it.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 import msgspec
+import numpy as np
 
 from trinetra.events.schema import Point
-from trinetra.insights.camera.geometry import crossing, signed_distance
-from trinetra.insights.camera.reports import Direction
+from trinetra.geometry import Homography, UprightScale, upright_scale
+from trinetra.insights.camera.geometry import along, crossing, signed_distance
+from trinetra.insights.camera.reports import Crossing, Direction
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy, Line
 from trinetra.values import Instant, TrackId, seconds_between
 
 _WALKED = 0.25
 """A body walked over the line if it was moving that way before, at this part of the speed."""
+_COMPANY_BOXES, _COMPANY_S = 1.0, 2.5
+"""A companion is this near to a body that crossed, and began this soon after or before that."""
+_JUMP_BOXES, _RUN_BOXES_PER_S = 0.8, 3.0
+"""A foot that moves further than both, in box heights and in box heights per second, has jumped."""
+_UNSEEN_S = 1.0
+"""After this time unseen, only a body that was walking to the line has crossed it meanwhile."""
+_HEIGHTS, _LEAST_HEIGHTS = 15, 3
+"""Estimates of a person's height that are kept, and needed: a single box may be wrong."""
+_EDGE = 0.01
+"""A box that is nearer to the upper or lower edge of the picture may be cut off."""
+_BEGIN_BANDS = 2.5
+"""A body begins at a line if it is first seen this near to it, in half widths of the band."""
+_ONWARD_BANDS = 1.0
+"""How far a body that began at a line must have walked on, in half widths of the band."""
+_WATCHED_S = 2.0
+"""Nobody begins at a line when the camera does: they may have been there before."""
+_ONWARD_S = 1.5
+"""A body that is still in the band after this time does not walk straight on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """A crossing by a body; ``at`` is the frame in which it crossed."""
+    """A crossing by a body; ``at`` is the frame in which it crossed.
+
+    ``along`` is how far from the line's end ``a`` that was, in box heights; ``height_m`` is the
+    person's height if known, ``reach`` how far from the line the person had been since crossing it
+    before, in box heights; None at the first crossing.
+    """
 
     line_id: str
     body_id: TrackId
     track_id: TrackId
     direction: Direction
     at: Instant
+    along: float | None = None
+    height_m: float | None = None
+    reach: float | None = None
 
 
 class Approach(msgspec.Struct, array_like=True):
@@ -43,7 +78,10 @@ class Approach(msgspec.Struct, array_like=True):
     ``net`` is the sum of the signed crossings since then. ``beyond_since`` is when the body was
     first seen clearly on the other side, if it has been there at each of the last ``looks``.
     ``distance`` is that of the last look, ``speed`` its change per second, None before the second
-    look.
+    look. ``began`` is the distance and time of the first look if that was at the line.
+    ``met`` is where the path met the line, in box heights from its end ``a``; ``heights_m`` are the
+    last estimates of the person's height, ``reach`` is how far from the line, in box heights, the
+    body was on its side since it crossed, None if it did not.
     """
 
     foot: Point
@@ -57,27 +95,108 @@ class Approach(msgspec.Struct, array_like=True):
     speed: float | None = None
     track_id: TrackId = TrackId("")
     seen_at: Instant | None = None
+    began: tuple[float, Instant] | None = None
+    height: float = 0.0
+    met: float | None = None
+    heights_m: list[float] = []
+    reach: float | None = None
+
+
+class Joined(msgspec.Struct, array_like=True):
+    """A track that continues a body: its path alone, and the body's path before it."""
+
+    alone: Approach
+    before: Approach
+
+
+_Key = tuple[str, TrackId]
 
 
 @dataclass(slots=True)
 class LineCounter:
-    """Counts the crossings of one camera's lines."""
+    """Counts the crossings of one camera's lines.
+
+    ``approaches`` are the paths of bodies, ``joined`` the tracks that lately continued one.
+    ``watch`` is since when frames have come without a longer pause, and the last one.
+    """
 
     lines: tuple[Line, ...]
     policy: InsightPolicy
-    approaches: dict[tuple[str, TrackId], Approach] = field(default_factory=dict)
+    floor: Homography | None = None
+    approaches: dict[_Key, Approach] = field(default_factory=dict)
+    joined: dict[_Key, Joined] = field(default_factory=dict)
+    watch: tuple[Instant, Instant] | None = None
+    _scale: tuple[float, UprightScale | None] | None = None
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
         found: list[Crossed] = []
+        watched_s = self._watched_s(scene.at)
         for line in self.lines:
             distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
             for row, body_id in enumerate(body_ids):
-                approach = self._advance(scene, row, line, body_id)
-                _look(approach, float(distances[row]), self._band(scene, row), scene.at)
-                if self._is_certain(approach):
-                    found += _settled(line.line_id, body_id, approach)
+                distance, band = float(distances[row]), self._band(scene, row)
+                height_m = self._height_m(scene, row)
+                step = _Step(scene, row, line, distance, band, watched_s, height_m)
+                key, track_key = (line.line_id, body_id), (line.line_id, scene.track_ids[row])
+                if track_key != key:
+                    self._follow_alone(key, track_key, step)
+                found += self._follow(self.approaches, key, step)
+        self._forget_joined(scene.at)
         return found
+
+    def _height_m(self, scene: Scene, row: int) -> float | None:
+        """Return the height of a person, None if unknown or cut off by the picture's edge."""
+        if self.floor is None:
+            return None
+        if self._scale is None or self._scale[0] != scene.aspect:
+            self._scale = scene.aspect, upright_scale(self.floor, scene.aspect)
+        x, y = _foot(scene, row)
+        box_height = float(scene.height[row])
+        if self._scale[1] is None or y > 1 - _EDGE or y - box_height < _EDGE:
+            return None
+        return self._scale[1].height_m((x, y), box_height)
+
+    def _watched_s(self, now: Instant) -> float:
+        """Return for how long the view has been watched without a longer pause."""
+        since, last_at = self.watch or (now, now)
+        if seconds_between(last_at, now) > self.policy.bridge_s:
+            since = now
+        self.watch = since, now
+        return seconds_between(since, now)
+
+    def _follow_alone(self, key: _Key, track_key: _Key, step: "_Step") -> None:
+        """Keep the path of a track that continues a body, as if it did not."""
+        joined = self.joined.get(track_key)
+        alone = {track_key: joined.alone} if joined else {}
+        _ = self._follow(alone, track_key, step)
+        if joined:
+            joined.alone = alone[track_key]
+        elif key in self.approaches:
+            before = msgspec.structs.replace(self.approaches[key])
+            self.joined[track_key] = Joined(alone[track_key], before)
+
+    def _follow(self, approaches: dict[_Key, Approach], key: _Key, step: "_Step") -> list[Crossed]:
+        """Advance one path; return the crossings that this completes."""
+        found: list[Crossed] = []
+        if (before := approaches.get(key)) and _is_other(before, step):
+            found += _ended(key, approaches.pop(key))
+        approach = _advance(approaches.setdefault(key, Approach(step.foot)), step)
+        _look(approach, step.distance, step.band, step.scene.at)
+        if approach.reach is not None and step.distance * approach.side > 0:
+            reach = abs(step.distance) / max(step.height, sys.float_info.min)
+            approach.reach = max(approach.reach, reach)
+        if self._came_over(approach, step):
+            _begin_beyond(approach, step)
+        if self._is_certain(approach):
+            found += _settled(*key, approach)
+        return found
+
+    def _forget_joined(self, now: Instant) -> None:
+        for key, joined in list(self.joined.items()):
+            seen_at = joined.alone.seen_at or now
+            if seconds_between(seen_at, now) > self.policy.bridge_s:
+                del self.joined[key]
 
     def lose(self, now: Instant) -> list[Crossed]:
         """Return the crossings of bodies that have vanished."""
@@ -93,18 +212,21 @@ class LineCounter:
         """Return the crossings of bodies that will not be seen again."""
         return [c for key, approach in self.approaches.items() for c in _ended(key, approach)]
 
-    def copy(self, body_id: TrackId, new_body_id: TrackId) -> None:
+    def split(self, body_id: TrackId, new_body_id: TrackId, *, seen_together: bool) -> None:
         """Start the path of a split-off body as a copy of the one it was split from.
 
         A crossing that is not certain yet stays with the one that was seen last, or it would count
-        for both.
+        for both. If both were seen in one frame, the later track never continued the body: then
+        each goes on with its own path.
         """
         for line in self.lines:
-            if approach := self.approaches.get((line.line_id, body_id)):
-                copy = msgspec.structs.replace(approach)
-                self.approaches[line.line_id, new_body_id] = copy
-                unseen = approach if approach.track_id == new_body_id else copy
-                unseen.beyond_since, unseen.looks, unseen.net = None, 0, 0
+            key, new_key = (line.line_id, body_id), (line.line_id, new_body_id)
+            joined = self.joined.pop(new_key, None)
+            if joined and seen_together:
+                self.approaches[key], self.approaches[new_key] = joined.before, joined.alone
+            elif approach := self.approaches.get(key):
+                copy = self.approaches[new_key] = msgspec.structs.replace(approach)
+                _drop_pending(approach if approach.track_id == new_body_id else copy)
 
     def rename(self, gone_id: TrackId, body_id: TrackId) -> None:
         """Move the path of body ``gone_id`` to ``body_id``, which it turned out to continue."""
@@ -117,14 +239,31 @@ class LineCounter:
         for key in [key for key in self.approaches if key[1] not in body_ids]:
             del self.approaches[key]
 
-    def _advance(self, scene: Scene, row: int, line: Line, body_id: TrackId) -> Approach:
-        foot = (float(scene.feet[row, 0]), float(scene.feet[row, 1]))
-        approach = self.approaches.setdefault((line.line_id, body_id), Approach(foot))
-        if step := crossing(approach.foot, foot, line.a, line.b):
-            approach.net += step
-            approach.crossed_at = scene.at
-        approach.foot, approach.track_id = foot, scene.track_ids[row]
-        return approach
+    def _came_over(self, approach: Approach, step: "_Step") -> bool:
+        """Return whether a body began at the line, or beside one that crossed, and walked on."""
+        side, seen_at = approach.side, approach.seen_at
+        if approach.began is None or not side or approach.net not in (0, side) or not seen_at:
+            return False
+        began_distance, began_at = approach.began
+        if seconds_between(began_at, seen_at) > _ONWARD_S or began_distance * side < -step.band:
+            approach.began = None
+            return False
+        if (approach.distance - began_distance) * side < _ONWARD_BANDS * step.band:
+            return False
+        is_at_line = abs(began_distance) <= _BEGIN_BANDS * step.band
+        return is_at_line or self._has_company(step.line, approach, step.scene.aspect)
+
+    def _has_company(self, line: Line, approach: Approach, aspect: float) -> bool:
+        """Return whether a body beside this one, which may have hidden it, has just crossed."""
+        return any(
+            line_id == line.line_id
+            and other is not approach
+            and other.crossed_at is not None
+            and other.side == approach.side
+            and _is_soon(approach, other.crossed_at)
+            and _apart(approach, other, aspect) <= _COMPANY_BOXES * approach.height
+            for (line_id, _), other in self.approaches.items()
+        )
 
     def _is_certain(self, approach: Approach) -> bool:
         """Return whether a body is on the other side for good."""
@@ -135,6 +274,106 @@ class LineCounter:
         return max(
             self.policy.dead_band_min, self.policy.dead_band_boxes * float(scene.height[row])
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One foot in one frame, and its distance to a line, both lengths in frame heights."""
+
+    scene: Scene
+    row: int
+    line: Line
+    distance: float
+    band: float
+    watched_s: float
+    height_m: float | None
+
+    @property
+    def foot(self) -> Point:
+        return _foot(self.scene, self.row)
+
+    @property
+    def height(self) -> float:
+        return float(self.scene.height[self.row])
+
+    @property
+    def along(self) -> float:
+        """Return how far from the line's end ``a`` the foot is, in box heights."""
+        (ax, ay), (bx, by) = self.line.a, self.line.b
+        length = float(np.hypot((bx - ax) * self.scene.aspect, by - ay))
+        share = along((ax, ay), (bx, by), self.foot)
+        return share * length / max(self.height, sys.float_info.min)
+
+
+def _foot(scene: Scene, row: int) -> Point:
+    return float(scene.feet[row, 0]), float(scene.feet[row, 1])
+
+
+def _advance(approach: Approach, step: _Step) -> Approach:
+    line, at = step.line, step.scene.at
+    if (
+        approach.seen_at is None
+        and step.watched_s >= _WATCHED_S
+        and 0.0 <= along(line.a, line.b, step.foot) <= 1.0
+    ):
+        approach.began = step.distance, at
+    if way := crossing(approach.foot, step.foot, line.a, line.b):
+        approach.net += way
+        approach.crossed_at, approach.met = at, step.along
+    approach.foot, approach.height = step.foot, step.height
+    approach.track_id = step.scene.track_ids[step.row]
+    if step.height_m is not None:
+        approach.heights_m = [*approach.heights_m, step.height_m][-_HEIGHTS:]
+    return approach
+
+
+def _is_other(before: Approach, step: _Step) -> bool:
+    """Return whether a body has stepped over the line only because two people were confused.
+
+    No one runs that fast; or the body was not seen for a while, and was not walking that way
+    before.
+    """
+    way = crossing(before.foot, step.foot, step.line.a, step.line.b)
+    if before.seen_at is None or not way:
+        return False
+    elapsed_s = seconds_between(before.seen_at, step.scene.at)
+    if _apart_boxes(before, step) > max(_JUMP_BOXES, _RUN_BOXES_PER_S * elapsed_s):
+        return True
+    return elapsed_s > _UNSEEN_S and (before.speed or 0.0) * way <= 0
+
+
+def _apart_boxes(before: Approach, step: _Step) -> float:
+    """Return how far a foot has moved since the last look, in box heights."""
+    dx, dy = np.subtract(step.foot, before.foot)
+    height = max(step.height, before.height, sys.float_info.min)
+    return float(np.hypot(dx * step.scene.aspect, dy)) / height
+
+
+def _drop_pending(approach: Approach) -> None:
+    """Forget a crossing that is not certain yet."""
+    approach.beyond_since, approach.looks, approach.net = None, 0, 0
+    approach.has_walked = False
+
+
+def _apart(one: Approach, two: Approach, aspect: float) -> float:
+    """Return the distance between two feet in frame heights."""
+    dx, dy = np.subtract(one.foot, two.foot)
+    return float(np.hypot(dx * aspect, dy))
+
+
+def _is_soon(approach: Approach, crossed_at: Instant) -> bool:
+    """Return whether a body began about when another one crossed."""
+    began_at = approach.began[1] if approach.began else crossed_at
+    return abs(seconds_between(crossed_at, began_at)) <= _COMPANY_S
+
+
+def _begin_beyond(approach: Approach, step: _Step) -> None:
+    """Treat a body that began at the line as one that came from the other side."""
+    way, began = approach.side, approach.began
+    approach.side, approach.net, approach.began = -way, way, None
+    approach.crossed_at = approach.crossed_at or (began[1] if began else None)
+    approach.met = step.along if approach.met is None else approach.met
+    approach.beyond_since, approach.looks, approach.has_walked = approach.seen_at, 1, True
 
 
 def _look(approach: Approach, distance: float, band: float, at: Instant) -> None:
@@ -154,6 +393,15 @@ def _look(approach: Approach, distance: float, band: float, at: Instant) -> None
         approach.looks += 1
     else:
         approach.beyond_since, approach.looks = None, 0
+        approach.has_walked = not seen and _walks_on(approach, before)
+
+
+def _walks_on(approach: Approach, before: float | None) -> bool:
+    """Return whether a body within the band is over the line and was walking on at two looks."""
+    speed, way = approach.speed, -approach.side
+    if before is None or speed is None or approach.net != way or not way:
+        return False
+    return approach.distance * way > 0 and speed * way > 0 and _is_walk(before, speed)
 
 
 def _is_walk(before: float | None, now: float | None) -> bool:
@@ -170,14 +418,38 @@ def _settled(line_id: str, body_id: TrackId, approach: Approach) -> Iterator[Cro
     became certain.
     """
     net, approach.side, approach.net = approach.net, -approach.side, 0
-    approach.beyond_since, approach.looks = None, 0
+    approach.beyond_since, approach.looks, approach.has_walked = None, 0, False
     # Changing sides is not enough: a path around the end of the segment has a net crossing of 0.
     if net == approach.side and approach.crossed_at:
         direction: Direction = "in" if approach.side > 0 else "out"
-        yield Crossed(line_id, body_id, approach.track_id, direction, approach.crossed_at)
+        height_m = median(approach.heights_m) if len(approach.heights_m) >= _LEAST_HEIGHTS else None
+        yield Crossed(
+            line_id=line_id,
+            body_id=body_id,
+            track_id=approach.track_id,
+            direction=direction,
+            at=approach.crossed_at,
+            along=approach.met,
+            height_m=height_m,
+            reach=approach.reach,
+        )
+        approach.reach = 0.0
 
 
 def _ended(key: tuple[str, TrackId], approach: Approach) -> Iterator[Crossed]:
-    """Yield the crossing of a body that vanished on the other side, if it is likely one."""
-    if approach.beyond_since and (approach.looks > 1 or approach.has_walked):
+    """Yield the crossing of a body that vanished beyond the line, if it is likely one."""
+    if approach.looks > 1 or approach.has_walked:
         yield from _settled(*key, approach)
+
+
+def crossing_of(crossed: Crossed) -> Crossing:
+    """Return what is reported of a crossing."""
+    return Crossing(
+        line_id=crossed.line_id,
+        direction=crossed.direction,
+        at=crossed.at,
+        along=None if crossed.along is None else round(crossed.along, 3),
+        height_m=None if crossed.height_m is None else round(crossed.height_m, 3),
+        body_id=crossed.body_id,
+        reach=None if crossed.reach is None else round(crossed.reach, 3),
+    )

@@ -35,11 +35,22 @@ class Subject(NamedTuple):
     name: Name | None
 
 
-def line_crossing(
-    place: Place, subject: Subject, *, line_id: str, direction: Direction, at: Instant
-) -> LineCrossing:
+class Crossing(NamedTuple):
+    """What is reported of a line crossing, beside its subject."""
+
+    line_id: str
+    direction: Direction
+    at: Instant
+    along: float | None = None
+    height_m: float | None = None
+    body_id: TrackId | None = None
+    reach: float | None = None
+
+
+def line_crossing(place: Place, subject: Subject, crossing: Crossing) -> LineCrossing:
     """Return the event for a line crossing."""
     track_id, label, name = subject
+    line_id, direction, at, along, height_m, body_id, reach = crossing
     return LineCrossing(
         event_id=EventId(derive_id("crossing", *place, line_id, track_id, at)),
         site_id=place.site_id,
@@ -47,6 +58,10 @@ def line_crossing(
         captured_at=at,
         line_id=line_id,
         direction=direction,
+        along=msgspec.UNSET if along is None else along,
+        height_m=msgspec.UNSET if height_m is None else height_m,
+        body_id=body_id if body_id and body_id != track_id else msgspec.UNSET,
+        reach=msgspec.UNSET if reach is None else reach,
         track_id=track_id,
         label=label,
         customer_id=name.customer_id if name else None,

@@ -8,6 +8,31 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL_MEAN, DWELL_MEDIAN, DWELL_P90, ZONE_STAYS
+from trinetra.insights.metrics.footfall import (
+    CHILDREN_SHARE,
+    FOOTFALL_IN,
+    FOOTFALL_OUT,
+    GROUP_SIZE,
+    GROUP_TRAFFIC_IN,
+    GROUP_TRAFFIC_OUT,
+    RECOGNIZED_SHARE,
+)
+from trinetra.insights.metrics.passby import PASSBY_TRAFFIC, TURN_IN_RATE
+from trinetra.insights.metrics.purchases import PURCHASE_METRICS
+from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
+from trinetra.insights.metrics.queue_length import QUEUE_LENGTH
+from trinetra.insights.metrics.queue_service import (
+    SERVED_PARTIES,
+    SERVICE_TIME,
+    SERVICE_TIME_MEAN,
+)
+from trinetra.insights.metrics.queue_wait import (
+    QUEUE_WAIT_MEAN,
+    QUEUE_WAIT_MEDIAN,
+    QUEUE_WAIT_P90,
+)
+from trinetra.insights.metrics.sales import SALES_METRICS
+from trinetra.insights.metrics.till_busy import TILLS_SERVING
 from trinetra.insights.metrics.traffic import TRAFFIC_IN, TRAFFIC_OUT
 from trinetra.insights.metrics.visits import (
     RECOGNIZED_VISITS,
@@ -17,6 +42,15 @@ from trinetra.insights.metrics.visits import (
 from trinetra.values import derive_id
 
 METRICS: tuple[Metric, ...] = (
+    FOOTFALL_IN,
+    FOOTFALL_OUT,
+    GROUP_TRAFFIC_IN,
+    GROUP_TRAFFIC_OUT,
+    GROUP_SIZE,
+    CHILDREN_SHARE,
+    RECOGNIZED_SHARE,
+    PASSBY_TRAFFIC,
+    TURN_IN_RATE,
     TRAFFIC_IN,
     TRAFFIC_OUT,
     ZONE_STAYS,
@@ -26,6 +60,18 @@ METRICS: tuple[Metric, ...] = (
     RECOGNIZED_VISITS,
     RETURNING_SHARE,
     VISIT_DURATION,
+    QUEUE_WAIT_MEDIAN,
+    QUEUE_WAIT_P90,
+    QUEUE_WAIT_MEAN,
+    QUEUE_LENGTH,
+    ABANDONMENT,
+    QUEUE_CHANGES,
+    SERVED_PARTIES,
+    SERVICE_TIME,
+    SERVICE_TIME_MEAN,
+    TILLS_SERVING,
+    *SALES_METRICS,
+    *PURCHASE_METRICS,
     COVERAGE,
 )
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}

@@ -50,6 +50,11 @@ class Watched:
             self._known[key] = self._share(span, cameras)
         return self._known[key]
 
+    def open_seconds(self, span: Span) -> float:
+        """Return the seconds of a span, up to now, in which the shop was open."""
+        first, last = (bisect_left(self._starts, edge) for edge in span)
+        return sum(self.open_s[first:last])
+
     def _share(self, span: Span, cameras: Collection[CameraId]) -> float | None:
         first, last = (bisect_left(self._starts, edge) for edge in span)
         expected_s = seen_s = 0.0

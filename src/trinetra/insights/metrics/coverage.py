@@ -1,12 +1,11 @@
 """Coverage: camera time in which figures are known."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import CameraCoverage, InsightEvent
 from trinetra.insights.metrics.definition import Metric, total
-from trinetra.values import microseconds
+from trinetra.insights.metrics.minutes import milliseconds_by_minute
 
 SEEN_MS = "coverage.ms"
 
@@ -15,14 +14,8 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
     """Yield the watched milliseconds of each minute; those of a span add up to its length."""
     if not isinstance(insight, CameraCoverage):
         return
-    at, end = insight.started_at, insight.captured_at
-    while at < end:
-        minute = at.replace(second=0, microsecond=0)
-        upto = min(minute + timedelta(minutes=1), end)
-        # Differences of rounded times, so that rounding errors do not add up.
-        value = microseconds(upto) // 1000 - microseconds(at) // 1000
+    for minute, value in milliseconds_by_minute(insight.started_at, insight.captured_at):
         yield Cell(SEEN_MS, insight.camera_id, minute, value)
-        at = upto
 
 
 COVERAGE = Metric(
@@ -42,5 +35,5 @@ COVERAGE = Metric(
     inputs=("coverage",),
     cells=cells,
     reach_s=3600.0,
-    value=lambda sums: total(sums, SEEN_MS) / 1000,
+    value=lambda sums, _: total(sums, SEEN_MS) / 1000,
 )

@@ -6,12 +6,15 @@ from typing import Literal
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent
+from trinetra.insights.metrics.histogram import percentile
 
 Unit = Literal["count", "s", "share", "money", "people"]
-Scope = Literal["lines", "zones", "site"]
+Scope = Literal["lines", "zones", "tills", "site"]
 Cells = Callable[[InsightEvent], Iterable[Cell]]
 Sums = Mapping[str, Mapping[int, int]]
 """What a bucket holds: the sum of each series, by bin. A series without cells is absent."""
+Value = Callable[[Sums, float], float | None]
+"""The value of a bucket from its sums, and from the seconds in it in which the shop was open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Metric:
     A change of what counts is the next ``version``, and charts mark where it took effect.
     ``counts`` and ``leaves_out`` are the definition in words, as in docs/metrics.md, ``trade`` is
     what others call it, and where they count otherwise. ``cells`` turns insights of the types
-    ``inputs``, captured up to ``reach_s`` after the cells' time, into what they add to series. From
+    ``inputs``, captured up to ``reach_s`` from the cells' time, into what they add to series. From
     those named in ``series`` follows the ``value`` of a bucket, None if there was nothing to take
     it of. ``scope`` tells which cameras must have been watched for the figure of the whole site to
     be complete. If ``is_total``, half the time watched means about half the value.
@@ -36,7 +39,7 @@ class Metric:
     series: tuple[str, ...]
     inputs: tuple[str, ...]
     cells: Cells
-    value: Callable[[Sums], float | None]
+    value: Value
     scope: Scope = "site"
     is_total: bool = True
     trade: str = ""
@@ -48,16 +51,26 @@ def total(sums: Sums, series: str) -> int:
     return sum(sums.get(series, {}).values())
 
 
-def total_of(series: str) -> Callable[[Sums], float | None]:
+def total_of(series: str) -> Value:
     """Return the value function of a metric that is the sum of one series."""
-    return lambda sums: float(total(sums, series))
+    return lambda sums, _: float(total(sums, series))
 
 
-def ratio_of(part: str, whole: str, unit: float = 1.0) -> Callable[[Sums], float | None]:
-    """Return the value function of a metric that is one sum by another; None without the other."""
+def ratio_of(part: str, *whole: str, unit: float = 1.0) -> Value:
+    """Return the value function of one sum by the sum of others; None without these."""
 
-    def value(sums: Sums) -> float | None:
-        denominator = total(sums, whole)
+    def value(sums: Sums, _open_s: float) -> float | None:
+        denominator = sum(total(sums, series) for series in whole)
         return total(sums, part) / denominator * unit if denominator else None
 
     return value
+
+
+def mean_over_time_of(series_ms: str) -> Value:
+    """Return the value function of a mean number over the time open; None if it was closed."""
+    return lambda sums, open_s: total(sums, series_ms) / 1000 / open_s if open_s else None
+
+
+def percentile_of(series: str, share: float) -> Value:
+    """Return the value function of a percentile, read from a histogram."""
+    return lambda sums, _: percentile(sums.get(series, {}), share)

@@ -1,12 +1,11 @@
 """Dwell: how long people stay in a zone, as a distribution."""
 
 from collections.abc import Iterable
-from functools import partial
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, ZoneStay
-from trinetra.insights.metrics.definition import Metric, Sums, ratio_of, total_of
-from trinetra.insights.metrics.histogram import bin_of, percentile
+from trinetra.insights.metrics.definition import Metric, percentile_of, ratio_of, total_of
+from trinetra.insights.metrics.histogram import bin_of
 from trinetra.insights.metrics.people import is_customer
 
 STAYS, DWELL_MS, HISTOGRAM = "stays", "dwell.ms", "dwell.bins"
@@ -19,10 +18,6 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
         yield Cell(STAYS, place, at, 1)
         yield Cell(DWELL_MS, place, at, round(insight.dwell_s * 1000))
         yield Cell(HISTOGRAM, place, at, 1, bin_of(insight.dwell_s))
-
-
-def _percentile(share: float, sums: Sums) -> float | None:
-    return percentile(sums.get(HISTOGRAM, {}), share)
 
 
 _COUNTS = (
@@ -71,7 +66,7 @@ DWELL_MEDIAN, DWELL_P90 = (
         series=(HISTOGRAM,),
         inputs=("zone_stay",),
         cells=cells,
-        value=partial(_percentile, share),
+        value=percentile_of(HISTOGRAM, share),
         scope="zones",
         is_total=False,
     )

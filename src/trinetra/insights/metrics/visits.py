@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from trinetra.events.rollups import Cell
 from trinetra.events.schema import InsightEvent, Visit
-from trinetra.insights.metrics.definition import Metric, ratio_of, total_of
-from trinetra.insights.metrics.histogram import bin_of, percentile
+from trinetra.insights.metrics.definition import Metric, percentile_of, ratio_of, total_of
+from trinetra.insights.metrics.histogram import bin_of
 from trinetra.values import IdentityKind, seconds_between
 
 VISITS, RETURNING, DURATION = "visits", "visits.returning", "visits.duration_bins"
@@ -74,6 +74,6 @@ VISIT_DURATION = Metric(
     inputs=("visit",),
     cells=cells,
     reach_s=_REACH_S,
-    value=lambda sums: percentile(sums.get(DURATION, {}), 0.5),
+    value=percentile_of(DURATION, 0.5),
     is_total=False,
 )

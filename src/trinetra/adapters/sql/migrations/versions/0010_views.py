@@ -1,7 +1,7 @@
 """Views for BI tools. ``migrate.py`` creates them after the last step, as ``views.py`` has them."""
 
 revision = "0010"
-down_revision = "0002"
+down_revision = "0005"
 
 
 def upgrade() -> None:

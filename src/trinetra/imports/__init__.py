@@ -1,0 +1,1 @@
+"""Reads tables of other systems: CSV and JSON lines, by a mapping of their columns."""

@@ -1,0 +1,1 @@
+"""Attributes receipts to the people at the tills."""
