@@ -12,10 +12,12 @@ import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 from tests.databases import lose_migrations
 from tests.unit.insights.any_insight import ANN, BOB, NIGHT, common, insight
 
+from trinetra.adapters.sql import migrations
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.adapters.sql.migrate import HEAD, migrate, prepare, revision
@@ -330,7 +332,10 @@ def test_the_migrations_lead_to_the_tables_of_the_schema_and_back(database: str)
         context = MigrationContext.configure(connection, opts={"version_table": REVISION_TABLE})
         assert compare_metadata(context, METADATA) == []
         assert revision(connection) == HEAD
-        for step in (f"{number:04}" for number in range(int(HEAD) - 1, 0, -1)):
+        folder = Path(migrations.__file__).parent
+        last_to_first = [step.revision for step in ScriptDirectory(str(folder)).walk_revisions()]
+        assert last_to_first[0] == HEAD
+        for step in last_to_first[1:]:
             migrate(connection, step)
             assert revision(connection) == step
         migrate(connection, "base")

@@ -14,7 +14,8 @@ from trinetra.commands.application import app
 from trinetra.commands.lazy import LazyCommand, LazyGroup
 
 SERVICES_ALONE = {"av", "cv2", "fastapi", "onnxruntime", "openvino", "qdrant_client", "redis"}
-HEAVY = SERVICES_ALONE | {"confluent_kafka", "numpy", "sqlalchemy"}
+REPORTS_ALONE = {"jinja2", "pyarrow", "weasyprint", "xlsxwriter"}
+HEAVY = SERVICES_ALONE | REPORTS_ALONE | {"confluent_kafka", "numpy", "sqlalchemy"}
 PROGRAM = """
 import sys
 from trinetra.cli import main
@@ -60,6 +61,7 @@ def test_groups_within_groups_are_seen_by_this_test() -> None:
         ("check --help", HEAVY - {"numpy"}),
         ("events schema", SERVICES_ALONE),
         ("topics --help", SERVICES_ALONE | {"sqlalchemy"}),
+        ("report --help", REPORTS_ALONE | {"av", "onnxruntime", "openvino", "fastapi"}),
         ("customers list", SERVICES_ALONE | {"confluent_kafka"}),
     ],
 )

@@ -58,6 +58,7 @@ _COMMANDS = {
     "gallery": LazyCommand("gallery", "Face gallery: inspect and move it."),
     "customers": LazyCommand("customers", "Customers: enrollment, merging and erasure."),
     "models": LazyCommand("models", "Neural networks: licenses, downloads, calibration."),
+    "report": LazyCommand("report", "Reports: figures of a period as tables, files and pages."),
     "events": LazyCommand("events", "Events: show them, and print their schema."),
     "transactions": LazyCommand("transactions", "Receipts of tills: import them."),
     "context": LazyCommand(

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, func, inspect, select
 
 from trinetra.adapters.sql.errors import shown_url
 from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
+from trinetra.adapters.sql.views import create_views, drop_views
 from trinetra.errors import ConfigurationError
 
-HEAD = "0007"
+HEAD = "0008"
 """The last step, a constant because reading the steps takes longer than opening a database."""
 _FOLDER = Path(__file__).parent / "migrations"
 _SETUP_LOCK = 0x7472696E
@@ -36,6 +37,7 @@ def prepare(connection: Connection) -> bool:
         return False
     if at is None and not inspect(connection).get_table_names():
         METADATA.create_all(connection)
+        create_views(connection)
         command.stamp(_config(connection), HEAD)
         return True
     _refuse_unknown(connection, at)
@@ -50,13 +52,19 @@ def revision(connection: Connection) -> str | None:
 
 
 def migrate(connection: Connection, target: str) -> None:
-    """Take the steps to a revision, up or down; ``base`` removes all tables."""
+    """Take the steps to a revision, up or down; ``base`` removes all tables.
+
+    Only a database at the last step has views: those of a table would keep it from being changed.
+    """
+    grants = drop_views(connection)
     config = _config(connection)
     at = revision(connection) or ""
     if target != "base" and target >= at:
         command.upgrade(config, target)
     else:
         command.downgrade(config, target)
+    if target == HEAD:
+        create_views(connection, grants)
 
 
 def _refuse_unknown(connection: Connection, at: str | None) -> None:

@@ -1,0 +1,1 @@
+"""Reports: figures as documents, tables and files that people and other programs read."""

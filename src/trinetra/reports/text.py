@@ -1,0 +1,46 @@
+"""CSV (RFC 4180, UTF-8) and JSON lines: one row per figure.
+
+What is unknown is an empty field or null, never zero.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from datetime import datetime
+
+from trinetra.reports.records import Record
+
+
+def csv_text(records: Iterable[Record]) -> str:
+    """Return records with a header, lines ended by CR and LF."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(Record._fields)
+    for record in records:
+        writer.writerow([_field(value) for value in record])
+    return text.getvalue()
+
+
+def _field(value: str | float | datetime | None) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.isoformat()
+        case float():
+            # The shortest text that reads back as the same number.
+            return str(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def json_lines(records: Iterable[Record]) -> str:
+    """Return records as one JSON object per line."""
+    rows = ({name: _plain(value) for name, value in r._asdict().items()} for r in records)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _plain(value: str | float | datetime | None) -> str | float | None:
+    return value.isoformat() if isinstance(value, datetime) else value
