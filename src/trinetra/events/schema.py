@@ -430,6 +430,17 @@ class Group(Event, frozen=True, tag="group", kw_only=True):
     last_at: Instant
 
 
+class SiteOccupancy(Event, frozen=True, tag="site_occupancy", kw_only=True):
+    """The number of customers inside the shop from ``captured_at`` until ``until``, above 0.
+
+    It is derived from passages, corrected by what must hold; the camera id is empty.
+    """
+
+    version: Literal[1] = 1
+    until: Instant
+    people: int
+
+
 class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
     """A span in which a camera was watched without a gap; sent again under the same id as it grows.
 
@@ -668,6 +679,7 @@ InsightEvent = (
     | VehicleStay
     | VehicleVisit
     | VehicleLink
+    | SiteOccupancy
 )
 AnyEvent = (
     DetectionEvent
@@ -691,4 +703,5 @@ AnyEvent = (
     | Passage
     | Group
     | Journey
+    | SiteOccupancy
 )

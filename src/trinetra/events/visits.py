@@ -20,13 +20,14 @@ from trinetra.events.schema import (
     Purchase,
     QueueVisit,
     Receipt,
+    SiteOccupancy,
     UnpaidStay,
     Visit,
     ZoneStay,
 )
 from trinetra.values import CustomerId, IdentityKind, Instant, seconds_between
 
-_LAST_COUNTS = (Group, Journey, Occupancy, Passage, Purchase, QueueVisit, UnpaidStay)
+_LAST_COUNTS = (Group, Journey, Occupancy, Passage, Purchase, QueueVisit, SiteOccupancy, UnpaidStay)
 
 
 def is_older(one: InsightEvent, two: InsightEvent) -> bool:

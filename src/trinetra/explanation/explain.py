@@ -19,6 +19,7 @@ from trinetra.events.schema import (
     Occupancy,
     Passage,
     QueueVisit,
+    SiteOccupancy,
     TracksEvent,
     VehicleLink,
     VehicleStay,
@@ -93,6 +94,7 @@ _STATED: Mapping[type[AnyEvent], str] = {
     Journey: "It follows from the visit and the stays of this customer.",
     VehicleStay: "One track of a vehicle, from its first to its last frame.",
     VehicleVisit: "Tracks with one plate, or in one place, are one vehicle.",
+    SiteOccupancy: "It follows from passages in and out, corrected by what must hold.",
     VehicleLink: "The customer's visit began soon after the vehicle arrived.",
     Withdrawal: "It was derived from other insights, which were corrected.",
 }

@@ -18,6 +18,7 @@ from trinetra.events.schema import (
     Purchase,
     QueueVisit,
     Receipt,
+    SiteOccupancy,
     TrackPosition,
     TracksEvent,
     UnpaidStay,
@@ -70,12 +71,13 @@ _Insight = (
     | VehicleVisit
     | VehicleLink
     | Withdrawal
+    | SiteOccupancy
     | Passage
     | Group
 )
 
 
-def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line for each type
+def _insight(event: _Insight, name: Naming) -> str:  # noqa: C901, PLR0911 -- one line for each type
     match event:
         case VehicleStay() | VehicleVisit() | VehicleLink():
             return _vehicle(event, name)
@@ -91,6 +93,8 @@ def _insight(event: _Insight, name: Naming) -> str:  # noqa: PLR0911 -- one line
             return f"{name(event.customer_id)} stayed in {path}."
         case QueueVisit():
             return _queue(event, name)
+        case SiteOccupancy():
+            return f"{counted(event.people, 'customer')} inside until {event.until:%H:%M:%S} UTC."
         case Passage():
             seen = counted(len(event.crossings), "crossing")
             return f"A {event.label} passed {event.door_id} ({event.direction}), in {seen}."

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import ceil
+from zoneinfo import ZoneInfo
 
 from trinetra.adapters.video.sources import SourceKind, SourceSpec, infer_kind
 from trinetra.detections.body_crops import BodyPolicy
@@ -31,6 +32,7 @@ from trinetra.identities.tracking.policy import TrackerPolicy
 from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
 from trinetra.insights.footfall.doors import Door, FloorLine, LineRef, doors_of, floor_line
 from trinetra.insights.footfall.groups import Groups
+from trinetra.insights.footfall.occupancy import SiteOccupancies
 from trinetra.insights.footfall.passages import Passages
 from trinetra.insights.journeys.journeys import Journeys
 from trinetra.insights.purchases.derivation import Purchases
@@ -47,6 +49,7 @@ from trinetra.site.schema import Door as SiteDoor
 from trinetra.site.schema import Site
 from trinetra.site.sources import FileSource, FolderSource, StreamSource
 from trinetra.values import CameraId, IdentityKind, Instant, Role
+from trinetra.wiring.site_graph import opening_hours
 from trinetra.wiring.thresholds import (
     effective_similarity,
     merge_conflict,
@@ -223,7 +226,8 @@ def derivations(site: Site) -> tuple[Derivation, ...]:
     """Return what is derived from the insights of the whole site, inputs before outputs."""
     passages = Passages(doors(site), within_s=_SAME_WALK_S + site.topology.clock_skew_s)
     queues = QueueVisits(queue_plan(site))
-    people = (passages, Groups(), queues, purchases(site), Journeys())
+    inside = SiteOccupancies(ZoneInfo(site.timezone), opening_hours(site))
+    people = (passages, Groups(), inside, queues, purchases(site), Journeys())
     if not any(camera.role is Role.VEHICLE for camera in site.cameras):
         return people
     visits = VehicleVisits(VehiclePolicy(gap_s=site.policies.stays.visit_gap_s))

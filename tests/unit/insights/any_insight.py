@@ -15,6 +15,7 @@ from trinetra.events.schema import (
     Purchase,
     QueueVisit,
     Receipt,
+    SiteOccupancy,
     TrackPlate,
     UnpaidStay,
     VehicleVisit,
@@ -173,6 +174,11 @@ def _vehicle_visit(rng: Random, common: dict, at: datetime) -> VehicleVisit:
     )
 
 
+def _site_occupancy(rng: Random, common: dict, at: datetime) -> SiteOccupancy:
+    until = at + timedelta(seconds=rng.randrange(1, 900))
+    return SiteOccupancy(**common, until=until, people=rng.randrange(1, 30))
+
+
 def _coverage(rng: Random, common: dict, at: datetime) -> CameraCoverage:
     start = _ago(rng, at, 400) - timedelta(microseconds=rng.randrange(10**6))
     return CameraCoverage(**common, started_at=start, frames=7)
@@ -190,5 +196,6 @@ _MAKERS: tuple[Callable[[Random, dict, datetime], InsightEvent], ...] = (
     _passage,
     _group,
     _vehicle_visit,
+    _site_occupancy,
     _coverage,
 )

@@ -34,6 +34,7 @@ from trinetra.events.schema import (
     Purchase,
     QueueVisit,
     Receipt,
+    SiteOccupancy,
     UnpaidStay,
     VehicleLink,
     VehicleStay,
@@ -200,6 +201,11 @@ VEHICLE_LINKS = _insight_table(
     Column("kind", String(16), nullable=False),
     Column("confidence", Float(53), nullable=False),
 )
+SITE_OCCUPANCIES = _insight_table(
+    "site_occupancies",
+    Column("until", Utc, nullable=False),
+    Column("people", BigInteger, nullable=False),
+)
 TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "line_crossing": LineCrossing,
     "zone_stay": ZoneStay,
@@ -216,6 +222,7 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "vehicle_stay": VehicleStay,
     "vehicle_visit": VehicleVisit,
     "vehicle_link": VehicleLink,
+    "site_occupancy": SiteOccupancy,
 }
 TABLE_OF_KIND: Mapping[str, Table] = {
     "line_crossing": LINE_CROSSINGS,
@@ -233,6 +240,7 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "vehicle_stay": VEHICLE_STAYS,
     "vehicle_visit": VEHICLE_VISITS,
     "vehicle_link": VEHICLE_LINKS,
+    "site_occupancy": SITE_OCCUPANCIES,
 }
 KIND_OF_TYPE: Mapping[type[InsightEvent], str] = {
     type_: kind for kind, type_ in TYPE_OF_KIND.items()

@@ -18,6 +18,7 @@ from trinetra.insights.metrics.footfall import (
     RECOGNIZED_SHARE,
 )
 from trinetra.insights.metrics.journey_coverage import JOURNEY_COVERAGE
+from trinetra.insights.metrics.occupancy import MEAN_STAY, OCCUPANCY_MEAN, OCCUPANCY_PEAK
 from trinetra.insights.metrics.passby import PASSBY_TRAFFIC, TURN_IN_RATE
 from trinetra.insights.metrics.purchases import PURCHASE_METRICS
 from trinetra.insights.metrics.queue_abandonment import ABANDONMENT, QUEUE_CHANGES
@@ -55,6 +56,9 @@ METRICS: tuple[Metric, ...] = (
     TURN_IN_RATE,
     TRAFFIC_IN,
     TRAFFIC_OUT,
+    OCCUPANCY_MEAN,
+    OCCUPANCY_PEAK,
+    MEAN_STAY,
     ZONE_STAYS,
     DWELL_MEDIAN,
     DWELL_P90,
