@@ -215,7 +215,7 @@ def test_a_change_is_told_in_parts_without_a_loss(shop: Path) -> None:
         ("daily --date 2999-01-01", "1 January 2999 is in the future: in Europe/Berlin it is 20"),
         ("daily --date 23.11.2026", "--date 23.11.2026: write a day like 20"),
         ("monthly --date 2026-13", "--date 2026-13-01: write a day like"),
-        ("daily --metric visitors", "no metric is called 'visitors'; there are: traffic_in,"),
+        ("daily --metric visitors", "no metric is called 'visitors'; there are: footfall_in,"),
         ("range --from 2026-11-02 --to 2026-11-01", "exchange --from and --to"),
         ("daily --output day.doc", "day.doc does not tell the format"),
         ("daily --output no/such/day.pdf", "no/such/day.pdf cannot be written: no such file"),

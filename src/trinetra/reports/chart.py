@@ -44,10 +44,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar, or the dot of a mean at its top; ``low_y`` and ``high_y`` bound the true value."""
+    """A bar from zero, or the dot of a mean at ``value_y``; the bounds are those of the value."""
 
     x: float
     y: float
+    value_y: float
     width: float
     height: float
     center: float
@@ -102,17 +103,20 @@ def chart_of(
     numbers = [n for row in rows if (n := row.value.number) is not None]
     if not numbers:
         return None
-    highest = max([*numbers, *_others(rows), *_highs(rows)])
-    ticks = y_ticks(highest, section.metric.unit)
+    drawn = [*numbers, *_others(rows), *_bounds(rows)]
+    ticks = y_ticks(max(drawn), section.metric.unit, min(drawn))
     return _Layout(section, granularity, ticks, size).chart(marks)
 
 
-def y_ticks(highest: float, unit: Unit) -> list[float]:
-    """Return three to six round values from 0 to at least the highest."""
-    step = _step(highest / 4 if highest > _LEAST else 1.0, unit)
-    if unit == "share":
-        highest = min(highest, 1.0)
-    return [number * step for number in range(max(1, ceil(highest / step - 1e-9)) + 1)]
+def y_ticks(highest: float, unit: Unit, lowest: float = 0.0) -> list[float]:
+    """Return a few round values that include 0 and reach from the lowest to the highest value."""
+    highest, lowest = max(highest, 0.0), min(lowest, 0.0)
+    span = highest - lowest
+    step = _step(span / 4 if span > _LEAST else 1.0, unit)
+    first, last = floor(lowest / step + 1e-9), ceil(highest / step - 1e-9)
+    if first == last:
+        last = first + 1
+    return [number * step for number in range(first, last + 1)]
 
 
 def _step(least: float, unit: Unit) -> float:
@@ -129,10 +133,10 @@ def _others(rows: Sequence[Row]) -> Iterator[float]:
             yield number
 
 
-def _highs(rows: Sequence[Row]) -> Iterator[float]:
+def _bounds(rows: Sequence[Row]) -> Iterator[float]:
     for row in rows:
-        if row.value.figure and row.value.figure.high is not None:
-            yield row.value.figure.high
+        if figure := row.value.figure:
+            yield from (bound for bound in (figure.low, figure.high) if bound is not None)
 
 
 class _Layout:
@@ -173,8 +177,9 @@ class _Layout:
         return round(self._left + number * self._slot, 1)
 
     def _y(self, value: float) -> float:
-        highest = self._ticks[-1][0]
-        return round(self._base - (self._base - _TOP) * min(1.0, value / highest), 1)
+        lowest, highest = self._ticks[0][0], self._ticks[-1][0]
+        share = (value - lowest) / (highest - lowest)
+        return round(self._base - (self._base - _TOP) * share, 1)
 
     def _x_ticks(self) -> Iterator[Tick]:
         """Yield labels of every n-th row, so that they keep clear of each other."""
@@ -191,12 +196,13 @@ class _Layout:
             value, figure = row.value.number, row.value.figure
             if value is None or figure is None:
                 continue
-            center, y = self._x(number + 0.5), self._y(value)
+            center, y, zero = self._x(number + 0.5), self._y(value), self._y(0)
             yield Bar(
                 x=round(center - width / 2, 1),
-                y=y,
+                y=min(y, zero),
+                value_y=y,
                 width=width,
-                height=round(self._base - y, 1),
+                height=round(abs(zero - y), 1),
                 center=center,
                 is_partial=row.value.state == "partial",
                 low_y=None if figure.low is None else self._y(figure.low),
@@ -240,7 +246,8 @@ def _tick_text(value: float, unit: Unit, ticks: Sequence[float]) -> str:
     if unit == "share":
         return f"{100 * value:g} %"
     if unit != "s":
-        return f"{value:,g}" if unit != "count" else f"{value:,.0f}"
+        digits = 0 if all(float(tick).is_integer() for tick in ticks) else 1 if ticks[-1] > 1 else 2
+        return f"{value:,.{digits}f}"
     if value == 0:
         return "0"
     if ticks[-1] >= 2 * _HOUR_S:

@@ -2,16 +2,18 @@
 
 import itertools
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as with_fields
 from tests.unit.reports.shop import BERLIN, report_of
 
 from trinetra.events.figures import Mark
 from trinetra.reports.build import build
 from trinetra.reports.chart import NARROW, WIDE, Chart, chart_of, y_ticks
-from trinetra.reports.document import Section
+from trinetra.reports.document import Row, Section, Value
 from trinetra.reports.periods import day_of, month_of
 
 MONDAY = day_of(date(2026, 11, 23), BERLIN)
@@ -32,8 +34,6 @@ def charts(blind: range = range(0)) -> list[tuple[Section, Chart]]:
 
 @given(st.floats(0, 1e9), UNITS)
 def test_ticks_are_few_and_reach_from_zero_to_the_highest_value(highest: float, unit: str) -> None:
-    if unit == "share":
-        highest = min(highest, 1.0)
     ticks = y_ticks(highest, unit)
     assert ticks[0] == 0
     assert ticks[-1] >= highest * (1 - 1e-9)
@@ -53,6 +53,7 @@ def test_values_are_as_high_as_the_scale_says() -> None:
         ratios = [height / value for height, value in zip(heights, known, strict=True) if value]
         assert max(ratios) - min(ratios) < 0.02 * max(ratios)
         assert all(chart.top <= bar.y <= chart.base for bar in chart.bars)
+        assert {bar.y for bar in chart.bars} == {bar.value_y for bar in chart.bars}
         assert top.at == chart.top
 
 
@@ -92,3 +93,27 @@ def test_all_coordinates_are_within_the_picture() -> None:
             for x, y in re.findall(r"([\d.]+) ([\d.]+)", path):
                 assert 0 <= float(x) <= chart.size.width
                 assert chart.top <= float(y) <= chart.base
+
+
+def test_losses_hang_below_zero_within_the_picture() -> None:
+    document = build(report_of(MONDAY))
+    section = document.sections[0]
+
+    def turned(row: Row) -> Row:
+        figure = row.value.figure
+        assert figure
+        assert figure.value is not None
+        worth = figure.value - 100
+        lost = with_fields(figure, value=worth, low=worth - 5, high=worth + 5)
+        return replace(row, value=Value(row.value.state, lost), compared=())
+
+    rows = tuple(turned(row) for row in section.rows)
+    chart = chart_of(replace(section, rows=rows), "hour", (), WIDE)
+    assert chart
+    (zero,) = [tick.at for tick in chart.y_ticks if tick.text == "0"]
+    for bar, row in zip(chart.bars, rows, strict=True):
+        assert row.value.number is not None
+        assert bar.height >= 0
+        assert chart.top <= bar.y <= bar.y + bar.height <= chart.base + 0.11
+        assert (bar.value_y > zero) == (row.value.number < 0)
+        assert min(abs(bar.y - zero), abs(bar.y + bar.height - zero)) < 0.11
