@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,10 @@ def test_the_page_shows_the_committed_scores() -> None:
 
 
 def test_stores_stay_in_order_of_size_in_whatever_order_they_are_measured() -> None:
-    document = {"stores": {"busy": {}, "small": {}}, "photos": {"medium": {}, "small": {}}}
+    document: dict[str, Any] = {
+        "stores": {"busy": {}, "small": {}},
+        "photos": {"medium": {}, "small": {}},
+    }
     kept = updated(document, (), None)
     assert list(kept["stores"]) == ["small", "busy"]
     assert list(kept["photos"]) == ["small", "medium"]
