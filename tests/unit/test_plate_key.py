@@ -1,4 +1,4 @@
-"""The key for plates: from the settings, made once for one process, and refused where it differs."""
+"""The key for plates: from the settings, or made once for one process and kept private."""
 
 import pickle
 
