@@ -27,10 +27,13 @@ from trinetra.events.schema import (
     InsightEvent,
     LineCrossing,
     Occupancy,
+    TrackPlate,
+    VehicleVisit,
     Visit,
     ZoneStay,
 )
 from trinetra.insights.metrics.catalog import METRICS, ROLLUP_RULES
+from trinetra.insights.metrics.vehicles import CLASSES
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
 NIGHT = datetime(2026, 10, 24, 20, tzinfo=UTC)
@@ -86,6 +89,19 @@ def insight(rng: random.Random) -> InsightEvent:
         case _:
             start = at - timedelta(seconds=rng.randrange(1, 400), microseconds=rng.randrange(10**6))
             return CameraCoverage(**common(number, at), started_at=start, frames=7)
+
+
+def vehicle_visit(label: str) -> VehicleVisit:
+    """Return a visit of a vehicle of this class whose plate was read."""
+    return VehicleVisit(
+        **common(1, NIGHT),
+        left_at=NIGHT + timedelta(minutes=9),
+        stay_s=540.0,
+        label=label,
+        stays=(),
+        cameras=(),
+        plate=TrackPlate("plt_a", 0.9, 4),
+    )
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])
@@ -405,6 +421,7 @@ async def test_insights_from_before_the_migrations_are_summed_up(database: str) 
 
 def test_all_cells_of_the_catalog_belong_to_a_metric() -> None:
     rng = random.Random(10)
-    cells = [cell for _ in range(300) for cell in ROLLUP_RULES.cells_of(insight(rng))]
+    insights = [*(insight(rng) for _ in range(300)), *map(vehicle_visit, CLASSES)]
+    cells = [cell for each in insights for cell in ROLLUP_RULES.cells_of(each)]
     assert {cell.series for cell in cells} == set(SERIES)
     assert all(isinstance(cell, Cell) and isinstance(cell.value, int) for cell in cells)
