@@ -303,6 +303,12 @@ IDENTITIES = (
         _rates("trinetra_faces_ignored_total", "camera", "reason", labels=CAMERA),
         "Embeddings of another model or dimension than the gallery's.",
     ),
+    Graph(
+        "License plates not used",
+        "ops",
+        _rates("trinetra_plates_ignored_total", "camera", labels=CAMERA),
+        "Sealed with another TRINETRA_PLATE_KEY than the resolver's, or it has none.",
+    ),
 )
 SHOP = (
     Graph(

@@ -502,7 +502,8 @@ class VehicleLink(Event, frozen=True, tag="vehicle_link", kw_only=True):
     """A customer who probably came by a vehicle; ``captured_at`` is the vehicle's arrival.
 
     ``visit_id`` is the customer's visit, which began ``delay_s`` after the arrival. ``confidence``
-    is the share of this pair among all vehicles and parties that could belong together.
+    is the share of this pair among all vehicles and parties that could belong together: an upper
+    bound, because customers who came on foot are among them.
     """
 
     version: Literal[1] = 1
