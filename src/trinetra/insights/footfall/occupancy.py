@@ -10,6 +10,7 @@ where the sum would fall below zero, it stays at zero (a reflected walk).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from trinetra.events.derivation import Span
@@ -70,7 +71,7 @@ class SiteOccupancies:
 def _business_days(span: Span, zone: ZoneInfo, hours: OpeningHours | None) -> Iterator[Span]:
     """Yield spans between instants at which the shop is empty."""
     empty = sorted(_empty_at(span, zone, hours))
-    yield from (Span(a, b) for a, b in zip(empty, empty[1:], strict=False))
+    yield from (Span(*edges) for edges in pairwise(empty))
 
 
 def _empty_at(span: Span, zone: ZoneInfo, hours: OpeningHours | None) -> Iterator[Instant]:
@@ -81,12 +82,9 @@ def _empty_at(span: Span, zone: ZoneInfo, hours: OpeningHours | None) -> Iterato
             yield at
             day += _DAY
         return
+    yield from around
     opened = hours.open_spans(*around)
-    yield around.start
-    yield around.end
-    for (_, closes), (opens, _) in zip(
-        opened, [*opened[1:], (around.end, around.end)], strict=True
-    ):
+    for (_, closes), (opens, _) in pairwise([*opened, (around.end, around.end)]):
         yield min(closes + _GRACE, opens)
 
 
