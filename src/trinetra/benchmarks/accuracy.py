@@ -253,12 +253,15 @@ def resolve(twin: Twin, site: Site) -> Findings:
 def derived(
     derivations: Iterable[Derivation], insights: Iterable[InsightEvent]
 ) -> Iterator[InsightEvent]:
-    """Yield what is derived from the insights of a run, as one window."""
-    known = sorted(insights, key=lambda event: (event.captured_at, event.event_id))
+    """Yield what is derived from the insights of a run, as one window, inputs before outputs."""
+    known = list(insights)
     for derivation in derivations:
+        known.sort(key=lambda event: (event.captured_at, event.event_id))
         if known:
             span = Span(known[0].captured_at, after(known[-1].captured_at, 1.0))
-            yield from derivation.derive(span, known)
+            made = derivation.derive(span, known)
+            known += made
+            yield from made
 
 
 def _of_tracks(sheet: ScoreSheet) -> dict[str, float]:

@@ -15,6 +15,7 @@ from trinetra.evaluation.figures import (
     proportion,
 )
 from trinetra.evaluation.intervals import bootstrap_sums
+from trinetra.evaluation.occupancy import score_occupancy
 from trinetra.evaluation.queues import (
     NOT_TOLD_BY_EVENTS,
     NOT_TOLD_BY_TRUTH,
@@ -26,7 +27,16 @@ from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay
 
 _CROSSING_TOLERANCE_US = 2_000_000
 OF_THE_SITE = (
-    frozenset({"unique_visitors_error", "visits_error", "conversion_error"}) | QUEUE_SCORES
+    frozenset(
+        {
+            "unique_visitors_error",
+            "visits_error",
+            "conversion_error",
+            "occupancy_bias",
+            "occupancy_error",
+        }
+    )
+    | QUEUE_SCORES
 )
 """Scores of the whole site, which no single camera has."""
 
@@ -44,6 +54,7 @@ def score_insights(truth: Facts, found: Facts, *, seed: int = 0) -> ScoreSheet:
         *_visits(truth, found, random),
         *_dwell(truth, found, random),
         *score_queues(truth.waits, found.waits, random),
+        *score_occupancy(truth.visits, found.inside, random),
         _conversion(truth, found, random),
     )
     return ScoreSheet("insights", scores, {"seed": seed})

@@ -63,6 +63,14 @@ class Wait(NamedTuple):
     changes: int = 0
 
 
+class Inside(NamedTuple):
+    """The number of customers in the shop during a span of time."""
+
+    start_us: int
+    end_us: int
+    people: int
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Events at the site; None if the file does not contain that kind of event at all."""
@@ -71,6 +79,7 @@ class Facts:
     stays: tuple[Stay, ...] | None = None
     visits: tuple[Presence, ...] | None = None
     waits: tuple[Wait, ...] | None = None
+    inside: tuple[Inside, ...] | None = None
 
 
 Status = Literal["known", "new", "unknown"]

@@ -10,7 +10,16 @@ from trinetra.errors import MalformedEvent
 from trinetra.evaluation.boxes import Boxes, BoxesBuilder
 from trinetra.evaluation.evidence import Evidence, EvidenceGathering
 from trinetra.evaluation.reading.lines import malformed, numbered_lines
-from trinetra.evaluation.truth import Crossing, Decision, Facts, Findings, Presence, Stay, Wait
+from trinetra.evaluation.truth import (
+    Crossing,
+    Decision,
+    Facts,
+    Findings,
+    Inside,
+    Presence,
+    Stay,
+    Wait,
+)
 from trinetra.events.codec import decode
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.schema import (
@@ -20,6 +29,7 @@ from trinetra.events.schema import (
     LifecycleEvent,
     LineCrossing,
     QueueVisit,
+    SiteOccupancy,
     TracksEvent,
     Visit,
     ZoneStay,
@@ -78,6 +88,7 @@ class Gathered:
     _stays: dict[EventId, Stay] = field(default_factory=dict)
     _visits: dict[EventId, Visit] = field(default_factory=dict)
     _queues: dict[EventId, QueueVisit] = field(default_factory=dict)
+    _inside: dict[EventId, Inside] = field(default_factory=dict)
     _people: CustomerDirectory = field(default_factory=CustomerDirectory)
 
     def add(self, event: AnyEvent) -> None:
@@ -104,6 +115,9 @@ class Gathered:
                 self._visits[event.event_id] = event
             case QueueVisit():
                 self._queues[event.event_id] = event
+            case SiteOccupancy():
+                span_us = microseconds(event.captured_at), microseconds(event.until)
+                self._inside[event.event_id] = Inside(*span_us, event.people)
             case LifecycleEvent():
                 self._people.follow(event)
             case _:
@@ -125,6 +139,7 @@ class Gathered:
                     for v in unite(self._visits.values(), self._people.canonical, _VISIT_GAP_S)
                 ),
                 waits=tuple(map(_wait, self._queues.values())) or None,
+                inside=tuple(self._inside.values()) or None,
             ),
             faces=_built(self._faces),
         )
