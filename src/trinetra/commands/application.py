@@ -45,6 +45,9 @@ _COMMANDS = {
     "why": LazyCommand(
         "why", "Explain a figure: what it counts, what it leaves out, and when nothing was watched."
     ),
+    "heatmap": LazyCommand(
+        "heatmap", "Show where people were on the floor, or in one camera's picture."
+    ),
     "replay": LazyCommand(
         "replay",
         "Replay recorded detections under present and changed settings; nothing live is changed.",

@@ -8,6 +8,8 @@ import msgspec
 
 from trinetra.events.schema import (
     CameraCoverage,
+    FloorCell,
+    FloorPresence,
     Group,
     InsightEvent,
     LineCrossing,
@@ -178,6 +180,19 @@ def _coverage(rng: Random, common: dict, at: datetime) -> CameraCoverage:
     return CameraCoverage(**common, started_at=start, frames=7)
 
 
+def _floor_presence(rng: Random, common: dict, at: datetime) -> FloorPresence:
+    return FloorPresence(
+        **common,
+        started_at=_ago(rng, at, 900),
+        grid=rng.choice(["floor", "floor", "picture"]),
+        cells=tuple(
+            FloorCell(x, rng.randrange(3), rng.randrange(9000), rng.randrange(3))
+            for x in range(-1, rng.randrange(3))
+        ),
+        unplaced_ms=rng.randrange(900),
+    )
+
+
 _MAKERS: tuple[Callable[[Random, dict, datetime], InsightEvent], ...] = (
     _crossing,
     _crossing,
@@ -191,4 +206,5 @@ _MAKERS: tuple[Callable[[Random, dict, datetime], InsightEvent], ...] = (
     _group,
     _vehicle_visit,
     _coverage,
+    _floor_presence,
 )
