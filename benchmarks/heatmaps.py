@@ -17,7 +17,7 @@ from math import floor
 import numpy as np
 
 from trinetra.events.codec import decode
-from trinetra.events.schema import FloorPresence
+from trinetra.events.schema import DetectionEvent, FloorPresence
 from trinetra.site import Site
 from trinetra.twin.camera import Camera
 from trinetra.twin.record import Recorder
@@ -52,14 +52,19 @@ def measured(site: Site, camera: Camera, rng: np.random.Generator) -> Site:
     return site.model_copy(update={"cameras": cameras})
 
 
-def found_seconds(twin: Twin, camera: Camera, seed: int) -> tuple[Seconds, float]:
-    """Return the seconds by cell that the platform counts, and those without a place."""
+def found_seconds(twin: Twin, camera: Camera, seed: int) -> tuple[Seconds, float, float]:
+    """Return the seconds by cell that are counted, those without a place, and those detected."""
     site = measured(site_of(twin.plan), camera, np.random.default_rng(seed))
     found: dict[str, FloorPresence] = {}
+    boxes = 0
 
     def detections() -> Iterator[tuple[CameraId, bytes]]:
+        nonlocal boxes
         for arrival in twin.arrivals():
             if arrival.camera_id == camera.view.camera_id:
+                event = decode(arrival.payload)
+                if isinstance(event, DetectionEvent):
+                    boxes += sum(one.label == "person" for one in event.objects)
                 yield CameraId(arrival.camera_id), arrival.payload
 
     def listen(payload: bytes) -> None:
@@ -72,7 +77,8 @@ def found_seconds(twin: Twin, camera: Camera, seed: int) -> tuple[Seconds, float
     for cell in (cell for event in found.values() for cell in event.cells):
         cells[cell.x, cell.y] += cell.ms
     unplaced_s = sum(event.unplaced_ms for event in found.values()) / 1000
-    return {cell: ms / 1000 for cell, ms in cells.items()}, unplaced_s
+    by_cell = {cell: ms / 1000 for cell, ms in cells.items()}
+    return by_cell, unplaced_s, boxes / camera.view.fps
 
 
 def true_seconds(truth: list[AnyTruth], camera_id: str) -> Seconds:
@@ -118,15 +124,16 @@ def main() -> None:
             if view.camera_id in options.cameras:
                 true = true_seconds(truth, view.camera_id)
                 twin = Twin(built_in_shop(), scenario)
-                found, unplaced_s = found_seconds(twin, Camera(view), seed)
+                found, unplaced_s, detected_s = found_seconds(twin, Camera(view), seed)
                 alike, apart = compared(found, true)
                 _, moved = compared(blurred(true), true)
                 print(
                     f"seed {seed} {view.camera_id}: {len(true)} cells, true "
                     f"{timedelta(seconds=round(sum(true.values())))}, found "
                     f"{timedelta(seconds=round(sum(found.values())))} and unplaced "
-                    f"{unplaced_s:.0f} s; correlation {alike:.3f}, total variation {apart:.3f} "
-                    f"(moved by 1 m: {moved:.3f})"
+                    f"{unplaced_s:.0f} s, detected "
+                    f"{timedelta(seconds=round(detected_s))}; correlation "
+                    f"{alike:.3f}, total variation {apart:.3f} (moved by 1 m: {moved:.3f})"
                 )
 
 
