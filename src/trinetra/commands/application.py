@@ -46,7 +46,7 @@ _COMMANDS = {
         "why", "Explain a figure: what it counts, what it leaves out, and when nothing was watched."
     ),
     "heatmap": LazyCommand(
-        "heatmap", "Show where people were on the floor, or in one camera's picture."
+        "heatmap", "Show where people were, in person-hours; cells of few people are left out."
     ),
     "replay": LazyCommand(
         "replay",
