@@ -13,7 +13,7 @@ from datetime import timedelta
 import msgspec
 
 from trinetra.events.schema import FloorCell, FloorPresence
-from trinetra.geometry import Homography
+from trinetra.geometry import Homography, UprightScale, upright_scale
 from trinetra.insights.camera.grid import cell_numbered, floor_cell, number_of, picture_cell
 from trinetra.insights.camera.reports import Place
 from trinetra.insights.camera.scene import Scene
@@ -63,6 +63,7 @@ class HeatMeter:
     gap_s: float
     floor: Homography | None = None
     span: HeatSpan | None = None
+    _scale: tuple[float, UprightScale | None] | None = None
 
     def step(
         self,
@@ -116,7 +117,7 @@ class HeatMeter:
         return ended
 
     def _see(self, span: HeatSpan, body_id: TrackId, scene: Scene, row: int) -> None:
-        cell = self._cell(float(scene.feet[row, 0]), float(scene.feet[row, 1]))
+        cell = self._cell(scene, row)
         walk = span.walks.setdefault(body_id, Walk(scene.at, cell))
         if 0 < seconds_between(walk.seen_at, scene.at) <= self.gap_s:
             # Differences of whole milliseconds: they add up exactly.
@@ -124,9 +125,14 @@ class HeatMeter:
             walk.ms[walk.cell] = walk.ms.get(walk.cell, 0) + since_ms
         walk.seen_at, walk.cell = scene.at, cell
 
-    def _cell(self, x: float, y: float) -> int:
+    def _cell(self, scene: Scene, row: int) -> int:
+        x, y = float(scene.feet[row, 0]), float(scene.feet[row, 1])
         if self.floor is None:
             return number_of(picture_cell((x, y)))
+        if self._scale is None or self._scale[0] != scene.aspect:
+            self._scale = scene.aspect, upright_scale(self.floor, scene.aspect)
+        if scale := self._scale[1]:
+            x, y = scale.foot_of((x, y - float(scene.height[row]) / 2), y, scene.aspect)
         cell = floor_cell(self.floor, (x, y))
         return _UNPLACED if cell is None else number_of(cell)
 
