@@ -93,6 +93,20 @@ class UprightScale:
         rise = up_v - head * up_w
         return (head * w - v) / rise if rise else None
 
+    def foot_of(self, middle: Point, foot_y: float, aspect: float) -> Point:
+        """Return where a person stands, from the middle and the lower edge of the box.
+
+        All are normalized. In the picture people lean away from the point below the camera, so that
+        the middle of the lower edge is beside their feet. The axis of an upright person runs
+        through the middle of the box to the vanishing point of what is upright.
+        """
+        u, v = (middle[0] - 0.5) * aspect, middle[1] - 0.5
+        up_u, up_v, up_w = (row[2] for row in self.rows)
+        right, down = up_u - u * up_w, up_v - v * up_w
+        if abs(right) >= abs(down):  # seen from above, where boxes do not tell how people lean
+            return middle[0], foot_y
+        return middle[0] + (foot_y - middle[1]) * right / down / aspect, foot_y
+
 
 def upright_scale(floor: Homography, aspect: float) -> UprightScale | None:
     """Return the scale of heights of a camera, from its view of the floor alone.

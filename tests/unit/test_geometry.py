@@ -177,6 +177,21 @@ def test_the_height_of_a_person_follows_from_the_floor_alone(
         assert scale.height_m(foot, foot[1] - head[1]) == pytest.approx(tall_m, abs=0.02)
 
 
+@pytest.mark.parametrize("side_m", [-3.0, 0.0, 2.5])
+@pytest.mark.parametrize("y_up", [True, False])
+def test_people_who_lean_in_the_picture_stand_where_their_feet_are(
+    side_m: float, y_up: bool
+) -> None:
+    floor, project = pinhole(3.0, 0.5, 0.6, 16 / 9, y_up=y_up)
+    scale = upright_scale(floor, 16 / 9)
+    assert scale is not None
+    way = 1.0 if y_up else -1.0
+    foot, head = (project(side_m, way * 3.0, z) for z in (0.0, 1.7))
+    middle = (foot[0] + head[0]) / 2, (foot[1] + head[1]) / 2
+    assert scale.foot_of(middle, foot[1], 16 / 9) == pytest.approx(foot, abs=2e-3)
+    assert abs(middle[0] - foot[0]) > 0.01 or side_m == 0.0
+
+
 def test_a_camera_that_looks_straight_down_tells_no_heights() -> None:
     floor = fit([((0, 0), (0, 4)), ((1, 0), (4, 4)), ((1, 1), (4, 0)), ((0, 1), (0, 0))])
     assert upright_scale(floor, 1.0) is None

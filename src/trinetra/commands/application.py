@@ -45,6 +45,9 @@ _COMMANDS = {
     "why": LazyCommand(
         "why", "Explain a figure: what it counts, what it leaves out, and when nothing was watched."
     ),
+    "heatmap": LazyCommand(
+        "heatmap", "Show where people were, in person-hours; cells of few people are left out."
+    ),
     "replay": LazyCommand(
         "replay",
         "Replay recorded detections under present and changed settings; nothing live is changed.",

@@ -455,6 +455,35 @@ class CameraCoverage(Event, frozen=True, tag="coverage", kw_only=True):
     ended: Literal["gap", "silent", "session"] | msgspec.UnsetType = msgspec.UNSET
 
 
+class FloorCell(msgspec.Struct, frozen=True, array_like=True):
+    """Time of people in one cell of a grid, and how many of them came to it.
+
+    ``tracks`` are those that were there for at least a second, each counted in one report only.
+    """
+
+    x: int
+    y: int
+    ms: int
+    tracks: int
+
+
+class FloorPresence(Event, frozen=True, tag="floor_presence", kw_only=True):
+    """Where people were in one camera's view, and for how long; sent again as it grows.
+
+    The span begins at ``started_at``, ends at the quarter hour at the latest, and ``captured_at``
+    is its last frame. The cells of ``grid`` are 1 m on the floor plan from its origin (``floor``),
+    or for a camera that is not calibrated 1/32 by 1/18 of the picture from its top left corner
+    (``picture``). ``unplaced_ms`` is the time of people whose place is not known. Staff are not in
+    it.
+    """
+
+    version: Literal[1] = 1
+    started_at: Instant
+    grid: Literal["floor", "picture"]
+    cells: tuple[FloorCell, ...]
+    unplaced_ms: int = 0
+
+
 class VehicleStay(Event, frozen=True, tag="vehicle_stay", kw_only=True):
     """One vehicle in the view of one camera, as one track: ``captured_at`` is its last frame.
 
@@ -670,6 +699,7 @@ InsightEvent = (
     | Occupancy
     | Visit
     | CameraCoverage
+    | FloorPresence
     | QueueVisit
     | Receipt
     | Purchase
@@ -693,6 +723,7 @@ AnyEvent = (
     | Occupancy
     | Visit
     | CameraCoverage
+    | FloorPresence
     | VehicleStay
     | VehicleVisit
     | VehicleLink

@@ -35,7 +35,8 @@ def is_older(one: InsightEvent, two: InsightEvent) -> bool:
 
     Visits may shrink, but only with the next revision. Stays only grow, and each correction of a
     stay or crossing of the same extent is the next revision. A receipt is replaced only by a higher
-    revision. Occupancy is never changed, and of what is derived anew the last counts.
+    revision. Occupancy is never changed, and of what is derived anew the last counts. Of all others
+    the one that ends later counts.
     """
     if isinstance(one, _LAST_COUNTS) or isinstance(two, _LAST_COUNTS):
         return False

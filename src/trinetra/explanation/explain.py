@@ -11,6 +11,7 @@ from trinetra.events.schema import (
     AnyEvent,
     CameraCoverage,
     DetectionEvent,
+    FloorPresence,
     Group,
     IdentityEvent,
     Journey,
@@ -88,6 +89,7 @@ def explain_events(
 _STATED: Mapping[type[AnyEvent], str] = {
     Occupancy: "The count is the number of people tracked in this frame, without staff.",
     CameraCoverage: "Frames followed each other closely enough to count by.",
+    FloorPresence: "The time between two looks at a person counts at the place of the first.",
     QueueVisit: "It follows from stays in queue and till zones: docs/queues.md tells how.",
     Passage: "Crossings of one door at about the same time are one person's.",
     Group: "They passed the same door at about the same time and place.",

@@ -8,6 +8,7 @@ from trinetra.events.schema import (
     AnyEvent,
     CameraCoverage,
     DetectionEvent,
+    FloorPresence,
     Group,
     IdentityEvent,
     Journey,
@@ -54,7 +55,7 @@ def told(event: AnyEvent, name: Naming = str) -> str:
             sentence = f"{name(event.customer_id)} came for visit number {event.visit_number}."
         case Receipt() | Purchase() | UnpaidStay():
             sentence = _at_till(event, name)
-        case DetectionEvent() | TracksEvent() | Occupancy():
+        case DetectionEvent() | TracksEvent() | Occupancy() | FloorPresence():
             sentence = _frame(event)
         case _:
             sentence = _insight(event, name)
@@ -168,8 +169,11 @@ def _at_till(event: Receipt | Purchase | UnpaidStay, name: Naming) -> str:
             return f"{who} stayed {event.dwell_s:.1f} s at {event.till_id} without a receipt."
 
 
-def _frame(event: DetectionEvent | TracksEvent | Occupancy) -> str:
+def _frame(event: DetectionEvent | TracksEvent | Occupancy | FloorPresence) -> str:
     match event:
+        case FloorPresence():
+            hours = (event.unplaced_ms + sum(cell.ms for cell in event.cells)) / 3_600_000
+            return f"People were in view for {hours:.2f} person-hours."
         case Occupancy():
             count = "not seen" if event.unseen else counted(event.persons, "person")
             return f"Occupancy of {event.zone_id or 'the view'}: {count}."

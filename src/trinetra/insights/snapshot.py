@@ -13,6 +13,7 @@ import msgspec
 
 from trinetra.events.schema import LineCrossing
 from trinetra.insights.camera.coverage import WatchedSpan
+from trinetra.insights.camera.heat import HeatSpan
 from trinetra.insights.camera.lines import Approach, Joined
 from trinetra.insights.camera.presence import Presence
 from trinetra.insights.camera.reported_events import Nameable
@@ -100,6 +101,7 @@ class CameraMemory(msgspec.Struct, array_like=True):
     joined: dict[tuple[str, TrackId], Joined] = {}
     watch: tuple[Instant, Instant] | None = None
     vehicles: list[SeenVehicle] = []
+    heat: HeatSpan | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -49,6 +49,8 @@ def setup_of(site: Site, models: Mapping[str, str]) -> dict[tuple[str, str], str
 
 def _shapes(site: Site) -> Iterator[tuple[str, tuple[object, ...]]]:
     for camera in site.cameras:
+        if camera.floor:
+            yield camera.id, camera.floor
         for line in camera.lines:
             yield f"{camera.id}/{line.id}", (line.a, line.b)
         for zone in camera.zones:

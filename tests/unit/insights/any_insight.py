@@ -8,6 +8,8 @@ import msgspec
 
 from trinetra.events.schema import (
     CameraCoverage,
+    FloorCell,
+    FloorPresence,
     Group,
     InsightEvent,
     LineCrossing,
@@ -184,6 +186,19 @@ def _coverage(rng: Random, common: dict, at: datetime) -> CameraCoverage:
     return CameraCoverage(**common, started_at=start, frames=7)
 
 
+def _floor_presence(rng: Random, common: dict, at: datetime) -> FloorPresence:
+    return FloorPresence(
+        **common,
+        started_at=_ago(rng, at, 900),
+        grid=rng.choice(["floor", "floor", "picture"]),
+        cells=tuple(
+            FloorCell(x, rng.randrange(3), rng.randrange(9000), rng.randrange(3))
+            for x in range(-1, rng.randrange(3))
+        ),
+        unplaced_ms=rng.randrange(900),
+    )
+
+
 _MAKERS: tuple[Callable[[Random, dict, datetime], InsightEvent], ...] = (
     _crossing,
     _crossing,
@@ -198,4 +213,5 @@ _MAKERS: tuple[Callable[[Random, dict, datetime], InsightEvent], ...] = (
     _vehicle_visit,
     _site_occupancy,
     _coverage,
+    _floor_presence,
 )

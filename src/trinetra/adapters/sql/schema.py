@@ -25,6 +25,7 @@ from sqlalchemy import (
 from trinetra.adapters.sql.database import Utc
 from trinetra.events.schema import (
     CameraCoverage,
+    FloorPresence,
     Group,
     InsightEvent,
     Journey,
@@ -107,6 +108,12 @@ COVERAGES = _insight_table(
     Column("started_at", Utc, nullable=False),
     Column("frames", BigInteger, nullable=False),
     Column("ended", String(16)),
+)
+FLOOR_PRESENCES = _insight_table(
+    "floor_presences",
+    Column("started_at", Utc, nullable=False),
+    Column("grid", String(16), nullable=False),
+    Column("unplaced_ms", BigInteger, nullable=False),
 )
 QUEUE_VISITS = _insight_table(
     "queue_visits",
@@ -212,6 +219,7 @@ TYPE_OF_KIND: Mapping[str, type[InsightEvent]] = {
     "occupancy": Occupancy,
     "visit": Visit,
     "coverage": CameraCoverage,
+    "floor_presence": FloorPresence,
     "queue_visit": QueueVisit,
     "receipt": Receipt,
     "purchase": Purchase,
@@ -230,6 +238,7 @@ TABLE_OF_KIND: Mapping[str, Table] = {
     "occupancy": OCCUPANCIES,
     "visit": VISITS,
     "coverage": COVERAGES,
+    "floor_presence": FLOOR_PRESENCES,
     "queue_visit": QUEUE_VISITS,
     "receipt": RECEIPTS,
     "purchase": PURCHASES,

@@ -21,6 +21,7 @@ from trinetra.events.schema import (
 )
 from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.coverage import CoverageMeter, Ended
+from trinetra.insights.camera.heat import HeatMeter
 from trinetra.insights.camera.lines import Crossed, LineCounter, crossing_of
 from trinetra.insights.camera.occupancy import OccupancyMeter
 from trinetra.insights.camera.presence import PresenceTracker
@@ -78,6 +79,7 @@ class CameraAnalytics:
         )
         self._coverage = CoverageMeter(self._place, policy.coverage_gap_s)
         self._vehicles = VehicleWatch(self._place)
+        self._heat = HeatMeter(self._place, policy.coverage_gap_s, config.floor)
         self._last_at: Instant | None = None
 
     @property
@@ -186,7 +188,9 @@ class CameraAnalytics:
         """End what goes on in view at its last confirmed instant; from then on it is not seen."""
         crossings = self._crossings(self._lines.flush())
         stays = self._stays(self._zones.flush())
-        ended_here = [*crossings, *stays, *self._vehicles.flush(), *self._unseen()]
+        self._heat.keep(self._stitcher.bodies.keys(), self._stitcher.staff())
+        presence = self._heat.flush()
+        ended_here = [*crossings, *stays, *self._vehicles.flush(), *self._unseen(), *presence]
         return Outcome([*ended_here, *self._coverage.end(ended)], self._presence.flush())
 
     def memory(self) -> CameraMemory:
@@ -207,6 +211,7 @@ class CameraAnalytics:
             joined=self._lines.joined,
             watch=self._lines.watch,
             vehicles=list(self._vehicles.in_view.values()),
+            heat=self._heat.span,
         )
 
     def resume(self, memory: CameraMemory) -> None:
@@ -224,6 +229,7 @@ class CameraAnalytics:
         self._presence.resume(memory.present)
         self._coverage.span = memory.watched
         self._vehicles.resume(memory.vehicles)
+        self._heat.span = memory.heat
 
     def _look(self, event: TracksEvent) -> list[InsightEvent]:
         self._last_at = event.captured_at
@@ -240,6 +246,9 @@ class CameraAnalytics:
         outputs += self._occupancy(scene.at)
         outputs += self._coverage.step(scene.at)
         outputs += self._vehicles.step(event)
+        self._heat.keep(self._stitcher.bodies.keys(), self._stitcher.staff())
+        predicted = {track.track_id for track in event.tracks if track.predicted}
+        outputs += self._heat.step(scene, body_ids, self._session, predicted)
         self._lines.keep(set(self._stitcher.bodies))
         self._reported.keep(set(self._stitcher.bodies))
         return outputs
@@ -270,6 +279,7 @@ class CameraAnalytics:
                 self._lines.rename(merged_id, body_id)
                 outputs += self._stays(self._zones.merge(body_id, merged_id))
                 self._reported.merge(body_id, merged_id)
+                self._heat.merge(body_id, merged_id)
             outputs += self._reported.rename(body_id, revision.body.name)
         return outputs
 

@@ -8,6 +8,7 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Cells, Metric
 from trinetra.insights.metrics.dwell import DWELL_MEAN, DWELL_MEDIAN, DWELL_P90, ZONE_STAYS
+from trinetra.insights.metrics.floor import FLOOR_PRESENCE
 from trinetra.insights.metrics.footfall import (
     CHILDREN_SHARE,
     FOOTFALL_IN,
@@ -64,6 +65,7 @@ METRICS: tuple[Metric, ...] = (
     DWELL_P90,
     DWELL_MEAN,
     JOURNEY_COVERAGE,
+    FLOOR_PRESENCE,
     RECOGNIZED_VISITS,
     RETURNING_SHARE,
     VISIT_DURATION,

@@ -26,8 +26,9 @@ class Metric:
     what others call it, and where they count otherwise. ``cells`` turns insights of the types
     ``inputs``, captured up to ``reach_s`` from the cells' time, into what they add to series. From
     those named in ``series`` follows the ``value`` of a bucket, None if there was nothing to take
-    it of. ``scope`` tells which cameras must have been watched for the figure of the whole site to
-    be complete. If ``is_total``, half the time watched means about half the value.
+    it of; ``parts`` are more series of these cells, which only heatmaps read. ``scope`` tells which
+    cameras must have been watched for the figure of the whole site to be complete. If ``is_total``,
+    half the time watched means about half the value.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     is_total: bool = True
     trade: str = ""
     reach_s: float = 0.0
+    parts: tuple[str, ...] = ()
 
 
 def total(sums: Sums, series: str) -> int:
