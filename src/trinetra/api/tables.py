@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from trinetra.errors import ConfigurationError
-from trinetra.evaluation.scores import ScoreSheet
+from trinetra.evaluation.scores import Score, ScoreSheet
 from trinetra.events.figures import FigureTable
 from trinetra.events.schema import AnyEvent, InsightEvent, Visit
 from trinetra.events.visits import is_older
@@ -68,21 +68,23 @@ def scores(sheet: ScoreSheet) -> "pa.Table":
     """Return one row per score. Raises ConfigurationError without pyarrow."""
     with _needing_arrow():
         from trinetra.reports.arrow import rows_table  # noqa: PLC0415
-    rows = (
-        ScoreRow(
-            s.name,
-            s.of,
-            s.value,
-            s.unit,
-            *(s.interval or (None, None)),
-            s.truth,
-            s.found,
-            s.n,
-            s.note,
-        )
-        for s in sheet.scores
+    return rows_table(ScoreRow, map(_score_row, sheet.scores))
+
+
+def _score_row(score: Score) -> ScoreRow:
+    low, high = score.interval or (None, None)
+    return ScoreRow(
+        name=score.name,
+        of=score.of,
+        value=score.value,
+        unit=score.unit,
+        low=low,
+        high=high,
+        truth=score.truth,
+        found=score.found,
+        n=score.n,
+        note=score.note,
     )
-    return rows_table(ScoreRow, rows)
 
 
 def last_states(found: Iterable[AnyEvent]) -> list[AnyEvent]:
