@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -235,6 +235,10 @@ class Settings(BaseSettings):
         """Names by which this process may be requested."""
         given = {name.strip() for name in self.allowed_hosts.split(",")} - {""}
         return frozenset({self.host, self.instance, platform.node(), *given})
+
+    def with_store(self, url: str) -> Self:
+        """Return these settings with another database."""
+        return self.model_copy(update={"store_url": SecretStr(url)})
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -359,6 +359,19 @@ def configure_logging(*, as_json: bool, level: str = "INFO") -> None:
     )
 
 
+def log_as_library() -> None:
+    """Log only errors, to standard error, unless the application has configured structlog itself.
+
+    Leaves the standard library's logging alone.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            cache_logger_on_first_use=False,
+        )
+
+
 def _configure_libraries(steps: list[Any], renderer: Any, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     formatter = structlog.stdlib.ProcessorFormatter(

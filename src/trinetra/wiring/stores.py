@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from trinetra.adapters.disk.private_folder import explained, make_private
 from trinetra.adapters.sql.context_store import SqlContextStore
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
+from trinetra.adapters.sql.database import missing_file
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.errors import ConfigurationError
@@ -23,6 +24,17 @@ STORE_HINT = (
 async def open_store(settings: Settings) -> AsyncIterator[SiteStore]:
     """Open the insight store. Raises StoreUnavailable, StorageFull or ConfigurationError."""
     async with SqlInsightStore.open(_store_url(settings), ROLLUP_RULES) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_written_store(settings: Settings) -> AsyncIterator[SiteStore]:
+    """Open an insight store to read it; raises ConfigurationError where there is none yet."""
+    if file := missing_file(_store_url(settings)):
+        raise ConfigurationError(
+            f"there is no database {file}: `trinetra run` writes it; check the path"
+        )
+    async with open_store(settings) as store:
         yield store
 
 

@@ -9,9 +9,9 @@ from tests.unit.evaluation.twin_truth import as_lines, stamp, twin_lines
 from typer.testing import CliRunner
 
 from trinetra.commands import evaluate
-from trinetra.commands.clip_audit import read_counts
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.evaluation.clip import Counts, LineCounts, ZoneCounts
+from trinetra.wiring.hand_counts import read_counts
 
 SITE = """
 site: shop

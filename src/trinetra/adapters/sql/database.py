@@ -193,6 +193,15 @@ def upsert_into(table: Table, dialect: str) -> Any:
     return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
 
 
+def missing_file(url: str) -> Path | None:
+    """Return the file of an SQLite database that is not there yet. Raises ConfigurationError."""
+    parsed = _parse(url)
+    name = parsed.database
+    if parsed.get_backend_name() != "sqlite" or name is None or name in _MEMORY_NAMES:
+        return None
+    return None if name.startswith("file:") or Path(name).exists() else Path(name)
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

@@ -50,7 +50,7 @@ def read_events(path: Path, *, label: str | None = "person") -> Findings:
     last version counts. Raises ConfigurationError with file and line.
     """
     gathered = Gathered(label)
-    for event in _events(path):
+    for event in events_in(path):
         gathered.add(event)
     return gathered.findings()
 
@@ -61,12 +61,13 @@ def read_evidence(path: Path, camera: str, birth_score: float) -> Evidence:
     Detections below ``birth_score`` start no track. Raises ConfigurationError with file and line.
     """
     gathering = EvidenceGathering(camera, birth_score)
-    for event in _events(path):
+    for event in events_in(path):
         gathering.add(event)
     return gathering.evidence()
 
 
-def _events(path: Path) -> Iterator[AnyEvent]:
+def events_in(path: Path) -> Iterator[AnyEvent]:
+    """Yield the events of a file. Raises ConfigurationError with file and line."""
     for number, line in numbered_lines(path):
         try:
             yield decode(line)
