@@ -66,8 +66,7 @@ def lined(plan: FloorPlan) -> dict[CameraId, CameraInsights]:
     """Return three lines and three zones for each camera: upright lines, and stripes between."""
     lines = tuple(Line(f"line-{x}", (x, 1.0), (x, 0.0)) for x in _EDGES[:3])
     zones = tuple(
-        Zone(f"zone-{a}", ((a, 0.2), (b, 0.2), (b, 1.0), (a, 1.0)))
-        for a, b in pairwise(_EDGES)
+        Zone(f"zone-{a}", ((a, 0.2), (b, 0.2), (b, 1.0), (a, 1.0))) for a, b in pairwise(_EDGES)
     )
     return {view.camera_id: CameraInsights(zones, lines) for view in plan.views}
 
