@@ -17,7 +17,7 @@ from trinetra.events.customers import CustomerChange, CustomerDirectory, Numbere
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.erasure import Acknowledgement, Erasure, ErasureStatus
 from trinetra.events.figures import Mark
-from trinetra.events.rollups import BucketSum, Grain
+from trinetra.events.rollups import BucketSum, Grain, PartSum
 from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.topics import Topic
 from trinetra.values import (
@@ -527,6 +527,20 @@ class FigureStore(Protocol):
         places: Collection[str] | None = None,
     ) -> list[BucketSum]:
         """Return the sums of buckets that start in the span, by series, start, place and bin."""
+
+    async def part_sums(
+        self,
+        series: Collection[str],
+        grain: Grain,
+        parts: Sequence[Span],
+        places: Collection[str] | None = None,
+        *,
+        by_place: bool = False,
+    ) -> list[PartSum]:
+        """Return the sums over spans that follow each other, of all places together or by place.
+
+        The edges of the spans are edges of buckets of the grain.
+        """
 
     async def counted(self, kinds: Collection[str], span: Span) -> list[InsightEvent]:
         """Return insights of these types as they count now, ordered by captured_at and id.

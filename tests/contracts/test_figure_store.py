@@ -110,6 +110,25 @@ async def test_the_same_insights_in_any_order_give_the_same_sums(tmp_path: Path)
     assert results[0]
 
 
+@pytest.mark.parametrize("hours", [1, 24, 72])
+@pytest.mark.parametrize("by_place", [False, True])
+async def test_the_sums_over_parts_of_a_span_are_those_of_their_buckets(
+    store: SqlInsightStore, hours: int, *, by_place: bool
+) -> None:
+    rng = random.Random(7)
+    await store.record([insight(rng) for _ in range(300)])
+    edges = [SPAN[0] + timedelta(hours=h) for h in range(0, 145, hours)]
+    parts = list(itertools.starmap(Span, itertools.pairwise(edges)))
+    for places in (None, ["cam1", "cam1/shelf", "till"]):
+        found = await store.part_sums(SERIES, Grain.HOUR, parts, places, by_place=by_place)
+        expected: Counter[tuple] = Counter()
+        for one in await store.sums(SERIES, Grain.HOUR, SPAN, places):
+            part = int((one.start - SPAN[0]) / timedelta(hours=hours))
+            expected[part, one.series, one.place if by_place else "", one.bin] += one.value
+        assert {tuple(one[:4]): one.value for one in found} == expected
+        assert expected
+
+
 async def test_nothing_is_lost_at_a_day_of_25_hours(store: SqlInsightStore) -> None:
     crossings = [
         LineCrossing(

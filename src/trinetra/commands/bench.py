@@ -44,6 +44,10 @@ _Events = Annotated[int, typer.Option("--events", min=1000, help="How many detec
 _Rate = Annotated[float, typer.Option("--rate", min=1, help="Events a second, for latencies.")]
 _Identities = Annotated[int, typer.Option("--identities", min=1000, help="How many are active.")]
 _Seeds = Annotated[int, typer.Option("--seeds", min=1, max=50, help="How many runs.")]
+_StoreUrl = Annotated[
+    str | None, typer.Option("--store-url", help="An empty database; an SQLite file if left out.")
+]
+_Days = Annotated[int, typer.Option("--days", min=8, max=730, help="How many days are on record.")]
 _Hours = Annotated[float, typer.Option("--hours", min=0.05, help="Opening hours of a run.")]
 _LookAlikes = Annotated[
     float,
@@ -141,6 +145,17 @@ def false_match(*, seeds: _Seeds = 4, as_json: _Json = False) -> None:
 
     configure_logging(as_json=False, level="ERROR")
     _print("false_match", false_match_bench.run(range(1, seeds + 1)), as_json=as_json)
+
+
+@bench.command("insights")
+def insights(*, store_url: _StoreUrl = None, days: _Days = 365, as_json: _Json = False) -> None:
+    """Measure figures of a year of a store with 20 cameras, and the insight engine."""
+    from trinetra.benchmarks import insights as insights_bench
+    from trinetra.benchmarks.insight_year import YearPlan
+
+    configure_logging(as_json=False, level="ERROR")
+    figures = insights_bench.run(store_url=store_url, plan=YearPlan(days))
+    _print("insights", figures, as_json=as_json)
 
 
 @bench.command("queue-forecast")

@@ -63,6 +63,16 @@ class BucketSum(NamedTuple):
     change: int
 
 
+class PartSum(NamedTuple):
+    """Sum of a series over one of several spans, by its number; ``place`` is "" for all places."""
+
+    part: int
+    series: str
+    place: str
+    bin: int
+    value: int
+
+
 def bucket_start(at: Instant, grain: Grain, zone: ZoneInfo) -> Instant:
     """Return the start of the bucket that contains an instant, in UTC.
 

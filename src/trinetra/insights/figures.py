@@ -4,7 +4,6 @@ A figure is the value of a metric for a span and a place, with the share of the 
 watched. What was not watched is unknown, never zero.
 """
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,13 +110,12 @@ class FigureReader:
         """Return the sums by place and number of the span, and in it by series and bin."""
         series = sorted({name for metric in metrics for name in metric.series})
         grain = grain_of(spans, self.site.zone)
-        found = await self._store.sums(series, grain, query.span, query.places)
-        starts = [part.start for part in spans]
-        sums: _BySpan = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
-        for one in found:
-            number = bisect_right(starts, one.start) - 1
-            place = one.place if query.by_place else SITE
-            sums[place, number][one.series][one.bin] += one.value
+        found = await self._store.part_sums(
+            series, grain, spans, query.places, by_place=query.by_place
+        )
+        sums: _BySpan = defaultdict(dict)
+        for part, name, place, number, value in found:
+            sums[place, part].setdefault(name, {})[number] = value
         return sums
 
     async def _watched(self, spans: list[Span]) -> Watched:

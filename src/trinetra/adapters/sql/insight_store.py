@@ -45,7 +45,7 @@ from trinetra.adapters.sql.vehicles import unlink_vehicles, vehicles_before
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.figures import Mark
-from trinetra.events.rollups import BucketSum, Grain, RollupRules
+from trinetra.events.rollups import BucketSum, Grain, PartSum, RollupRules
 from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.subjects import customer_of
 from trinetra.events.visits import unite
@@ -218,6 +218,23 @@ class SqlInsightStore:
     ) -> list[BucketSum]:
         """Return the sums of buckets that start in the span, by series, start, place and bin."""
         return await self._run(lambda c: rollups.read_sums(c, series, grain, span, places))
+
+    async def part_sums(
+        self,
+        series: Collection[str],
+        grain: Grain,
+        parts: Sequence[Span],
+        places: Collection[str] | None = None,
+        *,
+        by_place: bool = False,
+    ) -> list[PartSum]:
+        """Return the sums over spans that follow each other, of all places together or by place.
+
+        The edges of the spans are edges of buckets of the grain.
+        """
+        return await self._run(
+            lambda c: rollups.read_parts(c, series, grain, parts, places, by_place=by_place)
+        )
 
     async def counted(self, kinds: Collection[str], span: Span) -> list[InsightEvent]:
         """Return insights of these types as they count now, ordered by captured_at and id.

@@ -5,19 +5,42 @@ after a crash. A correction subtracts the cells of the former state and adds tho
 sum that becomes zero is kept, so that a reader who asks what changed learns of it.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, delete, insert, select, true, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 
 from trinetra.adapters.sql.database import upsert_into
 from trinetra.adapters.sql.schema import ROLLUP_STATE, ROLLUPS
-from trinetra.events.rollups import BucketSum, Cell, Grain, RollupRules, bucket_start_s
+from trinetra.events.derivation import Span
+from trinetra.events.rollups import (
+    BucketSum,
+    Cell,
+    Grain,
+    PartSum,
+    RollupRules,
+    bucket_start_s,
+)
 from trinetra.values import Instant, microseconds
+
+_MOST_QUERIES = 60
+_NEXT_SERIES = select(func.min(ROLLUPS.c.series)).where(ROLLUPS.c.series > bindparam("after"))
 
 
 class _Key(NamedTuple):
@@ -119,6 +142,69 @@ def read_sums(
         query = query.where(ROLLUPS.c.place.in_(places))
     query = query.order_by("series", "grain", "start_s", "place", "bin")
     return [_sum_of(row) for row in connection.execute(query)]
+
+
+def read_parts(
+    connection: Connection,
+    series: Collection[str],
+    grain: Grain,
+    parts: Sequence[Span],
+    places: Collection[str] | None = None,
+    *,
+    by_place: bool = False,
+) -> list[PartSum]:
+    """Return the sums over spans that follow each other, of all places together or by place.
+
+    The database adds up: it has many more sums than the answer, above all bins of histograms.
+    """
+    present = _present(connection, series)
+    starts_s = [_ceil_s(part.start) for part in parts]
+    # One query for many short spans; for a few long ones the database adds up each as a whole.
+    is_fine = len(parts) > _MOST_QUERIES
+    wholes = [Span(parts[0].start, parts[-1].end)] if is_fine else parts
+    found: Counter[tuple[int, str, str, int]] = Counter()
+    for number, whole in enumerate(wholes):
+        query = _adding_up(present, grain, whole, places, by_place=by_place, by_start=is_fine)
+        for name, place, bin_, value, start_s in connection.execute(query):
+            part = bisect_right(starts_s, start_s) - 1 if is_fine else number
+            found[part, name, place, bin_] += int(value)
+    return [PartSum(*key, value) for key, value in found.items()]
+
+
+def _adding_up(
+    series: Collection[str],
+    grain: Grain,
+    span: Span,
+    places: Collection[str] | None,
+    *,
+    by_place: bool,
+    by_start: bool,
+) -> Select[Any]:
+    held = ROLLUPS.c
+    place = held.place if by_place else literal("").label("place")
+    start = held.start_s if by_start else literal(0).label("start_s")
+    grouped = [held.series, held.bin, *[held.place] * by_place, *[held.start_s] * by_start]
+    query = (
+        select(held.series, place, held.bin, func.sum(held.value), start)
+        .where(held.series.in_(series), held.grain == int(grain))
+        .where(held.start_s >= _ceil_s(span.start), held.start_s < _ceil_s(span.end))
+        .group_by(*grouped)
+    )
+    return query if places is None else query.where(held.place.in_(places))
+
+
+def _present(connection: Connection, series: Collection[str]) -> list[str]:
+    """Return the series that have any sums: of the hundreds, most are of other currencies.
+
+    Each is found by one step in the index; a plain DISTINCT would read all sums.
+    """
+    found: list[str] = []
+    asked = frozenset(series)
+    after = ""
+    while (name := connection.scalar(_NEXT_SERIES, {"after": after})) is not None:
+        found += [name] * (name in asked)
+        after = name
+    return found
 
 
 def read_changed(connection: Connection, grain: Grain, change: int, most: int) -> list[BucketSum]:
