@@ -27,9 +27,17 @@ def test_faces_that_are_too_small_are_the_cause_of_unknown_people(
     assert "faces are smaller than 32 px" in causes["faces_too_small"]["measured"]
 
 
-def test_right_counts_have_no_cause(commands: Commands, clips_dir: Path, models_dir: Path) -> None:
+def test_right_counts_have_no_cause(
+    commands: Commands,
+    clips_dir: Path,
+    models_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Three people walk up to the camera and pause, with faces of 42 to 59 px."""
+    monkeypatch.setenv("TRINETRA_STORE_URL", f"sqlite:///{tmp_path}/insights.db")
     clip = clips_dir / "face-demographics-walking-and-pause.mp4"
     text = commands.output("clip", clip, "--persons", 3)
     assert "people recognized (customers)" in text
     assert "likely causes" not in text
+    assert not list(tmp_path.iterdir()), "the clip is on record as the shop's own"
