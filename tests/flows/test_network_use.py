@@ -4,6 +4,8 @@ Every command runs as a user outside of CI would run it, with an empty home fold
 connections of the process and all of its children are recorded below Python, and refused.
 """
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import rapidocr
 import typer
 from tests.faults.product import read_until, site_file
 from tests.servers.clips import jpeg, write_clip
@@ -64,6 +67,19 @@ _RUN = {
     "eval identities": "--truth twin/truth.jsonl --events twin/events.jsonl",
     "eval insights": "--truth twin/truth.jsonl --events twin/events.jsonl",
     "eval clip": "clip.mp4 --persons 0",
+    "metrics": "",
+    "why": "footfall_in",
+    "heatmap": "--site site.yaml",
+    "report daily": "--site site.yaml",
+    "report weekly": "--site site.yaml",
+    "report monthly": "--site site.yaml",
+    "report range": "--site site.yaml --from 2026-11-01 --to 2026-11-02",
+    "report changed": "--site site.yaml --since 0",
+    "footfall day": "site.yaml",
+    "footfall audit": "site.yaml events.jsonl",
+    "customers staff-candidates": "site.yaml",
+    "transactions import": f"receipts.csv --mapping mapping.yaml --url http://{_CLOSED_PORT}",
+    "context import": "weather.csv --mapping mapping.yaml --site site.yaml",
     "bench registry": "--identities 1000",
     "bench twin": "--seconds 1",
     "bench gallery": "--size 10",
@@ -76,7 +92,7 @@ _UNTIL_STOPPED = {"demo": ("", "serving on"), "twin rtsp": ("clip.mp4 --port 0",
 _IMPORTED = {
     *("bench pipeline", "bench ingest", "bench gate", "bench decision", "bench false-match"),
     *("bench transport", "bench resolve", "bench latency", "eval baseline", "devservers up"),
-    *("eval real", "twin measure"),
+    *("eval real", "eval purchases", "twin measure", "bench insights", "bench queue-forecast"),
 }
 """Runs for minutes, or with servers of its own: only what it imports is run."""
 
@@ -90,6 +106,16 @@ def _commands(group: Any, prefix: str = "") -> Iterator[str]:
             yield from _commands(command, f"{prefix}{name} ")
         else:
             yield prefix + name
+
+
+@pytest.fixture(scope="session")
+def models_dir(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with every network, so that none needs to be fetched."""
+    every = tmp_path_factory.mktemp("networks") / "models"
+    shutil.copytree(models_dir, every, copy_function=os.symlink)
+    for network in (Path(rapidocr.__file__).parent / "models").glob("*_det_small.onnx"):
+        (every / network.name).symlink_to(network)
+    return every
 
 
 @pytest.fixture(scope="session")

@@ -408,6 +408,7 @@ async def test_the_engine_derives_purchases_anew_when_a_receipt_comes_late(
     assert {type(event).__name__ for event in told} == {
         "Receipt",
         "Purchase",
+        "QueueVisit",
         "UnpaidStay",
         "Withdrawal",
     }
@@ -421,8 +422,8 @@ cameras:
     role: billing
     source: {url: "rtsp://127.0.0.1/till"}
     zones:
-      - {id: desk, kind: table, till: till-1, polygon: [[0, 0], [1, 0], [1, 1]]}
-      - {id: line, kind: queue, till: till-1, polygon: [[0, 0], [1, 0], [1, 1]]}
+      - {id: desk, kind: till, tills: [till-1], polygon: [[0, 0], [1, 0], [1, 1]]}
+      - {id: line, kind: queue, tills: [till-1], polygon: [[0, 0], [1, 0], [1, 1]]}
 """
 
 

@@ -97,7 +97,7 @@ def test_an_explanation_is_also_one_json_object(shop: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("traffic", *DAY), "no metric is called 'traffic'; there are: traffic_in"),
+        (("traffic", *DAY), "no metric is called 'traffic'; there are: footfall_in"),
         (("traffic_in", "--day", "yesterday"), "write a date"),
         (("traffic_in", *DAY, "--from", "25:00"), "write a time of day"),
         (("traffic_in", *DAY, "--from", "14:00", "--to", "13:00"), "is not after"),

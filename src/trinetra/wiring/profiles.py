@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trinetra.errors import ModelUnavailable
 from trinetra.models.download import Downloader
@@ -9,13 +10,15 @@ from trinetra.models.fetch import ensure_model, find_model
 from trinetra.models.manifest import AnyModel, Profile, load_manifest
 from trinetra.models.progress import ProgressSink, WithoutNotes
 from trinetra.settings import Settings
-from trinetra.site import Site
+
+if TYPE_CHECKING:  # imports NumPy, which listing networks does without
+    from trinetra.site import Site
 
 _CONNECT_TIMEOUT_S = 3.0
 """Optional networks must not delay each start by much where a firewall drops packets."""
 
 
-def choose_profile(settings: Settings, site: Site | None = None) -> Profile:
+def choose_profile(settings: Settings, site: "Site | None" = None) -> Profile:
     """Return the profile that the settings name, without what the site does not need.
 
     Raises ConfigurationError.

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.unit.events.samples import NOON, one_of_each, receipt
 
-from trinetra.events.schema import InsightEvent, LineCrossing, Purchase, Receipt, UnpaidStay
+from trinetra.events.schema import InsightEvent, Passage, Purchase, Receipt, UnpaidStay
 from trinetra.insights.metrics.catalog import BY_NAME, cells_of
 from trinetra.insights.metrics.definition import Sums
 from trinetra.insights.metrics.sales import net_sales
@@ -24,15 +24,15 @@ def sums_of(insights: Iterable[InsightEvent]) -> Sums:
 
 
 def value(name: str, *insights: InsightEvent) -> float | None:
-    return BY_NAME[name].value(sums_of(insights))
+    return BY_NAME[name].value(sums_of(insights), 3600.0)
 
 
 def sample(kind: type) -> InsightEvent:
     return next(event for event in one_of_each() if isinstance(event, kind))
 
 
-def crossings(number: int, **changes: object) -> list[InsightEvent]:
-    return [msgspec.structs.replace(sample(LineCrossing), **changes) for _ in range(number)]
+def passages(number: int, **changes: object) -> list[InsightEvent]:
+    return [msgspec.structs.replace(sample(Passage), **changes) for _ in range(number)]
 
 
 SALES = (
@@ -57,9 +57,12 @@ def test_only_sales_are_transactions_and_refunds_reduce_net_sales() -> None:
 
 
 def test_conversion_is_sales_per_person_who_came_in() -> None:
-    out, staff = crossings(5, direction="out"), crossings(3, kind=IdentityKind.STAFF)
-    cars = crossings(4, label="car")
-    everything = (*SALES, *crossings(10), *out, *staff, *cars, REFUND, *NO_SALES)
+    customer = {"direction": "in", "kind": msgspec.UNSET, "door_kind": "entrance"}
+    came = passages(10, **customer)
+    out = passages(5, **(customer | {"direction": "out"}))
+    staff = passages(3, **(customer | {"kind": IdentityKind.STAFF}))
+    cars = passages(4, **(customer | {"label": "car"}))
+    everything = (*SALES, *came, *out, *staff, *cars, REFUND, *NO_SALES)
     assert value("conversion", *everything) == pytest.approx(0.3)
     assert value("sales_per_visitor", *everything) == pytest.approx(3.8)
 

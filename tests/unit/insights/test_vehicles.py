@@ -343,13 +343,13 @@ def test_a_visit_counts_in_all_and_by_class_with_its_stay_and_plate():
     for cell in cells_of(arrival(0)):
         sums.setdefault(cell.series, {}).setdefault(cell.bin, 0)
         sums[cell.series][cell.bin] += cell.value
-    assert BY_NAME["vehicle_arrivals"].value(sums) == 1
-    assert BY_NAME["vehicle_arrivals_car"].value(sums) == 1
-    assert BY_NAME["vehicle_arrivals_bus"].value(sums) == 0
-    assert BY_NAME["vehicle_stay_median"].value(sums) == pytest.approx(1000, rel=0.01)
-    assert BY_NAME["vehicle_plates_read"].value(sums) == 1
+    assert BY_NAME["vehicle_arrivals"].value(sums, 3600.0) == 1
+    assert BY_NAME["vehicle_arrivals_car"].value(sums, 3600.0) == 1
+    assert BY_NAME["vehicle_arrivals_bus"].value(sums, 3600.0) == 0
+    assert BY_NAME["vehicle_stay_median"].value(sums, 3600.0) == pytest.approx(1000, rel=0.01)
+    assert BY_NAME["vehicle_plates_read"].value(sums, 3600.0) == 1
 
 
 def test_without_vehicles_stay_and_share_are_unknown():
-    assert BY_NAME["vehicle_stay_median"].value({}) is None
-    assert BY_NAME["vehicle_plates_read"].value({}) is None
+    assert BY_NAME["vehicle_stay_median"].value({}, 3600.0) is None
+    assert BY_NAME["vehicle_plates_read"].value({}, 3600.0) is None

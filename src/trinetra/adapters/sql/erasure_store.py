@@ -213,7 +213,8 @@ def _forget_insights(
     for kind, insights in found.items():
         is_kept = kind in OBSERVED_KINDS
         write_insights(connection, rules, without(insights, ids), [] if is_kept else insights)
-        counts[f"{kind}s_without_id" if is_kept else f"{kind}s"] = len(insights)
+        if is_kept or insights:
+            counts[f"{kind}s_without_id" if is_kept else f"{kind}s"] = len(insights)
     counts["visits_made_anonymous"] = sum(not visit.withdrawn for visit in visits)
     return counts
 
