@@ -12,7 +12,7 @@ from trinetra.events.schema import InsightEvent, Passage, Purchase, Receipt, Unp
 from trinetra.insights.metrics.catalog import BY_NAME, cells_of
 from trinetra.insights.metrics.definition import Sums
 from trinetra.insights.metrics.sales import net_sales
-from trinetra.values import IdentityKind
+from trinetra.values import CameraId, EventId, IdentityKind, SiteId
 
 
 def sums_of(insights: Iterable[InsightEvent]) -> Sums:
@@ -32,7 +32,18 @@ def sample(kind: type) -> InsightEvent:
 
 
 def passages(number: int, **changes: object) -> list[InsightEvent]:
-    return [msgspec.structs.replace(sample(Passage), **changes) for _ in range(number)]
+    passage = Passage(
+        event_id=EventId("p"),
+        site_id=SiteId("shop"),
+        camera_id=CameraId("door"),
+        captured_at=NOON,
+        door_id="main",
+        door_kind="entrance",
+        direction="in",
+        label="person",
+        crossings=(),
+    )
+    return [msgspec.structs.replace(passage, **changes) for _ in range(number)]
 
 
 SALES = (
@@ -57,12 +68,9 @@ def test_only_sales_are_transactions_and_refunds_reduce_net_sales() -> None:
 
 
 def test_conversion_is_sales_per_person_who_came_in() -> None:
-    customer = {"direction": "in", "kind": msgspec.UNSET, "door_kind": "entrance"}
-    came = passages(10, **customer)
-    out = passages(5, **(customer | {"direction": "out"}))
-    staff = passages(3, **(customer | {"kind": IdentityKind.STAFF}))
-    cars = passages(4, **(customer | {"label": "car"}))
-    everything = (*SALES, *came, *out, *staff, *cars, REFUND, *NO_SALES)
+    out, staff = passages(5, direction="out"), passages(3, kind=IdentityKind.STAFF)
+    cars = passages(4, label="car")
+    everything = (*SALES, *passages(10), *out, *staff, *cars, REFUND, *NO_SALES)
     assert value("conversion", *everything) == pytest.approx(0.3)
     assert value("sales_per_visitor", *everything) == pytest.approx(3.8)
 
