@@ -25,7 +25,7 @@ from trinetra.site import Site, load_site
 from trinetra.telemetry import configure_logging
 from trinetra.values import Instant
 from trinetra.wiring.figures import figure_reader
-from trinetra.wiring.stores import open_store
+from trinetra.wiring.stores import open_written_store
 
 _Metric = Annotated[str, typer.Argument(metavar="METRIC", help="Name; see `trinetra metrics`.")]
 _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The site file.")]
@@ -100,7 +100,7 @@ def _clock(day: date, minutes: int, zone: ZoneInfo) -> Instant:
 
 
 async def _explain(site: Site, metric: str, span: Span, place: str) -> Explanation:
-    async with open_store(load_settings()) as store:
+    async with open_written_store(load_settings()) as store:
         reader = figure_reader(site, store, SystemClock())
         return await explain_figure(reader, store, metric, span, place)
 
