@@ -32,8 +32,8 @@ OF_THE_SITE = (
             "unique_visitors_error",
             "visits_error",
             "conversion_error",
-            "occupancy_bias",
             "occupancy_error",
+            "occupancy_absolute_error",
         }
     )
     | QUEUE_SCORES

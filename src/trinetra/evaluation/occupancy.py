@@ -19,9 +19,10 @@ def score_occupancy(
     truth: Sequence[Presence] | None, found: Sequence[Inside] | None, random: np.random.Generator
 ) -> tuple[Score, ...]:
     """Return the mean error and the mean absolute error in people; positive for too many."""
-    names = ("occupancy_bias", "occupancy_error")
+    names = ("occupancy_error", "occupancy_absolute_error")
     if not truth or found is None:
-        note = "not measured: truth or events do not contain it"
+        lacking = "no event contains it" if truth else "the ground truth does not contain it"
+        note = f"not measured: {lacking}"
         return tuple(Score(name=name, value=None, note=note) for name in names)
     first, last = min(v.started_us for v in truth), max(v.ended_us for v in truth)
     minutes = np.arange(first, last, _MINUTE_US)

@@ -9,7 +9,7 @@ from tests.unit.evaluation.worlds import T0_US
 
 from trinetra.evaluation.figures import match_instants, match_stays
 from trinetra.evaluation.insights import score_insights
-from trinetra.evaluation.truth import Crossing, Facts, Presence, Stay, Wait
+from trinetra.evaluation.truth import Crossing, Facts, Inside, Presence, Stay, Wait
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -37,6 +37,9 @@ def day(visitors: int = 20) -> Facts:
         waits=tuple(
             Wait("till", T0_US + i * MINUTE, 20.0 + i % 5, service_s=30.0 + i % 4)
             for i in range(visitors)
+        ),
+        inside=tuple(
+            Inside(T0_US + i * MINUTE, T0_US + (i + 1) * MINUTE, 1) for i in range(visitors)
         ),
     )
 
