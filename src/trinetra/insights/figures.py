@@ -19,7 +19,7 @@ from trinetra.insights.metrics.buckets import MONDAY, grain_of, spans_of
 from trinetra.insights.metrics.catalog import metrics_named
 from trinetra.insights.metrics.completeness import Watched
 from trinetra.insights.metrics.coverage import SEEN_MS
-from trinetra.insights.metrics.definition import Metric, Scope
+from trinetra.insights.metrics.definition import Metric, Scope, Sums, total
 from trinetra.opening_hours import OpeningHours
 from trinetra.ports import Clock, FigureStore
 from trinetra.values import CameraId, Instant, SiteId, after
@@ -87,12 +87,12 @@ class FigureReader:
         watched = await self._watched(spans)
         sums = await self._sums(metrics, query, spans)
         figures = [
-            _figure(metric, place, part, sums.get((place, number), {}), (share, open_s), query)
+            self._answer(metric, place, part, sums.get((place, number), {}), watched, query)
+            if _is_told(metric, place, sums)
+            else _figure(metric, place, part)
             for metric in metrics
             for place in _places(metric, sums, query)
             for number, part in enumerate(spans)
-            for share in [watched.share(part, self.cameras_of(metric, place))]
-            for open_s in [watched.open_seconds(part)]
         ]
         return FigureTable(
             site=site.site_id,
@@ -108,7 +108,7 @@ class FigureReader:
         self, metrics: Sequence[Metric], query: FigureQuery, spans: list[Span]
     ) -> _BySpan:
         """Return the sums by place and number of the span, and in it by series and bin."""
-        series = sorted({name for metric in metrics for name in metric.series})
+        series = sorted({name for metric in metrics for name in (*metric.series, *metric.needs)})
         grain = grain_of(spans, self.site.zone)
         found = await self._store.part_sums(
             series, grain, spans, query.places, by_place=query.by_place
@@ -128,6 +128,26 @@ class FigureReader:
         sums = await self._store.sums([SEEN_MS], grain, whole)
         return Watched.of(units, self.site.hours, self.expected_until(), sums)
 
+    def _answer(
+        self,
+        metric: Metric,
+        place: str,
+        span: Span,
+        held: Sums,
+        watched: Watched,
+        query: FigureQuery,
+    ) -> Figure:
+        cameras = self.cameras_of(metric, place)
+        share = watched.share(span, cameras) if cameras else None
+        is_watched = metric.scope == "receipts" or bool(cameras and share != 0)
+        has_come = span.start < self.expected_until()
+        if not (is_watched and has_come) and not any(total(held, name) for name in metric.series):
+            return _figure(metric, place, span, completeness=share)
+        value = metric.value(held, watched.open_seconds(span))
+        if query.impute and metric.is_total and value and share and share < 1:
+            return _figure(metric, place, span, value / share, share, imputed=True)
+        return _figure(metric, place, span, value, share)
+
     def expected_until(self) -> Instant:
         """Return the instant up to which cameras must have reported what they watched."""
         return after(self._clock.now(), -_NOT_YET_REPORTED_S)
@@ -140,11 +160,13 @@ class FigureReader:
             for held in sums.values()
             for series, bins in held.items()
             for number, value in bins.items()
-            if value
+            if value and series in metric.series
         }
 
     def cameras_of(self, metric: Metric, place: str) -> frozenset[CameraId]:
         """Return the cameras that a figure depends on."""
+        if metric.scope == "receipts":
+            return frozenset()
         camera_id = CameraId(place.partition("/")[0])
         if camera_id in self.site.cameras.get("site", ()):
             return frozenset({camera_id})
@@ -173,27 +195,28 @@ def _places(metric: Metric, sums: _BySpan, query: FigureQuery) -> Iterable[str]:
     return sorted(places | set(query.places or ()))
 
 
+def _is_told(metric: Metric, place: str, sums: _BySpan) -> bool:
+    """Return whether the source of a figure, if it needs one, tells anything of this place."""
+    here = (held for (where, _), held in sums.items() if where == place)
+    return not metric.needs or any(name in held for held in here for name in metric.needs)
+
+
 def _figure(
     metric: Metric,
     place: str,
     span: Span,
-    held: Mapping[str, Mapping[int, int]],
-    watched: tuple[float | None, float],
-    query: FigureQuery,
+    value: float | None = None,
+    completeness: float | None = None,
+    *,
+    imputed: bool = False,
 ) -> Figure:
-    completeness, open_s = watched
-    value = metric.value(held, open_s)
-    is_blind = completeness == 0 and not any(any(bins.values()) for bins in held.values())
-    imputed = bool(query.impute and metric.is_total and value and completeness and completeness < 1)
-    if value is not None and imputed and completeness:
-        value /= completeness
     return Figure(
         metric=metric.name,
         version=metric.version,
         place=place,
         start=span.start,
         end=span.end,
-        value=None if is_blind else value,
+        value=value,
         completeness=completeness,
         imputed=imputed,
     )

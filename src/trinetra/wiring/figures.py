@@ -23,6 +23,8 @@ def figure_site(site: Site) -> FigureSite:
     """Return what the figures of a site depend on."""
     cameras: Mapping[Scope, frozenset[CameraId]] = {
         "site": _ids(site.cameras),
+        "faces": _ids(c for c in site.cameras if c.reads_faces),
+        "vehicles": _ids(c for c in site.cameras if c.role is Role.VEHICLE),
         "lines": _ids(c for c in site.cameras if c.lines and c.role is not Role.VEHICLE),
         "tills": _ids(c for c in site.cameras if any(zone.tills for zone in c.zones)),
         "zones": _ids(c for c in site.cameras if c.zones and c.role is not Role.VEHICLE),

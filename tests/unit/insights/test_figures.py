@@ -15,7 +15,7 @@ from trinetra.errors import ConfigurationError
 from trinetra.events.customers import Customer, CustomerDirectory
 from trinetra.events.derivation import Span
 from trinetra.events.figures import Figure, Granularity
-from trinetra.events.schema import CameraCoverage, LineCrossing
+from trinetra.events.schema import CameraCoverage, LineCrossing, Passage, Receipt
 from trinetra.insights.figures import FigureQuery, FigureReader, FigureSite
 from trinetra.insights.metrics.buckets import SUNDAY, grain_of, midnight, spans_of
 from trinetra.insights.metrics.catalog import METRICS, ROLLUP_RULES
@@ -129,6 +129,78 @@ async def test_a_figure_says_how_much_of_the_opening_hours_was_watched(
     hours = await traffic(reader(store), "hour")
     assert [h.value for h in hours[8:12]] == [0, 30, 0, None]
     assert [h.completeness for h in hours[8:12]] == [None, 1.0, 1.0, 0.0]
+
+
+def receipt(number: int, at: datetime) -> Receipt:
+    return Receipt(
+        event_id=EventId(f"r{number}"),
+        site_id=SiteId("shop"),
+        camera_id=CameraId(""),
+        captured_at=at.astimezone(UTC),
+        issued_at=at.astimezone(UTC),
+        receipt_id=f"r{number}",
+        till_id="till-1",
+        kind="sale",
+        total_minor=900,
+        currency="EUR",
+    )
+
+
+async def of_day(reader: FigureReader, *metrics: str, days: int = 1, **query: object) -> list:
+    span = Span(midnight(DAY.date(), BERLIN), midnight(DAY.date() + timedelta(days=days), BERLIN))
+    asked = FigureQuery(span, metrics, **query)
+    return [(f.place, f.value, f.completeness) for f in (await reader.read(asked)).figures]
+
+
+async def test_figures_of_others_do_not_make_a_blind_day_a_day_without_people(
+    store: SqlInsightStore,
+) -> None:
+    await store.record([receipt(1, NINE)])
+    assert await of_day(reader(store), "traffic_in", "transactions") == [
+        ("", None, 0.0),
+        ("", 1, None),
+    ]
+
+
+async def test_receipts_depend_on_no_camera_and_are_never_extrapolated(
+    store: SqlInsightStore,
+) -> None:
+    await store.record([receipt(1, NINE), *watched(DOOR, NINE, 2)])
+    assert await of_day(reader(store), "transactions", impute=True) == [("", 1, None)]
+    two_days = await of_day(reader(store), "transactions", days=2)
+    assert [value for _, value, _ in two_days] == [1, 0]
+
+
+async def test_without_any_receipt_sales_and_conversion_are_unknown_not_zero(
+    store: SqlInsightStore,
+) -> None:
+    came = {"door_id": "main", "door_kind": "entrance", "crossings": ()}
+    fields = ("event_id", "site_id", "camera_id", "captured_at", "direction", "label")
+    walk = crossing(1, NINE)
+    passage = Passage(**{name: getattr(walk, name) for name in fields}, **came)
+    await store.record([passage, *watched(DOOR, NINE, 8)])
+    names = ("footfall_in", "transactions", "conversion", "passby_traffic")
+    assert [value for _, value, _ in await of_day(reader(store), *names)] == [1, None, None, None]
+    await store.record([receipt(1, NINE)])
+    assert [v for _, v, _ in await of_day(reader(store), *names)] == [1, 1, 1, None]
+    by_place = await of_day(reader(store), "conversion", by_place=True)
+    assert {value for _, value, _ in by_place} == {None}
+
+
+async def test_a_shop_without_cameras_of_a_kind_has_unknown_figures_of_it(
+    store: SqlInsightStore,
+) -> None:
+    await store.record(watched(DOOR, NINE, 8) + watched(SHELF, NINE, 8))
+    values = await of_day(reader(store), "served_parties", "vehicle_arrivals", "stays")
+    assert [value for _, value, _ in values] == [None, None, 0]
+
+
+async def test_hours_that_have_not_come_are_unknown_and_closed_ones_are_zero(
+    store: SqlInsightStore,
+) -> None:
+    await store.record(watched(DOOR, NINE, 3))
+    hours = await traffic(reader(store, NINE + timedelta(hours=3)), "hour")
+    assert [h.value for h in hours[7:14]] == [0, 0, 0, 0, 0, None, None]
 
 
 async def test_time_that_has_not_come_is_not_expected_to_be_watched(store: SqlInsightStore) -> None:

@@ -9,7 +9,8 @@ from trinetra.events.schema import InsightEvent
 from trinetra.insights.metrics.histogram import percentile
 
 Unit = Literal["count", "s", "share", "money", "people"]
-Scope = Literal["lines", "zones", "tills", "site"]
+Scope = Literal["lines", "zones", "tills", "faces", "vehicles", "receipts", "site"]
+"""The cameras that a figure depends on; ``receipts`` depend on none."""
 Cells = Callable[[InsightEvent], Iterable[Cell]]
 Sums = Mapping[str, Mapping[int, int]]
 """What a bucket holds: the sum of each series, by bin. A series without cells is absent."""
@@ -28,7 +29,8 @@ class Metric:
     those named in ``series`` follows the ``value`` of a bucket, None if there was nothing to take
     it of; ``parts`` are more series of these cells, which only heatmaps read. ``scope`` tells which
     cameras must have been watched for the figure of the whole site to be complete. If ``is_total``,
-    half the time watched means about half the value.
+    half the time watched means about half the value. ``needs`` are series of a source that a shop
+    may not have: a figure is unknown if the whole question finds no cells of any of them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Metric:
     trade: str = ""
     reach_s: float = 0.0
     parts: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def total(sums: Sums, series: str) -> int:

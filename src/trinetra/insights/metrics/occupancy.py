@@ -73,6 +73,7 @@ MEAN_STAY = Metric(
     ),
     leaves_out=_LEAVES_OUT,
     series=(PEOPLE_MS, IN),
+    needs=(PEOPLE_MS,),
     inputs=("site_occupancy", "passage"),
     cells=cells,
     value=ratio_of(PEOPLE_MS, IN, unit=0.001),

@@ -32,6 +32,7 @@ PASSBY_TRAFFIC = Metric(
     ),
     leaves_out="Staff, vehicles, and people who turn round at the line.",
     series=(PASSBY,),
+    needs=(PASSBY,),
     inputs=("passage",),
     cells=cells,
     value=total_of(PASSBY),

@@ -74,6 +74,8 @@ def _per_visitor(sums: Sums, code: str) -> float | None:
     return _major(total(sums, NET_SALES[code]) / came_in, code) if came_in else None
 
 
+_RECEIPTS = (TRANSACTIONS, REFUNDS, VOIDS)
+"""Without any of them no till is connected."""
 _KINDS = "Refunds, voids and training receipts are no sales."
 
 SALES_RECEIPTS = Metric(
@@ -86,6 +88,8 @@ SALES_RECEIPTS = Metric(
     series=(TRANSACTIONS,),
     inputs=("receipt",),
     cells=cells,
+    scope="receipts",
+    needs=_RECEIPTS,
     value=total_of(TRANSACTIONS),
 )
 REFUND_RECEIPTS, VOID_RECEIPTS = (
@@ -99,6 +103,8 @@ REFUND_RECEIPTS, VOID_RECEIPTS = (
         series=(series,),
         inputs=("receipt",),
         cells=cells,
+        scope="receipts",
+        needs=_RECEIPTS,
         value=total_of(series),
     )
     for name, title, kind, series in (
@@ -119,6 +125,8 @@ NET_SALES_METRIC = Metric(
     series=tuple(NET_SALES.values()),
     inputs=("receipt",),
     cells=cells,
+    scope="receipts",
+    needs=_RECEIPTS,
     value=only_currency(_net),
 )
 AVERAGE_TRANSACTION_VALUE = Metric(
@@ -131,6 +139,8 @@ AVERAGE_TRANSACTION_VALUE = Metric(
     series=(*NET_SALES.values(), *GROSS_SALES.values(), *BILLS.values()),
     inputs=("receipt",),
     cells=cells,
+    scope="receipts",
+    needs=_RECEIPTS,
     value=only_currency(_mean_bill),
     is_total=False,
 )
@@ -144,6 +154,8 @@ ITEMS_PER_BASKET = Metric(
     series=(COUNTED, PIECES),
     inputs=("receipt",),
     cells=cells,
+    scope="receipts",
+    needs=_RECEIPTS,
     value=ratio_of(PIECES, COUNTED),
     is_total=False,
 )
@@ -162,6 +174,7 @@ CONVERSION = Metric(
     cells=cells,
     value=ratio_of(TRANSACTIONS, IN),
     scope="lines",
+    needs=_RECEIPTS,
     is_total=False,
 )
 SALES_PER_VISITOR = Metric(
@@ -176,6 +189,7 @@ SALES_PER_VISITOR = Metric(
     cells=cells,
     value=only_currency(_per_visitor),
     scope="lines",
+    needs=_RECEIPTS,
     is_total=False,
 )
 GROUP_CONVERSION = Metric(
@@ -190,6 +204,7 @@ GROUP_CONVERSION = Metric(
     cells=cells,
     value=ratio_of(TRANSACTIONS, GROUPS_IN),
     scope="lines",
+    needs=_RECEIPTS,
     is_total=False,
     trade="Group or party conversion. Vendors that count groups call this conversion.",
 )
