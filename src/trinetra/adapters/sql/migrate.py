@@ -17,7 +17,7 @@ from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
 from trinetra.adapters.sql.views import create_views, drop_views
 from trinetra.errors import ConfigurationError
 
-HEAD = "0010"
+HEAD = "0002"
 """The last step, a constant because reading the steps takes longer than opening a database."""
 _FOLDER = Path(__file__).parent / "migrations"
 _SETUP_LOCK = 0x7472696E
