@@ -20,7 +20,7 @@ from tests.unit.insights.any_insight import ANN, BOB, NIGHT, common, insight
 from trinetra.adapters.sql import migrations
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
-from trinetra.adapters.sql.migrate import HEAD, migrate, prepare, revision
+from trinetra.adapters.sql.migrate import HEAD, migrate, revision, upgrade
 from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE, TYPE_OF_KIND
 from trinetra.events.customers import Customer, CustomerDirectory
 from trinetra.events.derivation import Span
@@ -362,7 +362,8 @@ def test_the_migrations_lead_to_the_tables_of_the_schema_and_back(database: str)
         assert set(inspect(connection).get_table_names()) <= {REVISION_TABLE}
         migrate(connection, HEAD)
         assert revision(connection) == HEAD
-        assert prepare(connection) is False
+        upgrade(connection)
+        assert revision(connection) == HEAD
     engine.dispose()
 
 

@@ -27,6 +27,7 @@ from trinetra.wiring.config import receipt_rules
 
 _AT_ONCE = 500
 _TRIES = 6
+_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0
 _TIMEOUT_S = 30.0
 Read = tuple[Row, dict[str, Any]]
 
@@ -140,7 +141,8 @@ class _Door:
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return answer
             note(f"{self.url} cannot store receipts now; trying again")
-            time.sleep(float(answer.headers.get("Retry-After", 5)))
+            # The platform says when to ask again; nothing else goes on in this command.
+            time.sleep(_pause_s(answer))
         raise self._unavailable(_detail(answer))
 
     def _unavailable(self, cause: str) -> EventLogUnavailable:
@@ -150,6 +152,12 @@ class _Door:
             "SITE` or name another platform with --url, and import the whole file again: what was "
             "sent counts once"
         )
+
+
+def _pause_s(answer: httpx.Response) -> float:
+    """Return how long to wait before the next try; Retry-After may also be a date (RFC 9110)."""
+    told = answer.headers.get("Retry-After", "")
+    return min(float(told), _LONGEST_PAUSE_S) if told.isdecimal() else _PAUSE_S
 
 
 def _detail(answer: httpx.Response) -> str:

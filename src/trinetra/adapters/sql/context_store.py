@@ -27,7 +27,7 @@ class SqlContextStore:
         Raises ConfigurationError, StoreUnavailable or StorageFull, as the insight store does.
         """
         async with Database.connected(url, thread_name="context-store") as database:
-            await database.run(prepare, writes=True)
+            await prepare(database)
             yield cls(database)
 
     async def record(self, entries: Sequence[ContextEntry]) -> None:

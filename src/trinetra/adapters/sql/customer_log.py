@@ -60,7 +60,7 @@ class SqlCustomerLog:
         Raises ConfigurationError, StorageFull or StoreUnavailable, as the insight store does.
         """
         async with Database.connected(url, thread_name="customer-book") as database:
-            await database.run(prepare, writes=True)
+            await prepare(database)
             yield cls(database)
 
     @property

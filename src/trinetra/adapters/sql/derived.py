@@ -37,10 +37,14 @@ _MINUTE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """Minutes in which inputs changed, and the last write that is taken into account."""
+    """Minutes in which inputs changed, and the last write that is taken into account.
+
+    ``is_read`` tells that it was taken into account before: nothing was written since.
+    """
 
     minutes_s: Sequence[int]
     change: int
+    is_read: bool = False
 
 
 def derive(connection: Connection, rules: RollupRules, derivation: Derivation, most: int) -> int:
@@ -49,11 +53,12 @@ def derive(connection: Connection, rules: RollupRules, derivation: Derivation, m
     windows = sorted({start for s in changes.minutes_s for start in _windows(derivation, s)})
     for start_s in windows:
         _replace(connection, rules, derivation, _span(derivation, start_s))
-    row = {"name": derivation.name, "version": derivation.version, "change": changes.change}
-    statement = upsert_into(DERIVATIONS, connection.dialect.name)
-    connection.execute(
-        statement.values(row).on_conflict_do_update(index_elements=["name"], set_=row)
-    )
+    if not changes.is_read:
+        row = {"name": derivation.name, "version": derivation.version, "change": changes.change}
+        statement = upsert_into(DERIVATIONS, connection.dialect.name)
+        connection.execute(
+            statement.values(row).on_conflict_do_update(index_elements=["name"], set_=row)
+        )
     return len(windows)
 
 
@@ -90,7 +95,8 @@ def _changes(connection: Connection, derivation: Derivation, most: int) -> _Chan
     rows = connection.execute(changed.limit(most)).all()
     if len(rows) < most:
         # The types that are no input have been written up to here, too.
-        return _Changes([r.start_s for r in rows], rollups.last_change(connection))
+        change = rollups.last_change(connection)
+        return _Changes([r.start_s for r in rows], change, is_read=change == row.change)
     last = rows[-1].change  # of this write more minutes may follow
     rows = connection.execute(changed.where(CHANGED_MINUTES.c.change <= last)).all()
     return _Changes([r.start_s for r in rows], last)

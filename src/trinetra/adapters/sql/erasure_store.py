@@ -78,7 +78,9 @@ class SqlErasureStore:
         """
         async with Database.connected(url, thread_name="erasure-desk") as database:
             erasure_store = cls(database, rules)
-            if await database.run(_prepare, writes=True):
+            is_new = await database.run(_is_new)
+            await prepare(database)
+            if is_new:
                 # Older versions of TRINETRA left deleted data in the free pages of the file.
                 await erasure_store._scrub()
             yield erasure_store
@@ -141,11 +143,8 @@ class SqlErasureStore:
             return False
 
 
-def _prepare(connection: Connection) -> bool:
-    """Create missing tables; return True if this database had no erasure store before."""
-    is_new = not inspect(connection).has_table(ERASURES.name)
-    prepare(connection)
-    return is_new
+def _is_new(connection: Connection) -> bool:
+    return not inspect(connection).has_table(ERASURES.name)
 
 
 def _store_request(

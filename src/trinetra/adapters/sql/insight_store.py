@@ -86,7 +86,7 @@ class SqlInsightStore:
         wrote it; StoreUnavailable when the server does not answer or the file is locked.
         """
         async with Database.connected(url, thread_name="insight-store") as database:
-            await database.run(prepare, writes=True)
+            await prepare(database)
             yield cls(database, rules)
 
     @property

@@ -5,50 +5,61 @@ Alembic's steps are in ``migrations/versions``. A new database is created at onc
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select
 
+from trinetra.adapters.sql.database import Database
 from trinetra.adapters.sql.errors import shown_url
 from trinetra.adapters.sql.schema import METADATA, REVISION_TABLE
 from trinetra.adapters.sql.views import create_views, drop_views
 from trinetra.errors import ConfigurationError
 
+if TYPE_CHECKING:  # 0.1 s to import, which opening a database does without
+    from alembic.config import Config
+
 HEAD = "0002"
 """The last step, a constant because reading the steps takes longer than opening a database."""
+_REVISIONS = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
+"""Alembic's own table."""
 _FOLDER = Path(__file__).parent / "migrations"
 _SETUP_LOCK = 0x7472696E
 """Key of the advisory lock: any number that no other application uses in this database."""
 
 
-def prepare(connection: Connection) -> bool:
-    """Create or upgrade the tables; return whether the database was new.
+async def prepare(database: Database) -> None:
+    """Create or upgrade the tables of a database.
 
-    Raises ConfigurationError for a database of a newer TRINETRA.
+    Takes the write lock only if there is something to do, so that readers need not wait for
+    writers. Raises ConfigurationError for a database of a newer TRINETRA, StorageFull or
+    StoreUnavailable.
     """
+    if await database.run(revision) != HEAD:
+        await database.run(upgrade, writes=True)
+
+
+def upgrade(connection: Connection) -> None:
+    """Create or upgrade the tables. Raises ConfigurationError for one of a newer TRINETRA."""
     if connection.dialect.name == "postgresql":
         # Services may start together, and creating the same table twice at once fails.
         connection.execute(select(func.pg_advisory_xact_lock(_SETUP_LOCK)))
     at = revision(connection)
     if at == HEAD:
-        return False
+        return
     if at is None and not inspect(connection).get_table_names():
         METADATA.create_all(connection)
         create_views(connection)
-        command.stamp(_config(connection), HEAD)
-        return True
+        _stamp(connection)
+        return
     _refuse_unknown(connection, at)
     migrate(connection, HEAD)
-    return False
 
 
 def revision(connection: Connection) -> str | None:
     """Return the last step that was taken; None before the first."""
-    options = {"version_table": REVISION_TABLE}
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
+    if not inspect(connection).has_table(REVISION_TABLE):
+        return None
+    return connection.scalar(select(_REVISIONS.c.version_num))
 
 
 def migrate(connection: Connection, target: str) -> None:
@@ -56,6 +67,8 @@ def migrate(connection: Connection, target: str) -> None:
 
     Only a database at the last step has views: those of a table would keep it from being changed.
     """
+    from alembic import command  # noqa: PLC0415
+
     grants = drop_views(connection)
     config = _config(connection)
     at = revision(connection) or ""
@@ -67,7 +80,15 @@ def migrate(connection: Connection, target: str) -> None:
         create_views(connection, grants)
 
 
+def _stamp(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415
+
+    command.stamp(_config(connection), HEAD)
+
+
 def _refuse_unknown(connection: Connection, at: str | None) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     steps = {step.revision for step in ScriptDirectory(str(_FOLDER)).walk_revisions()}
     if at is not None and at not in steps:
         place = shown_url(connection.engine.url)
@@ -77,7 +98,9 @@ def _refuse_unknown(connection: Connection, at: str | None) -> None:
         )
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
