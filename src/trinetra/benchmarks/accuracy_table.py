@@ -34,7 +34,7 @@ _PHOTOS = """
 ### With photos of real people
 
 Each simulated person has the photos of one real person, seen through the worker's own face finder
-and embedder; those for whom there are none have synthetic faces. Where the two tables disagree
+and embedder; people without photos have synthetic faces. Where the two tables disagree
 about identity, believe this one.
 """
 _REPRODUCE = """

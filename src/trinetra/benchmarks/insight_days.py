@@ -1,7 +1,7 @@
 """Days of a large store as insights: the ground truth of several twins, and what is derived of it.
 
 A wing is one twin of the built-in shop. Cameras, tills and people of a wing carry its number, so a
-store of 20 cameras is three wings of six cameras and a part of a fourth. Nobody is missed and
+store of 20 cameras is three wings of six cameras and a part of a fourth. No person is missed and
 everybody is recognized: more is on record than in a real store with as many people.
 """
 

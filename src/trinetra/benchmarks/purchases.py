@@ -50,7 +50,7 @@ __all__ = ["STORES", "PurchaseRun", "measure_run", "scores_of"]
 
 @dataclass(frozen=True, slots=True)
 class PurchaseRun:
-    """What one run of a store gave: the parties, the claims and whom they named, and the counts."""
+    """What one run of a store gave: the parties, the claims with the people named, the counts."""
 
     buyers: Buyers
     claims: tuple[Claim, ...]

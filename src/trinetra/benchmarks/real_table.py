@@ -154,7 +154,7 @@ def _sums(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _counts(row: Row) -> tuple[str, ...]:
-    """Return the cells of a row of counts; those of what nobody counted are empty."""
+    """Return the cells of a row of counts; what was not counted is empty."""
     dwell_s = row.value("dwell_error", "stays")
     return (
         _people([s for s in (row.score("agreement", "people"),) if s]),

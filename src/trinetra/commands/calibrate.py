@@ -147,17 +147,22 @@ def calibrate(
         impostors=trial.impostors if trial else None,
         identification=trial.rows if trial else (),
     )
-    path = calibration_path(settings.data_dir, model)
-    if not dry_run:
+    path = None if dry_run else calibration_path(settings.data_dir, model)
+    if path:
         write_calibration(path, found)
     if as_json:
         print_json(msgspec.to_builtins(found))
         return
-    show_calibration(found)
-    _note_shortcomings(found, album, measurement.target)
+    _show(found, album, measurement.target, path)
     if held_out and found.impostors:
         show_held_out(check_held_out(album.sources(), model.calibration), folders)
-    if not dry_run:
+
+
+def _show(found: CalibrationFile, album: _Album, target: float, path: Path | None) -> None:
+    """Print a calibration and what it lacks, and the file that it was written to."""
+    show_calibration(found)
+    _note_shortcomings(found, album, target)
+    if path:
         note(f"written to {path}; resolvers read it when they start")
 
 

@@ -71,7 +71,7 @@ def _show_identification(found: CalibrationFile) -> None:
         output().print(table)
     note(
         f"* extrapolated from the tail of {found.impostors.people} people's scores; intervals from "
-        "resampling people. FPIR: visitors who are taken for somebody in the gallery, half of the "
+        "resampling people. FPIR: visitors who are taken for a person in the gallery, half of the "
         "target (the other half is for people on site); the last column has it at that threshold. "
         "FNIR: returning visitors who are not recognized"
     )

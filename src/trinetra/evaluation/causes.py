@@ -302,7 +302,7 @@ def _overlapped(xyxy: Floats) -> int:
 
 
 def _inside_ends(evidence: Evidence, tracks: _Tracks) -> NDArray[np.bool_]:
-    """Return which positions are a track's first or last, although nobody can appear there.
+    """Return which positions are a track's first or last, although no person can appear there.
 
     People come and go at the border of the picture, and are there when the clip begins or ends.
     """

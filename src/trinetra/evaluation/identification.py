@@ -1,7 +1,7 @@
 """Open-set identification: errors over the gallery's size, and the tail that extrapolates them.
 
-Terms follow ISO/IEC 19795-1. A visitor whom the gallery does not have is a false positive if any of
-the visitor's lookups scores at least the threshold with anybody in it (FPIR). A visitor whom it has
+Terms follow ISO/IEC 19795-1. A visitor who is not in the gallery is a false positive if any of
+the visitor's lookups scores at least the threshold with any person in it (FPIR). A visitor who is
 is missed if the last lookup scores less with the visitor's own identity (FNIR).
 
 With ``n`` people in the gallery, FPIR is at most ``n`` times the rate for one of them (Boole's

@@ -35,7 +35,7 @@ def identification_scores(
     """Return false positive and false negative identification rates of people with two pictures.
 
     ``vectors (n, d)`` are unit embeddings and ``person (n,)`` whose they are. A false negative is
-    also a returning person who is taken for somebody else.
+    also a returning person who is taken for another.
     """
     numbers = np.asarray(person)
     random = np.random.default_rng(seed)

@@ -40,9 +40,9 @@ def people_of_claims(
     tolerance_us: int,
     min_iou: float = 0.3,
 ) -> dict[str, str]:
-    """Return the person whom each claim's track covered while at the till, by receipt.
+    """Return the person that each claim's track covered while at the till, by receipt.
 
-    A track that switched between people counts as whom it covered then. The overlap needed is
+    A track that switched between people counts as the person it covered then. The overlap needed is
     small, because bodies at a till are half hidden.
     """
     found: dict[str, str] = {}

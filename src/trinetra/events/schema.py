@@ -49,8 +49,8 @@ class ObjectBox(msgspec.Struct, frozen=True, omit_defaults=True):
     person. ``body`` is the embedding of a well-visible person by the network that the event's
     ``models`` name under ``body_embed``: one signed byte per dimension (base64 in JSON),
     proportional to the unit vector, the largest magnitude 127. Only embeddings of one network can
-    be compared, by cosine. It names nobody, and is kept with the detection. ``plate`` is that of a
-    vehicle, if it was legible.
+    be compared, by cosine. It names no person, and is kept with the detection. ``plate`` is that of
+    a vehicle, if it was legible.
     """
 
     label: str
@@ -211,8 +211,8 @@ Rivalry = Literal["gallery", "on_site"]
 class ThresholdBasis(msgspec.Struct, frozen=True):
     """Why the similarity threshold has its value, if it was derived from a target.
 
-    ``target`` is the share of visitors unknown to the gallery that may be taken for somebody in it
-    (FPIR). The threshold allows for ``people`` people, the number of those ``among`` whom the best
+    ``target`` is the share of visitors unknown to the gallery that may be taken for a person in it
+    (FPIR). The threshold allows for ``people`` people, the number of those ``among`` which the best
     candidate is, rounded up: the gallery, or the people who are on site now. It holds for fused
     faces with a mean size of ``face_px`` pixels and more.
     """
@@ -229,7 +229,7 @@ class BodyEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     ``cosine`` is the mean of all pairs of their pictures, ``seen`` the number of the track's,
     ``from_camera`` the camera that saw the customer. A link needs ``threshold``, which rises with
     the number of customers ``compared``. ``margin`` is the lead over the next best customer who can
-    be here, each measured from their own threshold, None if nobody came near; a link needs
+    be here, each measured from their own threshold, None if no other came near; a link needs
     ``least_margin``.
     """
 

@@ -179,8 +179,8 @@ def _basis(evidence: Evidence) -> Iterator[str]:
     where = "in the gallery" if basis.among == "gallery" else "on site"
     yield (
         f"That threshold follows from the target that at most {100 * basis.target:g} % of unknown "
-        f"visitors are taken for somebody: it allows for {basis.people:,} people {where}, the "
-        f"number rounded up, all lookups of a track, and faces from {basis.face_px:g} px."
+        f"visitors are taken for a known person: it allows for {basis.people:,} people {where}, "
+        f"the number rounded up, all lookups of a track, and faces from {basis.face_px:g} px."
     )
 
 

@@ -50,7 +50,7 @@ def write_data_set(
 
 
 def write_file(file: Path, content: bytes) -> None:
-    """Write a file at once, so that nobody reads half of it. Raises ConfigurationError."""
+    """Write a file at once, so that no reader finds half of it. Raises ConfigurationError."""
     unfinished = file.with_name(f".{file.name}.unfinished")
     with _writing(file):
         unfinished.write_bytes(content)

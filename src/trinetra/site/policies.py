@@ -27,7 +27,7 @@ class Matching(Model):
             strict=True,
             gt=0,
             le=0.5,
-            description="Share of visitors unknown to the gallery that may be taken for somebody "
+            description="Share of visitors unknown to the gallery that may be taken for a person "
             "in it, at any number of people; similarity and margin are derived from it.",
         ),
     ] = 0.001
@@ -65,8 +65,8 @@ class Matching(Model):
 class Bodies(Model):
     """Which people's bodies are embedded, to tell people in different clothes apart.
 
-    A person without a usable face is linked by the body to a customer whom a face identified in the
-    same visit. People close to each other are embedded in every frame, others now and then. It
+    A person without a usable face is linked by the body to a customer who was identified by face in
+    the same visit. People close to each other are embedded in every frame, others now and then. It
     applies where the network for it can be had; one body takes 3.5 ms of one core.
     """
 
@@ -232,7 +232,7 @@ class Retention(Model):
 
 
 class Transactions(Model):
-    """What receipts are accepted, and how sure the person must be to whom one is attributed."""
+    """What receipts are accepted, and the least confidence with which one is attributed."""
 
     currencies: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])], ...],

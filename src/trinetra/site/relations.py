@@ -53,7 +53,7 @@ def merge_below_match(
         ("policies", "consolidation", "merge_at"),
         f"merge_at {merge_at:g} is less than {similarity:g}, from which two faces match ({origin}"
         "): people whose faces do not match would be merged",
-        f"at least {similarity:g}, or 1.01 to merge nobody",
+        f"at least {similarity:g}, or 1.01 to merge none",
     )
 
 

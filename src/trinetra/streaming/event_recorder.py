@@ -109,7 +109,7 @@ class Tally:
     """Running totals over all events; an insight that is sent again counts once.
 
     ``customers`` has the number of tracks of each customer, ``track_customers`` the customer of
-    each track: a customer of whom no track is left, because all were corrected, does not count.
+    each track: a customer without any track left, because all were corrected, does not count.
     Neither do staff.
     """
 

@@ -15,7 +15,7 @@ from trinetra.events.biometrics import without_biometrics
 from trinetra.events.topics import DETECTIONS
 from trinetra.values import CustomerId
 
-NOBODY = CustomerId("erased")
+ERASED_PERSON = CustomerId("erased")
 
 
 class JournalErasureTarget:
@@ -42,8 +42,8 @@ def forgetting(ids: Sequence[CustomerId]) -> Edit:
             return None if value is None else _with(entry, value, entry.key)
         value, key = entry.value, entry.key
         for name in names:
-            value = value.replace(name, NOBODY.encode())
-            key = NOBODY if key == name.decode() else key
+            value = value.replace(name, ERASED_PERSON.encode())
+            key = ERASED_PERSON if key == name.decode() else key
         return _with(entry, value, key)
 
     return edit

@@ -285,7 +285,7 @@ def _count_older(connection: Connection, before: Instant) -> int:
 
 
 def _expire(connection: Connection, before: Instant, most: int) -> int:
-    """Delete the oldest insights and sums of minutes; sums of hours and days name nobody."""
+    """Delete the oldest insights and sums of minutes; sums of hours and days name no customer."""
     rollups.forget_before(connection, before)
     deleted = 0
     for table in TABLE_OF_KIND.values():

@@ -1,8 +1,8 @@
 """Match thresholds for the number of people that a visitor can be taken for.
 
 A visitor unknown to the gallery is compared with every person in it, so at one fixed threshold
-more and more of them are taken for somebody as it grows. Here the policy is a target, the share of
-such visitors. By Boole's inequality it holds if each of ``n`` people is taken with at most
+more and more of them are taken for one of these as it grows. Here the policy is a target, the share
+of such visitors. By Boole's inequality it holds if each of ``n`` people is taken with at most
 ``target / n``, whatever their scores depend on; the tail of impostor scores says at which score
 that is the case (docs/adr/0019).
 
@@ -69,7 +69,7 @@ def _next_step(present: int, people: int) -> int:
 class OpenSetTarget:
     """What thresholds are derived from.
 
-    ``rate`` is the share of visitors unknown to the gallery that may be taken for somebody in it.
+    ``rate`` is the share of visitors unknown to the gallery that may be taken for a person in it.
     ``tails`` are those of impostor scores, by the least size of the faces that they hold for, in
     pixels. ``keeps`` names the limits of the policy that are given: ``margin``, ``new_below``.
     """

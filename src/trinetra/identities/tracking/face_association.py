@@ -27,8 +27,8 @@ def observe(event: DetectionEvent) -> DetectionBatch:
 
     A face without a body (a close-up, a person missed by the detector) becomes a person whose box
     is estimated from the face; ``face_only`` has their indices. A face in or at a person's box that
-    fits nobody's head, such as that of a person who leans aside, becomes nobody: it would double
-    that person.
+    fits no person's head, such as that of a person who leans aside, becomes no person: it would
+    double that person.
     """
     boxes = tuple(o.box for o in event.objects)
     scores = tuple(o.score for o in event.objects)

@@ -48,7 +48,7 @@ _BEGIN_BANDS = 2.5
 _ONWARD_BANDS = 1.0
 """How far a body that began at a line must have walked on, in half widths of the band."""
 _WATCHED_S = 2.0
-"""Nobody begins at a line when the camera does: they may have been there before."""
+"""A track does not begin at a line when the camera does: the person may have been there before."""
 _ONWARD_S = 1.5
 """A body that is still in the band after this time does not walk straight on."""
 

@@ -18,7 +18,7 @@ from trinetra.insights.footfall.passages import along_of
 from trinetra.values import EventId, IdentityKind, derive_id, seconds_between
 
 MOST_PEOPLE = 12
-"""Larger groups are a crowd: no one knows who belongs to whom."""
+"""Larger groups are a crowd: who belongs together is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

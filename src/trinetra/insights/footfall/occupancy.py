@@ -41,7 +41,7 @@ class SiteOccupancies:
     hours: OpeningHours | None = None
     name: str = "site_occupancy"
     version: int = 1
-    # Coverage tells that time has gone on when nobody passes.
+    # Coverage tells that time has gone on when no person passes.
     inputs: frozenset[str] = frozenset({"passage", "coverage"})
     outputs: frozenset[str] = frozenset({"site_occupancy"})
     window_s: float = 86_400.0

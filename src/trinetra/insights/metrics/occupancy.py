@@ -26,7 +26,7 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
 
 
 def _peak(sums: Sums, open_s: float) -> float | None:
-    """Return the largest number that lasted; 0 for an open shop in which nobody was."""
+    """Return the largest number that lasted; 0 for an open shop without people."""
     levels = [people for people, ms in sums.get(AT_LEVEL_MS, {}).items() if ms >= _LEAST_MS]
     return float(max(levels)) if levels else (0.0 if open_s else None)
 

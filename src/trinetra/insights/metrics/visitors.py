@@ -22,7 +22,9 @@ COUNTS = (
     "Different people who came in: footfall, less the share of re-entries that recognized "
     "customers show, with a 95 % interval."
 )
-LEAVES_OUT = "Staff, and people who only passed by. Unknown if nobody who came in was recognized."
+LEAVES_OUT = (
+    "Staff, and people who only passed by. Unknown if no customer who came in was recognized."
+)
 
 
 def visitors_in(

@@ -12,7 +12,7 @@ class PurchasePolicy:
     usual_spread_s: prior of the remaining difference between a receipt and the end of a service.
     usual_drift: prior deviation of a clock's drift, in seconds per second.
     seen_share: prior share of receipts whose customer was seen at the till.
-    least_service_s: nobody is served in less; shorter stays are unlikely to be a payment.
+    least_service_s: no customer is served in less; shorter stays are unlikely to be a payment.
     party_end_s: people who were served together leave the till within this time of each other.
     least_confidence: below this a receipt is attributed to no person.
     """
