@@ -19,13 +19,14 @@ help: ## list the targets
 
 setup: $(READY) ## create the environment and install the pinned packages
 
-$(READY): requirements-dev.lock pyproject.toml scripts/make-venv
+$(READY): requirements-dev.lock pyproject.toml scripts/make-venv scripts/fetch-web-assets scripts/web-assets/package-lock.json
 	@PYTHON="$(PYTHON)" scripts/make-venv "$(VENV)"
 	@echo "Installing the locked packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --require-hashes --no-deps --only-binary :all: --requirement requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --no-deps --no-build-isolation --editable .
+	@$(BIN)/python scripts/fetch-web-assets
 	@touch $@
 
 fmt: $(READY) ## format the code and apply automatic lint fixes

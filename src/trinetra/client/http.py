@@ -1,0 +1,168 @@
+"""The two clients: one waits, one is asynchronous; both execute the same calls."""
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from trinetra.client import calls
+from trinetra.client.calls import Call
+from trinetra.client.models import Problem
+from trinetra.client.problems import ApiProblem, NotAuthorized, Unreachable
+
+T = TypeVar("T")
+P = ParamSpec("P")
+_TIMEOUT_S = 30.0
+
+
+def _waiting(make: Callable[P, Call[T]]) -> Callable[Concatenate["Client", P], T]:
+    """Return the method of the synchronous client that executes such a request."""
+
+    @functools.wraps(make)
+    def method(client: "Client", /, *args: P.args, **options: P.kwargs) -> T:
+        return client.call(make(*args, **options))
+
+    return method
+
+
+def _awaited(make: Callable[P, Call[T]]) -> Callable[Concatenate["AsyncClient", P], Awaitable[T]]:
+    """Return the method of the asynchronous client that executes such a request."""
+
+    @functools.wraps(make)
+    async def method(client: "AsyncClient", /, *args: P.args, **options: P.kwargs) -> T:
+        return await client.call(make(*args, **options))
+
+    return method
+
+
+class Client:
+    """A synchronous client. Close it, or use it in a ``with`` statement.
+
+    ``base_url`` is the address of TRINETRA, ``token`` an API token (Setup, Users and tokens).
+    Every method raises NotAuthorized, ApiProblem or Unreachable.
+    """
+
+    def __init__(
+        self, base_url: str, token: str | None = None, *, timeout_s: float = _TIMEOUT_S
+    ) -> None:
+        self._http = httpx.Client(base_url=base_url, headers=_headers(token), timeout=timeout_s)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def call(self, call: Call[T]) -> T:
+        """Execute a request."""
+        try:
+            reply = self._http.request(call.method, call.path, **_sent(call))
+        except httpx.TransportError as cause:
+            raise _unreachable(self._http.base_url, cause) from cause
+        return _read(call, reply)
+
+    site = _waiting(calls.site)
+    session = _waiting(calls.session)
+    metrics = _waiting(calls.metrics)
+    figures = _waiting(calls.figures)
+
+
+class AsyncClient:
+    """An asynchronous client. Close it, or use it in an ``async with`` statement.
+
+    The arguments are those of ``Client``; ``transport`` and ``headers`` let the dashboard use it
+    without a network.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str | None = None,
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={**_headers(token), **(headers or {})},
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def call(self, call: Call[T]) -> T:
+        """Execute a request."""
+        try:
+            reply = await self._http.request(call.method, call.path, **_sent(call))
+        except httpx.TransportError as cause:
+            raise _unreachable(self._http.base_url, cause) from cause
+        return _read(call, reply)
+
+    site = _awaited(calls.site)
+    session = _awaited(calls.session)
+    metrics = _awaited(calls.metrics)
+    figures = _awaited(calls.figures)
+
+
+def _headers(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _sent(call: Call[Any]) -> dict[str, Any]:
+    params = {name: value for name, value in call.params.items() if value is not None}
+    body = call.body
+    if isinstance(body, BaseModel):
+        body = body.model_dump(mode="json", exclude_unset=True)
+    return {"params": params} | ({} if body is None else {"json": body})
+
+
+def _read(call: Call[T], reply: httpx.Response) -> T:
+    if reply.is_error:
+        raise _problem(reply)
+    if call.answer is type(None):
+        return call.answer()
+    return TypeAdapter(call.answer).validate_json(reply.content)
+
+
+def _problem(reply: httpx.Response) -> ApiProblem:
+    try:
+        told = Problem.model_validate_json(reply.content)
+    except ValidationError:  # from a proxy in between
+        told = Problem(title=reply.reason_phrase, status=reply.status_code, detail=reply.text[:200])
+    kind = NotAuthorized if reply.status_code in {401, 403} else ApiProblem
+    return kind(reply.status_code, told.detail, told.request_id)
+
+
+def _unreachable(address: httpx.URL, cause: httpx.TransportError) -> Unreachable:
+    return Unreachable(f"{address} does not answer: {cause}; is `trinetra run` running there?")

@@ -1,0 +1,152 @@
+"""Resources of the REST API, as the server writes and the client reads them."""
+
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Item = TypeVar("Item")
+Granularity = Literal["minute", "hour", "day", "week", "month", "range"]
+
+
+class Resource(BaseModel):
+    """Base of all resources; unknown fields of a newer server are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Problem(Resource):
+    """A failure (RFC 9457); ``request_id`` finds it in the server's log."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
+
+
+class Page(Resource, Generic[Item]):
+    """A part of a list; ``next_cursor`` fetches the next one, None at the end."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None
+
+
+class LineInfo(Resource):
+    """A counting line: normalized picture points; ``in`` is from its left to its right side."""
+
+    id: str
+    a: tuple[float, float]
+    b: tuple[float, float]
+    kind: str
+
+
+class ZoneInfo(Resource):
+    """A zone: normalized picture points."""
+
+    id: str
+    kind: str
+    polygon: tuple[tuple[float, float], ...]
+    tills: tuple[str, ...] = ()
+
+
+class CameraInfo(Resource):
+    """A camera of the site file; its address and credentials are not told."""
+
+    id: str
+    role: str
+    lines: tuple[LineInfo, ...] = ()
+    zones: tuple[ZoneInfo, ...] = ()
+    position_m: tuple[float, float] | None = None
+    has_floor: bool = False
+
+
+class OpenHours(Resource):
+    """One opening period on a weekday (0 is Monday), in minutes after midnight."""
+
+    weekday: int
+    opens_min: int
+    closes_min: int
+
+
+class SiteInfo(Resource):
+    """The shop: its cameras, time zone and opening hours (None: not given)."""
+
+    id: str
+    timezone: str
+    version: str
+    now: AwareDatetime
+    cameras: tuple[CameraInfo, ...]
+    opening_hours: tuple[OpenHours, ...] | None = None
+
+
+class MetricInfo(Resource):
+    """The definition of a metric: what it counts, what it leaves out, and its name in the trade."""
+
+    name: str
+    version: int
+    title: str
+    unit: str
+    counts: str
+    leaves_out: str
+    trade: str = ""
+    is_total: bool = True
+
+
+class FigureValue(Resource):
+    """One figure for the half-open span from ``start`` to ``end``.
+
+    ``value`` is None if it is unknown. ``completeness`` is the share in 0..1 of the expected camera
+    time that was watched, None if none was expected. ``low`` and ``high`` bound the true value with
+    95 % confidence, None where no error was measured. ``imputed`` marks a value extrapolated over
+    blind time. ``place`` is "" for the whole site.
+    """
+
+    metric: str
+    version: int
+    place: str
+    start: datetime
+    end: datetime
+    value: float | None
+    completeness: float | None
+    low: float | None = None
+    high: float | None = None
+    imputed: bool = False
+
+
+class ChangeMark(Resource):
+    """A change from which on figures may differ for another reason than the shop.
+
+    ``what`` is ``geometry``, ``model``, ``threshold`` or ``definition``.
+    """
+
+    at: datetime
+    what: str
+    name: str
+
+
+class FigureAnswer(Resource):
+    """Figures by metric, place and time, and the changes of the setup in between."""
+
+    site: str
+    timezone: str
+    granularity: Granularity
+    start: datetime
+    end: datetime
+    figures: tuple[FigureValue, ...]
+    marks: tuple[ChangeMark, ...] = ()
+
+    def of(self, metric: str, place: str = "") -> list[FigureValue]:
+        """Return the figures of one metric and place, in order of time."""
+        return [f for f in self.figures if f.metric == metric and f.place == place]
+
+
+class Session(Resource):
+    """The authenticated caller: a user or a token, the role and what it permits."""
+
+    name: str
+    role: str
+    permissions: tuple[str, ...]
+    csrf_token: str | None = Field(
+        default=None, description="To be sent as X-CSRF-Token with every change by a session."
+    )

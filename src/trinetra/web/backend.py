@@ -1,0 +1,42 @@
+"""What the API and the dashboard need from the platform; wiring provides it.
+
+A part that this process cannot provide is None: its routes answer 404 and say why.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from trinetra.client.models import MetricInfo, SiteInfo
+from trinetra.events.derivation import Span
+from trinetra.events.figures import FigureTable, Granularity
+
+
+class FigureQuestion(NamedTuple):
+    """A question for figures: all metrics without names, of the whole site unless ``by_place``."""
+
+    span: Span
+    metrics: Sequence[str] = ()
+    granularity: Granularity = "day"
+    by_place: bool = False
+    places: Sequence[str] | None = None
+    impute: bool = False
+
+
+class Figures(Protocol):
+    """Figures of the site."""
+
+    def metrics(self) -> Sequence[MetricInfo]:
+        """Return the definitions of all metrics."""
+
+    async def read(self, question: FigureQuestion) -> FigureTable:
+        """Return figures. Raises ConfigurationError or StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The platform as the web sees it."""
+
+    site: Callable[[], SiteInfo]
+    figures: Figures
+    is_ready: Callable[[], bool | Awaitable[bool]] = lambda: True

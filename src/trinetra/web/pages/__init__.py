@@ -1,0 +1,13 @@
+"""Dashboard: server-rendered pages, each of which reads only ``/v1``."""
+
+from fastapi import APIRouter
+
+from trinetra.web.pages import today
+
+
+def pages_router() -> APIRouter:
+    """Return the routes of all pages."""
+    router = APIRouter(include_in_schema=False)
+    for page in (today,):
+        router.include_router(page.router)
+    return router
