@@ -1,11 +1,46 @@
-"""Small charts as SVG, drawn on the server: they need no script and no inline style."""
+"""Charts: small ones as SVG drawn on the server, large ones as data for ``charts.js``.
 
+Small charts need no script and no inline style. Large ones come with the same figures as a table.
+"""
+
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import Literal
 
 from markupsafe import Markup
 
 _WIDTH, _HEIGHT, _MARGIN = 120.0, 32.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values by category; None is unknown. ``quiet`` series are drawn in the background."""
+
+    name: str
+    values: Sequence[float | None]
+    kind: Literal["bar", "line"] = "bar"
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Series over the same categories; ``of`` heads the categories, ``unit`` is a metric's.
+
+    ``marked`` are the categories at which figures changed for another reason than the shop.
+    """
+
+    title: str
+    of: str
+    unit: str
+    categories: Sequence[str]
+    series: Sequence[Series]
+    marked: Sequence[str] = ()
+
+    def json(self) -> str:
+        """Return the chart as JSON, for ``charts.js``."""
+        return json.dumps(asdict(self))
 
 
 def sparkline(values: Sequence[float | None], label: str) -> Markup:

@@ -7,7 +7,7 @@ messages that lack a translation.
 import gettext
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from importlib import resources
 from io import BytesIO
@@ -26,6 +26,11 @@ _UNKNOWN = "–"
 _MINUTE_S = 60
 
 
+def message(text: str) -> str:
+    """Return a message as it is; marks it for the catalog where it is not yet translated."""
+    return text
+
+
 @dataclass(frozen=True)
 class Words:
     """A language: its translations, and how it writes numbers and times."""
@@ -37,6 +42,10 @@ class Words:
     def language(self) -> str:
         """Language tag, for the page's ``lang``."""
         return self.locale.language
+
+    def text(self, told: str) -> str:
+        """Return the translation of a message that is marked elsewhere by ``message``."""
+        return self.translations.gettext(told)
 
     def number(self, value: float | None, digits: int = 0) -> str:
         """Return a number; a dash if it is unknown."""
@@ -75,6 +84,10 @@ class Words:
     def time(self, instant: datetime, zone: str) -> str:
         """Return a time of day by the shop's clock."""
         return dates.format_time(instant, "HH:mm", tzinfo=ZoneInfo(zone), locale=self.locale)
+
+    def day(self, day: date) -> str:
+        """Return a date."""
+        return dates.format_skeleton("yMMMEd", day, locale=self.locale)
 
     def date(self, instant: datetime, zone: str) -> str:
         """Return a date by the shop's clock."""

@@ -3,32 +3,48 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from trinetra.client.models import FigureAnswer, FigureValue, MetricInfo
+from trinetra.client.models import FigureAnswer, FigureValue, SiteInfo
 from trinetra.retail_calendar.days import Dates, local_day, span_of
+from trinetra.web.charts import Chart, Series
+from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 
 router = APIRouter()
 _WEEK = timedelta(days=7)
+_DAY = timedelta(days=1)
+_TRAFFIC = "footfall_in"
+
+
+class TileSpec(NamedTuple):
+    """A figure of the page, and what it is called there."""
+
+    metric: str
+    label: str
+
+
 TILES = (
-    "footfall_in",
-    "recognized_visits",
-    "occupancy_mean",
-    "conversion",
-    "queue_wait_median",
-    "dwell_median",
+    TileSpec(_TRAFFIC, message("People who came in")),
+    TileSpec("occupancy_mean", message("People in the shop, on average")),
+    TileSpec("conversion", message("Visitors who bought")),
+    TileSpec("queue_wait_median", message("Typical wait at the tills")),
+    TileSpec("recognized_visits", message("Recognized visits")),
+    TileSpec("returning_share", message("Visits of returning people")),
+    TileSpec("dwell_median", message("Typical stay at a shelf or table")),
+    TileSpec("net_sales", message("Sales")),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure of the day so far, by the hour, and that of the same hours a week ago."""
+    """One figure of a day, by the hour, and that of the same hours a week ago."""
 
-    metric: MetricInfo
+    label: str
+    unit: str
     now: FigureValue
     before: FigureValue
     hours: Sequence[float | None]
@@ -41,44 +57,94 @@ class Tile:
         return self.now.value / self.before.value - 1
 
 
+class DaySoFar(NamedTuple):
+    """A day by the shop's clock, as far as it has come; empty if it lies ahead."""
+
+    day: date
+    start: datetime
+    end: datetime
+    is_today: bool
+
+
+Day = Annotated[date | None, Query()]
+
+
 @router.get("/")
-async def today(page: Annotated[Page, page]) -> Response:
-    """Return the page of the day."""
-    return page.render("today.html", **await _context(page))
+async def today(page: Annotated[Page, page], day: Day = None) -> Response:
+    """Return the page of a day, by default of this one."""
+    return page.render("today.html", **await _context(page, day))
 
 
-@router.get("/today/tiles")
-async def tiles(page: Annotated[Page, page]) -> Response:
-    """Return the tiles alone, which the page fetches again while it is open."""
-    return page.render("today_tiles.html", **await _context(page))
+@router.get("/today/figures")
+async def figures(page: Annotated[Page, page], day: Day = None) -> Response:
+    """Return the figures alone, which the page fetches again while it is open."""
+    return page.render("today_figures.html", **await _context(page, day))
 
 
-async def _context(page: Page) -> dict[str, Any]:
+async def _context(page: Page, wanted: date | None) -> dict[str, Any]:
     site = await page.client.site()
     zone = ZoneInfo(site.timezone)
-    begin, now = day_so_far(site.now, zone)
+    day = day_so_far(site.now, zone, wanted)
     metrics = {metric.name: metric for metric in (await page.client.metrics()).items}
-    names = [name for name in TILES if name in metrics]
-    so_far = await page.client.figures(names, begin, now, granularity="range")
-    before = await page.client.figures(names, begin - _WEEK, now - _WEEK, granularity="range")
-    hours = await page.client.figures(names, begin, now, granularity="hour")
+    specs = [spec for spec in TILES if spec.metric in metrics]
+    names = [spec.metric for spec in specs]
+    client = page.client
+    so_far = await client.figures(names, day.start, day.end, granularity="range")
+    before = await client.figures(names, day.start - _WEEK, day.end - _WEEK, granularity="range")
+    hours = await client.figures(names, day.start, day.end, granularity="hour")
+    week_ago = await client.figures(
+        _TRAFFIC, day.start - _WEEK, _end_of(day.day - _WEEK, zone), granularity="hour"
+    )
+    tiles = [
+        Tile(
+            page.words.text(spec.label),
+            metrics[spec.metric].unit,
+            so_far.of(spec.metric)[0],
+            before.of(spec.metric)[0],
+            [figure.value for figure in hours.of(spec.metric)],
+        )
+        for spec in specs
+    ]
     return {
         "site": site,
-        "tiles": [_tile(metrics[name], so_far, before, hours) for name in names],
+        "day": day,
+        "previous": day.day - _DAY,
+        "following": None if day.is_today else day.day + _DAY,
+        "tiles": tiles,
+        "is_empty": all(not tile.now.value for tile in tiles),
+        "traffic": _traffic(page, site, hours, week_ago),
         "marks": so_far.marks,
     }
 
 
-def day_so_far(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return the span from midnight by the shop's clock to the last whole minute."""
-    day: date = local_day(now, zone)
-    begin = span_of(Dates(day, day), zone)[0]
-    until = now.replace(second=0, microsecond=0)
-    return begin, max(until, begin + timedelta(minutes=1))
+def day_so_far(now: datetime, zone: ZoneInfo, wanted: date | None = None) -> DaySoFar:
+    """Return a day from midnight by the shop's clock to its end or the last whole minute."""
+    here = local_day(now, zone)
+    day = min(wanted or here, here)
+    start = span_of(Dates(day, day), zone)[0]
+    until = min(_end_of(day, zone), now.replace(second=0, microsecond=0))
+    return DaySoFar(day, start, max(until, start + timedelta(minutes=1)), day == here)
 
 
-def _tile(
-    metric: MetricInfo, so_far: FigureAnswer, before: FigureAnswer, hours: FigureAnswer
-) -> Tile:
-    [now], [then] = so_far.of(metric.name), before.of(metric.name)
-    return Tile(metric, now, then, [figure.value for figure in hours.of(metric.name)])
+def _end_of(day: date, zone: ZoneInfo) -> datetime:
+    return span_of(Dates(day, day), zone)[1]
+
+
+def _traffic(page: Page, site: SiteInfo, hours: FigureAnswer, week_ago: FigureAnswer) -> Chart:
+    text, words = page.words.text, page.words
+    before = {words.time(f.start, site.timezone): f.value for f in week_ago.of(_TRAFFIC)}
+    now = {words.time(f.start, site.timezone): f.value for f in hours.of(_TRAFFIC)}
+    known = [hour for hour in before | now if before.get(hour) or now.get(hour)]
+    shown = [h for h in before | now if known and known[0] <= h <= max(known)]
+    return Chart(
+        title=text(message("People who came in, by the hour")),
+        of=text(message("Hour")),
+        unit="count",
+        categories=shown,
+        series=[
+            Series(text(message("This day")), [now.get(hour) for hour in shown]),
+            Series(
+                text(message("A week before")), [before.get(hour) for hour in shown], "line", True
+            ),
+        ],
+    )
