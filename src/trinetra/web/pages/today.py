@@ -18,24 +18,27 @@ router = APIRouter()
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
 _TRAFFIC = "footfall_in"
+_NO_CHANGE = 0.005
+"""A smaller change is shown as 0 %."""
 
 
 class TileSpec(NamedTuple):
-    """A figure of the page, and what it is called there."""
+    """A figure of the page, what it is called there, and whether more of it is welcome."""
 
     metric: str
     label: str
+    more_is_better: bool | None = None
 
 
 TILES = (
-    TileSpec(_TRAFFIC, message("People who came in")),
+    TileSpec(_TRAFFIC, message("People who came in"), True),
     TileSpec("occupancy_mean", message("People in the shop, on average")),
-    TileSpec("conversion", message("Visitors who bought")),
-    TileSpec("queue_wait_median", message("Typical wait at the tills")),
+    TileSpec("conversion", message("Visitors who bought"), True),
+    TileSpec("queue_wait_median", message("Typical wait at the tills"), False),
     TileSpec("recognized_visits", message("Recognized visits")),
-    TileSpec("returning_share", message("Visits of returning people")),
+    TileSpec("returning_share", message("Visits of returning people"), True),
     TileSpec("dwell_median", message("Typical stay at a shelf or table")),
-    TileSpec("net_sales", message("Sales")),
+    TileSpec("net_sales", message("Sales"), True),
 )
 
 
@@ -48,6 +51,7 @@ class Tile:
     now: FigureValue
     before: FigureValue
     hours: Sequence[float | None]
+    more_is_better: bool | None = None
 
     @property
     def change(self) -> float | None:
@@ -55,6 +59,14 @@ class Tile:
         if self.now.value is None or not self.before.value:
             return None
         return self.now.value / self.before.value - 1
+
+    @property
+    def tone(self) -> str:
+        """How the change is colored: ``good``, ``bad`` or not at all."""
+        change = self.change or 0.0
+        if self.more_is_better is None or abs(change) < _NO_CHANGE:
+            return ""
+        return "good" if (change > 0) == self.more_is_better else "bad"
 
 
 class DaySoFar(NamedTuple):
@@ -101,7 +113,8 @@ async def _context(page: Page, wanted: date | None) -> dict[str, Any]:
             metrics[spec.metric].unit,
             so_far.of(spec.metric)[0],
             before.of(spec.metric)[0],
-            [figure.value for figure in hours.of(spec.metric)],
+            _from_first([figure.value for figure in hours.of(spec.metric)]),
+            spec.more_is_better,
         )
         for spec in specs
     ]
@@ -128,6 +141,12 @@ def day_so_far(now: datetime, zone: ZoneInfo, wanted: date | None = None) -> Day
 
 def _end_of(day: date, zone: ZoneInfo) -> datetime:
     return span_of(Dates(day, day), zone)[1]
+
+
+def _from_first(values: Sequence[float | None]) -> Sequence[float | None]:
+    """Return the values from the first one that is neither unknown nor zero."""
+    first = next((number for number, value in enumerate(values) if value), 0)
+    return values[first:]
 
 
 def _traffic(page: Page, site: SiteInfo, hours: FigureAnswer, week_ago: FigureAnswer) -> Chart:
