@@ -95,6 +95,14 @@ class StoreUnavailable(ServerUnavailable):
     """The insight store does not respond; wait and record again."""
 
 
+class DeliveryFailed(ServerUnavailable):
+    """A channel of alerts did not take a message; send it again later."""
+
+
+class DeliveryRefused(TrinetraError):
+    """A channel of alerts will never take this message; list it as undeliverable."""
+
+
 class StorageFull(TrinetraError):
     """The disk of the data folder is full; free space and restart."""
 

@@ -12,6 +12,18 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.events.alerts import (
+    Arming,
+    BoardChange,
+    BoardQuery,
+    Controls,
+    Decide,
+    Mute,
+    NoticeDelivery,
+    NoticePage,
+    NoticeState,
+    Outgoing,
+)
 from trinetra.events.context import ContextEntry
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.derivation import Derivation, Span
@@ -581,3 +593,72 @@ class DerivingStore(Protocol):
 
 class SiteStore(ExpiringStore, FigureStore, DerivingStore, Protocol):
     """The insight store of a site: insights, the figures of them, and what follows from them."""
+
+
+class AlertStore(Protocol):
+    """The list of alerts, with what silences them.
+
+    Every method raises StoreUnavailable when the store does not answer, writes also StorageFull.
+    """
+
+    async def change(self, query: BoardQuery, decide: Decide) -> BoardChange:
+        """Store what ``decide`` makes of the selected notices; return that.
+
+        One change at a time, also of several processes; it is durable when this returns.
+        """
+
+    async def notices(
+        self, state: NoticeState | None, since: Instant | None, limit: int, cursor: str | None
+    ) -> NoticePage:
+        """Return notices raised at or after ``since``, newest first. ValueError: bad cursor."""
+
+    async def deliveries(self, alert_id: str) -> list[NoticeDelivery] | None:
+        """Return the deliveries of a notice in order; None if there is no such notice."""
+
+    async def controls(self) -> Controls:
+        """Return what silences notices."""
+
+    async def control(self, change: Mute | Arming) -> None:
+        """Replace the mute of the same rule and subject, or whether alerts are armed."""
+
+
+class AlertOutbox(Protocol):
+    """The deliveries that wait for their channels, each channel in order.
+
+    Every method raises StoreUnavailable when the store does not answer, writes also StorageFull.
+    """
+
+    async def take(
+        self, channel: str, member: str, now: Instant, lease_s: float, most: int
+    ) -> list[Outgoing]:
+        """Return the first deliveries that are due on a channel, in the order of their creation.
+
+        From then on no other member is given any of that channel, for ``lease_s`` or until this one
+        finds nothing due.
+        """
+
+    async def settle(self, deliveries: Sequence[NoticeDelivery]) -> None:
+        """Replace deliveries by their new states."""
+
+    async def dead_letters(self, most: int) -> list[Outgoing]:
+        """Return the latest deliveries that were given up."""
+
+    async def retry(self, delivery_ids: Collection[str] | None, at: Instant) -> int:
+        """Let deliveries that were given up wait again, all without ids; return how many."""
+
+    async def expire(self, before: Instant, most: int) -> int:
+        """Delete up to ``most`` closed notices older than ``before``, with their deliveries."""
+
+
+class AlertChannel(Protocol):
+    """A way out of the house for notices: a webhook, a chat, a broker."""
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Deliver a message; it has arrived when this returns.
+
+        Raises DeliveryFailed: the same delivery is sent again later, under the same id. Raises
+        DeliveryRefused: the receiver will never take this one.
+        """
+
+    async def close(self) -> None:
+        """Release the connection; idempotent."""

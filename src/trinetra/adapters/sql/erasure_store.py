@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, delete, func, insert, inspect, select, update
 
+from trinetra.adapters.sql.alert_store import forget_notices
 from trinetra.adapters.sql.customer_log import all_ids_of, erase_records, lock_writes
 from trinetra.adapters.sql.database import Database, upsert_into
 from trinetra.adapters.sql.insight_rows import (
@@ -209,6 +210,8 @@ def _forget_insights(
     anonymous = [_unlinked(v) for v in unite(visits, lambda _: ids[0], _VISIT_GAP_S)]
     write_insights(connection, rules, anonymous, visits)
     counts = {"plates_unlinked": plates_unlinked} if plates_unlinked else {}
+    if alerts := forget_notices(connection, ids):
+        counts["alerts"] = alerts
     for kind, insights in found.items():
         is_kept = kind in OBSERVED_KINDS
         write_insights(connection, rules, without(insights, ids), [] if is_kept else insights)

@@ -1,4 +1,4 @@
-"""Tables of the database: insights, their rollups, the customer log and the erasure store.
+"""Tables of the database: insights, their rollups, the customer log, erasures and alerts.
 
 ``migrations/`` has the steps that lead here from the tables of every earlier version; a test holds
 both together. All tables of one installation are in one database.
@@ -428,4 +428,60 @@ ERASURE_REQUIRED = Table(
     METADATA,
     Column("number", BigInteger, primary_key=True),
     Column("owner", String(200), primary_key=True),
+)
+
+# --- alerts -----------------------------------------------------------------------------------
+
+ALERT_NOTICES = Table(
+    "alert_notices",
+    METADATA,
+    Column("alert_id", String(64), primary_key=True),
+    Column("rule", String(32), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("raised_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("person", String(64), index=True),
+    Column("notice", Text, nullable=False),
+    Index("alert_notices_by_time", "raised_at", "alert_id"),
+    Index("alert_notices_by_subject", "rule", "subject", "raised_at"),
+    Index("alert_notices_by_state", "state", "last_at"),
+)
+ALERT_DELIVERIES = Table(
+    "alert_deliveries",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("delivery_id", String(64), nullable=False, unique=True),
+    Column("alert_id", String(64), nullable=False, index=True),
+    Column("channel", String(64), nullable=False),
+    Column("recipient", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Utc, nullable=False, index=True),
+    Column("due_at", Utc, nullable=False),
+    Column("delivery", Text, nullable=False),
+    Index("alert_deliveries_by_channel", "channel", "state", "number"),
+    sqlite_autoincrement=True,
+)
+"""Messages about alerts, in the order in which a channel gets them."""
+ALERT_LANES = Table(
+    "alert_lanes",
+    METADATA,
+    Column("channel", String(64), primary_key=True),
+    Column("member", String(200), nullable=False),
+    Column("until", Utc, nullable=False),
+)
+"""Which process sends on a channel now: one at a time, so that messages keep their order."""
+ALERT_MUTES = Table(
+    "alert_mutes",
+    METADATA,
+    Column("rule", String(32), primary_key=True),
+    Column("subject", String(300), primary_key=True),
+    Column("mute", Text, nullable=False),
+)
+"""``subject`` is empty in a mute of the whole rule."""
+ALERT_ARMING = Table(
+    "alert_arming",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("arming", Text, nullable=False),
 )

@@ -1,0 +1,1 @@
+"""Alert service: turns events into notices that people handle, and delivers them."""
