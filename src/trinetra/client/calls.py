@@ -7,11 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from trinetra.client.models import (
+    Alert,
+    AlertControls,
+    AlertDelivery,
+    AlertMute,
+    Armed,
     FigureAnswer,
     Granularity,
     MetricInfo,
+    NewMute,
     Page,
     Session,
     SiteInfo,
@@ -73,3 +80,51 @@ def figures(
         "impute": impute,
     }
     return Call("GET", "/v1/figures", FigureAnswer, params)
+
+
+def alerts(
+    state: str | None = None,
+    since: datetime | None = None,
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Call[Page[Alert]]:
+    """Return alerts, newest first."""
+    params = {
+        "state": state,
+        "since": since.isoformat() if since else None,
+        "limit": limit,
+        "cursor": cursor,
+    }
+    return Call("GET", "/v1/alerts", Page[Alert], params)
+
+
+def acknowledge_alert(alert_id: str) -> Call[Alert]:
+    """Note that the caller takes care of an alert; return it."""
+    return Call("POST", f"/v1/alerts/{_part(alert_id)}/acknowledge", Alert)
+
+
+def alert_deliveries(alert_id: str) -> Call[Page[AlertDelivery]]:
+    """Return what was sent about an alert."""
+    return Call("GET", f"/v1/alerts/{_part(alert_id)}/deliveries", Page[AlertDelivery])
+
+
+def alert_controls() -> Call[AlertControls]:
+    """Return whether alerts about intruders are sent, and the mutes."""
+    return Call("GET", "/v1/alert-controls", AlertControls)
+
+
+def mute_alerts(rule: str, until: datetime, subject: str | None = None) -> Call[AlertMute]:
+    """Send nothing about a rule, or one subject of it, until an instant."""
+    body = NewMute(rule=rule, subject=subject, until=until)
+    return Call("POST", "/v1/alert-controls/mutes", AlertMute, body=body)
+
+
+def arm_alerts(*, armed: bool) -> Call[AlertControls]:
+    """Send alerts about intruders from now on, or only list them."""
+    return Call("PUT", "/v1/alert-controls/armed", AlertControls, body=Armed(armed=armed))
+
+
+def _part(text: str) -> str:
+    """Return a text as one part of a path."""
+    return quote(text, safe="")

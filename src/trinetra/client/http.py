@@ -79,6 +79,12 @@ class Client:
     session = _waiting(calls.session)
     metrics = _waiting(calls.metrics)
     figures = _waiting(calls.figures)
+    alerts = _waiting(calls.alerts)
+    acknowledge_alert = _waiting(calls.acknowledge_alert)
+    alert_deliveries = _waiting(calls.alert_deliveries)
+    alert_controls = _waiting(calls.alert_controls)
+    mute_alerts = _waiting(calls.mute_alerts)
+    arm_alerts = _waiting(calls.arm_alerts)
 
 
 class AsyncClient:
@@ -133,6 +139,12 @@ class AsyncClient:
     session = _awaited(calls.session)
     metrics = _awaited(calls.metrics)
     figures = _awaited(calls.figures)
+    alerts = _awaited(calls.alerts)
+    acknowledge_alert = _awaited(calls.acknowledge_alert)
+    alert_deliveries = _awaited(calls.alert_deliveries)
+    alert_controls = _awaited(calls.alert_controls)
+    mute_alerts = _awaited(calls.mute_alerts)
+    arm_alerts = _awaited(calls.arm_alerts)
 
 
 def _headers(token: str | None) -> dict[str, str]:

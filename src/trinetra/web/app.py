@@ -14,9 +14,9 @@ from trinetra.web.access import Authenticator
 from trinetra.web.backend import Backend
 from trinetra.web.middleware import Envelope
 from trinetra.web.pages import pages_router
-from trinetra.web.v1 import figures, site
+from trinetra.web.v1 import alerts, figures, site
 
-_V1 = (site.router, figures.router)
+_V1 = (site.router, figures.router, alerts.router)
 
 
 @dataclass(frozen=True, slots=True)

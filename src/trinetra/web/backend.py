@@ -3,13 +3,23 @@
 A part that this process cannot provide is None: its routes answer 404 and say why.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from trinetra.client.models import MetricInfo, SiteInfo
+from trinetra.events.alerts import (
+    Arming,
+    Mute,
+    Notice,
+    NoticeDelivery,
+    NoticePage,
+    NoticeState,
+    RuleName,
+)
 from trinetra.events.derivation import Span
 from trinetra.events.figures import FigureTable, Granularity
+from trinetra.values import Instant
 
 
 class FigureQuestion(NamedTuple):
@@ -33,10 +43,37 @@ class Figures(Protocol):
         """Return figures. Raises ConfigurationError or StoreUnavailable."""
 
 
+class Alerts(Protocol):
+    """The list of alerts. Every method may raise StoreUnavailable."""
+
+    async def list(
+        self, state: NoticeState | None, since: Instant | None, limit: int, cursor: str | None
+    ) -> NoticePage:
+        """Return alerts, newest first. Raises ValueError for a cursor that no page had."""
+
+    async def acknowledge(self, alert_id: str, by: str) -> Notice | None:
+        """Note who takes care of an alert; None if there is no such alert."""
+
+    async def deliveries(self, alert_id: str) -> Sequence[NoticeDelivery] | None:
+        """Return what was sent about an alert; None if there is no such alert."""
+
+    async def mute(self, rule: RuleName, subject: str | None, until: Instant, by: str) -> Mute:
+        """Send nothing about a rule, or one subject of it, until an instant."""
+
+    async def mutes(self) -> Sequence[Mute]:
+        """Return the mutes in force."""
+
+    async def arm(self, armed: bool, by: str) -> Arming:  # noqa: FBT001 - it is the value
+        """Send alerts about intruders from now on, or only list them."""
+
+    async def armed(self) -> bool:
+        """Return whether alerts about intruders are sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The platform as the web sees it."""
 
     site: Callable[[], SiteInfo]
     figures: Figures
-    is_ready: Callable[[], bool | Awaitable[bool]] = lambda: True
+    alerts: Alerts | None = None

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo as TimeZone
 
 from trinetra import __version__
+from trinetra.alerts.desk import AlertDesk
 from trinetra.client.models import CameraInfo, LineInfo, MetricInfo, OpenHours, SiteInfo, ZoneInfo
 from trinetra.events.figures import FigureTable
 from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.opening_hours import OpenSpan
-from trinetra.ports import Clock, SiteStore
+from trinetra.ports import AlertStore, Clock, SiteStore
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion
@@ -17,11 +18,14 @@ from trinetra.wiring.figures import figure_reader
 from trinetra.wiring.site_graph import opening_hours
 
 
-def backend_of(site: Site, store: SiteStore, clock: Clock) -> Backend:
+def backend_of(
+    site: Site, store: SiteStore, clock: Clock, alerts: AlertStore | None = None
+) -> Backend:
     """Return what the web needs of a platform whose insights are in ``store``."""
     return Backend(
         site=lambda: site_info(site, clock),
         figures=StoredFigures(figure_reader(site, store, clock)),
+        alerts=AlertDesk(alerts, clock) if alerts else None,
     )
 
 
