@@ -75,7 +75,7 @@ async def test_without_a_login_there_is_no_answer(shop: Stage) -> None:
 
 async def test_the_client_raises_the_problem_with_its_request(shop: Stage) -> None:
     async with typed(shop) as client:
-        with pytest.raises(ApiProblem, match="nonsense.*request"):
+        with pytest.raises(ApiProblem, match=r"nonsense.*request"):
             await client.figures("nonsense", FRIDAY, SATURDAY)
 
 
