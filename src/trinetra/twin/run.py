@@ -49,8 +49,11 @@ class Twin:
         """The faces of its people. Raises ConfigurationError for look-alikes with photos."""
         return FaceBank(self.world, self.portraits)
 
-    def batches(self, *, with_truth: bool = True) -> Iterator[Batch]:
-        """Yield the run, one minute of recording at a time."""
+    def batches(self, *, with_truth: bool = True, skip_s: float = 0.0) -> Iterator[Batch]:
+        """Yield the run, one minute of recording at a time.
+
+        Whole minutes of the first ``skip_s`` seconds after the start are left out.
+        """
         cameras = range(len(self.plan.views))
         emitters = [
             Emitter(self.world, index, self.faces, with_truth, self.models, self.plate_key)
@@ -58,7 +61,8 @@ class Twin:
         ]
         for day, (opens, closes) in enumerate(self.scenario.windows()):
             late: list[Arrival] = []
-            for number in range(math.ceil((closes - opens) / SEGMENT_S)):
+            skipped = max(0, int((skip_s - opens) // SEGMENT_S))
+            for number in range(skipped, math.ceil((closes - opens) / SEGMENT_S)):
                 parts = [emitter.segment(day, number) for emitter in emitters]
                 late += [arrival for part in parts for arrival in part.arrivals]
                 late.sort()
@@ -70,9 +74,9 @@ class Twin:
                 del late[:due]
             yield Batch(late, [])
 
-    def arrivals(self) -> Iterator[Arrival]:
+    def arrivals(self, skip_s: float = 0.0) -> Iterator[Arrival]:
         """Yield every event of the run in order of arrival, without the truth of frames."""
-        for batch in self.batches(with_truth=False):
+        for batch in self.batches(with_truth=False, skip_s=skip_s):
             yield from batch.arrivals
 
     @property

@@ -18,7 +18,7 @@ from trinetra.twin.emission import Arrival
 from trinetra.twin.plan import View
 from trinetra.twin.record import Recorder
 from trinetra.twin.run import Twin
-from trinetra.values import CameraId
+from trinetra.values import CameraId, Instant, microseconds, seconds_between
 
 _APPEND_AT_ONCE = 256
 _TICK_US = 50_000
@@ -78,12 +78,23 @@ class TwinFeed:
 
     name = "digital-twin"
 
-    def __init__(self, twin: Twin, log: EventLog, clock: Clock, speed: float | None) -> None:
-        """Take the twin and how many times as fast as real it runs; None is as fast as possible."""
+    def __init__(
+        self,
+        twin: Twin,
+        log: EventLog,
+        clock: Clock,
+        speed: float | None,
+        since: Instant | None = None,
+    ) -> None:
+        """Take the twin and how many times as fast as real it runs; None is as fast as possible.
+
+        What arrives before ``since`` is left out.
+        """
         self._twin = twin
         self._log = log
         self._clock = clock
         self._speed = speed
+        self._from = since
         self.frames: Counter[CameraId] = Counter()
         self.since = clock.now()
         self.is_running = False
@@ -106,7 +117,12 @@ class TwinFeed:
         await publish(self._counted(), self._log, self._clock, self._speed)
 
     def _counted(self) -> Iterator[Arrival]:
-        for arrival in self._twin.arrivals():
+        started_at = self._twin.scenario.started_at
+        skip_s = seconds_between(started_at, self._from) if self._from else 0.0
+        from_us = microseconds(self._from) if self._from else 0
+        for arrival in self._twin.arrivals(skip_s):
+            if arrival.at_us < from_us:
+                continue
             self.frames[CameraId(arrival.camera_id)] += 1
             yield arrival
 

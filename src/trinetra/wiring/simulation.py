@@ -21,7 +21,7 @@ from trinetra.twin.plan import FloorPlan, Line, Zone
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import TwinFeed, publish
-from trinetra.values import CameraId, Role
+from trinetra.values import CameraId, Instant, Role
 from trinetra.wiring.connections import open_log
 from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
@@ -35,17 +35,19 @@ async def simulated(
     twin: Twin,
     *,
     speed: float | None,
+    since: Instant | None = None,
     events_path: Path | None = None,
 ) -> AsyncIterator[Platform]:
     """Build the platform on a twin's detections; none of its services is started.
 
     ``site`` is the twin's floor plan as a site, see ``site_of``. ``speed`` is how many times as
-    fast as real the twin runs; None is as fast as possible.
+    fast as real the twin runs; None is as fast as possible. What its cameras saw before ``since``
+    is left out.
     """
     clock = SystemClock()
     log = MemoryEventLog(clock)
     twin = replace(twin, plate_key=twin.plate_key or plate_key(site, settings))
-    feed = TwinFeed(twin, log, clock, speed)
+    feed = TwinFeed(twin, log, clock, speed, since)
     upstream = Upstream((feed,), partial(camera_statuses, feed), log, clock)
     model = face_model(twin, settings.profile)
     async with downstream_of(upstream, site, settings, model, events_path) as platform:
