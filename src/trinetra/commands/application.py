@@ -32,6 +32,7 @@ _COMMANDS = {
         "services", "Turn detections into identities (one process of a cluster)."
     ),
     "insight": LazyCommand("services", "Turn identities into insights (one process of a cluster)."),
+    "web": LazyCommand("web", "Serve the dashboard and the REST API (one process of a cluster)."),
     "settings": LazyCommand(
         "settings", "Print every setting with its default and purpose, as Markdown."
     ),

@@ -9,11 +9,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from trinetra import __version__
-from trinetra.web import problems
+from trinetra.web import error_pages, problems
 from trinetra.web.access import Authenticator
 from trinetra.web.backend import Backend
+from trinetra.web.front import Front
 from trinetra.web.middleware import Envelope
 from trinetra.web.pages import pages_router
+from trinetra.web.security.security import Security
 from trinetra.web.v1 import figures, site
 
 _V1 = (site.router, figures.router)
@@ -21,20 +23,33 @@ _V1 = (site.router, figures.router)
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """How the web is served; ``is_tls``: browsers reach it by HTTPS alone."""
+    """How the web is served.
+
+    ``is_tls``: browsers reach it by HTTPS alone. ``process`` answers for health, metrics and raw
+    events of this process; ``metrics_token`` is what its metrics demand.
+    """
 
     is_tls: bool = False
+    process: ASGIApp | None = None
+    metrics_token: str | None = None
 
 
-def web_app(
-    backend: Backend, authenticator: Authenticator, options: WebOptions | None = None
-) -> ASGIApp:
+def web_app(backend: Backend, security: Security, options: WebOptions | None = None) -> ASGIApp:
     """Return the whole application."""
-    return Envelope(inner_app(backend, authenticator), is_tls=bool(options and options.is_tls))
+    options = options or WebOptions()
+    app: ASGIApp = inner_app(backend, security.authenticator, security)
+    if options.process is not None:
+        app = Front(app, options.process, security.authenticator, options.metrics_token)
+    return Envelope(app, is_tls=options.is_tls)
 
 
-def inner_app(backend: Backend, authenticator: Authenticator) -> FastAPI:
-    """Return the application without the envelope, as tests inspect its routes."""
+def inner_app(
+    backend: Backend, authenticator: Authenticator, security: Security | None = None
+) -> FastAPI:
+    """Return the application without the envelope, as tests inspect its routes.
+
+    Without ``security`` it has no users: whoever the authenticator recognizes is a caller.
+    """
     app = FastAPI(
         title="TRINETRA",
         version=__version__,
@@ -45,7 +60,9 @@ def inner_app(backend: Backend, authenticator: Authenticator) -> FastAPI:
     )
     app.state.backend = backend
     app.state.authenticator = authenticator
+    app.state.security = security
     problems.install(app)
+    error_pages.install(app)
     v1 = APIRouter(prefix="/v1")
     for router in _V1:
         v1.include_router(router)

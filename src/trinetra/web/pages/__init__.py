@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from trinetra.web.pages import today
+from trinetra.web.pages import login, today
 
 
 def pages_router() -> APIRouter:
     """Return the routes of all pages."""
     router = APIRouter(include_in_schema=False)
-    for page in (today,):
+    for page in (today, login):
         router.include_router(page.router)
     return router
