@@ -79,6 +79,15 @@ class Client:
     session = _waiting(calls.session)
     metrics = _waiting(calls.metrics)
     figures = _waiting(calls.figures)
+    users = _waiting(calls.users)
+    add_user = _waiting(calls.add_user)
+    change_user = _waiting(calls.change_user)
+    set_password = _waiting(calls.set_password)
+    set_own_password = _waiting(calls.set_own_password)
+    tokens = _waiting(calls.tokens)
+    create_token = _waiting(calls.create_token)
+    revoke_token = _waiting(calls.revoke_token)
+    trail = _waiting(calls.trail)
 
 
 class AsyncClient:
@@ -133,6 +142,15 @@ class AsyncClient:
     session = _awaited(calls.session)
     metrics = _awaited(calls.metrics)
     figures = _awaited(calls.figures)
+    users = _awaited(calls.users)
+    add_user = _awaited(calls.add_user)
+    change_user = _awaited(calls.change_user)
+    set_password = _awaited(calls.set_password)
+    set_own_password = _awaited(calls.set_own_password)
+    tokens = _awaited(calls.tokens)
+    create_token = _awaited(calls.create_token)
+    revoke_token = _awaited(calls.revoke_token)
+    trail = _awaited(calls.trail)
 
 
 def _headers(token: str | None) -> dict[str, str]:

@@ -68,6 +68,8 @@ _COMMANDS = {
     "context": LazyCommand(
         "context", "Context of figures: weather, staff hours, promotions, targets."
     ),
+    "users": LazyCommand("users", "Users of the web: add, change, list."),
+    "tokens": LazyCommand("users", "API tokens: create, list, revoke."),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),

@@ -14,7 +14,7 @@ from trinetra.settings import Settings
 from trinetra.web.app import WebOptions, web_app
 from trinetra.web.backend import Backend
 from trinetra.web.security.security import Security
-from trinetra.wiring.web_access import open_security
+from trinetra.wiring.web_access import address_of, open_security
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,6 @@ async def serving_app(app: App, settings: Settings, *, port: int) -> AsyncIterat
         trusted_proxies=proxies(settings),
     ) as bound:
         yield address_of(settings, bound)
-
-
-def address_of(settings: Settings, port: int) -> str:
-    """Return the address of the web for browsers."""
-    if settings.web_url:
-        return settings.web_url.rstrip("/")
-    scheme = "https" if settings.tls_cert_file else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{port}"
 
 
 def encryption_of(settings: Settings) -> Encryption | None:

@@ -1,5 +1,7 @@
 """The web application: REST API under ``/v1``, and the dashboard that reads only this."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,12 +15,13 @@ from trinetra.web import error_pages, problems
 from trinetra.web.access import Authenticator
 from trinetra.web.backend import Backend
 from trinetra.web.front import Front
+from trinetra.web.limits import MAX_BODY_BYTES, RateLimit
 from trinetra.web.middleware import Envelope
 from trinetra.web.pages import pages_router
 from trinetra.web.security.security import Security
-from trinetra.web.v1 import figures, site
+from trinetra.web.v1 import figures, site, tokens, trail, transactions, users
 
-_V1 = (site.router, figures.router)
+_V1 = (site.router, figures.router, users.router, tokens.router, trail.router, transactions.router)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,14 @@ class WebOptions:
     """How the web is served.
 
     ``is_tls``: browsers reach it by HTTPS alone. ``process`` answers for health, metrics and raw
-    events of this process; ``metrics_token`` is what its metrics demand.
+    events of this process; ``metrics_token`` is what its metrics demand. ``monotonic`` is the clock
+    of the rate limits.
     """
 
     is_tls: bool = False
     process: ASGIApp | None = None
     metrics_token: str | None = None
+    monotonic: Callable[[], float] = time.monotonic
 
 
 def web_app(backend: Backend, security: Security, options: WebOptions | None = None) -> ASGIApp:
@@ -40,6 +45,7 @@ def web_app(backend: Backend, security: Security, options: WebOptions | None = N
     app: ASGIApp = inner_app(backend, security.authenticator, security)
     if options.process is not None:
         app = Front(app, options.process, security.authenticator, options.metrics_token)
+    app = RateLimit(app, options.monotonic)
     return Envelope(app, is_tls=options.is_tls)
 
 
@@ -57,6 +63,7 @@ def inner_app(
         docs_url=None,  # would load scripts of another host
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        max_body_size=MAX_BODY_BYTES,
     )
     app.state.backend = backend
     app.state.authenticator = authenticator

@@ -1,11 +1,14 @@
 """Builds the users, sessions and tokens of the web, as the settings say."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from trinetra.adapters.disk.audit import Action, AuditLog
 from trinetra.adapters.sql.account_store import SecurityStores
+from trinetra.client.models import TrailEntry
 from trinetra.ports import Clock
 from trinetra.settings import Settings
 from trinetra.web.security.accounts import Accounts, AccountStores
@@ -51,4 +54,46 @@ def security_of(
         tokens=tokens,
         authenticator=AccountAuthenticator(sessions, tokens, clock, site_id, known),
         site_id=site_id,
+        trail=DiskTrail(AuditLog(settings.data_dir / "audit"), clock),
     )
+
+
+def address_of(settings: Settings, port: int) -> str:
+    """Return the address of the web for browsers."""
+    if settings.web_url:
+        return settings.web_url.rstrip("/")
+    scheme = "https" if settings.tls_cert_file else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{port}"
+
+
+class DiskTrail:
+    """The audit log of this data folder, which the commands on personal data also write.
+
+    One log instead of two: its hashes chain all operations in the order in which they happened.
+    """
+
+    def __init__(self, log: AuditLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+
+    async def record(self, by: str, action: Action, subject: str, detail: str = "") -> None:
+        """Append an operation. Raises StorageFull or ConfigurationError."""
+        now = self._clock.now()
+        await asyncio.to_thread(self._log.append, now, action, subject, detail, by=by)
+
+    async def read(self, before: int | None, limit: int) -> Sequence[TrailEntry]:
+        """Return operations with a lower number than ``before``, the newest first."""
+        lines = await asyncio.to_thread(self._log.lines)
+        older = [line for line in reversed(lines) if before is None or line.number < before]
+        return [
+            TrailEntry(
+                number=line.number,
+                at=line.at,
+                by=line.by,
+                action=line.action,
+                subject=line.subject,
+                detail=line.detail,
+            )
+            for line in older[:limit]
+        ]

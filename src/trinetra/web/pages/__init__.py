@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from trinetra.web.pages import login, today
+from trinetra.web.pages import login, today, users
 
 
 def pages_router() -> APIRouter:
     """Return the routes of all pages."""
     router = APIRouter(include_in_schema=False)
-    for page in (today, login):
+    for page in (today, login, users):
         router.include_router(page.router)
     return router

@@ -11,7 +11,6 @@ from trinetra.web.access import NotAuthenticated, NotPermitted, Principal, publi
 from trinetra.web.locales import LANGUAGES, words_for
 from trinetra.web.pages.page import caller_of, render
 from trinetra.web.problems import Conflict, Invalid, TooManyRequests, headers_of, status_of
-from trinetra.web.security.accounts import Visitor
 from trinetra.web.security.csrf import refuse_foreign
 from trinetra.web.security.next_page import safe_next
 from trinetra.web.security.security import Security, security
@@ -23,6 +22,7 @@ from trinetra.web.security.sessions import (
     is_secure,
     set_cookie,
 )
+from trinetra.web.security.visitor import visitor_of
 
 router = APIRouter()
 SEE_OTHER = 303
@@ -61,6 +61,7 @@ async def log_in(
         refuse_elsewhere(access, user)
     except (NotAuthenticated, NotPermitted, TooManyRequests) as failure:
         return _login_form(request, next_, name, failure)
+    await access.trail.record(user.name, "log_in", user.name)
     return await begin_session(request, access, user, next_)
 
 
@@ -83,6 +84,7 @@ async def log_in_by_link(
         refuse_elsewhere(access, user)
     except (NotAuthenticated, NotPermitted) as failure:
         return _login_form(request, "/", failure=failure)
+    await access.trail.record(user.name, "log_in", user.name, "by a one-time link")
     return await begin_session(request, access, user, "/")
 
 
@@ -114,6 +116,7 @@ async def create_first_user(
     except (Invalid, Conflict, NotAuthenticated) as failure:
         is_valid = await access.accounts.has_first_user_link(key)
         return _welcome_form(request, key, is_valid=is_valid, name=name, failure=failure)
+    await access.trail.record(user.name, "add_user", user.name, "first user, admin")
     return await begin_session(request, access, user, "/")
 
 
@@ -157,11 +160,6 @@ def refuse_different(password: str, again: str) -> None:
     """Raise Invalid for two passwords that should be the same."""
     if password != again:
         raise Invalid("the two passwords differ; type the same one twice")
-
-
-def visitor_of(request: Request) -> Visitor:
-    """Return where a login comes from."""
-    return Visitor(request.client.host if request.client else "", cookie_of(request, DEVICE))
 
 
 def refuse_elsewhere(access: Security, user: User) -> None:

@@ -16,20 +16,13 @@ from trinetra.web.access import NotAuthenticated, Role
 from trinetra.web.problems import Conflict, Invalid, NotFound, TooManyRequests
 from trinetra.web.security.passwords import Passwords
 from trinetra.web.security.throttle import LoginKeys
+from trinetra.web.security.visitor import Visitor
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 FIRST_USER_VALID = timedelta(hours=24)
 LOGIN_LINK_VALID = timedelta(minutes=15)
 _MAX_LINKS = 20
 _ROLE_TO_KEEP = Role.ADMIN.value
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Where a login comes from: the network address, and the device cookie of the browser."""
-
-    address: str
-    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
