@@ -243,6 +243,36 @@ class Settings(BaseSettings):
     web_session_max_h: float = Field(
         default=168.0, gt=0, le=8_760, description="Hours after which a session ends in any case."
     )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[^\s?#]*$",
+        description="Issuer of an OpenID provider for single sign-on, like https://id.example.",
+    )
+    oidc_client_id: str | None = Field(
+        default=None, description="Client id at the provider; its redirect: /login/oidc/callback."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Secret of that client, unless it is a public one."
+    )
+    oidc_scope: str = Field(
+        default="openid profile email", description="Scopes to ask the provider for."
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", description="Claim of the ID token that has the groups of a user."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description=(
+            "Roles by group as GROUP=ROLE, separated by commas; users without such a group are "
+            "refused. Roles: viewer, operator, privacy_officer, admin."
+        ),
+    )
+    oidc_sites: str = Field(
+        default="", description="Sites by group as GROUP=SITE; empty: every user sees all sites."
+    )
+    oidc_label: str = Field(
+        default="single sign-on", description="What the login page calls the provider."
+    )
     metrics_token: SecretStr | None = Field(
         default=None,
         description="Bearer token that /metrics of the web's port demands; none: open.",
@@ -309,6 +339,15 @@ class Settings(BaseSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise PydanticCustomError(
                 "together", "TRINETRA_TLS_CERT_FILE and TRINETRA_TLS_KEY_FILE: TLS needs both"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _provider_is_complete(self) -> "Settings":
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_roles):
+            raise PydanticCustomError(
+                "together",
+                "TRINETRA_OIDC_CLIENT_ID and TRINETRA_OIDC_ROLES: single sign-on needs both",
             )
         return self
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from trinetra.adapters.disk.audit import Action, AuditLog
 from trinetra.adapters.sql.account_store import SecurityStores
 from trinetra.client.models import TrailEntry
+from trinetra.errors import ConfigurationError
 from trinetra.ports import Clock
 from trinetra.settings import Settings
+from trinetra.web.access import Role
 from trinetra.web.security.accounts import Accounts, AccountStores
 from trinetra.web.security.authenticator import AccountAuthenticator, Secrets
+from trinetra.web.security.oidc import Provider, SingleSignOn, by_group
 from trinetra.web.security.passwords import Passwords
 from trinetra.web.security.security import Security
 from trinetra.web.security.sessions import Lifetimes, Sessions
@@ -55,7 +58,36 @@ def security_of(
         authenticator=AccountAuthenticator(sessions, tokens, clock, site_id, known),
         site_id=site_id,
         trail=DiskTrail(AuditLog(settings.data_dir / "audit"), clock),
+        single_sign_on=_single_sign_on(stores, settings, clock),
+        external_url=settings.web_url.rstrip("/") if settings.web_url else None,
     )
+
+
+def _single_sign_on(
+    stores: SecurityStores, settings: Settings, clock: Clock
+) -> SingleSignOn | None:
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret
+    try:
+        roles = {group: Role(role) for group, role in by_group(settings.oidc_roles)}
+        sites = dict(by_group(settings.oidc_sites))
+    except ValueError as cause:
+        raise ConfigurationError(
+            f"TRINETRA_OIDC_ROLES or TRINETRA_OIDC_SITES: {cause}; write GROUP=ROLE,GROUP=ROLE "
+            f"with the roles {', '.join(Role)}, and GROUP=SITE"
+        ) from cause
+    provider = Provider(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        roles=roles,
+        sites=sites,
+        groups_claim=settings.oidc_groups_claim,
+        scope=settings.oidc_scope,
+        label=settings.oidc_label,
+    )
+    return SingleSignOn(provider, stores.one_time, clock)
 
 
 def address_of(settings: Settings, port: int) -> str:

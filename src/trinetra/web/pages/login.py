@@ -10,12 +10,21 @@ from trinetra.events.accounts import User
 from trinetra.web.access import NotAuthenticated, NotPermitted, Principal, public, requires
 from trinetra.web.locales import LANGUAGES, words_for
 from trinetra.web.pages.page import caller_of, render
-from trinetra.web.problems import Conflict, Invalid, TooManyRequests, headers_of, status_of
+from trinetra.web.problems import (
+    Conflict,
+    Invalid,
+    NotFound,
+    TooManyRequests,
+    headers_of,
+    status_of,
+)
 from trinetra.web.security.csrf import refuse_foreign
 from trinetra.web.security.next_page import safe_next
+from trinetra.web.security.oidc import SingleSignOn
 from trinetra.web.security.security import Security, security
 from trinetra.web.security.sessions import (
     DEVICE,
+    FLOW,
     SESSION,
     cookie_of,
     delete_cookie,
@@ -26,6 +35,10 @@ from trinetra.web.security.visitor import visitor_of
 
 router = APIRouter()
 SEE_OTHER = 303
+_CALLBACK = "/login/oidc/callback"
+_PROVIDER_ERRORS = frozenset(
+    {"access_denied", "login_required", "server_error", "temporarily_unavailable"}
+)
 _YEAR_S = 365 * 86_400
 _THEMES = ("auto", "light", "dark")
 _Text = Annotated[str, Form(max_length=300)]
@@ -39,10 +52,9 @@ async def login_page(
     request: Request, access: Annotated[Security, security], next_: _Next = "/"
 ) -> Response:
     """Return the login page; the page itself to a caller who is logged in."""
-    del access
     if await caller_of(request):
         return RedirectResponse(safe_next(next_), SEE_OTHER)
-    return _login_form(request, next_)
+    return _login_form(request, access, next_)
 
 
 @router.post("/login")
@@ -60,7 +72,7 @@ async def log_in(
         user = await access.accounts.log_in(name, password, visitor_of(request))
         refuse_elsewhere(access, user)
     except (NotAuthenticated, NotPermitted, TooManyRequests) as failure:
-        return _login_form(request, next_, name, failure)
+        return _login_form(request, access, next_, name, failure)
     await access.trail.record(user.name, "log_in", user.name)
     return await begin_session(request, access, user, next_)
 
@@ -83,9 +95,48 @@ async def log_in_by_link(
         user = await access.accounts.log_in_by_link(key)
         refuse_elsewhere(access, user)
     except (NotAuthenticated, NotPermitted) as failure:
-        return _login_form(request, "/", failure=failure)
+        return _login_form(request, access, failure=failure)
     await access.trail.record(user.name, "log_in", user.name, "by a one-time link")
     return await begin_session(request, access, user, "/")
+
+
+@router.get("/login/oidc")
+@public
+async def begin_single_sign_on(
+    request: Request, access: Annotated[Security, security], next_: _Next = "/"
+) -> Response:
+    """Send the browser to the OpenID provider."""
+    provider = _provider(access)
+    base = access.external_url or f"{request.url.scheme}://{request.url.netloc}"
+    address, binding = await provider.begin(f"{base}{_CALLBACK}", safe_next(next_))
+    answer = RedirectResponse(address, SEE_OTHER)
+    set_cookie(request, answer, FLOW, binding)
+    return answer
+
+
+@router.get(_CALLBACK)
+@public
+async def end_single_sign_on(
+    request: Request,
+    access: Annotated[Security, security],
+    state: Annotated[str, Query(max_length=200)] = "",
+    code: Annotated[str, Query(max_length=4000)] = "",
+    error: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Start a session for whom the OpenID provider sends back."""
+    provider = _provider(access)
+    try:
+        if error:
+            refuse_provider_error(error)
+        identity = await provider.finish(state, code, cookie_of(request, FLOW))
+        user = await access.accounts.log_in_by_provider(identity)
+        refuse_elsewhere(access, user)
+    except (NotAuthenticated, NotPermitted, Conflict) as failure:
+        return _login_form(request, access, failure=failure)
+    await access.trail.record(user.name, "log_in", user.name, "by single sign-on")
+    answer = await begin_session(request, access, user, identity.next_page)
+    delete_cookie(request, answer, FLOW)
+    return answer
 
 
 @router.get("/welcome")
@@ -162,6 +213,18 @@ def refuse_different(password: str, again: str) -> None:
         raise Invalid("the two passwords differ; type the same one twice")
 
 
+def refuse_provider_error(error: str) -> None:
+    """Raise NotAuthenticated for an error that a provider sent the browser back with."""
+    known = error if error in _PROVIDER_ERRORS else "an error"
+    raise NotAuthenticated(f"the provider refused the login: {known}")
+
+
+def _provider(access: Security) -> SingleSignOn:
+    if access.single_sign_on is None:
+        raise NotFound("there is no single sign-on here")
+    return access.single_sign_on
+
+
 def refuse_elsewhere(access: Security, user: User) -> None:
     """Raise NotPermitted for a user who may not see this site."""
     if not user.sees(access.site_id):
@@ -180,8 +243,13 @@ async def begin_session(
 
 
 def _login_form(
-    request: Request, next_: str, name: str = "", failure: TrinetraError | None = None
+    request: Request,
+    access: Security,
+    next_: str = "/",
+    name: str = "",
+    failure: TrinetraError | None = None,
 ) -> Response:
+    provider = access.single_sign_on
     answer = render(
         request,
         "login.html",
@@ -191,6 +259,7 @@ def _login_form(
         next_page=safe_next(next_),
         name=name,
         failure=failure,
+        provider=provider.provider.label if provider else None,
         wait_s=round(failure.retry_after_s) if isinstance(failure, TooManyRequests) else None,
     )
     if failure is not None:

@@ -14,6 +14,7 @@ from trinetra.events.accounts import EVERY_SITE, OneTimeSecret, Purpose, User, s
 from trinetra.ports import AccountStore, Clock, LoginFailureStore, OneTimeStore, SessionStore
 from trinetra.web.access import NotAuthenticated, Role
 from trinetra.web.problems import Conflict, Invalid, NotFound, TooManyRequests
+from trinetra.web.security.oidc import Identity
 from trinetra.web.security.passwords import Passwords
 from trinetra.web.security.throttle import LoginKeys
 from trinetra.web.security.visitor import Visitor
@@ -111,6 +112,28 @@ class Accounts:
             raise NotAuthenticated("the name or the password is wrong")
         await failures.succeed([keys.account], [keys.address] if keys.address else [])
         return user
+
+    async def log_in_by_provider(self, identity: Identity) -> User:
+        """Return the user of an OpenID provider: a new one, or with what changed there since.
+
+        A user of the same name who logs in otherwise stays another one: the new one's name gets an
+        addition. Raises NotAuthenticated for a disabled user.
+        """
+        user = await self._stores.accounts.find_user(subject=identity.subject)
+        if user is None:
+            return await self._add_of_provider(identity)
+        if user.is_disabled:
+            raise NotAuthenticated("this user is disabled; ask an administrator")
+        if (user.role, user.sites) == (identity.role.value, identity.sites):
+            return user
+        return await self.change(user, role=identity.role.value, sites=identity.sites)
+
+    async def _add_of_provider(self, identity: Identity) -> User:
+        name = _as_name(identity.name)
+        taken = await self._stores.accounts.find_user(name=name)
+        if taken is not None:
+            name = f"{name}-{sha256(identity.subject.encode()).hexdigest()[:8]}"
+        return await self.add(name, identity.role, None, identity.sites, subject=identity.subject)
 
     async def device_cookie(self, user: User) -> str:
         """Return a cookie that proves that a user logged in with this browser."""
@@ -213,6 +236,12 @@ def valid_name(name: str) -> str:
             "a user name has up to 64 letters, digits and . _ @ + -, like ravi or ravi@example.com"
         )
     return lower
+
+
+def _as_name(given: str) -> str:
+    """Return a valid user name that is close to what a provider calls a user."""
+    cleaned = re.sub(r"[^a-z0-9._@+-]", "-", given.strip().lower())[:55].lstrip("._@+-")
+    return cleaned or "user"
 
 
 def _there(user: User | None, wanted: str) -> User:

@@ -10,6 +10,7 @@ from trinetra.client.models import TrailEntry
 from trinetra.web.access import Authenticator
 from trinetra.web.problems import NotFound
 from trinetra.web.security.accounts import Accounts
+from trinetra.web.security.oidc import SingleSignOn
 from trinetra.web.security.sessions import Sessions
 from trinetra.web.security.tokens import Tokens
 
@@ -37,7 +38,10 @@ class Trail(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Users, their sessions and tokens, who sends a request, and the log of what users do."""
+    """Users, their sessions and tokens, who sends a request, and the log of what users do.
+
+    ``external_url`` is the address of the web for browsers, if it is not that of the request.
+    """
 
     accounts: Accounts
     sessions: Sessions
@@ -45,6 +49,8 @@ class Security:
     authenticator: Authenticator
     site_id: str
     trail: Trail
+    single_sign_on: SingleSignOn | None = None
+    external_url: str | None = None
 
 
 def _security(request: Request) -> Security:

@@ -79,7 +79,7 @@ class Sessions:
         await self._store.end(secret_digest(session_id))
 
 
-SESSION, DEVICE = "trinetra_session", "trinetra_device"
+SESSION, DEVICE, FLOW = "trinetra_session", "trinetra_device", "trinetra_login"
 _DEVICE_AGE_S = 400 * 86_400
 
 
