@@ -12,10 +12,12 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
@@ -37,6 +39,8 @@ from trinetra.streaming.retry import Backoff, OutageTracker, Retrier, StoppedErr
 from trinetra.telemetry import SERVICE_READY, exposition, get_logger
 
 log = get_logger("hosting")
+App = ASGIApp
+"""An application that ``serving`` can serve."""
 READY_CACHE_S = 1.0
 """Maximum age of the state of servers on the health page, in seconds."""
 MAX_WATCHERS = 16
@@ -314,6 +318,18 @@ def health_app(
     A service itself determines whether it is ready; its dependencies are only shown. Requests for
     another host than ``allowed_hosts`` are refused; see AllowedHosts.
     """
+    app = bare_health_app(services, watch, dependencies)
+    if transactions is not None:
+        app.post("/v1/transactions")(transactions.post)
+    return AllowedHosts(app, allowed_hosts)
+
+
+def bare_health_app(
+    services: Sequence[Service],
+    watch: Callable[[int], AsyncIterator[bytes]] | None = None,
+    dependencies: Callable[[], Sequence[Dependency]] = tuple,
+) -> FastAPI:
+    """Return the app of ``health_app`` for use inside another one, which checks hosts itself."""
     app = FastAPI(title="TRINETRA health", docs_url=None, redoc_url=None, openapi_url=None)
     checks = _DependencyChecks(dependencies)
 
@@ -344,10 +360,7 @@ def health_app(
         def events(last: Annotated[int, Query(ge=0, le=1000)] = 0) -> Response:
             return watchers.answer(last)
 
-    if transactions is not None:
-        app.post("/v1/transactions")(transactions.post)
-
-    return AllowedHosts(app, allowed_hosts)
+    return app
 
 
 MAX_TRANSACTIONS_BYTES = 4 << 20
@@ -521,12 +534,30 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """TLS certificate chain and private key, in PEM."""
+
+    cert_file: Path
+    key_file: Path
+
+
 @contextlib.asynccontextmanager
-async def serving(app: Any, *, address: str, port: int) -> AsyncIterator[int]:
+async def serving(
+    app: Any,
+    *,
+    address: str,
+    port: int,
+    encryption: Encryption | None = None,
+    trusted_proxies: Sequence[str] = (),
+) -> AsyncIterator[int]:
     """Serve an app within the context; yields the port, a free one for port 0.
 
-    Raises ConfigurationError if the address cannot be bound.
+    Only ``trusted_proxies`` (addresses or networks) are believed what they say of the client in
+    X-Forwarded-For and X-Forwarded-Proto. Raises ConfigurationError if the address cannot be bound
+    or the certificate cannot be used.
     """
+    context = None if encryption is None else _tls_context(encryption)
     listener = _bind(address, port)
     bound = int(listener.getsockname()[1])
     config = uvicorn.Config(
@@ -536,6 +567,10 @@ async def serving(app: Any, *, address: str, port: int) -> AsyncIterator[int]:
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=2,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        server_header=False,
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
     server = _QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
@@ -545,6 +580,19 @@ async def serving(app: Any, *, address: str, port: int) -> AsyncIterator[int]:
         server.should_exit = True
         await task
         listener.close()
+
+
+def _tls_context(encryption: Encryption) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(encryption.cert_file, encryption.key_file)
+    except OSError as cause:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"the certificate {encryption.cert_file} with the key {encryption.key_file} cannot be "
+            f"used: {cause.strerror or cause}; TRINETRA_TLS_CERT_FILE and TRINETRA_TLS_KEY_FILE "
+            "name PEM files that belong together"
+        ) from cause
+    return context
 
 
 def _bind(address: str, port: int) -> socket.socket:

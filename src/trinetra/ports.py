@@ -4,7 +4,7 @@ An adapter translates its vendor's exceptions into those of ``trinetra.errors``.
 port passes the same suite in ``tests/contracts``.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -12,6 +12,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from trinetra.events.accounts import (
+    FailedLogins,
+    OneTimeSecret,
+    Purpose,
+    SessionRecord,
+    TokenRecord,
+    User,
+)
 from trinetra.events.alerts import (
     Arming,
     BoardChange,
@@ -662,3 +670,100 @@ class AlertChannel(Protocol):
 
     async def close(self) -> None:
         """Release the connection; idempotent."""
+
+
+class AccountStore(Protocol):
+    """Users of the web. Every method raises StoreUnavailable or StorageFull."""
+
+    async def users(self) -> Sequence[User]:
+        """Return all users, by name."""
+
+    async def find_user(
+        self, *, name: str | None = None, user_id: str | None = None, subject: str | None = None
+    ) -> User | None:
+        """Return the user with this name, id or subject."""
+
+    async def add_user(self, user: User, *, only_first: bool = False) -> bool:
+        """Add a user; False if the name or subject is taken.
+
+        With ``only_first`` also False if there is a user already.
+        """
+
+    async def change_user(self, user: User, *, keeps_role: str) -> bool:
+        """Replace the record of a user; end the user's sessions.
+
+        False, without a change, if afterwards no enabled user would have ``keeps_role``, or if
+        there is no such user or the new name is taken.
+        """
+
+
+class SessionStore(Protocol):
+    """Sessions of users in browsers. Every method raises StoreUnavailable or StorageFull."""
+
+    async def start(self, session: SessionRecord, *, forget_before: Instant) -> None:
+        """Store a session; delete those that began before an instant."""
+
+    async def find(self, digest: str) -> tuple[SessionRecord, User] | None:
+        """Return a session and its user, also if it has expired."""
+
+    async def touch(self, digest: str, seen_at: Instant) -> None:
+        """Record when a session was last used."""
+
+    async def end(self, digest: str) -> None:
+        """Delete a session; idempotent."""
+
+    async def end_all(self, user_id: str, *, but: str = "") -> None:
+        """Delete all sessions of a user, but one."""
+
+
+class TokenStore(Protocol):
+    """API tokens. Every method raises StoreUnavailable or StorageFull."""
+
+    async def add(self, token: TokenRecord) -> None:
+        """Store a token."""
+
+    async def find(self, digest: str) -> tuple[TokenRecord, User] | None:
+        """Return a token and its user, also if it is no longer valid."""
+
+    async def tokens(self, user_id: str | None = None) -> Sequence[TokenRecord]:
+        """Return the tokens of a user, or of all; the newest first."""
+
+    async def touch(self, token_id: str, used_at: Instant) -> None:
+        """Record when a token was last used."""
+
+    async def revoke(self, token_id: str, at: Instant) -> bool:
+        """Revoke a token; False if there is none, or if it was revoked before."""
+
+
+class OneTimeStore(Protocol):
+    """Secrets that are accepted once. Every method raises StoreUnavailable or StorageFull."""
+
+    async def keep(self, secret: OneTimeSecret, now: Instant, *, at_most: int) -> None:
+        """Store a secret, delete expired ones, and the oldest beyond a number of this purpose."""
+
+    async def find(self, digest: str, purpose: Purpose, now: Instant) -> OneTimeSecret | None:
+        """Return a secret that is still valid, without using it up."""
+
+    async def take(self, digest: str, purpose: Purpose, now: Instant) -> OneTimeSecret | None:
+        """Return a secret that is still valid, once: of two callers at most one gets it."""
+
+    async def server_key(self, name: str, made: bytes) -> bytes:
+        """Return the key of this name; the first one given is kept."""
+
+
+class LoginFailureStore(Protocol):
+    """Counts failed logins by key. Every method raises StoreUnavailable or StorageFull."""
+
+    async def attempt(
+        self,
+        keys: Sequence[str],
+        now: Instant,
+        wait_s: Callable[[Mapping[str, FailedLogins]], float],
+    ) -> float:
+        """Count a failure for each key unless ``wait_s`` of those so far is positive; return it.
+
+        Atomic: attempts at the same time are counted one after the other.
+        """
+
+    async def succeed(self, clear: Sequence[str], undo: Sequence[str]) -> None:
+        """Delete the count of some keys, and take one failure from others."""

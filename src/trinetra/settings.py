@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -198,7 +199,7 @@ class Settings(BaseSettings):
 
     host: str = Field(
         default="127.0.0.1",
-        description="Address for health and metrics; 0.0.0.0 is all interfaces.",
+        description="Address for the web, health and metrics; 0.0.0.0 is all interfaces.",
     )
     allowed_hosts: str = Field(
         default="",
@@ -214,6 +215,72 @@ class Settings(BaseSettings):
     infer_port: Port = Field(default=8002, description="Port of `trinetra infer`.")
     resolve_port: Port = Field(default=8003, description="Port of `trinetra resolve`.")
     insight_port: Port = Field(default=8004, description="Port of `trinetra insight`.")
+    web_port: Port = Field(default=8006, description="Port of `trinetra web`.")
+    web_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s?#@]+/?$",
+        description=(
+            "Address by which browsers reach the web, like https://shop.example, if it differs "
+            "from host and port; links and the single sign-on use it."
+        ),
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="Certificate chain of the web, in PEM; none: HTTP without TLS."
+    )
+    tls_key_file: Path | None = Field(
+        default=None, description="Private key of that certificate, in PEM."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description=(
+            "Addresses or networks of reverse proxies, separated by commas; only these are "
+            "believed what X-Forwarded-For and X-Forwarded-Proto say."
+        ),
+    )
+    web_session_idle_min: float = Field(
+        default=480.0, gt=0, le=43_200, description="Minutes without requests that end a session."
+    )
+    web_session_max_h: float = Field(
+        default=168.0, gt=0, le=8_760, description="Hours after which a session ends in any case."
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[^\s?#]*$",
+        description="Issuer of an OpenID provider for single sign-on, like https://id.example.",
+    )
+    oidc_client_id: str | None = Field(
+        default=None, description="Client id at the provider; its redirect: /login/oidc/callback."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Secret of that client, unless it is a public one."
+    )
+    oidc_scope: str = Field(
+        default="openid profile email", description="Scopes to ask the provider for."
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", description="Claim of the ID token that has the groups of a user."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description=(
+            "Roles by group as GROUP=ROLE, separated by commas; users without such a group are "
+            "refused. Roles: viewer, operator, privacy_officer, admin."
+        ),
+    )
+    oidc_sites: str = Field(
+        default="", description="Sites by group as GROUP=SITE; empty: every user sees all sites."
+    )
+    oidc_label: str = Field(
+        default="single sign-on", description="What the login page calls the provider."
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token that /metrics of the web's port demands; none: open.",
+    )
+    api_token: SecretStr | None = Field(
+        default=None,
+        description="API token with which commands ask another machine (`--url`).",
+    )
     drain_deadline_s: float = Field(
         default=30.0,
         gt=0,
@@ -234,6 +301,8 @@ class Settings(BaseSettings):
     def host_names(self) -> frozenset[str]:
         """Names by which this process may be requested."""
         given = {name.strip() for name in self.allowed_hosts.split(",")} - {""}
+        if external := urlsplit(self.web_url or "").hostname:
+            given.add(external)
         return frozenset({self.host, self.instance, platform.node(), *given})
 
     def with_store(self, url: str) -> Self:
@@ -248,6 +317,7 @@ class Settings(BaseSettings):
     @field_validator(
         *("data_dir", "cache_dir", "models_dir", "samples_dir"),
         *("kafka_ca_file", "kafka_cert_file", "kafka_key_file"),
+        *("tls_cert_file", "tls_key_file"),
     )
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
@@ -256,10 +326,28 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _ports_differ(self) -> "Settings":
         ports = [self.ingest_port, self.infer_port, self.resolve_port, self.insight_port]
+        ports.append(self.web_port)
         taken = [port for port in ports if port]
         if len(set(taken)) < len(taken):
             raise PydanticCustomError(
                 "together", "TRINETRA_*_PORT: two services have the same port"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> "Settings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise PydanticCustomError(
+                "together", "TRINETRA_TLS_CERT_FILE and TRINETRA_TLS_KEY_FILE: TLS needs both"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _provider_is_complete(self) -> "Settings":
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_roles):
+            raise PydanticCustomError(
+                "together",
+                "TRINETRA_OIDC_CLIENT_ID and TRINETRA_OIDC_ROLES: single sign-on needs both",
             )
         return self
 

@@ -16,7 +16,8 @@ from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.settings import load_settings
 from trinetra.site import site_from_text
 from trinetra.web.access import PERMISSIONS, Principal, Role
-from trinetra.web.app import web_app
+from trinetra.web.app import inner_app
+from trinetra.web.middleware import Envelope
 from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.web import backend_of
 
@@ -72,5 +73,5 @@ async def open_shop(folder: Path) -> AsyncIterator[Stage]:
         await prepare_figures(store, SHOP, load_settings(), clock)
         await store.record(RECORDED)
         signed_in = SignedIn(Role.ADMIN)
-        app = web_app(backend_of(SHOP, store, clock, alerts), signed_in)
+        app = Envelope(inner_app(backend_of(SHOP, store, clock, alerts=alerts), signed_in))
         yield Stage(alerts, app, signed_in)

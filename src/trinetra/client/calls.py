@@ -19,9 +19,17 @@ from trinetra.client.models import (
     Granularity,
     MetricInfo,
     NewMute,
+    NewPassword,
+    NewToken,
     Page,
     Session,
     SiteInfo,
+    TokenDraft,
+    TokenInfo,
+    TrailEntry,
+    UserChange,
+    UserDraft,
+    UserInfo,
 )
 
 Answer = TypeVar("Answer")
@@ -128,3 +136,50 @@ def arm_alerts(*, armed: bool) -> Call[AlertControls]:
 def _part(text: str) -> str:
     """Return a text as one part of a path."""
     return quote(text, safe="")
+
+
+def users() -> Call[Page[UserInfo]]:
+    """Return all users."""
+    return Call("GET", "/v1/users", Page[UserInfo])
+
+
+def add_user(user: UserDraft) -> Call[UserInfo]:
+    """Add a user."""
+    return Call("POST", "/v1/users", UserInfo, body=user)
+
+
+def change_user(user_id: str, change: UserChange) -> Call[UserInfo]:
+    """Change role, sites or state of a user, and end the user's sessions."""
+    return Call("PATCH", f"/v1/users/{quote(user_id, safe='')}", UserInfo, body=change)
+
+
+def set_password(user_id: str, password: str) -> Call[None]:
+    """Set the password of a user, and end the user's sessions."""
+    path = f"/v1/users/{quote(user_id, safe='')}/password"
+    return Call("PUT", path, type(None), body=NewPassword(password=password))
+
+
+def set_own_password(current: str, password: str) -> Call[None]:
+    """Set the caller's own password, and end all of the caller's sessions."""
+    body = NewPassword(password=password, current=current)
+    return Call("PUT", "/v1/session/password", type(None), body=body)
+
+
+def tokens(*, of_all: bool = False) -> Call[Page[TokenInfo]]:
+    """Return the caller's API tokens, or those of all users."""
+    return Call("GET", "/v1/tokens", Page[TokenInfo], {"of_all": of_all})
+
+
+def create_token(token: TokenDraft) -> Call[NewToken]:
+    """Create an API token of the caller, who must be logged in by a session."""
+    return Call("POST", "/v1/tokens", NewToken, body=token)
+
+
+def revoke_token(token_id: str) -> Call[None]:
+    """Revoke an API token."""
+    return Call("DELETE", f"/v1/tokens/{quote(token_id, safe='')}", type(None))
+
+
+def trail(*, cursor: str | None = None, limit: int = 100) -> Call[Page[TrailEntry]]:
+    """Return privileged operations, the newest first."""
+    return Call("GET", "/v1/trail", Page[TrailEntry], {"cursor": cursor, "limit": limit})

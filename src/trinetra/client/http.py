@@ -85,6 +85,15 @@ class Client:
     alert_controls = _waiting(calls.alert_controls)
     mute_alerts = _waiting(calls.mute_alerts)
     arm_alerts = _waiting(calls.arm_alerts)
+    users = _waiting(calls.users)
+    add_user = _waiting(calls.add_user)
+    change_user = _waiting(calls.change_user)
+    set_password = _waiting(calls.set_password)
+    set_own_password = _waiting(calls.set_own_password)
+    tokens = _waiting(calls.tokens)
+    create_token = _waiting(calls.create_token)
+    revoke_token = _waiting(calls.revoke_token)
+    trail = _waiting(calls.trail)
 
 
 class AsyncClient:
@@ -145,6 +154,15 @@ class AsyncClient:
     alert_controls = _awaited(calls.alert_controls)
     mute_alerts = _awaited(calls.mute_alerts)
     arm_alerts = _awaited(calls.arm_alerts)
+    users = _awaited(calls.users)
+    add_user = _awaited(calls.add_user)
+    change_user = _awaited(calls.change_user)
+    set_password = _awaited(calls.set_password)
+    set_own_password = _awaited(calls.set_own_password)
+    tokens = _awaited(calls.tokens)
+    create_token = _awaited(calls.create_token)
+    revoke_token = _awaited(calls.revoke_token)
+    trail = _awaited(calls.trail)
 
 
 def _headers(token: str | None) -> dict[str, str]:

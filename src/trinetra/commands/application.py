@@ -32,6 +32,7 @@ _COMMANDS = {
         "services", "Turn detections into identities (one process of a cluster)."
     ),
     "insight": LazyCommand("services", "Turn identities into insights (one process of a cluster)."),
+    "web": LazyCommand("web", "Serve the dashboard and the REST API (one process of a cluster)."),
     "settings": LazyCommand(
         "settings", "Print every setting with its default and purpose, as Markdown."
     ),
@@ -67,6 +68,8 @@ _COMMANDS = {
     "context": LazyCommand(
         "context", "Context of figures: weather, staff hours, promotions, targets."
     ),
+    "users": LazyCommand("users", "Users of the web: add, change, list."),
+    "tokens": LazyCommand("users", "API tokens: create, list, revoke."),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),

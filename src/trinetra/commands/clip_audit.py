@@ -107,7 +107,7 @@ def _run(shop: Site, settings: Settings, start: Instant, events: Path, *, quiet:
     def note_problems(platform: Platform, _seconds: float) -> None:
         problems.extend(problems_of(platform))
 
-    options = RunOptions(live_view=output().is_terminal and not quiet, serves_health=False)
+    options = RunOptions(live_view=output().is_terminal and not quiet, serves_web=False)
     networks = prepare_networks(settings, shop)
     opening = open_clip(shop, settings, networks, start, events)
     run_platform(shop, settings, opening, options, report=note_problems)

@@ -82,7 +82,9 @@ def demo(
         if summary is not None:
             _write(summary, json.dumps(summarise(site, platform, seconds), indent=2) + "\n")
 
-    options = RunOptions(live_view=output().is_terminal, serves_health=not once)
+    options = RunOptions(
+        live_view=output().is_terminal, serves_web=not once, secret_folder=settings.data_dir
+    )
     # A demo starts with empty stores, or its second run would recognize people of the first.
     with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
         fresh = settings.model_copy(

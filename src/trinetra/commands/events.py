@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import msgspec
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.commands.console import note, output, print_text
+from trinetra.commands.local_access import bearer_for, own_address, refused, verification
 from trinetra.commands.options import grouped_options
 from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError, EventLogUnavailable, MalformedEvent
@@ -136,12 +137,10 @@ def tail(
         if begin:
             past = history_of(settings, file=None, site=None)
             asyncio.run(_show_past(past, _topics(wanted), begin, shown))
-        _show_live(
-            url or _own_url(settings),
-            _MOST if begin else last,
-            shown,
-            may_be_away=bool(begin),
-        )
+        address = url or own_address(settings)
+        past_events = _MOST if begin else last
+        lines = _from_platform(address, past_events, settings)
+        _show_live(address, lines, shown, may_be_away=bool(begin))
     else:
         follow = _follow(settings, site_id_of(site), _topics(wanted), begin or now, shown)
         asyncio.run(follow)
@@ -194,9 +193,9 @@ async def _show_past(
             shown.show(_decoded(payload, str(past), 0))
 
 
-def _show_live(url: str, last: int, shown: _Shown, *, may_be_away: bool) -> None:
+def _show_live(url: str, lines: Iterable[bytes], shown: _Shown, *, may_be_away: bool) -> None:
     try:
-        for number, line in enumerate(_from_platform(url, last), start=1):
+        for number, line in enumerate(lines, start=1):
             shown.show(_decoded(line, url, number), but_last=True)
     except EventLogUnavailable as cause:
         if not may_be_away:
@@ -246,10 +245,6 @@ def _topics(kinds: Iterable[str]) -> list[Topic]:
     return list(dict.fromkeys(_TOPICS.get(kind, topics.INSIGHTS) for kind in kinds))
 
 
-def _own_url(settings: Settings) -> str:
-    return f"http://{settings.host}:{settings.embedded_port}"
-
-
 def _from_file(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as lines:
@@ -259,10 +254,17 @@ def _from_file(path: Path) -> Iterator[bytes]:
         raise ConfigurationError(f"{path} cannot be read: {reason}") from cause
 
 
-def _from_platform(url: str, last: int) -> Iterator[bytes]:
-    timeout = httpx.Timeout(5.0, read=None)
+def _from_platform(url: str, last: int, settings: Settings) -> Iterator[bytes]:
+    asked: dict[str, Any] = {
+        "params": {"last": last},
+        "timeout": httpx.Timeout(5.0, read=None),
+        "headers": bearer_for(url, settings, SystemClock().now()),
+        "verify": verification(url, settings),
+    }
     try:
-        with httpx.stream("GET", f"{url}/events", params={"last": last}, timeout=timeout) as reply:
+        with httpx.stream("GET", f"{url}/events", **asked) as reply:
+            if reply.status_code in {401, 403}:
+                raise EventLogUnavailable(refused(url))
             reply.raise_for_status()
             for line in reply.iter_lines():
                 yield line.encode()

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.live import Live
 
@@ -12,13 +13,13 @@ from trinetra.commands.console import note, output, send_messages_to
 from trinetra.commands.display import LiveView
 from trinetra.commands.progress import FetchProgress
 from trinetra.commands.today import followed
+from trinetra.commands.web_serving import serving_web
 from trinetra.hosting import (
     ReceiptTaker,
     TransactionDoor,
-    health_app,
+    bare_health_app,
     host,
     ignore_signals,
-    serving,
     stop_on_signals,
 )
 from trinetra.settings import Settings
@@ -27,14 +28,20 @@ from trinetra.telemetry import configure_logging, get_logger
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
+from trinetra.wiring.web import backend_of
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Outputs of a run: the live view and the health page."""
+    """Outputs of a run: the live view, and the web with the health page.
+
+    ``secret_folder`` is where commands on this machine find the secret of this web; by default the
+    data folder.
+    """
 
     live_view: bool = False
-    serves_health: bool = True
+    serves_web: bool = True
+    secret_folder: Path | None = None
 
 
 def configure_output(settings: Settings, *, level: str | None = None) -> None:
@@ -86,7 +93,7 @@ async def _run(
     report: Callable[[Platform, float], None],
 ) -> None:
     with stop_on_signals() as stop:
-        async with opening as platform, _health_page(platform, settings, options):
+        async with opening as platform, _web(site, platform, settings, options):
             begun = time.perf_counter()
             try:
                 async with _live_view(site, platform, options):
@@ -106,20 +113,22 @@ def transaction_door(
 
 
 @asynccontextmanager
-async def _health_page(
-    platform: Platform, settings: Settings, options: RunOptions
+async def _web(
+    site: Site, platform: Platform, settings: Settings, options: RunOptions
 ) -> AsyncIterator[None]:
-    if not options.serves_health:
+    if not options.serves_web:
         yield
         return
-    app = health_app(
-        platform.services,
-        platform.recorder.recent.watch,
-        allowed_hosts=settings.host_names,
-        transactions=transaction_door(lambda: platform.receipts, settings),
-    )
-    async with serving(app, address=settings.host, port=settings.embedded_port) as port:
-        note(f"serving on http://{settings.host}:{port} /health/ready, /metrics and /events")
+    process = bare_health_app(platform.services, platform.recorder.recent.watch)
+    async with serving_web(
+        backend_of(site, platform.store, platform.clock, receipts=platform.receipts),
+        process,
+        settings,
+        platform.clock,
+        port=settings.embedded_port,
+        secret_folder=options.secret_folder,
+    ) as served:
+        note(f"serving on {served.url}, also /health/ready and /metrics")
         yield
 
 

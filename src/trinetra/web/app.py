@@ -1,5 +1,7 @@
 """The web application: REST API under ``/v1``, and the dashboard that reads only this."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -9,32 +11,67 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from trinetra import __version__
-from trinetra.web import problems
+from trinetra.web import error_pages, problems
 from trinetra.web.access import Authenticator
 from trinetra.web.backend import Backend
+from trinetra.web.front import Front
+from trinetra.web.limits import MAX_BODY_BYTES, RateLimit
 from trinetra.web.middleware import Envelope
 from trinetra.web.pages import pages_router
-from trinetra.web.v1 import alerts, figures, site
+from trinetra.web.security.security import Security
+from trinetra.web.v1 import (
+    alerts,
+    figures,
+    site,
+    tokens,
+    trail,
+    transactions,
+    users,
+)
 
-_V1 = (site.router, figures.router, alerts.router)
+_V1 = (
+    alerts,
+    figures,
+    site,
+    tokens,
+    trail,
+    transactions,
+    users,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """How the web is served; ``is_tls``: browsers reach it by HTTPS alone."""
+    """How the web is served.
+
+    ``is_tls``: browsers reach it by HTTPS alone. ``process`` answers for health, metrics and raw
+    events of this process; ``metrics_token`` is what its metrics demand. ``monotonic`` is the clock
+    of the rate limits.
+    """
 
     is_tls: bool = False
+    process: ASGIApp | None = None
+    metrics_token: str | None = None
+    monotonic: Callable[[], float] = time.monotonic
 
 
-def web_app(
-    backend: Backend, authenticator: Authenticator, options: WebOptions | None = None
-) -> ASGIApp:
+def web_app(backend: Backend, security: Security, options: WebOptions | None = None) -> ASGIApp:
     """Return the whole application."""
-    return Envelope(inner_app(backend, authenticator), is_tls=bool(options and options.is_tls))
+    options = options or WebOptions()
+    app: ASGIApp = inner_app(backend, security.authenticator, security)
+    if options.process is not None:
+        app = Front(app, options.process, security.authenticator, options.metrics_token)
+    app = RateLimit(app, options.monotonic)
+    return Envelope(app, is_tls=options.is_tls)
 
 
-def inner_app(backend: Backend, authenticator: Authenticator) -> FastAPI:
-    """Return the application without the envelope, as tests inspect its routes."""
+def inner_app(
+    backend: Backend, authenticator: Authenticator, security: Security | None = None
+) -> FastAPI:
+    """Return the application without the envelope, as tests inspect its routes.
+
+    Without ``security`` it has no users: whoever the authenticator recognizes is a caller.
+    """
     app = FastAPI(
         title="TRINETRA",
         version=__version__,
@@ -42,13 +79,16 @@ def inner_app(backend: Backend, authenticator: Authenticator) -> FastAPI:
         docs_url=None,  # would load scripts of another host
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        max_body_size=MAX_BODY_BYTES,
     )
     app.state.backend = backend
     app.state.authenticator = authenticator
+    app.state.security = security
     problems.install(app)
+    error_pages.install(app)
     v1 = APIRouter(prefix="/v1")
-    for router in _V1:
-        v1.include_router(router)
+    for module in _V1:
+        v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(pages_router())
     app.mount("/static", StaticFiles(directory=static_folder()), name="static")

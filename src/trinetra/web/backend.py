@@ -3,9 +3,9 @@
 A part that this process cannot provide is None: its routes answer 404 and say why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from trinetra.client.models import MetricInfo, SiteInfo
 from trinetra.events.alerts import (
@@ -70,6 +70,25 @@ class Alerts(Protocol):
         """Return whether alerts about intruders are sent."""
 
 
+class Reply(Protocol):
+    """An answer to receipts: an HTTP status and a JSON document, a problem for 400 and more."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """JSON document; a problem (RFC 9457) if the status is 400 or more."""
+
+
+class Receipts(Protocol):
+    """Takes the receipts that points of sale post."""
+
+    async def accept(self, body: bytes) -> Reply:
+        """Take the receipts in a JSON document, all or none. Raises ServerUnavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The platform as the web sees it."""
@@ -77,3 +96,4 @@ class Backend:
     site: Callable[[], SiteInfo]
     figures: Figures
     alerts: Alerts | None = None
+    receipts: Receipts | None = None

@@ -92,10 +92,12 @@ async def _planned(request: Request, failure: Exception) -> Response:
     status = status_of(failure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request failed", path=request.url.path, cause=mask_urls(str(failure)))
-    return problem(request, status, mask_urls(str(failure)), _headers_of(failure, status))
+    return problem(request, status, mask_urls(str(failure)), headers_of(failure))
 
 
-def _headers_of(failure: TrinetraError, status: HTTPStatus) -> dict[str, str]:
+def headers_of(failure: TrinetraError) -> dict[str, str]:
+    """Return the headers that the answer to a failure needs."""
+    status = status_of(failure)
     if isinstance(failure, TooManyRequests):
         return {"Retry-After": str(max(1, round(failure.retry_after_s)))}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

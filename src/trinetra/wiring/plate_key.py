@@ -1,11 +1,6 @@
 """Provides the key that keeps license plates secret: from the settings, or made here."""
 
-import os
-import secrets
-from contextlib import suppress
-from pathlib import Path
-
-from trinetra.adapters.disk.private_folder import explained, make_private, sync, write_all
+from trinetra.adapters.disk.private_folder import explained, own_secret
 from trinetra.events.plates import PlateKey
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -13,7 +8,6 @@ from trinetra.telemetry import get_logger
 
 _log = get_logger("plates")
 _FILE = "plate.key"
-_SECRET_BYTES = 32
 
 
 def plate_key(site: Site, settings: Settings, *, makes: bool = True) -> PlateKey | None:
@@ -38,23 +32,4 @@ def plate_key(site: Site, settings: Settings, *, makes: bool = True) -> PlateKey
     if not makes and not (settings.data_dir / _FILE).exists():
         return None
     with explained("plate key", settings.data_dir):
-        return PlateKey(_own_secret(settings.data_dir))
-
-
-def _own_secret(folder: Path) -> bytes:
-    """Return the secret of this installation; of two processes that make one, the first wins."""
-    make_private(folder)
-    path = folder / _FILE
-    part = folder / f"{_FILE}.{os.getpid()}.part"
-    if not path.exists():
-        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            write_all(file, secrets.token_hex(_SECRET_BYTES).encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
-        with suppress(FileExistsError):
-            path.hardlink_to(part)
-        part.unlink()
-        sync(folder)
-    return path.read_bytes()
+        return PlateKey(own_secret(settings.data_dir, _FILE))

@@ -10,7 +10,7 @@ from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
 from trinetra.insights.receipts import ReceiptIntake
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, InsightStore
+from trinetra.ports import Clock, EventLog, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.event_recorder import EventRecorder
@@ -43,7 +43,7 @@ class Platform:
     resolver: StreamRunner
     engine: StreamRunner
     recorder: EventRecorder
-    store: InsightStore
+    store: SiteStore
     clock: Clock
     receipts: ReceiptIntake
 

@@ -1,16 +1,20 @@
 """Builds each service as a process of its own, on the servers that the settings name."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.deferred import DeferredEventLog
 from trinetra.hosting import Dependency, Opened, Service
 from trinetra.models.manifest import FaceEmbedderModel
+from trinetra.ports import Clock
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import Instant
+from trinetra.web.backend import Backend
+from trinetra.web.security.security import Security
 from trinetra.wiring import assembly
 from trinetra.wiring.assembly import FaceModel, Member, Playback
 from trinetra.wiring.connections import (
@@ -22,6 +26,9 @@ from trinetra.wiring.connections import (
     spooling,
 )
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.stores import open_store
+from trinetra.wiring.web import backend_of
+from trinetra.wiring.web_access import open_security
 
 
 @asynccontextmanager
@@ -92,6 +99,44 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
         service = assembly.engine(site, ports, Member.of(settings))
         opened = _opened(service, log, ports.store, ports.customer_log)
         yield replace(opened, receipts=assembly.receipt_intake(site, ports))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedWeb:
+    """The web with its resources open."""
+
+    opened: Opened
+    backend: Backend
+    security: Security
+
+
+@asynccontextmanager
+async def web(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[OpenedWeb]:
+    """Open what the web reads. Raises ConfigurationError, ServerUnavailable or StorageFull."""
+    need_shared(settings, "web", "store_url")
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        security = await stack.enter_async_context(open_security(site.site, settings, clock))
+        opened = _opened(WebService(), store)
+        yield OpenedWeb(opened, backend_of(site, store, clock), security)
+
+
+class WebService:
+    """Keeps the web open until it is told to stop."""
+
+    name = "web"
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Return once ``stopping`` is set."""
+        await stopping.wait()
+
+    def ready(self) -> bool:
+        """Return True: it is built when its servers answer."""
+        return True
+
+    def status(self) -> object:
+        """Return nothing special."""
+        return {}
 
 
 def _opened(service: Service, *adapters: object) -> Opened:

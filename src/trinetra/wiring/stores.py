@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from trinetra.adapters.disk.private_folder import explained, make_private
+from trinetra.adapters.sql.account_store import SecurityStores
 from trinetra.adapters.sql.context_store import SqlContextStore
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.database import missing_file
@@ -57,6 +58,13 @@ async def open_erasure_store(settings: Settings) -> AsyncIterator[ErasureStore]:
     """Open the erasure store, in the database of the insights; raises as ``open_store`` does."""
     async with SqlErasureStore.open(_store_url(settings), ROLLUP_RULES) as erasure_store:
         yield erasure_store
+
+
+@asynccontextmanager
+async def open_security_stores(settings: Settings) -> AsyncIterator[SecurityStores]:
+    """Open users, sessions and tokens, in the database of the insights; raises likewise."""
+    async with SecurityStores.open(_store_url(settings)) as stores:
+        yield stores
 
 
 def has_shared_store(settings: Settings) -> bool:

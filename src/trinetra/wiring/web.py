@@ -13,16 +13,22 @@ from trinetra.opening_hours import OpenSpan
 from trinetra.ports import AlertStore, Clock, SiteStore
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
-from trinetra.web.backend import Backend, FigureQuestion
+from trinetra.web.backend import Backend, FigureQuestion, Receipts
 from trinetra.wiring.figures import figure_reader
 from trinetra.wiring.site_graph import opening_hours
 
 
 def backend_of(
-    site: Site, store: SiteStore, clock: Clock, alerts: AlertStore | None = None
+    site: Site,
+    store: SiteStore,
+    clock: Clock,
+    *,
+    alerts: AlertStore | None = None,
+    receipts: Receipts | None = None,
 ) -> Backend:
     """Return what the web needs of a platform whose insights are in ``store``."""
     return Backend(
+        receipts=receipts,
         site=lambda: site_info(site, clock),
         figures=StoredFigures(figure_reader(site, store, clock)),
         alerts=AlertDesk(alerts, clock) if alerts else None,

@@ -27,24 +27,36 @@ Action = Literal[
     "dismiss",
     "list",
     "show",
+    "search",
     "export",
     "import",
     "forget",
     "forgotten",
     "declared_destroyed",
     "refused",
+    "log_in",
+    "add_user",
+    "change_user",
+    "set_password",
+    "create_token",
+    "revoke_token",
+    "create_login_link",
 ]
 _FIRST = "0" * 64
+_TAIL_BYTES = 16 << 10
 _WHAT = "audit log"
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation: time, system user, action, and the digest of the person concerned."""
+    """One operation: time, user, action, and the digest of the person concerned.
+
+    ``action`` may be one of a newer version. Users and tokens are named, customers never.
+    """
 
     number: int
     at: Instant
     by: str
-    action: Action
+    action: str
     subject: str
     detail: str = ""
     previous: str
@@ -64,9 +76,18 @@ class AuditLog:
         self._folder = folder
         self.path = folder / "audit.jsonl"
 
-    def append(self, at: Instant, action: Action, subject: str, detail: str = "") -> AuditLine:
+    def append(
+        self,
+        at: Instant,
+        action: Action,
+        subject: str,
+        detail: str = "",
+        *,
+        by: str | None = None,
+    ) -> AuditLine:
         """Append a line and sync it to disk. Raises StorageFull or ConfigurationError.
 
+        ``by`` is a user of the API; without one it is the system user.
         A line that a crash cut short is left as it is, for ``faults`` to report; the new line is
         chained to the last complete one.
         """
@@ -75,20 +96,19 @@ class AuditLog:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                content = self.path.read_bytes()
-                last = next(filter(None, map(_line, reversed(content.splitlines()))), None)
+                size = os.fstat(file).st_size
+                last, broken_off = _end_of(file, size)
                 line = AuditLine(
                     number=last.number + 1 if last else 1,
                     at=at,
-                    by=_operator(),
+                    by=by or _operator(),
                     action=action,
                     subject=subject,
                     detail=detail,
                     previous=last.hash if last else _FIRST,
                 ).sealed()
-                broken_off = content and not content.endswith(b"\n")
-                text = b"\n" * bool(broken_off) + msgspec.json.encode(line) + b"\n"
-                _write_or_nothing(file, text, len(content))
+                text = b"\n" * broken_off + msgspec.json.encode(line) + b"\n"
+                _write_or_nothing(file, text, size)
             finally:
                 os.close(file)
         return line
@@ -114,6 +134,22 @@ class AuditLog:
     def _texts(self) -> list[bytes]:
         with explained(_WHAT, self._folder):
             return self.path.read_bytes().splitlines() if self.path.exists() else []
+
+
+def _end_of(file: int, size: int) -> tuple[AuditLine | None, bool]:
+    """Return the last valid line of a file, and whether its end is in the middle of a line.
+
+    Reads backwards, since every read of personal data appends a line and the log only grows.
+    """
+    reach = _TAIL_BYTES
+    while True:
+        start = max(0, size - reach)
+        content = os.pread(file, size - start, start)
+        texts = content.splitlines()[bool(start) :]  # the first one is cut, unless it is the first
+        last = next(filter(None, map(_line, reversed(texts))), None)
+        if last is not None or not start:
+            return last, bool(content) and not content.endswith(b"\n")
+        reach *= 4
 
 
 def _line(text: bytes) -> AuditLine | None:

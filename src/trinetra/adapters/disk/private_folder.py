@@ -3,11 +3,14 @@
 import errno
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trinetra.errors import ConfigurationError, StorageFull
+
+_SECRET_BYTES = 32
 
 
 def make_private(folder: Path) -> None:
@@ -74,6 +77,28 @@ def replace_file(path: Path, new: Path, data: bytes) -> None:
         os.close(file)
     new.replace(path)
     sync(path.parent)
+
+
+def own_secret(folder: Path, name: str) -> bytes:
+    """Return the secret in a file of a private folder, made at the first call.
+
+    Of two processes that make one, the first wins.
+    """
+    make_private(folder)
+    path = folder / name
+    part = folder / f"{name}.{os.getpid()}.part"
+    if not path.exists():
+        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(file, secrets.token_hex(_SECRET_BYTES).encode())
+            os.fsync(file)
+        finally:
+            os.close(file)
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
+        part.unlink()
+        sync(folder)
+    return path.read_bytes()
 
 
 @contextmanager

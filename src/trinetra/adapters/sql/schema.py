@@ -485,3 +485,62 @@ ALERT_ARMING = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("arming", Text, nullable=False),
 )
+# --- web access -------------------------------------------------------------------------------
+
+WEB_USERS = Table(
+    "web_users",
+    METADATA,
+    Column("user_id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("role", String(32), nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("password_hash", String(255)),
+    Column("subject", String(512), unique=True),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+WEB_SESSIONS = Table(
+    "web_sessions",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("user_id", String(32), nullable=False, index=True),
+    Column("csrf_token", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+)
+WEB_TOKENS = Table(
+    "web_tokens",
+    METADATA,
+    Column("token_id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("prefix", String(16), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("user_id", String(32), nullable=False, index=True),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("used_at", Utc),
+    Column("revoked_at", Utc),
+)
+WEB_ONE_TIME_SECRETS = Table(
+    "web_one_time_secrets",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+WEB_KEYS = Table(
+    "web_keys",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+)
+WEB_LOGIN_FAILURES = Table(
+    "web_login_failures",
+    METADATA,
+    Column("key", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Utc, nullable=False),
+)
+"""``key`` is a digest: a password typed into the field of the name is not stored."""

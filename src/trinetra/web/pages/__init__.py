@@ -2,12 +2,24 @@
 
 from fastapi import APIRouter
 
-from trinetra.web.pages import alerts, today
+from trinetra.web.pages import (
+    alerts,
+    login,
+    today,
+    users,
+)
+
+_PAGES = (
+    alerts,
+    login,
+    today,
+    users,
+)
 
 
 def pages_router() -> APIRouter:
     """Return the routes of all pages."""
     router = APIRouter(include_in_schema=False)
-    for page in (today, alerts):
+    for page in _PAGES:
         router.include_router(page.router)
     return router

@@ -12,6 +12,7 @@ from trinetra.client import AsyncClient
 from trinetra.web.access import Principal, principal_of, requires
 from trinetra.web.locales import Words, words_for
 from trinetra.web.rendering import environment
+from trinetra.web.security.csrf import HEADER, is_change
 
 _FORWARDED = ("cookie", "authorization", "host", "accept-language")
 _ORIGIN = "http://trinetra.internal"
@@ -35,6 +36,8 @@ async def _page(request: Request, caller: Annotated[Principal, requires()]) -> A
     """Provide a page; its client calls this application directly, with the caller's session."""
     transport = httpx.ASGITransport(app=request.app, raise_app_exceptions=False)
     headers = {n: request.headers[n] for n in _FORWARDED if n in request.headers}
+    if caller.csrf_token and is_change(request):  # it was checked when the caller was found
+        headers[HEADER] = caller.csrf_token
     async with AsyncClient(_ORIGIN, transport=transport, headers=headers) as client:
         yield Page(request, caller, client, words_for(request, caller))
 

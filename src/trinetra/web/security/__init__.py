@@ -1,0 +1,1 @@
+"""Access to the web: passwords, sessions, tokens, throttling, one-time links, OpenID Connect."""
