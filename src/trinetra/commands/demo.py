@@ -28,15 +28,20 @@ from trinetra.values import Role
 from trinetra.wiring.assembly import Playback
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.platform import Platform, embedded
+from trinetra.wiring.simulated_shop import SimulatedShop, simulated_shop
 from trinetra.wiring.simulation import simulated, site_of
 
 _Once = Annotated[
-    bool, typer.Option("--once", help="Process every frame in order, as fast as possible.")
+    bool,
+    typer.Option(
+        "--once",
+        help="Process every frame once, in order, as fast as possible, without the dashboard.",
+    ),
 ]
-_Loop = Annotated[bool, typer.Option("--loop", help="Repeat the clips until Ctrl-C.")]
 _Twin = Annotated[bool, typer.Option("--twin", help="Simulate a shop, without clips and networks.")]
 _TWIN_SHOPPERS_PER_HOUR = 60
-_TWIN_SPEED = 30.0
+_VISITOR = "demo"
+"""User of the dashboard."""
 _PATIENCE_S = 600.0
 """With --once, the sources end long before all of their events are processed."""
 _Events = Annotated[
@@ -55,27 +60,27 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     once: _Once = False,
-    loop: _Loop = False,
     twin: _Twin = False,
     events: _Events = None,
     summary: _Summary = None,
 ) -> None:
     """Run the whole platform on five real clips, each acting as a camera of one role.
 
-    Where the clips can be neither found nor downloaded, it simulates a shop instead and says so.
+    The clips are repeated, and shown in the browser, until Ctrl-C. Where they can be neither found
+    nor downloaded, it simulates a shop instead and says so.
     """
-    if loop and (once or twin):
-        raise typer.BadParameter("--loop does not end, --once and --twin do: choose one")
     if summary is not None:
         _write(summary, "", mode="a")  # fails now rather than after the whole run
     settings = load_settings()
     if not twin:
         check_folder(settings.models_dir)  # a mistake also where there are no clips
-    if clips := None if twin else _find_clips(settings, needed=loop):
-        site = demo_site(clips, loop=loop)
+    if clips := None if twin else _find_clips(settings):
+        site = demo_site(clips, loop=not once)
         opening = _clips_opening(site, prepare_networks(settings), once=once, events=events)
+    elif once:
+        site, opening = _simulated_hour(events)
     else:
-        site, opening = _prepare_twin(once=once, events=events)
+        site, opening = _simulated_today(events)
 
     def report(platform: Platform, seconds: float) -> None:
         print_summary(output(), site, platform, seconds)
@@ -83,7 +88,10 @@ def demo(
             _write(summary, json.dumps(summarise(site, platform, seconds), indent=2) + "\n")
 
     options = RunOptions(
-        live_view=output().is_terminal, serves_web=not once, secret_folder=settings.data_dir
+        live_view=output().is_terminal,
+        serves_web=not once,
+        secret_folder=settings.data_dir,
+        visitor=_VISITOR,
     )
     # A demo starts with empty stores, or its second run would recognize people of the first.
     with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
@@ -106,14 +114,12 @@ _ALONE = {
 _Opening = Callable[[Settings], AbstractAsyncContextManager[Platform]]
 
 
-def _find_clips(settings: Settings, *, needed: bool) -> Mapping[Role, Clip] | None:
-    """Return the clips, or None if there are none and they are not ``needed``."""
+def _find_clips(settings: Settings) -> Mapping[Role, Clip] | None:
+    """Return the clips, or None if there are none."""
     try:
         with FetchProgress() as progress:
             clips = ensure_clips(settings.samples_dir, settings.cache_dir, progress)
     except NoSamples as cause:
-        if needed:
-            raise
         note(str(cause))
         note("a simulated shop instead: its figures tell nothing about real cameras")
         return None
@@ -133,17 +139,28 @@ def _clips_opening(site: Site, networks: Networks, *, once: bool, events: Path |
     return opening
 
 
-def _prepare_twin(*, once: bool, events: Path | None) -> tuple[Site, _Opening]:
-    """Prepare an hour of a simulated shop, thirty times as fast as real unless ``once``."""
+def _simulated_hour(events: Path | None) -> tuple[Site, _Opening]:
+    """Prepare an hour of a simulated shop, as fast as possible."""
     shop = Twin(built_in_shop(), Scenario(shoppers_per_hour=_TWIN_SHOPPERS_PER_HOUR))
     site = site_of(shop.plan)
     note(f"no cameras: a simulated hour of a shop with {_TWIN_SHOPPERS_PER_HOUR} shoppers")
 
     def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
-        speed = None if once else _TWIN_SPEED
-        return simulated(site, fresh, shop, speed=speed, events_path=events)
+        return simulated(site, fresh, shop, speed=None, events_path=events)
 
     return site, opening
+
+
+def _simulated_today(events: Path | None) -> tuple[Site, _Opening]:
+    """Prepare a simulated shop whose day so far is on record, and which goes on at real pace."""
+    shop = SimulatedShop.of(datetime.now(UTC))
+    note(f"no cameras: a simulated shop in {shop.city}, where it is {shop.clock_time} now")
+    note("its past is on record as simulated; from now on its cameras are simulated, live")
+
+    def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
+        return simulated_shop(shop, fresh, events_path=events)
+
+    return shop.site, opening
 
 
 def demo_site(clips: Mapping[Role, Clip], *, loop: bool) -> Site:

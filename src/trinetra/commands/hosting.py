@@ -36,12 +36,14 @@ class RunOptions:
     """Outputs of a run: the live view, and the web with the health page.
 
     ``secret_folder`` is where commands on this machine find the secret of this web; by default the
-    data folder.
+    data folder. With ``visitor`` an administrator of this name is added, and the link printed by
+    which a reader logs in as this user once.
     """
 
     live_view: bool = False
     serves_web: bool = True
     secret_folder: Path | None = None
+    visitor: str | None = None
 
 
 def configure_output(settings: Settings, *, level: str | None = None) -> None:
@@ -127,6 +129,7 @@ async def _web(
         platform.clock,
         port=settings.embedded_port,
         secret_folder=options.secret_folder,
+        visitor=options.visitor,
     ) as served:
         note(f"serving on {served.url}, also /health/ready and /metrics")
         yield

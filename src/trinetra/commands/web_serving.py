@@ -11,6 +11,7 @@ from trinetra.errors import ConfigurationError
 from trinetra.hosting import AllowedHosts, App, Encryption, serving
 from trinetra.ports import Clock
 from trinetra.settings import Settings
+from trinetra.web.access import Role
 from trinetra.web.app import WebOptions, web_app
 from trinetra.web.backend import Backend
 from trinetra.web.security.security import Security
@@ -34,16 +35,21 @@ async def serving_web(
     *,
     port: int,
     secret_folder: Path | None = None,
+    visitor: str | None = None,
 ) -> AsyncIterator[Served]:
     """Serve the web within the context, and ``process_app`` for what a process tells of itself.
 
+    Prints a link for the first user, or, with ``visitor``, one for an administrator of this name.
     Raises ConfigurationError, StorageFull or StoreUnavailable.
     """
     site_id = backend.site().id
     async with open_security(site_id, settings, clock, secret_folder=secret_folder) as security:
         app = app_of(backend, process_app, settings, security)
         async with serving_app(app, settings, port=port) as url:
-            await tell_first_user(security, url)
+            if visitor:
+                await tell_visitor(security, url, visitor)
+            else:
+                await tell_first_user(security, url)
             yield Served(url, security)
 
 
@@ -123,3 +129,10 @@ async def tell_first_user(security: Security, url: str) -> None:
             note("the web has no user yet: `trinetra users add NAME --role admin` creates one")
     elif secret := await security.accounts.first_user_link():
         note(f"no user yet: open {url}/welcome?key={secret} within a day, once")
+
+
+async def tell_visitor(security: Security, url: str, name: str) -> None:
+    """Add an administrator without password, and print a link that logs in once."""
+    user = await security.accounts.add(name, Role.ADMIN, None)
+    secret = await security.accounts.login_link(user)
+    note(f"see it in your browser: {url}/login/link?key={secret} (works once, for 15 minutes)")

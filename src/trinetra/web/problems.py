@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from trinetra.client.problems import ApiProblem
 from trinetra.errors import ConfigurationError, ServerUnavailable, StorageFull, TrinetraError
 from trinetra.redaction import mask_urls
 from trinetra.telemetry import get_logger
@@ -60,7 +61,9 @@ def install(app: FastAPI) -> None:
 
 
 def status_of(failure: TrinetraError) -> HTTPStatus:
-    """Return the HTTP status of a planned failure."""
+    """Return the HTTP status of a planned failure; that of the API's answer, if a page asked it."""
+    if isinstance(failure, ApiProblem):
+        return HTTPStatus(failure.status)
     for kind in type(failure).__mro__:
         if kind in _STATUS:
             return _STATUS[kind]

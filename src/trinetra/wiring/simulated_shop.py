@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from trinetra.ports import InsightStore
@@ -60,6 +61,16 @@ class SimulatedShop:
         document = site_document(built_in_shop())
         site = Site.model_validate({**document, "timezone": zone.key, "opening_hours": [_OPENING]})
         return cls(site, now, zone)
+
+    @property
+    def city(self) -> str:
+        """The city whose clock it has."""
+        return self.zone.key.rpartition("/")[2].replace("_", " ")
+
+    @property
+    def clock_time(self) -> str:
+        """The time of day there."""
+        return f"{self.now.astimezone(self.zone):%H:%M}"
 
     def day(self, days_ago: int) -> Twin:
         """Return the twin of a day that opens by the shop's clock."""
@@ -114,9 +125,13 @@ class HistoryFeed:
 
 
 @asynccontextmanager
-async def simulated_shop(shop: SimulatedShop, settings: Settings) -> AsyncIterator[Platform]:
+async def simulated_shop(
+    shop: SimulatedShop, settings: Settings, *, events_path: Path | None = None
+) -> AsyncIterator[Platform]:
     """Build the platform on the shop of today; none of its services is started."""
-    opening = simulated(shop.site, settings, shop.day(0), speed=1.0, since=shop.now)
+    opening = simulated(
+        shop.site, settings, shop.day(0), speed=1.0, since=shop.now, events_path=events_path
+    )
     async with opening as platform:
         history = HistoryFeed(shop, platform.store)
         yield replace(platform, upstream=(*platform.upstream, history))
