@@ -32,6 +32,10 @@ _COMMANDS = {
         "services", "Turn detections into identities (one process of a cluster)."
     ),
     "insight": LazyCommand("services", "Turn identities into insights (one process of a cluster)."),
+    "alert": LazyCommand(
+        "services",
+        "Turn insights and health into alerts, and send them (one process of a cluster).",
+    ),
     "settings": LazyCommand(
         "settings", "Print every setting with its default and purpose, as Markdown."
     ),

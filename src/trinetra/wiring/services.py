@@ -12,6 +12,7 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import Instant
 from trinetra.wiring import assembly
+from trinetra.wiring.alerts import open_alert_service
 from trinetra.wiring.assembly import FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     need_shared,
@@ -92,6 +93,22 @@ async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
         service = assembly.engine(site, ports, Member.of(settings))
         opened = _opened(service, log, ports.store, ports.customer_log)
         yield replace(opened, receipts=assembly.receipt_intake(site, ports))
+
+
+@asynccontextmanager
+async def alert(
+    site: Site, settings: Settings, environ: Mapping[str, str]
+) -> AsyncIterator[Opened]:
+    """Open an alert service. Raises ConfigurationError, ServerUnavailable or StorageFull."""
+    need_shared(settings, "alert", "event_log", "store_url")
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(open_log(site, settings, clock))
+        opening = open_alert_service(
+            log, site, settings, environ, clock, member=Member.of(settings)
+        )
+        service, store = await stack.enter_async_context(opening)
+        yield _opened(service, log, store)
 
 
 def _opened(service: Service, *adapters: object) -> Opened:
