@@ -169,9 +169,7 @@ async def test_the_list_goes_page_by_page_from_the_newest(store: SqlAlertStore) 
     assert [each.alert_id for each in closed.notices] == ["a6"]
 
 
-@pytest.mark.parametrize(
-    "cursor", ["", "x", "!!", "bm90L2E", "OTk5OTk5OTk5OTk5OTk5OTk5OTkvYQ"]
-)
+@pytest.mark.parametrize("cursor", ["", "x", "!!", "bm90L2E", "OTk5OTk5OTk5OTk5OTk5OTk5OTkvYQ"])
 async def test_a_cursor_that_no_page_had_is_refused(store: SqlAlertStore, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         await store.notices(None, None, 1, cursor)

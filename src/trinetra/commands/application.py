@@ -71,6 +71,7 @@ _COMMANDS = {
     "context": LazyCommand(
         "context", "Context of figures: weather, staff hours, promotions, targets."
     ),
+    "alerts": LazyCommand("alerts", "Alerts: list, acknowledge, mute, try channels."),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),
