@@ -661,6 +661,9 @@ class AlertOutbox(Protocol):
 class AlertChannel(Protocol):
     """A way out of the house for notices: a webhook, a chat, a broker."""
 
+    async def tend(self) -> None:
+        """Keep the connection, if there is one; called every few seconds. Raises DeliveryFailed."""
+
     async def send(self, outgoing: Outgoing) -> None:
         """Deliver a message; it has arrived when this returns.
 
@@ -767,3 +770,28 @@ class LoginFailureStore(Protocol):
 
     async def succeed(self, clear: Sequence[str], undo: Sequence[str]) -> None:
         """Delete the count of some keys, and take one failure from others."""
+
+
+class Sample(NamedTuple):
+    """One value of a metric."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class HealthFacts(Protocol):
+    """The metrics of the services that run."""
+
+    async def read(self) -> list[Sample]:
+        """Return the values of the metrics that alerts are about.
+
+        Of the services that answer; raises ServerUnavailable if none does.
+        """
+
+
+class NameBook(Protocol):
+    """The names of enrolled people, for channels that may tell them."""
+
+    async def name_of(self, customer_id: CustomerId) -> str | None:
+        """Return a person's name, if there is one. Raises StoreUnavailable."""

@@ -281,6 +281,14 @@ class Settings(BaseSettings):
         default=None,
         description="API token with which commands ask another machine (`--url`).",
     )
+    alert_port: Port = Field(default=8005, description="Port of `trinetra alert`.")
+    alert_metrics_urls: str = Field(
+        default="",
+        description=(
+            "Metrics that `trinetra alert` judges, as URLs separated by commas; by default those "
+            "of the other services on this host, at their ports."
+        ),
+    )
     drain_deadline_s: float = Field(
         default=30.0,
         gt=0,
@@ -305,6 +313,14 @@ class Settings(BaseSettings):
             given.add(external)
         return frozenset({self.host, self.instance, platform.node(), *given})
 
+    @property
+    def metrics_urls(self) -> tuple[str, ...]:
+        """Metrics of the services that alerts are about."""
+        if given := [url.strip() for url in self.alert_metrics_urls.split(",") if url.strip()]:
+            return tuple(given)
+        ports = (self.ingest_port, self.infer_port, self.resolve_port, self.insight_port)
+        return tuple(f"http://127.0.0.1:{port}/metrics" for port in ports if port)
+
     def with_store(self, url: str) -> Self:
         """Return these settings with another database."""
         return self.model_copy(update={"store_url": SecretStr(url)})
@@ -323,10 +339,20 @@ class Settings(BaseSettings):
     def _absolute(cls, folder: Path | None) -> Path | None:
         return folder.expanduser().absolute() if folder else None
 
+    @field_validator("alert_metrics_urls")
+    @classmethod
+    def _http_urls(cls, urls: str) -> str:
+        for url in filter(None, map(str.strip, urls.split(","))):
+            if not url.startswith(("http://", "https://")):
+                raise PydanticCustomError("urls", "not http:// or https:// URLs, with commas")
+        return urls
+
     @model_validator(mode="after")
     def _ports_differ(self) -> "Settings":
-        ports = [self.ingest_port, self.infer_port, self.resolve_port, self.insight_port]
-        ports.append(self.web_port)
+        ports = [
+            *(self.ingest_port, self.infer_port, self.resolve_port, self.insight_port),
+            *(self.alert_port, self.web_port),
+        ]
         taken = [port for port in ports if port]
         if len(set(taken)) < len(taken):
             raise PydanticCustomError(

@@ -9,13 +9,15 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from functools import partial
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
+from trinetra.ports import Sample
 from trinetra.redaction import mask_urls
 
 REGISTRY = CollectorRegistry(auto_describe=True)
@@ -318,6 +320,37 @@ SPOOL_CORRUPT = Counter(
     ["service"],
     registry=REGISTRY,
 )
+ALERTS_RAISED = Counter(
+    "trinetra_notices",
+    "Notices that the alert service raised, by rule.",
+    ["rule"],
+    registry=REGISTRY,
+)
+ALERT_DELIVERIES = Counter(
+    "trinetra_alert_deliveries",
+    "Messages about alerts, by channel and outcome: sent, failed, dead, skipped.",
+    ["channel", "outcome"],
+    registry=REGISTRY,
+)
+ALERT_DELIVERY_S = Histogram(
+    "trinetra_alert_delivery_seconds",
+    "Time from the creation of a message that was not held back until its channel took it.",
+    ["channel"],
+    buckets=(*_LATENCY_S, 10.0, 30.0, 120.0, 600.0),
+    registry=REGISTRY,
+)
+ALERT_CHANNEL_UP = Gauge(
+    "trinetra_alert_channel_up",
+    "1 if the last message on a channel of alerts was taken, 0 if it failed.",
+    ["channel"],
+    registry=REGISTRY,
+)
+CAMERA_PICTURE = Gauge(
+    "trinetra_camera_picture",
+    "1 while a camera's picture has a problem: frozen, covered, moved.",
+    ["camera", "problem"],
+    registry=REGISTRY,
+)
 
 _SECRET_KEY = re.compile(r"pass(word|wd)?$|secret|token|credential|api_?key", re.IGNORECASE)
 
@@ -398,3 +431,13 @@ def get_logger(service: str) -> BoundLogger:
 def exposition() -> bytes:
     """Return all metrics in the Prometheus text format."""
     return generate_latest(REGISTRY)
+
+
+def samples_of(payload: bytes, names: Collection[str]) -> list[Sample]:
+    """Return the values of some metrics in a text of ``exposition``. Raises ValueError."""
+    return [
+        Sample(sample.name, sample.labels, sample.value)
+        for family in text_string_to_metric_families(payload.decode())
+        for sample in family.samples
+        if sample.name in names
+    ]

@@ -12,6 +12,7 @@ from tests.flows.api_shop import NOON, RECORDED, SITE
 
 from trinetra.adapters.sql.alert_store import SqlAlertStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.alerts.desk import AlertDesk
 from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.settings import load_settings
 from trinetra.site import site_from_text
@@ -73,5 +74,5 @@ async def open_shop(folder: Path) -> AsyncIterator[Stage]:
         await prepare_figures(store, SHOP, load_settings(), clock)
         await store.record(RECORDED)
         signed_in = SignedIn(Role.ADMIN)
-        app = Envelope(inner_app(backend_of(SHOP, store, clock, alerts=alerts), signed_in))
+        app = Envelope(inner_app(backend_of(SHOP, store, clock, alerts=AlertDesk(alerts, clock)), signed_in))
         yield Stage(alerts, app, signed_in)

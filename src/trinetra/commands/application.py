@@ -33,6 +33,10 @@ _COMMANDS = {
     ),
     "insight": LazyCommand("services", "Turn identities into insights (one process of a cluster)."),
     "web": LazyCommand("web", "Serve the dashboard and the REST API (one process of a cluster)."),
+    "alert": LazyCommand(
+        "services",
+        "Turn insights and health into alerts, and send them (one process of a cluster).",
+    ),
     "settings": LazyCommand(
         "settings", "Print every setting with its default and purpose, as Markdown."
     ),
@@ -70,6 +74,7 @@ _COMMANDS = {
     ),
     "users": LazyCommand("users", "Users of the web: add, change, list."),
     "tokens": LazyCommand("users", "API tokens: create, list, revoke."),
+    "alerts": LazyCommand("alerts", "Alerts: list, acknowledge, mute, try channels."),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),

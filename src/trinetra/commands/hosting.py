@@ -123,7 +123,13 @@ async def _web(
         return
     process = bare_health_app(platform.services, platform.recorder.recent.watch)
     async with serving_web(
-        backend_of(site, platform.store, platform.clock, receipts=platform.receipts),
+        backend_of(
+            site,
+            platform.store,
+            platform.clock,
+            alerts=platform.alert_desk,
+            receipts=platform.receipts,
+        ),
         process,
         settings,
         platform.clock,

@@ -1,4 +1,4 @@
-"""``trinetra ingest|infer|resolve|insight``: one service as a process of its own."""
+"""``trinetra ingest|infer|resolve|insight|alert``: one service as a process of its own."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ _SiteFile = Annotated[Path, typer.Option("--site", metavar="SITE", help="The sit
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    for command in (ingest, infer, resolve, insight):
+    for command in (ingest, infer, resolve, insight, alert):
         app.command(command.__name__)(command)
 
 
@@ -100,6 +100,18 @@ def insight(site: _SiteFile) -> None:
         settings,
         settings.insight_port,
         takes_receipts=True,
+    )
+
+
+def alert(site: _SiteFile) -> None:
+    """Turn insights and health into alerts, and send them (one process of a cluster)."""
+    settings = _settings_of("alert", "event_log", "store_url")
+    loaded = load_site(site)
+    _serve(
+        "alert-service",
+        lambda: services.alert(loaded, settings, os.environ),
+        settings,
+        settings.alert_port,
     )
 
 

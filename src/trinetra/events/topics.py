@@ -26,7 +26,7 @@ IDENTITIES = Topic("trinetra.identities", 8)
 CUSTOMERS = Topic("trinetra.customers", 8)
 """Lifecycle of identities; written by identity resolvers, keyed by customer_id."""
 ALERTS = Topic("trinetra.alerts", 8)
-"""Written by identity resolvers and the insight engine, keyed by camera_id."""
+"""Written by identity resolvers, keyed by camera_id; read by alert services."""
 INSIGHTS = Topic("trinetra.insights", 8)
 """Written by the insight engine, keyed by camera_id, visits by customer_id."""
 DEAD_LETTERS = Topic("trinetra.dead-letters", 1, retention_s=30 * _DAY_S)
@@ -45,6 +45,8 @@ INSIGHT_STATE = Topic("trinetra.insight-state", IDENTITIES.partitions, compacted
 """State of an insight engine about the cameras of the same partition of identities."""
 VISIT_STATE = Topic("trinetra.visit-state", SIGHTINGS.partitions, compacted=True)
 """State of an insight engine about the customers of the same partition of sightings."""
+ALERT_STATE = Topic("trinetra.alert-state", INSIGHTS.partitions, compacted=True)
+"""State of an alert service about the cameras of the same partition of insights."""
 ERASURES = Topic("trinetra.erasures", 1, compacted=True)
 """Open erasures, without ids, and the answers of spools; see ``events/spool_erasure.py``."""
 SITE = Topic("trinetra.site", 1, compacted=True)
@@ -62,6 +64,7 @@ ALL = (
     RESOLVER_STATE,
     INSIGHT_STATE,
     VISIT_STATE,
+    ALERT_STATE,
     ERASURES,
     SITE,
 )

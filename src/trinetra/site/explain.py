@@ -47,6 +47,9 @@ _HINTS: Mapping[str, str] = {
     "key_frames": "remove this key, so that every frame is decoded",
     "transport": "remove the key, or use an rtsp:// address",
     "rates": "fps_floor <= fps <= fps_ceiling",
+    "channel": "like `webhook: https://hooks.shop.com/alerts`, `apprise_env: MAIL_URL` or "
+    "`mqtt: mqtt://192.168.1.4`",
+    "channel_url": "write the whole address",
     "source": "like `source: {url: rtsp://192.168.1.20:554/stream1}`",
 }
 _FIXED_HINTS: Mapping[str, str] = {

@@ -1,6 +1,6 @@
 """Common base and value types of the site file's models."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,9 @@ Pixels = Annotated[int, Field(strict=True, ge=16, le=MAX_PICTURE_SIDE)]
 Meters = Annotated[float, Field(strict=True, ge=-10_000, le=10_000)]
 FloorPlanPoint = tuple[Meters, Meters]
 PicturePoint = tuple[Unit, Unit]
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+TimeOfDay = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", examples=["09:00"])]
 
 
 class Model(BaseModel):

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from trinetra.errors import ConfigurationError
 from trinetra.redaction import mask_urls
+from trinetra.site.alert_conflicts import alert_conflicts
 from trinetra.site.conflicts import Conflict, find_conflicts
 from trinetra.site.document import (
     START,
@@ -109,7 +110,8 @@ def _fault_at(conflict: Conflict, document: Document) -> Fault:
 
 def _validate(document: Document, path: Path) -> tuple[Site | None, list[Fault]]:
     faults = list(document.faults)
-    faults += [_fault_at(conflict, document) for conflict in find_conflicts(document.data)]
+    conflicts = [*find_conflicts(document.data), *alert_conflicts(document.data)]
+    faults += [_fault_at(conflict, document) for conflict in conflicts]
     try:
         site = Site.model_validate(document.data, context={"folder": path.parent})
     except ValidationError as cause:
@@ -147,8 +149,9 @@ def _only_has_bad_entries(error: ErrorDetails) -> bool:
 
 
 def _in_file(loc: Loc) -> Loc:
-    """Drop the step that Pydantic inserts after ``source`` for the chosen kind of source."""
-    return (*loc[:3], *loc[4:]) if loc[2:3] == ("source",) else loc
+    """Drop the step that Pydantic inserts for the chosen kind of a source or a channel."""
+    is_chosen = loc[2:3] == ("source",) or loc[:2] == ("alerts", "channels")
+    return (*loc[:3], *loc[4:]) if is_chosen else loc
 
 
 def _unusable_sources(

@@ -9,9 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from trinetra.errors import ConfigurationError
 from trinetra.retail_calendar.public_holidays import public_holidays
+from trinetra.site.alert_conflicts import alert_conflicts
+from trinetra.site.alerts import Alerts
 from trinetra.site.cameras import Camera
 from trinetra.site.conflicts import find_conflicts
-from trinetra.site.fields import Model, Slug
+from trinetra.site.fields import Model, Slug, TimeOfDay, Weekday
 from trinetra.site.policies import Policies
 from trinetra.site.relations import contradictions
 from trinetra.site.topology import Topology
@@ -30,8 +32,6 @@ def _known_timezone(name: str) -> str:
     return name
 
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-TimeOfDay = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$", examples=["09:00"])]
 Timezone = Annotated[str, AfterValidator(_known_timezone), Field(examples=["Europe/Berlin"])]
 
 
@@ -118,10 +118,15 @@ class Site(Model):
     doors: Annotated[tuple[Door, ...], Field(max_length=100)] = ()
     topology: Topology = Topology()
     policies: Policies = Policies()
+    alerts: Alerts = Alerts()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for conflict in find_conflicts(self.model_dump(mode="json")):
+        written = self.model_dump(mode="json", exclude_unset=True)
+        for conflict in [
+            *find_conflicts(self.model_dump(mode="json")),
+            *alert_conflicts(written),
+        ]:
             raise PydanticCustomError("conflict", conflict.message)
         if found := contradictions(self):
             text = "; ".join(f"{conflict.message} ({conflict.hint})" for conflict in found)

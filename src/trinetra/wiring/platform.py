@@ -1,11 +1,14 @@
 """Builds the whole platform in one process."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from trinetra.adapters.clock import SystemClock
+from trinetra.alerts.desk import AlertDesk
+from trinetra.alerts.service import AlertService
 from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
 from trinetra.insights.receipts import ReceiptIntake
@@ -17,6 +20,7 @@ from trinetra.streaming.event_recorder import EventRecorder
 from trinetra.streaming.runner import StreamRunner
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
+from trinetra.wiring.alerts import open_alert_service
 from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     open_buffer,
@@ -35,22 +39,24 @@ class Platform:
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
     the status of each camera. ``store`` has the insights of this and earlier runs,
-    ``receipts`` takes those of points of sale.
+    ``receipts`` takes those of points of sale, ``alert_desk`` has the list of alerts.
     """
 
     upstream: tuple[Service, ...]
     cameras: Callable[[], Mapping[CameraId, CameraStatus]]
     resolver: StreamRunner
     engine: StreamRunner
+    alerts: AlertService
     recorder: EventRecorder
     store: SiteStore
+    alert_desk: AlertDesk
     clock: Clock
     receipts: ReceiptIntake
 
     @property
     def services(self) -> tuple[Service, ...]:
         """Every service, upstream first."""
-        return (*self.upstream, self.resolver, self.engine, self.recorder)
+        return (*self.upstream, self.resolver, self.engine, self.alerts, self.recorder)
 
 
 @asynccontextmanager
@@ -79,7 +85,7 @@ async def embedded(
         upstream = Upstream((ingestor, worker), ingestor.status, log, clock)
         face = networks.profile.face_embedder
         yield await stack.enter_async_context(
-            downstream_of(upstream, site, settings, face, events_path)
+            downstream_of(upstream, site, settings, face, events_path, environ=environ)
         )
 
 
@@ -100,8 +106,10 @@ async def downstream_of(
     settings: Settings,
     model: FaceEmbedderModel,
     events_path: Path | None,
+    *,
+    environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Platform]:
-    """Build resolver and insight engine on the detections of ``upstream``; none is started.
+    """Build resolver, insight engine and alert service on detections; none is started.
 
     Raises ConfigurationError, ServerUnavailable or StorageFull.
     """
@@ -116,13 +124,17 @@ async def downstream_of(
         )
         recorder = stack.enter_context(EventRecorder(log, events_path))
         face = FaceModel.of(model, settings.data_dir)
+        alerting = open_alert_service(log, site, settings, environ, clock, member=member)
+        alerts, alert_store = await stack.enter_async_context(alerting)
         yield Platform(
             upstream=upstream.services,
             cameras=upstream.cameras,
             resolver=assembly.resolver(site, face, ports, member),
             engine=assembly.engine(site, engine_ports, member),
+            alerts=alerts,
             recorder=recorder,
             store=store,
+            alert_desk=AlertDesk(alert_store, clock),
             clock=clock,
             receipts=assembly.receipt_intake(site, engine_ports),
         )

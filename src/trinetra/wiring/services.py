@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.deferred import DeferredEventLog
+from trinetra.alerts.desk import AlertDesk
 from trinetra.hosting import Dependency, Opened, Service
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import Clock
@@ -16,6 +17,7 @@ from trinetra.values import Instant
 from trinetra.web.backend import Backend
 from trinetra.web.security.security import Security
 from trinetra.wiring import assembly
+from trinetra.wiring.alerts import open_alert_service
 from trinetra.wiring.assembly import FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     need_shared,
@@ -26,7 +28,7 @@ from trinetra.wiring.connections import (
     spooling,
 )
 from trinetra.wiring.networks import Networks
-from trinetra.wiring.stores import open_store
+from trinetra.wiring.stores import open_alert_store, open_store
 from trinetra.wiring.web import backend_of
 from trinetra.wiring.web_access import open_security
 
@@ -117,8 +119,10 @@ async def web(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[Ope
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         security = await stack.enter_async_context(open_security(site.site, settings, clock))
+        alert_store = await stack.enter_async_context(open_alert_store(settings))
         opened = _opened(WebService(), store)
-        yield OpenedWeb(opened, backend_of(site, store, clock), security)
+        backend = backend_of(site, store, clock, alerts=AlertDesk(alert_store, clock))
+        yield OpenedWeb(opened, backend, security)
 
 
 class WebService:
@@ -137,6 +141,22 @@ class WebService:
     def status(self) -> object:
         """Return nothing special."""
         return {}
+
+
+@asynccontextmanager
+async def alert(
+    site: Site, settings: Settings, environ: Mapping[str, str]
+) -> AsyncIterator[Opened]:
+    """Open an alert service. Raises ConfigurationError, ServerUnavailable or StorageFull."""
+    need_shared(settings, "alert", "event_log", "store_url")
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(open_log(site, settings, clock))
+        opening = open_alert_service(
+            log, site, settings, environ, clock, member=Member.of(settings)
+        )
+        service, store = await stack.enter_async_context(opening)
+        yield _opened(service, log, store)
 
 
 def _opened(service: Service, *adapters: object) -> Opened:

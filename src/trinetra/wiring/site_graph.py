@@ -1,15 +1,16 @@
 """Turns a site file into the graph of the spatiotemporal gate, and warns about doubtful ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Protocol, get_args
 
 from trinetra.geometry import fit
 from trinetra.identities.gate.reachability import reachability_warnings
 from trinetra.identities.gate.topology import SiteGraph, build_graph
 from trinetra.opening_hours import OpeningHours, OpenSpan
+from trinetra.site.fields import TimeOfDay, Weekday
 from trinetra.site.plausibility import plausibility_warnings
-from trinetra.site.schema import Site, Weekday
+from trinetra.site.schema import Site
 from trinetra.values import CameraId, Role
 
 _WEEKDAYS = get_args(Weekday)
@@ -52,13 +53,34 @@ def topology_warnings(site: Site) -> Iterator[str]:
 
 def opening_hours(site: Site) -> OpeningHours | None:
     """Return the opening hours, None if the site file has none."""
+    return weekly(site.opening_hours, site.timezone)
+
+
+class WeeklySpan(Protocol):
+    """A span of time on some days of the week, as the site file writes it."""
+
+    @property
+    def days(self) -> tuple[Weekday, ...]:
+        """Days on which it begins."""
+
+    @property
+    def opens(self) -> TimeOfDay:
+        """Time at which it begins."""
+
+    @property
+    def closes(self) -> TimeOfDay:
+        """Time at which it ends; on the next day if it is not after ``opens``."""
+
+
+def weekly(written: Sequence[WeeklySpan], timezone: str) -> OpeningHours | None:
+    """Return spans of the site file as hours of a week, None if there are none."""
     spans = tuple(
         OpenSpan(_WEEKDAYS.index(day), opens_min, closes_min + (closes_min <= opens_min) * _DAY_MIN)
-        for span in site.opening_hours
+        for span in written
         for opens_min, closes_min in [(_minutes(span.opens), _minutes(span.closes))]
         for day in span.days
     )
-    return OpeningHours(spans, site.timezone) if spans else None
+    return OpeningHours(spans, timezone) if spans else None
 
 
 def _minutes(time_of_day: str) -> int:

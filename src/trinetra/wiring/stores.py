@@ -1,10 +1,11 @@
-"""Opens what is kept in SQL: insights, the customer log and erasures."""
+"""Opens what is kept in SQL: insights, the customer log, erasures and alerts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from trinetra.adapters.disk.private_folder import explained, make_private
 from trinetra.adapters.sql.account_store import SecurityStores
+from trinetra.adapters.sql.alert_store import SqlAlertStore
 from trinetra.adapters.sql.context_store import SqlContextStore
 from trinetra.adapters.sql.customer_log import SqlCustomerLog
 from trinetra.adapters.sql.database import missing_file
@@ -51,6 +52,13 @@ async def open_context_store(settings: Settings) -> AsyncIterator[ContextStore]:
     """Open the context store, in the database of the insights; raises as ``open_store`` does."""
     async with SqlContextStore.open(_store_url(settings)) as context_store:
         yield context_store
+
+
+@asynccontextmanager
+async def open_alert_store(settings: Settings) -> AsyncIterator[SqlAlertStore]:
+    """Open the alert store, in the database of the insights; raises as ``open_store`` does."""
+    async with SqlAlertStore.open(_store_url(settings)) as alert_store:
+        yield alert_store
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from trinetra.events.figures import FigureTable
 from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.opening_hours import OpenSpan
-from trinetra.ports import AlertStore, Clock, SiteStore
+from trinetra.ports import Clock, SiteStore
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
@@ -23,7 +23,7 @@ def backend_of(
     store: SiteStore,
     clock: Clock,
     *,
-    alerts: AlertStore | None = None,
+    alerts: AlertDesk | None = None,
     receipts: Receipts | None = None,
 ) -> Backend:
     """Return what the web needs of a platform whose insights are in ``store``."""
@@ -31,7 +31,7 @@ def backend_of(
         receipts=receipts,
         site=lambda: site_info(site, clock),
         figures=StoredFigures(figure_reader(site, store, clock)),
-        alerts=AlertDesk(alerts, clock) if alerts else None,
+        alerts=alerts,
     )
 
 

@@ -1,0 +1,1 @@
+"""Health of services: the metrics of this process, or of others by HTTP."""

@@ -1,0 +1,1 @@
+"""Channels of alerts: webhooks, Apprise and MQTT."""

@@ -1,0 +1,1 @@
+"""Rules: which events and facts call for a notice; pure."""
