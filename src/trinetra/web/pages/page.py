@@ -7,15 +7,14 @@ from typing import Annotated, Any
 import httpx
 from fastapi import Depends, Request, Response
 from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trinetra.client import AsyncClient
 from trinetra.web.access import Principal, principal_of, requires
 from trinetra.web.locales import Words, words_for
 from trinetra.web.rendering import environment
-from trinetra.web.security.csrf import HEADER, is_change
 
-_FORWARDED = ("cookie", "authorization", "host", "accept-language")
-_ORIGIN = "http://trinetra.internal"
+_FORWARDED = ("cookie", "host", "accept-language")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,25 @@ class Page:
 
 
 async def _page(request: Request, caller: Annotated[Principal, requires()]) -> AsyncIterator[Page]:
-    """Provide a page; its client calls this application directly, with the caller's session."""
-    transport = httpx.ASGITransport(app=request.app, raise_app_exceptions=False)
+    """Provide a page; its client calls this application directly, on the caller's behalf."""
+    app = _SameCaller(request.app, caller)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     headers = {n: request.headers[n] for n in _FORWARDED if n in request.headers}
-    if caller.csrf_token and is_change(request):  # it was checked when the caller was found
-        headers[HEADER] = caller.csrf_token
-    async with AsyncClient(_ORIGIN, transport=transport, headers=headers) as client:
+    origin = f"{request.url.scheme}://trinetra.internal"
+    async with AsyncClient(origin, transport=transport, headers=headers) as client:
         yield Page(request, caller, client, words_for(request, caller))
+
+
+class _SameCaller:
+    """Passes requests on as those of a caller who is known, and whose request was checked."""
+
+    def __init__(self, app: ASGIApp, caller: Principal) -> None:
+        self._app = app
+        self._caller = caller
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["principal"] = self._caller
+        await self._app(scope, receive, send)
 
 
 page: Any = Depends(_page)
