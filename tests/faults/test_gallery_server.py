@@ -22,7 +22,7 @@ from trinetra.values import CustomerId, Embedding, GalleryEntry, IdentityKind
 
 DIMENSION = 16
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SECRET = "sesame-street-42"  # noqa: S105 - the tests' own
+SECRET = "sesame-street-42"
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from trinetra.devservers.network import HOST, free_port
 from trinetra.errors import ConfigurationError, EventLogUnavailable, TrinetraError
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults]
-PASSWORD = "correct-horse-battery"  # noqa: S105 - of a broker that lives for one test
-STORE_PASSWORD = "changeit-please"  # noqa: S105
+PASSWORD = "correct-horse-battery"
+STORE_PASSWORD = "changeit-please"
 MODULES = "org.apache.kafka.common.security"
 TOPICS = (SOURCE,)
 
@@ -161,7 +161,7 @@ async def test_every_kind_of_login_reads_and_writes(
 async def test_a_wrong_password_is_refused_by_name_of_the_setting_and_never_shown(
     doors: Doors, mechanism: str
 ) -> None:
-    wrong = replace(doors.login("sasl_plaintext", mechanism), password="wrong-horse")  # noqa: S106
+    wrong = replace(doors.login("sasl_plaintext", mechanism), password="wrong-horse")
     failure = await refusal(wrong)
     assert type(failure) is ConfigurationError
     assert "TRINETRA_KAFKA_USER, _PASSWORD" in str(failure)

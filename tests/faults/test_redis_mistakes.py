@@ -17,7 +17,7 @@ from trinetra.devservers.redis import RedisServer
 from trinetra.errors import BufferUnavailable, ConfigurationError, TrinetraError
 
 PROMISE = "TRINETRA_TEST_REQUIRE_SERVERS"
-SECRET = "hunter2"  # noqa: S105  what must never be said
+SECRET = "hunter2"
 
 
 async def failure(url: str, expected: type[TrinetraError], **more: object) -> str:

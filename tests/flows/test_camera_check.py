@@ -20,7 +20,7 @@ from trinetra.commands.application import app
 from trinetra.insights.camera.geometry import signed_distance
 from trinetra.site import EXAMPLE
 
-SECRET = "Geheim77"  # noqa: S105
+SECRET = "Geheim77"
 LINE = {"id": "doorstep", "a": [0.9, 0.6], "b": [0.1, 0.6]}
 QUEUE = {"id": "queue", "kind": "queue", "polygon": [[0.1, 0.7], [0.5, 0.7], [0.5, 0.9]]}
 

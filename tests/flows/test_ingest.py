@@ -431,7 +431,7 @@ async def test_a_refused_camera_is_tried_slowly_told_once_and_keeps_its_password
     policy = IngestPolicy(
         lost=Backoff(initial_s=1.0), refused=Backoff(initial_s=77.0, factor=1.0, max_s=77.0)
     )
-    with RtspCamera(clips[0], user="viewer", password="other") as camera:  # noqa: S106
+    with RtspCamera(clips[0], user="viewer", password="other") as camera:
         source = at(camera.url, username="viewer", password=SAID)
         scene = Scene({A: source}, [live(A)], clock=clock, policy=policy)
         async with scene.running():

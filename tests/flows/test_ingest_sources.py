@@ -307,7 +307,7 @@ def test_pictures_come_in_the_natural_order_of_their_names(tmp_path: Path) -> No
 
 def test_a_wrong_password_is_a_refusal(clip: Path) -> None:
     with RtspCamera(clip, user=USER, password=SAID) as camera:
-        failure = failure_of(source_of(camera.url, username=USER, password="guessed"))  # noqa: S106
+        failure = failure_of(source_of(camera.url, username=USER, password="guessed"))
         assert isinstance(failure, SourceRefused)
         assert "credentials" in str(failure)
 
@@ -379,7 +379,7 @@ def test_an_http_camera_that_is_switched_off_is_a_failure() -> None:
 
 def test_an_http_camera_refuses_a_wrong_password_and_an_unknown_path() -> None:
     with MjpegCamera([jpeg(64, 48)], user=USER, password=SAID) as camera:
-        wrong = source_of(camera.url, username=USER, password="guessed")  # noqa: S106
+        wrong = source_of(camera.url, username=USER, password="guessed")
         assert isinstance(failure_of(wrong), SourceRefused)
         lost = source_of(camera.url.replace("video", "x"), username=USER, password=SAID)
         assert isinstance(failure_of(lost), SourceAbsent)

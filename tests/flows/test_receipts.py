@@ -38,7 +38,7 @@ from trinetra.wiring.config import derivations, receipt_rules, zones_of_till
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RULES = ReceiptRules(SiteId("shop"), frozenset({"till-1", "till-2"}))
 ALWAYS = (NOW - timedelta(days=9), NOW + timedelta(days=9))
-TOKEN = "token-of-the-tills"  # noqa: S105 - of this test
+TOKEN = "token-of-the-tills"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 

@@ -338,7 +338,7 @@ def test_ctrl_c_stops_the_command_and_its_server(gstreamer: Path, tmp_path: Path
         rest, errors = process.communicate()
     assert (process.returncode, rest, errors) == (0, "", "")
     assert SAID not in json.dumps(said)
-    assert site_from_text(said["site"]).cameras[0].source.password_env == "DOOR_PASSWORD"  # noqa: S105
+    assert site_from_text(said["site"]).cameras[0].source.password_env == "DOOR_PASSWORD"
 
 
 @pytest.mark.gstreamer

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from trinetra.redaction import mask_urls, shown_address
 
-SECRET = "Geheim77"  # noqa: S105
+SECRET = "Geheim77"
 CAMERAS = [
     f"rtsp://10.0.0.7:8554/user=admin_password={SECRET}_channel=1_stream=0.sdp?real_stream",
     f"http://10.0.0.7:8554/cgi/pw/{SECRET}/video.mjpg?usr=admin&pwd={SECRET}",
