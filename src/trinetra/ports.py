@@ -695,7 +695,7 @@ class AccountStore(Protocol):
     async def change_user(self, user: User, *, keeps_role: str) -> bool:
         """Replace the record of a user; end the user's sessions.
 
-        False, without a change, if afterwards no enabled user would have ``keeps_role``, or if
+        False, without a change, if the last enabled user with ``keeps_role`` would lose it, or if
         there is no such user or the new name is taken.
         """
 

@@ -104,7 +104,7 @@ async def test_a_failed_login_does_not_tell_whether_there_is_such_a_user(
 async def test_a_session_is_new_at_every_login_whatever_the_browser_had(shop: Shop) -> None:
     await shop.user("ann")
     browser = shop.browser()
-    browser.http.cookies.set(SESSION, "fixed-by-another")
+    browser.http.cookies.set(SESSION, "fixed-by-another", domain="shop.local")
 
     await browser.log_in("ann")
     first = browser.session_id
@@ -260,7 +260,7 @@ async def test_the_api_checks_the_header_of_every_change_by_a_session(
     path = f"/v1/tokens/{'0' * 16}" if method == "DELETE" else path
 
     without = await browser.http.request(method, path, json={})
-    wrong = await browser.http.request(method, path, json={}, headers={"X-CSRF-Token": "é"})
+    wrong = await browser.http.request(method, path, json={}, headers={"X-CSRF-Token": b"\xe9"})
     right = await browser.json(method, path, {})
 
     assert (without.status_code, wrong.status_code) == (403, 403)
@@ -337,7 +337,6 @@ async def test_a_page_without_a_session_leads_to_the_login_and_back(
         "",
         "/login?next=/login",
         "/v1/users",
-        "/" + "a" * 2000,
         "evil.example",
         "///evil.example",
     ],
@@ -346,14 +345,14 @@ async def test_no_link_leads_from_the_login_to_another_server(shop: Shop, given:
     await shop.user("ann")
     browser = shop.browser()
 
-    answer = await browser.log_in("ann", next_page=given[:2000])
+    answer = await browser.log_in("ann", next_page=given)
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 async def test_htmx_is_led_to_the_login_of_the_page_that_it_is_on(shop: Shop) -> None:
     answer = await shop.browser().get(
-        "/today/tiles", HX_Request="true", HX_Current_URL="http://shop/alerts?state=open"
+        "/alerts", HX_Request="true", HX_Current_URL="http://shop/alerts?state=open"
     )
 
     assert answer.status_code == 401
@@ -634,8 +633,8 @@ async def test_commands_on_this_machine_prove_that_they_can_read_the_folder(shop
     http, now = shop.browser().http, shop.clock.now()
 
     async def status(token: str) -> int:
-        answer = await http.get("/v1/session", headers={"Authorization": f"Bearer {token}"})
-        return answer.status_code
+        sent = {"Authorization": f"Bearer {token}".encode("latin-1")}
+        return (await http.get("/v1/session", headers=sent)).status_code
 
     good = local_token(LOCAL, now)
     assert LOCAL.decode() not in good
@@ -675,7 +674,7 @@ async def test_metrics_demand_a_token_if_there_is_one(tmp_path: Path) -> None:
     assert [a.status_code for a in (right, wrong, none, health)] == [200, 401, 401, 200]
 
 
-# --- links and the trail ---------------------------------------------------------------------------
+# --- links and the trail -------------------------------------------------------------------------
 
 
 async def test_a_login_link_works_once_and_not_by_opening_it(shop: Shop) -> None:
@@ -701,7 +700,7 @@ async def test_a_login_link_expires(shop: Shop) -> None:
 async def test_privileged_operations_are_in_the_hash_chained_trail(shop: Shop) -> None:
     admin = await shop.logged_in(Role.ADMIN)
     await admin.json(
-        "POST", "/v1/users", {"name": "bob", "role": "viewer", "password": "bobs word 1234"}
+        "POST", "/v1/users", {"name": "bob", "role": "viewer", "password": "quite another word"}
     )
     await admin.json("POST", "/v1/tokens", {"name": "t", "scopes": ["figures:read"]})
 
@@ -718,7 +717,7 @@ async def test_privileged_operations_are_in_the_hash_chained_trail(shop: Shop) -
     assert rest["next_cursor"] is None
     assert "add_user" in page.text
     assert list(shop.log.faults()) == []
-    assert b"bobs word" not in shop.log.path.read_bytes()
+    assert b"another word" not in shop.log.path.read_bytes()
 
 
 async def test_the_page_of_users_changes_them(shop: Shop) -> None:

@@ -70,17 +70,11 @@ class SqlAccounts:
         return await self._run(add, writes=True)
 
     async def change_user(self, user: User, *, keeps_role: str) -> bool:
-        """Replace the record of a user unless no enabled user with a role would remain."""
+        """Replace the record of a user unless it is the last enabled one with a role."""
 
         def change(connection: Connection) -> bool:
             _lock(connection)
-            others = select(func.count()).where(
-                WEB_USERS.c.role == keeps_role,
-                WEB_USERS.c.is_disabled.is_(False),
-                WEB_USERS.c.user_id != user.user_id,
-            )
-            remains = user.role == keeps_role and not user.is_disabled
-            if not remains and not connection.scalar(others):
+            if _is_last(connection, user, keeps_role):
                 return False
             if _is_taken(connection, user):
                 return False
@@ -300,6 +294,15 @@ def _is_taken(connection: Connection, user: User) -> bool:
         same = or_(same, WEB_USERS.c.subject == user.subject)
     others = select(WEB_USERS.c.user_id).where(same, WEB_USERS.c.user_id != user.user_id)
     return connection.execute(others).first() is not None
+
+
+def _is_last(connection: Connection, user: User, role: str) -> bool:
+    """Return whether the user is the last enabled one with a role, and is about to lose it."""
+    holders = select(WEB_USERS.c.user_id).where(
+        WEB_USERS.c.role == role, WEB_USERS.c.is_disabled.is_(False)
+    )
+    keeps = user.role == role and not user.is_disabled
+    return not keeps and list(connection.scalars(holders)) == [user.user_id]
 
 
 def _with_user(connection: Connection, table: Table, condition: Any) -> Row[Any] | None:
