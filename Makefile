@@ -72,6 +72,7 @@ docs: $(READY) ## regenerate the generated documents
 	$(BIN)/trinetra schema > docs/site.schema.json
 	$(BIN)/trinetra events schema > docs/events.schema.json
 	$(BIN)/trinetra settings > docs/settings.md
+	$(BIN)/python -m tests.web.permissions
 	$(BIN)/trinetra metrics --markdown > docs/metrics.md
 	$(BIN)/python deploy/grafana/dashboards.py > deploy/grafana/dashboards/trinetra.json
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,8 @@ from tests.faults.product import read_until, site_file, started, trinetra
 
 from trinetra.events.codec import decode
 from trinetra.events.schema import IdentityEvent
+from trinetra.web.security.local_secret import local_token
+from trinetra.wiring.local_secret import local_secret
 
 # In a mount namespace of its own, so that nothing outside sees the small disk.
 ON_A_SMALL_DISK = """
@@ -36,8 +39,12 @@ def fill_up_and_make_room(disk: Path, clips: Path, weights: Path) -> None:
     looped = site_file(folder, f"id: door, role: face, source: {{file: {clip}, loop: true}}")
     with started("run", looped, folder=folder, **environ) as process:
         address = read_until(process.stderr, "/health/ready").rpartition("on ")[2].split()[0]
+        proof = local_token(local_secret(disk / "data"), datetime.now(UTC))
         with httpx.stream(
-            "GET", f"{address}/events", timeout=httpx.Timeout(5.0, read=None)
+            "GET",
+            f"{address}/events",
+            headers={"Authorization": f"Bearer {proof}"},
+            timeout=httpx.Timeout(5.0, read=None),
         ) as live:
             known = first_customers(live.iter_lines(), 3)
         fill(disk / "filler")

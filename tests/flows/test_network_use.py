@@ -59,6 +59,16 @@ _RUN = {
     "models calibrate": "photos",
     "events tail": f"--url http://{_CLOSED_PORT}",
     "events schema": "",
+    "users add": "ann",
+    "users list": "",
+    "users set-password": "ann",
+    "users disable": "ann",
+    "users role": "ann viewer",
+    "users sites": "ann shop",
+    "users link": "ann",
+    "tokens create": "ann till --scope transactions:write",
+    "tokens list": "",
+    "tokens revoke": "0",
     "audit show": "",
     "audit verify": "",
     "twin run": "--hours 0.01 --out twin",
@@ -86,7 +96,7 @@ _RUN = {
 }
 """Every command that ends by itself, with arguments; it may fail because it has no data."""
 
-_SERVED = {"ingest", "infer", "resolve", "insight"}
+_SERVED = {"ingest", "infer", "resolve", "insight", "web"}
 _UNTIL_STOPPED = {"demo": ("", "serving on"), "twin rtsp": ("clip.mp4 --port 0", "rtsp://")}
 
 _IMPORTED = {

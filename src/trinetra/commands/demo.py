@@ -26,6 +26,7 @@ from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import Role
 from trinetra.wiring.assembly import Playback
+from trinetra.wiring.local_secret import borrowed_secret
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.platform import Platform, embedded
 from trinetra.wiring.simulated_shop import SimulatedShop, simulated_shop
@@ -94,7 +95,10 @@ def demo(
         visitor=_VISITOR,
     )
     # A demo starts with empty stores, or its second run would recognize people of the first.
-    with tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="trinetra-demo-") as folder,
+        borrowed_secret(settings.data_dir),
+    ):
         fresh = settings.model_copy(
             update=_ALONE
             | {"data_dir": Path(folder)}

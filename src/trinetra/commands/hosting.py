@@ -137,7 +137,7 @@ async def _web(
         secret_folder=options.secret_folder,
         visitor=options.visitor,
     ) as served:
-        note(f"serving on {served.url}, also /health/ready and /metrics")
+        note(f"serving on {served.url} (also /health/ready and /metrics)")
         yield
 
 

@@ -1,5 +1,7 @@
 """The secret by which commands on this machine authenticate, in the data folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from trinetra.adapters.disk.private_folder import explained, own_secret
@@ -19,3 +21,16 @@ def find_local_secret(folder: Path) -> bytes | None:
     with explained(_WHAT, folder):
         path = folder / _FILE
         return path.read_bytes() if path.exists() else None
+
+
+@contextmanager
+def borrowed_secret(folder: Path) -> Iterator[None]:
+    """Leave a folder as it was after the block, whose web keeps its secret there."""
+    was_there, had_secret = folder.exists(), (folder / _FILE).exists()
+    try:
+        yield
+    finally:
+        if not had_secret:
+            (folder / _FILE).unlink(missing_ok=True)
+        if not was_there and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -21,6 +21,7 @@ PORTS = {
     "inference-worker": 8002,
     "identity-resolver": 8003,
     "insight-engine": 8004,
+    "web": 8006,
 }
 JOBS = {"topics", "models"}
 SECRETS = ("REDIS", "KAFKA", "POSTGRES", "GRAFANA")
@@ -84,6 +85,7 @@ def test_the_dependencies_are_those_of_the_specification(services: Services) -> 
         "inference-worker": {"redis", "kafka"},
         "identity-resolver": {"kafka", "qdrant", "postgres"},
         "insight-engine": {"kafka", "postgres"},
+        "web": {"postgres"},
         "prometheus": set(PORTS),
         "grafana": {"prometheus"},
     }
@@ -144,7 +146,7 @@ def test_no_container_may_take_the_whole_machine(services: Services) -> None:
 
 def test_only_dashboards_are_published_and_on_this_machine_alone(services: Services) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published.keys() == {"prometheus", "grafana", "alertmanager"}
+    assert published.keys() == {"prometheus", "grafana", "alertmanager", "web"}
     for name, ports in published.items():
         assert all(port.startswith("127.0.0.1:") for port in ports), name
 
@@ -152,7 +154,7 @@ def test_only_dashboards_are_published_and_on_this_machine_alone(services: Servi
 def test_servers_have_no_way_out(compose: dict[str, Any], services: Services) -> None:
     assert compose["networks"]["backbone"]["internal"] is True
     out = {name for name, service in services.items() if "outside" in service["networks"]}
-    dashboards = {"prometheus", "grafana", "alertmanager"}
+    dashboards = {"prometheus", "grafana", "alertmanager", "web"}
     assert out == {"stream-ingestor", "models"} | dashboards
 
 
@@ -181,6 +183,7 @@ def test_a_service_is_asked_for_its_health_where_it_serves_it(services: Services
         "inference-worker": "infer_port",
         "identity-resolver": "resolve_port",
         "insight-engine": "insight_port",
+        "web": "web_port",
     }
     for name, port in PORTS.items():
         assert Settings.model_fields[fields[name]].default == port
@@ -197,7 +200,7 @@ def test_docker_waits_longer_than_a_service_drains(services: Services) -> None:
 def test_services_that_know_customers_share_one_database(services: Services) -> None:
     stores = {
         name: services[name]["environment"].get("TRINETRA_STORE_URL")
-        for name in ("identity-resolver", "insight-engine")
+        for name in ("identity-resolver", "insight-engine", "web")
     }
     assert len(set(stores.values())) == 1
     assert None not in stores.values()
