@@ -18,6 +18,7 @@ from trinetra.adapters.disk.audit import AuditLog
 from trinetra.adapters.sql.account_store import SecurityStores
 from trinetra.adapters.sql.alert_store import SqlAlertStore
 from trinetra.adapters.sql.insight_store import SqlInsightStore
+from trinetra.alerts.desk import AlertDesk
 from trinetra.hosting import bare_health_app
 from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.settings import load_settings
@@ -69,7 +70,7 @@ class Shop:
 
     @cached_property
     def app(self) -> ASGIApp:
-        return web_app(self.backend, self.security.authenticator, self.options)
+        return web_app(self.backend, self.security, self.options)
 
     def browser(self, address: str = "192.0.2.1", base_url: str = "http://shop") -> "Browser":
         transport = httpx.ASGITransport(app=self.app, client=(address, 5))
@@ -158,9 +159,9 @@ async def open_web(
             clock,
             stores,
             security,
-            backend_of(SHOP, store, clock, alerts, receipts=receipts),
+            backend_of(SHOP, store, clock, alerts=AlertDesk(alerts, clock), receipts=receipts),
             receipts,
-            WebOptions(security=security, **given),
+            WebOptions(**given),
             log,
         )
         yield shop

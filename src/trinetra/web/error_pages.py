@@ -14,8 +14,8 @@ from trinetra.web.security.csrf import is_change
 from trinetra.web.security.next_page import login_address
 
 _SEE_OTHER = 303
-_HIDDEN = ("csrf_token", "password", "again", "current", "key", "token")
-"""Fields that are not sent back: secrets, and the token, which the form has already."""
+_SECRET = frozenset({"password", "again", "current", "key", "token"})
+"""Fields that are not sent back to the browser; a form that fills one has to be sent from there."""
 _RESENT = "application/x-www-form-urlencoded"
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -83,7 +83,6 @@ async def _fields(request: Request) -> Sequence[tuple[str, str]] | None:
     if media_type != _RESENT:
         return None
     form = await request.form()
-    names = [name for name in form if name in _HIDDEN and name != "csrf_token"]
-    if names:
+    if any(form[name] for name in form if name in _SECRET):
         return None
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
