@@ -1,11 +1,11 @@
 """Cells and buckets: the additive parts of figures, and the spans of time that sum them.
 
-A metric turns each insight into cells. The store adds them up per minute, hour and day, and
+A metric turns each insight into cells. The store adds them up per minute, hour, day and month, and
 subtracts the cells of an insight that is corrected, so that every sum equals that of the insights
 on record. Values are whole numbers, hence sums are exact in any order.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
@@ -34,11 +34,21 @@ class Cell(NamedTuple):
 
 
 class Grain(IntEnum):
-    """Length of a bucket. Hours and days are those of the shop's clock."""
+    """Length of a bucket. Hours, days and months are those of the shop's clock."""
 
     MINUTE = 0
     HOUR = 1
     DAY = 2
+    MONTH = 3
+
+
+_INTO_NEXT_S = {
+    Grain.MINUTE: _MINUTE_S,
+    Grain.HOUR: _HOUR_S,
+    Grain.DAY: 26 * _HOUR_S,
+    Grain.MONTH: 32 * 24 * _HOUR_S,
+}
+"""From the start of a bucket this leads into the next one, also on a day of 25 hours."""
 
 
 class RollupRules(NamedTuple):
@@ -64,13 +74,15 @@ class BucketSum(NamedTuple):
 
 
 class PartSum(NamedTuple):
-    """Sum of a series over one of several spans, by its number; ``place`` is "" for all places."""
+    """Sums of a series over one of several spans, by its number; ``bins`` are the sums by bin.
+
+    ``place`` is "" for all places together.
+    """
 
     part: int
     series: str
     place: str
-    bin: int
-    value: int
+    bins: Mapping[int, int]
 
 
 def bucket_start(at: Instant, grain: Grain, zone: ZoneInfo) -> Instant:
@@ -86,18 +98,23 @@ def bucket_start(at: Instant, grain: Grain, zone: ZoneInfo) -> Instant:
 
 def bucket_start_s(at_s: int, grain: Grain, zone: ZoneInfo) -> int:
     """Return ``bucket_start`` in whole seconds since 1970."""
-    minute_s = at_s - at_s % _MINUTE_S
     if grain is Grain.MINUTE:
-        return minute_s
+        return at_s - at_s % _MINUTE_S
     # All UTC offsets, and so all changes of the clock, are whole multiples of a quarter hour today;
     # cached per quarter, this is not computed for each of many insights.
-    hour_s, day_s = _starts(at_s // 900, zone)
-    return hour_s if grain is Grain.HOUR else day_s
+    return _starts(at_s // 900, zone)[grain - 1]
+
+
+def next_start_s(start_s: int, grain: Grain, zone: ZoneInfo) -> int:
+    """Return the start of the bucket that follows the one with this start."""
+    return bucket_start_s(start_s + _INTO_NEXT_S[grain], grain, zone)
 
 
 @lru_cache(maxsize=4096)
-def _starts(quarter: int, zone: ZoneInfo) -> tuple[int, int]:
+def _starts(quarter: int, zone: ZoneInfo) -> tuple[int, int, int]:
+    """Return the starts of the hour, day and month that contain a quarter hour."""
     local = datetime.fromtimestamp(quarter * 900, zone)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     day_s = int(midnight.timestamp())
-    return quarter * 900 - (quarter * 900 - day_s) % _HOUR_S, day_s
+    hour_s = quarter * 900 - (quarter * 900 - day_s) % _HOUR_S
+    return hour_s, day_s, int(midnight.replace(day=1).timestamp())

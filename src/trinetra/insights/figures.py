@@ -63,7 +63,7 @@ class FigureSite:
     week_begins: int = MONDAY
 
 
-_BySpan = dict[tuple[str, int], dict[str, dict[int, int]]]
+_BySpan = dict[tuple[str, int], dict[str, Mapping[int, int]]]
 
 
 class FigureReader:
@@ -114,8 +114,8 @@ class FigureReader:
             series, grain, spans, query.places, by_place=query.by_place
         )
         sums: _BySpan = defaultdict(dict)
-        for part, name, place, number, value in found:
-            sums[place, part].setdefault(name, {})[number] = value
+        for part, name, place, bins in found:
+            sums[place, part][name] = bins
         return sums
 
     async def _watched(self, spans: list[Span]) -> Watched:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, tuple_
 
 from trinetra.adapters.sql import rollups
 from trinetra.adapters.sql.database import upsert_into
@@ -127,21 +127,20 @@ def prepare_sums(connection: Connection, zone: ZoneInfo, rules: RollupRules) -> 
             kinds = kinds_of(connection, {c for i in insights if (c := customer_of(i))})
             cells = [cell for i in insights for cell in rules.cells_of(with_kind(i, kinds))]
             rollups.add_cells(connection, zone, change, cells, since=since)
+    # A month that has begun before the retention has days of both kinds.
+    rollups.add_up_months(connection, zone, change)
     return True
 
 
 def _batches(connection: Connection, kind: str) -> Iterator[list[InsightEvent]]:
-    """Yield the insights of one kind in batches."""
+    """Yield the insights of one kind in batches, in order: those of a batch share their buckets."""
     table, type_ = TABLE_OF_KIND[kind], TYPE_OF_KIND[kind]
-    last = ""
-    while texts := connection.execute(
-        select(table.c.event_id, table.c.event)
-        .where(table.c.event_id > last)
-        .order_by(table.c.event_id)
-        .limit(_AT_ONCE)
-    ).all():
-        yield [msgspec.json.decode(row.event, type=type_) for row in texts]
-        last = texts[-1].event_id
+    order = (table.c.captured_at, table.c.event_id)
+    query = select(*order, table.c.event).order_by(*order).limit(_AT_ONCE)
+    later = query
+    while rows := connection.execute(later).all():
+        yield [msgspec.json.decode(row.event, type=type_) for row in rows]
+        later = query.where(tuple_(*order) > tuple_(rows[-1].captured_at, rows[-1].event_id))
 
 
 def insights_of(

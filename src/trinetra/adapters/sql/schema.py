@@ -295,13 +295,25 @@ ROLLUPS = Table(
     Column("grain", SmallInteger, primary_key=True, autoincrement=False),
     Column("start_s", BigInteger, primary_key=True, autoincrement=False),
     Column("place", String(260), primary_key=True),
-    Column("bin", Integer, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
+    Column("bins", Text),
     Column("change", BigInteger, nullable=False),
     Index("rollups_by_change", "grain", "change"),
     sqlite_with_rowid=False,
 )
-"""``start_s`` is the start of the bucket in seconds since 1970."""
+"""``start_s`` is the start of the bucket in seconds since 1970. ``value`` is the sum of all bins,
+``bins`` has all but bin 0 as a JSON object, null if there is no other."""
+SITE_ROLLUPS = Table(
+    "site_rollups",
+    METADATA,
+    Column("series", String(64), primary_key=True),
+    Column("grain", SmallInteger, primary_key=True, autoincrement=False),
+    Column("start_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    Column("bins", Text),
+    sqlite_with_rowid=False,
+)
+"""The sums of ``rollups`` over all places."""
 ROLLUP_STATE = Table(
     "rollup_state",
     METADATA,
