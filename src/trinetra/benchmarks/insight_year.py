@@ -20,7 +20,7 @@ from sqlalchemy import Connection, func, insert, select, text
 from trinetra.adapters.sql import rollups
 from trinetra.adapters.sql.database import Database
 from trinetra.adapters.sql.insight_store import SqlInsightStore
-from trinetra.adapters.sql.schema import ROLLUPS, TABLE_OF_KIND
+from trinetra.adapters.sql.schema import ROLLUPS, SITE_ROLLUPS, TABLE_OF_KIND
 from trinetra.benchmarks.insight_days import DAY, shifted
 from trinetra.events.derivation import Span
 from trinetra.events.rollups import Cell, Grain, bucket_start
@@ -36,7 +36,7 @@ class YearPlan(NamedTuple):
     """How many days to fill, and how many of the last ones are recorded insight by insight."""
 
     days: int = 365
-    recorded: int = 7
+    recorded: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ class Year:
             await sums.run(lambda c, cells=cells: self._add(c, cells), writes=True)  # type: ignore[misc]
         for day in range(0, self.plan.days, len(self.simulated)):
             await sums.run(lambda c, day=day: self._repeat(c, day, span), writes=True)  # type: ignore[misc]
+        await sums.run(self._add_up_months, writes=True)
 
     def _add(self, connection: Connection, cells: Iterable[Cell]) -> None:
         rollups.add_cells(connection, self.zone, rollups.next_change(connection), cells)
@@ -105,17 +106,21 @@ class Year:
 
         The shop's clock is UTC: each day is as long as the others.
         """
-        source, shift_s = ROLLUPS.c, round(day * DAY.total_seconds())
+        shift_s = round(day * DAY.total_seconds())
         first_s, start_s, end_s = (round(at.timestamp()) for at in (self.first, *span))
         until_s = first_s + round(len(self.simulated) * DAY.total_seconds())
-        columns = [c + shift_s if c is source.start_s else c for c in source]
-        copied = select(*columns).where(
-            source.grain != int(Grain.MINUTE),
-            source.start_s.between(first_s, until_s - 1),
-            source.start_s.between(start_s - shift_s, end_s - shift_s - 1),
-        )
-        if day:
-            connection.execute(insert(ROLLUPS).from_select(list(source.keys()), copied))
+        for table in (ROLLUPS, SITE_ROLLUPS) if day else ():
+            source = table.c
+            columns = [c + shift_s if c is source.start_s else c for c in source]
+            copied = select(*columns).where(
+                source.grain.in_([int(Grain.HOUR), int(Grain.DAY)]),
+                source.start_s.between(first_s, until_s - 1),
+                source.start_s.between(start_s - shift_s, end_s - shift_s - 1),
+            )
+            connection.execute(insert(table).from_select(list(source.keys()), copied))
+
+    def _add_up_months(self, connection: Connection) -> None:
+        rollups.add_up_months(connection, self.zone, rollups.next_change(connection))
 
     async def _record(self, url: str, days: Iterable[int]) -> int:
         number = 0
@@ -150,8 +155,13 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 def _counts(connection: Connection) -> dict[str, int]:
-    grouped = select(ROLLUPS.c.grain, func.count()).group_by(ROLLUPS.c.grain)
-    sums = {f"sums of {Grain(g).name.lower()}s": n for g, n in connection.execute(grouped)}
+    sums = {
+        f"rows of {of} by {Grain(grain).name.lower()}": number
+        for of, table in (("places", ROLLUPS), ("the site", SITE_ROLLUPS))
+        for grain, number in connection.execute(
+            select(table.c.grain, func.count()).group_by(table.c.grain)
+        )
+    }
     tables = (select(func.count()).select_from(table) for table in TABLE_OF_KIND.values())
     insights = sum(connection.scalar(query) or 0 for query in tables)
     is_postgres = connection.dialect.name == "postgresql"

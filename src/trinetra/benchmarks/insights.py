@@ -5,6 +5,7 @@ engine only the step of a frame or decision is timed, not the decoding of its re
 """
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -108,18 +109,19 @@ async def _run(url: str, plan: YearPlan, days: int) -> dict[str, Any]:
     began = time.perf_counter()
     year = _year(store, site, plan, days)
     simulated_s = time.perf_counter() - began
-    filled = await year.fill(url)
-    return {
+    figures = {
         "cameras": len(site.cameras),
         "days": plan.days,
         "of them simulated": days,
         "insights a day": round(sum(map(len, year.simulated)) / days),
         "simulating s": round(simulated_s, 1),
-        **filled,
+        **await year.fill(url),
         "recorded days equal those filled in": await year.agrees(url),
         **await counts(url),
-        **{name: str(timed) async for name, timed in measure(url, site, year.end)},
     }
+    # A reader of figures does not hold the insights of a year, which the collector would go through.
+    gc.freeze()
+    return figures | {name: str(timed) async for name, timed in measure(url, site, year.end)}
 
 
 def _year(store: LargeStore, site: Site, plan: YearPlan, days: int) -> Year:

@@ -110,7 +110,7 @@ def next_start_s(start_s: int, grain: Grain, zone: ZoneInfo) -> int:
     return bucket_start_s(start_s + _INTO_NEXT_S[grain], grain, zone)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)  # more than the hours of a year
 def _starts(quarter: int, zone: ZoneInfo) -> tuple[int, int, int]:
     """Return the starts of the hour, day and month that contain a quarter hour."""
     local = datetime.fromtimestamp(quarter * 900, zone)

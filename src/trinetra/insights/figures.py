@@ -5,7 +5,7 @@ watched. What was not watched is unknown, never zero.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -63,6 +63,7 @@ class FigureSite:
     week_begins: int = MONDAY
 
 
+_NOTHING: Sums = {}
 _BySpan = dict[tuple[str, int], dict[str, Mapping[int, int]]]
 
 
@@ -84,16 +85,10 @@ class FigureReader:
         site, span = self.site, query.span
         metrics = metrics_named(query.metrics)
         spans = spans_of(span, query.granularity, site.zone, site.week_begins)
-        watched = await self._watched(spans)
-        sums = await self._sums(metrics, query, spans)
-        figures = [
-            self._answer(metric, place, part, sums.get((place, number), {}), watched, query)
-            if _is_told(metric, place, sums)
-            else _figure(metric, place, part)
-            for metric in metrics
-            for place in _places(metric, sums, query)
-            for number, part in enumerate(spans)
-        ]
+        answer = _Answer(
+            self, query, spans, await self._watched(spans), await self._sums(metrics, query, spans)
+        )
+        figures = [figure for metric in metrics for figure in answer.figures(metric)]
         return FigureTable(
             site=site.site_id,
             timezone=site.zone.key,
@@ -125,28 +120,8 @@ class FigureReader:
         if grain is Grain.DAY and whole.end - whole.start <= _BY_THE_HOUR:
             grain = Grain.HOUR
         units = spans_of(whole, _GRANULARITY[grain], self.site.zone)
-        sums = await self._store.sums([SEEN_MS], grain, whole)
+        sums = await self._store.part_sums([SEEN_MS], grain, units, by_place=True)
         return Watched.of(units, self.site.hours, self.expected_until(), sums)
-
-    def _answer(
-        self,
-        metric: Metric,
-        place: str,
-        span: Span,
-        held: Sums,
-        watched: Watched,
-        query: FigureQuery,
-    ) -> Figure:
-        cameras = self.cameras_of(metric, place)
-        share = watched.share(span, cameras) if cameras else None
-        is_watched = metric.scope == "receipts" or bool(cameras and share != 0)
-        has_come = span.start < self.expected_until()
-        if not (is_watched and has_come) and not any(total(held, name) for name in metric.series):
-            return _figure(metric, place, span, completeness=share)
-        value = metric.value(held, watched.open_seconds(span))
-        if query.impute and metric.is_total and value and share and share < 1:
-            return _figure(metric, place, span, value / share, share, imputed=True)
-        return _figure(metric, place, span, value, share)
 
     def expected_until(self) -> Instant:
         """Return the instant up to which cameras must have reported what they watched."""
@@ -173,6 +148,59 @@ class FigureReader:
         return self.site.cameras.get(metric.scope, frozenset())
 
 
+class _Answer:
+    """Makes the figures of one question from the sums on record."""
+
+    def __init__(
+        self,
+        reader: FigureReader,
+        query: FigureQuery,
+        spans: Sequence[Span],
+        watched: Watched,
+        sums: _BySpan,
+    ) -> None:
+        self._reader, self._query, self._spans = reader, query, spans
+        self._watched, self._sums = watched, sums
+        self._until = reader.expected_until()
+        self._series: dict[str, set[str]] = defaultdict(set)
+        for (place, _), held in sums.items():
+            self._series[place].update(held)
+
+    def figures(self, metric: Metric) -> Iterator[Figure]:
+        """Yield the figures of a metric by place and time."""
+        for place in self._places(metric):
+            cameras = self._reader.cameras_of(metric, place)
+            # The source of a figure, if it needs one, may tell nothing of this place.
+            is_told = not metric.needs or not self._series[place].isdisjoint(metric.needs)
+            for number, span in enumerate(self._spans):
+                held = self._sums.get((place, number), _NOTHING)
+                yield (
+                    self._figure(metric, place, span, held, cameras)
+                    if is_told
+                    else _figure(metric, place, span)
+                )
+
+    def _places(self, metric: Metric) -> Iterable[str]:
+        if not self._query.by_place:
+            return [SITE]
+        series = set(metric.series)
+        places = {place for place, told in self._series.items() if series & told}
+        return sorted(places | set(self._query.places or ()))
+
+    def _figure(
+        self, metric: Metric, place: str, span: Span, held: Sums, cameras: frozenset[CameraId]
+    ) -> Figure:
+        share = self._watched.share(span, cameras) if cameras else None
+        is_watched = metric.scope == "receipts" or bool(cameras and share != 0)
+        has_come = span.start < self._until
+        if not (is_watched and has_come) and not any(total(held, name) for name in metric.series):
+            return _figure(metric, place, span, completeness=share)
+        value = metric.value(held, self._watched.open_seconds(span))
+        if self._query.impute and metric.is_total and value and share and share < 1:
+            return _figure(metric, place, span, value / share, share, imputed=True)
+        return _figure(metric, place, span, value, share)
+
+
 def _check(query: FigureQuery) -> None:
     start, end = query.span
     if end <= start:
@@ -185,20 +213,6 @@ def _check(query: FigureQuery) -> None:
             f"figures by the {query.granularity} are given for at most {longest.days} days; "
             "ask for a shorter time or a coarser granularity"
         )
-
-
-def _places(metric: Metric, sums: _BySpan, query: FigureQuery) -> Iterable[str]:
-    if not query.by_place:
-        return [SITE]
-    series = set(metric.series)
-    places = {place for (place, _), held in sums.items() if series & held.keys()}
-    return sorted(places | set(query.places or ()))
-
-
-def _is_told(metric: Metric, place: str, sums: _BySpan) -> bool:
-    """Return whether the source of a figure, if it needs one, tells anything of this place."""
-    here = (held for (where, _), held in sums.items() if where == place)
-    return not metric.needs or any(name in held for held in here for name in metric.needs)
 
 
 def _figure(

@@ -213,7 +213,7 @@ def read_sums(
     if places is not None:
         query = query.where(ROLLUPS.c.place.in_(places))
     query = query.order_by("series", "start_s", "place")
-    return [one for row in connection.execute(query) for one in _sums_of(row)]
+    return [one for row in connection.execute(query).all() for one in _sums_of(row)]
 
 
 def read_parts(
@@ -293,7 +293,9 @@ def _rows_in(
         held.start_s >= piece.start_s,
         held.start_s < piece.end_s,
     )
-    return connection.execute(query if places is None else query.where(held.place.in_(places)))
+    if places is not None:
+        query = query.where(held.place.in_(places))
+    return connection.execute(query).all()
 
 
 def read_changed(connection: Connection, grain: Grain, change: int, most: int) -> list[BucketSum]:

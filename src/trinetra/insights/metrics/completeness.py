@@ -1,11 +1,11 @@
 """Completeness: how much of the camera time that a figure needs was watched."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trinetra.events.derivation import Span
-from trinetra.events.rollups import BucketSum
+from trinetra.events.rollups import PartSum
 from trinetra.opening_hours import OpeningHours
 from trinetra.values import CameraId, Instant, seconds_between
 
@@ -22,8 +22,9 @@ class Watched:
     units: Sequence[Span]
     open_s: Sequence[float]
     _starts: list[Instant]
-    _seen_ms: dict[tuple[CameraId, Instant], int] = field(default_factory=dict)
+    _seen_s: Mapping[tuple[str, int], float] = field(default_factory=dict)
     _known: dict[tuple[Span, frozenset[CameraId]], float | None] = field(default_factory=dict)
+    _open: dict[Span, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -31,12 +32,15 @@ class Watched:
         units: Sequence[Span],
         hours: OpeningHours | None,
         until: Instant,
-        sums: Iterable[BucketSum],
+        sums: Iterable[PartSum],
     ) -> "Watched":
-        """Return the watched time from its sums; from ``until`` on none is expected yet."""
+        """Return the watched time from its sums, in milliseconds by camera and number of the unit.
+
+        From ``until`` on none is expected yet.
+        """
         whole = Span(units[0].start, min(units[-1].end, until))
         spans = [whole] if hours is None else hours.open_spans(*whole)
-        seen = {(CameraId(one.place), one.start): one.value for one in sums}
+        seen = {(one.place, one.part): sum(one.bins.values()) / 1000 for one in sums}
         open_s = _open_seconds(units, [span for span in spans if span[0] < span[1]])
         return cls(units, open_s, [unit.start for unit in units], seen)
 
@@ -52,18 +56,19 @@ class Watched:
 
     def open_seconds(self, span: Span) -> float:
         """Return the seconds of a span, up to now, in which the shop was open."""
-        first, last = (bisect_left(self._starts, edge) for edge in span)
-        return sum(self.open_s[first:last])
+        if span not in self._open:
+            first, last = (bisect_left(self._starts, edge) for edge in span)
+            self._open[span] = sum(self.open_s[first:last])
+        return self._open[span]
 
     def _share(self, span: Span, cameras: Collection[CameraId]) -> float | None:
         first, last = (bisect_left(self._starts, edge) for edge in span)
         expected_s = seen_s = 0.0
         for number in range(first, last):
-            open_s, start = self.open_s[number], self._starts[number]
-            if open_s:
+            if open_s := self.open_s[number]:
                 expected_s += open_s * len(cameras)
                 for camera in cameras:
-                    seen_s += min(open_s, self._seen_ms.get((camera, start), 0) / 1000)
+                    seen_s += min(open_s, self._seen_s.get((camera, number), 0.0))
         return seen_s / expected_s if expected_s else None
 
 

@@ -12,6 +12,7 @@ TRANSACTIONS, REFUNDS, VOIDS = "receipts.sales", "receipts.refunds", "receipts.v
 COUNTED, PIECES = "receipts.with_items", "receipts.items"
 NET_SALES: Mapping[str, str] = {code: f"sales.net.{code.lower()}" for code in DECIMALS}
 """Series of net sales in minor units, by currency: amounts of two currencies never add up."""
+_CURRENCIES: Mapping[str, str] = {series: code for code, series in NET_SALES.items()}
 GROSS_SALES: Mapping[str, str] = {code: f"sales.gross.{code.lower()}" for code in DECIMALS}
 BILLS: Mapping[str, str] = {code: f"receipts.sales.{code.lower()}" for code in DECIMALS}
 
@@ -50,7 +51,7 @@ def only_currency(
     """
 
     def value(sums: Sums, _open_s: float) -> float | None:
-        taken = [code for code, series in NET_SALES.items() if series in sums]
+        taken = [_CURRENCIES[series] for series in sums if series in _CURRENCIES]
         return of_currency(sums, taken[0]) if len(taken) == 1 else None
 
     return value
