@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, NewType
 
 import msgspec
@@ -82,6 +83,21 @@ def derive_id(prefix: str, *parts: object) -> str:
 def seconds_between(earlier: Instant, later: Instant) -> float:
     """Return ``later - earlier`` in seconds, negative if the order is reversed."""
     return (later - earlier).total_seconds()
+
+
+@lru_cache(maxsize=256)
+def longest(seconds: float) -> timedelta:
+    """Return the longest whole number of microseconds that is not longer than ``seconds``.
+
+    ``later - earlier > longest(s)`` and ``seconds_between(earlier, later) > s`` are the same, and
+    of many instants the first need not be computed: they are compared with ``later - longest(s)``.
+    """
+    span = timedelta(seconds=seconds)
+    while span.total_seconds() > seconds:
+        span -= timedelta.resolution
+    while (span + timedelta.resolution).total_seconds() <= seconds:
+        span += timedelta.resolution
+    return span
 
 
 def after(instant: Instant, seconds: float) -> Instant:

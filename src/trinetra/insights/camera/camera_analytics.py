@@ -243,14 +243,15 @@ class CameraAnalytics:
         body_ids = [body.body_id for body in bodies]
         outputs += self._crossings(self._lines.step(scene, body_ids))
         outputs += self._stays(self._zones.step(scene, body_ids, in_view))
-        outputs += self._occupancy(scene.at)
+        staff = self._stitcher.staff()
+        outputs += self._occupancy(scene.at, staff)
         outputs += self._coverage.step(scene.at)
         outputs += self._vehicles.step(event)
-        self._heat.keep(self._stitcher.bodies.keys(), self._stitcher.staff())
+        self._heat.keep(self._stitcher.bodies.keys(), staff)
         predicted = {track.track_id for track in event.tracks if track.predicted}
         outputs += self._heat.step(scene, body_ids, self._session, predicted)
-        self._lines.keep(set(self._stitcher.bodies))
-        self._reported.keep(set(self._stitcher.bodies))
+        self._lines.keep(self._stitcher.bodies.keys())
+        self._reported.keep(self._stitcher.bodies.keys())
         return outputs
 
     def _names_on(self, event: TracksEvent) -> list[InsightEvent]:
@@ -308,11 +309,9 @@ class CameraAnalytics:
         )
         return self._reported.revised(stay.body_id, event)
 
-    def _occupancy(self, now: Instant) -> list[Occupancy]:
-        staff = self._stitcher.staff()
+    def _occupancy(self, now: Instant, staff: frozenset[TrackId]) -> list[Occupancy]:
         persons: dict[str | None, int] = {None: self._stitcher.present(PERSON, now, staff)}
-        for zone in self._config.zones:
-            persons[zone.zone_id] = self._zones.present(zone.zone_id, PERSON, now, staff)
+        persons |= self._zones.occupancy(PERSON, now, staff)
         gone = self._meter.end(but=persons.keys())
         due = self._meter.step(now, persons)
         return [

@@ -6,52 +6,117 @@ of a line from a to b are meant as seen from a, looking toward b on the image as
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trinetra.events.schema import Point
+from trinetra.events.schema import Box, Point
 
 Points = NDArray[np.float64]
 _BOUNDARY = 1e-9
 
 
-def foot_points(xyxy: Points, width: float, height: float) -> Points:
-    """Return the foot points of boxes ``(n, 4)`` in pixels: bottom center, normalized, in 0..1."""
-    feet = np.empty((len(xyxy), 2))
-    feet[:, 0] = (xyxy[:, 0] + xyxy[:, 2]) / (2 * width)
-    feet[:, 1] = xyxy[:, 3] / height
-    bounded: Points = np.minimum(np.maximum(feet, 0.0), 1.0)
-    return bounded
+def foot_point(box: Box, width: int, height: int) -> Point:
+    """Return the foot point of a box in pixels: bottom center, normalized, in 0..1."""
+    left, _, right, low = box
+    x, y = (left + right) / (2 * width), low / height
+    return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
 
 
 def inside_polygon(points: Points, polygon: Sequence[Point] | Points) -> NDArray[np.bool_]:
-    """Return for each of ``points (n, 2)`` whether it lies in the polygon or on its boundary.
+    """Return for each of ``points (n, 2)`` whether it lies in the polygon or on its boundary."""
+    area = Polygon.of(polygon)
+    return np.array([area.holds(x, y) for x, y in points.tolist()], np.bool_)
 
-    Even-odd ray casting with half-open edges (W. R. Franklin, PNPOLY), so that a ray through a
-    corner is counted once; points within 1e-9 of an edge count as inside. It uses plain numbers: a
-    view shows a handful of feet, for which NumPy is slower than Python.
+
+class _Edge(NamedTuple):
+    """An edge from a to b; ``x`` and ``y`` are its components."""
+
+    ax: float
+    ay: float
+    by: float
+    x: float
+    y: float
+    length_squared: float
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A polygon, prepared to tell which points lie in it.
+
+    It uses plain numbers: a view shows a handful of feet, for which NumPy is slower than Python.
     """
-    corners = [(float(x), float(y)) for x, y in polygon]
-    edges = list(zip(corners, (*corners[1:], *corners[:1]), strict=True))
-    return np.array([_is_inside(x, y, edges) for x, y in points.tolist()], np.bool_)
+
+    edges: tuple[_Edge, ...]
+    least: Point
+    most: Point
+
+    @classmethod
+    def of(cls, polygon: Sequence[Point] | Points) -> Self:
+        """Return the polygon with these corners."""
+        corners = [(float(x), float(y)) for x, y in polygon]
+        pairs = zip(corners, (*corners[1:], *corners[:1]), strict=True)
+        xs, ys = zip(*corners, strict=True)
+        return cls(
+            tuple(_edge(a, b) for a, b in pairs),
+            (min(xs) - 2 * _BOUNDARY, min(ys) - 2 * _BOUNDARY),
+            (max(xs) + 2 * _BOUNDARY, max(ys) + 2 * _BOUNDARY),
+        )
+
+    def holds(self, x: float, y: float) -> bool:
+        """Return whether a point lies in the polygon or on its boundary.
+
+        Even-odd ray casting with half-open edges (W. R. Franklin, PNPOLY), so that a ray through a
+        corner is counted once; points within 1e-9 of an edge count as inside.
+        """
+        if not (self.least[0] <= x <= self.most[0] and self.least[1] <= y <= self.most[1]):
+            return False
+        odd = False
+        for ax, ay, by, edge_x, edge_y, length_squared in self.edges:
+            off_x, off_y = x - ax, y - ay
+            along = min(max((off_x * edge_x + off_y * edge_y) / length_squared, 0.0), 1.0)
+            if math.hypot(off_x - along * edge_x, off_y - along * edge_y) <= _BOUNDARY:
+                return True
+            # Corners are compared, not differences: those round differently for the two edges at a
+            # corner, and the ray would cross one of them, or both, or none.
+            if (y < ay) != (y < by):
+                cross = edge_x * off_y - edge_y * off_x
+                odd ^= cross > 0 if by > ay else cross < 0
+        return odd
 
 
-def _is_inside(x: float, y: float, edges: Iterable[tuple[Point, Point]]) -> bool:
-    odd = False
-    for (ax, ay), (bx, by) in edges:
-        edge_x, edge_y, off_x, off_y = bx - ax, by - ay, x - ax, y - ay
-        length_squared = max(edge_x * edge_x + edge_y * edge_y, sys.float_info.min)
-        along = min(max((off_x * edge_x + off_y * edge_y) / length_squared, 0.0), 1.0)
-        if math.hypot(off_x - along * edge_x, off_y - along * edge_y) <= _BOUNDARY:
-            return True
-        # Corners are compared, not differences: those round differently for the two edges at a
-        # corner, and the ray would cross one of them, or both, or none.
-        if (y < ay) != (y < by):
-            cross = edge_x * off_y - edge_y * off_x
-            odd ^= cross > 0 if by > ay else cross < 0
-    return odd
+def _edge(a: Point, b: Point) -> _Edge:
+    x, y = b[0] - a[0], b[1] - a[1]
+    return _Edge(a[0], a[1], b[1], x, y, max(x * x + y * y, sys.float_info.min))
+
+
+class Ruler(NamedTuple):
+    """A line from a to b in a frame of one shape, prepared to measure distances to it.
+
+    ``dx`` and ``dy`` are its components and ``length`` its length, in frame heights.
+    """
+
+    ax: float
+    ay: float
+    aspect: float
+    dx: float
+    dy: float
+    length: float
+
+    @classmethod
+    def of(cls, a: Point, b: Point, aspect: float) -> Self:
+        """Return the line in a frame whose width / height is ``aspect``."""
+        dx, dy = (b[0] - a[0]) * aspect, b[1] - a[1]
+        # Not math.hypot, which rounds otherwise: what is on record was measured with this one.
+        return cls(a[0], a[1], aspect, dx, dy, float(np.hypot(dx, dy)))
+
+    def distance(self, point: Point) -> float:
+        """Return what ``signed_distance`` returns, for one point."""
+        x, y = (point[0] - self.ax) * self.aspect, point[1] - self.ay
+        return (self.dx * y - self.dy * x) / self.length
 
 
 def signed_distance(points: Points, a: Point, b: Point, aspect: float = 1.0) -> Points:

@@ -126,13 +126,13 @@ class HeatMeter:
         walk.seen_at, walk.cell = scene.at, cell
 
     def _cell(self, scene: Scene, row: int) -> int:
-        x, y = float(scene.feet[row, 0]), float(scene.feet[row, 1])
+        x, y = scene.feet[row]
         if self.floor is None:
             return number_of(picture_cell((x, y)))
         if self._scale is None or self._scale[0] != scene.aspect:
             self._scale = scene.aspect, upright_scale(self.floor, scene.aspect)
         if scale := self._scale[1]:
-            x, y = scale.foot_of((x, y - float(scene.height[row]) / 2), y, scene.aspect)
+            x, y = scale.foot_of((x, y - scene.height[row] / 2), y, scene.aspect)
         cell = floor_cell(self.floor, (x, y))
         return _UNPLACED if cell is None else number_of(cell)
 

@@ -16,20 +16,21 @@ there. One that stays or turns within the band first has not come over it.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from trinetra.events.schema import Point
 from trinetra.geometry import Homography, UprightScale, upright_scale
-from trinetra.insights.camera.geometry import along, crossing, signed_distance
+from trinetra.insights.camera.geometry import Ruler, along, crossing
 from trinetra.insights.camera.reports import Crossing, Direction
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy, Line
-from trinetra.values import Instant, TrackId, seconds_between
+from trinetra.values import Instant, TrackId, longest, seconds_between
 
 _WALKED = 0.25
 """A body walked over the line if it was moving that way before, at this part of the speed."""
@@ -127,32 +128,48 @@ class LineCounter:
     joined: dict[_Key, Joined] = field(default_factory=dict)
     watch: tuple[Instant, Instant] | None = None
     _scale: tuple[float, UprightScale | None] | None = None
+    _rulers: tuple[float, tuple[tuple[Line, Ruler], ...]] | None = None
 
     def step(self, scene: Scene, body_ids: list[TrackId]) -> list[Crossed]:
         """Return the crossings that this scene completes."""
         found: list[Crossed] = []
         watched_s = self._watched_s(scene.at)
-        for line in self.lines:
-            distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
-            for row, body_id in enumerate(body_ids):
-                distance, band = float(distances[row]), self._band(scene, row)
-                height_m = self._height_m(scene, row)
-                step = _Step(scene, row, line, distance, band, watched_s, height_m)
-                key, track_key = (line.line_id, body_id), (line.line_id, scene.track_ids[row])
-                if track_key != key:
-                    self._follow_alone(key, track_key, step)
+        feet = [self._foot(scene, row, watched_s) for row in range(len(body_ids))]
+        for line, ruler in self._measured(scene.aspect) if feet else ():
+            for foot, body_id in zip(feet, body_ids, strict=True):
+                step = _Step(foot, line, ruler, ruler.distance(foot.point))
+                key = line.line_id, body_id
+                if foot.track_id != body_id:
+                    self._follow_alone(key, (line.line_id, foot.track_id), step)
                 found += self._follow(self.approaches, key, step)
-        self._forget_joined(scene.at)
+        if self.joined:
+            self._forget_joined(scene.at)
         return found
 
-    def _height_m(self, scene: Scene, row: int) -> float | None:
+    def _measured(self, aspect: float) -> tuple[tuple[Line, Ruler], ...]:
+        """Return the lines, prepared for frames of this shape."""
+        if self._rulers is None or self._rulers[0] != aspect:
+            lines = tuple((line, Ruler.of(line.a, line.b, aspect)) for line in self.lines)
+            self._rulers = aspect, lines
+        return self._rulers[1]
+
+    def _foot(self, scene: Scene, row: int, watched_s: float) -> "_Foot":
+        height, policy = scene.height[row], self.policy
+        return _Foot(
+            at=scene.at,
+            track_id=scene.track_ids[row],
+            point=scene.feet[row],
+            height=height,
+            band=max(policy.dead_band_min, policy.dead_band_boxes * height),
+            watched_s=watched_s,
+            height_m=None if self.floor is None else self._height_m(self.floor, scene, row),
+        )
+
+    def _height_m(self, floor: Homography, scene: Scene, row: int) -> float | None:
         """Return the height of a person, None if unknown or cut off by the picture's edge."""
-        if self.floor is None:
-            return None
         if self._scale is None or self._scale[0] != scene.aspect:
-            self._scale = scene.aspect, upright_scale(self.floor, scene.aspect)
-        x, y = _foot(scene, row)
-        box_height = float(scene.height[row])
+            self._scale = scene.aspect, upright_scale(floor, scene.aspect)
+        (x, y), box_height = scene.feet[row], scene.height[row]
         if self._scale[1] is None or y > 1 - _EDGE or y - box_height < _EDGE:
             return None
         return self._scale[1].height_m((x, y), box_height)
@@ -179,16 +196,23 @@ class LineCounter:
     def _follow(self, approaches: dict[_Key, Approach], key: _Key, step: "_Step") -> list[Crossed]:
         """Advance one path; return the crossings that this completes."""
         found: list[Crossed] = []
-        if (before := approaches.get(key)) and _is_other(before, step):
-            found += _ended(key, approaches.pop(key))
-        approach = _advance(approaches.setdefault(key, Approach(step.foot)), step)
-        _look(approach, step.distance, step.band, step.scene.at)
+        foot, way = step.foot, 0
+        approach = approaches.get(key)
+        if approach:
+            way = crossing(approach.foot, foot.point, step.line.a, step.line.b)
+            if way and _is_other(approach, step, way):
+                found += _ended(key, approaches.pop(key))
+                approach, way = None, 0
+        if approach is None:
+            approach = approaches[key] = Approach(foot.point)
+        _advance(approach, step, way)
+        _look(approach, step.distance, foot.band, foot.at)
         if approach.reach is not None and step.distance * approach.side > 0:
-            reach = abs(step.distance) / max(step.height, sys.float_info.min)
+            reach = abs(step.distance) / max(foot.height, sys.float_info.min)
             approach.reach = max(approach.reach, reach)
-        if self._came_over(approach, step):
+        if approach.began is not None and self._came_over(approach, step):
             _begin_beyond(approach, step)
-        if self._is_certain(approach):
+        if approach.beyond_since and self._is_certain(approach):
             found += _settled(*key, approach)
         return found
 
@@ -200,11 +224,11 @@ class LineCounter:
 
     def lose(self, now: Instant) -> list[Crossed]:
         """Return the crossings of bodies that have vanished."""
-        bridge_s = self.policy.bridge_s
+        oldest = now - longest(self.policy.bridge_s)
         return [
             crossed
             for key, approach in self.approaches.items()
-            if approach.seen_at and seconds_between(approach.seen_at, now) > bridge_s
+            if approach.seen_at and approach.seen_at < oldest
             for crossed in _ended(key, approach)
         ]
 
@@ -234,7 +258,7 @@ class LineCounter:
             if approach := self.approaches.pop((line.line_id, gone_id), None):
                 self.approaches[line.line_id, body_id] = approach
 
-    def keep(self, body_ids: set[TrackId]) -> None:
+    def keep(self, body_ids: Collection[TrackId]) -> None:
         """Drop all bodies except these."""
         for key in [key for key in self.approaches if key[1] not in body_ids]:
             del self.approaches[key]
@@ -245,13 +269,13 @@ class LineCounter:
         if approach.began is None or not side or approach.net not in (0, side) or not seen_at:
             return False
         began_distance, began_at = approach.began
-        if seconds_between(began_at, seen_at) > _ONWARD_S or began_distance * side < -step.band:
+        if seconds_between(began_at, seen_at) > _ONWARD_S or began_distance * side < -step.foot.band:
             approach.began = None
             return False
-        if (approach.distance - began_distance) * side < _ONWARD_BANDS * step.band:
+        if (approach.distance - began_distance) * side < _ONWARD_BANDS * step.foot.band:
             return False
-        is_at_line = abs(began_distance) <= _BEGIN_BANDS * step.band
-        return is_at_line or self._has_company(step.line, approach, step.scene.aspect)
+        is_at_line = abs(began_distance) <= _BEGIN_BANDS * step.foot.band
+        return is_at_line or self._has_company(step.line, approach, step.ruler.aspect)
 
     def _has_company(self, line: Line, approach: Approach, aspect: float) -> bool:
         """Return whether a body beside this one, which may have hidden it, has just crossed."""
@@ -270,73 +294,61 @@ class LineCounter:
         since, at = approach.beyond_since, approach.seen_at
         return bool(since and at and seconds_between(since, at) >= self.policy.confirm_s)
 
-    def _band(self, scene: Scene, row: int) -> float:
-        return max(
-            self.policy.dead_band_min, self.policy.dead_band_boxes * float(scene.height[row])
-        )
 
+class _Foot(NamedTuple):
+    """One foot in one frame; ``band`` and ``height`` of the box are in frame heights."""
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One foot in one frame, and its distance to a line, both lengths in frame heights."""
-
-    scene: Scene
-    row: int
-    line: Line
-    distance: float
+    at: Instant
+    track_id: TrackId
+    point: Point
+    height: float
     band: float
     watched_s: float
     height_m: float | None
 
-    @property
-    def foot(self) -> Point:
-        return _foot(self.scene, self.row)
 
-    @property
-    def height(self) -> float:
-        return float(self.scene.height[self.row])
+class _Step(NamedTuple):
+    """A foot, and its distance to a line in frame heights."""
+
+    foot: _Foot
+    line: Line
+    ruler: Ruler
+    distance: float
 
     @property
     def along(self) -> float:
         """Return how far from the line's end ``a`` the foot is, in box heights."""
-        (ax, ay), (bx, by) = self.line.a, self.line.b
-        length = float(np.hypot((bx - ax) * self.scene.aspect, by - ay))
-        share = along((ax, ay), (bx, by), self.foot)
-        return share * length / max(self.height, sys.float_info.min)
+        share = along(self.line.a, self.line.b, self.foot.point)
+        return share * self.ruler.length / max(self.foot.height, sys.float_info.min)
 
 
-def _foot(scene: Scene, row: int) -> Point:
-    return float(scene.feet[row, 0]), float(scene.feet[row, 1])
-
-
-def _advance(approach: Approach, step: _Step) -> Approach:
-    line, at = step.line, step.scene.at
+def _advance(approach: Approach, step: _Step, way: int) -> None:
+    """Move a path on to a foot; ``way`` is how it crosses the line on that."""
+    foot, line = step.foot, step.line
     if (
         approach.seen_at is None
-        and step.watched_s >= _WATCHED_S
-        and 0.0 <= along(line.a, line.b, step.foot) <= 1.0
+        and foot.watched_s >= _WATCHED_S
+        and 0.0 <= along(line.a, line.b, foot.point) <= 1.0
     ):
-        approach.began = step.distance, at
-    if way := crossing(approach.foot, step.foot, line.a, line.b):
+        approach.began = step.distance, foot.at
+    if way:
         approach.net += way
-        approach.crossed_at, approach.met = at, step.along
-    approach.foot, approach.height = step.foot, step.height
-    approach.track_id = step.scene.track_ids[step.row]
-    if step.height_m is not None:
-        approach.heights_m = [*approach.heights_m, step.height_m][-_HEIGHTS:]
-    return approach
+        approach.crossed_at, approach.met = foot.at, step.along
+    approach.foot, approach.height = foot.point, foot.height
+    approach.track_id = foot.track_id
+    if foot.height_m is not None:
+        approach.heights_m = [*approach.heights_m, foot.height_m][-_HEIGHTS:]
 
 
-def _is_other(before: Approach, step: _Step) -> bool:
+def _is_other(before: Approach, step: _Step, way: int) -> bool:
     """Return whether a body has stepped over the line only because two people were confused.
 
     No one runs that fast; or the body was not seen for a while, and was not walking that way
     before.
     """
-    way = crossing(before.foot, step.foot, step.line.a, step.line.b)
-    if before.seen_at is None or not way:
+    if before.seen_at is None:
         return False
-    elapsed_s = seconds_between(before.seen_at, step.scene.at)
+    elapsed_s = seconds_between(before.seen_at, step.foot.at)
     if _apart_boxes(before, step) > max(_JUMP_BOXES, _RUN_BOXES_PER_S * elapsed_s):
         return True
     return elapsed_s > _UNSEEN_S and (before.speed or 0.0) * way <= 0
@@ -344,9 +356,9 @@ def _is_other(before: Approach, step: _Step) -> bool:
 
 def _apart_boxes(before: Approach, step: _Step) -> float:
     """Return how far a foot has moved since the last look, in box heights."""
-    dx, dy = np.subtract(step.foot, before.foot)
-    height = max(step.height, before.height, sys.float_info.min)
-    return float(np.hypot(dx * step.scene.aspect, dy)) / height
+    dx, dy = np.subtract(step.foot.point, before.foot)
+    height = max(step.foot.height, before.height, sys.float_info.min)
+    return float(np.hypot(dx * step.ruler.aspect, dy)) / height
 
 
 def _drop_pending(approach: Approach) -> None:

@@ -19,7 +19,14 @@ import msgspec
 from trinetra.events.sightings import Sighting
 from trinetra.insights.camera.reports import Place
 from trinetra.insights.camera.track_stitching import Name
-from trinetra.values import CustomerId, IdentityKind, Instant, TrackId, seconds_between
+from trinetra.values import (
+    CustomerId,
+    IdentityKind,
+    Instant,
+    TrackId,
+    longest,
+    seconds_between,
+)
 
 COUNTED_KINDS = frozenset({IdentityKind.ANONYMOUS, IdentityKind.ENROLLED, IdentityKind.VIP})
 """Kinds with visits: staff are at work, and people on the watchlist are handled by alerts."""
@@ -79,9 +86,8 @@ class PresenceTracker:
 
     def lose(self, now: Instant) -> list[Sighting]:
         """Return the last sightings of tracks that are absent."""
-        return self._leave(
-            lambda presence: seconds_between(presence.until, now) > self.absent_after_s
-        )
+        oldest = now - longest(self.absent_after_s)
+        return self._leave(lambda presence: presence.until < oldest)
 
     def flush(self) -> list[Sighting]:
         """Return the last sightings of all tracks in view; for the end of the engine."""

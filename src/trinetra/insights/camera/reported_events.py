@@ -7,7 +7,7 @@ update.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import msgspec
@@ -85,7 +85,7 @@ class ReportedEvents:
         for event in self.events.pop(gone_id, ()):
             self.remember(body_id, event)
 
-    def keep(self, body_ids: set[TrackId]) -> None:
+    def keep(self, body_ids: Collection[TrackId]) -> None:
         """Drop all bodies except these."""
         for body_id in [body_id for body_id in self.events if body_id not in body_ids]:
             del self.events[body_id]

@@ -16,7 +16,14 @@ import numpy as np
 
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy
-from trinetra.values import CustomerId, IdentityKind, Instant, TrackId, seconds_between
+from trinetra.values import (
+    CustomerId,
+    IdentityKind,
+    Instant,
+    TrackId,
+    longest,
+    seconds_between,
+)
 
 
 class Name(msgspec.Struct, frozen=True, array_like=True):
@@ -64,7 +71,10 @@ class Body(msgspec.Struct, array_like=True):
 
     def span(self, track_id: TrackId) -> Span:
         """Return one track's part."""
-        return next(span for span in self.spans if span.track_id == track_id)
+        for span in self.spans:  # a loop, at every frame: most bodies have one span
+            if span.track_id == track_id:
+                return span
+        raise KeyError(track_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +130,9 @@ class TrackStitcher:
 
     def in_view(self, now: Instant) -> frozenset[TrackId]:
         """Return the ids of bodies that were seen within ``bridge_s``."""
+        oldest = now - longest(self.policy.bridge_s)
         return frozenset(
-            body_id
-            for body_id, body in self.bodies.items()
-            if seconds_between(body.last_at, now) <= self.policy.bridge_s
+            [body_id for body_id, body in self.bodies.items() if body.last_at >= oldest]
         )
 
     def body_of(self, track_id: TrackId) -> Body | None:
@@ -146,16 +155,17 @@ class TrackStitcher:
 
     def staff(self) -> frozenset[TrackId]:
         """Return the ids of bodies identified as staff."""
-        named = ((body_id, body.name) for body_id, body in self.bodies.items())
-        return frozenset(b for b, name in named if name and name.kind is IdentityKind.STAFF)
+        named = [(body_id, body.name) for body_id, body in self.bodies.items()]
+        return frozenset([b for b, name in named if name and name.kind is IdentityKind.STAFF])
 
     def present(self, label: str, now: Instant, but: frozenset[TrackId] = frozenset()) -> int:
         """Return the number of bodies of a label in view, including briefly unseen ones."""
+        oldest = now - longest(self.policy.occupancy_hold_s)
         return sum(
-            body.label == label
-            and body.body_id not in but
-            and seconds_between(body.last_at, now) <= self.policy.occupancy_hold_s
-            for body in self.bodies.values()
+            [
+                body.label == label and body.body_id not in but and body.last_at >= oldest
+                for body in self.bodies.values()
+            ]
         )
 
     def identify(self, track_id: TrackId, name: Name | None, at: Instant) -> list[Revision]:
@@ -208,7 +218,7 @@ class TrackStitcher:
             self._of_track[track_id] = body
             here.add(id(body))
         body.span(track_id).last_at = scene.at
-        body.foot, body.height = _position(scene, row), float(scene.height[row])
+        body.foot, body.height = _position(scene, row), scene.height[row]
         return body
 
     def _started(self, scene: Scene, row: int, span: Span) -> Body:
@@ -237,7 +247,7 @@ class TrackStitcher:
         if name and body.name:
             return 0.0 if _same(name, body.name) else np.inf
         step = np.hypot(*np.subtract(_position(scene, row), body.foot))
-        boxes = float(step / max(float(scene.height[row]), body.height, 1e-6))
+        boxes = float(step / max(scene.height[row], body.height, 1e-6))
         return boxes if boxes <= self.policy.bridge_boxes else np.inf
 
     def _split_off(self, body: Body, span: Span) -> Split:
@@ -270,23 +280,22 @@ class TrackStitcher:
 
         The first track of a body is kept as long as the body: its id is the body's id.
         """
+        oldest = now - longest(self.policy.forget_after_s)
         for body in list(self.bodies.values()):
-            if self._is_stale(body.last_at, now):
+            if body.last_at < oldest:
                 for span in body.spans:
                     del self._of_track[span.track_id]
                 del self.bodies[body.body_id]
                 continue
             for span in body.spans[1:]:
-                if self._is_stale(span.last_at, now):
+                if span.last_at < oldest:
                     self._drop(body, span)
         self._forget_early(now)
 
     def _forget_early(self, now: Instant) -> None:
-        for track_id in [t for t, (_, at) in self.early.items() if self._is_stale(at, now)]:
+        oldest = now - longest(self.policy.forget_after_s)
+        for track_id in [t for t, (_, at) in self.early.items() if at < oldest]:
             del self.early[track_id]
-
-    def _is_stale(self, seen_at: Instant, now: Instant) -> bool:
-        return seconds_between(seen_at, now) > self.policy.forget_after_s
 
     def _drop(self, body: Body, span: Span) -> None:
         unnamed = next((other for other in body.spans if other.name is None), None)
@@ -298,7 +307,8 @@ class TrackStitcher:
 
 def _position(scene: Scene, row: int) -> tuple[float, float]:
     """Return a foot point in frame heights, so that distances are equal in both directions."""
-    return float(scene.feet[row, 0]) * scene.aspect, float(scene.feet[row, 1])
+    x, y = scene.feet[row]
+    return x * scene.aspect, y
 
 
 def _other_customer(body: Body) -> Span | None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from trinetra.insights.camera.geometry import inside_polygon
+from trinetra.insights.camera.geometry import Polygon
 from trinetra.insights.camera.scene import Scene
 from trinetra.insights.config import InsightPolicy, Zone
-from trinetra.values import Instant, TrackId, seconds_between
+from trinetra.values import Instant, TrackId, longest, seconds_between
 
 
 class Stay(msgspec.Struct, array_like=True):
@@ -53,6 +53,11 @@ class ZoneWatch:
     policy: InsightPolicy
     open: dict[_Key, Stay] = field(default_factory=dict)
     over: dict[_Key, Stay] = field(default_factory=dict)
+    _areas: tuple[Polygon, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the polygons."""
+        self._areas = tuple(Polygon.of(zone.polygon) for zone in self.zones)
 
     def resume(self, stays: Iterable[Stay], over: Iterable[Stay]) -> None:
         """Restore the stays from a snapshot, except in zones that no longer exist."""
@@ -69,19 +74,24 @@ class ZoneWatch:
         because nothing contradicts their first box.
         """
         ended: list[Stay] = []
-        for zone in self.zones:
-            inside = inside_polygon(scene.feet, zone.polygon)
+        for zone, area in zip(self.zones, self._areas, strict=True):
             for row, body_id in enumerate(body_ids):
                 key = (zone.zone_id, body_id)
                 # Ends the old stay before this frame is seen: a foot that is back inside after
                 # leave_after_s starts a new stay and must not extend the old one.
                 if self._has_left(key, scene.at):
                     ended += self._close([key])
-                self._see(scene, row, key, inside=bool(inside[row]))
+                self._see(scene, row, key, inside=area.holds(*scene.feet[row]))
                 if body_id not in in_view and key in self.open:
                     self.open[key].is_certain = True
-        gone = [key for key, stay in self.open.items() if self._is_over(stay, scene.at)]
-        ended += self._close(gone)
+        unseen = scene.at - longest(self.policy.bridge_s)
+        ended += self._close(
+            [
+                key
+                for key, stay in self.open.items()
+                if (self._has_left(key, scene.at) if stay.out_since else stay.inside_at < unseen)
+            ]
+        )
         self._forget(scene.at)
         return self._counted(ended)
 
@@ -92,19 +102,27 @@ class ZoneWatch:
     def present(
         self, zone_id: str, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
     ) -> int:
-        """Return the number of bodies of a label in a zone, including briefly unseen ones.
+        """Return the number of bodies of a label in a zone, see ``occupancy``."""
+        return self.occupancy(label, now, but).get(zone_id, 0)
+
+    def occupancy(
+        self, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
+    ) -> dict[str, int]:
+        """Return the number of bodies of a label by zone, including briefly unseen ones.
 
         A body that goes out must be seen outside for ``confirm_s`` before it no longer counts.
         """
-        return sum(
-            stay.zone_id == zone_id
-            and stay.body_id not in but
-            and stay.label == label
-            and stay.is_certain
-            and (stay.out_since is None or self._is_brief(stay.out_since, now))
-            and seconds_between(stay.inside_at, now) <= self.policy.occupancy_hold_s
-            for stay in self.open.values()
-        )
+        found = {zone.zone_id: 0 for zone in self.zones}
+        oldest = now - longest(self.policy.occupancy_hold_s)
+        for stay in self.open.values():
+            found[stay.zone_id] += (
+                stay.body_id not in but
+                and stay.label == label
+                and stay.is_certain
+                and (stay.out_since is None or self._is_brief(stay.out_since, now))
+                and stay.inside_at >= oldest
+            )
+        return found
 
     @property
     def open_stays(self) -> int:
@@ -187,21 +205,18 @@ class ZoneWatch:
             and seconds_between(stay.out_since, now) >= self.policy.leave_after_s
         )
 
-    def _is_over(self, stay: Stay, now: Instant) -> bool:
-        if stay.out_since:
-            return self._has_left((stay.zone_id, stay.body_id), now)
-        return seconds_between(stay.inside_at, now) > self.policy.bridge_s
-
     def _close(self, keys: Iterable[_Key]) -> list[Stay]:
         closed = [self.open.pop(key) for key in keys]
         self.over.update({(stay.zone_id, stay.body_id): stay for stay in closed})
         return closed
 
     def _counted(self, stays: list[Stay]) -> list[Stay]:
+        if not stays:
+            return stays
         least = {zone.zone_id: zone.min_dwell_s for zone in self.zones}
         return [s for s in stays if s.is_certain and s.dwell_s >= least[s.zone_id]]
 
     def _forget(self, now: Instant) -> None:
-        limit_s = self.policy.forget_after_s
-        for key in [k for k, s in self.over.items() if seconds_between(s.inside_at, now) > limit_s]:
+        oldest = now - longest(self.policy.forget_after_s)
+        for key in [key for key, stay in self.over.items() if stay.inside_at < oldest]:
             del self.over[key]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from trinetra.events.schema import Point, TracksEvent
-from trinetra.insights.camera.geometry import crossing, signed_distance
+from trinetra.insights.camera.geometry import Ruler, crossing
 from trinetra.insights.camera.scene import scene_of
 from trinetra.insights.config import PERSON, Line
 from trinetra.insights.footfall.doors import LineRef
@@ -91,12 +91,12 @@ class LineAudit:
         first_at = self._span[0] if self._span else event.captured_at
         self._span = first_at, event.captured_at
         for line in self.lines:
-            distances = signed_distance(scene.feet, line.a, line.b, scene.aspect)
+            ruler = Ruler.of(line.a, line.b, scene.aspect)
             for row, track_id in enumerate(scene.track_ids):
                 if scene.labels[row] != PERSON or scene.height[row] <= 0:
                     continue
-                foot = float(scene.feet[row, 0]), float(scene.feet[row, 1])
-                boxes = float(distances[row]) / float(scene.height[row])
+                foot = scene.feet[row]
+                boxes = ruler.distance(foot) / scene.height[row]
                 self._follow(line, track_id, foot, boxes, scene.at)
 
     def reports(self) -> list[LineReport]:
