@@ -383,7 +383,7 @@ async def test_sums_of_expired_insights_outlive_the_step_to_bins_in_one_row_and_
         before, parts = await kept(store), await of_site(store)
     engine = engine_of(database)
     with engine.begin() as connection:
-        migrate(connection, "0002")
+        migrate(connection, "0004")
         rows = connection.execute(text("select * from rollups where value <> 0")).all()
     old = {(r.series, r.place, r.grain, microseconds_of(r.start_s), r.bin): r.value for r in rows}
     assert old == {

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from trinetra.adapters.video.overlay import in_arrow
 from trinetra.commands.application import app
-from trinetra.insights.camera.geometry import signed_distance
+from trinetra.insights.camera.geometry import Ruler
 from trinetra.site import EXAMPLE
 
 SECRET = "Geheim77"
@@ -91,7 +91,7 @@ def test_the_arrow_points_to_the_side_that_counts_as_in(
     if np.abs(a - b).max() < 0.01:
         return
     _, tip = in_arrow(a * size, b * size, 50.0)
-    (distance,) = signed_distance((tip / size)[None], (ax, ay), (bx, by), 640 / 480)
+    distance = Ruler.of((ax, ay), (bx, by), 640 / 480).distance(tuple(tip / size))
     assert distance > 0
 
 

@@ -119,7 +119,7 @@ async def _run(url: str, plan: YearPlan, days: int) -> dict[str, Any]:
         "recorded days equal those filled in": await year.agrees(url),
         **await counts(url),
     }
-    # A reader of figures does not hold the insights of a year, which the collector would go through.
+    # A reader of figures has no simulated days in memory, which the collector would go through.
     gc.freeze()
     return figures | {name: str(timed) async for name, timed in measure(url, site, year.end)}
 

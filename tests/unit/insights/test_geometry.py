@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,14 +10,15 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from trinetra.insights.camera.geometry import (
+    Polygon,
+    Ruler,
     crossing,
-    foot_points,
-    inside_polygon,
+    foot_point,
     is_simple,
     polygon_area,
-    signed_distance,
 )
 from trinetra.insights.config import Line, Zone
+from trinetra.values import longest
 
 SQUARE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))
 HORSESHOE = ((0, 0), (1, 0), (1, 1), (0.7, 1), (0.7, 0.3), (0.3, 0.3), (0.3, 1), (0, 1))
@@ -24,6 +26,16 @@ BOW_TIE = ((0, 0), (1, 1), (1, 0), (0, 1))
 
 unit = st.floats(0, 1)
 point = st.tuples(unit, unit)
+
+
+def inside_polygon(points: np.ndarray, polygon: object) -> np.ndarray:
+    area = Polygon.of(polygon)
+    return np.array([area.holds(x, y) for x, y in points.tolist()], np.bool_)
+
+
+def signed_distance(points: np.ndarray, a: object, b: object, aspect: float = 1.0) -> np.ndarray:
+    ruler = Ruler.of(a, b, aspect)
+    return np.array([ruler.distance((x, y)) for x, y in points.tolist()])
 
 
 def turned(p: tuple[float, float], angle: float, by: tuple[float, float]) -> tuple[float, float]:
@@ -43,18 +55,11 @@ def star_polygons(draw: st.DrawFn) -> list[tuple[float, float]]:
 
 
 def test_a_box_stands_on_the_middle_of_its_lower_edge() -> None:
-    feet = foot_points(np.array([[100.0, 50.0, 300.0, 200.0]]), 400, 400)
-    assert feet.tolist() == [[0.5, 0.5]]
+    assert foot_point((100.0, 50.0, 300.0, 200.0), 400, 400) == (0.5, 0.5)
 
 
 def test_a_foot_below_the_frame_is_taken_to_its_edge() -> None:
-    feet = foot_points(np.array([[-50.0, 50.0, 10.0, 900.0]]), 400, 400)
-    assert feet.tolist() == [[0.0, 1.0]]
-
-
-def test_no_boxes_have_no_feet() -> None:
-    assert foot_points(np.zeros((0, 4)), 400, 400).shape == (0, 2)
-    assert inside_polygon(np.zeros((0, 2)), SQUARE).shape == (0,)
+    assert foot_point((-50.0, 50.0, 10.0, 900.0), 400, 400) == (0.0, 1.0)
 
 
 def test_the_boundary_and_the_corners_belong_to_a_polygon() -> None:
@@ -210,8 +215,38 @@ def test_a_zone_of_two_corners_and_a_line_of_one_point_are_refused() -> None:
 
 
 def test_a_foot_is_a_share_of_the_frame_in_each_direction() -> None:
-    feet = foot_points(np.array([[100.0, 50.0, 300.0, 200.0]]), 800, 400)
-    assert feet.tolist() == [[0.25, 0.5]]
+    assert foot_point((100.0, 50.0, 300.0, 200.0), 800, 400) == (0.25, 0.5)
+
+
+@given(point, point, st.lists(point, max_size=4), st.floats(0.3, 3))
+def test_a_distance_is_to_the_last_bit_the_one_that_was_computed_for_all_feet_at_once(
+    a: tuple[float, float], b: tuple[float, float], feet: list[tuple[float, float]], aspect: float
+) -> None:
+    assume(a != b)
+    scale = np.array([aspect, 1.0])
+    direction = (np.asarray(b) - np.asarray(a)) * scale
+    assume(np.hypot(*direction) > 0)
+    offset = (np.array(feet).reshape(-1, 2) - np.asarray(a)) * scale
+    cross = direction[0] * offset[:, 1] - direction[1] * offset[:, 0]
+    ruler = Ruler.of(a, b, aspect)
+    assert [ruler.distance(foot) for foot in feet] == (cross / np.hypot(*direction)).tolist()
+
+
+@given(star_polygons(), st.lists(point, min_size=1, max_size=9))
+def test_a_foot_outside_of_the_box_around_a_polygon_is_outside_of_it(
+    polygon: list[tuple[float, float]], feet: list[tuple[float, float]]
+) -> None:
+    area = Polygon.of(polygon)
+    everywhere = Polygon(area.edges, (-math.inf, -math.inf), (math.inf, math.inf))
+    corners = [(x + dx, y) for x, y in polygon for dx in (-1e-8, -1e-9, 0.0, 1e-9, 1e-8)]
+    for foot in (*feet, *corners):
+        assert area.holds(*foot) == everywhere.holds(*foot)
+
+
+@given(st.floats(0, 1e7) | st.integers(0, 10_000_000).map(lambda micros: micros / 1_000_000))
+def test_the_longest_time_that_is_not_longer_than_some_seconds(seconds: float) -> None:
+    span = longest(seconds)
+    assert span.total_seconds() <= seconds < (span + timedelta.resolution).total_seconds()
 
 
 def test_a_line_that_runs_down_has_the_left_of_the_image_on_its_right() -> None:

@@ -282,7 +282,7 @@ def test_a_crossing_of_a_body_that_proves_to_be_two_counts_once() -> None:
 
 
 def scene(seconds: float, foot: np.ndarray, aspect: float = 2.0) -> Scene:
-    return Scene(at(seconds), aspect, (T,), ("person",), foot[None], np.array([0.4]))
+    return Scene(at(seconds), aspect, (T,), ("person",), (tuple(foot.tolist()),), (0.4,))
 
 
 def counted(line: Line, path: np.ndarray, rate: float) -> list[tuple[str, int]]:

@@ -26,12 +26,6 @@ def foot_point(box: Box, width: int, height: int) -> Point:
     return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
 
 
-def inside_polygon(points: Points, polygon: Sequence[Point] | Points) -> NDArray[np.bool_]:
-    """Return for each of ``points (n, 2)`` whether it lies in the polygon or on its boundary."""
-    area = Polygon.of(polygon)
-    return np.array([area.holds(x, y) for x, y in points.tolist()], np.bool_)
-
-
 class _Edge(NamedTuple):
     """An edge from a to b; ``x`` and ``y`` are its components."""
 
@@ -55,7 +49,7 @@ class Polygon:
     most: Point
 
     @classmethod
-    def of(cls, polygon: Sequence[Point] | Points) -> Self:
+    def of(cls, polygon: Sequence[Point]) -> Self:
         """Return the polygon with these corners."""
         corners = [(float(x), float(y)) for x, y in polygon]
         pairs = zip(corners, (*corners[1:], *corners[:1]), strict=True)
@@ -114,22 +108,12 @@ class Ruler(NamedTuple):
         return cls(a[0], a[1], aspect, dx, dy, float(np.hypot(dx, dy)))
 
     def distance(self, point: Point) -> float:
-        """Return what ``signed_distance`` returns, for one point."""
+        """Return the distance of a point to the infinite line; positive = right of it.
+
+        In frame heights. Zero is on the line.
+        """
         x, y = (point[0] - self.ax) * self.aspect, point[1] - self.ay
         return (self.dx * y - self.dy * x) / self.length
-
-
-def signed_distance(points: Points, a: Point, b: Point, aspect: float = 1.0) -> Points:
-    """Return distances ``(n,)`` to the infinite line through a and b; positive = right of it.
-
-    In frame heights if ``aspect`` is the frame's width / height. Zero is on the line.
-    """
-    scale = np.array([aspect, 1.0])
-    direction = (np.asarray(b) - np.asarray(a)) * scale
-    offset = (points - np.asarray(a)) * scale
-    cross = direction[0] * offset[:, 1] - direction[1] * offset[:, 0]
-    distance: Points = cross / np.hypot(*direction)
-    return distance
 
 
 def crossing(start: Point, end: Point, a: Point, b: Point) -> int:

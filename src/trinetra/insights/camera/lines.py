@@ -268,13 +268,13 @@ class LineCounter:
         side, seen_at = approach.side, approach.seen_at
         if approach.began is None or not side or approach.net not in (0, side) or not seen_at:
             return False
-        began_distance, began_at = approach.began
-        if seconds_between(began_at, seen_at) > _ONWARD_S or began_distance * side < -step.foot.band:
+        (began_distance, began_at), band = approach.began, step.foot.band
+        if seconds_between(began_at, seen_at) > _ONWARD_S or began_distance * side < -band:
             approach.began = None
             return False
-        if (approach.distance - began_distance) * side < _ONWARD_BANDS * step.foot.band:
+        if (approach.distance - began_distance) * side < _ONWARD_BANDS * band:
             return False
-        is_at_line = abs(began_distance) <= _BEGIN_BANDS * step.foot.band
+        is_at_line = abs(began_distance) <= _BEGIN_BANDS * band
         return is_at_line or self._has_company(step.line, approach, step.ruler.aspect)
 
     def _has_company(self, line: Line, approach: Approach, aspect: float) -> bool:

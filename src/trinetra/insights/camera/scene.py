@@ -38,4 +38,3 @@ def scene_of(event: TracksEvent) -> Scene:
         feet=tuple([foot_point(box, width, height) for box in boxes]),
         height=tuple([max(low - high, 0.0) / height for _, high, _, low in boxes]),
     )
-

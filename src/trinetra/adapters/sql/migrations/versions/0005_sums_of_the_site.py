@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from alembic import op
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String, Text, text
 
-revision = "0004"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 _DAY, _MONTH = 2, 3
 
 
@@ -95,8 +95,9 @@ def _add_up_months() -> None:
         following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
         query = (
             f"insert into sums (series, grain, start_s, place, bin, value, change) "
-            f"select series, {_MONTH}, cast(:start_s as bigint), place, bin, sum(value), max(change) "
-            f"from sums where grain = {_DAY} and start_s >= :start_s and start_s < :end_s "
+            f"select series, {_MONTH}, cast(:start_s as bigint), place, bin, sum(value), "
+            f"max(change) from sums where grain = {_DAY} "
+            "and start_s >= :start_s and start_s < :end_s "
             "group by series, place, bin"
         )
         edges = {"start_s": int(month.timestamp()), "end_s": int(following.timestamp())}
