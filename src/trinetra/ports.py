@@ -524,7 +524,7 @@ class ExpiringStore(InsightStore, Protocol):
 
 
 class FigureStore(Protocol):
-    """The sums per minute, hour and day that follow from the insights on record."""
+    """The sums per minute, hour, day and month that follow from the insights on record."""
 
     async def prepare_figures(
         self, zone: ZoneInfo, setup: Mapping[tuple[str, str], str], at: Instant
