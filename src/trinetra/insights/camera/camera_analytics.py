@@ -310,10 +310,8 @@ class CameraAnalytics:
         return self._reported.revised(stay.body_id, event)
 
     def _occupancy(self, now: Instant, staff: frozenset[TrackId]) -> list[Occupancy]:
-        persons: dict[str | None, int] = {
-            None: self._stitcher.present(PERSON, now, staff),
-            **self._zones.occupancy(PERSON, now, staff),
-        }
+        persons: dict[str | None, int] = {None: self._stitcher.present(PERSON, now, staff)}
+        persons |= self._zones.occupancy(PERSON, now, staff)
         gone = self._meter.end(but=persons.keys())
         due = self._meter.step(now, persons)
         return [

@@ -107,12 +107,12 @@ class ZoneWatch:
 
     def occupancy(
         self, label: str, now: Instant, but: frozenset[TrackId] = frozenset()
-    ) -> dict[str, int]:
+    ) -> dict[str | None, int]:
         """Return the number of bodies of a label by zone, including briefly unseen ones.
 
         A body that goes out must be seen outside for ``confirm_s`` before it no longer counts.
         """
-        found = {zone.zone_id: 0 for zone in self.zones}
+        found: dict[str | None, int] = {zone.zone_id: 0 for zone in self.zones}
         oldest = now - longest(self.policy.occupancy_hold_s)
         for stay in self.open.values():
             found[stay.zone_id] += (
