@@ -21,6 +21,7 @@ PORTS = {
     "inference-worker": 8002,
     "identity-resolver": 8003,
     "insight-engine": 8004,
+    "alert-service": 8005,
 }
 JOBS = {"topics", "models"}
 SECRETS = ("REDIS", "KAFKA", "POSTGRES", "GRAFANA")
@@ -153,7 +154,7 @@ def test_servers_have_no_way_out(compose: dict[str, Any], services: Services) ->
     assert compose["networks"]["backbone"]["internal"] is True
     out = {name for name, service in services.items() if "outside" in service["networks"]}
     dashboards = {"prometheus", "grafana", "alertmanager"}
-    assert out == {"stream-ingestor", "models"} | dashboards
+    assert out == {"stream-ingestor", "alert-service", "models"} | dashboards
 
 
 def test_a_service_knows_the_passwords_of_its_own_servers_alone(services: Services) -> None:
@@ -169,10 +170,13 @@ def test_a_service_knows_the_passwords_of_its_own_servers_alone(services: Servic
         assert known == waits_for(services[name]).keys() & of_server.keys(), name
 
 
-def test_the_passwords_of_cameras_reach_the_ingestor_alone(services: Services) -> None:
-    assert [name for name, service in services.items() if "env_file" in service] == [
-        "stream-ingestor"
-    ]
+def test_the_secrets_of_cameras_and_channels_reach_one_service_each(services: Services) -> None:
+    files = {
+        name: [file["path"] for file in service["env_file"]]
+        for name, service in services.items()
+        if "env_file" in service
+    }
+    assert files == {"stream-ingestor": ["cameras.env"], "alert-service": ["alerts.env"]}
 
 
 def test_a_service_is_asked_for_its_health_where_it_serves_it(services: Services) -> None:
@@ -181,6 +185,7 @@ def test_a_service_is_asked_for_its_health_where_it_serves_it(services: Services
         "inference-worker": "infer_port",
         "identity-resolver": "resolve_port",
         "insight-engine": "insight_port",
+        "alert-service": "alert_port",
     }
     for name, port in PORTS.items():
         assert Settings.model_fields[fields[name]].default == port
