@@ -74,5 +74,7 @@ async def open_shop(folder: Path) -> AsyncIterator[Stage]:
         await prepare_figures(store, SHOP, load_settings(), clock)
         await store.record(RECORDED)
         signed_in = SignedIn(Role.ADMIN)
-        app = Envelope(inner_app(backend_of(SHOP, store, clock, alerts=AlertDesk(alerts, clock)), signed_in))
+        app = Envelope(
+            inner_app(backend_of(SHOP, store, clock, alerts=AlertDesk(alerts, clock)), signed_in)
+        )
         yield Stage(alerts, app, signed_in)

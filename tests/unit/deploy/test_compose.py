@@ -85,6 +85,7 @@ def test_the_dependencies_are_those_of_the_specification(services: Services) -> 
         "inference-worker": {"redis", "kafka"},
         "identity-resolver": {"kafka", "qdrant", "postgres"},
         "insight-engine": {"kafka", "postgres"},
+        "alert-service": {"kafka", "postgres"},
         "prometheus": set(PORTS),
         "grafana": {"prometheus"},
     }
@@ -96,7 +97,12 @@ def test_whatever_reads_or_writes_topics_waits_until_they_are_made(services: Ser
         for name, service in services.items()
         if "TRINETRA_KAFKA_SERVERS" in service.get("environment", {}) and name not in JOBS
     }
-    assert users == {"inference-worker", "identity-resolver", "insight-engine"}
+    assert users == {
+        "inference-worker",
+        "identity-resolver",
+        "insight-engine",
+        "alert-service",
+    }
     for user in users:
         assert waits_for(services[user])["topics"] == "service_completed_successfully"
     assert waits_for(services["topics"]) == {"kafka": "service_healthy"}
