@@ -25,11 +25,10 @@ async def main(servers: str, folder: str, url: str, namespace: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with open_log(site, settings, clock) as log:
         member = Member.of(settings)
-        async with open_alert_service(log, site, settings, {}, clock, member=member) as (
-            service,
-            _,
-        ):
-            print("running", flush=True)
+        opening = open_alert_service(log, site, settings, {}, clock, member=member)
+        async with opening as (service, _):
+            sys.stdout.write("running\n")
+            sys.stdout.flush()
             await service.run(stopping)
 
 
