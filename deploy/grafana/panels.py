@@ -328,6 +328,42 @@ SHOP = (
         width=_HALF,
     ),
     Graph(
+        "Notices, by rule",
+        "short",
+        _increases("trinetra_notices_total", "rule"),
+        "What the alert service listed, also what nobody is told of.",
+        stacked=True,
+    ),
+    Graph(
+        "Messages about alerts, by channel and outcome",
+        "short",
+        _increases("trinetra_alert_deliveries_total", "channel", "outcome"),
+        "sent, failed (sent again later), dead (given up), skipped.",
+        stacked=True,
+    ),
+    Graph(
+        "Delivery of alerts, by channel",
+        "s",
+        _quantiles("trinetra_alert_delivery_seconds", "channel"),
+        "From the notice until its channel took the message; outages of receivers included.",
+    ),
+    Graph(
+        "Channels of alerts",
+        "short",
+        {_legend("channel"): "min by (channel) (trinetra_alert_channel_up)"},
+        "1: the last message was taken; 0: it failed, and is sent again.",
+    ),
+    Graph(
+        "Pictures with a problem, by camera",
+        "short",
+        {
+            _legend("camera", "problem"): (
+                f"max by (camera, problem) (trinetra_camera_picture{{{CAMERA}}})"
+            )
+        },
+        "frozen, covered, or moved: another view than before.",
+    ),
+    Graph(
         "Receipts, by standing",
         "short",
         _increases("trinetra_receipts_total", "standing"),

@@ -641,8 +641,7 @@ class AlertOutbox(Protocol):
     ) -> list[Outgoing]:
         """Return the first deliveries that are due on a channel, in the order of their creation.
 
-        From then on no other member is given any of that channel, for ``lease_s`` or until this one
-        finds nothing due.
+        If there are any, no other member is given any of that channel for ``lease_s``.
         """
 
     async def settle(self, deliveries: Sequence[NoticeDelivery]) -> None:

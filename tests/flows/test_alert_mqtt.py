@@ -15,6 +15,7 @@ from tests.flows.alerting import Shop, alerting, passing, seen, site_of, waiting
 from tests.servers.mosquitto import PASSWORD, USER, MosquittoServer, find_mosquitto
 
 from trinetra.adapters.clock import ManualClock, SystemClock
+from trinetra.adapters.notify import mqtt
 from trinetra.devservers.process import ServerMissing
 from trinetra.site import Site
 
@@ -151,8 +152,10 @@ async def test_a_broker_that_lost_its_memory_is_told_everything_again(
 
 
 async def test_a_service_that_ends_or_dies_is_unavailable(
-    broker: MosquittoServer, tmp_path: Path
+    broker: MosquittoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mqtt, "_KEEPALIVE_S", 2)
+    monkeypatch.setattr(mqtt, "_ALIVE_EVERY_S", 1.0)
     async with listening(broker) as listener:
         async with alerting(site_on(broker), tmp_path, SystemClock(), environ=ENVIRON) as shop:
             await listener.until("trinetra/shop/status", b"online")

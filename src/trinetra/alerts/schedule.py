@@ -28,16 +28,17 @@ class Schedule:
 
         None if there is none within the next days.
         """
-        at, last = at.astimezone(UTC), at + _HORIZON
+        at = at.astimezone(UTC)
+        last, beyond = at + _HORIZON, at + 2 * _HORIZON  # so that no span ends at ``last``
         for _ in range(_MOST_STEPS):
             if at > last:
                 break
             if not _within(self.hours, at, default=True):
-                spans = self.hours.open_spans(at, last) if self.hours else []
+                spans = self.hours.open_spans(at, beyond) if self.hours else []
                 if not spans:
                     break
                 at = spans[0][0]
-            elif quiet := self.quiet.open_spans(at, last) if self.quiet else []:
+            elif quiet := self.quiet.open_spans(at, beyond) if self.quiet else []:
                 if quiet[0][0] > at:
                     return at
                 at = quiet[0][1]

@@ -166,6 +166,20 @@ def queue_forecast() -> None:
     print_text(forecast_bench.as_table(forecast_bench.measure()))
 
 
+@bench.command("alerts")
+def alerts(
+    *,
+    events: Annotated[int, typer.Option(min=10, help="Alert events to send.")] = 300,
+    per_s: Annotated[float, typer.Option("--per-s", min=0.1, help="Events per second.")] = 10.0,
+    as_json: _Json = False,
+) -> None:
+    """Measure the time from an alert event to its webhook."""
+    from trinetra.benchmarks import alerts as alerts_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    _print("alerts", alerts_bench.run(events, per_s, load_settings()), as_json=as_json)
+
+
 @bench.command("twin")
 def twin(*, seconds: _Seconds = 12.0, as_json: _Json = False) -> None:
     """Measure how many detection events per second the digital twin generates."""

@@ -20,9 +20,11 @@ from trinetra.frames.sampling.motion import MotionConfig
 from trinetra.frames.sampling.pacing import Increasing, Pacing
 from trinetra.frames.sampling.sampler import IdleConfig, SamplingConfig
 from trinetra.frames.sampling.selection import Selection
+from trinetra.frames.sampling.view import PROBLEMS, ViewConfig
 from trinetra.ports import Clock, DecodedFrame, FrameSource
 from trinetra.telemetry import (
     CAMERA_FAILURES,
+    CAMERA_PICTURE,
     CAMERA_STATE,
     CLOCK_STEPS,
     FRAMES_DROPPED,
@@ -52,6 +54,7 @@ class CameraPlan:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     idle: IdleConfig = field(default_factory=IdleConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
 
 
@@ -124,6 +127,10 @@ class Camera:
                     self.connection.to(CameraState.STREAMING, self._clock.now())
         self._show_state()
         SAMPLE_RATE.labels(self.camera_id).set(self.connection.sample_rate_hz())
+        if self.plan.pacing is Pacing.LIVE:
+            for problem in PROBLEMS:
+                is_there = problem in self._selection.problems
+                CAMERA_PICTURE.labels(self.camera_id, problem).set(is_there)
 
     def streamed_s(self) -> float:
         """Return for how long the current or last connection has delivered frames."""
@@ -245,7 +252,9 @@ class Camera:
         """Start sampling anew; the next sample names the session, and frame numbers go on."""
         self._session = None
         self._times = Increasing()
-        self._selection = Selection(self.plan.sampling, self.plan.motion, self.plan.idle)
+        # The picture of a recording is judged by nobody.
+        view = self.plan.view if self.plan.pacing is Pacing.LIVE else None
+        self._selection = Selection(self.plan.sampling, self.plan.motion, self.plan.idle, view)
 
     def _after_steps(self, captured_at: Instant) -> Instant:
         """Begin a session if a live camera's clock was stepped; return the time of its frame.

@@ -17,8 +17,15 @@ def alert_conflicts(document: object) -> list[Conflict]:
     return [
         *_of_channels(alerts),
         *_of_places(document, alerts),
-        *_of_hours(document, alerts),
     ]
+
+
+def missing_hours(document: object) -> list[Conflict]:
+    """Return that a rule about closed hours was written without opening hours."""
+    alerts = document.get("alerts") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or not isinstance(alerts, Mapping):
+        return []
+    return list(_of_hours(document, alerts))
 
 
 def _entries(parent: object, key: str) -> list[tuple[int, object]]:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from trinetra.errors import ConfigurationError
 from trinetra.redaction import mask_urls
-from trinetra.site.alert_conflicts import alert_conflicts
+from trinetra.site.alert_conflicts import alert_conflicts, missing_hours
 from trinetra.site.conflicts import Conflict, find_conflicts
 from trinetra.site.document import (
     START,
@@ -110,7 +110,11 @@ def _fault_at(conflict: Conflict, document: Document) -> Fault:
 
 def _validate(document: Document, path: Path) -> tuple[Site | None, list[Fault]]:
     faults = list(document.faults)
-    conflicts = [*find_conflicts(document.data), *alert_conflicts(document.data)]
+    conflicts = [
+        *find_conflicts(document.data),
+        *alert_conflicts(document.data),
+        *missing_hours(document.data),
+    ]
     faults += [_fault_at(conflict, document) for conflict in conflicts]
     try:
         site = Site.model_validate(document.data, context={"folder": path.parent})

@@ -22,6 +22,7 @@ PORTS = {
     "identity-resolver": 8003,
     "insight-engine": 8004,
     "web": 8006,
+    "alert-service": 8005,
 }
 JOBS = {"topics", "models"}
 SECRETS = ("REDIS", "KAFKA", "POSTGRES", "GRAFANA")
@@ -86,6 +87,7 @@ def test_the_dependencies_are_those_of_the_specification(services: Services) -> 
         "identity-resolver": {"kafka", "qdrant", "postgres"},
         "insight-engine": {"kafka", "postgres"},
         "web": {"postgres"},
+        "alert-service": {"kafka", "postgres"},
         "prometheus": set(PORTS),
         "grafana": {"prometheus"},
     }
@@ -97,7 +99,12 @@ def test_whatever_reads_or_writes_topics_waits_until_they_are_made(services: Ser
         for name, service in services.items()
         if "TRINETRA_KAFKA_SERVERS" in service.get("environment", {}) and name not in JOBS
     }
-    assert users == {"inference-worker", "identity-resolver", "insight-engine"}
+    assert users == {
+        "inference-worker",
+        "identity-resolver",
+        "insight-engine",
+        "alert-service",
+    }
     for user in users:
         assert waits_for(services[user])["topics"] == "service_completed_successfully"
     assert waits_for(services["topics"]) == {"kafka": "service_healthy"}
@@ -155,7 +162,7 @@ def test_servers_have_no_way_out(compose: dict[str, Any], services: Services) ->
     assert compose["networks"]["backbone"]["internal"] is True
     out = {name for name, service in services.items() if "outside" in service["networks"]}
     dashboards = {"prometheus", "grafana", "alertmanager", "web"}
-    assert out == {"stream-ingestor", "models"} | dashboards
+    assert out == {"stream-ingestor", "alert-service", "models"} | dashboards
 
 
 def test_a_service_knows_the_passwords_of_its_own_servers_alone(services: Services) -> None:
@@ -171,10 +178,13 @@ def test_a_service_knows_the_passwords_of_its_own_servers_alone(services: Servic
         assert known == waits_for(services[name]).keys() & of_server.keys(), name
 
 
-def test_the_passwords_of_cameras_reach_the_ingestor_alone(services: Services) -> None:
-    assert [name for name, service in services.items() if "env_file" in service] == [
-        "stream-ingestor"
-    ]
+def test_the_secrets_of_cameras_and_channels_reach_one_service_each(services: Services) -> None:
+    files = {
+        name: [file["path"] for file in service["env_file"]]
+        for name, service in services.items()
+        if "env_file" in service
+    }
+    assert files == {"stream-ingestor": ["cameras.env"], "alert-service": ["alerts.env"]}
 
 
 def test_a_service_is_asked_for_its_health_where_it_serves_it(services: Services) -> None:
@@ -184,6 +194,7 @@ def test_a_service_is_asked_for_its_health_where_it_serves_it(services: Services
         "identity-resolver": "resolve_port",
         "insight-engine": "insight_port",
         "web": "web_port",
+        "alert-service": "alert_port",
     }
     for name, port in PORTS.items():
         assert Settings.model_fields[fields[name]].default == port

@@ -70,7 +70,7 @@ def test_prometheus_scrapes_every_replica_on_the_port_of_its_service(
         for name in services
         if "expose" in services[name]
     }
-    assert {port for _, _, port in scraped.values()} == {8001, 8002, 8003, 8004, 8006}
+    assert {port for _, _, port in scraped.values()} == {8001, 8002, 8003, 8004, 8005, 8006}
 
 
 def test_prometheus_accepts_its_configuration_and_rules(promtool: str, deploy: Path) -> None:

@@ -8,7 +8,7 @@ import httpx
 from trinetra.errors import ServerUnavailable
 from trinetra.ports import Sample
 from trinetra.redaction import mask_urls
-from trinetra.telemetry import exposition, get_logger, samples_of
+from trinetra.telemetry import get_logger, own_samples, samples_of
 
 _TIMEOUT_S = 3.0
 _MOST_BYTES = 8 << 20
@@ -23,7 +23,7 @@ class OwnMetrics:
 
     async def read(self) -> list[Sample]:
         """Return the values of the metrics that alerts are about."""
-        return samples_of(exposition(), self._names)
+        return own_samples(self._names)
 
 
 class ScrapedMetrics:

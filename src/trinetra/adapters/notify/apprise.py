@@ -30,7 +30,7 @@ class AppriseChannel:
         self._apprise = apprise.Apprise(asset=asset)
         if not self._apprise.add(url) or len(self._apprise) != 1:
             raise ConfigurationError(
-                f"{variable} is not one Apprise URL, such as mailtos://USER:PASSWORD@HOST or "
+                f"{variable} is not one Apprise URL, such as ntfys://TOPIC or "
                 "slack://TOKEN: see the list of services in Apprise's documentation; a channel "
                 "has one URL"
             )
