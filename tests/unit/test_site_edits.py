@@ -143,9 +143,11 @@ def test_windows_line_ends_are_kept() -> None:
 def test_the_example_takes_a_line_and_loses_no_comment() -> None:
     camera = data(EXAMPLE)["cameras"][0]["id"]
     line = {"id": "new-line", "a": [0.1, 0.2], "b": [0.3, 0.4]}
-    made = apply_edits(EXAMPLE, [Edit("put", ("cameras", camera, "lines", "new-line"), line)]) \
-        if "lines" in data(EXAMPLE)["cameras"][0] \
+    made = (
+        apply_edits(EXAMPLE, [Edit("put", ("cameras", camera, "lines", "new-line"), line)])
+        if "lines" in data(EXAMPLE)["cameras"][0]
         else apply_edits(EXAMPLE, [Edit("put", ("cameras", camera, "lines"), [line])])
+    )
     assert all(change.startswith("+ ") for change in changed_lines(EXAMPLE, made))
     assert made.count("#") == EXAMPLE.count("#")
 
@@ -183,7 +185,9 @@ def test_a_deep_value_is_refused() -> None:
 _names = st.text("abc-: #'\"[]{},&*%\n\u00e9", min_size=0, max_size=8)
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-1, 1) | _names,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names.filter(bool), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(_names.filter(bool), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -210,7 +214,9 @@ def test_what_is_put_is_read_again_or_refused(path: tuple[str | int, ...], value
         return
     parent, expected = made, before
     for step in path[:-1]:
-        row = next((i for i, c in enumerate(parent) if isinstance(parent, list) and c["id"] == step), step)
+        row = next(
+            (i for i, c in enumerate(parent) if isinstance(parent, list) and c["id"] == step), step
+        )
         parent, expected = parent[row], expected[row]
     assert parent[path[-1]] == value
     expected[path[-1]] = value

@@ -313,9 +313,12 @@ def _values(node: Node) -> list[Node]:
 
 
 def _child(node: Node, key: Any) -> Node:
+    child: Node
     if isinstance(node, MappingNode):
-        return next(value for name, value in node.value if name.value == key)
-    return node.value[key]
+        child = next(value for name, value in node.value if name.value == key)
+    else:
+        child = node.value[key]
+    return child
 
 
 def _is_flow(node: Node) -> bool:
@@ -356,7 +359,7 @@ def block_key(name: str, value: Any, indent: str) -> Iterator[str]:
 
 
 def block_item(value: Any, indent: str) -> Iterator[str]:
-    """Yield the lines of an entry of a list; a mapping that holds others has a line for each key."""
+    """Yield the lines of an entry of a list: if it holds mappings, a line for each of its keys."""
     nested = isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values())
     if not (isinstance(value, Mapping) and nested):
         yield f"{indent}- {flow(value)}"
