@@ -22,6 +22,7 @@ from trinetra.web.security.security import Security
 from trinetra.web.v1 import (
     alerts,
     figures,
+    setup,
     site,
     tokens,
     trail,
@@ -32,6 +33,7 @@ from trinetra.web.v1 import (
 _V1 = (
     alerts,
     figures,
+    setup,
     site,
     tokens,
     trail,
