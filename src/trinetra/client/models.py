@@ -424,9 +424,9 @@ class SetupEdit(Resource):
 
 
 class SetupProposal(Resource):
-    """A changed site file: ``edits`` of the present one, or a whole new ``text``, then ``edits``."""
+    """A changed site file: ``edits`` of the present one, or of a whole new ``text``."""
 
-    text: Annotated[str, Field(max_length=1_000_000)] | None = None
+    text: Annotated[str, Field(max_length=300_000)] | None = None
     edits: Annotated[tuple[SetupEdit, ...], Field(max_length=200)] = ()
 
 

@@ -9,7 +9,7 @@ import copy
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ Path = tuple[Step, ...]
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _MAX_DEPTH = 10
+_MAX_VALUES = 2_000
+"""Reading a text again takes about a millisecond for each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
 def _applied(text: str, edit: Edit) -> str:
     if not edit.path:
         raise ConfigurationError("an edit needs a path; to replace the whole file, send its text")
+    if _count(edit.value) > _MAX_VALUES:
+        raise ConfigurationError(f"{edit.shown}: more than {_MAX_VALUES} values at once")
     _check_value(edit.value, edit)
     root, data = _read(text)
     wanted = _edited(data, edit)
@@ -92,6 +96,15 @@ def _same(one: Any, two: Any) -> bool:
     if isinstance(one, bool) or isinstance(two, bool):
         return one is two
     return bool(one == two)
+
+
+def _count(value: Any, depth: int = 0) -> int:
+    inner: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple):
+        inner = value
+    return 1 + sum(_count(each, depth + 1) for each in inner if depth <= _MAX_DEPTH)
 
 
 def _check_value(value: Any, edit: Edit, depth: int = 0) -> None:

@@ -14,6 +14,7 @@ from trinetra.errors import (
     ConfigurationError,
     FileRefused,
     ServerUnavailable,
+    SourceUnavailable,
     StorageFull,
     TrinetraError,
 )
@@ -76,6 +77,7 @@ _STATUS: Mapping[type[TrinetraError], HTTPStatus] = {
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     ConfigurationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    SourceUnavailable: HTTPStatus.BAD_GATEWAY,
     ServerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }

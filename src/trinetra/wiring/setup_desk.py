@@ -76,6 +76,7 @@ class SiteFileDesk:
         self._watcher = watcher
         self._told: OrderedDict[str, str] = OrderedDict()
         self._reading_history = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     async def read(self) -> SetupFile:
         """Return the file. Raises FileRefused."""
@@ -83,11 +84,13 @@ class SiteFileDesk:
 
     async def check(self, proposal: SetupProposal) -> SetupReview:
         """Return what a proposal would do. Raises FileRefused or ConfigurationError."""
-        return await asyncio.to_thread(self._review, proposal)
+        async with self._one_at_a_time:  # a large file takes seconds, and every core is needed
+            return await asyncio.to_thread(self._review, proposal)
 
     async def write(self, proposal: SetupProposal, etag: str) -> SetupFile:
         """Change the file, and let the running services take it over."""
-        state = await asyncio.to_thread(self._write, proposal, etag)
+        async with self._one_at_a_time:
+            state = await asyncio.to_thread(self._write, proposal, etag)
         if self._watcher:
             self._watcher.wake()
         return self._shown(state)
@@ -195,10 +198,11 @@ class SiteFileDesk:
 
     def _text_of(self, proposal: SetupProposal, state: FileState) -> str:
         text = _text(state) if proposal.text is None else proposal.text
-        if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-            raise ConfigurationError(f"a site file has at most {MAX_BYTES:,} bytes")
+        _check_size(text)
         edits = [Edit(each.op, each.path, _plain(each.value)) for each in proposal.edits]
-        return apply_edits(text, edits)
+        edited = apply_edits(text, edits)
+        _check_size(edited)
+        return edited
 
     def _takeovers(self, before: str, new: Site | None) -> Sequence[Takeover]:
         old = self._watcher.site if self._watcher else _parsed(before, self._path)[0]
@@ -340,6 +344,15 @@ def _text(state: FileState) -> str:
         raise ConfigurationError(
             f"the site file cannot be read: {cause.fault.message} ({cause.fault.hint})"
         ) from cause
+
+
+def _check_size(text: str) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as cause:
+        raise ConfigurationError("the text has half a character (a lone surrogate)") from cause
+    if size > MAX_BYTES:
+        raise ConfigurationError(f"a site file has at most {MAX_BYTES:,} bytes")
 
 
 def _plain(value: Any) -> Any:
