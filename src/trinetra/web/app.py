@@ -21,6 +21,7 @@ from trinetra.web.pages import pages_router
 from trinetra.web.security.security import Security
 from trinetra.web.v1 import (
     alerts,
+    audits,
     figures,
     setup,
     site,
@@ -32,6 +33,7 @@ from trinetra.web.v1 import (
 
 _V1 = (
     alerts,
+    audits,
     figures,
     setup,
     site,

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from trinetra.insights.figures import FigureReader, FigureSite
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.insights.metrics.definition import Scope
-from trinetra.ports import Clock, FigureStore
+from trinetra.ports import AuditStore, Clock, FigureStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
@@ -15,9 +15,11 @@ from trinetra.wiring.assembly import SiteReceiver
 from trinetra.wiring.site_graph import opening_hours
 
 
-def figure_reader(site: Site, store: FigureStore, clock: Clock) -> FigureReader:
-    """Return the reader of a site's figures."""
-    return FigureReader(store, figure_site(site), clock)
+def figure_reader(
+    site: Site, store: FigureStore, clock: Clock, audits: AuditStore | None = None
+) -> FigureReader:
+    """Return the reader of a site's figures; with ``audits`` those of lines have an interval."""
+    return FigureReader(store, figure_site(site), clock, audits)
 
 
 def figure_site(site: Site) -> FigureSite:

@@ -33,7 +33,7 @@ from trinetra.wiring.networks import Networks
 from trinetra.wiring.site_watch import SiteWatcher, WatchedService
 from trinetra.wiring.stores import open_alert_store, open_store
 from trinetra.wiring.takeover import MissingFor
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.web import SiteFile, backend_of
 from trinetra.wiring.web_access import open_security
 
 
@@ -162,16 +162,25 @@ class OpenedWeb:
 
 
 @asynccontextmanager
-async def web(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[OpenedWeb]:
-    """Open what the web reads. Raises ConfigurationError, ServerUnavailable or StorageFull."""
+async def web(
+    site: Site, settings: Settings, clock: Clock, watched: Watched | None = None
+) -> AsyncIterator[OpenedWeb]:
+    """Open what the web reads; with ``watched`` it may change the site file. Raises ConfigurationError, ServerUnavailable or StorageFull."""
     need_shared(settings, "web", "store_url")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         security = await stack.enter_async_context(open_security(site.site, settings, clock))
         alert_store = await stack.enter_async_context(open_alert_store(settings))
-        opened = _opened(WebService(), store)
-        backend = backend_of(site, store, clock, alerts=AlertDesk(alert_store, clock))
-        yield OpenedWeb(opened, backend, security)
+        service: Service = WebService()
+        site_file = None
+        if watched:
+            watcher = SiteWatcher(watched.path, site, clock, None)
+            service = WatchedService(service, watcher)
+            site_file = SiteFile(watched.path, site, settings, watcher)
+        backend = backend_of(
+            site, store, clock, alerts=AlertDesk(alert_store, clock), site_file=site_file
+        )
+        yield OpenedWeb(_opened(service, store), backend, security)
 
 
 class WebService:

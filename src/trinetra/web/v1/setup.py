@@ -31,6 +31,7 @@ router = APIRouter(prefix="/setup", tags=["setup"])
 _READ = requires(Permission.READ_SETUP)
 _WRITE = requires(Permission.READ_SETUP, Permission.WRITE_SETUP)
 _SEE = requires(Permission.WRITE_SETUP, Permission.READ_FACES)
+_MAX_BYTES = 1 << 20
 _ETAG = re.compile(r'"([0-9a-f]{8,64})"')
 _JPEG: Mapping[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
@@ -52,7 +53,7 @@ async def read_setup(
     return found
 
 
-@router.post("/check")
+@router.post("/check", max_body_size=_MAX_BYTES)
 async def check_setup(
     _caller: Annotated[Principal, _WRITE],
     platform: Annotated[Backend, backend],
@@ -62,7 +63,7 @@ async def check_setup(
     return await _desk(platform).check(proposal)
 
 
-@router.put("")
+@router.put("", max_body_size=_MAX_BYTES)
 async def change_setup(
     _caller: Annotated[Principal, _WRITE],
     platform: Annotated[Backend, backend],
@@ -80,7 +81,7 @@ async def change_setup(
     return found
 
 
-@router.post("/evidence")
+@router.post("/evidence", max_body_size=_MAX_BYTES)
 async def read_evidence(
     _caller: Annotated[Principal, _WRITE],
     platform: Annotated[Backend, backend],
