@@ -13,8 +13,9 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.replay.event_history import FileHistory
 from trinetra.site import load_site
 from trinetra.web.access import Role
-from trinetra.web.app import web_app
+from trinetra.web.app import inner_app
 from trinetra.web.backend import Backend
+from trinetra.web.middleware import Envelope
 from trinetra.wiring.camera_desk import SiteCameraDesk
 from trinetra.wiring.setup_desk import SiteFileDesk
 from trinetra.wiring.web import site_info
@@ -45,6 +46,7 @@ class SetupShop:
     path: Path
     events: Path
     app: Any
+    inner: Any
     signed_in: SignedIn
 
     def client(self, role: Role | None = Role.ADMIN) -> httpx.AsyncClient:
@@ -70,7 +72,8 @@ def made_shop(folder: Path, text: str = SITE) -> SetupShop:
         setup=SiteFileDesk(path, clock, lambda: FileHistory(events)),
         camera_desk=SiteCameraDesk(lambda: load_site(path), {}, clock),
     )
-    return SetupShop(path, events, web_app(backend, signed_in), signed_in)
+    inner = inner_app(backend, signed_in)
+    return SetupShop(path, events, Envelope(inner), inner, signed_in)
 
 
 @asynccontextmanager

@@ -165,7 +165,10 @@ class OpenedWeb:
 async def web(
     site: Site, settings: Settings, clock: Clock, watched: Watched | None = None
 ) -> AsyncIterator[OpenedWeb]:
-    """Open what the web reads; with ``watched`` it may change the site file. Raises ConfigurationError, ServerUnavailable or StorageFull."""
+    """Open what the web reads; with ``watched`` it may change the site file.
+
+    Raises ConfigurationError, ServerUnavailable or StorageFull.
+    """
     need_shared(settings, "web", "store_url")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
