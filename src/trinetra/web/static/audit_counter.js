@@ -131,6 +131,7 @@ class Counter {
     const before = this.url;
     this.url = URL.createObjectURL(await reply.blob());
     image.src = this.url;
+    image.hidden = false;
     if (before) URL.revokeObjectURL(before);
     return true;
   }
