@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from trinetra.client.models import (
     CameraSearch,
@@ -25,6 +25,7 @@ from trinetra.redaction import mask_urls
 from trinetra.web.access import Permission, Principal, requires
 from trinetra.web.desks import CameraDesk, SetupDesk
 from trinetra.web.problems import ConditionMissing, Invalid, NotFound
+from trinetra.web.security.security import Security
 from trinetra.web.state import Backend, backend
 
 router = APIRouter(prefix="/setup", tags=["setup"])
@@ -65,7 +66,8 @@ async def check_setup(
 
 @router.put("", max_body_size=_MAX_BYTES)
 async def change_setup(
-    _caller: Annotated[Principal, _WRITE],
+    request: Request,
+    caller: Annotated[Principal, _WRITE],
     platform: Annotated[Backend, backend],
     proposal: SetupProposal,
     response: Response,
@@ -77,6 +79,9 @@ async def change_setup(
     ``findings`` if the changed file would be invalid. The former file is kept beside it.
     """
     found = await _desk(platform).write(proposal, _etag(if_match))
+    access: Security | None = request.app.state.security
+    if access is not None:
+        await access.trail.record(caller.name, "change_setup", found.etag)
     response.headers["ETag"] = f'"{found.etag}"'
     return found
 
