@@ -16,6 +16,7 @@ function csrfHeaders() {
  */
 export async function ask(method, path, body, headers = {}) {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  /** @type {Record<string, string>} */
   const type = body === undefined ? {} : { "Content-Type": "application/json" };
   try {
     const reply = await fetch(path, {
