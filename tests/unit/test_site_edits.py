@@ -82,6 +82,14 @@ def test_a_new_entry_goes_into_a_list_on_one_line() -> None:
     assert len(changed_lines(TEXT, made)) == 2
 
 
+def test_a_key_goes_into_an_entry_on_one_line() -> None:
+    made = apply_edits(TEXT, [Edit("put", ("cameras", "door", "lines", "main", "kind"), "inner")])
+    assert changed_lines(TEXT, made) == [
+        "-       - {id: main, a: [0.1, 0.5], b: [0.9, 0.5]}  # chalked on the floor",
+        "+       - {id: main, a: [0.1, 0.5], b: [0.9, 0.5], kind: inner}  # chalked on the floor",
+    ]
+
+
 def test_a_missing_list_is_added_to_its_camera() -> None:
     lines = [{"id": "l", "a": [0, 0.5], "b": [1, 0.5]}]
     made = apply_edits(TEXT, [Edit("put", ("cameras", "till", "lines"), lines)])

@@ -42,7 +42,7 @@ async def test_a_camera_is_found_asked_and_its_login_stays_out_of_every_answer(
 ) -> None:
     with searching(shop) as camera:
         found = (await shop.client().post("/v1/setup/search")).json()
-        [one] = found["cameras"]
+        [one] = [each for each in found["cameras"] if each["address"] == camera.address]
         assert (one["name"], one["host"], one["is_in_site"]) == ("Front door", LOOPBACK, False)
         login = {"address": one["address"], "username": "admin", "password": camera.password}
         told = await shop.client().post("/v1/setup/streams", json=login)
@@ -56,8 +56,8 @@ async def test_a_camera_that_answers_garbage_to_a_search_is_a_note(shop: SetupSh
     with searching(shop) as camera:
         camera.discovery = lambda _: BOMB
         found = (await shop.client().post("/v1/setup/search")).json()
-    assert found["cameras"] == []
-    assert "document type" in found["problems"][0]
+    assert camera.address not in {each["address"] for each in found["cameras"]}
+    assert any("document type" in problem for problem in found["problems"])
 
 
 async def test_a_camera_is_tried_with_a_login_and_shows_its_picture(shop: SetupShop) -> None:

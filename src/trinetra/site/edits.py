@@ -263,9 +263,7 @@ class _Editor:
         return self._after(node, lines)
 
     def _into_flow(self, node: Node, text: str) -> _Splice:
-        at = self._end(node.value[-1]) if node.value else node.start_mark.index + 1
-        if node.value and isinstance(node, MappingNode):
-            at = self._end(node.value[-1][1])
+        at = self._end(_values(node)[-1]) if node.value else node.start_mark.index + 1
         return _Splice(at, at, (", " if node.value else "") + text)
 
     def _after(self, node: Node, lines: Sequence[str]) -> _Splice:
