@@ -107,6 +107,10 @@ class StorageFull(TrinetraError):
     """The disk of the data folder is full; free space and restart."""
 
 
+class FileRefused(TrinetraError):
+    """A file that users edit cannot be read or written; nothing was changed, see the message."""
+
+
 class PartitionsLost(EventLogUnavailable):
     """Nothing was committed for ``partitions``; discard state derived from them and poll again.
 

@@ -32,6 +32,7 @@ from trinetra.events.alerts import (
     NoticeState,
     Outgoing,
 )
+from trinetra.events.audits import CountAudit
 from trinetra.events.context import ContextEntry
 from trinetra.events.customers import CustomerChange, CustomerDirectory, NumberedChange
 from trinetra.events.derivation import Derivation, Span
@@ -599,7 +600,17 @@ class DerivingStore(Protocol):
         """Note that the event log has received all derived insights up to this one."""
 
 
-class SiteStore(ExpiringStore, FigureStore, DerivingStore, Protocol):
+class AuditStore(Protocol):
+    """Counts by hand; every method may raise StoreUnavailable."""
+
+    async def write_audit(self, audit: CountAudit) -> None:
+        """Add a count by hand. Raises StorageFull or StoreUnavailable."""
+
+    async def audits(self) -> list[CountAudit]:
+        """Return the latest counts by hand, the last one first."""
+
+
+class SiteStore(ExpiringStore, FigureStore, DerivingStore, AuditStore, Protocol):
     """The insight store of a site: insights, the figures of them, and what follows from them."""
 
 

@@ -15,18 +15,33 @@ from trinetra.client.models import (
     AlertDelivery,
     AlertMute,
     Armed,
+    Audit,
+    CameraSearch,
+    CameraTry,
+    DistanceEstimate,
     FigureAnswer,
+    FloorFit,
+    FloorPoints,
     Granularity,
+    LineEvidence,
+    LineState,
     MetricInfo,
+    NewAudit,
     NewMute,
     NewPassword,
     NewToken,
+    OnvifLogin,
+    OnvifStreams,
     Page,
     Session,
+    SetupFile,
+    SetupProposal,
+    SetupReview,
     SiteInfo,
     TokenDraft,
     TokenInfo,
     TrailEntry,
+    TriedCamera,
     UserChange,
     UserDraft,
     UserInfo,
@@ -46,6 +61,7 @@ class Call(Generic[Answer]):
     answer: type[Answer]
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def site() -> Call[SiteInfo]:
@@ -183,3 +199,73 @@ def revoke_token(token_id: str) -> Call[None]:
 def trail(*, cursor: str | None = None, limit: int = 100) -> Call[Page[TrailEntry]]:
     """Return privileged operations, the newest first."""
     return Call("GET", "/v1/trail", Page[TrailEntry], {"cursor": cursor, "limit": limit})
+
+
+def setup() -> Call[SetupFile]:
+    """Return the site file."""
+    return Call("GET", "/v1/setup", SetupFile)
+
+
+def check_setup(proposal: SetupProposal) -> Call[SetupReview]:
+    """Return what a changed site file would do, with all findings; changes nothing."""
+    return Call("POST", "/v1/setup/check", SetupReview, body=proposal)
+
+
+def change_setup(proposal: SetupProposal, etag: str) -> Call[SetupFile]:
+    """Change the site file, if it is still the one that ``etag`` names."""
+    headers = {"If-Match": f'"{etag}"'}
+    return Call("PUT", "/v1/setup", SetupFile, body=proposal, headers=headers)
+
+
+def line_evidence(proposal: SetupProposal, hours: float = 2.0) -> Call[Page[LineEvidence]]:
+    """Return what the tracks of the last hours tell about the lines of a changed site file."""
+    path, answer = "/v1/setup/evidence", Page[LineEvidence]
+    return Call("POST", path, answer, {"hours": hours}, body=proposal)
+
+
+def estimate_distances(hours: float = 24.0) -> Call[Page[DistanceEstimate]]:
+    """Return distances between cameras as the walks of the last hours suggest them."""
+    return Call("GET", "/v1/setup/distances", Page[DistanceEstimate], {"hours": hours})
+
+
+def fit_floor(points: FloorPoints) -> Call[FloorFit]:
+    """Return how well floor points agree, and the floor's grid in the picture."""
+    return Call("POST", "/v1/setup/floor", FloorFit, body=points)
+
+
+def find_cameras() -> Call[CameraSearch]:
+    """Search for cameras in the networks of the server."""
+    return Call("POST", "/v1/setup/search", CameraSearch)
+
+
+def onvif_streams(login: OnvifLogin) -> Call[OnvifStreams]:
+    """Return the streams that a camera offers."""
+    return Call("POST", "/v1/setup/streams", OnvifStreams, body=login)
+
+
+def try_camera(camera: CameraTry) -> Call[TriedCamera]:
+    """Connect to a camera and take a picture."""
+    return Call("POST", "/v1/setup/tries", TriedCamera, body=camera)
+
+
+def audits(
+    camera: str | None = None, line: str | None = None, cursor: str | None = None, limit: int = 50
+) -> Call[Page[Audit]]:
+    """Return counts by hand, the latest first."""
+    params = {"camera": camera, "line": line, "cursor": cursor, "limit": limit}
+    return Call("GET", "/v1/audits", Page[Audit], params)
+
+
+def audit(audit_id: str) -> Call[Audit]:
+    """Return a count by hand."""
+    return Call("GET", f"/v1/audits/{audit_id}", Audit)
+
+
+def record_audit(audit: NewAudit) -> Call[Audit]:
+    """Record a count by hand, and return it beside the platform's count."""
+    return Call("POST", "/v1/audits", Audit, body=audit)
+
+
+def audited_lines() -> Call[Page[LineState]]:
+    """Return all counting lines, and which of them should be audited."""
+    return Call("GET", "/v1/audits/lines", Page[LineState])

@@ -94,6 +94,19 @@ class Client:
     create_token = _waiting(calls.create_token)
     revoke_token = _waiting(calls.revoke_token)
     trail = _waiting(calls.trail)
+    setup = _waiting(calls.setup)
+    check_setup = _waiting(calls.check_setup)
+    change_setup = _waiting(calls.change_setup)
+    line_evidence = _waiting(calls.line_evidence)
+    estimate_distances = _waiting(calls.estimate_distances)
+    fit_floor = _waiting(calls.fit_floor)
+    find_cameras = _waiting(calls.find_cameras)
+    onvif_streams = _waiting(calls.onvif_streams)
+    try_camera = _waiting(calls.try_camera)
+    audits = _waiting(calls.audits)
+    audit = _waiting(calls.audit)
+    record_audit = _waiting(calls.record_audit)
+    audited_lines = _waiting(calls.audited_lines)
 
 
 class AsyncClient:
@@ -163,6 +176,19 @@ class AsyncClient:
     create_token = _awaited(calls.create_token)
     revoke_token = _awaited(calls.revoke_token)
     trail = _awaited(calls.trail)
+    setup = _awaited(calls.setup)
+    check_setup = _awaited(calls.check_setup)
+    change_setup = _awaited(calls.change_setup)
+    line_evidence = _awaited(calls.line_evidence)
+    estimate_distances = _awaited(calls.estimate_distances)
+    fit_floor = _awaited(calls.fit_floor)
+    find_cameras = _awaited(calls.find_cameras)
+    onvif_streams = _awaited(calls.onvif_streams)
+    try_camera = _awaited(calls.try_camera)
+    audits = _awaited(calls.audits)
+    audit = _awaited(calls.audit)
+    record_audit = _awaited(calls.record_audit)
+    audited_lines = _awaited(calls.audited_lines)
 
 
 def _headers(token: str | None) -> dict[str, str]:
@@ -174,7 +200,8 @@ def _sent(call: Call[Any]) -> dict[str, Any]:
     body = call.body
     if isinstance(body, BaseModel):
         body = body.model_dump(mode="json", exclude_unset=True)
-    return {"params": params} | ({} if body is None else {"json": body})
+    sent: dict[str, Any] = {"params": params, "headers": dict(call.headers)}
+    return sent | ({} if body is None else {"json": body})
 
 
 def _read(call: Call[T], reply: httpx.Response) -> T:
@@ -191,7 +218,7 @@ def _problem(reply: httpx.Response) -> ApiProblem:
     except ValidationError:  # from a proxy in between
         told = Problem(title=reply.reason_phrase, status=reply.status_code, detail=reply.text[:200])
     kind = NotAuthorized if reply.status_code in {401, 403} else ApiProblem
-    return kind(reply.status_code, told.detail, told.request_id)
+    return kind(reply.status_code, told.detail, told.request_id, told)
 
 
 def _unreachable(address: httpx.URL, cause: httpx.TransportError) -> Unreachable:

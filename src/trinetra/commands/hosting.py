@@ -28,7 +28,7 @@ from trinetra.telemetry import configure_logging, get_logger
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.web import SiteFile, backend_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,9 @@ async def _web(
         yield
         return
     process = bare_health_app(platform.services, platform.recorder.recent.watch)
+    site_file = None
+    if watcher := platform.watcher:
+        site_file = SiteFile(watcher.file.path, site, settings, watcher)
     async with serving_web(
         backend_of(
             site,
@@ -129,6 +132,7 @@ async def _web(
             platform.clock,
             alerts=platform.alert_desk,
             receipts=platform.receipts,
+            site_file=site_file,
         ),
         process,
         settings,

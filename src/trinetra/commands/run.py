@@ -48,6 +48,14 @@ def run(site: _SiteFile, *, events: _Events = None, quiet: _Quiet = False) -> No
             print_summary(output(), loaded, platform, seconds)
 
     playback = Playback({camera.camera_id: now for camera in loaded.cameras})
-    opening = embedded(loaded, settings, networks, playback, environ=os.environ, events_path=events)
+    opening = embedded(
+        loaded,
+        settings,
+        networks,
+        playback,
+        environ=os.environ,
+        events_path=events,
+        site_file=site,
+    )
     options = RunOptions(live_view=output().is_terminal and not quiet and not settings.log_json)
     run_platform(loaded, settings, opening, options, report=report)

@@ -49,10 +49,16 @@ def ingest(site: _SiteFile, *, camera: _Cameras = None) -> None:
     whole = load_site(site) if camera else load_site(site, os.environ)
     loaded, cameras_in_total = only(whole, camera) if camera else whole, len(whole.cameras)
     begun = datetime.now(UTC)
+    watched = services.Watched(site, (lambda new: only(new, camera)) if camera else _whole)
     _serve(
         "stream-ingestor",
         lambda: services.ingest(
-            loaded, settings, os.environ, begun, cameras_in_total=cameras_in_total
+            loaded,
+            settings,
+            os.environ,
+            begun,
+            cameras_in_total=cameras_in_total,
+            watched=watched,
         ),
         settings,
         settings.ingest_port,
@@ -66,7 +72,7 @@ def infer(site: _SiteFile) -> None:
     networks = prepare_networks(settings, loaded)
     _serve(
         "inference-worker",
-        lambda: services.infer(loaded, settings, networks),
+        lambda: services.infer(loaded, settings, networks, services.Watched(site)),
         settings,
         settings.infer_port,
     )
@@ -84,7 +90,7 @@ def resolve(site: _SiteFile) -> None:
         )
     _serve(
         "identity-resolver",
-        lambda: services.resolve(loaded, settings, model),
+        lambda: services.resolve(loaded, settings, model, services.Watched(site)),
         settings,
         settings.resolve_port,
     )
@@ -96,7 +102,7 @@ def insight(site: _SiteFile) -> None:
     loaded = load_site(site)
     _serve(
         "insight-engine",
-        lambda: services.insight(loaded, settings),
+        lambda: services.insight(loaded, settings, services.Watched(site)),
         settings,
         settings.insight_port,
         takes_receipts=True,
@@ -113,6 +119,10 @@ def alert(site: _SiteFile) -> None:
         settings,
         settings.alert_port,
     )
+
+
+def _whole(site: Site) -> Site:
+    return site
 
 
 def only(site: Site, camera_ids: Sequence[str]) -> Site:

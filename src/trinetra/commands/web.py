@@ -42,7 +42,7 @@ def web(
     need_shared(settings, "web", "store_url")
     loaded = load_site(site)
     try:
-        asyncio.run(_host(loaded, named_by_port(settings, settings.web_port)))
+        asyncio.run(_host(loaded, named_by_port(settings, settings.web_port), site))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
@@ -59,13 +59,13 @@ class _Replaceable:
         await self.app(scope, receive, send)
 
 
-async def _host(site: Site, settings: Settings) -> None:
+async def _host(site: Site, settings: Settings, path: Path) -> None:
     clock = SystemClock()
     address = ""
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Opened]:
-        async with services.web(site, settings, clock) as opened:
+        async with services.web(site, settings, clock, services.Watched(path)) as opened:
             served.app = app_of(opened.backend, process, settings, opened.security)
             await tell_first_user(opened.security, address)
             yield opened.opened

@@ -65,6 +65,13 @@ class FrameAnalyzerConfig:
     plate_key: PlateKey | None = None
 
 
+def _need_detectors(
+    plans: Mapping[CameraId, CameraPlan], detectors: Mapping[str, Detector]
+) -> None:
+    if unknown := {plan.detector for plan in plans.values()} - set(detectors):
+        raise ValueError(f"no detector {', '.join(sorted(unknown))} is loaded")
+
+
 class FrameAnalyzer:
     """Converts batches of frames to detection events; not thread-safe.
 
@@ -86,15 +93,21 @@ class FrameAnalyzer:
         ``detectors`` has those that the plans name; ``timed`` measures a block under the name of
         its task. Raises ValueError for a plan whose detector is missing.
         """
-        wanted = {plan.detector for plan in config.plans.values()}
-        if unknown := wanted - set(detectors):
-            raise ValueError(f"no detector {', '.join(sorted(unknown))} is loaded")
-        self._config = config
+        _need_detectors(config.plans, detectors)
+        self._config = self._next_config = config
         self._detectors = detectors
         self._faces = faces
         self._bodies = bodies
         self._plates = plates
         self._timed = timed
+
+    def change(self, plans: Mapping[CameraId, CameraPlan]) -> None:
+        """Analyze by these plans from the next batch on; may be called from another thread.
+
+        Raises ValueError for a plan whose detector is missing.
+        """
+        _need_detectors(plans, self._detectors)
+        self._next_config = replace(self._next_config, plans=plans)
 
     def warm_up(self, count: int) -> None:
         """Run every network on a batch of ``count`` blank frames. Raises EngineFailure.
@@ -119,6 +132,7 @@ class FrameAnalyzer:
 
     def work(self, frames: Sequence[Frame]) -> list[AnalyzedFrame]:
         """Return for every frame, in order, its event or its rejection. Raises EngineFailure."""
+        self._config = self._next_config
         opened = [self._opened(frame) for frame in frames]
         pictures = [picture for picture in opened if isinstance(picture, Picture)]
         bodies = self._with_bodies(pictures, self._objects(pictures))

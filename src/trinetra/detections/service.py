@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from trinetra.detections.batching import BatchPolicy, BatchWindow
+from trinetra.detections.event_builder import CameraPlan
 from trinetra.detections.frame_analyzer import AnalyzedFrame, FrameAnalyzer, FrameAnalyzerConfig
 from trinetra.errors import (
     BufferUnavailable,
@@ -44,6 +45,7 @@ from trinetra.telemetry import (
     INFERENCE_S,
     get_logger,
 )
+from trinetra.values import CameraId
 
 NAME = "inference-worker"
 _log = get_logger(NAME)
@@ -142,6 +144,17 @@ class InferenceWorker:
                 raise failures.exceptions[0] from None
             finally:
                 self._state = "stopped"
+
+    def change(self, plans: Mapping[CameraId, CameraPlan]) -> None:
+        """Analyze frames by these plans from the next batch on.
+
+        Cameras without a plan now keep theirs, for their frames that are still in the buffer.
+        Raises ValueError for a plan whose detector is not loaded; then nothing changes.
+        """
+        together = {**self._plans, **plans}
+        for analyst in self._analysts:
+            analyst.change(together)
+        self._plans = together
 
     def ready(self) -> bool:
         """Return whether the networks are loaded, the buffer answers and the log accepts events."""

@@ -1,5 +1,6 @@
 """One camera of the stream-ingestor: its plan, its state and its decode thread."""
 
+import asyncio
 import threading
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Camera:
         self.plan = plan
         self.camera_id = plan.camera_id
         self.connection = Connection(clock.now())
+        self.stopping = asyncio.Event()
         self.lag = 0
         self._clock = clock
         self._state_lock = threading.Lock()

@@ -10,7 +10,7 @@ their frames are dropped and counted; only a lockstep replay waits.
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -90,44 +90,107 @@ class StreamIngestor:
         self._clock = clock
         self._policy = policy or IngestPolicy()
         self._jitter = jitter
-        self._cameras = [Camera(plan, clock) for plan in cameras]
+        self._cameras = {plan.camera_id: Camera(plan, clock) for plan in cameras}
+        self._reading: dict[Camera, asyncio.Task[None]] = {}
+        self._changing = asyncio.Lock()
+        self._changed = asyncio.Event()
         in_step = [p.camera_id for p in cameras if p.pacing is Pacing.LOCKSTEP]
         self._replay = _Replay(Lockstep(in_step))
         self._outage = OutageTracker(
             clock, _log, "frame buffer", retry_s=self._policy.buffer_retry_s
         )
-        self._running = False
+        self._group: asyncio.TaskGroup | None = None
+        self._is_stopping = False
         self._started = (clock.now(), clock.monotonic())
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Ingest until every source has ended or ``stopping`` is set, then join all threads."""
-        self._running = True
-        async with asyncio.TaskGroup() as group:
-            helpers = [
-                group.create_task(self._watch()),
-                group.create_task(self._watch_buffer()),
-                group.create_task(self._halt_on(stopping)),
+        self._is_stopping = False
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                helpers = [
+                    self._group.create_task(self._watch()),
+                    self._group.create_task(self._watch_buffer()),
+                    self._group.create_task(self._halt_on(stopping)),
+                ]
+                for camera in self._cameras.values():
+                    self._begin(camera)
+                await self._all_ended()
+                self._is_stopping = True
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            self._group = None
+
+    async def change(
+        self,
+        cameras: Sequence[CameraPlan],
+        open_source: Callable[[CameraId], FrameSource],
+        reconnect: Collection[CameraId] = (),
+    ) -> None:
+        """Read these cameras from now on; those with another plan or in ``reconnect`` anew.
+
+        The rest are not touched. Returns once the threads of the former ones have ended. After the
+        end of a run, nothing is read any more. Raises ValueError in a lockstep replay, whose
+        cameras wait for each other.
+        """
+        if any(plan.pacing is Pacing.LOCKSTEP for plan in cameras):
+            raise ValueError("the cameras of a lockstep replay cannot change")
+        async with self._changing:
+            self._open_source = open_source
+            plans = {plan.camera_id: plan for plan in cameras}
+            over = [
+                camera
+                for camera_id, camera in self._cameras.items()
+                if plans.get(camera_id) != camera.plan or camera_id in reconnect
             ]
-            cameras = [group.create_task(self._run_camera(c, stopping)) for c in self._cameras]
+            await self._end(over)
+            new = [Camera(p, self._clock) for p in cameras if p.camera_id not in self._cameras]
+            self._cameras |= {camera.camera_id: camera for camera in new}
+            for camera in new:
+                self._begin(camera)
+        self._changed.set()
+
+    async def _end(self, cameras: Sequence[Camera]) -> None:
+        """Stop reading these cameras; waits for their threads."""
+        for camera in cameras:
+            camera.stopping.set()
+            camera.halt()
+        if reading := [self._reading[camera] for camera in cameras if camera in self._reading]:
+            await asyncio.wait(reading)
+        for camera in cameras:
+            self._reading.pop(camera, None)
+            del self._cameras[camera.camera_id]
+
+    def _begin(self, camera: Camera) -> None:
+        if self._group is not None and not self._is_stopping:
+            self._reading[camera] = self._group.create_task(self._run_camera(camera))
+
+    async def _all_ended(self) -> None:
+        """Wait until no camera is read any more, and none is about to be."""
+        while True:
+            async with self._changing:
+                self._changed.clear()
+                reading = [task for task in self._reading.values() if not task.done()]
+                if not reading:
+                    return
+            changed = asyncio.ensure_future(self._changed.wait())
             # Not gather: it would raise a camera's exception a second time, beside the group.
-            if cameras:
-                await asyncio.wait(cameras)
-            for helper in helpers:
-                helper.cancel()
-        self._running = False
+            await asyncio.wait({*reading, changed}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
 
     def ready(self) -> bool:
         """Return whether the buffer accepts frames and enough cameras work.
 
         A camera that is still being connected, for the first time too, does not work yet.
         """
-        working = sum(camera.connection.state in WORKING for camera in self._cameras)
+        working = sum(camera.connection.state in WORKING for camera in self._cameras.values())
         needed = math.ceil(self._policy.ready_share * len(self._cameras))
-        return self._running and self._outage.cause is None and working >= needed
+        return self._group is not None and self._outage.cause is None and working >= needed
 
     def status(self) -> dict[CameraId, CameraStatus]:
         """Return each camera's status; an outage of the buffer is a problem of every camera."""
-        statuses = {c.camera_id: c.connection.status() for c in self._cameras}
+        statuses = {c.camera_id: c.connection.status() for c in self._cameras.values()}
         missing = self._outage.cause
         return {
             camera_id: replace(status, problem=status.problem or missing)
@@ -136,24 +199,28 @@ class StreamIngestor:
 
     async def _halt_on(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
-        for camera in self._cameras:
+        self._is_stopping = True
+        for camera in self._cameras.values():
+            camera.stopping.set()
             camera.halt()
 
     async def _watch(self) -> None:
         """Detect stalls before the source's own timeout does, and keep the gauges current."""
         while True:
             await self._clock.sleep(self._policy.watch_every_s)
-            for camera in self._cameras:
+            for camera in self._cameras.values():
                 camera.check_stall(self._policy.stalled_after_s)
 
     async def _watch_buffer(self) -> None:
         """Detect that the buffer is back even while no camera has a frame to append."""
-        while self._cameras:
+        while True:
             await self._clock.sleep(self._policy.watch_every_s)
-            if self._outage.overdue_s >= self._policy.watch_every_s:
-                await self._refresh_lag(self._cameras[0])
+            camera = next(iter(self._cameras.values()), None)
+            if camera and self._outage.overdue_s >= self._policy.watch_every_s:
+                await self._refresh_lag(camera)
 
-    async def _run_camera(self, camera: Camera, stopping: asyncio.Event) -> None:
+    async def _run_camera(self, camera: Camera) -> None:
+        stopping = camera.stopping
         try:
             while not stopping.is_set():
                 delay_s = await self._connect_once(camera, stopping)

@@ -33,6 +33,11 @@ class DerivationTask:
         self._every_s = every_s
         self._due_s = clock.monotonic()
 
+    def change(self, derivations: Sequence[Derivation]) -> None:
+        """Derive by these from the next turn on; what was derived before stays."""
+        self._derivations = derivations
+        self._names = [derivation.name for derivation in derivations]
+
     async def tend(self) -> None:
         """Derive and publish what is due. Raises StorageFull or ServerUnavailable."""
         if self._clock.monotonic() < self._due_s:
@@ -51,8 +56,9 @@ class DerivationTask:
 
     async def _derive(self) -> bool:
         """Derive each kind in turn; return whether any window was derived."""
+        names = self._names
         windows = [await self._store.derive(each, _MINUTES_AT_ONCE) for each in self._derivations]
-        await self._store.settle(self._names)
+        await self._store.settle(names)
         return any(windows)
 
     async def _publish(self) -> bool:

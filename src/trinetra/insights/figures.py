@@ -15,13 +15,14 @@ from trinetra.errors import ConfigurationError
 from trinetra.events.derivation import Span
 from trinetra.events.figures import Figure, FigureTable, Granularity
 from trinetra.events.rollups import Grain
+from trinetra.insights.line_intervals import with_intervals
 from trinetra.insights.metrics.buckets import MONDAY, grain_of, spans_of
 from trinetra.insights.metrics.catalog import metrics_named
 from trinetra.insights.metrics.completeness import Watched
 from trinetra.insights.metrics.coverage import SEEN_MS
 from trinetra.insights.metrics.definition import Metric, Scope, Sums, total
 from trinetra.opening_hours import OpeningHours
-from trinetra.ports import Clock, FigureStore
+from trinetra.ports import AuditStore, Clock, FigureStore
 from trinetra.values import CameraId, Instant, SiteId, after
 
 SITE = ""
@@ -70,8 +71,16 @@ _BySpan = dict[tuple[str, int], dict[str, Mapping[int, int]]]
 class FigureReader:
     """Answers questions about one site."""
 
-    def __init__(self, store: FigureStore, site: FigureSite, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: FigureStore,
+        site: FigureSite,
+        clock: Clock,
+        audits: AuditStore | None = None,
+    ) -> None:
+        """Take what is read; with ``audits`` figures of audited lines have an interval."""
         self._store = store
+        self._audits = audits
         self.site = site
         self._clock = clock
 
@@ -89,6 +98,8 @@ class FigureReader:
             self, query, spans, await self._watched(spans), await self._sums(metrics, query, spans)
         )
         figures = [figure for metric in metrics for figure in answer.figures(metric)]
+        if query.by_place and self._audits is not None:
+            figures = await with_intervals(figures, self._store, self._audits)
         return FigureTable(
             site=site.site_id,
             timezone=site.zone.key,

@@ -67,6 +67,17 @@ class CameraPartition:
         self._changed.add(event.camera_id)
         return camera.step(event)
 
+    def change(self, plans: Mapping[CameraId, CameraInsights]) -> Outcome:
+        """Count by these plans from the next event on; return what ends with the former ones."""
+        before, self._plans = self._plans, plans
+        outcome = Outcome()
+        for camera_id, camera in self._cameras.items():
+            plan = plans.get(camera_id, CameraInsights())
+            if plan != before.get(camera_id, CameraInsights()):
+                outcome.insights += camera.change(plan).insights
+                self._changed.add(camera_id)
+        return outcome
+
     def flush(self) -> Outcome:
         """End all stays and segments of the cameras."""
         outcome = Outcome()

@@ -122,11 +122,12 @@ class _InsightProcessor(Generic[PartitionT]):
     ) -> AsyncIterator[_Outputs]:
         """Step through the records of a batch, and tell what state changed without one."""
         outputs, steps = self._read(deliveries)
+        self._begin(outputs)
         if notes := await self._prepare(outputs, retrier):
             yield notes
         for where, output in outputs.items():
             if where in self.partitions:
-                self._step(output, steps[where])
+                self._step(output, steps.get(where, ()))
         for where, partition in self.partitions.items():
             if state := partition.changes():
                 outputs.setdefault(where, InsightOutput()).state = state
@@ -162,6 +163,9 @@ class _InsightProcessor(Generic[PartitionT]):
     def forget(self) -> int:
         """Forget erased customers; return how many visits were going on."""
         return sum(partition.forget() for partition in self.partitions.values())
+
+    def _begin(self, outputs: _Outputs) -> None:
+        """Add what happens between two batches."""
 
     async def _prepare(self, where: Iterable[TopicPartition], retrier: Retrier) -> _Outputs:
         """Return what must be committed before any record of these partitions is stepped."""
@@ -205,6 +209,25 @@ class CameraProcessor(_InsightProcessor[CameraPartition]):
 
     topic = IDENTITIES
     state_topic = INSIGHT_STATE
+
+    def __init__(
+        self,
+        site: "SiteInsights",
+        new_partition: Callable[[], CameraPartition],
+        store: InsightStore,
+        counts: InsightCounts,
+    ) -> None:
+        super().__init__(new_partition, store, counts)
+        self._site = site
+        self._plans = site.cameras
+
+    def _begin(self, outputs: _Outputs) -> None:
+        """Take over lines and zones that were changed since the last batch."""
+        if self._plans is self._site.cameras:
+            return
+        self._plans = self._site.cameras
+        for where, partition in self.partitions.items():
+            outputs.setdefault(where, InsightOutput()).add(partition.change(self._plans))
 
     def status(self) -> dict[str, object]:
         """Return the figures of both processors for the health page."""
@@ -282,9 +305,12 @@ class InsightErasure:
             await self._participant.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SiteInsights:
-    """What the engine is told of a site: lines and zones of its cameras, rules of counting."""
+    """What the engine is told of a site: lines and zones of its cameras, rules of counting.
+
+    ``cameras`` may be replaced while the engine runs: it counts by them from its next batch on.
+    """
 
     site_id: SiteId
     cameras: Mapping[CameraId, CameraInsights] = field(default_factory=dict)
@@ -314,11 +340,14 @@ def insight_engine(
     upkeep = upkeep or CustomerUpkeep()
     sync = upkeep.customer_sync
     is_erased = partial(_is_erased, sync)
-    new_camera = partial(CameraPartition, site.site_id, site.cameras, site.policy, is_erased)
+
+    def new_camera() -> CameraPartition:
+        return CameraPartition(site.site_id, site.cameras, site.policy, is_erased)
+
     new_customers = partial(CustomerPartition, site.site_id, site.policy, is_erased)
     counts = InsightCounts()
     processors = (
-        CameraProcessor(new_camera, store, counts),
+        CameraProcessor(site, new_camera, store, counts),
         VisitProcessor(new_customers, store, counts),
     )
     erasure = InsightErasure(sync, upkeep.erasures, processors) if sync else None

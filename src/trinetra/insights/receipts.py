@@ -85,6 +85,10 @@ class ReceiptProcessor:
         self._owned: set[TopicPartition] = set()
         self._counts: Counter[str] = Counter()
 
+    def change(self, rules: ReceiptRules) -> None:
+        """Read receipts by these rules from the next one on."""
+        self._rules = rules
+
     def restore(self, where: TopicPartition, number: int, state: Mapping[str, bytes]) -> None:
         """Take a partition over."""
         del number, state
@@ -199,6 +203,10 @@ class ReceiptIntake:
         self._log = event_log
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
+
+    def change(self, rules: ReceiptRules) -> None:
+        """Take receipts by these rules from the next request on."""
+        self._rules = rules
 
     async def accept(self, body: bytes) -> Answer:
         """Store the receipts of a request body, one object or a list, and append them to the log.

@@ -85,8 +85,20 @@ def _end_of(text: str) -> Place:
 
 def read_document(text: str) -> Document:
     """Return the single YAML document in ``text``. Raises Unreadable if there is none."""
+    root = compose(text)
+    document = Document()
+    if root is not None:
+        document.data = _Builder(document).build(root, ())
+    return document
+
+
+def compose(text: str) -> Node | None:
+    """Return the root of the single YAML document in ``text``, with the places of all nodes.
+
+    Raises Unreadable if there is none.
+    """
     try:
-        root = _composed(text)
+        return _composed(text)
     except ReaderError as cause:
         place = _end_of(text[: cause.position])
         raise Unreadable(
@@ -96,10 +108,6 @@ def read_document(text: str) -> Document:
         raise Unreadable(_syntax_fault(cause)) from cause
     except YAMLError as cause:
         raise Unreadable(Fault(START, "not a YAML document", "see `trinetra init`")) from cause
-    document = Document()
-    if root is not None:
-        document.data = _Builder(document).build(root, ())
-    return document
 
 
 def _composed(text: str) -> Node | None:

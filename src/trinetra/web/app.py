@@ -21,7 +21,9 @@ from trinetra.web.pages import pages_router
 from trinetra.web.security.security import Security
 from trinetra.web.v1 import (
     alerts,
+    audits,
     figures,
+    setup,
     site,
     tokens,
     trail,
@@ -31,7 +33,9 @@ from trinetra.web.v1 import (
 
 _V1 = (
     alerts,
+    audits,
     figures,
+    setup,
     site,
     tokens,
     trail,

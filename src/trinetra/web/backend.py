@@ -20,6 +20,7 @@ from trinetra.events.alerts import (
 from trinetra.events.derivation import Span
 from trinetra.events.figures import FigureTable, Granularity
 from trinetra.values import Instant
+from trinetra.web.desks import AuditDesk, CameraDesk, SetupDesk
 
 
 class FigureQuestion(NamedTuple):
@@ -97,3 +98,6 @@ class Backend:
     figures: Figures
     alerts: Alerts | None = None
     receipts: Receipts | None = None
+    setup: SetupDesk | None = None
+    camera_desk: CameraDesk | None = None
+    audits: AuditDesk | None = None

@@ -10,7 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from trinetra.client.problems import ApiProblem
-from trinetra.errors import ConfigurationError, ServerUnavailable, StorageFull, TrinetraError
+from trinetra.errors import (
+    ConfigurationError,
+    FileRefused,
+    ServerUnavailable,
+    SourceUnavailable,
+    StorageFull,
+    TrinetraError,
+)
 from trinetra.redaction import mask_urls
 from trinetra.telemetry import get_logger
 from trinetra.web.access import NotAuthenticated, NotPermitted
@@ -31,6 +38,26 @@ class Invalid(TrinetraError):
     """The request cannot be understood; the detail says what is wrong with it."""
 
 
+class Outdated(TrinetraError):
+    """What the caller wants to change has changed meanwhile; ``more`` goes into the answer."""
+
+    def __init__(self, detail: str, more: Mapping[str, Any]) -> None:
+        super().__init__(detail)
+        self.more = more
+
+
+class Faulty(Invalid):
+    """A document has faults, which ``more`` lists in the answer."""
+
+    def __init__(self, detail: str, more: Mapping[str, Any]) -> None:
+        super().__init__(detail)
+        self.more = more
+
+
+class ConditionMissing(TrinetraError):
+    """A change must name the state that the caller read: the header If-Match is missing."""
+
+
 class TooManyRequests(TrinetraError):
     """The caller must wait ``retry_after_s``."""
 
@@ -44,9 +71,13 @@ _STATUS: Mapping[type[TrinetraError], HTTPStatus] = {
     NotPermitted: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    FileRefused: HTTPStatus.CONFLICT,
+    Outdated: HTTPStatus.PRECONDITION_FAILED,
+    ConditionMissing: HTTPStatus.PRECONDITION_REQUIRED,
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     ConfigurationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    SourceUnavailable: HTTPStatus.BAD_GATEWAY,
     ServerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -95,7 +126,9 @@ async def _planned(request: Request, failure: Exception) -> Response:
     status = status_of(failure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request failed", path=request.url.path, cause=mask_urls(str(failure)))
-    return problem(request, status, mask_urls(str(failure)), headers_of(failure))
+    more = failure.more if isinstance(failure, Outdated | Faulty) else {}
+    detail = mask_urls(str(failure))
+    return problem(request, status, detail, headers_of(failure), **more)
 
 
 def headers_of(failure: TrinetraError) -> dict[str, str]:

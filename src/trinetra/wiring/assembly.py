@@ -4,13 +4,13 @@ Every resolver and insight engine is built here, and nowhere else: those of one 
 cluster, of a replay and of a benchmark. They differ in the ports and in ``Member``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.journal_erasure import JournalErasureTarget
-from trinetra.adapters.video.sources import open_source
+from trinetra.adapters.video.sources import SourceSpec, open_source
 from trinetra.customers.customer_feed import StoreCustomerSync
 from trinetra.customers.erasure_participant import ErasureParticipant
 from trinetra.customers.retention import insight_retention, merge_retention, plate_retention
@@ -45,13 +45,14 @@ from trinetra.ports import (
     ErasureStore,
     EventLog,
     ExpiringStore,
+    FigureStore,
     FrameBuffer,
     FrameSource,
     PurgeableGallery,
     ReadableGallery,
 )
 from trinetra.settings import Settings
-from trinetra.site import Site
+from trinetra.site import Camera, Site
 from trinetra.streaming.background import BackgroundTask
 from trinetra.streaming.runner import RunnerPolicy, StreamRunner
 from trinetra.values import CameraId, Instant
@@ -129,7 +130,8 @@ class EnginePorts:
     """The ports of an insight-engine.
 
     Without an erasure store it takes no part in erasures, without ``deriving`` (the same store as
-    ``store``) it derives no insights of the whole site.
+    ``store``) it derives no insights of the whole site, without ``figures`` (again the same) it
+    marks no change of the site file in the figures.
     """
 
     log: EventLog
@@ -138,6 +140,7 @@ class EnginePorts:
     clock: Clock
     erasure_store: ErasureStore | None = None
     deriving: DerivingStore | None = None
+    figures: FigureStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,48 @@ class Playback:
 
     started_at: Mapping[CameraId, Instant]
     in_step: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReceiver:
+    """A part of a running service that a changed site file concerns; ``change`` takes it over."""
+
+    name: str
+    change: Callable[[Site], Awaitable[None]]
+
+
+class LiveIngestor:
+    """Keeps an ingestor in step with the site file."""
+
+    def __init__(
+        self, ingestor: StreamIngestor, site: Site, clock: Clock, environ: Mapping[str, str]
+    ) -> None:
+        self._ingestor = ingestor
+        self._site = site
+        self._clock = clock
+        self._environ = environ
+
+    async def change(self, site: Site) -> None:
+        """Read the cameras of a site from now on; those that are read as before are not touched.
+
+        Raises ConfigurationError for credentials that are not set; then nothing changes.
+        """
+        now, before = self._clock.now(), {c.camera_id: c for c in self._site.cameras}
+        specs = {c.camera_id: plans.source_spec(c, self._environ, now) for c in site.cameras}
+        moved = {
+            camera.camera_id
+            for camera in site.cameras
+            if camera.camera_id in before and before[camera.camera_id].source != camera.source
+        }
+        cameras = [plans.ingest_plan(camera, in_step=False) for camera in site.cameras]
+        await self._ingestor.change(cameras, _source_opener(specs, self._clock), moved)
+        self._site = site
+
+
+def _source_opener(
+    specs: Mapping[CameraId, SourceSpec], clock: Clock
+) -> Callable[[CameraId], FrameSource]:
+    return lambda camera_id: open_source(specs[camera_id], clock)
 
 
 def ingestor(
@@ -164,12 +209,15 @@ def ingestor(
         camera.camera_id: plans.source_spec(camera, environ, playback.started_at[camera.camera_id])
         for camera in site.cameras
     }
-
-    def source_of(camera_id: CameraId) -> FrameSource:
-        return open_source(specs[camera_id], clock)
-
     cameras = [plans.ingest_plan(camera, in_step=playback.in_step) for camera in site.cameras]
-    return StreamIngestor(cameras, source_of, buffer, clock, policy)
+    return StreamIngestor(cameras, _source_opener(specs, clock), buffer, clock, policy)
+
+
+def live_ingestor(
+    ingestor: StreamIngestor, site: Site, clock: Clock, environ: Mapping[str, str]
+) -> SiteReceiver:
+    """Return what keeps an ingestor of a site's cameras in step with the site file."""
+    return SiteReceiver(ingestor.name, LiveIngestor(ingestor, site, clock, environ).change)
 
 
 def ingest_policy(settings: Settings) -> IngestPolicy:
@@ -193,6 +241,29 @@ def worker(
     )
     config = analyzer_config(site, networks, plate_key(site, settings))
     return InferenceWorker(config, networks.lanes, buffer, log, clock, policy)
+
+
+def live_worker(worker: InferenceWorker, networks: Networks) -> SiteReceiver:
+    """Return what keeps a worker in step with the site file."""
+
+    async def change(site: Site) -> None:
+        worker.change(plans.detection_plans(site, networks.profile))
+
+    return SiteReceiver(WORKER, change)
+
+
+def missing_for(networks: Networks) -> Callable[[Camera], str | None]:
+    """Return what tells which network a camera needs that these are not."""
+
+    def missing(camera: Camera) -> str | None:
+        detector = networks.profile.detector_for(camera.role, camera.labels).name
+        if detector not in networks.detector_versions:
+            return f"the detector {detector} that it needs is loaded at the start"
+        if camera.reads_plates and all(lane.plates is None for lane in networks.lanes):
+            return "the networks that read plates are loaded at the start"
+        return None
+
+    return missing
 
 
 def analyzer_config(
@@ -247,13 +318,30 @@ def resolver(
     directory: CustomerDirectory | None = None,
 ) -> StreamRunner:
     """Return an identity-resolver with all its background tasks; see ``resolver_context``."""
+    return live_resolver(site, face, ports, member, directory=directory)[0]
+
+
+def live_resolver(
+    site: Site,
+    face: FaceModel,
+    ports: ResolverPorts,
+    member: Member,
+    *,
+    directory: CustomerDirectory | None = None,
+) -> tuple[StreamRunner, SiteReceiver]:
+    """Return an identity-resolver, and what keeps it in step with the site file."""
     context = resolver_context(
         site, face, ports.gallery, ports.clock, directory=directory, key=ports.plate_key
     )
+
+    async def change(site: Site) -> None:
+        context.graph = site_graph(site)
+
     policy = replace(plans.resolver_policy(site), ends_tracks_at_stop=member.ends_with_process)
     merging = plans.consolidation_policy(site, face.model.calibration)
     tasks = tuple(_background_tasks(merging, context, ports, member))
-    return identity_resolver(ports.log, context, policy, tasks)
+    runner = identity_resolver(ports.log, context, policy, tasks)
+    return runner, SiteReceiver(RESOLVER, change)
 
 
 def _background_tasks(
@@ -278,10 +366,18 @@ def _background_tasks(
 
 def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     """Return an insight-engine."""
+    return live_engine(site, ports, member)[0]
+
+
+def live_engine(
+    site: Site, ports: EnginePorts, member: Member
+) -> tuple[StreamRunner, SiteReceiver]:
+    """Return an insight-engine, and what keeps it in step with the site file."""
+    derivation = _derivation_task(site, ports)
     upkeep = CustomerUpkeep(
         StoreCustomerSync(ports.customer_log, ports.store, ports.clock, service=ENGINE),
         _participant(ENGINE, ports, member),
-        tuple(_upkeep_tasks(site, ports, member)),
+        tuple(_upkeep_tasks(site, ports, member, derivation)),
     )
     policy = RunnerPolicy(
         max_records=500,
@@ -291,9 +387,24 @@ def engine(site: Site, ports: EnginePorts, member: Member) -> StreamRunner:
     )
     insights = SiteInsights(site.site_id, plans.insight_plans(site), plans.insight_policy(site))
     receipts = ReceiptProcessor(plans.receipt_rules(site), ports.store, ports.clock)
-    return insight_engine(
+
+    async def change(site: Site) -> None:
+        # Frames of a camera that was removed may still be on their way.
+        insights.cameras = {**insights.cameras, **plans.insight_plans(site)}
+        receipts.change(plans.receipt_rules(site))
+        if derivation:
+            derivation.change(plans.derivations(site))
+
+    runner = insight_engine(
         ports.log, ports.store, ports.clock, insights, upkeep, policy, receipts=receipts
     )
+    return runner, SiteReceiver(ENGINE, change)
+
+
+def _derivation_task(site: Site, ports: EnginePorts) -> DerivationTask | None:
+    if ports.deriving is None:
+        return None
+    return DerivationTask(plans.derivations(site), ports.deriving, ports.log, ports.clock)
 
 
 def receipt_intake(site: Site, ports: EnginePorts) -> ReceiptIntake:
@@ -301,7 +412,18 @@ def receipt_intake(site: Site, ports: EnginePorts) -> ReceiptIntake:
     return ReceiptIntake(plans.receipt_rules(site), ports.store, ports.log, ports.clock)
 
 
-def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[BackgroundTask]:
+def live_intake(intake: ReceiptIntake) -> SiteReceiver:
+    """Return what keeps the intake of receipts in step with the site file."""
+
+    async def change(site: Site) -> None:
+        intake.change(plans.receipt_rules(site))
+
+    return SiteReceiver("receipts", change)
+
+
+def _upkeep_tasks(
+    site: Site, ports: EnginePorts, member: Member, derivation: DerivationTask | None
+) -> Iterator[BackgroundTask]:
     retention = site.policies.retention
     if days := retention.insights_days:
         yield insight_retention(ports.store, ports.clock, days * _DAY_S)
@@ -309,8 +431,8 @@ def _upkeep_tasks(site: Site, ports: EnginePorts, member: Member) -> Iterator[Ba
         yield plate_retention(ports.store, ports.clock, days * _DAY_S)
     if days := retention.anonymous_days:
         yield merge_retention(ports.store, ports.clock, days * _DAY_S)
-    if ports.deriving is not None and (derivations := plans.derivations(site)):
-        yield DerivationTask(derivations, ports.deriving, ports.log, ports.clock)
+    if derivation is not None:
+        yield derivation
     if ports.erasure_store is not None and not member.ends_with_process:
         yield SpoolErasures(ports.log, ports.erasure_store, ports.clock)
 

@@ -182,7 +182,7 @@ async def open_engine_ports(
         await prepare_figures(store, site, settings, clock)
         customer_log = await stack.enter_async_context(open_customer_log(settings))
         erasure_store = await stack.enter_async_context(open_erasure_store(settings))
-        yield EnginePorts(log, store, customer_log, clock, erasure_store, store)
+        yield EnginePorts(log, store, customer_log, clock, erasure_store, store, store)
 
 
 def need_shared(settings: Settings, service: str, *fields: str) -> None:

@@ -6,17 +6,20 @@ from zoneinfo import ZoneInfo
 from trinetra.insights.figures import FigureReader, FigureSite
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.insights.metrics.definition import Scope
-from trinetra.ports import Clock, FigureStore
+from trinetra.ports import AuditStore, Clock, FigureStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.values import CameraId, Role, derive_id
+from trinetra.wiring.assembly import SiteReceiver
 from trinetra.wiring.site_graph import opening_hours
 
 
-def figure_reader(site: Site, store: FigureStore, clock: Clock) -> FigureReader:
-    """Return the reader of a site's figures."""
-    return FigureReader(store, figure_site(site), clock)
+def figure_reader(
+    site: Site, store: FigureStore, clock: Clock, audits: AuditStore | None = None
+) -> FigureReader:
+    """Return the reader of a site's figures; with ``audits`` those of lines have an interval."""
+    return FigureReader(store, figure_site(site), clock, audits)
 
 
 def figure_site(site: Site) -> FigureSite:
@@ -36,6 +39,15 @@ async def prepare_figures(store: FigureStore, site: Site, settings: Settings, cl
     """Bring the figures of a store in line with site and metrics; raises StoreUnavailable."""
     setup = setup_of(site, {"profile": settings.profile})
     await store.prepare_figures(ZoneInfo(site.timezone), setup, clock.now())
+
+
+def live_figures(store: FigureStore, settings: Settings, clock: Clock) -> SiteReceiver:
+    """Return what marks in the figures that the site file has changed."""
+
+    async def change(site: Site) -> None:
+        await prepare_figures(store, site, settings, clock)
+
+    return SiteReceiver("figures", change)
 
 
 def setup_of(site: Site, models: Mapping[str, str]) -> dict[tuple[str, str], str]:

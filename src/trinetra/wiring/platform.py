@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trinetra.adapters.clock import SystemClock
@@ -21,15 +21,16 @@ from trinetra.streaming.runner import StreamRunner
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.alerts import open_alert_service
-from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback
+from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback, SiteReceiver
 from trinetra.wiring.connections import (
     open_buffer,
     open_log,
     open_resolver_ports,
     spooling,
 )
-from trinetra.wiring.figures import prepare_figures
+from trinetra.wiring.figures import live_figures, prepare_figures
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.site_watch import SiteWatcher
 from trinetra.wiring.stores import open_store
 
 
@@ -39,7 +40,8 @@ class Platform:
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
     the status of each camera. ``store`` has the insights of this and earlier runs,
-    ``receipts`` takes those of points of sale, ``alert_desk`` has the list of alerts.
+    ``receipts`` takes those of points of sale, ``alert_desk`` has the list of alerts, ``watcher``
+    takes a changed site file over.
     """
 
     upstream: tuple[Service, ...]
@@ -52,11 +54,14 @@ class Platform:
     alert_desk: AlertDesk
     clock: Clock
     receipts: ReceiptIntake
+    watcher: SiteWatcher | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:
         """Every service, upstream first."""
-        return (*self.upstream, self.resolver, self.engine, self.alerts, self.recorder)
+        watchers = (self.watcher,) if self.watcher else ()
+        through = (self.resolver, self.engine, self.alerts, self.recorder)
+        return (*self.upstream, *through, *watchers)
 
 
 @asynccontextmanager
@@ -68,10 +73,12 @@ async def embedded(
     *,
     environ: Mapping[str, str],
     events_path: Path | None = None,
+    site_file: Path | None = None,
 ) -> AsyncIterator[Platform]:
     """Build every service in this process, on the adapters that the settings name; none is started.
 
-    Raises ConfigurationError, EngineFailure, ServerUnavailable or StorageFull.
+    With ``site_file`` they take over what is changed in it. Raises ConfigurationError,
+    EngineFailure, ServerUnavailable or StorageFull.
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -83,6 +90,18 @@ async def embedded(
         )
         worker = assembly.worker(site, settings, networks, buffer, spool, clock)
         upstream = Upstream((ingestor, worker), ingestor.status, log, clock)
+        watcher = None
+        if site_file:
+            needs = assembly.missing_for(networks)
+            watcher = SiteWatcher(site_file, site, clock, environ, missing_for=needs)
+            upstream = replace(
+                upstream,
+                watcher=watcher,
+                receivers=(
+                    assembly.live_worker(worker, networks),
+                    assembly.live_ingestor(ingestor, site, clock, environ),
+                ),
+            )
         face = networks.profile.face_embedder
         yield await stack.enter_async_context(
             downstream_of(upstream, site, settings, face, events_path, environ=environ)
@@ -91,12 +110,17 @@ async def embedded(
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The services that write detections, and the log that they write to."""
+    """The services that write detections, and the log that they write to.
+
+    ``receivers`` are their parts that take over what ``watcher`` finds in the site file.
+    """
 
     services: tuple[Service, ...]
     cameras: Callable[[], Mapping[CameraId, CameraStatus]]
     log: EventLog
     clock: Clock
+    watcher: SiteWatcher | None = None
+    receivers: tuple[SiteReceiver, ...] = ()
 
 
 @asynccontextmanager
@@ -126,15 +150,29 @@ async def downstream_of(
         face = FaceModel.of(model, settings.data_dir)
         alerting = open_alert_service(log, site, settings, environ, clock, member=member)
         alerts, alert_store = await stack.enter_async_context(alerting)
+        resolver, live_resolver = assembly.live_resolver(site, face, ports, member)
+        engine, live_engine = assembly.live_engine(site, engine_ports, member)
+        receipts = assembly.receipt_intake(site, engine_ports)
+        if upstream.watcher:
+            # Downstream first: a new camera's first frame finds every stage prepared.
+            for receiver in (
+                live_figures(store, settings, clock),
+                assembly.live_intake(receipts),
+                live_engine,
+                live_resolver,
+                *upstream.receivers,
+            ):
+                upstream.watcher.add(receiver)
         yield Platform(
             upstream=upstream.services,
             cameras=upstream.cameras,
-            resolver=assembly.resolver(site, face, ports, member),
-            engine=assembly.engine(site, engine_ports, member),
+            resolver=resolver,
+            engine=engine,
             alerts=alerts,
             recorder=recorder,
             store=store,
             alert_desk=AlertDesk(alert_store, clock),
             clock=clock,
-            receipts=assembly.receipt_intake(site, engine_ports),
+            receipts=receipts,
+            watcher=upstream.watcher,
         )

@@ -1,9 +1,10 @@
 """Builds each service as a process of its own, on the servers that the settings name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.deferred import DeferredEventLog
@@ -18,7 +19,7 @@ from trinetra.web.backend import Backend
 from trinetra.web.security.security import Security
 from trinetra.wiring import assembly
 from trinetra.wiring.alerts import open_alert_service
-from trinetra.wiring.assembly import FaceModel, Member, Playback
+from trinetra.wiring.assembly import FaceModel, Member, Playback, SiteReceiver
 from trinetra.wiring.connections import (
     need_shared,
     open_buffer,
@@ -27,10 +28,21 @@ from trinetra.wiring.connections import (
     open_resolver_ports,
     spooling,
 )
+from trinetra.wiring.figures import live_figures
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.site_watch import SiteWatcher, WatchedService
 from trinetra.wiring.stores import open_alert_store, open_store
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.takeover import MissingFor
+from trinetra.wiring.web import SiteFile, backend_of
 from trinetra.wiring.web_access import open_security
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The site file that a service watches, and which part of a site it is about."""
+
+    path: Path
+    select: Callable[[Site], Site] = lambda site: site
 
 
 @asynccontextmanager
@@ -41,6 +53,7 @@ async def ingest(
     started_at: Instant,
     *,
     cameras_in_total: int,
+    watched: Watched | None = None,
 ) -> AsyncIterator[Opened]:
     """Open the stream-ingestor; other processes may read the rest of the shop's cameras.
 
@@ -54,11 +67,14 @@ async def ingest(
         service = assembly.ingestor(
             site, buffer, clock, playback, environ, assembly.ingest_policy(settings)
         )
-        yield _opened(service, buffer)
+        receivers = (assembly.live_ingestor(service, site, clock, environ),)
+        yield _opened(_watching(service, watched, site, clock, environ, receivers), buffer)
 
 
 @asynccontextmanager
-async def infer(site: Site, settings: Settings, networks: Networks) -> AsyncIterator[Opened]:
+async def infer(
+    site: Site, settings: Settings, networks: Networks, watched: Watched | None = None
+) -> AsyncIterator[Opened]:
     """Open an inference-worker; while the log is unavailable its events are spooled to disk.
 
     Raises ConfigurationError, EngineFailure or BufferUnavailable.
@@ -71,12 +87,18 @@ async def infer(site: Site, settings: Settings, networks: Networks) -> AsyncIter
         log = await stack.enter_async_context(opening)
         spool = await stack.enter_async_context(spooling(log, settings, clock))
         service = assembly.worker(site, settings, networks, buffer, spool, clock)
-        yield _opened(service, buffer, log, spool)
+        receivers = (assembly.live_worker(service, networks),)
+        needs = assembly.missing_for(networks)
+        watching = _watching(service, watched, site, clock, None, receivers, needs)
+        yield _opened(watching, buffer, log, spool)
 
 
 @asynccontextmanager
 async def resolve(
-    site: Site, settings: Settings, model: FaceEmbedderModel
+    site: Site,
+    settings: Settings,
+    model: FaceEmbedderModel,
+    watched: Watched | None = None,
 ) -> AsyncIterator[Opened]:
     """Open an identity-resolver. Raises ConfigurationError, ServerUnavailable or StorageFull."""
     need_shared(settings, "resolve", "event_log", "gallery", "store_url")
@@ -86,21 +108,48 @@ async def resolve(
         opening = open_resolver_ports(log, site, settings, model, clock)
         ports = await stack.enter_async_context(opening)
         face = FaceModel.of(model, settings.data_dir)
-        service = assembly.resolver(site, face, ports, Member.of(settings))
-        yield _opened(service, log, ports.gallery, ports.customer_log)
+        service, receiver = assembly.live_resolver(site, face, ports, Member.of(settings))
+        watching = _watching(service, watched, site, clock, None, (receiver,))
+        yield _opened(watching, log, ports.gallery, ports.customer_log)
 
 
 @asynccontextmanager
-async def insight(site: Site, settings: Settings) -> AsyncIterator[Opened]:
+async def insight(
+    site: Site, settings: Settings, watched: Watched | None = None
+) -> AsyncIterator[Opened]:
     """Open an insight-engine. Raises ConfigurationError, ServerUnavailable or StorageFull."""
     need_shared(settings, "insight", "event_log", "store_url")
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(open_log(site, settings, clock))
         ports = await stack.enter_async_context(open_engine_ports(log, site, settings, clock))
-        service = assembly.engine(site, ports, Member.of(settings))
-        opened = _opened(service, log, ports.store, ports.customer_log)
-        yield replace(opened, receipts=assembly.receipt_intake(site, ports))
+        service, receiver = assembly.live_engine(site, ports, Member.of(settings))
+        intake = assembly.receipt_intake(site, ports)
+        marking = (live_figures(ports.figures, settings, clock),) if ports.figures else ()
+        receivers = (*marking, assembly.live_intake(intake), receiver)
+        watching = _watching(service, watched, site, clock, None, receivers)
+        opened = _opened(watching, log, ports.store, ports.customer_log)
+        yield replace(opened, receipts=intake)
+
+
+def _watching(
+    service: Service,
+    watched: Watched | None,
+    site: Site,
+    clock: Clock,
+    environ: Mapping[str, str] | None,
+    receivers: tuple[SiteReceiver, ...],
+    missing_for: MissingFor = lambda _: None,
+) -> Service:
+    """Return the service with a watcher of its site file, if it is to be watched."""
+    if watched is None:
+        return service
+    watcher = SiteWatcher(
+        watched.path, site, clock, environ, select=watched.select, missing_for=missing_for
+    )
+    for receiver in receivers:
+        watcher.add(receiver)
+    return WatchedService(service, watcher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +162,28 @@ class OpenedWeb:
 
 
 @asynccontextmanager
-async def web(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[OpenedWeb]:
-    """Open what the web reads. Raises ConfigurationError, ServerUnavailable or StorageFull."""
+async def web(
+    site: Site, settings: Settings, clock: Clock, watched: Watched | None = None
+) -> AsyncIterator[OpenedWeb]:
+    """Open what the web reads; with ``watched`` it may change the site file.
+
+    Raises ConfigurationError, ServerUnavailable or StorageFull.
+    """
     need_shared(settings, "web", "store_url")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         security = await stack.enter_async_context(open_security(site.site, settings, clock))
         alert_store = await stack.enter_async_context(open_alert_store(settings))
-        opened = _opened(WebService(), store)
-        backend = backend_of(site, store, clock, alerts=AlertDesk(alert_store, clock))
-        yield OpenedWeb(opened, backend, security)
+        service: Service = WebService()
+        site_file = None
+        if watched:
+            watcher = SiteWatcher(watched.path, site, clock, None)
+            service = WatchedService(service, watcher)
+            site_file = SiteFile(watched.path, site, settings, watcher)
+        backend = backend_of(
+            site, store, clock, alerts=AlertDesk(alert_store, clock), site_file=site_file
+        )
+        yield OpenedWeb(_opened(service, store), backend, security)
 
 
 class WebService:

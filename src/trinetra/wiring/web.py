@@ -1,6 +1,9 @@
 """Builds the web application: the platform as its API and pages see it."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo as TimeZone
 
 from trinetra import __version__
@@ -11,11 +14,17 @@ from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.opening_hours import OpenSpan
 from trinetra.ports import Clock, SiteStore
+from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
+from trinetra.wiring.audit_desk import LineAuditDesk
+from trinetra.wiring.camera_desk import SiteCameraDesk
+from trinetra.wiring.event_history import history_of
 from trinetra.wiring.figures import figure_reader
+from trinetra.wiring.setup_desk import SiteFileDesk
 from trinetra.wiring.site_graph import opening_hours
+from trinetra.wiring.site_watch import SiteWatcher
 
 
 def backend_of(
@@ -25,20 +34,49 @@ def backend_of(
     *,
     alerts: AlertDesk | None = None,
     receipts: Receipts | None = None,
+    site_file: "SiteFile | None" = None,
 ) -> Backend:
-    """Return what the web needs of a platform whose insights are in ``store``."""
+    """Return what the web needs of a platform whose insights are in ``store``.
+
+    With ``site_file`` the site is what it says by now, and users may change it.
+    """
+    current = site_file.current if site_file else lambda: site
     return Backend(
         receipts=receipts,
-        site=lambda: site_info(site, clock),
-        figures=StoredFigures(figure_reader(site, store, clock)),
+        site=lambda: site_info(current(), clock),
+        figures=StoredFigures(lambda: figure_reader(current(), store, clock, store)),
         alerts=alerts,
+        setup=site_file.desk(clock) if site_file else None,
+        camera_desk=SiteCameraDesk(current, os.environ, clock),
+        audits=LineAuditDesk(current, store, clock),
     )
+
+
+class SiteFile:
+    """The site file that this process was started with; ``watcher`` takes its changes over."""
+
+    def __init__(
+        self, path: Path, site: Site, settings: Settings, watcher: SiteWatcher | None = None
+    ) -> None:
+        self._path = path
+        self._site = site
+        self._settings = settings
+        self._watcher = watcher
+
+    def current(self) -> Site:
+        """Return the site that is in force."""
+        return self._watcher.site if self._watcher else self._site
+
+    def desk(self, clock: Clock) -> SiteFileDesk:
+        """Return what the web needs to show and change the file."""
+        history = partial(history_of, self._settings, file=None, site=self._path)
+        return SiteFileDesk(self._path, clock, history, self._watcher)
 
 
 class StoredFigures:
     """Figures from the insight store."""
 
-    def __init__(self, reader: FigureReader) -> None:
+    def __init__(self, reader: Callable[[], FigureReader]) -> None:
         self._reader = reader
 
     def metrics(self) -> Sequence[MetricInfo]:
@@ -59,7 +97,7 @@ class StoredFigures:
 
     async def read(self, question: FigureQuestion) -> FigureTable:
         """Return figures. Raises ConfigurationError or StoreUnavailable."""
-        return await self._reader.read(FigureQuery(*question))
+        return await self._reader().read(FigureQuery(*question))
 
 
 def site_info(site: Site, clock: Clock) -> SiteInfo:

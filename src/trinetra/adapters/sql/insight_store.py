@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from trinetra.adapters.sql import derived, rollups
+from trinetra.adapters.sql.audits import read_audits, write_audit
 from trinetra.adapters.sql.customer_log import erased_among
 from trinetra.adapters.sql.database import Database
 from trinetra.adapters.sql.insight_rows import (
@@ -42,6 +43,7 @@ from trinetra.adapters.sql.migrate import prepare
 from trinetra.adapters.sql.schema import ALIASES, ALIASES_READ, RECEIPTS, TABLE_OF_KIND, VISITS
 from trinetra.adapters.sql.setups import Setup, marks_in, note_setup
 from trinetra.adapters.sql.vehicles import unlink_vehicles, vehicles_before
+from trinetra.events.audits import CountAudit
 from trinetra.events.customers import CustomerDirectory
 from trinetra.events.derivation import Derivation, Span
 from trinetra.events.figures import Mark
@@ -235,6 +237,14 @@ class SqlInsightStore:
         return await self._run(
             lambda c: rollups.read_parts(c, series, grain, parts, places, by_place=by_place)
         )
+
+    async def write_audit(self, audit: CountAudit) -> None:
+        """Add a count by hand."""
+        await self._run(lambda connection: write_audit(connection, audit), writes=True)
+
+    async def audits(self) -> list[CountAudit]:
+        """Return the latest counts by hand, the last one first."""
+        return await self._run(read_audits)
 
     async def counted(self, kinds: Collection[str], span: Span) -> list[InsightEvent]:
         """Return insights of these types as they count now, ordered by captured_at and id.

@@ -18,7 +18,7 @@ from trinetra.errors import ConfigurationError
 if TYPE_CHECKING:  # 0.1 s to import, which opening a database does without
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """The last step, a constant because reading the steps takes longer than opening a database."""
 _REVISIONS = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))
 """Alembic's own table."""

@@ -364,6 +364,18 @@ OUTBOX = Table(
 )
 """Derived insights that the event log has not received yet."""
 
+COUNT_AUDITS = Table(
+    "count_audits",
+    METADATA,
+    Column("audit_id", String(64), primary_key=True),
+    Column("camera_id", String(128), nullable=False),
+    Column("line_id", String(128), nullable=False),
+    Column("ends_at", Utc, nullable=False),
+    Column("audit", Text, nullable=False),
+    Index("count_audits_by_time", "ends_at", "audit_id"),
+)
+"""Counts by hand of counting lines, which tell how accurate their figures are."""
+
 # --- customer log -----------------------------------------------------------------------------
 
 CUSTOMER_CHANGES = Table(

@@ -154,6 +154,20 @@ class CameraAnalytics:
             outputs += self._reported.rename(body.body_id, body.name)
         return outputs
 
+    def change(self, config: CameraInsights) -> Outcome:
+        """Count by other lines, zones and floor from the next frame on; return what ends by that.
+
+        People in view, and what goes on at lines and in zones that stay as they are, go on.
+        """
+        before, self._config = self._config, config
+        insights: list[InsightEvent] = []
+        insights += self._crossings(self._lines.change(config.lines, config.floor))
+        insights += self._stays(self._zones.change(config.zones))
+        if config.floor != before.floor:
+            insights += self._heat.flush()
+            self._heat = HeatMeter(self._place, self._policy.coverage_gap_s, config.floor)
+        return Outcome(insights)
+
     def _settle(self, event: IdentityEvent) -> list[Sighting]:
         """Keep unchanged what a decision does not correct; return the end of a presence.
 

@@ -222,6 +222,21 @@ class LineCounter:
             if seconds_between(seen_at, now) > self.policy.bridge_s:
                 del self.joined[key]
 
+    def change(self, lines: tuple[Line, ...], floor: Homography | None) -> list[Crossed]:
+        """Count at these lines from the next scene on; return the crossings of those that end.
+
+        Paths at a line that stays as it is go on. Nobody begins at a line for a while, because
+        those in view may have stood there before.
+        """
+        same = {line.line_id for line in set(lines) & set(self.lines)}
+        over = {key: path for key, path in self.approaches.items() if key[0] not in same}
+        self.approaches = {k: path for k, path in self.approaches.items() if k[0] in same}
+        self.joined = {key: joined for key, joined in self.joined.items() if key[0] in same}
+        if set(lines) != set(self.lines):
+            self.watch = None
+        self.lines, self.floor, self._scale = lines, floor, None
+        return [crossed for key, path in over.items() for crossed in _ended(key, path)]
+
     def lose(self, now: Instant) -> list[Crossed]:
         """Return the crossings of bodies that have vanished."""
         oldest = now - longest(self.policy.bridge_s)

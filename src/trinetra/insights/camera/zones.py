@@ -95,6 +95,14 @@ class ZoneWatch:
         self._forget(scene.at)
         return self._counted(ended)
 
+    def change(self, zones: tuple[Zone, ...]) -> list[Stay]:
+        """Watch these zones from the next scene on; return the stays that end with the others."""
+        same = {zone.zone_id for zone in set(zones) & set(self.zones)}
+        ended = self._counted(self._close([key for key in self.open if key[0] not in same]))
+        self.over = {key: stay for key, stay in self.over.items() if key[0] in same}
+        self.zones = zones
+        return ended
+
     def flush(self) -> list[Stay]:
         """End every stay at the last instant its foot was seen inside."""
         return self._counted(self._close(list(self.open)))

@@ -4,14 +4,18 @@ from fastapi import APIRouter
 
 from trinetra.web.pages import (
     alerts,
+    audit,
     login,
+    setup,
     today,
     users,
 )
 
 _PAGES = (
     alerts,
+    audit,
     login,
+    setup,
     today,
     users,
 )

@@ -22,8 +22,9 @@ TrailAction = Literal[
     "create_token",
     "revoke_token",
     "create_login_link",
+    "change_setup",
 ]
-"""Operations on users and tokens, as the log names them."""
+"""Operations on users, tokens and the site file, as the log names them."""
 
 
 class Trail(Protocol):

@@ -1,0 +1,1 @@
+"""ONVIF: finds cameras in the network, and asks them for their streams."""
