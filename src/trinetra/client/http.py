@@ -94,6 +94,28 @@ class Client:
     create_token = _waiting(calls.create_token)
     revoke_token = _waiting(calls.revoke_token)
     trail = _waiting(calls.trail)
+    customers = _waiting(calls.customers)
+    customer = _waiting(calls.customer)
+    search_by_photo = _waiting(calls.search_by_photo)
+    enroll_customer = _waiting(calls.enroll_customer)
+    update_customer = _waiting(calls.update_customer)
+    merge_customers = _waiting(calls.merge_customers)
+    split_customer = _waiting(calls.split_customer)
+    merge_candidates = _waiting(calls.merge_candidates)
+    dismiss_merge_candidate = _waiting(calls.dismiss_merge_candidate)
+    staff_candidates = _waiting(calls.staff_candidates)
+    erase_customer = _waiting(calls.erase_customer)
+    erasure = _waiting(calls.erasure)
+    explanation = _waiting(calls.explanation)
+    insight_types = _waiting(calls.insight_types)
+    insights = _waiting(calls.insights)
+    why = _waiting(calls.why)
+    vehicles = _waiting(calls.vehicles)
+    regular_vehicles = _waiting(calls.regular_vehicles)
+    context = _waiting(calls.context)
+    report = _waiting(calls.report)
+    export = _waiting(calls.export)
+    figure_changes = _waiting(calls.figure_changes)
 
 
 class AsyncClient:
@@ -163,6 +185,28 @@ class AsyncClient:
     create_token = _awaited(calls.create_token)
     revoke_token = _awaited(calls.revoke_token)
     trail = _awaited(calls.trail)
+    customers = _awaited(calls.customers)
+    customer = _awaited(calls.customer)
+    search_by_photo = _awaited(calls.search_by_photo)
+    enroll_customer = _awaited(calls.enroll_customer)
+    update_customer = _awaited(calls.update_customer)
+    merge_customers = _awaited(calls.merge_customers)
+    split_customer = _awaited(calls.split_customer)
+    merge_candidates = _awaited(calls.merge_candidates)
+    dismiss_merge_candidate = _awaited(calls.dismiss_merge_candidate)
+    staff_candidates = _awaited(calls.staff_candidates)
+    erase_customer = _awaited(calls.erase_customer)
+    erasure = _awaited(calls.erasure)
+    explanation = _awaited(calls.explanation)
+    insight_types = _awaited(calls.insight_types)
+    insights = _awaited(calls.insights)
+    why = _awaited(calls.why)
+    vehicles = _awaited(calls.vehicles)
+    regular_vehicles = _awaited(calls.regular_vehicles)
+    context = _awaited(calls.context)
+    report = _awaited(calls.report)
+    export = _awaited(calls.export)
+    figure_changes = _awaited(calls.figure_changes)
 
 
 def _headers(token: str | None) -> dict[str, str]:
@@ -174,7 +218,13 @@ def _sent(call: Call[Any]) -> dict[str, Any]:
     body = call.body
     if isinstance(body, BaseModel):
         body = body.model_dump(mode="json", exclude_unset=True)
-    return {"params": params} | ({} if body is None else {"json": body})
+    sent: dict[str, Any] = {"params": params}
+    if call.photos:
+        files = [("photo", (p.name, p.content, "application/octet-stream")) for p in call.photos]
+        sent |= {"files": files, "data": dict(call.form)}
+    elif body is not None:
+        sent["json"] = body
+    return sent
 
 
 def _read(call: Call[T], reply: httpx.Response) -> T:
@@ -182,6 +232,8 @@ def _read(call: Call[T], reply: httpx.Response) -> T:
         raise _problem(reply)
     if call.answer is type(None):
         return call.answer()
+    if call.answer is bytes:
+        return TypeAdapter(call.answer).validate_python(reply.content)
     return TypeAdapter(call.answer).validate_json(reply.content)
 
 

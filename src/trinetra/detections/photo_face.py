@@ -104,8 +104,8 @@ def read_photo_face(
         raise PhotoRejected(f"{photo}: no face was found; use a photo that shows one face")
     if len(found) > 1 and not largest:
         raise PhotoRejected(
-            f"{photo} shows {len(found)} faces; crop it to the right one, or use the largest "
-            "with --largest"
+            f"{photo} shows {len(found)} faces; crop it to the right one, or take the largest "
+            "(--largest)"
         )
     sizes_px = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1)
     row = int(np.argmax(sizes_px))

@@ -10,7 +10,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from trinetra.client.problems import ApiProblem
-from trinetra.errors import ConfigurationError, ServerUnavailable, StorageFull, TrinetraError
+from trinetra.errors import (
+    ConfigurationError,
+    CustomerConflict,
+    ModelUnavailable,
+    PhotoRejected,
+    ServerUnavailable,
+    StorageFull,
+    TrinetraError,
+    UnknownCustomer,
+)
 from trinetra.redaction import mask_urls
 from trinetra.telemetry import get_logger
 from trinetra.web.access import NotAuthenticated, NotPermitted
@@ -31,6 +40,10 @@ class Invalid(TrinetraError):
     """The request cannot be understood; the detail says what is wrong with it."""
 
 
+class TooLarge(TrinetraError):
+    """What was sent is larger than is read; the detail says how large it may be."""
+
+
 class TooManyRequests(TrinetraError):
     """The caller must wait ``retry_after_s``."""
 
@@ -47,6 +60,11 @@ _STATUS: Mapping[type[TrinetraError], HTTPStatus] = {
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     ConfigurationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    CustomerConflict: HTTPStatus.CONFLICT,
+    UnknownCustomer: HTTPStatus.NOT_FOUND,
+    PhotoRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ModelUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ServerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }

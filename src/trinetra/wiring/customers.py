@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from trinetra.errors import CustomerConflict
+from trinetra.adapters.disk.audit import Action
+from trinetra.errors import CustomerConflict, UnknownCustomer
 from trinetra.events.customers import (
     ChangeKind,
     Customer,
@@ -129,7 +130,7 @@ class CustomerDesk:
     async def enrolled(self) -> Known:
         """Return the enrolled customers. Raises StoreUnavailable."""
         known = await self.directory.known()
-        await self._record("list", None)
+        await self.note("list", None)
         return known
 
     async def known(self) -> Known:
@@ -142,7 +143,7 @@ class CustomerDesk:
         people = known.people
         visit = await self.last_visit(who)
         need_known(people, who, visit)
-        await self._record("show", who)
+        await self.note("show", who)
         head, ids = people.canonical(who), people.members(who)
         return Shown(
             customer_id=head,
@@ -159,7 +160,7 @@ class CustomerDesk:
     async def candidates(self) -> list[CustomerChange]:
         """Return the proposals to merge two identities, the most similar first."""
         people = await self.directory.people()
-        await self._record("list", None, "merge candidates")
+        await self.note("list", None, "merge candidates")
         return sorted(people.proposed.values(), key=lambda p: -(p.score or 0.0))
 
     async def update(self, customer_id: CustomerId, update: CustomerUpdate) -> CustomerChange:
@@ -224,7 +225,8 @@ class CustomerDesk:
                 return found
         return None
 
-    async def _record(self, action: Any, who: CustomerId | None, detail: str = "") -> None:
+    async def note(self, action: Action, who: CustomerId | None, detail: str = "") -> None:
+        """Enter an operation in the audit trail. Raises StorageFull or ConfigurationError."""
         await asyncio.to_thread(record_deed, self.settings, action, who, detail, self.by)
 
 
@@ -236,9 +238,9 @@ def need_a_name(name: str) -> None:
 
 
 def need_known(people: CustomerDirectory, customer_id: CustomerId, visit: Visit | None) -> None:
-    """Raise CustomerConflict for an unknown id, or that of an erased person."""
+    """Raise UnknownCustomer for an unknown id, or that of an erased person."""
     if people.is_erased(customer_id):
-        raise CustomerConflict(f"{customer_id} was erased: no data of that person is kept")
+        raise UnknownCustomer(f"{customer_id} was erased: no data of that person is kept")
     is_in_book = (
         customer_id in people.customers
         or customer_id in people.merged
@@ -250,10 +252,6 @@ def need_known(people: CustomerDirectory, customer_id: CustomerId, visit: Visit 
             f"{customer_id} is unknown: no such customer was enrolled or has visited; "
             "see `trinetra customers list`, or the customer_id of an event"
         )
-
-
-class UnknownCustomer(CustomerConflict):
-    """No customer has this id."""
 
 
 def change_of(

@@ -100,5 +100,5 @@ def _told(alike: Sequence[Likeness]) -> str:
     )
     return (
         f"this may be a customer who is enrolled already: {who}; nothing was stored. If it is "
-        "another person, add --allow-duplicate"
+        "another person, allow the duplicate (--allow-duplicate)"
     )
