@@ -44,6 +44,11 @@ class _InMemory(MultiPartParser):
         super().on_part_data(data, start, end)
 
 
+def form_bytes(most: int) -> int:
+    """Return how long a form with so many photos may be, for ``max_body_size`` of its route."""
+    return most * MOST_BYTES + _FIELDS_BYTES
+
+
 async def read_photo_form(request: Request, most: int) -> PhotoForm:
     """Return the photos and fields of a form. Raises TooLarge, or Invalid for what is no form."""
     kind = request.headers.get("content-type", "")
@@ -51,7 +56,7 @@ async def read_photo_form(request: Request, most: int) -> PhotoForm:
         raise Invalid("send the photos as multipart/form-data")
     parser = _InMemory(
         request.headers,
-        _bounded(request, most * MOST_BYTES + _FIELDS_BYTES),
+        _bounded(request, form_bytes(most)),
         max_files=most,
         max_fields=_MOST_FIELDS,
         max_part_size=_FIELDS_BYTES,

@@ -4,16 +4,22 @@ from fastapi import APIRouter
 
 from trinetra.web.pages import (
     alerts,
+    customers,
     login,
+    reports,
     today,
     users,
+    vehicles,
 )
 
 _PAGES = (
     alerts,
+    customers,
     login,
+    reports,
     today,
     users,
+    vehicles,
 )
 
 

@@ -20,7 +20,7 @@ from trinetra.client.models import (
 )
 from trinetra.web.access import Permission, Principal, requires
 from trinetra.web.backend import CustomerChanges, Customers, CustomerSearch, NewCustomer
-from trinetra.web.photos import form_schema, read_photo_form
+from trinetra.web.photos import form_bytes, form_schema, read_photo_form
 from trinetra.web.problems import Invalid, NotFound
 from trinetra.web.state import Backend, backend, needed
 
@@ -72,7 +72,10 @@ async def list_customers(
     return await people.page(caller.name, CustomerSearch(kind, text, limit, cursor))
 
 
-@router.post("/customers", status_code=201, openapi_extra=form_schema(EnrollmentForm, MOST_PHOTOS))
+@router.post("/customers", status_code=201, 
+    max_body_size=form_bytes(MOST_PHOTOS),
+    openapi_extra=form_schema(EnrollmentForm, MOST_PHOTOS),
+)
 async def enroll(caller: Writer, platform: Platform, request: Request) -> Customer:
     """Enroll a person from one to five photos, which are not kept.
 
@@ -84,7 +87,9 @@ async def enroll(caller: Writer, platform: Platform, request: Request) -> Custom
     return await photos.enroll(caller.name, form.photos, NewCustomer(**fields.model_dump()))
 
 
-@router.post("/customers/search", openapi_extra=form_schema(SearchForm, 1))
+@router.post(
+    "/customers/search", max_body_size=form_bytes(1), openapi_extra=form_schema(SearchForm, 1)
+)
 async def search_by_photo(caller: Reader, platform: Platform, request: Request) -> FaceMatches:
     """Return the people whose faces are most similar to the one in a photo, which is not kept."""
     photos = needed(platform.photos, "photos")
