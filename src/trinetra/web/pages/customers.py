@@ -22,7 +22,7 @@ KINDS: dict[str, str] = {
     "anonymous": message("Not enrolled"),
 }
 CHOICES: tuple[CustomerKind, ...] = ("enrolled", "vip", "staff", "watchlist", "opted_out")
-EVENTS = {
+EVENTS: dict[str, str] = {
     "line_crossing": message("Crossed a line"),
     "zone_stay": message("Stayed in a zone"),
     "visit": message("Visit"),
@@ -154,9 +154,7 @@ async def forget(page: PageOf, customer_id: CustomerId) -> Response:
 @router.get("/customers/{customer_id}/erasure")
 async def erasure(page: PageOf, customer_id: CustomerId) -> Response:
     """Return how far an erasure is, which the page asks again while it is open."""
-    return await _answer(
-        page, page.client.erasure(customer_id), "customer_erasure.html", "erasure"
-    )
+    return await _answer(page, page.client.erasure(customer_id), "customer_erasure.html", "erasure")
 
 
 @router.get("/customers/{customer_id}/receipt")
@@ -173,8 +171,8 @@ async def _common(page: Page) -> dict[str, Any]:
     return {
         "site": await page.client.site(),
         "kinds": {kind: text(KINDS[kind]) for kind in CHOICES},
-        "kind_of": lambda kind: text(KINDS.get(kind, kind)),
-        "event_of": lambda kind: text(EVENTS.get(kind, kind)),
+        "kind_of": lambda kind: text(KINDS.get(kind) or kind),
+        "event_of": lambda kind: text(EVENTS.get(kind) or kind),
     }
 
 

@@ -72,7 +72,9 @@ async def list_customers(
     return await people.page(caller.name, CustomerSearch(kind, text, limit, cursor))
 
 
-@router.post("/customers", status_code=201, 
+@router.post(
+    "/customers",
+    status_code=201,
     max_body_size=form_bytes(MOST_PHOTOS),
     openapi_extra=form_schema(EnrollmentForm, MOST_PHOTOS),
 )
