@@ -92,7 +92,7 @@ def inner_app(
     app.state.security = security
     problems.install(app)
     error_pages.install(app)
-    v1 = APIRouter(prefix="/v1")
+    v1 = APIRouter(prefix="/v1", responses=problems.RESPONSES)
     for module in _V1:
         v1.include_router(module.router)
     app.include_router(v1)

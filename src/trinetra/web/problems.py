@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from trinetra.client.models import Problem
 from trinetra.client.problems import ApiProblem
 from trinetra.errors import (
     ConfigurationError,
@@ -26,6 +27,14 @@ from trinetra.web.access import NotAuthenticated, NotPermitted
 
 log = get_logger("web")
 MEDIA_TYPE = "application/problem+json"
+
+
+_DESCRIBED: Mapping[str, Any] = {
+    "description": "What happened, and what to do (RFC 9457).",
+    "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": {**_DESCRIBED}, "5XX": {**_DESCRIBED}}
+"""How OpenAPI describes failures, for every route of the API."""
 
 
 class NotFound(TrinetraError):
