@@ -25,7 +25,8 @@ from trinetra.settings import Settings, load_settings
 from trinetra.site import site_from_text
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId
 from trinetra.web.access import Role
-from trinetra.web.app import inner_app, web_app
+from trinetra.web.app import inner_app
+from trinetra.web.middleware import Envelope
 from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.stores import open_context_store, open_customer_log
 from trinetra.wiring.web import backend_of, with_people
@@ -125,8 +126,8 @@ async def open_people_shop(
         opening = with_people(bare, SHOP, store, settings, clock, gallery)
         backend = await stack.enter_async_context(opening)
         signed_in = SignedIn(Role.ADMIN)
-        app, inner = web_app(backend, signed_in), inner_app(backend, signed_in)
-        yield PeopleShop(settings, store, app, inner, signed_in, clock, gallery)
+        inner = inner_app(backend, signed_in)
+        yield PeopleShop(settings, store, Envelope(inner), inner, signed_in, clock, gallery)
 
 
 def promotion() -> ContextEntry:

@@ -84,7 +84,7 @@ def session() -> Iterator[requests.Session]:
 DESCRIPTION = inner_app(Backend(SiteInfo, None), ByToken()).openapi()  # type: ignore[arg-type]
 schema = schemathesis.openapi.from_dict(DESCRIPTION)
 GENERATED = settings(
-    max_examples=12,
+    max_examples=8,
     derandomize=True,
     deadline=None,
     database=None,
@@ -102,12 +102,13 @@ def test_every_answer_to_an_admin_is_as_described(
 
 
 @schema.parametrize()
-@settings(GENERATED, max_examples=3)
+@settings(GENERATED, max_examples=2)
 def test_nobody_gets_an_answer(
     case: schemathesis.Case, address: str, session: requests.Session
 ) -> None:
     reply = case.call(address, session)
-    assert reply.status_code in {401, 404, 405}, (reply.status_code, reply.text)
+    # A body that is no JSON is refused (400) before anybody asks who sent it.
+    assert reply.status_code in {400, 401, 404, 405}, (reply.status_code, reply.text)
     if reply.status_code == 401:
         assert reply.headers["www-authenticate"] == ["Bearer"]
 

@@ -501,7 +501,7 @@ class FigureRecord(Resource):
     period: str
     start: datetime
     end: datetime
-    local_start: datetime
+    local_start: str = Field(description="The shop's wall clock, without an offset.")
     value: float | None
     low: float | None = None
     high: float | None = None

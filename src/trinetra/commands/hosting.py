@@ -28,7 +28,7 @@ from trinetra.telemetry import configure_logging, get_logger
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.web import backend_of, with_people
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +122,20 @@ async def _web(
         yield
         return
     process = bare_health_app(platform.services, platform.recorder.recent.watch)
-    async with serving_web(
-        backend_of(
-            site,
-            platform.store,
-            platform.clock,
-            alerts=platform.alert_desk,
-            receipts=platform.receipts,
-        ),
-        process,
-        settings,
-        platform.clock,
-        port=settings.embedded_port,
-        secret_folder=options.secret_folder,
-        visitor=options.visitor,
-    ) as served:
+    store, clock = platform.store, platform.clock
+    bare = backend_of(site, store, clock, alerts=platform.alert_desk, receipts=platform.receipts)
+    async with (
+        with_people(bare, site, store, settings, clock, platform.gallery) as backend,
+        serving_web(
+            backend,
+            process,
+            settings,
+            clock,
+            port=settings.embedded_port,
+            secret_folder=options.secret_folder,
+            visitor=options.visitor,
+        ) as served,
+    ):
         note(f"serving on {served.url} (also /health/ready and /metrics)")
         yield
 

@@ -29,7 +29,7 @@ from trinetra.wiring.connections import (
 )
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.stores import open_alert_store, open_store
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.web import backend_of, with_people
 from trinetra.wiring.web_access import open_security
 
 
@@ -121,7 +121,9 @@ async def web(site: Site, settings: Settings, clock: Clock) -> AsyncIterator[Ope
         security = await stack.enter_async_context(open_security(site.site, settings, clock))
         alert_store = await stack.enter_async_context(open_alert_store(settings))
         opened = _opened(WebService(), store)
-        backend = backend_of(site, store, clock, alerts=AlertDesk(alert_store, clock))
+        bare = backend_of(site, store, clock, alerts=AlertDesk(alert_store, clock))
+        opening = with_people(bare, site, store, settings, clock)
+        backend = await stack.enter_async_context(opening)
         yield OpenedWeb(opened, backend, security)
 
 

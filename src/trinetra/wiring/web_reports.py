@@ -176,4 +176,4 @@ def _period(name: str, title: str, period: Period) -> ReportPeriod:
 
 
 def _record(record: Record) -> FigureRecord:
-    return FigureRecord(**record._asdict())
+    return FigureRecord(**record._asdict() | {"local_start": record.local_start.isoformat()})
