@@ -89,6 +89,15 @@ async def test_what_went_wrong_is_told_on_the_page(shop: PeopleShop) -> None:
     assert undone.headers["hx-redirect"] == f"/customers/{BOB}"
 
 
+async def test_a_customer_who_behaves_like_staff_is_accepted_as_staff(shop: PeopleShop) -> None:
+    http = shop.http(Role.OPERATOR)
+    refused = await http.post(f"/customers/{BOB}/staff")
+    assert "staff needs consent" in refused.text
+    done = await http.post(f"/customers/{BOB}/staff", data={"purpose": "works agreement"})
+    assert done.headers["hx-redirect"] == "/customers"
+    assert (await shop.client().customer(BOB)).customer.kind == "staff"
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve the shop on a free port, from a thread of its own."""

@@ -39,8 +39,8 @@ class Platform:
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
     the status of each camera. ``store`` has the insights of this and earlier runs,
-    ``gallery`` the faces. ``receipts`` takes those of points of sale, ``alert_desk`` has the list of
-    alerts.
+    ``gallery`` the faces. ``receipts`` takes those of points of sale, ``alert_desk`` has the list
+    of alerts.
     """
 
     upstream: tuple[Service, ...]

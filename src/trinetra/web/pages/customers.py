@@ -125,6 +125,13 @@ async def update(
     return await _changed(page, customer_id, changed)
 
 
+@router.post("/customers/{customer_id}/staff")
+async def accept_as_staff(page: PageOf, customer_id: CustomerId, purpose: Purpose = "") -> Response:
+    """Accept a customer who behaves like staff as staff; go to the list."""
+    changed = page.client.update_customer(customer_id, kind="staff", purpose=purpose or None)
+    return await _moved(page, changed, "")
+
+
 @router.post("/customers/{customer_id}/merge")
 async def merge(page: PageOf, customer_id: CustomerId, into: OtherId) -> Response:
     """Merge this identity into another; go to the page of the other."""

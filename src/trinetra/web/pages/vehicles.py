@@ -62,7 +62,7 @@ async def _regulars(page: Page, end: datetime) -> Any:
 def _arrivals(page: Page, site: SiteInfo, visits: tuple[VehicleVisit, ...]) -> Chart:
     text, zone = page.words.text, ZoneInfo(site.timezone)
     counts = Counter(visit.arrived_at.astimezone(zone).hour for visit in visits)
-    hours = range(min(counts, default=0), max(counts, default=-1) + 1)
+    hours = range(24)
     return Chart(
         title=text(message("Vehicles that arrived, by the hour")),
         of=text(message("Hour")),

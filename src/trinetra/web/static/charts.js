@@ -48,7 +48,7 @@ function option(chart) {
     },
     xAxis: { type: "category", data: chart.categories, axisLabel: text, axisLine: grid, axisTick: { show: false } },
     yAxis: {
-      type: "value", splitLine: grid,
+      type: "value", splitLine: grid, minInterval: chart.unit === "count" ? 1 : 0,
       axisLabel: { ...text, formatter: (/** @type {number} */ value) => shown(value, chart.unit) },
     },
     series: chart.series.map((series, number) => ({
