@@ -12,7 +12,9 @@ from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 from trinetra.web.photos import form_bytes, read_photo_form
 
-router = APIRouter(dependencies=[requires(Permission.READ_CUSTOMERS)])
+reading = APIRouter(dependencies=[requires(Permission.READ_CUSTOMERS)])
+writing = APIRouter(dependencies=[requires(Permission.READ_CUSTOMERS, Permission.WRITE_CUSTOMERS)])
+erasing = APIRouter(dependencies=[requires(Permission.READ_CUSTOMERS, Permission.ERASE_CUSTOMERS)])
 KINDS: dict[str, str] = {
     "enrolled": message("Enrolled"),
     "vip": message("VIP"),
@@ -41,7 +43,7 @@ Name = Annotated[str, Form(max_length=100)]
 Purpose = Annotated[str, Form(max_length=500)]
 
 
-@router.get("/customers")
+@reading.get("/customers")
 async def customers(
     page: PageOf,
     kind: CustomerKind | None = None,
@@ -62,7 +64,7 @@ async def customers(
     )
 
 
-@router.post("/customers/search", max_body_size=form_bytes(1))
+@reading.post("/customers/search", max_body_size=form_bytes(1))
 async def search(page: PageOf, request: Request) -> Response:
     """Return the people who look like the one in a photo."""
     form = await read_photo_form(request, 1)
@@ -71,7 +73,7 @@ async def search(page: PageOf, request: Request) -> Response:
     return await _answer(page, asked, "customers_found.html", "found")
 
 
-@router.post("/customers/enroll", max_body_size=form_bytes(MOST_PHOTOS))
+@writing.post("/customers/enroll", max_body_size=form_bytes(MOST_PHOTOS))
 async def enroll(page: PageOf, request: Request) -> Response:
     """Enroll a person; return a link to the page of that person."""
     form = await read_photo_form(request, MOST_PHOTOS)
@@ -89,14 +91,14 @@ async def enroll(page: PageOf, request: Request) -> Response:
     return await _answer(page, asked, "customers_enrolled.html", "enrolled")
 
 
-@router.get("/customers/why/{subject}")
+@reading.get("/customers/why/{subject}")
 async def why(page: PageOf, subject: CustomerId) -> Response:
     """Return why an event, a track or a customer is what it is."""
     found = await page.client.explanation(subject)
     return page.render("customers_why.html", found=found, **await _common(page))
 
 
-@router.get("/customers/{customer_id}")
+@reading.get("/customers/{customer_id}")
 async def customer(page: PageOf, customer_id: CustomerId) -> Response:
     """Return the page of a person; of an erased one, its receipt."""
     try:
@@ -108,7 +110,7 @@ async def customer(page: PageOf, customer_id: CustomerId) -> Response:
     return page.render("customer.html", **await _details(page, found))
 
 
-@router.post("/customers/{customer_id}/update")
+@writing.post("/customers/{customer_id}/update")
 async def update(
     page: PageOf,
     customer_id: CustomerId,
@@ -125,32 +127,32 @@ async def update(
     return await _changed(page, customer_id, changed)
 
 
-@router.post("/customers/{customer_id}/staff")
+@writing.post("/customers/{customer_id}/staff")
 async def accept_as_staff(page: PageOf, customer_id: CustomerId, purpose: Purpose = "") -> Response:
     """Accept a customer who behaves like staff as staff; go to the list."""
     changed = page.client.update_customer(customer_id, kind="staff", purpose=purpose or None)
     return await _moved(page, changed, "")
 
 
-@router.post("/customers/{customer_id}/merge")
+@writing.post("/customers/{customer_id}/merge")
 async def merge(page: PageOf, customer_id: CustomerId, into: OtherId) -> Response:
     """Merge this identity into another; go to the page of the other."""
     return await _moved(page, page.client.merge_customers(customer_id, into), into)
 
 
-@router.post("/customers/{customer_id}/split")
+@writing.post("/customers/{customer_id}/split")
 async def split(page: PageOf, customer_id: CustomerId) -> Response:
     """Undo a merge; go to the page of the identity that is separate again."""
     return await _moved(page, page.client.split_customer(customer_id), customer_id)
 
 
-@router.post("/customers/{customer_id}/dismiss")
+@writing.post("/customers/{customer_id}/dismiss")
 async def dismiss(page: PageOf, customer_id: CustomerId, other: OtherId) -> Response:
     """Note that two identities are two people; go to the list."""
     return await _moved(page, page.client.dismiss_merge_candidate(customer_id, other), "")
 
 
-@router.post("/customers/{customer_id}/forget")
+@erasing.post("/customers/{customer_id}/forget")
 async def forget(page: PageOf, customer_id: CustomerId) -> Response:
     """Erase a person; return how far that is, with the receipt."""
     return await _answer(
@@ -158,13 +160,13 @@ async def forget(page: PageOf, customer_id: CustomerId) -> Response:
     )
 
 
-@router.get("/customers/{customer_id}/erasure")
+@erasing.get("/customers/{customer_id}/erasure")
 async def erasure(page: PageOf, customer_id: CustomerId) -> Response:
     """Return how far an erasure is, which the page asks again while it is open."""
     return await _answer(page, page.client.erasure(customer_id), "customer_erasure.html", "erasure")
 
 
-@router.get("/customers/{customer_id}/receipt")
+@erasing.get("/customers/{customer_id}/receipt")
 async def receipt(page: PageOf, customer_id: CustomerId) -> Response:
     """Return the signed receipt of an erasure as a file."""
     found = await page.client.erasure(customer_id)
@@ -218,3 +220,8 @@ async def _moved(page: Page, asked: Awaitable[Any], customer_id: str) -> Respons
     except ApiProblem as failure:
         return page.render("notice.html", told=failure.detail)
     return Response(headers={"HX-Redirect": f"/customers/{customer_id}".rstrip("/")})
+
+
+router = APIRouter()
+for _part in (reading, writing, erasing):
+    router.include_router(_part)
