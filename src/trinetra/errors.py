@@ -67,6 +67,10 @@ class CustomerConflict(TrinetraError):
     """A change contradicts a customer's state; nothing was changed, choose another change."""
 
 
+class UnknownCustomer(CustomerConflict):
+    """No customer has this id, or none any more; choose another."""
+
+
 class EngineFailure(TrinetraError):
     """An inference engine could not load a model or run a batch; the worker must stop."""
 

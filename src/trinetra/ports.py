@@ -573,6 +573,31 @@ class FigureStore(Protocol):
         """Return about ``most`` sums that changed after write number ``change``, in order."""
 
 
+class InsightQuery(NamedTuple):
+    """A page of insights of one type in a span, up to ``most``; it begins behind ``after``.
+
+    ``customer_id`` stands for a person under all ids; only types that name customers know it.
+    """
+
+    kind: str
+    span: Span
+    most: int
+    after: tuple[Instant, EventId] | None = None
+    camera_id: CameraId | None = None
+    customer_id: CustomerId | None = None
+
+
+class PagedStore(Protocol):
+    """The insights on record, page by page."""
+
+    async def page(self, query: InsightQuery) -> list[InsightEvent]:
+        """Return a page in the order of captured_at and id, as the insights count now.
+
+        Without withdrawn visits. Raises ValueError for a type that does not exist or names no
+        customer, StoreUnavailable.
+        """
+
+
 class Unpublished(NamedTuple):
     """A derived insight that the event log has not received yet, encoded."""
 
@@ -610,7 +635,7 @@ class AuditStore(Protocol):
         """Return the latest counts by hand, the last one first."""
 
 
-class SiteStore(ExpiringStore, FigureStore, DerivingStore, AuditStore, Protocol):
+class SiteStore(ExpiringStore, FigureStore, PagedStore, DerivingStore, AuditStore, Protocol):
     """The insight store of a site: insights, the figures of them, and what follows from them."""
 
 

@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from trinetra.adapters.disk.receipts import sign, signing_key
-from trinetra.commands import audit, customers, forget
-from trinetra.commands.audit_trail import audit_log, record_deed
+from trinetra.commands import audit, customers
 from trinetra.events.erasure import Acknowledgement, ErasureStatus
 from trinetra.settings import Settings, load_settings
 from trinetra.values import CustomerId
+from trinetra.wiring.audit_trail import audit_log, record_deed
+from trinetra.wiring.forgetting import Eraser, remains_of
 from trinetra.wiring.stores import open_erasure_store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -118,7 +119,7 @@ def test_a_log_that_was_taken_away_is_missed_where_somebody_was_erased(
 def test_an_erasure_done_after_nobody_waited_is_put_on_record_once(settings: Settings) -> None:
     asyncio.run(_erase(settings))
     for _ in range(2):
-        asyncio.run(forget._forget(settings, GONE, 0.0))
+        asyncio.run(Eraser(settings).forget(GONE, 0.0))
     assert [line.action for line in audit_log(settings).lines()] == ["forgotten"]
 
 
@@ -126,7 +127,7 @@ def test_forgetting_clears_what_a_killed_replay_left(settings: Settings) -> None
     asyncio.run(_ask(settings))
     left = settings.data_dir / "tmp" / "left"
     left.mkdir(parents=True)
-    assert asyncio.run(forget._forget(settings, GONE, 0.0)).settled_at is not None
+    assert asyncio.run(Eraser(settings).forget(GONE, 0.0)).settled_at is not None
     assert not left.exists()
 
 
@@ -137,9 +138,9 @@ def test_who_looked_at_the_names_is_on_record(settings: Settings) -> None:
 
 def test_a_receipt_on_a_cluster_tells_until_when_topics_keep_what(settings: Settings) -> None:
     there = settings.model_copy(update={"event_log": "kafka"})
-    told = forget._remains(there, NOON, {"trinetra.detections": 90_000.0, "other": inf})
+    told = remains_of(there, NOON, {"trinetra.detections": 90_000.0, "other": inf})
     until = NOON + timedelta(seconds=90_000)
     assert f"trinetra.detections: until {until:%Y-%m-%d %H:%M} UTC at the latest" in told
     assert "other: for good, because the topic keeps its records for good" in told
     assert any("trinetra.dead-letters have embeddings" in line for line in told)
-    assert "topics of Kafka: as long as they keep records" in forget._remains(there, NOON, {})
+    assert "topics of Kafka: as long as they keep records" in remains_of(there, NOON, {})

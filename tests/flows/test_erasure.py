@@ -17,7 +17,6 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.audit import AuditLog
 from trinetra.adapters.disk.journal_file import read_topic
 from trinetra.adapters.disk.receipts import check
-from trinetra.commands import forget as command
 from trinetra.errors import ConfigurationError, CustomerConflict
 from trinetra.events.schema import DetectionEvent, Visit
 from trinetra.events.topics import Topic
@@ -27,6 +26,7 @@ from trinetra.settings import Settings
 from trinetra.site.schema import Site
 from trinetra.values import CustomerId, Embedding
 from trinetra.wiring.connections import open_log
+from trinetra.wiring.forgetting import Eraser, receipt_of
 from trinetra.wiring.places import JOURNALED
 from trinetra.wiring.platform import Upstream, downstream_of
 from trinetra.wiring.stores import open_erasure_store, open_store
@@ -108,7 +108,7 @@ async def test_no_byte_of_a_forgotten_person_is_left_in_any_file(running: Runnin
     gone, stays = one.customer_id, two.customer_id
     await come(running, "b", 60, ann)  # whose track is open when the request comes
 
-    status = await command._forget(settings, gone, 60.0)
+    status = await Eraser(settings).forget(gone, 60.0)
     assert status.settled_at is not None
     assert status.awaited == ()
     assert status.removed()["gallery_faces"] >= 3
@@ -145,7 +145,7 @@ async def test_a_request_is_carried_out_though_the_command_that_wrote_it_was_kil
 
 async def test_a_stranger_is_refused_and_only_the_audit_log_tells(running: Running) -> None:
     with pytest.raises(CustomerConflict, match="nobody"):
-        await command._forget(running.settings, CustomerId("cus_nobody"), 1.0)
+        await Eraser(running.settings).forget(CustomerId("cus_nobody"), 1.0)
     log = AuditLog(running.settings.data_dir / "audit")
     assert [line.action for line in log.lines()] == ["refused"]
     assert "cus_nobody" not in log.path.read_text()
@@ -158,11 +158,11 @@ async def test_a_receipt_and_an_audit_log_that_were_changed_are_found_out(
     await come(running, "a", 0, Person(1))
     await until(lambda: _count(running, 1))
     [one] = await visits(running)
-    status = await command._forget(settings, one.customer_id, 60.0)
-    again = await command._forget(settings, one.customer_id, 60.0)
+    status = await Eraser(settings).forget(one.customer_id, 60.0)
+    again = await Eraser(settings).forget(one.customer_id, 60.0)
     assert again.settled_at == status.settled_at
 
-    signed = command._receipt(settings, status)
+    signed = receipt_of(settings, status)
     file = tmp_path / "receipt.json"
     told = {"receipt": signed.receipt, "public_key": signed.public_key}
     file.write_text(json.dumps({**told, "signature": signed.signature}))

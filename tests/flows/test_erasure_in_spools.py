@@ -14,8 +14,6 @@ from tests.flows.test_erasure_on_a_cluster import ANN, container, running
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.sql.erasure_store import SqlErasureStore
-from trinetra.commands import forget as command
-from trinetra.commands.forget import _receipt
 from trinetra.customers.spool_erasure import SpoolErasures
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.codec import encode
@@ -26,6 +24,7 @@ from trinetra.ports import EventLog, Record
 from trinetra.settings import Settings
 from trinetra.values import CustomerId, derive_id
 from trinetra.wiring.connections import spooling
+from trinetra.wiring.forgetting import Eraser, receipt_of
 
 SERVICE, WORKER = "inference-worker", "inference-worker@worker"
 OTHERS = {"identity-resolver", "insight-engine"}
@@ -72,7 +71,7 @@ class Shop:
         return sum(face in content for face in FACES for content in files)
 
     async def forget(self, timeout_s: float, who: CustomerId = ANN) -> ErasureStatus:
-        return await command._forget(self.engine, who, timeout_s)
+        return await Eraser(self.engine).forget(who, timeout_s)
 
     async def forget_but_for(self, awaited: set[str]) -> ErasureStatus:
         """Ask for the erasure and return once no other confirmation is missing."""
@@ -124,7 +123,7 @@ async def test_a_worker_that_is_cut_off_with_faces_on_its_disk_is_named_until_th
 
         status = await shop.forget_but_for({SERVICE, WORKER})
         assert status.settled_at is None
-        receipt = _receipt(shop.engine, status).receipt
+        receipt = receipt_of(shop.engine, status).receipt
         assert receipt["done_at"] is None
         assert receipt["awaited"] == [SERVICE, WORKER]
         assert WORKER not in receipt["confirmed_by"]
@@ -136,7 +135,7 @@ async def test_a_worker_that_is_cut_off_with_faces_on_its_disk_is_named_until_th
         assert shop.faces_on_disk() == 0
         # What other services would make a new identity of did not reach them any more.
         assert await sent(shop.log) == {"events": 1, "faces": 0}
-    receipt = _receipt(shop.engine, status).receipt
+    receipt = receipt_of(shop.engine, status).receipt
     assert receipt["awaited"] == []
     assert WORKER in receipt["confirmed_by"]
     assert receipt["erased"]["spooled_records"] == 1

@@ -13,9 +13,7 @@ from typer.testing import CliRunner
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.memory.event_log import MemoryEventLog
-from trinetra.commands import forget as command
 from trinetra.commands.application import app
-from trinetra.commands.forget import _receipt
 from trinetra.errors import ConfigurationError, CustomerConflict
 from trinetra.models.manifest import load_manifest
 from trinetra.settings import Settings
@@ -29,6 +27,7 @@ from trinetra.wiring.connections import (
     open_resolver_ports,
     spooling,
 )
+from trinetra.wiring.forgetting import Eraser, receipt_of
 from trinetra.wiring.stores import open_customer_log
 
 ANN = CustomerId(derive_id("cus", "ann"))
@@ -108,17 +107,17 @@ async def running(
 async def test_no_receipt_is_final_while_the_owner_of_the_gallery_has_not_confirmed(
     engine_container: Settings, resolver_container: Settings
 ) -> None:
-    status = await command._forget(engine_container, ANN, 0.0)
+    status = await Eraser(engine_container).forget(ANN, 0.0)
     assert status.settled_at is None
     assert status.awaited == ("identity-resolver", "inference-worker", "insight-engine")
-    receipt = _receipt(engine_container, status).receipt
+    receipt = receipt_of(engine_container, status).receipt
     assert receipt["done_at"] is None
     assert receipt["awaited"] == receipt["owners"] == list(status.awaited)
     async with open_gallery(resolver_container, MODEL) as gallery:
         assert await gallery.count() == 1
 
     async with running(resolver_container, engine_container):
-        status = await command._forget(engine_container, ANN, 60.0)
+        status = await Eraser(engine_container).forget(ANN, 60.0)
     assert status.settled_at is not None
     assert status.awaited == ()
     assert status.removed()["gallery_faces"] == 1
@@ -133,15 +132,15 @@ async def test_a_gallery_that_once_ran_is_awaited_by_name(
     engine_container: Settings, resolver_container: Settings, tmp_path: Path
 ) -> None:
     async with running(resolver_container, engine_container):
-        await command._forget(engine_container, CustomerId(derive_id("cus", "bob")), 60.0)
+        await Eraser(engine_container).forget(CustomerId(derive_id("cus", "bob")), 60.0)
     async with running(container(tmp_path, "another"), engine_container):
-        status = await command._forget(engine_container, ANN, 0.0)
+        status = await Eraser(engine_container).forget(ANN, 0.0)
         while len(status.awaited) > 1:
-            status = await command._forget(engine_container, ANN, 0.5)
+            status = await Eraser(engine_container).forget(ANN, 0.5)
         assert status.awaited == ("identity-resolver@resolver",)
         with pytest.raises(CustomerConflict, match="--destroyed typo: the erasure waits for ident"):
-            await command._forget(engine_container, ANN, 0.0, ["typo"])
-        status = await command._forget(engine_container, ANN, 60.0, ["identity-resolver@resolver"])
+            await Eraser(engine_container).forget(ANN, 0.0, ["typo"])
+        status = await Eraser(engine_container).forget(ANN, 60.0, ["identity-resolver@resolver"])
     assert status.settled_at is not None
     assert status.removed()["declared_destroyed"] == 1
 

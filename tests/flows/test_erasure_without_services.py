@@ -11,13 +11,13 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
-from trinetra.commands import forget as command
 from trinetra.events.erasure import GALLERY, ErasureStatus
 from trinetra.events.topics import ALERTS
 from trinetra.models.manifest import FaceEmbedderModel, load_manifest
 from trinetra.ports import Record
 from trinetra.settings import Settings
 from trinetra.values import CustomerId, GalleryEntry, IdentityKind, derive_id
+from trinetra.wiring.forgetting import Eraser, remains_of
 from trinetra.wiring.places import JOURNALED, journal_folder
 from trinetra.wiring.stores import open_erasure_store
 
@@ -51,7 +51,7 @@ async def faces(settings: Settings, model: FaceEmbedderModel) -> int:
 
 
 async def forget(settings: Settings) -> ErasureStatus:
-    return await command._forget(settings, ANN, 0.0)
+    return await Eraser(settings).forget(ANN, 0.0)
 
 
 async def test_who_is_in_the_gallery_alone_is_forgotten_and_again_after_coming_back(
@@ -79,7 +79,7 @@ async def test_faces_by_other_networks_go_while_one_gallery_is_in_use(settings: 
 
 def test_a_folder_of_an_unknown_network_is_named_as_what_remains(settings: Settings) -> None:
     (settings.data_dir / "gallery" / "lost-net").mkdir(parents=True)
-    assert "lost-net" in " ".join(command._remains(settings, NOW, {}))
+    assert "lost-net" in " ".join(remains_of(settings, NOW, {}))
 
 
 async def test_the_shells_limit_for_the_journal_deletes_nothing_of_it(settings: Settings) -> None:

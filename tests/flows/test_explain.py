@@ -18,7 +18,6 @@ from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.kafka.event_log import KafkaConnection, KafkaEventLog
 from trinetra.adapters.kafka.topics import Layout, create_topics
 from trinetra.commands.application import app
-from trinetra.commands.audit_trail import audit_log
 from trinetra.errors import ConfigurationError, TrinetraError
 from trinetra.events.codec import decode, encode
 from trinetra.events.customers import CustomerChange
@@ -37,6 +36,7 @@ from trinetra.ports import EventLog, Record
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
+from trinetra.wiring.audit_trail import audit_log
 from trinetra.wiring.connections import open_log
 from trinetra.wiring.stores import open_customer_log
 

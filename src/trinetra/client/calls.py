@@ -6,7 +6,7 @@ Each function returns the request; the method of the same name of a client retur
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from trinetra.client.models import (
@@ -18,13 +18,29 @@ from trinetra.client.models import (
     Audit,
     CameraSearch,
     CameraTry,
+    Comparison,
+    ContextEntry,
+    Customer,
+    CustomerDetails,
+    CustomerKind,
+    CustomerOther,
+    CustomerUpdate,
     DistanceEstimate,
+    ErasureProgress,
+    Explanation,
+    ExportName,
+    FaceMatches,
     FigureAnswer,
+    FigureChanges,
+    FigureExplanation,
     FloorFit,
     FloorPoints,
     Granularity,
+    Insight,
+    InsightType,
     LineEvidence,
     LineState,
+    MergeCandidate,
     MetricInfo,
     NewAudit,
     NewMute,
@@ -33,11 +49,15 @@ from trinetra.client.models import (
     OnvifLogin,
     OnvifStreams,
     Page,
+    PeriodKind,
+    RegularVehicle,
+    Report,
     Session,
     SetupFile,
     SetupProposal,
     SetupReview,
     SiteInfo,
+    StaffCandidate,
     TokenDraft,
     TokenInfo,
     TrailEntry,
@@ -45,6 +65,7 @@ from trinetra.client.models import (
     UserChange,
     UserDraft,
     UserInfo,
+    VehicleVisit,
 )
 
 Answer = TypeVar("Answer")
@@ -52,9 +73,16 @@ When = datetime | date
 """An instant with an offset from UTC, or a date: the shop's midnight at which it begins."""
 
 
+class Photo(NamedTuple):
+    """A photo to send: the name by which messages call it, and its bytes."""
+
+    name: str
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
-    """A request and the type of its answer."""
+    """A request and the type of its answer; with ``photos`` it is sent as a form."""
 
     method: str
     path: str
@@ -62,6 +90,8 @@ class Call(Generic[Answer]):
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    photos: Sequence["Photo"] = ()
+    form: Mapping[str, Any] = field(default_factory=dict)
 
 
 def site() -> Call[SiteInfo]:
@@ -147,6 +177,231 @@ def mute_alerts(rule: str, until: datetime, subject: str | None = None) -> Call[
 def arm_alerts(*, armed: bool) -> Call[AlertControls]:
     """Send alerts about intruders from now on, or only list them."""
     return Call("PUT", "/v1/alert-controls/armed", AlertControls, body=Armed(armed=armed))
+
+
+def customers(
+    *,
+    kind: CustomerKind | None = None,
+    text: str = "",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Call[Page[Customer]]:
+    """Return enrolled customers in the order of enrollment, of a kind, with a text in the name."""
+    params = {"kind": kind, "text": text, "limit": limit, "cursor": cursor}
+    return Call("GET", "/v1/customers", Page[Customer], params)
+
+
+def customer(customer_id: str) -> Call[CustomerDetails]:
+    """Return a person with the latest crossings, stays and visits."""
+    return Call("GET", _customer(customer_id), CustomerDetails)
+
+
+def search_by_photo(photo: Photo, *, largest: bool = False) -> Call[FaceMatches]:
+    """Return the people whose faces are most similar to the one in a photo, which is not kept."""
+    form = {"largest": largest}
+    return Call("POST", "/v1/customers/search", FaceMatches, photos=[photo], form=form)
+
+
+def enroll_customer(
+    name: str,
+    photos: Sequence[Photo],
+    *,
+    kind: CustomerKind = "enrolled",
+    consent: bool = False,
+    purpose: str | None = None,
+    allow_duplicate: bool = False,
+    largest: bool = False,
+) -> Call[Customer]:
+    """Enroll a person from one to five photos, which are not kept; needs consent or a purpose."""
+    form = {
+        "name": name,
+        "kind": kind,
+        "consent": consent,
+        "allow_duplicate": allow_duplicate,
+        "largest": largest,
+        **({"purpose": purpose} if purpose else {}),
+    }
+    return Call("POST", "/v1/customers", Customer, photos=photos, form=form)
+
+
+def update_customer(
+    customer_id: str,
+    *,
+    name: str | None = None,
+    kind: CustomerKind | None = None,
+    consent: bool = False,
+    purpose: str | None = None,
+) -> Call[CustomerDetails]:
+    """Change name or kind of a customer; another kind needs a basis of its own."""
+    body = CustomerUpdate(name=name, kind=kind, consent=consent, purpose=purpose)
+    return Call("PATCH", _customer(customer_id), CustomerDetails, body=body)
+
+
+def merge_customers(customer_id: str, into: str) -> Call[CustomerDetails]:
+    """Merge an identity into another: both are one person, known by the other's id."""
+    body = CustomerOther(customer_id=into)
+    return Call("POST", f"{_customer(customer_id)}/merge", CustomerDetails, body=body)
+
+
+def split_customer(customer_id: str) -> Call[CustomerDetails]:
+    """Undo a merge."""
+    return Call("POST", f"{_customer(customer_id)}/split", CustomerDetails)
+
+
+def merge_candidates() -> Call[Page[MergeCandidate]]:
+    """Return pairs of identities that may be one person, most similar first."""
+    return Call("GET", "/v1/customers/merge-candidates", Page[MergeCandidate])
+
+
+def dismiss_merge_candidate(customer_id: str, other: str) -> Call[None]:
+    """Note that a pair of merge candidates are two people."""
+    body = CustomerOther(customer_id=other)
+    return Call("POST", f"{_customer(customer_id)}/dismiss", type(None), body=body)
+
+
+def staff_candidates(days: int = 7) -> Call[Page[StaffCandidate]]:
+    """Return customers who behaved like staff; to accept one, change the kind to ``staff``."""
+    path = "/v1/customers/staff-candidates"
+    return Call("GET", path, Page[StaffCandidate], {"days": days})
+
+
+def erase_customer(customer_id: str) -> Call[ErasureProgress]:
+    """Erase a person for good; ask for the ``erasure`` until ``is_done``."""
+    return Call("POST", f"{_customer(customer_id)}/erasure", ErasureProgress)
+
+
+def erasure(customer_id: str) -> Call[ErasureProgress]:
+    """Return how far the erasure of a person is, with its signed receipt."""
+    return Call("GET", f"{_customer(customer_id)}/erasure", ErasureProgress)
+
+
+def explanation(subject: str) -> Call[Explanation]:
+    """Return why an event, a track or a customer is what it is."""
+    return Call("GET", f"/v1/explanations/{_part(subject)}", Explanation)
+
+
+def insight_types() -> Call[Page[InsightType]]:
+    """Return the types of insights."""
+    return Call("GET", "/v1/insights", Page[InsightType])
+
+
+def insights(
+    kind: str,
+    start: When,
+    end: When,
+    *,
+    camera: str | None = None,
+    customer: str | None = None,
+    limit: int = 200,
+    cursor: str | None = None,
+) -> Call[Page[Insight]]:
+    """Return insights of a type in the order of capture, as they count now."""
+    params = {"camera": camera, "customer": customer, "limit": limit, "cursor": cursor}
+    return Call("GET", f"/v1/insights/{_part(kind)}", Page[Insight], _span(start, end) | params)
+
+
+def why(metric: str, start: When, end: When, place: str = "") -> Call[FigureExplanation]:
+    """Return what a figure counts and leaves out, and when nothing was watched."""
+    params = {"metric": metric, "place": place}
+    return Call("GET", "/v1/why", FigureExplanation, _span(start, end) | params)
+
+
+def vehicles(
+    start: When, end: When, *, limit: int = 200, cursor: str | None = None
+) -> Call[Page[VehicleVisit]]:
+    """Return visits of vehicles in the order of arrival."""
+    params = {"limit": limit, "cursor": cursor}
+    return Call("GET", "/v1/vehicles", Page[VehicleVisit], _span(start, end) | params)
+
+
+def regular_vehicles(start: When, end: When, least_days: int = 3) -> Call[Page[RegularVehicle]]:
+    """Return the vehicles that came on at least so many days."""
+    params = _span(start, end) | {"least_days": least_days}
+    return Call("GET", "/v1/vehicles/regulars", Page[RegularVehicle], params)
+
+
+def context(start: When, end: When) -> Call[Page[ContextEntry]]:
+    """Return weather, staff hours, promotions, notes and targets of a span."""
+    return Call("GET", "/v1/context", Page[ContextEntry], _span(start, end))
+
+
+def report(
+    period: PeriodKind = "day",
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    granularity: Granularity | None = None,
+    metrics: Sequence[str] = (),
+    compare: Sequence[Comparison] = (),
+    impute: bool = False,
+) -> Call[Report]:
+    """Return the figures of a period, compared with others.
+
+    ``first`` is a day of it, by default of the last one that is over; a range includes ``last``.
+    """
+    params = _report(period, first, last, granularity, metrics, compare, impute)
+    return Call("GET", "/v1/report", Report, params)
+
+
+def export(
+    name: ExportName,
+    period: PeriodKind = "day",
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    granularity: Granularity | None = None,
+    metrics: Sequence[str] = (),
+    compare: Sequence[Comparison] = (),
+    impute: bool = False,
+) -> Call[bytes]:
+    """Return a report as the content of a file; the arguments are those of ``report``."""
+    params = _report(period, first, last, granularity, metrics, compare, impute)
+    return Call("GET", f"/v1/exports/{name}", bytes, params)
+
+
+def figure_changes(
+    since: int = 0,
+    *,
+    granularity: Literal["hour", "day"] = "hour",
+    metrics: Sequence[str] = (),
+    limit: int = 1000,
+) -> Call[FigureChanges]:
+    """Return figures that changed after a cursor; a record replaces the one of the same span."""
+    params = {
+        "since": since,
+        "granularity": granularity,
+        "metric": list(metrics),
+        "limit": limit,
+    }
+    return Call("GET", "/v1/figures/changes", FigureChanges, params)
+
+
+def _report(
+    period: PeriodKind,
+    first: date | None,
+    last: date | None,
+    granularity: Granularity | None,
+    metrics: Sequence[str],
+    compare: Sequence[Comparison],
+    impute: bool,  # noqa: FBT001 - as above
+) -> dict[str, Any]:
+    return {
+        "period": period,
+        "first": first.isoformat() if first else None,
+        "last": last.isoformat() if last else None,
+        "granularity": granularity,
+        "metric": list(metrics),
+        "compare": list(compare),
+        "impute": impute,
+    }
+
+
+def _span(start: When, end: When) -> dict[str, Any]:
+    return {"start": start.isoformat(), "end": end.isoformat()}
+
+
+def _customer(customer_id: str) -> str:
+    return f"/v1/customers/{_part(customer_id)}"
 
 
 def _part(text: str) -> str:

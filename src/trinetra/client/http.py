@@ -107,6 +107,28 @@ class Client:
     audit = _waiting(calls.audit)
     record_audit = _waiting(calls.record_audit)
     audited_lines = _waiting(calls.audited_lines)
+    customers = _waiting(calls.customers)
+    customer = _waiting(calls.customer)
+    search_by_photo = _waiting(calls.search_by_photo)
+    enroll_customer = _waiting(calls.enroll_customer)
+    update_customer = _waiting(calls.update_customer)
+    merge_customers = _waiting(calls.merge_customers)
+    split_customer = _waiting(calls.split_customer)
+    merge_candidates = _waiting(calls.merge_candidates)
+    dismiss_merge_candidate = _waiting(calls.dismiss_merge_candidate)
+    staff_candidates = _waiting(calls.staff_candidates)
+    erase_customer = _waiting(calls.erase_customer)
+    erasure = _waiting(calls.erasure)
+    explanation = _waiting(calls.explanation)
+    insight_types = _waiting(calls.insight_types)
+    insights = _waiting(calls.insights)
+    why = _waiting(calls.why)
+    vehicles = _waiting(calls.vehicles)
+    regular_vehicles = _waiting(calls.regular_vehicles)
+    context = _waiting(calls.context)
+    report = _waiting(calls.report)
+    export = _waiting(calls.export)
+    figure_changes = _waiting(calls.figure_changes)
 
 
 class AsyncClient:
@@ -189,6 +211,28 @@ class AsyncClient:
     audit = _awaited(calls.audit)
     record_audit = _awaited(calls.record_audit)
     audited_lines = _awaited(calls.audited_lines)
+    customers = _awaited(calls.customers)
+    customer = _awaited(calls.customer)
+    search_by_photo = _awaited(calls.search_by_photo)
+    enroll_customer = _awaited(calls.enroll_customer)
+    update_customer = _awaited(calls.update_customer)
+    merge_customers = _awaited(calls.merge_customers)
+    split_customer = _awaited(calls.split_customer)
+    merge_candidates = _awaited(calls.merge_candidates)
+    dismiss_merge_candidate = _awaited(calls.dismiss_merge_candidate)
+    staff_candidates = _awaited(calls.staff_candidates)
+    erase_customer = _awaited(calls.erase_customer)
+    erasure = _awaited(calls.erasure)
+    explanation = _awaited(calls.explanation)
+    insight_types = _awaited(calls.insight_types)
+    insights = _awaited(calls.insights)
+    why = _awaited(calls.why)
+    vehicles = _awaited(calls.vehicles)
+    regular_vehicles = _awaited(calls.regular_vehicles)
+    context = _awaited(calls.context)
+    report = _awaited(calls.report)
+    export = _awaited(calls.export)
+    figure_changes = _awaited(calls.figure_changes)
 
 
 def _headers(token: str | None) -> dict[str, str]:
@@ -201,7 +245,12 @@ def _sent(call: Call[Any]) -> dict[str, Any]:
     if isinstance(body, BaseModel):
         body = body.model_dump(mode="json", exclude_unset=True)
     sent: dict[str, Any] = {"params": params, "headers": dict(call.headers)}
-    return sent | ({} if body is None else {"json": body})
+    if call.photos:
+        files = [("photo", (p.name, p.content, "application/octet-stream")) for p in call.photos]
+        sent |= {"files": files, "data": dict(call.form)}
+    elif body is not None:
+        sent["json"] = body
+    return sent
 
 
 def _read(call: Call[T], reply: httpx.Response) -> T:
@@ -209,6 +258,8 @@ def _read(call: Call[T], reply: httpx.Response) -> T:
         raise _problem(reply)
     if call.answer is type(None):
         return call.answer()
+    if call.answer is bytes:
+        return TypeAdapter(call.answer).validate_python(reply.content)
     return TypeAdapter(call.answer).validate_json(reply.content)
 
 

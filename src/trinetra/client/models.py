@@ -1,6 +1,6 @@
 """Resources of the REST API, as the server writes and the client reads them."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -621,3 +621,317 @@ class LineState(Resource):
     last: Audit | None = None
     is_due: bool
     reason: str = ""
+
+
+CustomerKind = Literal["enrolled", "vip", "staff", "watchlist", "opted_out"]
+
+
+class Customer(Resource):
+    """An enrolled person; ``photos`` is how many photos the network in use has read."""
+
+    customer_id: str
+    name: str | None
+    kind: str
+    consent: bool
+    purpose: str | None
+    enrolled_at: datetime
+    photos: int
+
+
+class Insight(Resource):
+    """One insight on record: its type, and what that type tells besides, by name.
+
+    The types and their fields are those of docs/events.schema.json. ``customer_id`` and ids of
+    tracks are told only to callers who may read customers.
+    """
+
+    kind: str
+    event_id: str
+    camera_id: str
+    captured_at: datetime
+    fields: dict[str, Any] = {}
+
+
+class CustomerDetails(Resource):
+    """A person: ``customer`` if enrolled, other ids, and the latest that is on record.
+
+    ``may_be`` are ids that may be the same person. ``recorded`` counts all insights on record, of
+    which ``timeline`` has the latest, newest first.
+    """
+
+    customer_id: str
+    customer: Customer | None
+    also_known_as: tuple[str, ...] = ()
+    may_be: tuple[str, ...] = ()
+    last_seen: datetime | None = None
+    visits: int = 0
+    recorded: int = 0
+    timeline: tuple[Insight, ...] = ()
+
+
+class CustomerUpdate(Resource):
+    """What to change of a customer; what is left out stays as it is."""
+
+    name: str | None = Field(default=None, max_length=100)
+    kind: CustomerKind | None = None
+    consent: bool = Field(default=False, description="The person has agreed to this kind.")
+    purpose: str | None = Field(default=None, max_length=500, description="Why the face is kept.")
+
+
+class CustomerOther(Resource):
+    """The other one of two identities."""
+
+    customer_id: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
+
+
+class FaceMatch(Resource):
+    """A person with a similar face; ``is_match`` tells whether the platform would recognize it."""
+
+    customer_id: str
+    kind: str
+    score: float
+    is_match: bool
+    name: str | None = None
+
+
+class FaceMatches(Resource):
+    """What a search by photo found, most similar first; ``quality`` is that of the face."""
+
+    items: tuple[FaceMatch, ...]
+    quality: float
+    size_px: float
+
+
+class MergeCandidate(Resource):
+    """Two identities that may be one person."""
+
+    customer_id: str
+    other: str
+    score: float | None
+    proposed_at: datetime
+    name: str | None = None
+    other_name: str | None = None
+
+
+class StaffCandidate(Resource):
+    """A customer who behaves like staff, with the reasons; nothing was changed."""
+
+    customer_id: str
+    reasons: tuple[str, ...]
+    days: int
+    visits: int
+    present_s: float
+
+
+class SignedReceipt(Resource):
+    """A receipt of an erasure with its signature; `trinetra customers verify-receipt` checks it."""
+
+    receipt: dict[str, Any]
+    public_key: str
+    signature: str
+
+
+class ErasureProgress(Resource):
+    """How far the erasure of a person is; its receipt is final once ``is_done``."""
+
+    customer_id: str
+    is_done: bool
+    asked_at: datetime
+    done_at: datetime | None
+    awaited: tuple[str, ...]
+    receipt: SignedReceipt
+
+
+class Moment(Resource):
+    """One step in the history of a track or customer."""
+
+    at: datetime
+    event_id: str
+    camera: str
+    told: str
+
+
+class Explanation(Resource):
+    """Why something was decided, and what would have changed it, in plain words."""
+
+    subject: str
+    headline: str
+    because: tuple[str, ...] = ()
+    otherwise: tuple[str, ...] = ()
+    story: tuple[Moment, ...] = ()
+
+
+class InsightType(Resource):
+    """A type of insight, and whether its insights name customers."""
+
+    kind: str
+    names_customers: bool
+
+
+class Contribution(Resource):
+    """One insight that a figure counts, and what it adds to which place."""
+
+    event_id: str
+    at: datetime
+    told: str
+    adds: int
+    place: str = ""
+
+
+class LeftOut(Resource):
+    """One insight that a figure leaves out, and the reason."""
+
+    event_id: str
+    at: datetime
+    told: str
+    why: str
+
+
+class Gap(Resource):
+    """A span of opening hours in which a camera was not watched."""
+
+    camera_id: str
+    start: datetime
+    end: datetime
+    reason: str
+
+
+class FigureExplanation(Resource):
+    """What a figure is made of; lists are cut to the first ones, the counts are not.
+
+    ``is_exact`` tells that the counted insights add up to the figure on record.
+    """
+
+    metric: MetricInfo
+    figure: FigureValue
+    counted: int
+    left_out: int
+    contributions: tuple[Contribution, ...] = ()
+    omissions: tuple[LeftOut, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    is_exact: bool
+
+
+class FigureRecord(Resource):
+    """One figure as a flat record, as exports have it; ``period`` is ``this`` or a comparison."""
+
+    site: str
+    metric: str
+    version: int
+    unit: str
+    place: str
+    granularity: str
+    period: str
+    start: datetime
+    end: datetime
+    local_start: str = Field(description="The shop's wall clock, without an offset.")
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    completeness: float | None = None
+    imputed: bool = False
+
+
+class FigureChanges(Resource):
+    """Figures that changed; ask again with ``next_since``, until there are none."""
+
+    items: tuple[FigureRecord, ...]
+    next_since: int
+
+
+PeriodKind = Literal["day", "week", "month", "range"]
+ExportName = Literal[
+    "figures.csv",
+    "figures.json",
+    "figures.parquet",
+    "report.html",
+    "report.pdf",
+    "report.xlsx",
+]
+Comparison = Literal["previous", "last-week", "last-year"]
+
+
+class ReportPeriod(Resource):
+    """A period of whole days by the shop's clock; ``name`` is ``this`` or a comparison."""
+
+    name: str
+    title: str
+    first: date
+    last: date
+    start: datetime
+    end: datetime
+
+
+class ReportLine(Resource):
+    """A metric over the whole period: its figure, and those of the periods for comparison.
+
+    ``changes`` are relative, None where the two cannot be compared. ``place`` is "" for the site.
+    """
+
+    metric: str
+    place: str
+    figure: FigureValue | None
+    compared: tuple[FigureValue | None, ...] = ()
+    changes: tuple[float | None, ...] = ()
+
+
+class ReportRow(Resource):
+    """A metric in one part of the period, and in the same part of those for comparison."""
+
+    metric: str
+    label: str
+    figure: FigureValue
+    compared: tuple[float | None, ...] = ()
+
+
+class Report(Resource):
+    """The figures of a period, compared; ``notes`` say what to know before relying on them."""
+
+    site: str
+    timezone: str
+    granularity: Granularity
+    period: ReportPeriod
+    compared: tuple[ReportPeriod, ...]
+    metrics: tuple[MetricInfo, ...]
+    lines: tuple[ReportLine, ...]
+    rows: tuple[ReportRow, ...]
+    marks: tuple[ChangeMark, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class VehicleVisit(Resource):
+    """A vehicle at the site. ``plate_id`` is a pseudonym; ``plate`` is told only if it is stored.
+
+    Both need the permission to read customers.
+    """
+
+    event_id: str
+    arrived_at: datetime
+    left_at: datetime
+    stay_s: float
+    label: str
+    cameras: tuple[str, ...]
+    departed: bool
+    plate_id: str | None = None
+    plate: str | None = None
+
+
+class RegularVehicle(Resource):
+    """A vehicle that came on several days, by the pseudonym of its plate."""
+
+    plate_id: str
+    days: int
+    visits: int
+    first_at: datetime
+    last_at: datetime
+
+
+class ContextEntry(Resource):
+    """What no camera sees: weather, staff hours, a promotion, a note or a target."""
+
+    kind: str
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    value: float | None = None
+    text: str = ""

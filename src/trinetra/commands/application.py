@@ -75,6 +75,9 @@ _COMMANDS = {
     "users": LazyCommand("users", "Users of the web: add, change, list."),
     "tokens": LazyCommand("users", "API tokens: create, list, revoke."),
     "alerts": LazyCommand("alerts", "Alerts: list, acknowledge, mute, try channels."),
+    "mcp": LazyCommand(
+        "mcp", "Serve figures of a shop to language models (MCP), over standard input and output."
+    ),
     "audit": LazyCommand("audit", "Audit log of operations on personal data."),
     "twin": LazyCommand("twin", "Digital twin: a simulated shop with ground truth."),
     "eval": LazyCommand("evaluate", "Score the platform against ground truth."),

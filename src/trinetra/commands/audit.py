@@ -6,11 +6,11 @@ import msgspec
 import typer
 
 from trinetra.adapters.disk.receipts import known_key
-from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import note, print_json, say
 from trinetra.commands.customers import Json
 from trinetra.customers.customer_feed import read_people
 from trinetra.settings import Settings, load_settings
+from trinetra.wiring.audit_trail import audit_log
 from trinetra.wiring.stores import open_customer_log
 
 audit = typer.Typer(no_args_is_help=True, help="Audit log of operations on personal data.")

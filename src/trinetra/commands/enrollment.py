@@ -1,43 +1,26 @@
 """``trinetra customers enroll``: enrolls a person from photos."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
-from trinetra.commands.audit_trail import record_change
 from trinetra.commands.console import note, print_json, say
-from trinetra.commands.customers import Json, Kind, kind_named, need_a_name
+from trinetra.commands.customers import Json, Kind, kind_named, with_desk
 from trinetra.commands.options import grouped_options
 from trinetra.commands.progress import FetchProgress
-from trinetra.customers.customer_feed import read_people
-from trinetra.detections.photo_face import PhotoFacePolicy, decode_photo, read_photo_face
-from trinetra.errors import CustomerConflict, PhotoRejected
-from trinetra.identities.decision.enrollment import (
-    Likeness,
-    enrolled,
-    faces_of,
-    likenesses,
-    need_a_basis,
-    need_one_person,
-)
-from trinetra.identities.decision.matching import MatchingPolicy
+from trinetra.errors import PhotoRejected
 from trinetra.identities.tracking.track_faces import Shot
 from trinetra.models.manifest import Profile
-from trinetra.ports import Template
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
-from trinetra.values import CustomerId, IdentityKind, derive_id
+from trinetra.values import CustomerId, IdentityKind, ImageBgr
+from trinetra.wiring.enrollment import MOST_PHOTOS, Enrollment, images_of, shots_of
+from trinetra.wiring.enrollment import enroll as enroll_from
 from trinetra.wiring.networks import load_face_reader
 from trinetra.wiring.profiles import choose_profile, ensure_models
-from trinetra.wiring.stores import open_customer_log
-
-_MOST_PHOTOS = 5
 
 
 def register(group: typer.Typer) -> None:
@@ -78,50 +61,19 @@ def enroll(
     as_json: Json = False,
 ) -> None:
     """Enroll a person from photos; the photos themselves are not kept."""
-    if len(photos) > _MOST_PHOTOS:
+    if len(photos) > MOST_PHOTOS:
         raise PhotoRejected(
-            f"{len(photos)} photos were given, the maximum is {_MOST_PHOTOS}: choose the sharpest"
+            f"{len(photos)} photos were given, the maximum is {MOST_PHOTOS}: choose the sharpest"
         )
     configure_logging(as_json=False, level="ERROR")
-    settings, wanted = load_settings(), kind_named(basis.kind)
-    need_a_name(name)
-    need_a_basis(wanted, consent=basis.consent, purpose=basis.purpose)
-    contents = {photo: _read(photo) for photo in photos}
+    settings = load_settings()
+    wish = Enrollment(name, kind_named(basis.kind), basis.consent, basis.purpose, allow_duplicate)
+    wish.check()
+    images = images_of({str(photo): _read(photo) for photo in photos})
     profile = choose_profile(settings)
-    shots = _shots(contents, profile, settings, largest=largest)
-    policy = matching_policy(profile)
-    need_one_person(shots, policy)
-    customer_id = CustomerId(derive_id("cus", "enrolled", uuid4().hex))
-    change = enrolled(
-        customer_id,
-        name.strip(),
-        wanted,
-        datetime.now(UTC),
-        consent=basis.consent,
-        purpose=basis.purpose,
-    )
-    model = profile.face_embedder.version
-    templates = [
-        Template(model, entry) for entry in faces_of(customer_id, wanted, list(shots.values()))
-    ]
-
-    async def keep() -> None:
-        async with open_customer_log(settings) as customer_log:
-            people, known = await read_people(customer_log), await customer_log.templates(model)
-            alike = likenesses(shots.values(), known, people, policy)
-            if alike and not allow_duplicate:
-                raise CustomerConflict(_told(alike))
-            await customer_log.write([change], templates)
-        record_change(settings, change)
-
-    asyncio.run(keep())
-    _report(customer_id, name.strip(), wanted, len(shots), as_json=as_json)
-
-
-def matching_policy(profile: Profile) -> MatchingPolicy:
-    """Return the limits of a match on the scale of the profile's model."""
-    calibration = profile.face_embedder.calibration
-    return MatchingPolicy(scale_offset=calibration.offset, scale_gain=calibration.gain)
+    shots = _shots(images, profile, settings, largest=largest)
+    change = with_desk(lambda desk: enroll_from(desk, profile, wish, shots))
+    _report(change.customer_id, name.strip(), wish.kind, len(shots), as_json=as_json)
 
 
 def _read(photo: Path) -> bytes:
@@ -133,28 +85,11 @@ def _read(photo: Path) -> bytes:
 
 
 def _shots(
-    contents: dict[Path, bytes], profile: Profile, settings: Settings, *, largest: bool
+    images: Mapping[str, ImageBgr], profile: Profile, settings: Settings, *, largest: bool
 ) -> dict[str, Shot]:
-    """Return the face in each photo, by the photo's name."""
-    images = {photo: decode_photo(str(photo), content) for photo, content in contents.items()}
     with FetchProgress() as progress:
         files = ensure_models(profile.having(()), settings, progress)
-    reader, now = load_face_reader(profile, files, settings), datetime.now(UTC)
-    shots = {}
-    for photo, image in images.items():
-        face = read_photo_face(str(photo), image, reader, PhotoFacePolicy(), largest=largest)
-        shots[str(photo)] = Shot(face.embedding, face.quality, face.size_px, now)
-    return shots
-
-
-def _told(alike: Sequence[Likeness]) -> str:
-    who = ", ".join(
-        f"{a.customer.name} ({a.customer.customer_id}, similarity {a.score:.2f})" for a in alike
-    )
-    return (
-        f"this may be a customer who is enrolled already: {who}; nothing was stored. If it is "
-        "another person, add --allow-duplicate"
-    )
+    return shots_of(images, load_face_reader(profile, files, settings), largest=largest)
 
 
 def _report(

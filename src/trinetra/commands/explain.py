@@ -9,18 +9,16 @@ from rich.console import Console
 from rich.text import Text
 
 from trinetra.adapters.clock import SystemClock
-from trinetra.commands.audit_trail import record_deed
 from trinetra.commands.console import output, print_json
 from trinetra.commands.timestamps import instant_of
 from trinetra.errors import ConfigurationError
-from trinetra.events.customers import CustomerDirectory
-from trinetra.events.topics import ALERTS, CUSTOMERS, DETECTIONS, IDENTITIES, INSIGHTS, Topic
-from trinetra.explanation import Explanation, Gathering, Naming, explain_events, subjects_of
-from trinetra.replay.event_history import EventHistory
+from trinetra.explanation import Explanation
 from trinetra.settings import load_settings
 from trinetra.telemetry import configure_logging
-from trinetra.values import EPOCH, CustomerId, Instant
+from trinetra.values import EPOCH
+from trinetra.wiring.audit_trail import record_deed
 from trinetra.wiring.event_history import history_of, read_people
+from trinetra.wiring.explaining import explanation_of, names_in
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Id of an event, a track or a customer.")]
 _File = Annotated[
@@ -36,7 +34,6 @@ _Since = Annotated[
 ]
 _Names = Annotated[bool, typer.Option("--names", help="Show the names of enrolled people.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-_TOPICS = (IDENTITIES, ALERTS, CUSTOMERS, INSIGHTS)
 _STORY = 40
 """Moments that are shown; a member of staff has thousands."""
 
@@ -63,60 +60,19 @@ def explain(
     begin = instant_of("--since", since, now) if since else EPOCH
     settings = load_settings()
     past = history_of(settings, file=file, site=site)
-    name = _named(asyncio.run(read_people(settings))) if names else str
+    name = names_in(asyncio.run(read_people(settings))) if names else str
     if names:
         record_deed(settings, "list", None, "explain")
-    account = asyncio.run(find(subject, past, since=begin, name=name))
+    with Console(stderr=True).status("reading") as status:
+
+        def watch(read: int) -> None:
+            status.update(f"reading {past}: {read:,} events")
+
+        account = asyncio.run(explanation_of(subject, past, since=begin, name=name, watch=watch))
     if as_json:
         print_json(account.as_json())
     else:
         _show(account, output())
-
-
-def _named(people: CustomerDirectory) -> Naming:
-    def name(customer_id: CustomerId) -> str:
-        known = people.customers.get(people.canonical(customer_id))
-        return f"{known.name} ({customer_id})" if known and known.name else customer_id
-
-    return name
-
-
-async def find(
-    subject: str, past: EventHistory, *, since: Instant, name: Naming = str
-) -> Explanation:
-    """Return the explanation of an id. Raises ConfigurationError if the history has no such id."""
-    topics = (*_TOPICS, DETECTIONS) if subject.startswith("det_") else _TOPICS
-    mentions = await _gather(frozenset({subject}), past, topics, since)
-    wider = subjects_of(subject, mentions.found)
-    if wider != mentions.ids:
-        mentions = await _gather(wider, past, topics, since)
-    account = explain_events(subject, mentions.found, name)
-    if account is None:
-        raise ConfigurationError(_unknown(subject, past, mentions))
-    return account
-
-
-async def _gather(
-    ids: frozenset[str], past: EventHistory, topics: tuple[Topic, ...], since: Instant
-) -> Gathering:
-    gathering = Gathering(ids)
-    console = Console(stderr=True)
-    with console.status("reading") as status:
-        async for batch in past.read(topics, since=since):
-            for payload in batch:
-                gathering.add(payload)
-            status.update(f"reading {past}: {gathering.read:,} events")
-    return gathering
-
-
-def _unknown(subject: str, past: EventHistory, read: Gathering) -> str:
-    if read.oldest is None:
-        return f"{past} holds no event: there is nothing to explain {subject} by"
-    return (
-        f"no event, track or customer {subject} in {past}, which goes back to "
-        f"{read.oldest:%Y-%m-%d %H:%M:%S} UTC ({read.read:,} events): check the id, or give the "
-        "file it is from with --file"
-    )
 
 
 def _show(account: Explanation, console: Console) -> None:

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk import gallery_file
-from trinetra.commands.audit_trail import record_deed
 from trinetra.commands.console import note, print_json, say
 from trinetra.customers.customer_feed import read_people
 from trinetra.errors import ConfigurationError, GalleryUnavailable
@@ -21,6 +20,7 @@ from trinetra.ports import PurgeableGallery
 from trinetra.settings import Settings, load_settings
 from trinetra.telemetry import configure_logging
 from trinetra.values import GalleryEntry
+from trinetra.wiring.audit_trail import record_deed
 from trinetra.wiring.connections import open_gallery
 from trinetra.wiring.stores import open_customer_log
 

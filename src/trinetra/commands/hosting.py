@@ -28,7 +28,7 @@ from trinetra.telemetry import configure_logging, get_logger
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
-from trinetra.wiring.web import SiteFile, backend_of
+from trinetra.wiring.web import SiteFile, backend_of, with_people
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +125,27 @@ async def _web(
     site_file = None
     if watcher := platform.watcher:
         site_file = SiteFile(watcher.file.path, site, settings, watcher)
-    async with serving_web(
-        backend_of(
-            site,
-            platform.store,
-            platform.clock,
-            alerts=platform.alert_desk,
-            receipts=platform.receipts,
-            site_file=site_file,
-        ),
-        process,
-        settings,
-        platform.clock,
-        port=settings.embedded_port,
-        secret_folder=options.secret_folder,
-        visitor=options.visitor,
-    ) as served:
+    store, clock = platform.store, platform.clock
+    bare = backend_of(
+        site,
+        store,
+        clock,
+        alerts=platform.alert_desk,
+        receipts=platform.receipts,
+        site_file=site_file,
+    )
+    async with (
+        with_people(bare, site, store, settings, clock, platform.gallery) as backend,
+        serving_web(
+            backend,
+            process,
+            settings,
+            clock,
+            port=settings.embedded_port,
+            secret_folder=options.secret_folder,
+            visitor=options.visitor,
+        ) as served,
+    ):
         note(f"serving on {served.url} (also /health/ready and /metrics)")
         yield
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from trinetra.adapters.disk.receipts import Signed, check, known_key
-from trinetra.commands.audit_trail import audit_log
 from trinetra.commands.console import say
 from trinetra.settings import Settings, load_settings
+from trinetra.wiring.audit_trail import audit_log
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 _Key = Annotated[

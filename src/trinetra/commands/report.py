@@ -20,15 +20,11 @@ from trinetra.reports.build import build, has_figures
 from trinetra.reports.document import ReportInput
 from trinetra.reports.files import DocumentFormat, document_bytes, write_data_set, write_file
 from trinetra.reports.periods import (
-    ComparedPeriod,
     Period,
     PeriodKind,
-    compared_with,
-    day_of,
-    last_complete,
-    month_of,
+    chosen_comparisons,
+    period_with,
     range_of,
-    week_of,
 )
 from trinetra.reports.text import csv_text, json_lines
 from trinetra.settings import load_settings
@@ -247,7 +243,7 @@ def _report(options: ReportOptions, period_of: Callable[[date, ZoneInfo], Period
         period=period,
         granularity=options.granularity.value if options.granularity else period.granularity,
         metrics=metrics,
-        compared=_compared(period, options.compare),
+        compared=chosen_comparisons(period, [c.value for c in options.compare or ()]),
         impute=options.impute,
     )
     _write(options, site, request)
@@ -266,7 +262,7 @@ def _write(options: ReportOptions, site: Site, request: ReportRequest) -> None:
         print_report(document, output())
         return
     content = document_bytes(document, _DOCUMENTS[form])
-    target = file or Path(f"{site.site}-{_span(request.period)}.{form.value}")
+    target = file or Path(f"{site.site}-{request.period.file_part}.{form.value}")
     write_file(target, content)
     note(f"wrote {target}")
 
@@ -324,23 +320,13 @@ def _format(options: ReportOptions) -> Format:
     return form
 
 
-def _compared(period: Period, wanted: list[Comparison] | None) -> tuple[ComparedPeriod, ...]:
-    possible = tuple(compared_with(period))
-    if not wanted:
-        return possible
-    names = {comparison.value for comparison in wanted}
-    if "last-week" in names and period.kind == "week":
-        names.add("previous")
-    return tuple(each for each in possible if each.name in names)
-
-
 def _period(kind: PeriodKind, text: str | None, today: date, zone: ZoneInfo) -> Period:
     if text is None:
-        return last_complete(kind, today, zone)
-    day = _day(
-        "--date", f"{text}-01" if kind == "month" and len(text) == len("2026-11") else text, today
+        return period_with(kind, None, None, today, zone)
+    is_month = kind == "month" and len(text) == len("2026-11")
+    return period_with(
+        kind, _day("--date", f"{text}-01" if is_month else text, today), None, today, zone
     )
-    return {"day": day_of, "week": week_of, "month": month_of}[kind](day, zone)
 
 
 def _day(option: str, text: str, today: date) -> date:
@@ -351,12 +337,6 @@ def _day(option: str, text: str, today: date) -> date:
         raise ConfigurationError(
             f"{option} {text}: write a day like {today}, or today or yesterday"
         ) from cause
-
-
-def _span(period: Period) -> str:
-    if period.kind == "month":
-        return f"{period.first:%Y-%m}"
-    return f"{period.first}" if period.days == 1 else f"{period.first}-to-{period.last}"
 
 
 def _site(site: Path | None) -> Site:

@@ -1,7 +1,8 @@
 """``trinetra customers staff-candidates``: lists customers who behave like staff."""
 
 import asyncio
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,17 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from trinetra.commands.console import note, output, print_json
-from trinetra.events.schema import Visit, ZoneStay
-from trinetra.insights.footfall.staff import (
-    StaffCandidate,
-    StaffRules,
-    staff_candidates,
-    without_candidates,
-)
+from trinetra.insights.footfall.staff import StaffCandidate
 from trinetra.settings import Settings, load_settings
 from trinetra.site import Site, load_site
 from trinetra.telemetry import configure_logging
-from trinetra.wiring.site_graph import opening_hours
+from trinetra.wiring.staff import StaffSearch, find_staff
 from trinetra.wiring.stores import open_store
 
 _SiteFile = Annotated[Path, typer.Argument(metavar="SITE", help="The site file.")]
@@ -40,8 +35,8 @@ def list_staff_candidates(site: _SiteFile, *, days: _Days = 7, as_json: _Json = 
     """List customers who behave like staff, with the reasons; nothing is changed."""
     configure_logging(as_json=False, level="ERROR")
     loaded = load_site(site)
-    visits, stays = asyncio.run(_read(load_settings(), loaded, days))
-    found = staff_candidates(visits, stays, _rules(loaded))
+    search = asyncio.run(_search(load_settings(), loaded, days))
+    found = search.found
     if as_json:
         print_json(
             [
@@ -60,33 +55,18 @@ def list_staff_candidates(site: _SiteFile, *, days: _Days = 7, as_json: _Json = 
         output().print("No customer behaves like staff.")
         return
     _print(found)
-    rest = without_candidates(visits, found)
     note(
-        f"with all of them as staff, {len(visits)} visits become {len(rest)}: trinetra customers "
-        "update ID --kind staff"
+        f"with all of them as staff, {search.visits} visits become {search.visits_without}: "
+        "trinetra customers update ID --kind staff"
     )
 
 
-async def _read(settings: Settings, site: Site, days: int) -> tuple[list[Visit], list[ZoneStay]]:
-    end = datetime.now(ZoneInfo(site.timezone))
-    start = end - timedelta(days=days)
+async def _search(settings: Settings, site: Site, days: int) -> StaffSearch:
     async with open_store(settings) as store:
-        visits = await store.visits(start, end, site.policies.stays.visit_gap_s)
-        stays = await store.fetch("zone_stay", start, end)
-    return visits, [stay for stay in stays if isinstance(stay, ZoneStay)]
+        return await find_staff(store, site, datetime.now(ZoneInfo(site.timezone)), days)
 
 
-def _rules(site: Site) -> StaffRules:
-    counters = frozenset(
-        (camera.camera_id, zone.id)
-        for camera in site.cameras
-        for zone in camera.zones
-        if zone.kind == "counter"
-    )
-    return StaffRules(ZoneInfo(site.timezone), opening_hours(site), counters)
-
-
-def _print(found: list[StaffCandidate]) -> None:
+def _print(found: Sequence[StaffCandidate]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("id", no_wrap=True, min_width=_ID_WIDTH)
     for heading in ("days", "visits", "hours", "because"):

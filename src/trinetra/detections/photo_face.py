@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trinetra.detections.closer_look import closer_look, landmarks_in
 from trinetra.detections.vision.align import align, similarity
+from trinetra.detections.vision.photo_header import PhotoHeader, photo_header
 from trinetra.detections.vision.quality import QualityPolicy, measure, unusable_reason
 from trinetra.errors import PhotoRejected
 from trinetra.ports import FaceReader
@@ -21,6 +22,10 @@ _SIDES_PX = (1280, 480)
 """Longest sides of the copies in which faces are detected; the second is for faces that fill the
 photo."""
 _TURNS = (1, 2, 3)
+_MOST_PIXELS = 64_000_000
+"""Phones take up to 50 million; a file of a few kB may declare a billion, which takes 3 GB."""
+_MOST_SCANS = 100
+"""Cameras write up to 10; each of them costs a pass over all pixels."""
 _LEAST_SIDE_PX = 16
 _ADVICE = {
     "too_dark": "it is too dark",
@@ -52,6 +57,8 @@ def decode_photo(photo: str, content: bytes) -> ImageBgr:
     """Return the pixels of a JPEG, PNG or WebP, rotated by its metadata. Raises PhotoRejected."""
     if not content:
         raise PhotoRejected(f"{photo} is empty: copy the photo again")
+    if header := photo_header(content):
+        _need_a_size_to_decode(photo, header)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as cause:
@@ -60,6 +67,27 @@ def decode_photo(photo: str, content: bytes) -> ImageBgr:
         raise PhotoRejected(f"{photo} is not a readable image; use a JPEG or PNG")
     pixels: ImageBgr = image
     return pixels
+
+
+def need_a_photo(photo: str, content: bytes) -> None:
+    """Raise PhotoRejected for what is no JPEG, PNG or WebP, or would need too much memory.
+
+    For photos from strangers: other formats that the decoder knows are not checked before decoding.
+    """
+    header = photo_header(content)
+    if header is None:
+        raise PhotoRejected(f"{photo} is not a readable image; use a JPEG, PNG or WebP")
+    _need_a_size_to_decode(photo, header)
+
+
+def _need_a_size_to_decode(photo: str, header: PhotoHeader) -> None:
+    if header.pixels > _MOST_PIXELS:
+        raise PhotoRejected(
+            f"{photo} has {header.width} x {header.height} pixels, the maximum is "
+            f"{_MOST_PIXELS // 1_000_000} million: use a smaller copy"
+        )
+    if header.scans > _MOST_SCANS:
+        raise PhotoRejected(f"{photo} is a JPEG of {header.scans} scans; save it as a plain JPEG")
 
 
 def read_photo_face(
@@ -76,8 +104,8 @@ def read_photo_face(
         raise PhotoRejected(f"{photo}: no face was found; use a photo that shows one face")
     if len(found) > 1 and not largest:
         raise PhotoRejected(
-            f"{photo} shows {len(found)} faces; crop it to the right one, or use the largest "
-            "with --largest"
+            f"{photo} shows {len(found)} faces; crop it to the right one, or take the largest "
+            "(--largest)"
         )
     sizes_px = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1)
     row = int(np.argmax(sizes_px))

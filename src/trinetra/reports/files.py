@@ -9,9 +9,11 @@ from typing import Literal, get_args
 from trinetra.errors import ConfigurationError
 from trinetra.reports.document import Document
 from trinetra.reports.records import Record
+from trinetra.reports.text import csv_text, json_text
 from trinetra.values import Instant
 
 DocumentFormat = Literal["html", "pdf", "xlsx"]
+DataFormat = Literal["csv", "json", "parquet"]
 DOCUMENT_FORMATS: tuple[DocumentFormat, ...] = get_args(DocumentFormat)
 _PANGO = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 
@@ -34,6 +36,18 @@ def _renderer(format_: DocumentFormat) -> Callable[[Document], bytes]:
         from trinetra.reports.html import html_bytes  # noqa: PLC0415
 
         return html_bytes
+
+
+def data_bytes(records: Sequence[Record], format_: DataFormat) -> bytes:
+    """Return records as one file. Raises ConfigurationError if a library is missing."""
+    if format_ == "csv":
+        return csv_text(records).encode()
+    if format_ == "json":
+        return json_text(records).encode()
+    with _explained(format_):
+        from trinetra.reports.parquet import parquet_bytes  # noqa: PLC0415
+
+        return parquet_bytes(records)
 
 
 def write_data_set(

@@ -40,6 +40,23 @@ SCHEMA = pa.schema(
 _Folder = tuple[str, str, int, int]
 
 
+_ONE_FILE = pa.schema(
+    [
+        *(pa.field(name, pa.string(), nullable=False) for name in ("site", "metric", "period")),
+        *SCHEMA,
+    ]
+)
+
+
+def parquet_bytes(records: Iterable[Record]) -> bytes:
+    """Return records as one file, which also has the columns that a data set has as folders."""
+    rows = [{name: getattr(record, name) for name in _ONE_FILE.names} for record in records]
+    written = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_ONE_FILE), written)
+    content: bytes = written.getvalue().to_pybytes()
+    return content
+
+
 def write_parquet(
     folder: Path, records: Iterable[Record], start: Instant, end: Instant
 ) -> list[Path]:

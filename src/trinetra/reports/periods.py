@@ -1,7 +1,7 @@
 """Periods of reports and what they are compared with, by the shop's calendar."""
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -69,6 +69,13 @@ class Period:
             return f"{self.first:%A} {self.first.day} {self.first:%B %Y}"
         return f"{_short(self.first, self.last)} – {self.last.day} {self.last:%B %Y}"
 
+    @property
+    def file_part(self) -> str:
+        """The dates as a part of the name of a file."""
+        if self.kind == "month":
+            return f"{self.first:%Y-%m}"
+        return f"{self.first}" if self.days == 1 else f"{self.first}-to-{self.last}"
+
 
 def day_of(day: date, zone: ZoneInfo) -> Period:
     """Return a day."""
@@ -119,6 +126,32 @@ def compared_with(period: Period) -> Iterator[ComparedPeriod]:
         title = f"{period.first:%A} last week"
         yield ComparedPeriod("last-week", title, _shifted(period, _WEEK))
     yield ComparedPeriod("last-year", _last_year_title(period), _last_year(period))
+
+
+def chosen_comparisons(period: Period, names: Collection[str]) -> tuple[ComparedPeriod, ...]:
+    """Return the periods to compare with that have these names; all without names."""
+    possible = tuple(compared_with(period))
+    wanted = set(names)
+    if "last-week" in wanted and period.kind == "week":
+        wanted.add("previous")
+    return tuple(each for each in possible if not wanted or each.name in wanted)
+
+
+def period_with(
+    kind: PeriodKind, first: date | None, last: date | None, today: date, zone: ZoneInfo
+) -> Period:
+    """Return the period of a kind that contains ``first``, by default the last one that is over.
+
+    A range goes from ``first`` to ``last``. Raises ValueError for a range that ends before it
+    begins or lacks a day, and for dates that no calendar has.
+    """
+    if kind == "range":
+        if first is None or last is None:
+            raise ValueError("a range needs its first and its last day")
+        return range_of(first, last, zone)
+    if first is None:
+        return last_complete(kind, today, zone)
+    return {"day": day_of, "week": week_of, "month": month_of}[kind](first, zone)
 
 
 def _before(period: Period) -> Period:

@@ -38,8 +38,16 @@ def _field(value: str | float | datetime | None) -> str:
 
 def json_lines(records: Iterable[Record]) -> str:
     """Return records as one JSON object per line."""
-    rows = ({name: _plain(value) for name, value in r._asdict().items()} for r in records)
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in map(_row, records))
+
+
+def json_text(records: Iterable[Record]) -> str:
+    """Return records as one JSON array of objects."""
+    return json.dumps([_row(record) for record in records], ensure_ascii=False)
+
+
+def _row(record: Record) -> dict[str, str | float | None]:
+    return {name: _plain(value) for name, value in record._asdict().items()}
 
 
 def _plain(value: str | float | datetime | None) -> str | float | None:

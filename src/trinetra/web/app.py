@@ -22,7 +22,10 @@ from trinetra.web.security.security import Security
 from trinetra.web.v1 import (
     alerts,
     audits,
+    customers,
     figures,
+    insights,
+    reports,
     setup,
     site,
     tokens,
@@ -36,6 +39,10 @@ _V1 = (
     audits,
     figures,
     setup,
+    customers,
+    figures,
+    insights,
+    reports,
     site,
     tokens,
     trail,
@@ -90,7 +97,7 @@ def inner_app(
     app.state.security = security
     problems.install(app)
     error_pages.install(app)
-    v1 = APIRouter(prefix="/v1")
+    v1 = APIRouter(prefix="/v1", responses=problems.RESPONSES)
     for module in _V1:
         v1.include_router(module.router)
     app.include_router(v1)

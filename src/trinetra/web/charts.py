@@ -29,6 +29,7 @@ class Chart:
     """Series over the same categories; ``of`` heads the categories, ``unit`` is a metric's.
 
     ``marked`` are the categories at which figures changed for another reason than the shop.
+    ``watched`` is the share of the time that was watched, by category: the less, the paler.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Chart:
     categories: Sequence[str]
     series: Sequence[Series]
     marked: Sequence[str] = ()
+    watched: Sequence[float | None] = ()
 
     def json(self) -> str:
         """Return the chart as JSON, for ``charts.js``."""

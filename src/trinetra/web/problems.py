@@ -9,14 +9,19 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from trinetra.client.models import Problem
 from trinetra.client.problems import ApiProblem
 from trinetra.errors import (
     ConfigurationError,
+    CustomerConflict,
     FileRefused,
+    ModelUnavailable,
+    PhotoRejected,
     ServerUnavailable,
     SourceUnavailable,
     StorageFull,
     TrinetraError,
+    UnknownCustomer,
 )
 from trinetra.redaction import mask_urls
 from trinetra.telemetry import get_logger
@@ -24,6 +29,14 @@ from trinetra.web.access import NotAuthenticated, NotPermitted
 
 log = get_logger("web")
 MEDIA_TYPE = "application/problem+json"
+
+
+_DESCRIBED: Mapping[str, Any] = {
+    "description": "What happened, and what to do (RFC 9457).",
+    "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": {**_DESCRIBED}, "5XX": {**_DESCRIBED}}
+"""How OpenAPI describes failures, for every route of the API."""
 
 
 class NotFound(TrinetraError):
@@ -58,6 +71,10 @@ class ConditionMissing(TrinetraError):
     """A change must name the state that the caller read: the header If-Match is missing."""
 
 
+class TooLarge(TrinetraError):
+    """What was sent is larger than is read; the detail says how large it may be."""
+
+
 class TooManyRequests(TrinetraError):
     """The caller must wait ``retry_after_s``."""
 
@@ -78,6 +95,11 @@ _STATUS: Mapping[type[TrinetraError], HTTPStatus] = {
     ConfigurationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     SourceUnavailable: HTTPStatus.BAD_GATEWAY,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    CustomerConflict: HTTPStatus.CONFLICT,
+    UnknownCustomer: HTTPStatus.NOT_FOUND,
+    PhotoRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ModelUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ServerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.SERVICE_UNAVAILABLE,
 }

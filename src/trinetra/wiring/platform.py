@@ -13,7 +13,7 @@ from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
 from trinetra.insights.receipts import ReceiptIntake
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, SiteStore
+from trinetra.ports import Clock, EventLog, Gallery, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.event_recorder import EventRecorder
@@ -40,8 +40,8 @@ class Platform:
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
     the status of each camera. ``store`` has the insights of this and earlier runs,
-    ``receipts`` takes those of points of sale, ``alert_desk`` has the list of alerts, ``watcher``
-    takes a changed site file over.
+    ``gallery`` the faces. ``receipts`` takes those of points of sale, ``alert_desk`` has the list
+    of alerts, ``watcher`` takes a changed site file over.
     """
 
     upstream: tuple[Service, ...]
@@ -51,6 +51,7 @@ class Platform:
     alerts: AlertService
     recorder: EventRecorder
     store: SiteStore
+    gallery: Gallery
     alert_desk: AlertDesk
     clock: Clock
     receipts: ReceiptIntake
@@ -171,6 +172,7 @@ async def downstream_of(
             alerts=alerts,
             recorder=recorder,
             store=store,
+            gallery=ports.gallery,
             alert_desk=AlertDesk(alert_store, clock),
             clock=clock,
             receipts=receipts,

@@ -33,7 +33,7 @@ from trinetra.wiring.networks import Networks
 from trinetra.wiring.site_watch import SiteWatcher, WatchedService
 from trinetra.wiring.stores import open_alert_store, open_store
 from trinetra.wiring.takeover import MissingFor
-from trinetra.wiring.web import SiteFile, backend_of
+from trinetra.wiring.web import SiteFile, backend_of, with_people
 from trinetra.wiring.web_access import open_security
 
 
@@ -180,9 +180,11 @@ async def web(
             watcher = SiteWatcher(watched.path, site, clock, None)
             service = WatchedService(service, watcher)
             site_file = SiteFile(watched.path, site, settings, watcher)
-        backend = backend_of(
+        bare = backend_of(
             site, store, clock, alerts=AlertDesk(alert_store, clock), site_file=site_file
         )
+        opening = with_people(bare, site, store, settings, clock)
+        backend = await stack.enter_async_context(opening)
         yield OpenedWeb(_opened(service, store), backend, security)
 
 

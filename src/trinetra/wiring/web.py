@@ -1,7 +1,9 @@
 """Builds the web application: the platform as its API and pages see it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo as TimeZone
@@ -13,18 +15,24 @@ from trinetra.events.figures import FigureTable
 from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.opening_hours import OpenSpan
-from trinetra.ports import Clock, SiteStore
+from trinetra.ports import Clock, Gallery, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
 from trinetra.wiring.audit_desk import LineAuditDesk
 from trinetra.wiring.camera_desk import SiteCameraDesk
+from trinetra.wiring.customers import CustomerDesk
 from trinetra.wiring.event_history import history_of
 from trinetra.wiring.figures import figure_reader
+from trinetra.wiring.reports import ReportReader
 from trinetra.wiring.setup_desk import SiteFileDesk
 from trinetra.wiring.site_graph import opening_hours
 from trinetra.wiring.site_watch import SiteWatcher
+from trinetra.wiring.stores import open_context_store, open_customer_log
+from trinetra.wiring.web_customers import ErasureDesk, FaceDesk, People, PhotoReader
+from trinetra.wiring.web_insights import ContextDesk, InsightDesk, metric_info
+from trinetra.wiring.web_reports import ReportDesk
 
 
 def backend_of(
@@ -73,6 +81,38 @@ class SiteFile:
         return SiteFileDesk(self._path, clock, history, self._watcher)
 
 
+@asynccontextmanager
+async def with_people(
+    backend: Backend,
+    site: Site,
+    store: SiteStore,
+    settings: Settings,
+    clock: Clock,
+    gallery: Gallery | None = None,
+) -> AsyncIterator[Backend]:
+    """Add customers, insights, reports and context of these settings, open for the block.
+
+    ``gallery`` is the one that this process has open, so that a search by photo also finds people
+    who are not enrolled. Raises StoreUnavailable or ConfigurationError.
+    """
+    async with (
+        open_customer_log(settings) as customer_log,
+        open_context_store(settings) as context_store,
+    ):
+        desk = CustomerDesk.on(settings, customer_log, store)
+        people = People(desk, site, store, clock)
+        yield replace(
+            backend,
+            customers=people,
+            customer_changes=people,
+            photos=FaceDesk(desk, PhotoReader(settings), gallery),
+            erasures=ErasureDesk(settings),
+            insights=InsightDesk(store, figure_reader(site, store, clock), settings),
+            reports=ReportDesk(ReportReader(store, site, clock), site, clock),
+            context=ContextDesk(context_store),
+        )
+
+
 class StoredFigures:
     """Figures from the insight store."""
 
@@ -81,19 +121,7 @@ class StoredFigures:
 
     def metrics(self) -> Sequence[MetricInfo]:
         """Return the definitions of all metrics."""
-        return [
-            MetricInfo(
-                name=metric.name,
-                version=metric.version,
-                title=metric.title,
-                unit=metric.unit,
-                counts=metric.counts,
-                leaves_out=metric.leaves_out,
-                trade=metric.trade,
-                is_total=metric.is_total,
-            )
-            for metric in METRICS
-        ]
+        return [metric_info(metric) for metric in METRICS]
 
     async def read(self, question: FigureQuestion) -> FigureTable:
         """Return figures. Raises ConfigurationError or StoreUnavailable."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from trinetra.adapters.sql import derived, rollups
+from trinetra.adapters.sql import derived, insight_pages, rollups
 from trinetra.adapters.sql.audits import read_audits, write_audit
 from trinetra.adapters.sql.customer_log import erased_among
 from trinetra.adapters.sql.database import Database
@@ -51,7 +51,7 @@ from trinetra.events.rollups import BucketSum, Grain, PartSum, RollupRules
 from trinetra.events.schema import InsightEvent, Receipt, Visit
 from trinetra.events.subjects import customer_of
 from trinetra.events.visits import unite
-from trinetra.ports import Unpublished
+from trinetra.ports import InsightQuery, Unpublished
 from trinetra.telemetry import get_logger
 from trinetra.values import CustomerId, EventId, Instant
 
@@ -258,6 +258,17 @@ class SqlInsightStore:
 
         found = await self._run(read)
         return sorted(found, key=lambda insight: (insight.captured_at, insight.event_id))
+
+    async def page(self, query: InsightQuery) -> list[InsightEvent]:
+        """Return a page of insights, in the order of captured_at and id, as they count now.
+
+        Without withdrawn visits. Raises ValueError for a kind that does not exist or names nobody.
+        """
+        if query.kind not in TABLE_OF_KIND:
+            raise ValueError(f"{query.kind!r} is no kind of insight")
+        if query.customer_id is not None and query.kind not in NAMING_KINDS:
+            raise ValueError(f"{query.kind!r} names no customer")
+        return await self._run(lambda c: insight_pages.read_page(c, query))
 
     async def changed_sums(self, grain: Grain, change: int, most: int) -> list[BucketSum]:
         """Return sums that changed after write number ``change``, in the order of writes.

@@ -29,17 +29,23 @@ def need_a_basis(kind: IdentityKind, *, consent: bool, purpose: str | None) -> N
     (g)).
     """
     if kind in _BY_CONSENT and not consent:
-        raise CustomerConflict(f"{kind.value} needs the person's consent: ask, and add --consent")
+        raise CustomerConflict(
+            f"{kind.value} needs the person's consent: ask, and record it (--consent)"
+        )
     if kind is IdentityKind.STAFF and not (consent or purpose):
         raise CustomerConflict(
-            "staff needs --consent, or --purpose with the agreement or law that allows it"
+            "staff needs consent, or as a purpose the agreement or law that allows it "
+            "(--consent, or --purpose TEXT)"
         )
     if kind is IdentityKind.WATCHLIST and not purpose:
         raise CustomerConflict(
-            "watchlist needs --purpose: what this person did, or which claim is pursued"
+            "watchlist needs a purpose (--purpose TEXT): what this person did, or which claim is "
+            "pursued"
         )
     if kind is IdentityKind.ANONYMOUS:
-        raise CustomerConflict("people cannot be enrolled as anonymous; choose another --kind")
+        raise CustomerConflict(
+            "people cannot be enrolled as anonymous; choose another kind (--kind)"
+        )
 
 
 def need_one_person(shots: Mapping[str, Shot], policy: MatchingPolicy) -> None:

@@ -5,10 +5,13 @@ from fastapi import APIRouter
 from trinetra.web.pages import (
     alerts,
     audit,
+    customers,
     login,
+    reports,
     setup,
     today,
     users,
+    vehicles,
 )
 
 _PAGES = (
@@ -16,8 +19,12 @@ _PAGES = (
     audit,
     login,
     setup,
+    customers,
+    login,
+    reports,
     today,
     users,
+    vehicles,
 )
 
 

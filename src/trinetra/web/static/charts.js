@@ -4,7 +4,7 @@ import { init } from "./vendor/echarts.js";
 
 /**
  * @typedef {{ name: string, values: (number | null)[], kind: "bar" | "line", quiet: boolean }} Series
- * @typedef {{ title: string, unit: string, categories: string[], series: Series[], marked: string[] }} Chart
+ * @typedef {{ title: string, unit: string, categories: string[], series: Series[], marked: string[], watched: (number | null)[] }} Chart
  */
 
 /** @param {string} name */
@@ -17,6 +17,17 @@ function shown(value, unit) {
   if (unit === "share") return value.toLocaleString(language, { style: "percent", maximumFractionDigits: 1 });
   if (unit === "s") return `${Math.floor(value / 60)}:${String(Math.round(value % 60)).padStart(2, "0")}`;
   return value.toLocaleString(language, { maximumFractionDigits: unit === "count" ? 0 : 1 });
+}
+
+/**
+ * Values of which only a part of the time was watched are paler.
+ * @param {Series} series @param {(number | null)[]} watched
+ */
+function paled(series, watched) {
+  return series.values.map((value, number) => {
+    const share = watched[number] ?? 1;
+    return share < 1 ? { value, itemStyle: { opacity: 0.3 + 0.6 * share } } : value;
+  });
 }
 
 /** @param {Chart} chart */
@@ -37,11 +48,11 @@ function option(chart) {
     },
     xAxis: { type: "category", data: chart.categories, axisLabel: text, axisLine: grid, axisTick: { show: false } },
     yAxis: {
-      type: "value", splitLine: grid,
+      type: "value", splitLine: grid, minInterval: chart.unit === "count" ? 1 : 0,
       axisLabel: { ...text, formatter: (/** @type {number} */ value) => shown(value, chart.unit) },
     },
     series: chart.series.map((series, number) => ({
-      name: series.name, type: series.kind, data: series.values, connectNulls: false, symbolSize: 5,
+      name: series.name, type: series.kind, data: paled(series, number === 0 ? chart.watched : []), connectNulls: false, symbolSize: 5,
       itemStyle: { color: series.quiet ? quiet : color(number === 0 ? "--accent" : "--warn") },
       lineStyle: { width: 2, type: series.quiet ? "dashed" : "solid" },
       z: series.quiet ? 1 : 2,

@@ -1,4 +1,4 @@
-"""Records the operations of the command line on personal data: see ``trinetra audit``."""
+"""Records operations on personal data, by command or over the API: see ``trinetra audit``."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,17 +22,24 @@ def audit_log(settings: Settings) -> AuditLog:
     return AuditLog(settings.data_dir / "audit")
 
 
-def record_change(settings: Settings, change: CustomerChange) -> None:
-    """Record a change of the customer log, without names and ids."""
+def record_change(settings: Settings, change: CustomerChange, by: str | None = None) -> None:
+    """Record a change of the customer log, without names and ids; ``by`` is a user of the API."""
     kind = change.kind.value if change.kind else ""
     other = erasure_digest(change.other) if change.other else ""
     action = _ACTIONS[change.change]
-    record_deed(settings, action, change.customer_id, f"{kind} {other}".strip())
+    record_deed(settings, action, change.customer_id, f"{kind} {other}".strip(), by)
 
 
 def record_deed(
-    settings: Settings, action: Action, customer_id: CustomerId | None, detail: str = ""
+    settings: Settings,
+    action: Action,
+    customer_id: CustomerId | None,
+    detail: str = "",
+    by: str | None = None,
 ) -> None:
-    """Record an operation on the data of one person, or of all people."""
+    """Record an operation on the data of one person, or of all people.
+
+    ``by`` is the caller of the API; without one it is the system user.
+    """
     subject = erasure_digest(customer_id) if customer_id else "everybody"
-    audit_log(settings).append(datetime.now(UTC), action, subject, detail)
+    audit_log(settings).append(datetime.now(UTC), action, subject, detail, by=by)
