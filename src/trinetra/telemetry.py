@@ -459,3 +459,23 @@ def _wanted(families: Iterable[Metric], names: Collection[str]) -> list[Sample]:
         for sample in family.samples
         if sample.name in names
     ]
+
+
+def own_samples(names: Iterable[str]) -> list[Sample]:
+    """Return the values of some metrics of this process, by their full names as exposed."""
+    families = REGISTRY.restricted_registry(list(names)).collect()
+    return [Sample(s.name, s.labels, s.value) for family in families for s in family.samples]
+
+
+def quantile_bound(samples: Iterable[Sample], histogram: str, share: float) -> float | None:
+    """Return the bucket's upper bound below which this share of all observations lies.
+
+    Over all labels; infinity if it is in no finite bucket, None without observations.
+    """
+    counts: dict[float, float] = {}
+    for sample in samples:
+        if sample.name == f"{histogram}_bucket":
+            bound = float(sample.labels["le"])
+            counts[bound] = counts.get(bound, 0.0) + sample.value
+    wanted = share * counts.get(math.inf, 0.0)
+    return min((bound for bound, n in counts.items() if n >= wanted > 0), default=None)

@@ -6,7 +6,7 @@ Each function returns the request; the method of the same name of a client retur
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from trinetra.client.models import (
@@ -15,13 +15,19 @@ from trinetra.client.models import (
     AlertDelivery,
     AlertMute,
     Armed,
+    CameraState,
     FigureAnswer,
+    FloorPlan,
     Granularity,
+    HealthReport,
+    HeatmapAnswer,
+    Journeys,
     MetricInfo,
     NewMute,
     NewPassword,
     NewToken,
     Page,
+    QueuesNow,
     Session,
     SiteInfo,
     TokenDraft,
@@ -183,3 +189,46 @@ def revoke_token(token_id: str) -> Call[None]:
 def trail(*, cursor: str | None = None, limit: int = 100) -> Call[Page[TrailEntry]]:
     """Return privileged operations, the newest first."""
     return Call("GET", "/v1/trail", Page[TrailEntry], {"cursor": cursor, "limit": limit})
+
+
+def cameras() -> Call[Page[CameraState]]:
+    """Return the state of every camera."""
+    return Call("GET", "/v1/cameras", Page[CameraState])
+
+
+def snapshot(
+    camera_id: str, *, faces: Literal["blurred", "clear"] = "blurred", boxes: bool = False
+) -> Call[bytes]:
+    """Return the latest picture of a camera as JPEG; empty if it has none of the last minute.
+
+    That you see clear faces is entered in the log of operations.
+    """
+    params = {"faces": faces, "boxes": boxes}
+    return Call("GET", f"/v1/cameras/{_part(camera_id)}/snapshot", bytes, params)
+
+
+def floor() -> Call[FloorPlan]:
+    """Return the floor plan and where people are on it now."""
+    return Call("GET", "/v1/floor", FloorPlan)
+
+
+def queues() -> Call[QueuesNow]:
+    """Return the queues and tills now, with forecasts of the wait."""
+    return Call("GET", "/v1/queues", QueuesNow)
+
+
+def journeys(start: When, end: When) -> Call[Journeys]:
+    """Return flows between zones and paths through the shop, of at most 31 days."""
+    params = {"start": start.isoformat(), "end": end.isoformat()}
+    return Call("GET", "/v1/journeys", Journeys, params)
+
+
+def heatmap(place: str, start: When, end: When) -> Call[HeatmapAnswer]:
+    """Return where people were, in whole hours: ``floor``, or as one camera sees it."""
+    params = {"start": start.isoformat(), "end": end.isoformat()}
+    return Call("GET", f"/v1/heatmaps/{_part(place)}", HeatmapAnswer, params)
+
+
+def health() -> Call[HealthReport]:
+    """Return the stages of the platform, their lag and latency, and the networks in use."""
+    return Call("GET", "/v1/health", HealthReport)

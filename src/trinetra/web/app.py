@@ -21,7 +21,10 @@ from trinetra.web.pages import pages_router
 from trinetra.web.security.security import Security
 from trinetra.web.v1 import (
     alerts,
+    cameras,
+    events,
     figures,
+    insights,
     site,
     tokens,
     trail,
@@ -31,7 +34,10 @@ from trinetra.web.v1 import (
 
 _V1 = (
     alerts,
+    cameras,
+    events,
     figures,
+    insights,
     site,
     tokens,
     trail,

@@ -3,11 +3,11 @@
 A part that this process cannot provide is None: its routes answer 404 and say why.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from trinetra.client.models import MetricInfo, SiteInfo
+from trinetra.client.models import HeatmapAnswer, Journeys, MetricInfo, SiteInfo
 from trinetra.events.alerts import (
     Arming,
     Mute,
@@ -20,6 +20,7 @@ from trinetra.events.alerts import (
 from trinetra.events.derivation import Span
 from trinetra.events.figures import FigureTable, Granularity
 from trinetra.values import Instant
+from trinetra.web.live.parts import LiveParts
 
 
 class FigureQuestion(NamedTuple):
@@ -97,3 +98,6 @@ class Backend:
     figures: Figures
     alerts: Alerts | None = None
     receipts: Receipts | None = None
+    journeys: Callable[[Span], Awaitable[Journeys]] | None = None
+    heatmap: Callable[[str | None, Span], Awaitable[HeatmapAnswer]] | None = None
+    live: LiveParts | None = None

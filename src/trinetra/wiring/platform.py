@@ -13,7 +13,7 @@ from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
 from trinetra.insights.receipts import ReceiptIntake
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, SiteStore
+from trinetra.ports import Clock, EventLog, LatestFrames, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.event_recorder import EventRecorder
@@ -39,7 +39,8 @@ class Platform:
 
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
     the status of each camera. ``store`` has the insights of this and earlier runs,
-    ``receipts`` takes those of points of sale, ``alert_desk`` has the list of alerts.
+    ``receipts`` takes those of points of sale, ``alert_desk`` has the list of alerts. ``frames``
+    has the last ones of the cameras, and is None for a twin, which has no pictures.
     """
 
     upstream: tuple[Service, ...]
@@ -52,6 +53,8 @@ class Platform:
     alert_desk: AlertDesk
     clock: Clock
     receipts: ReceiptIntake
+    log: EventLog
+    frames: LatestFrames | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -82,7 +85,7 @@ async def embedded(
             site, buffer, clock, playback, environ, assembly.ingest_policy(settings)
         )
         worker = assembly.worker(site, settings, networks, buffer, spool, clock)
-        upstream = Upstream((ingestor, worker), ingestor.status, log, clock)
+        upstream = Upstream((ingestor, worker), ingestor.status, log, clock, buffer)
         face = networks.profile.face_embedder
         yield await stack.enter_async_context(
             downstream_of(upstream, site, settings, face, events_path, environ=environ)
@@ -97,6 +100,7 @@ class Upstream:
     cameras: Callable[[], Mapping[CameraId, CameraStatus]]
     log: EventLog
     clock: Clock
+    frames: LatestFrames | None = None
 
 
 @asynccontextmanager
@@ -137,4 +141,6 @@ async def downstream_of(
             alert_desk=AlertDesk(alert_store, clock),
             clock=clock,
             receipts=assembly.receipt_intake(site, engine_ports),
+            log=log,
+            frames=upstream.frames,
         )

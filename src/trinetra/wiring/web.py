@@ -1,6 +1,7 @@
 """Builds the web application: the platform as its API and pages see it."""
 
 from collections.abc import Sequence
+from functools import partial
 from zoneinfo import ZoneInfo as TimeZone
 
 from trinetra import __version__
@@ -14,7 +15,9 @@ from trinetra.ports import Clock, SiteStore
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
+from trinetra.web.live.parts import LiveParts
 from trinetra.wiring.figures import figure_reader
+from trinetra.wiring.live import heatmap_of, read_journeys
 from trinetra.wiring.site_graph import opening_hours
 
 
@@ -25,13 +28,20 @@ def backend_of(
     *,
     alerts: AlertDesk | None = None,
     receipts: Receipts | None = None,
+    live: LiveParts | None = None,
 ) -> Backend:
-    """Return what the web needs of a platform whose insights are in ``store``."""
+    """Return what the web needs of a platform whose insights are in ``store``.
+
+    ``live`` is what ``open_live`` provides; without it the web shows figures only.
+    """
     return Backend(
         receipts=receipts,
         site=lambda: site_info(site, clock),
         figures=StoredFigures(figure_reader(site, store, clock)),
         alerts=alerts,
+        journeys=partial(read_journeys, site, store),
+        heatmap=partial(heatmap_of, site, store, clock),
+        live=live,
     )
 
 

@@ -41,6 +41,7 @@ Action = Literal[
     "create_token",
     "revoke_token",
     "create_login_link",
+    "view_faces",
 ]
 _FIRST = "0" * 64
 _TAIL_BYTES = 16 << 10

@@ -59,8 +59,8 @@ class MemoryFrameStreams:
     """The streams shared by every ``MemoryFrameBuffer`` of a process.
 
     Each camera keeps its newest ``max_frames``, of at most ``max_bytes`` encoded, but at least one,
-    besides its last frame, which is kept to be shown when it is finished; an older frame is dropped even while a consumer holds it, and is counted unless every group had
-    acknowledged it.
+    besides its last frame, which is kept to be shown when it is finished. An older frame is dropped
+    even while a consumer holds it, and is counted unless every group had acknowledged it.
     """
 
     def __init__(

@@ -4,14 +4,24 @@ from fastapi import APIRouter
 
 from trinetra.web.pages import (
     alerts,
+    floor,
+    health,
+    journeys,
+    live,
     login,
+    queues,
     today,
     users,
 )
 
 _PAGES = (
     alerts,
+    floor,
+    health,
+    journeys,
+    live,
     login,
+    queues,
     today,
     users,
 )
