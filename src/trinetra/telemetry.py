@@ -461,12 +461,6 @@ def _wanted(families: Iterable[Metric], names: Collection[str]) -> list[Sample]:
     ]
 
 
-def own_samples(names: Iterable[str]) -> list[Sample]:
-    """Return the values of some metrics of this process, by their full names as exposed."""
-    families = REGISTRY.restricted_registry(list(names)).collect()
-    return [Sample(s.name, s.labels, s.value) for family in families for s in family.samples]
-
-
 def quantile_bound(samples: Iterable[Sample], histogram: str, share: float) -> float | None:
     """Return the bucket's upper bound below which this share of all observations lies.
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from trinetra.hosting import (
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.telemetry import configure_logging, get_logger
+from trinetra.wiring.live import open_live, sources_of
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
@@ -122,21 +123,26 @@ async def _web(
         yield
         return
     process = bare_health_app(platform.services, platform.recorder.recent.watch)
-    async with serving_web(
-        backend_of(
+    async with AsyncExitStack() as stack:
+        opening = open_live(site, settings, sources_of(platform))
+        backend = backend_of(
             site,
             platform.store,
             platform.clock,
             alerts=platform.alert_desk,
             receipts=platform.receipts,
-        ),
-        process,
-        settings,
-        platform.clock,
-        port=settings.embedded_port,
-        secret_folder=options.secret_folder,
-        visitor=options.visitor,
-    ) as served:
+            live=await stack.enter_async_context(opening),
+        )
+        serving = serving_web(
+            backend,
+            process,
+            settings,
+            platform.clock,
+            port=settings.embedded_port,
+            secret_folder=options.secret_folder,
+            visitor=options.visitor,
+        )
+        served = await stack.enter_async_context(serving)
         note(f"serving on {served.url} (also /health/ready and /metrics)")
         yield
 

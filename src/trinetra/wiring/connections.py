@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from trinetra.adapters.deferred import DeferredLatestFrames
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.spool import SpoolingEventLog
 from trinetra.adapters.kafka.event_log import KafkaEventLog
@@ -71,16 +72,19 @@ async def open_buffer(
 
 @asynccontextmanager
 async def open_latest_frames(settings: Settings) -> AsyncIterator[LatestFrames | None]:
-    """Open the last frames that another process buffers; None if the buffer is in memory.
+    """Provide the last frames that another process buffers; None if they are in its memory.
 
-    Raises BufferUnavailable or ConfigurationError.
+    They are opened when they are asked for: asking raises BufferUnavailable or ConfigurationError.
     """
     if settings.frame_buffer == "memory":
         yield None
         return
     url = settings.redis_url.get_secret_value()
-    async with RedisLatestFrames.open(url, settings.namespace) as frames:
+    frames = DeferredLatestFrames(lambda: RedisLatestFrames.open(url, settings.namespace))
+    try:
         yield frames
+    finally:
+        await frames.close()
 
 
 @asynccontextmanager
