@@ -17,10 +17,10 @@ from trinetra.client import AsyncClient, Client, NotAuthorized
 from trinetra.client.models import StreamedEvent
 from trinetra.errors import EventLogUnavailable
 from trinetra.events import topics
-from trinetra.events.schema import AlertEvent, Visit
+from trinetra.events.schema import AlertEvent, LifecycleEvent, TrackPosition, Visit
 from trinetra.hosting import serving
 from trinetra.ports import Record
-from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId
+from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 from trinetra.web.access import Role
 from trinetra.web.live.ring import EventRing
 from trinetra.web.live.streams import CHECK_S, STALLED_S, Places, Stream
@@ -329,6 +329,29 @@ async def test_garbage_in_the_log_is_left_out(shop: LiveStage) -> None:
     await shop.send(visit("v1"))
     await shop.read()
     assert [e.kind for e in shop.live.feed.ring.since(1, {"visit"}, 9)[0]] == ["visit"]
+
+
+async def test_an_erasure_leaves_no_event_and_no_track_behind(shop: LiveStage) -> None:
+    frame = await shop.shown(people=[PERSON])
+    who = {"customer_id": CustomerId("cus_1"), "kind": IdentityKind.ANONYMOUS}
+    await shop.track(frame, TrackPosition(TrackId("trk_1"), "person", PERSON, **who))
+    await shop.send(visit("v1"))
+    await shop.read()
+    last = shop.live.feed.ring.id_of(shop.live.feed.ring.end - 2)
+    erased = LifecycleEvent(
+        event_id=EventId("e1"),
+        site_id=SiteId("shop"),
+        camera_id=CameraId(""),
+        captured_at=NOON,
+        change="erased",
+        customer_id=CustomerId("digest"),
+    )
+    await shop.send(erased, topics.CUSTOMERS)
+    await shop.read()
+    kept = shop.live.feed.ring.since(1, {"visit", "lifecycle"}, 99)[0]
+    assert not any(b"cus_1" in event.payload for event in kept)
+    assert shop.live.feed.ring.position(last) is None
+    assert shop.live.feed.view.tracks(CameraId("door"), (7, frame.seq)) is None
 
 
 async def test_boxes_of_a_camera_that_the_site_has_not_are_ignored(shop: LiveStage) -> None:

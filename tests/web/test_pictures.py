@@ -282,6 +282,21 @@ async def test_a_feed_gives_a_slow_viewer_the_newest_picture(shop: LiveStage) ->
     assert second.captured_at == last.captured_at > first.captured_at
 
 
+async def test_a_machine_that_is_far_behind_still_shows_an_older_frame(shop: LiveStage) -> None:
+    feed = shop.live.feed.pictures.feed("door")
+    frames = [await shop.frame() for _ in range(300)]
+    for number, frame in enumerate(frames):
+        feed._take(frame, number / 2)
+    await shop.detect(frames[100])
+    assert not feed._shown or feed._shown[False].seen is None
+    near = [f for f in frames if (f.session, f.seq) in feed._pending]
+    assert len(near) <= 64
+    middle = next(f for f in near if f.seq > frames[100].seq)
+    await shop.detect(middle)
+    feed._take(frames[-1], 150.0)
+    assert feed._shown[False].frame == middle
+
+
 async def test_the_state_of_the_cameras_is_told_as_far_as_known(shop: LiveStage) -> None:
     frame = await shop.shown(people=[PERSON])
     await shop.track(frame, TrackPosition(TrackId("trk_1"), "person", PERSON))

@@ -36,10 +36,13 @@ _IDLE_S = 10.0
 """A feed ends this long after its last viewer."""
 _PATIENCE_S = 2.0
 """Longest wait for the boxes of the first frame; without them it is then shown covered."""
-_BEHIND_S = 30.0
-"""A frame that is this much older than the newest is not shown for its boxes."""
+_BEHIND_S = 120.0
+"""A frame that is this much older than the newest is not shown for its boxes.
+
+Boxes of a live camera come within 10 s or not at all, those of a recording on a slow machine later.
+"""
 _PENDING = 64
-"""Frames of a camera that wait for their boxes; half a second apart, or less while watched."""
+"""Frames of a camera that wait for their boxes."""
 AROUND_S = 0.6
 """What was detected at most this long before or after a frame is hidden in it as well."""
 _RETRY_S = 2.0
@@ -190,11 +193,21 @@ class CameraFeed:
         if key not in self._pending:
             self._pending[key] = frame
             self._arrived_s[key] = now_s
-        while len(self._pending) > _PENDING:
-            old, _ = self._pending.popitem(last=False)
-            del self._arrived_s[old]
+        if len(self._pending) > _PENDING:
+            self._thin_out()
         for has_boxes in (False, True):
             self._choose(now_s, has_boxes=has_boxes)
+
+    def _thin_out(self) -> None:
+        """Drop every second frame: however far behind its boxes come, some frame is left for them.
+
+        And those that are too old to be shown at all.
+        """
+        keys = list(self._pending)
+        oldest_s = self._arrived_s[keys[-1]] - _BEHIND_S
+        for number, key in enumerate(keys[:-1]):
+            if number % 2 or self._arrived_s[key] < oldest_s:
+                del self._pending[key], self._arrived_s[key]
 
     def _choose(self, now_s: float, *, has_boxes: bool) -> None:
         """Choose the newest frame whose boxes are known, and with boxes preferably its tracks."""

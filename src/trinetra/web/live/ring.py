@@ -55,6 +55,11 @@ class EventRing:
         self.changed.set()
         self.changed = asyncio.Event()
 
+    def clear(self) -> None:
+        """Forget all events; who has not read them is told a gap."""
+        self._events.clear()
+        self._bytes = 0
+
     def id_of(self, number: int) -> str:
         """Return the id of an event."""
         return f"{self._epoch}-{number}"

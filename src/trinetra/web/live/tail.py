@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from trinetra.errors import EventLogUnavailable, MalformedEvent
 from trinetra.events import topics
 from trinetra.events.codec import decode, encode, without_embeddings
-from trinetra.events.schema import AnyEvent, TracksEvent
+from trinetra.events.schema import AnyEvent, LifecycleEvent, TracksEvent
 from trinetra.ports import Clock, Delivery, EventLog, TopicReader
 from trinetra.streaming.concurrency import run_until
 from trinetra.streaming.retry import OutageTracker
@@ -101,6 +101,9 @@ class EventTail:
         if isinstance(event, TracksEvent):
             self._view.follow(event, now_s)
         else:
+            if isinstance(event, LifecycleEvent) and event.change == "erased":
+                self._ring.clear()  # it tells only a digest of whom to forget
+                self._view.forget_tracks()
             kind = str(event.__struct_config__.tag)
             self._ring.add(kind, event.camera_id, encode(without_embeddings(event)))
         for listener in self._listeners:

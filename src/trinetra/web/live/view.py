@@ -124,6 +124,11 @@ class LiveView:
             tracks = LiveTracks(event, now_s)
             _keep(camera.tracks, tracks.key, tracks)
 
+    def forget_tracks(self) -> None:
+        """Forget all tracks, which name customers; boxes stay."""
+        for camera in self._cameras.values():
+            camera.tracks.clear()
+
     def frame(self, camera_id: CameraId, key: FrameKey) -> SeenFrame | None:
         """Return the boxes in a frame; None while nothing has looked at it."""
         return self._cameras[camera_id].frames.get(key)
