@@ -114,6 +114,9 @@ class CameraFeed:
     async def present(self, variant: Variant) -> LivePicture | None:
         """Return the present picture without waiting for a first one; None if there is none yet."""
         self._want()
+        shown, made = self._shown.get(variant.has_boxes), self._made.get(variant)
+        if made and shown and made.tag == _tag(shown, variant):
+            return made
         return await self._make(variant)
 
     async def watch(self, variant: Variant) -> AsyncGenerator[LivePicture]:
