@@ -152,6 +152,25 @@ class FrameBuffer(Protocol):
         """Return how many frames of a camera are undelivered or unacknowledged."""
 
 
+LATEST_FRAME_S = 60.0
+"""Seconds for which the last frame of a camera that delivers no more can still be read."""
+
+
+class LatestFrames(Protocol):
+    """The last frame of each camera, to be shown; reading it takes it from no consumer."""
+
+    async def latest(self, camera_id: CameraId) -> Frame | None:
+        """Return a camera's last frame, finished or not; None if it has none of late.
+
+        Of a camera that was not asked about for some seconds it may be a second old. Raises
+        BufferUnavailable.
+        """
+
+
+class ShownFrameBuffer(FrameBuffer, LatestFrames, Protocol):
+    """A frame buffer whose last frames can be shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """Bytes to append to a topic; records with the same key keep their order.

@@ -215,6 +215,13 @@ class Settings(BaseSettings):
     infer_port: Port = Field(default=8002, description="Port of `trinetra infer`.")
     resolve_port: Port = Field(default=8003, description="Port of `trinetra resolve`.")
     insight_port: Port = Field(default=8004, description="Port of `trinetra insight`.")
+    health_urls: str = Field(
+        default="",
+        description=(
+            "Addresses of the services of a cluster, like http://host:8001, separated by commas: "
+            "the dashboard asks them for cameras and health."
+        ),
+    )
     web_port: Port = Field(default=8006, description="Port of `trinetra web`.")
     web_url: str | None = Field(
         default=None,

@@ -459,3 +459,17 @@ def _wanted(families: Iterable[Metric], names: Collection[str]) -> list[Sample]:
         for sample in family.samples
         if sample.name in names
     ]
+
+
+def quantile_bound(samples: Iterable[Sample], histogram: str, share: float) -> float | None:
+    """Return the bucket's upper bound below which this share of all observations lies.
+
+    Over all labels; infinity if it is in no finite bucket, None without observations.
+    """
+    counts: dict[float, float] = {}
+    for sample in samples:
+        if sample.name == f"{histogram}_bucket":
+            bound = float(sample.labels["le"])
+            counts[bound] = counts.get(bound, 0.0) + sample.value
+    wanted = share * counts.get(math.inf, 0.0)
+    return min((bound for bound, n in counts.items() if n >= wanted > 0), default=None)

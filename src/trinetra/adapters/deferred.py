@@ -1,4 +1,4 @@
-"""An event log that is opened in the background, because its server may not be up yet."""
+"""An event log and last frames that are opened later, because their server may not be up yet."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,10 +7,10 @@ from typing import Protocol, Self, runtime_checkable
 
 from trinetra.errors import EventLogUnavailable
 from trinetra.events.topics import Topic
-from trinetra.ports import Clock, EventLog, Record, Subscription, TopicReader
+from trinetra.ports import Clock, EventLog, LatestFrames, Record, Subscription, TopicReader
 from trinetra.streaming.retry import OutageTracker, Retrier, StoppedError
 from trinetra.telemetry import get_logger
-from trinetra.values import Instant
+from trinetra.values import CameraId, Frame, Instant
 
 _logger = get_logger("event-log")
 
@@ -97,3 +97,27 @@ class DeferredEventLog:
 @runtime_checkable
 class _Checked(Protocol):
     async def check(self) -> str: ...
+
+
+class DeferredLatestFrames:
+    """Last frames that are opened when they are asked for, and tried again at the next question.
+
+    The dashboard shows figures while the frame buffer is down.
+    """
+
+    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[LatestFrames]]) -> None:
+        self._opening = opening
+        self._opened: LatestFrames | None = None
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+
+    async def latest(self, camera_id: CameraId) -> Frame | None:
+        """Return a camera's last frame. Raises BufferUnavailable or ConfigurationError."""
+        async with self._lock:
+            if self._opened is None:
+                self._opened = await self._stack.enter_async_context(self._opening())
+        return await self._opened.latest(camera_id)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self._stack.aclose()

@@ -8,21 +8,14 @@ forecast: the mean wait of the last quarter of an hour.
 The queues are the twin's own, not those that cameras saw: docs/queues.md says how well these agree.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
 from trinetra.events.schema import QueueVisit
-from trinetra.insights.queues.forecast import (
-    COVERAGE,
-    HORIZONS_S,
-    RECENT_S,
-    forecast,
-    relative_error,
-    state_at,
-)
+from trinetra.insights.queues.forecast import COVERAGE, HORIZONS_S, forecast
+from trinetra.insights.queues.track_record import walk
 from trinetra.twin.record import Recorder
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Behavior, Scenario
@@ -38,11 +31,7 @@ from trinetra.values import (
     seconds_between,
 )
 
-_EVERY_S = 120.0
 _NAIVE_S = 900.0
-_WARM_UP_S = 3600.0
-_LONGEST_S = 7200.0
-"""No one is in a queue for longer."""
 
 
 class Shop(NamedTuple):
@@ -103,43 +92,13 @@ def walk_forward(visits: Sequence[QueueVisit], horizon_s: float) -> Iterator[Mad
 
     Times after which no one joined a queue within the horizon are left out.
     """
-    by_end, by_joining = _Ordered(visits, _ended_at), _Ordered(visits, _joined_at)
     known: list[tuple[Instant, float]] = []
-    for at in _times(visits, horizon_s):
-        ended = by_end.between(after(at, -RECENT_S), at)
-        here = by_joining.between(after(at, -_LONGEST_S), at)
-        state = state_at(at, ended, sum(_is_waiting(visit, at) for visit in here))
-        made = forecast(state, [error for known_at, error in known if known_at <= at])
-        next_ones = by_joining.between(at, after(at, horizon_s))
-        joined = [visit for visit in next_ones if visit.served_at]
-        if made is None or not joined:
-            continue
-        actual_s = fmean(visit.wait_s or 0.0 for visit in joined)
-        error = relative_error(state, made.wait_s, actual_s)
-        known.append((max(visit.served_at or at for visit in joined), error))
-        yield Made(made.wait_s, _naive_s(ended, at), actual_s, made.low_s, made.high_s)
-
-
-class _Ordered:
-    """Visits in the order of an instant, to find those of a span."""
-
-    def __init__(
-        self, visits: Sequence[QueueVisit], instant_of: Callable[[QueueVisit], Instant]
-    ) -> None:
-        self._visits = sorted(visits, key=instant_of)
-        self._at = [instant_of(visit) for visit in self._visits]
-
-    def between(self, after_: Instant, until: Instant) -> list[QueueVisit]:
-        """Return the visits after an instant, up to and including another."""
-        return self._visits[bisect_right(self._at, after_) : bisect_right(self._at, until)]
-
-
-def _ended_at(visit: QueueVisit) -> Instant:
-    return visit.captured_at
-
-
-def _joined_at(visit: QueueVisit) -> Instant:
-    return visit.joined_at
+    for past in walk(visits, horizon_s):
+        made = forecast(past.state, [error for known_at, error in known if known_at <= past.at])
+        known.append((past.known_at, past.error))
+        if made is not None:
+            naive_s = _naive_s(past.ended, past.at)
+            yield Made(made.wait_s, naive_s, past.actual_s, made.low_s, made.high_s)
 
 
 def quality(made: Sequence[Made]) -> Quality:
@@ -198,21 +157,6 @@ def _visit(line: QueueTruth) -> QueueVisit:
         service_s=line.service_s,
         track_id=TrackId(line.party_id),
     )
-
-
-def _times(visits: Sequence[QueueVisit], horizon_s: float) -> Iterator[Instant]:
-    """Yield when forecasts are made: after an hour, until the last outcome is known."""
-    if not visits:
-        return
-    at = after(min(visit.joined_at for visit in visits), _WARM_UP_S)
-    last = max(visit.captured_at for visit in visits)
-    while _s(at, last) > horizon_s:
-        yield at
-        at = after(at, _EVERY_S)
-
-
-def _is_waiting(visit: QueueVisit, at: Instant) -> bool:
-    return visit.joined_at <= at < (visit.served_at or visit.captured_at)
 
 
 def _naive_s(ended: Sequence[QueueVisit], at: Instant) -> float:

@@ -17,6 +17,7 @@ from trinetra.client.models import (
     Armed,
     Audit,
     CameraSearch,
+    CameraState,
     CameraTry,
     Comparison,
     ContextEntry,
@@ -34,10 +35,14 @@ from trinetra.client.models import (
     FigureChanges,
     FigureExplanation,
     FloorFit,
+    FloorPlan,
     FloorPoints,
     Granularity,
+    HealthReport,
+    HeatmapAnswer,
     Insight,
     InsightType,
+    Journeys,
     LineEvidence,
     LineState,
     MergeCandidate,
@@ -50,6 +55,7 @@ from trinetra.client.models import (
     OnvifStreams,
     Page,
     PeriodKind,
+    QueuesNow,
     RegularVehicle,
     Report,
     Session,
@@ -524,3 +530,46 @@ def record_audit(audit: NewAudit) -> Call[Audit]:
 def audited_lines() -> Call[Page[LineState]]:
     """Return all counting lines, and which of them should be audited."""
     return Call("GET", "/v1/audits/lines", Page[LineState])
+
+
+def cameras() -> Call[Page[CameraState]]:
+    """Return the state of every camera."""
+    return Call("GET", "/v1/cameras", Page[CameraState])
+
+
+def snapshot(
+    camera_id: str, *, faces: Literal["blurred", "clear"] = "blurred", boxes: bool = False
+) -> Call[bytes]:
+    """Return the latest picture of a camera as JPEG; empty if it has none of the last minute.
+
+    That you see clear faces is entered in the log of operations.
+    """
+    params = {"faces": faces, "boxes": boxes}
+    return Call("GET", f"/v1/cameras/{_part(camera_id)}/snapshot", bytes, params)
+
+
+def floor() -> Call[FloorPlan]:
+    """Return the floor plan and where people are on it now."""
+    return Call("GET", "/v1/floor", FloorPlan)
+
+
+def queues() -> Call[QueuesNow]:
+    """Return the queues and tills now, with forecasts of the wait."""
+    return Call("GET", "/v1/queues", QueuesNow)
+
+
+def journeys(start: When, end: When) -> Call[Journeys]:
+    """Return flows between zones and paths through the shop, of at most 31 days."""
+    params = {"start": start.isoformat(), "end": end.isoformat()}
+    return Call("GET", "/v1/journeys", Journeys, params)
+
+
+def heatmap(place: str, start: When, end: When) -> Call[HeatmapAnswer]:
+    """Return where people were, in whole hours: ``floor``, or as one camera sees it."""
+    params = {"start": start.isoformat(), "end": end.isoformat()}
+    return Call("GET", f"/v1/heatmaps/{_part(place)}", HeatmapAnswer, params)
+
+
+def health() -> Call[HealthReport]:
+    """Return the stages of the platform, their lag and latency, and the networks in use."""
+    return Call("GET", "/v1/health", HealthReport)

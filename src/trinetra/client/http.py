@@ -1,7 +1,7 @@
 """The two clients: one waits, one is asynchronous; both execute the same calls."""
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -10,12 +10,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from trinetra.client import calls
 from trinetra.client.calls import Call
-from trinetra.client.models import Problem
+from trinetra.client.event_stream import EventLines
+from trinetra.client.models import Problem, StreamedEvent
 from trinetra.client.problems import ApiProblem, NotAuthorized, Unreachable
 
 T = TypeVar("T")
 P = ParamSpec("P")
+EVENTS = "/v1/events"
 _TIMEOUT_S = 30.0
+_SILENCE_S = 60.0
+"""Several times the interval of the server's heartbeats."""
 
 
 def _waiting(make: Callable[P, Call[T]]) -> Callable[Concatenate["Client", P], T]:
@@ -75,6 +79,24 @@ class Client:
             raise _unreachable(self._http.base_url, cause) from cause
         return _read(call, reply)
 
+    def events(
+        self, types: Sequence[str] = (), *, cameras: Sequence[str] = (), last_id: str | None = None
+    ) -> Iterator[StreamedEvent]:
+        """Yield events as they happen, after ``last_id`` if it is given, until the server ends it.
+
+        Without ``types`` those that a shop counts, and alerts.
+        """
+        try:
+            with self._http.stream("GET", EVENTS, **_streamed(types, cameras, last_id)) as reply:
+                if reply.is_error:
+                    reply.read()
+                    raise _problem(reply)
+                read = EventLines()
+                for line in reply.iter_lines():
+                    yield from read.take(line)
+        except httpx.TransportError as cause:
+            raise _unreachable(self._http.base_url, cause) from cause
+
     site = _waiting(calls.site)
     session = _waiting(calls.session)
     metrics = _waiting(calls.metrics)
@@ -129,6 +151,13 @@ class Client:
     report = _waiting(calls.report)
     export = _waiting(calls.export)
     figure_changes = _waiting(calls.figure_changes)
+    cameras = _waiting(calls.cameras)
+    snapshot = _waiting(calls.snapshot)
+    floor = _waiting(calls.floor)
+    queues = _waiting(calls.queues)
+    journeys = _waiting(calls.journeys)
+    heatmap = _waiting(calls.heatmap)
+    health = _waiting(calls.health)
 
 
 class AsyncClient:
@@ -178,6 +207,23 @@ class AsyncClient:
         except httpx.TransportError as cause:
             raise _unreachable(self._http.base_url, cause) from cause
         return _read(call, reply)
+
+    async def events(
+        self, types: Sequence[str] = (), *, cameras: Sequence[str] = (), last_id: str | None = None
+    ) -> AsyncIterator[StreamedEvent]:
+        """Yield events as they happen; see ``Client.events``."""
+        options = _streamed(types, cameras, last_id)
+        try:
+            async with self._http.stream("GET", EVENTS, **options) as reply:
+                if reply.is_error:
+                    await reply.aread()
+                    raise _problem(reply)
+                read = EventLines()
+                async for line in reply.aiter_lines():
+                    for event in read.take(line):
+                        yield event
+        except httpx.TransportError as cause:
+            raise _unreachable(self._http.base_url, cause) from cause
 
     site = _awaited(calls.site)
     session = _awaited(calls.session)
@@ -233,6 +279,21 @@ class AsyncClient:
     report = _awaited(calls.report)
     export = _awaited(calls.export)
     figure_changes = _awaited(calls.figure_changes)
+    cameras = _awaited(calls.cameras)
+    snapshot = _awaited(calls.snapshot)
+    floor = _awaited(calls.floor)
+    queues = _awaited(calls.queues)
+    journeys = _awaited(calls.journeys)
+    heatmap = _awaited(calls.heatmap)
+    health = _awaited(calls.health)
+
+
+def _streamed(types: Sequence[str], cameras: Sequence[str], last_id: str | None) -> dict[str, Any]:
+    return {
+        "params": {"type": list(types), "camera": list(cameras)},
+        "headers": {"Last-Event-ID": last_id} if last_id else {},
+        "timeout": httpx.Timeout(_TIMEOUT_S, read=_SILENCE_S),
+    }
 
 
 def _headers(token: str | None) -> dict[str, str]:

@@ -935,3 +935,235 @@ class ContextEntry(Resource):
     ends_at: datetime
     value: float | None = None
     text: str = ""
+
+
+class CameraState(Resource):
+    """A camera now.
+
+    ``state`` is connecting, streaming, stalled, backoff, disabled or ended, and unknown where this
+    process cannot ask the ingestor. ``waiting`` frames are in the buffer; ``dropped`` counts lost
+    frames by reason since the start of the ingestor; ``delay_s`` is the time from a frame to the
+    boxes in it. ``people`` are in view. What is not known is None.
+    """
+
+    id: str
+    role: str
+    state: str
+    since: datetime | None = None
+    problem: str | None = None
+    fps: float | None = None
+    waiting: int | None = None
+    dropped: dict[str, int] = {}
+    last_frame_at: datetime | None = None
+    width: int | None = None
+    height: int | None = None
+    delay_s: float | None = None
+    people: int | None = None
+    has_pictures: bool = False
+
+
+class StreamedEvent(Resource):
+    """An event of the stream; ``id`` resumes after it.
+
+    ``type`` is ``reset`` if events before it were lost: what was read before must be read anew.
+    """
+
+    id: str
+    type: str
+    data: dict[str, Any]
+
+
+class FloorPerson(Resource):
+    """A person on the floor plan now; ``kind`` is set if the person is known."""
+
+    x_m: float
+    y_m: float
+    camera: str
+    kind: str | None = None
+
+
+class FloorCamera(Resource):
+    """A camera on the floor plan; ``people`` are in its view, None if that is not known."""
+
+    id: str
+    x_m: float | None
+    y_m: float | None
+    people: int | None
+    is_calibrated: bool
+
+
+class FloorArea(Resource):
+    """A zone as a calibrated camera sees it, on the floor plan."""
+
+    camera: str
+    zone: str
+    kind: str
+    polygon_m: tuple[tuple[float, float], ...]
+
+
+class FloorNow(Resource):
+    """Where people are now, in meters on the floor plan."""
+
+    at: datetime
+    people: tuple[FloorPerson, ...] = ()
+    cameras: tuple[FloorCamera, ...] = ()
+
+
+class FloorPlan(Resource):
+    """What stands still on the floor plan, and the people on it now."""
+
+    now: FloorNow
+    areas: tuple[FloorArea, ...] = ()
+
+
+class WaitForecast(Resource):
+    """The expected mean wait of the next parties; ``low_s`` to ``high_s`` holds 80 % of them.
+
+    Without a range there were too few earlier forecasts to tell it.
+    """
+
+    horizon_s: float
+    wait_s: float
+    low_s: float | None = None
+    high_s: float | None = None
+
+
+class QueueNow(Resource):
+    """A queue now: ``people`` in it, None while its camera does not see it.
+
+    ``wait_s`` is the mean wait of the parties served in the last 30 minutes, None without any.
+    """
+
+    camera: str
+    zone: str
+    tills: tuple[str, ...]
+    people: int | None
+    wait_s: float | None
+    served: int
+    abandoned: int
+    forecasts: tuple[WaitForecast, ...] = ()
+
+
+class TillNow(Resource):
+    """A till now; ``is_open`` is None if that is not known."""
+
+    id: str
+    is_open: bool | None
+
+
+class QueuesNow(Resource):
+    """The queues and tills of the site now."""
+
+    at: datetime
+    queues: tuple[QueueNow, ...] = ()
+    tills: tuple[TillNow, ...] = ()
+
+
+class JourneyFlow(Resource):
+    """How often people went from one zone to the next, and how many people did.
+
+    ``start`` is "" where journeys begin, ``end`` where they end; zones are ``camera/zone``.
+    """
+
+    start: str
+    end: str
+    times: int
+    people: int
+
+
+class JourneyStep(JourneyFlow):
+    """A flow that is the ``step``-th of a journey, from 0."""
+
+    step: int
+
+
+class JourneyPath(Resource):
+    """How often a sequence of zones was walked as a whole, and by how many people."""
+
+    zones: tuple[str, ...]
+    times: int
+    people: int
+
+
+class Journeys(Resource):
+    """Journeys of customers; cells of fewer than ``least_people`` are left out, and counted.
+
+    ``steps`` are the flows by their number in the journey, of the first six.
+    """
+
+    start: datetime
+    end: datetime
+    journeys: int
+    least_people: int
+    flows: tuple[JourneyFlow, ...] = ()
+    flows_left_out: int = 0
+    steps: tuple[JourneyStep, ...] = ()
+    steps_left_out: int = 0
+    paths: tuple[JourneyPath, ...] = ()
+    paths_left_out: int = 0
+
+
+class HeatmapCell(Resource):
+    """Person-hours in a cell; ``x`` and ``y`` are its column and row."""
+
+    x: int
+    y: int
+    hours: float
+
+
+class HeatmapAnswer(Resource):
+    """Where people were: cells of ``cell_m`` from the origin of the floor plan.
+
+    Of a camera that is not calibrated, ``grid`` is ``picture``: 32 by 18 cells from its top left
+    corner, and ``cell_m`` is None. ``left_out`` cells had too few people to be shown.
+    """
+
+    grid: Literal["floor", "picture"]
+    cell_m: float | None
+    start: datetime
+    end: datetime
+    cells: tuple[HeatmapCell, ...]
+    left_out: int
+    completeness: dict[str, float | None]
+
+
+class StageHealth(Resource):
+    """A stage of the platform: ``is_ready`` is None if its process cannot be asked."""
+
+    name: str
+    is_ready: bool | None
+    detail: str = ""
+
+
+class Latency(Resource):
+    """Upper bounds of the median and of the 99th percentile of a time, in seconds.
+
+    None if nothing was measured, or if it took longer than ``most_s``, the largest bound.
+    """
+
+    name: str
+    most_s: float | None = None
+    p50_s: float | None
+    p99_s: float | None
+    count: int
+
+
+class ModelInUse(Resource):
+    """A network in use, with its license and the SHA-256 of its file."""
+
+    task: str
+    name: str
+    version: str
+    license: str
+    sha256: str | None = None
+
+
+class HealthReport(Resource):
+    """The platform now."""
+
+    at: datetime
+    version: str
+    stages: tuple[StageHealth, ...]
+    latencies: tuple[Latency, ...] = ()
+    lag: dict[str, int] = {}
+    models: tuple[ModelInUse, ...] = ()

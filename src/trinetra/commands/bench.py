@@ -14,6 +14,7 @@ from rich.table import Table
 from trinetra.benchmarks.machine import describe_machine
 from trinetra.commands.console import output, print_json, print_text
 from trinetra.commands.demo import demo_site
+from trinetra.commands.hosting import prepare_networks
 from trinetra.commands.progress import FetchProgress
 from trinetra.models.samples import ensure_clips
 from trinetra.settings import load_settings
@@ -44,6 +45,7 @@ _Events = Annotated[int, typer.Option("--events", min=1000, help="How many detec
 _Rate = Annotated[float, typer.Option("--rate", min=1, help="Events a second, for latencies.")]
 _Identities = Annotated[int, typer.Option("--identities", min=1000, help="How many are active.")]
 _Seeds = Annotated[int, typer.Option("--seeds", min=1, max=50, help="How many runs.")]
+_Viewers = Annotated[int, typer.Option(min=0, max=200, help="How many, at the same time.")]
 _StoreUrl = Annotated[
     str | None, typer.Option("--store-url", help="An empty database; an SQLite file if left out.")
 ]
@@ -251,6 +253,37 @@ def latency(
             kafka_servers=kafka_servers,
         )
     _print("latency", figures, as_json=as_json)
+
+
+@bench.command("web")
+def web(
+    *,
+    cameras: _Cameras = 24,
+    viewers: _Viewers = 50,
+    streams: _Viewers = 20,
+    seconds: _Seconds = 15.0,
+    as_json: _Json = False,
+) -> None:
+    """Measure what viewers of live pictures cost."""
+    from trinetra.benchmarks import web as web_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    figures = web_bench.run(cameras, viewers, streams, seconds)
+    _print("web", figures, as_json=as_json)
+
+
+@bench.command("faces-shown")
+def faces_shown(*, video: _Video, as_json: _Json = False) -> None:
+    """Measure the share of faces that live pictures still show although they are to be hidden."""
+    from trinetra.benchmarks import faces_shown as shown_bench
+
+    networks = prepare_networks(load_settings())
+    configure_logging(as_json=False, level="ERROR")
+    figures = {
+        role: shown_bench.measure(video, networks, role)._asdict()
+        for role in ("entrance", "tracking")
+    }
+    _print("faces-shown", figures, as_json=as_json)
 
 
 def _print(name: str, figures: Mapping[str, object], *, as_json: bool) -> None:

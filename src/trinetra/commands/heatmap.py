@@ -20,6 +20,7 @@ from trinetra.settings import load_settings
 from trinetra.site import Site, load_site
 from trinetra.telemetry import configure_logging
 from trinetra.wiring.figures import figure_reader
+from trinetra.wiring.heatmaps import heatmap_query
 from trinetra.wiring.stores import open_store
 
 _SHADES = " ░▒▓█"
@@ -76,15 +77,10 @@ def heatmap(
 
 def query_of(site: Site, span: Span, camera: str | None) -> HeatmapQuery:
     """Return the query of the site's floor, or of one camera. Raises ConfigurationError."""
-    chosen = [one for one in site.cameras if camera is None or one.camera_id == camera]
-    if camera is not None and not chosen:
+    if camera is not None and all(one.camera_id != camera for one in site.cameras):
         known = ", ".join(one.camera_id for one in site.cameras)
         raise ConfigurationError(f"--camera {camera}: the site has {known}")
-    calibrated = tuple(one.camera_id for one in chosen if one.floor)
-    least = site.policies.privacy.least_people
-    if camera is not None and not calibrated:
-        return HeatmapQuery(span, (chosen[0].camera_id,), least, "picture")
-    return HeatmapQuery(span, calibrated, least)
+    return heatmap_query(site, span, camera)
 
 
 def csv_of(found: Heatmap) -> str:

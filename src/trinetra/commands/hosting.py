@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from trinetra.hosting import (
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.telemetry import configure_logging, get_logger
+from trinetra.wiring.live import open_live, sources_of
 from trinetra.wiring.networks import Networks, load_networks
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile, ensure_models
@@ -126,26 +127,28 @@ async def _web(
     if watcher := platform.watcher:
         site_file = SiteFile(watcher.file.path, site, settings, watcher)
     store, clock = platform.store, platform.clock
-    bare = backend_of(
-        site,
-        store,
-        clock,
-        alerts=platform.alert_desk,
-        receipts=platform.receipts,
-        site_file=site_file,
-    )
-    async with (
-        with_people(bare, site, store, settings, clock, platform.gallery) as backend,
-        serving_web(
-            backend,
+    async with AsyncExitStack() as stack:
+        opening = open_live(site, settings, sources_of(platform))
+        bare = backend_of(
+            site,
+            store,
+            clock,
+            alerts=platform.alert_desk,
+            receipts=platform.receipts,
+            site_file=site_file,
+            live=await stack.enter_async_context(opening),
+        )
+        people = with_people(bare, site, store, settings, clock, platform.gallery)
+        serving = serving_web(
+            await stack.enter_async_context(people),
             process,
             settings,
             clock,
             port=settings.embedded_port,
             secret_folder=options.secret_folder,
             visitor=options.visitor,
-        ) as served,
-    ):
+        )
+        served = await stack.enter_async_context(serving)
         note(f"serving on {served.url} (also /health/ready and /metrics)")
         yield
 

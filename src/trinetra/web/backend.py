@@ -3,7 +3,7 @@
 A part that this process cannot provide is None: its routes answer 404 and say why.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple, Protocol
@@ -21,8 +21,10 @@ from trinetra.client.models import (
     FaceMatches,
     FigureChanges,
     FigureExplanation,
+    HeatmapAnswer,
     Insight,
     InsightType,
+    Journeys,
     MergeCandidate,
     MetricInfo,
     Page,
@@ -46,6 +48,7 @@ from trinetra.events.derivation import Span
 from trinetra.events.figures import FigureTable, Granularity
 from trinetra.values import Instant
 from trinetra.web.desks import AuditDesk, CameraDesk, SetupDesk
+from trinetra.web.live.parts import LiveParts
 
 
 class FigureQuestion(NamedTuple):
@@ -307,3 +310,6 @@ class Backend:
     insights: Insights | None = None
     reports: Reports | None = None
     context: Context | None = None
+    journeys: Callable[[Span], Awaitable[Journeys]] | None = None
+    heatmap: Callable[[str | None, Span], Awaitable[HeatmapAnswer]] | None = None
+    live: LiveParts | None = None

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from trinetra.adapters.deferred import DeferredLatestFrames
 from trinetra.adapters.disk.journal import JournalingEventLog
 from trinetra.adapters.disk.spool import SpoolingEventLog
 from trinetra.adapters.kafka.event_log import KafkaEventLog
@@ -11,14 +12,16 @@ from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrame
 from trinetra.adapters.memory.gallery import MemoryGallery
 from trinetra.adapters.qdrant_edge.gallery import EdgeGallery
 from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
+from trinetra.adapters.redis.latest_frames import RedisLatestFrames
 from trinetra.errors import ConfigurationError
 from trinetra.models.manifest import FaceEmbedderModel
 from trinetra.ports import (
     CAMERA_FRAMES_MAX_BYTES,
     Clock,
     EventLog,
-    FrameBuffer,
+    LatestFrames,
     PurgeableGallery,
+    ShownFrameBuffer,
 )
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -43,7 +46,7 @@ _MB = 1 << 20
 @asynccontextmanager
 async def open_buffer(
     site: Site, settings: Settings, clock: Clock, *, cameras_in_total: int | None = None
-) -> AsyncIterator[FrameBuffer]:
+) -> AsyncIterator[ShownFrameBuffer]:
     """Open the frame buffer; its memory is divided between all cameras of the shop.
 
     ``cameras_in_total`` is their number where ``site`` has only those of this process. Raises
@@ -65,6 +68,23 @@ async def open_buffer(
         clock=clock,
     ) as buffer:
         yield buffer
+
+
+@asynccontextmanager
+async def open_latest_frames(settings: Settings) -> AsyncIterator[LatestFrames | None]:
+    """Provide the last frames that another process buffers; None if they are in its memory.
+
+    They are opened when they are asked for: asking raises BufferUnavailable or ConfigurationError.
+    """
+    if settings.frame_buffer == "memory":
+        yield None
+        return
+    url = settings.redis_url.get_secret_value()
+    frames = DeferredLatestFrames(lambda: RedisLatestFrames.open(url, settings.namespace))
+    try:
+        yield frames
+    finally:
+        await frames.close()
 
 
 @asynccontextmanager

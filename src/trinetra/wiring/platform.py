@@ -13,7 +13,7 @@ from trinetra.frames.connection import CameraStatus
 from trinetra.hosting import Service
 from trinetra.insights.receipts import ReceiptIntake
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock, EventLog, Gallery, SiteStore
+from trinetra.ports import Clock, EventLog, Gallery, LatestFrames, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.event_recorder import EventRecorder
@@ -41,7 +41,8 @@ class Platform:
     ``upstream`` writes the detections: ingestor and worker, or a digital twin. ``cameras`` returns
     the status of each camera. ``store`` has the insights of this and earlier runs,
     ``gallery`` the faces. ``receipts`` takes those of points of sale, ``alert_desk`` has the list
-    of alerts, ``watcher`` takes a changed site file over.
+    of alerts, ``watcher`` takes a changed site file over. ``frames`` has the last ones of the
+    cameras, and is None for a twin, which has no pictures.
     """
 
     upstream: tuple[Service, ...]
@@ -55,6 +56,8 @@ class Platform:
     alert_desk: AlertDesk
     clock: Clock
     receipts: ReceiptIntake
+    log: EventLog
+    frames: LatestFrames | None = None
     watcher: SiteWatcher | None = None
 
     @property
@@ -90,7 +93,7 @@ async def embedded(
             site, buffer, clock, playback, environ, assembly.ingest_policy(settings)
         )
         worker = assembly.worker(site, settings, networks, buffer, spool, clock)
-        upstream = Upstream((ingestor, worker), ingestor.status, log, clock)
+        upstream = Upstream((ingestor, worker), ingestor.status, log, clock, buffer)
         watcher = None
         if site_file:
             needs = assembly.missing_for(networks)
@@ -120,6 +123,7 @@ class Upstream:
     cameras: Callable[[], Mapping[CameraId, CameraStatus]]
     log: EventLog
     clock: Clock
+    frames: LatestFrames | None = None
     watcher: SiteWatcher | None = None
     receivers: tuple[SiteReceiver, ...] = ()
 
@@ -176,5 +180,7 @@ async def downstream_of(
             alert_desk=AlertDesk(alert_store, clock),
             clock=clock,
             receipts=receipts,
+            log=log,
+            frames=upstream.frames,
             watcher=upstream.watcher,
         )

@@ -11,11 +11,12 @@ from trinetra.adapters.deferred import DeferredEventLog
 from trinetra.alerts.desk import AlertDesk
 from trinetra.hosting import Dependency, Opened, Service
 from trinetra.models.manifest import FaceEmbedderModel
-from trinetra.ports import Clock
+from trinetra.ports import Clock, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import Instant
 from trinetra.web.backend import Backend
+from trinetra.web.live.parts import LiveParts
 from trinetra.web.security.security import Security
 from trinetra.wiring import assembly
 from trinetra.wiring.alerts import open_alert_service
@@ -24,11 +25,13 @@ from trinetra.wiring.connections import (
     need_shared,
     open_buffer,
     open_engine_ports,
+    open_latest_frames,
     open_log,
     open_resolver_ports,
     spooling,
 )
 from trinetra.wiring.figures import live_figures
+from trinetra.wiring.live import LiveSources, cluster_teller, open_live
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.site_watch import SiteWatcher, WatchedService
 from trinetra.wiring.stores import open_alert_store, open_store
@@ -180,12 +183,28 @@ async def web(
             watcher = SiteWatcher(watched.path, site, clock, None)
             service = WatchedService(service, watcher)
             site_file = SiteFile(watched.path, site, settings, watcher)
-        bare = backend_of(
-            site, store, clock, alerts=AlertDesk(alert_store, clock), site_file=site_file
-        )
+        live = await stack.enter_async_context(_open_live(site, settings, store, clock))
+        desk = AlertDesk(alert_store, clock)
+        bare = backend_of(site, store, clock, alerts=desk, site_file=site_file, live=live)
         opening = with_people(bare, site, store, settings, clock)
         backend = await stack.enter_async_context(opening)
         yield OpenedWeb(_opened(service, store), backend, security)
+
+
+@asynccontextmanager
+async def _open_live(
+    site: Site, settings: Settings, store: SiteStore, clock: Clock
+) -> AsyncIterator[LiveParts | None]:
+    """Open what happens now in a cluster; None if the events are in another process's memory."""
+    if settings.event_log == "memory":
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        opening = DeferredEventLog.open(lambda: open_log(site, settings, clock), clock)
+        log = await stack.enter_async_context(opening)
+        frames = await stack.enter_async_context(open_latest_frames(settings))
+        sources = LiveSources(log, frames, store, cluster_teller(settings), clock)
+        yield await stack.enter_async_context(open_live(site, settings, sources))
 
 
 class WebService:

@@ -20,11 +20,13 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
+from trinetra.web.live.parts import LiveParts
 from trinetra.wiring.audit_desk import LineAuditDesk
 from trinetra.wiring.camera_desk import SiteCameraDesk
 from trinetra.wiring.customers import CustomerDesk
 from trinetra.wiring.event_history import history_of
 from trinetra.wiring.figures import figure_reader
+from trinetra.wiring.live import heatmap_of, read_journeys
 from trinetra.wiring.reports import ReportReader
 from trinetra.wiring.setup_desk import SiteFileDesk
 from trinetra.wiring.site_graph import opening_hours
@@ -43,10 +45,12 @@ def backend_of(
     alerts: AlertDesk | None = None,
     receipts: Receipts | None = None,
     site_file: "SiteFile | None" = None,
+    live: LiveParts | None = None,
 ) -> Backend:
     """Return what the web needs of a platform whose insights are in ``store``.
 
-    With ``site_file`` the site is what it says by now, and users may change it.
+    With ``site_file`` the site is what it says by now, and users may change it. ``live`` is what
+    ``open_live`` provides; without it the web shows figures only.
     """
     current = site_file.current if site_file else lambda: site
     return Backend(
@@ -57,6 +61,9 @@ def backend_of(
         setup=site_file.desk(clock) if site_file else None,
         camera_desk=SiteCameraDesk(current, os.environ, clock),
         audits=LineAuditDesk(current, store, clock),
+        journeys=partial(read_journeys, site, store),
+        heatmap=partial(heatmap_of, site, store, clock),
+        live=live,
     )
 
 

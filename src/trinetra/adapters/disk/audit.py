@@ -42,6 +42,7 @@ Action = Literal[
     "revoke_token",
     "create_login_link",
     "change_setup",
+    "view_faces",
 ]
 _FIRST = "0" * 64
 _TAIL_BYTES = 16 << 10

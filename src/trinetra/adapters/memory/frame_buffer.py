@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from trinetra.adapters.memory.event_log import Signal
 from trinetra.events.codec import decode_frame, encode_frame
-from trinetra.ports import CAMERA_FRAMES_MAX_BYTES, BufferedFrame, Clock
+from trinetra.ports import CAMERA_FRAMES_MAX_BYTES, LATEST_FRAME_S, BufferedFrame, Clock
 from trinetra.values import CameraId, Frame
 
 
@@ -44,9 +44,10 @@ class _Stream:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     groups: dict[str, _GroupView] = field(default_factory=dict)
     size_bytes: int = 0
+    last: _Entry | None = None
 
     def add(self, number: int, entry: _Entry) -> None:
-        self.entries[number] = entry
+        self.entries[number] = self.last = entry
         self.size_bytes += len(entry.payload)
 
     def free(self, number: int) -> None:
@@ -57,9 +58,9 @@ class _Stream:
 class MemoryFrameStreams:
     """The streams shared by every ``MemoryFrameBuffer`` of a process.
 
-    Each camera keeps its newest ``max_frames``, of at most ``max_bytes`` encoded, but at least one;
-    an older frame is dropped even while a consumer holds it, and is counted unless every group had
-    acknowledged it.
+    Each camera keeps its newest ``max_frames``, of at most ``max_bytes`` encoded, but at least one,
+    besides its last frame, which is kept to be shown when it is finished. An older frame is dropped
+    even while a consumer holds it, and is counted unless every group had acknowledged it.
     """
 
     def __init__(
@@ -78,6 +79,13 @@ class MemoryFrameStreams:
             self._groups.add(group)
             for stream in self._streams.values():
                 stream.groups[group] = _GroupView(deque(stream.entries))
+
+    def latest(self, camera_id: CameraId) -> Frame | None:
+        """Return a camera's last frame, also when it was acknowledged; None if it has none."""
+        last = self._streams[camera_id].last if camera_id in self._streams else None
+        if last is None or self.clock.monotonic() - last.appended_s > LATEST_FRAME_S:
+            return None
+        return decode_frame(last.payload)
 
     def stream(self, camera_id: CameraId) -> _Stream:
         """Return a camera's stream; create it at its first use."""
@@ -171,6 +179,10 @@ class MemoryFrameBuffer:
         """Return how many frames of a camera are undelivered or unacknowledged."""
         view = self._streams.stream(camera_id).groups[self._group]
         return len(view.waiting) + len(view.held)
+
+    async def latest(self, camera_id: CameraId) -> Frame | None:
+        """Return a camera's last frame without taking it; None if it has none of late."""
+        return self._streams.latest(camera_id)
 
     def _any_waiting(self) -> bool:
         return any(view.waiting for _, _, view in self._streams.views(self._group))

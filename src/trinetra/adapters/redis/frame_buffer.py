@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 
 from trinetra.adapters.redis import scripts
 from trinetra.adapters.redis.client import RedisClient
+from trinetra.adapters.redis.latest_frames import LatestFrameKeys, RedisLatestFrames
 from trinetra.adapters.redis.lease import CameraLeases
 from trinetra.adapters.redis.server_clock import ServerClock
 from trinetra.errors import ConfigurationError, FrameRejected
@@ -107,6 +108,8 @@ class RedisFrameBuffer:
         self._leases = CameraLeases(
             self._redis, client.answering, clock, prefix=self._prefix, name=consumer
         )
+        self._latest = RedisLatestFrames(client, streams.namespace)
+        self._shown = LatestFrameKeys(streams.namespace, clock)
         self._server_clock = ServerClock(self._redis, client.answering, clock)
         self._delivered: deque[BufferedFrame] = deque()
         self._handed_out: set[str] = set()
@@ -163,15 +166,19 @@ class RedisFrameBuffer:
         steps.get(self._site_key)
         steps.xadd(stream, {_FIELD: payload})
         steps.xtrim(stream, maxlen=fitting, approximate=not is_small)
+        self._shown.add_to(steps, frame.camera_id, payload)
         async with self._client.answering():
             # The pipeline must not raise: its message would contain the command with the picture.
-            owner, entry_id, dropped = _raise_first_error(await steps.execute(raise_on_error=False))
+            replies = _raise_first_error(await steps.execute(raise_on_error=False))
+        owner, entry_id, dropped, is_watched, *_ = replies
+        self._shown.note(frame.camera_id, is_watched=is_watched is not None)
         # A flush deletes the site key, after which another site may have claimed the names. The
         # key is read in the same round trip, so the check costs nothing on the normal path; a frame
         # that went into another site's stream is deleted again, and ``join`` raises.
         if owner != self._site_id.encode():
             if owner is not None:
                 await self._finish_entries([(frame.camera_id, entry_id)])
+                await self._latest.withdraw(frame.camera_id)
             await self.join()
         return int(dropped)
 
@@ -221,6 +228,10 @@ class RedisFrameBuffer:
         """Return how many frames of a camera are undelivered or unacknowledged."""
         async with self._client.answering():
             return int(await self._redis.xlen(self._stream(camera_id)))
+
+    async def latest(self, camera_id: CameraId) -> Frame | None:
+        """Return a camera's last frame without taking it; None if it has none of late."""
+        return await self._latest.latest(camera_id)
 
     # --- getting entries
 

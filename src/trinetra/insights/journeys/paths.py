@@ -48,6 +48,19 @@ def flows(journeys: Iterable[Journey]) -> dict[tuple[Zone, Zone], Cell]:
     )
 
 
+def stepwise(journeys: Iterable[Journey], most: int) -> dict[tuple[int, Zone, Zone], Cell]:
+    """Return the flows by their number in the journey, from 0, of the first ``most`` steps.
+
+    Unlike ``flows`` they have no cycle, so that they can be drawn as layers.
+    """
+    return _counted(
+        ((step, *pair), journey.customer_id)
+        for journey in journeys
+        for step, pair in enumerate(pairwise((OUTSIDE, *path_of(journey), OUTSIDE)))
+        if step < most
+    )
+
+
 def paths(journeys: Iterable[Journey]) -> dict[Path, Cell]:
     """Return how often each sequence of zones was walked as a whole."""
     return _counted((path_of(journey), journey.customer_id) for journey in journeys)

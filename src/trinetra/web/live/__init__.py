@@ -1,0 +1,1 @@
+"""Live pictures, positions and events: what happens now, made once for all viewers."""

@@ -1,0 +1,65 @@
+"""Health: whether every part of the platform works, how far behind it is, and what it runs."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+
+from trinetra.web.access import Permission
+from trinetra.web.locales import message
+from trinetra.web.pages.live import STATES, TONES
+from trinetra.web.pages.page import Page, page
+
+router = APIRouter()
+STAGES = {
+    "stream-ingestor": message("Reads the cameras"),
+    "inference-worker": message("Finds people and vehicles"),
+    "identity-resolver": message("Follows and recognizes people"),
+    "insight-engine": message("Makes figures"),
+    "recorder": message("Records events"),
+    "web-tail": message("Feeds the live pages"),
+}
+LATENCIES = {
+    "detection": message("From the camera to the boxes"),
+    "identity": message("From the camera to the recognized person"),
+    "gallery": message("One search for a face"),
+}
+TASKS = {
+    "detect": message("Finds people and vehicles"),
+    "face_find": message("Finds faces"),
+    "face_embed": message("Compares faces"),
+    "body_embed": message("Compares clothes and build"),
+    "plate_find": message("Finds license plates"),
+    "plate_read": message("Reads license plates"),
+}
+_DARK = frozenset({"connecting", "stalled", "backoff", "disabled"})
+_LATE_S = 10.0
+
+
+@router.get("/health")
+async def health(page: Annotated[Page, page]) -> Response:
+    """Return the page of the platform's health."""
+    return page.render("health.html", **await _context(page))
+
+
+@router.get("/health/parts")
+async def health_parts(page: Annotated[Page, page]) -> Response:
+    """Return the parts alone, which the page fetches again while it is open."""
+    return page.render("health_parts.html", **await _context(page))
+
+
+async def _context(page: Page) -> dict[str, Any]:
+    site, report = await page.client.site(), await page.client.health()
+    may_watch = page.caller.may(Permission.READ_LIVE)
+    cameras = (await page.client.cameras()).items if may_watch else ()
+    return {
+        "site": site,
+        "report": report,
+        "cameras": cameras,
+        "dark": [camera.id for camera in cameras if camera.state in _DARK],
+        "late": [camera.id for camera in cameras if (camera.delay_s or 0.0) > _LATE_S],
+        "stages": STAGES,
+        "latencies": LATENCIES,
+        "tasks": TASKS,
+        "states": STATES,
+        "tones": TONES,
+    }
