@@ -118,7 +118,7 @@ def seen(number: int, rule: str = "watchlist", at: datetime | None = None) -> Al
         rule=rule,
         severity="critical",
         message="a person is here",
-        customer_id=CustomerId(f"c{number}"),
+        customer_id=CustomerId(f"guest-{number}"),
     )
 
 

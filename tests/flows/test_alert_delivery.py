@@ -35,7 +35,7 @@ async def test_an_alert_arrives_signed_and_names_nobody(tmp_path: Path) -> None:
     assert posted.document["type"] == "alert.raised"
     assert posted.document["data"]["rule"] == "watchlist"
     assert posted.document["data"]["advice"]
-    assert b"c7" not in posted.body
+    assert b"guest-7" not in posted.body
 
 
 async def test_a_channel_that_may_name_people_does(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ async def test_a_channel_that_may_name_people_does(tmp_path: Path) -> None:
             await shop.tell(seen(7))
             await receiver.wait_for(1)
 
-    assert receiver.posted[0].document["data"]["customer_id"] == "c7"
+    assert receiver.posted[0].document["data"]["customer_id"] == "guest-7"
 
 
 async def test_a_receiver_that_was_down_gets_everything_once_and_in_order(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def test_home_assistant_finds_the_shop_and_hears_of_alerts(
     assert found["availability_topic"] == event["availability_topic"] == "trinetra/shop/status"
     assert told["event_type"] in event["event_types"]
     assert told["rule"] == "watchlist"
-    assert "c7" not in json.dumps(told)
+    assert "guest-7" not in json.dumps(told)
 
 
 async def test_a_condition_is_a_retained_state_until_it_is_over(
