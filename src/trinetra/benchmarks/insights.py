@@ -107,7 +107,7 @@ async def _run(url: str, plan: YearPlan, days: int) -> dict[str, Any]:
     store = LargeStore.of(StoreSize())
     site = store.site()
     began = time.perf_counter()
-    year = _year(store, site, plan, days)
+    year = year_of(store, site, plan, days)
     simulated_s = time.perf_counter() - began
     figures = {
         "cameras": len(site.cameras),
@@ -124,7 +124,8 @@ async def _run(url: str, plan: YearPlan, days: int) -> dict[str, Any]:
     return figures | {name: str(timed) async for name, timed in measure(url, site, year.end)}
 
 
-def _year(store: LargeStore, site: Site, plan: YearPlan, days: int) -> Year:
+def year_of(store: LargeStore, site: Site, plan: YearPlan, days: int) -> Year:
+    """Return a year of a store, of which some days are simulated."""
     simulated = [store.day(number) for number in range(days)]
     first = min(event.captured_at for event in simulated[0])
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -272,6 +272,15 @@ def web(
     _print("web", figures, as_json=as_json)
 
 
+@bench.command("web-pages")
+def web_pages(*, as_json: _Json = False) -> None:
+    """Measure pages of the dashboard and their calls of the API over a year of 20 cameras."""
+    from trinetra.benchmarks import web_pages as pages_bench
+
+    configure_logging(as_json=False, level="ERROR")
+    _print("web-pages", pages_bench.run(), as_json=as_json)
+
+
 @bench.command("faces-shown")
 def faces_shown(*, video: _Video, as_json: _Json = False) -> None:
     """Measure the share of faces that live pictures still show although they are to be hidden."""
