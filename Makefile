@@ -33,11 +33,12 @@ fmt: $(READY) ## format the code and apply automatic lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: $(READY) ## check formatting, lints, types (Python and JavaScript) and import rules
+check: $(READY) ## check formatting, lints, types (Python and JavaScript), import rules and translations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/update-catalog --check
 	$(BIN)/python scripts/check-scripts
 
 test: $(READY) ## run all tests except those that break servers (ARGS="-n 0": one after the other)

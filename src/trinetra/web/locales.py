@@ -1,7 +1,7 @@
 """Languages: translations of one gettext catalog, and numbers, dates and spans as each writes them.
 
-Catalogs are ``locale/LANGUAGE/LC_MESSAGES/trinetra.po``; ``python -m tests.web.catalog`` finds
-messages that lack a translation.
+Catalogs are ``locale/LANGUAGE/LC_MESSAGES/trinetra.po``; ``scripts/update-catalog`` adds messages to
+them and finds those that lack a translation.
 """
 
 import gettext
