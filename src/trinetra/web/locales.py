@@ -1,7 +1,7 @@
 """Languages: translations of one gettext catalog, and numbers, dates and spans as each writes them.
 
-Catalogs are ``locale/LANGUAGE/LC_MESSAGES/trinetra.po``; ``scripts/update-catalog`` adds messages to
-them and finds those that lack a translation.
+Catalogs are ``locale/LANGUAGE/LC_MESSAGES/trinetra.po``; ``scripts/update-catalog`` adds messages
+to them and finds those that lack a translation.
 """
 
 import gettext
@@ -13,7 +13,7 @@ from importlib import resources
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
-from babel import Locale, dates, numbers
+from babel import Locale, dates
 from babel.core import negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -51,15 +51,15 @@ class Words:
         """Return a number; a dash if it is unknown."""
         if value is None:
             return _UNKNOWN
-        pattern = "#,##0" + ("." + "0" * digits if digits else "")
-        return numbers.format_decimal(value, pattern, locale=self.locale)
+        pattern = self.locale.decimal_formats[None]  # groups digits as the language does
+        return str(pattern.apply(value, self.locale, force_frac=(digits, digits)))
 
     def percent(self, share: float | None, digits: int = 0) -> str:
         """Return a share in 0..1 as per cent; a dash if it is unknown."""
         if share is None:
             return _UNKNOWN
-        pattern = "#,##0" + ("." + "0" * digits if digits else "") + "%"
-        return numbers.format_percent(share, pattern, locale=self.locale)
+        pattern = self.locale.percent_formats[None]
+        return str(pattern.apply(share, self.locale, force_frac=(digits, digits)))
 
     def seconds(self, value: float | None) -> str:
         """Return a length of time as minutes and seconds; a dash if it is unknown."""
@@ -67,6 +67,18 @@ class Words:
             return _UNKNOWN
         minutes, seconds = divmod(round(value), _MINUTE_S)
         return f"{minutes}:{seconds:02d}"
+
+    def span(self, value: float | None, digits: int = 1) -> str:
+        """Return a length of time as seconds with their unit; a dash if it is unknown."""
+        if value is None:
+            return _UNKNOWN
+        return self.translations.gettext("%(value)s s") % {"value": self.number(value, digits)}
+
+    def meters(self, value: float | None, digits: int = 1) -> str:
+        """Return a length; a dash if it is unknown."""
+        if value is None:
+            return _UNKNOWN
+        return self.translations.gettext("%(value)s m") % {"value": self.number(value, digits)}
 
     def value(self, value: float | None, unit: str) -> str:
         """Return a figure's value in its unit."""
@@ -88,6 +100,14 @@ class Words:
     def day(self, day: date) -> str:
         """Return a date."""
         return dates.format_skeleton("yMMMEd", day, locale=self.locale)
+
+    def short_day(self, day: date) -> str:
+        """Return a date without its year."""
+        return dates.format_skeleton("MMMEd", day, locale=self.locale)
+
+    def month(self, day: date) -> str:
+        """Return the month of a date."""
+        return dates.format_skeleton("yMMMM", day, locale=self.locale)
 
     def date(self, instant: datetime, zone: str) -> str:
         """Return a date by the shop's clock."""

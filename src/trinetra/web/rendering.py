@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trinetra.web.charts import sparkline
 from trinetra.web.locales import LANGUAGES, Words
+from trinetra.web.told import translated
 
 
 @lru_cache(maxsize=len(LANGUAGES))
@@ -22,6 +23,11 @@ def environment(words: Words) -> Environment:
     made.install_gettext_translations(words.translations, newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(languages=LANGUAGES, sparkline=sparkline)
     made.filters.update(
-        number=words.number, percent=words.percent, seconds=words.seconds, value=words.value
+        number=words.number,
+        percent=words.percent,
+        seconds=words.seconds,
+        span=words.span,
+        told=lambda text: translated(str(text), words.text),
+        value=words.value,
     )
     return made

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Response
 from trinetra.client.models import Alert
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
+from trinetra.web.sentences import ALERT_TITLES
 
 router = APIRouter()
 SEVERITIES = {
@@ -88,6 +89,7 @@ async def _common(page: Page) -> dict[str, Any]:
     site = await page.client.site()
     return {
         "site": site,
+        "rule_of": lambda rule: page.words.text(ALERT_TITLES.get(rule, rule)),
         "severity_of": lambda alert: page.words.text(SEVERITIES[alert.severity]),
         "state_of": lambda alert: page.words.text(STATES[alert.state]),
         "tone_of": _tone,

@@ -31,6 +31,16 @@ TASKS = {
     "plate_find": message("Finds license plates"),
     "plate_read": message("Reads license plates"),
 }
+LOSSES = {
+    "buffer_full": message("not looked at in time"),
+    "buffer_unavailable": message("nowhere to keep them"),
+    "late": message("came too late"),
+    "stale": message("too old"),
+    "undecodable": message("damaged"),
+    "too_small": message("too small"),
+    "too_large": message("too large"),
+    "unknown_camera": message("of an unknown camera"),
+}
 _DARK = frozenset({"connecting", "stalled", "backoff", "disabled"})
 _LATE_S = 10.0
 
@@ -60,6 +70,7 @@ async def _context(page: Page) -> dict[str, Any]:
         "stages": STAGES,
         "latencies": LATENCIES,
         "tasks": TASKS,
+        "losses": LOSSES,
         "states": STATES,
         "tones": TONES,
     }

@@ -13,6 +13,7 @@ from trinetra.client import AsyncClient
 from trinetra.web.access import Principal, principal_of, requires
 from trinetra.web.locales import Words, words_for
 from trinetra.web.rendering import environment
+from trinetra.web.told import translated
 
 _FORWARDED = ("cookie", "host", "accept-language")
 
@@ -25,6 +26,10 @@ class Page:
     caller: Principal
     client: AsyncClient
     words: Words
+
+    def told(self, text: str) -> str:
+        """Return a sentence of another layer in the language of the page."""
+        return translated(text, self.words.text)
 
     def render(self, template: str, status: int = 200, **context: Any) -> Response:
         """Return the page, or a part of it, from a template."""

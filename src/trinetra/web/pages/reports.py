@@ -1,13 +1,14 @@
 """Reports: figures of a period, compared with others, as charts, tables and files; and why."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 
-from trinetra.client.models import Comparison, MetricInfo, PeriodKind, Report, ReportLine
+from trinetra.client.models import Comparison, MetricInfo, PeriodKind, Report, ReportLine, ReportRow
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
@@ -109,25 +110,42 @@ def _by_metric(report: Report) -> list[tuple[MetricInfo, Sequence[ReportLine]]]:
 def _chart(page: Page, report: Report, metric: MetricInfo) -> Chart:
     text = page.words.text
     rows = [row for row in report.rows if row.metric == metric.name]
+    labels = {row.label: _label(page, report, row) for row in rows}
     marked = [
-        row.label
+        labels[row.label]
         for row in rows
         if any(row.figure.start <= mark.at < row.figure.end for mark in report.marks)
     ]
     own = Series(text(message("This period")), [row.figure.value for row in rows])
     others = [
-        Series(period.title, [row.compared[number] for row in rows], "line", quiet=True)
+        Series(page.told(period.title), [row.compared[number] for row in rows], "line", quiet=True)
         for number, period in enumerate(report.compared)
     ]
     return Chart(
-        title=metric.title,
+        title=page.told(metric.title),
         of=text(message("Time")),
         unit=metric.unit,
-        categories=[row.label for row in rows],
+        categories=[labels[row.label] for row in rows],
         series=[own, *others],
         marked=marked,
         watched=[row.figure.completeness for row in rows],
     )
+
+
+def _label(page: Page, report: Report, row: ReportRow) -> str:
+    """Return the name of a row: the time of an hour, or the date of a day, week or month."""
+    start, zone = row.figure.start, ZoneInfo(report.timezone)
+    if report.granularity in ("minute", "hour"):
+        time = page.words.time(start, report.timezone)
+        is_again = start.astimezone(zone).fold  # the second of two equal hours
+        return f"{time} *" if is_again else time
+    first = start.astimezone(zone).date()
+    if report.granularity == "month":
+        return page.words.month(first)
+    if report.granularity == "day":
+        return page.words.short_day(first)
+    last = (row.figure.end - timedelta(seconds=1)).astimezone(zone).date()
+    return f"{page.words.short_day(first)} – {page.words.short_day(last)}"
 
 
 def _address(name: str, asked: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from trinetra.client.problems import ApiProblem
 from trinetra.web.access import Permission
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
+from trinetra.web.sentences import EFFECTS
 
 router = APIRouter()
 HOWS = {
@@ -53,7 +54,13 @@ async def camera(page: Annotated[Page, page], camera_id: str) -> Response:
     """Return the page on which lines, zones and floor points of a camera are drawn."""
     found = await page.client.setup()
     known = next((one for one in found.cameras if one.id == camera_id), None)
-    return page.render("setup_camera.html", camera=known, camera_id=camera_id, **_common(page))
+    return page.render(
+        "setup_camera.html",
+        camera=known,
+        camera_id=camera_id,
+        effects={told: page.words.text(told) for told in EFFECTS},
+        **_common(page),
+    )
 
 
 @router.post("/setup/search")

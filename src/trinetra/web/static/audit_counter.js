@@ -103,7 +103,7 @@ class Counter {
 
   /** @param {any} way */
   told(way) {
-    const share = (/** @type {number} */ value) => `${Math.round(value * 100)} %`;
+    const share = (/** @type {number} */ value) => value.toLocaleString(document.documentElement.lang, { style: "percent" });
     const factor = way.factor === null ? this.words.unknown : `${share(way.factor)} (${share(way.low)} – ${share(way.high)})`;
     return element("p", {}, `${this.words[way.direction]}: ${way.by_hand} ${this.words.by_hand}, ${way.by_platform} ${this.words.by_platform}, ${way.matched} ${this.words.matched}. ${this.words.factor} ${factor}`);
   }

@@ -108,6 +108,9 @@ function tell(tile, name, text) {
 const number = (value, digits = 0) => value === null ? "–" : value.toLocaleString(
   document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
+/** How seconds are written; # stands for their number. */
+const seconds = wall?.dataset.seconds ?? "# s";
+
 /** @param {Camera} camera */
 function tellState(camera) {
   const tile = document.querySelector(`[data-camera="${CSS.escape(camera.id)}"]`);
@@ -120,7 +123,7 @@ function tellState(camera) {
   problem.textContent = camera.problem ?? "";
   const lost = Object.values(camera.dropped).reduce((sum, one) => sum + one, 0);
   tell(tile, "fps", number(camera.fps, 1));
-  tell(tile, "delay", camera.delay_s === null ? "–" : `${number(camera.delay_s, 1)} s`);
+  tell(tile, "delay", camera.delay_s === null ? "–" : seconds.replace("#", number(camera.delay_s, 1)));
   tell(tile, "waiting", number(camera.waiting));
   tell(tile, "lost", camera.state === "unknown" ? "–" : number(lost));
   tell(tile, "people", number(camera.people));

@@ -24,6 +24,8 @@ class Editor {
     this.camera = root.dataset.camera ?? "";
     /** @type {Record<string, string>} */
     this.words = JSON.parse(root.dataset.words ?? "{}");
+    /** @type {Record<string, string>} how changes take effect, by the words of the API */
+    this.effects = JSON.parse(root.dataset.effects ?? "{}");
     this.height = 562;
     /** @type {Drawing} */ this.base = { lines: [], zones: [], floor: [] };
     /** @type {Drawing} */ this.now = { lines: [], zones: [], floor: [] };
@@ -373,7 +375,7 @@ class Editor {
       return;
     }
     showDiff(place, found.diff);
-    place.append(...found.takeovers.map((/** @type {any} */ one) => element("p", { class: "quiet" }, `${one.what}: ${this.words[one.how]}; ${one.effect}`)));
+    place.append(...found.takeovers.map((/** @type {any} */ one) => element("p", { class: "quiet" }, `${one.what}: ${this.words[one.how]}; ${this.effects[one.effect] ?? one.effect}`)));
     if (found.is_valid) write.removeAttribute("disabled");
     else this.tell("bad", this.words.invalid);
   }
@@ -401,7 +403,7 @@ class Editor {
     if (reply.ok) {
       this.grid = reply.body.grid;
       const { rms_m, worst, worst_m, step_m } = reply.body;
-      report.textContent = `${this.words.agree} ${rms_m.toFixed(2)} m (${worst + 1}: ${worst_m.toFixed(2)} m); ${this.words.grid} ${step_m} m`;
+      report.textContent = `${this.words.agree} ${this.meters(rms_m.toFixed(2))} (${worst + 1}: ${this.meters(worst_m.toFixed(2))}); ${this.words.grid} ${this.meters(step_m)}`;
     } else report.textContent = reply.body.detail;
     this.render();
   }
@@ -416,6 +418,11 @@ class Editor {
       ...own.map((/** @type {any} */ one) => element("p", {}, `${one.line}: ${one.near} ${this.words.near}, ${one.through} ${this.words.through}, ${one.beside} ${this.words.beside}. ${one.findings.join(". ")}`)),
       ...(own.length ? [] : [this.words.no_tracks]),
     );
+  }
+
+  /** @param {number | string} value */
+  meters(value) {
+    return this.words.meters.replace("#", String(value));
   }
 
   /** @param {string} kind @param {string} text */
