@@ -13,7 +13,7 @@ from importlib import resources
 from io import BytesIO
 from zoneinfo import ZoneInfo
 
-from babel import Locale, dates
+from babel import Locale, dates, numbers
 from babel.core import negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -51,15 +51,13 @@ class Words:
         """Return a number; a dash if it is unknown."""
         if value is None:
             return _UNKNOWN
-        pattern = self.locale.decimal_formats[None]  # groups digits as the language does
-        return str(pattern.apply(value, self.locale, force_frac=(digits, digits)))
+        return numbers.format_decimal(value, self._pattern(digits), locale=self.locale)
 
     def percent(self, share: float | None, digits: int = 0) -> str:
         """Return a share in 0..1 as per cent; a dash if it is unknown."""
         if share is None:
             return _UNKNOWN
-        pattern = self.locale.percent_formats[None]
-        return str(pattern.apply(share, self.locale, force_frac=(digits, digits)))
+        return numbers.format_percent(share, self._pattern(digits) + "%", locale=self.locale)
 
     def seconds(self, value: float | None) -> str:
         """Return a length of time as minutes and seconds; a dash if it is unknown."""
@@ -116,6 +114,11 @@ class Words:
     def moment(self, instant: datetime, zone: str) -> str:
         """Return a date and a time by the shop's clock."""
         return f"{self.date(instant, zone)}, {self.time(instant, zone)}"
+
+    def _pattern(self, digits: int) -> str:
+        """Return the pattern of numbers, which groups digits as the language does."""
+        whole = str(self.locale.decimal_formats[None].pattern).partition(".")[0]
+        return f"{whole}.{'0' * digits}" if digits else whole
 
 
 def words_for(request: Request, caller: Principal | None) -> Words:

@@ -31,6 +31,16 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         message("Trucks"),
         message("Bicycles"),
     ),
+    "direction": (message("in"), message("out")),
+    "label": (
+        message("person"),
+        message("car"),
+        message("truck"),
+        message("bus"),
+        message("motorcycle"),
+        message("bicycle"),
+    ),
+    "ended": (message("silent"), message("gap"), message("session")),
 }
 """What may fill a slot of this name, and is translated itself."""
 
@@ -431,6 +441,7 @@ EFFECTS = (
     ),
     message("it is no longer read; its figures are kept"),
     message("it is read at once"),
+    message("this process does not watch the file"),
     message("this camera is connected anew, which costs it the frames of some seconds"),
     message("between two frames; no frame is lost"),
     message(
@@ -473,7 +484,49 @@ _REPORTS = (
     message("another line, zone or direction"),
 )
 
+_STORIES = (
+    message("%(track)s, a %(label)s, crossed %(line)s (%(direction)s)."),
+    message("%(name)s crossed %(line)s (%(direction)s)."),
+    message("%(track)s, a %(label)s, stayed %(seconds)s s in %(zone)s."),
+    message("%(name)s stayed %(seconds)s s in %(zone)s."),
+    message("%(name)s stayed %(seconds)s s at %(till)s without a receipt."),
+    message("The camera was watched in %(number)s frames without a gap."),
+    message("It ended: %(ended)s."),
+    message("%(name)s came for visit number %(number)s."),
+    message("Visit number %(number)s of %(name)s is withdrawn."),
+    message("A %(label)s passed %(door)s (%(direction)s), in 1 crossing."),
+    message("A %(label)s passed %(door)s (%(direction)s), in %(number)s crossings."),
+    message("A group of %(people)s passed %(door)s (%(direction)s)."),
+    message("%(name)s waited %(seconds)s s and was served for %(service)s s at %(till)s."),
+    message("%(name)s came and was served for %(service)s s at %(till)s."),
+    message("%(name)s waited %(seconds)s s in %(queue)s and left unserved."),
+    message("%(name)s waited %(seconds)s s in %(queue)s and changed to another queue."),
+    message("%(till)s issued sale receipt %(receipt)s: %(total)s."),
+    message("%(till)s issued refund receipt %(receipt)s: %(total)s."),
+    message("Receipt %(receipt)s of %(till)s belongs to no person seen."),
+    message(
+        "%(name)s paid %(total)s at %(till)s (receipt %(receipt)s, confidence %(confidence)s)."
+    ),
+    message("A %(label)s was here for %(seconds)s s."),
+)
+"""Of the events that most figures are made of."""
+
 _REFUSALS = (
+    message("%(photo)s is empty: copy the photo again"),
+    message("%(photo)s cannot be read as an image; use a JPEG or PNG"),
+    message("%(photo)s is not a readable image; use a JPEG or PNG"),
+    message("%(photo)s is not a readable image; use a JPEG, PNG or WebP"),
+    message("%(photo)s: no face was found; use a photo that shows one face"),
+    message("%(photo)s: the face has no features to compare; use another photo"),
+    message("%(photo)s is not upright: turn it so that the eyes are level"),
+    message(
+        "%(photo)s: the face is %(size)s px wide, but %(least)s px are required; "
+        "use a closer or larger photo"
+    ),
+    message(
+        "the site file was changed meanwhile, by another person or an editor; nothing was "
+        "written. Look at the difference, and make your change again"
+    ),
     message("the name or the password is wrong"),
     message("this user is disabled; ask an administrator"),
     message("there is a user already; log in"),
@@ -510,5 +563,6 @@ SENTENCES = (
     *_NETWORKS,
     *_STAFF,
     *_REPORTS,
+    *_STORIES,
     *_REFUSALS,
 )

@@ -61,6 +61,12 @@ def _compiled(
 def _pattern(parts: Iterable[str]) -> re.Pattern[str]:
     """Return the pattern of a message that is split into texts and names of slots."""
     written = [
-        f"(?P<{part}>.+?)" if is_slot % 2 else re.escape(part) for is_slot, part in enumerate(parts)
+        f"(?P<{part}>{_filler(part)})" if is_slot % 2 else re.escape(part)
+        for is_slot, part in enumerate(parts)
     ]
     return re.compile("".join(written), re.DOTALL)
+
+
+def _filler(slot: str) -> str:
+    """Return the pattern of what fills a slot: anything, or one of its phrases."""
+    return "|".join(_SLOT.sub(".+?", phrase) for phrase in PHRASES.get(slot, (".+?",)))
