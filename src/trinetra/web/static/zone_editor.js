@@ -422,7 +422,7 @@ class Editor {
 
   /** @param {number | string} value */
   meters(value) {
-    return this.words.meters.replace("#", String(value));
+    return (this.words.meters ?? "# m").replace("#", String(value));
   }
 
   /** @param {string} kind @param {string} text */
