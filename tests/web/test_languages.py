@@ -46,6 +46,7 @@ from trinetra.reports.periods import Period, PeriodKind, compared_with
 from trinetra.site import load_site, site_from_text
 from trinetra.web.access import Permission, Role
 from trinetra.web.locales import words
+from trinetra.web.rendering import environment
 from trinetra.web.sentences import ALERT_TITLES, EFFECTS
 from trinetra.web.told import translated
 from trinetra.wiring.audit_desk import LineAuditDesk
@@ -183,6 +184,18 @@ def test_what_is_not_known_stays_as_it_is() -> None:
     assert translated("rtsp://cam: refused", HINDI.text) == "rtsp://cam: refused"
     assert translated("", HINDI.text) == ""
     assert translated("Staff. Something new.", HINDI.text) == "स्टाफ़। Something new."
+
+
+def test_a_long_text_is_left_as_it_is() -> None:
+    for text in ("Staff. " * 1000, "A VIP was seen at camera " + "x" * 2000 + "."):
+        assert translated(text, HINDI.text) == text
+
+
+def test_a_title_with_a_per_cent_sign_is_no_format() -> None:
+    page = environment(HINDI).from_string("{{ title|told }} {{ refusal|told }}")
+    refusal = "the name 5%d<b> is taken; choose another"
+    shown = page.render(title="Queue wait (90 %)", refusal=refusal)
+    assert shown == "कतार में इंतज़ार (90 %) 5%d&lt;b&gt; नाम पहले से है; दूसरा चुनें"
 
 
 def test_a_name_that_is_a_word_of_the_catalog_stays_a_name() -> None:

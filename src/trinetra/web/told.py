@@ -13,11 +13,15 @@ from trinetra.web.sentences import PHRASES, SENTENCES
 
 _SLOT = re.compile(r"%\((\w+)\)s")
 _SENTENCES_END = re.compile(r"(?<=\.) ")
+_LONGEST = 2000
+"""Longer texts are none of these sentences, and matching takes time that grows with the square."""
 Translate = Callable[[str], str]
 
 
 def translated(text: str, translate: Translate) -> str:
     """Return a text of another layer in the language of ``translate``, as far as it is known."""
+    if len(text) > _LONGEST:
+        return text
     whole = _sentence(text, translate)
     if whole is not None:
         return whole
