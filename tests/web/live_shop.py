@@ -42,7 +42,8 @@ from trinetra.web.middleware import Envelope
 from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.health import OwnServices
 from trinetra.wiring.live import LiveSources, open_live
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.site_watch import SiteWatcher
+from trinetra.wiring.web import SiteFile, backend_of
 
 SITE = """
 site: shop
@@ -112,6 +113,7 @@ class LiveStage:
     store: SqlInsightStore
     live: LiveParts
     settings: Settings
+    watcher: SiteWatcher | None = None
     seq: int = 0
 
     def client(self, role: Role | None = Role.ADMIN) -> httpx.AsyncClient:
@@ -203,9 +205,13 @@ def _marker(event_id: EventId) -> AnyEvent:
 
 @asynccontextmanager
 async def open_live_shop(
-    folder: Path, *, log: EventLog | None = None, statuses: bool = True
+    folder: Path,
+    *,
+    log: EventLog | None = None,
+    statuses: bool = True,
+    site_file: Path | None = None,
 ) -> AsyncIterator[LiveStage]:
-    """Open the shop; events are read from ``log``."""
+    """Open the shop; events are read from ``log``, changes of the site from ``site_file``."""
     clock = SystemClock()
     settings = Settings(data_dir=folder)
     log = log or MemoryEventLog(clock)
@@ -216,9 +222,12 @@ async def open_live_shop(
         await prepare_figures(store, SHOP, settings, clock)
         told = {CameraId("door"): STATUS} if statuses else {}
         sources = LiveSources(log, buffer, store, OwnServices((), lambda: told), clock)
-        live = await stack.enter_async_context(open_live(SHOP, settings, sources))
+        watcher = SiteWatcher(site_file, SHOP, clock, None) if site_file else None
+        file = SiteFile(site_file, SHOP, settings, watcher) if site_file else None
+        live = await stack.enter_async_context(open_live(SHOP, settings, sources, watcher))
         signed_in = SignedIn(Role.ADMIN)
-        app = Envelope(inner_app(backend_of(SHOP, store, clock, live=live), signed_in))
-        stage = LiveStage(app, signed_in, log, buffer, store, live, settings)
+        backend = backend_of(SHOP, store, clock, site_file=file, live=live)
+        app = Envelope(inner_app(backend, signed_in))
+        stage = LiveStage(app, signed_in, log, buffer, store, live, settings, watcher)
         await until(live.feed.tail.ready)
         yield stage

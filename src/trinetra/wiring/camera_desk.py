@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -50,8 +50,8 @@ class _Picture:
 class SiteCameraDesk:
     """The cameras of a site, and those that may become some.
 
-    ``latest`` returns the latest frame of a running camera, if this process has one; otherwise the
-    camera is connected to for a picture.
+    ``latest`` returns the latest picture of a running camera, with heads unrecognizable, None if
+    there is none; then the camera is connected to for a picture.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SiteCameraDesk:
         environ: Mapping[str, str],
         clock: Clock,
         *,
-        latest: Callable[[str], bytes | None] = lambda _: None,
+        latest: Callable[[str], Awaitable[bytes | None]] | None = None,
         interfaces: Callable[[], Mapping[str, str]] = discovery.interfaces,
         search_s: float = 3.0,
     ) -> None:
@@ -142,7 +142,7 @@ class SiteCameraDesk:
         camera = next((c for c in self._site().cameras if c.id == camera_id), None)
         if camera is None:
             raise NotFound(f"no camera {camera_id} in the site file")
-        if latest := self._latest(camera_id):
+        if self._latest and (latest := await self._latest(camera_id)):
             return latest
         name = f"camera {camera_id}"
         kept = self._kept.get(name)

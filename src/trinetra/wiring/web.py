@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo as TimeZone
 from trinetra import __version__
 from trinetra.alerts.desk import AlertDesk
 from trinetra.client.models import CameraInfo, LineInfo, MetricInfo, OpenHours, SiteInfo, ZoneInfo
+from trinetra.errors import BufferUnavailable
 from trinetra.events.figures import FigureTable
 from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import METRICS
@@ -21,6 +22,7 @@ from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
 from trinetra.web.live.parts import LiveParts
+from trinetra.web.live.pictures import Variant
 from trinetra.wiring.audit_desk import LineAuditDesk
 from trinetra.wiring.camera_desk import SiteCameraDesk
 from trinetra.wiring.customers import CustomerDesk
@@ -59,12 +61,30 @@ def backend_of(
         figures=StoredFigures(lambda: figure_reader(current(), store, clock, store)),
         alerts=alerts,
         setup=site_file.desk(clock) if site_file else None,
-        camera_desk=SiteCameraDesk(current, os.environ, clock),
+        camera_desk=SiteCameraDesk(
+            current, os.environ, clock, latest=partial(live_picture, live) if live else None
+        ),
         audits=LineAuditDesk(current, store, clock),
-        journeys=partial(read_journeys, site, store),
-        heatmap=partial(heatmap_of, site, store, clock),
+        journeys=lambda span: read_journeys(current(), store, span),
+        heatmap=lambda camera, span: heatmap_of(current(), store, clock, camera, span),
         live=live,
     )
+
+
+async def live_picture(live: LiveParts, camera_id: str) -> bytes | None:
+    """Return the latest picture of a running camera, with heads unrecognizable, to draw on.
+
+    None if there is none on which one could draw: nothing is known of the frame, or the camera
+    does not look for people, so that all of its pictures are coarse.
+    """
+    feed = live.feed.pictures.feed(camera_id) if live.feed.pictures else None
+    if feed is None or not feed.kind.finds_people:
+        return None
+    try:
+        picture = await feed.picture(Variant())
+    except BufferUnavailable:
+        return None  # the camera itself is asked
+    return None if picture is None or picture.is_covered else picture.jpeg
 
 
 class SiteFile:

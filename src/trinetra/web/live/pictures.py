@@ -98,6 +98,7 @@ class CameraFeed:
         self._wanted_s = 0.0
         self._watchers = 0
         self._has_looked = False
+        self._is_closed = False
         self._task: asyncio.Task[None] | None = None
         self.encoded = 0
         """Pictures encoded so far."""
@@ -107,12 +108,16 @@ class CameraFeed:
 
         Waits for the first frame, and a while for its boxes. Raises BufferUnavailable.
         """
+        if self._is_closed:
+            return None
         self._want()
         await self._first_frame()
         return await self._make(variant)
 
     async def present(self, variant: Variant) -> LivePicture | None:
         """Return the present picture without waiting for a first one; None if there is none yet."""
+        if self._is_closed:
+            return None
         self._want()
         shown, made = self._shown.get(variant.has_boxes), self._made.get(variant)
         if made and shown and made.tag == _tag(shown, variant):
@@ -120,11 +125,14 @@ class CameraFeed:
         return await self._make(variant)
 
     async def watch(self, variant: Variant) -> AsyncGenerator[LivePicture]:
-        """Yield pictures as they come; a slow viewer gets the newest one each time."""
+        """Yield pictures as they come, until the feed is closed.
+
+        A slow viewer gets the newest one each time.
+        """
         self._watchers += 1
         last = ""
         try:
-            while True:
+            while not self._is_closed:
                 self._want()
                 changed = self._changed
                 picture = await self._make(variant)
@@ -136,11 +144,24 @@ class CameraFeed:
         finally:
             self._watchers -= 1
 
+    @property
+    def kind(self) -> LiveCamera:
+        """How the camera is shown."""
+        return self._kind
+
+    def change(self, kind: LiveCamera) -> None:
+        """Show the camera in another way from now on."""
+        if kind != self._kind:
+            self._kind = kind
+            self._made.clear()
+
     async def close(self) -> None:
-        """Stop reading frames."""
+        """Stop reading frames for good; viewers get no more pictures."""
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._notify()
 
     def _want(self) -> None:
         self._wanted_s = self._hub.clock.monotonic()
@@ -151,11 +172,12 @@ class CameraFeed:
             self._task = asyncio.create_task(self._run(), name=f"pictures-{self._camera_id}")
 
     async def _first_frame(self) -> None:
-        while not self._shown and (self._pending or not self._has_looked):
+        while not (self._shown or self._is_closed) and (self._pending or not self._has_looked):
             if self._hub.outage.cause is not None:
                 raise BufferUnavailable(self._hub.outage.cause)
             await self._changed.wait()
-            self._want()
+            if not self._is_closed:
+                self._want()
 
     async def _run(self) -> None:
         try:
@@ -342,6 +364,7 @@ class PictureHub:
         self.makers = asyncio.Semaphore(_AT_ONCE)
         self.outage = OutageTracker(clock, log, "frame buffer", retry_s=_RETRY_S)
         self._feeds = {camera: CameraFeed(camera, kind, self) for camera, kind in cameras.items()}
+        self._encoded_before = 0
 
     def feed(self, camera_id: str) -> CameraFeed | None:
         """Return the feed of a camera; None if the site has no such camera."""
@@ -350,7 +373,20 @@ class PictureHub:
     @property
     def encoded(self) -> int:
         """Pictures encoded so far."""
-        return sum(feed.encoded for feed in self._feeds.values())
+        return self._encoded_before + sum(feed.encoded for feed in self._feeds.values())
+
+    async def change(self, cameras: Mapping[CameraId, LiveCamera]) -> None:
+        """Show other cameras from now on; the feeds of those that stay go on."""
+        removed = [feed for camera, feed in self._feeds.items() if camera not in cameras]
+        self._feeds = {
+            camera: self._feeds.get(camera) or CameraFeed(camera, kind, self)
+            for camera, kind in cameras.items()
+        }
+        for camera, kind in cameras.items():
+            self._feeds[camera].change(kind)
+        for feed in removed:
+            await feed.close()
+            self._encoded_before += feed.encoded
 
     async def close(self) -> None:
         """Stop all feeds."""

@@ -160,7 +160,11 @@ async def read_tried_picture(
 async def read_picture(
     _caller: Annotated[Principal, _SEE], platform: Annotated[Backend, backend], camera: str
 ) -> Response:
-    """Return a picture of a camera for drawing on, not blurred, as JPEG."""
+    """Return a picture of a camera for drawing on, as JPEG.
+
+    Heads are unrecognizable in it, unless the camera has to be connected to for it: while it does
+    not run, or if it does not look for people.
+    """
     return Response(await _cameras(platform).picture(camera), media_type="image/jpeg")
 
 
