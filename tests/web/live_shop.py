@@ -34,7 +34,7 @@ from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.ports import EventLog, Record
 from trinetra.settings import Settings
 from trinetra.site import site_from_text
-from trinetra.values import CameraId, CustomerId, EventId, Frame, Letterbox, SiteId
+from trinetra.values import CameraId, CustomerId, EventId, Frame, Instant, Letterbox, SiteId
 from trinetra.web.access import Role
 from trinetra.web.app import inner_app
 from trinetra.web.live.parts import LiveParts
@@ -52,6 +52,7 @@ cameras:
   - id: door
     role: entrance
     source: {file: door.mp4}
+    lines: [{id: sill, a: [0.1, 0.7], b: [0.9, 0.7]}]
     floor: [[[0, 1], [0, 0]], [[1, 1], [4, 0]], [[1, 0.2], [6, 9]], [[0, 0.2], [-2, 9]]]
     zones: [{id: mat, polygon: [[0.2, 0.6], [0.8, 0.6], [0.8, 0.95], [0.2, 0.95]]}]
   - id: till
@@ -124,14 +125,16 @@ class LiveStage:
     async def send(self, event: AnyEvent, topic: topics.Topic = topics.INSIGHTS) -> None:
         await self.log.append([Record(topic, event.camera_id, encode(event))])
 
-    async def frame(self, camera: str = "door", image: np.ndarray | None = None) -> Frame:
+    async def frame(
+        self, camera: str = "door", image: np.ndarray | None = None, at: Instant | None = None
+    ) -> Frame:
         """Buffer a frame of which nothing is known yet."""
         self.seq += 1
         jpeg = simplejpeg.encode_jpeg(noise(self.seq) if image is None else image, 95, "BGR", "444")
         frame = Frame(
             camera_id=CameraId(camera),
             seq=self.seq,
-            captured_at=SystemClock().now(),
+            captured_at=at or SystemClock().now(),
             width=WIDTH,
             height=HEIGHT,
             letterbox=Letterbox.fit(WIDTH, HEIGHT, 640),

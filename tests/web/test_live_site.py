@@ -34,7 +34,7 @@ async def shop(tmp_path: Path, path: Path) -> AsyncIterator[LiveStage]:
 
 
 async def save(shop: LiveStage, path: Path, text: str) -> None:
-    path.write_text(text)
+    await asyncio.to_thread(path.write_text, text)
     await shop.watcher.look()
     assert shop.watcher.problems == ()
 

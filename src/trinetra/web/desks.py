@@ -5,6 +5,7 @@ from typing import Protocol
 
 from trinetra.client.models import (
     Audit,
+    AuditRecording,
     CameraSearch,
     CameraTry,
     DistanceEstimate,
@@ -13,13 +14,16 @@ from trinetra.client.models import (
     LineEvidence,
     LineState,
     NewAudit,
+    NewRecording,
     OnvifLogin,
     OnvifStreams,
+    RecordingIndex,
     SetupFile,
     SetupProposal,
     SetupReview,
     TriedCamera,
 )
+from trinetra.values import Instant
 
 
 class SetupDesk(Protocol):
@@ -80,3 +84,25 @@ class AuditDesk(Protocol):
 
     async def lines(self) -> Sequence[LineState]:
         """Return all counting lines with their last audit."""
+
+
+class RecordingDesk(Protocol):
+    """Recordings of cameras for counts by hand; every method but ``erase`` may raise NotFound."""
+
+    async def start(self, wanted: NewRecording, by: str) -> AuditRecording:
+        """Record a camera from now on. Raises Conflict or StorageFull; then nothing is recorded."""
+
+    def recordings(self) -> Sequence[AuditRecording]:
+        """Return the recordings that are kept, the latest first."""
+
+    def index(self, recording_id: str) -> RecordingIndex:
+        """Return a recording with the times of its pictures."""
+
+    async def picture(self, recording_id: str, number: int) -> tuple[bytes, Instant]:
+        """Return a picture as JPEG, and when it was taken."""
+
+    async def end(self, recording_id: str) -> AuditRecording:
+        """End a recording early."""
+
+    async def erase(self, recording_id: str) -> bool:
+        """Erase a recording; return whether there was one."""

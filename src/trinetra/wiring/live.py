@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from trinetra.adapters.disk.audit import AuditLog
+from trinetra.adapters.disk.temp_copies import clear_temp_copies
 from trinetra.client.models import (
     CameraState,
     FloorArea,
@@ -39,6 +40,7 @@ from trinetra.web.live.live import Live
 from trinetra.web.live.parts import LiveParts
 from trinetra.web.live.pictures import LiveCamera
 from trinetra.wiring.assembly import SiteReceiver
+from trinetra.wiring.audit_recordings import AuditRecordings
 from trinetra.wiring.cached import Cached
 from trinetra.wiring.config import queue_plan
 from trinetra.wiring.figures import figure_reader
@@ -96,8 +98,12 @@ async def open_live(
 
     With ``watcher`` it shows the cameras that the site file has by now.
     """
-    queues = StoredQueues(queue_plan(site), sources.store, sources.clock)
-    live = Live(_shown(site), sources.log, sources.frames, sources.clock, [queues.take])
+    clock = sources.clock
+    clear_temp_copies(settings.data_dir)
+    queues = StoredQueues(queue_plan(site), sources.store, clock)
+    recordings = AuditRecordings(lambda: live.pictures, settings.data_dir, clock)
+    listeners = [queues.take, recordings.take]
+    live = Live(_shown(site), sources.log, sources.frames, clock, listeners)
     current = _LiveSite(site, settings, live, queues)
     if watcher:
         watcher.add(SiteReceiver("live", current.change))
@@ -107,11 +113,10 @@ async def open_live(
         floor=_Floor(current, live).plan,
         queues=queues.now,
         health=Cached(
-            lambda: health_report(sources.teller, current.models, sources.clock),
-            _STATE_S,
-            sources.clock,
+            lambda: health_report(sources.teller, current.models, clock), _STATE_S, clock
         ).get,
-        note_faces_shown=FacesTrail(settings, sources.clock).note,
+        note_faces_shown=FacesTrail(settings, clock).note,
+        recordings=recordings,
     )
     live.offer(_topics(parts))
     stopping = asyncio.Event()
@@ -120,6 +125,7 @@ async def open_live(
         yield parts
     finally:
         stopping.set()
+        await recordings.close()
         await live.close()
         await tail
 
