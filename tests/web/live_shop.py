@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -186,6 +186,26 @@ class LiveStage:
         frame = await self.frame(camera)
         await self.detect(frame, **options)
         return frame
+
+    async def film(self, recording_id: str, pictures: int = 3, camera: str = "door") -> list[Frame]:
+        """Show a camera of which a recording goes on a person, once a second by its clock.
+
+        A picture is recorded once more than half a second after it is known.
+        """
+        begin, frames = SystemClock().now() - timedelta(minutes=2), []
+        for second in range(pictures + 1):
+            frame = await self.frame(camera, at=begin + timedelta(seconds=second))
+            await self.look(frame)
+            await self.detect(frame, people=[PERSON])
+            frames.append(frame)
+        index = self.live.recordings.index
+        await until(lambda: len(index(recording_id).times) == pictures)
+        return frames[:-1]
+
+    async def look(self, frame: Frame) -> None:
+        """Return once the web, which is showing or recording the camera, has seen a frame."""
+        feed = self.live.feed.pictures.feed(frame.camera_id)
+        await until(lambda: any(frame.captured_at == one.captured_at for one in feed.waiting))
 
     async def read(self) -> None:
         """Return when the web has read the log: it tells the last event that was put in."""

@@ -1,19 +1,16 @@
 """A line is counted on a recording in a real browser: played, stepped back, saved, erased."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.web.browser import DESKTOP, PHONE, open_browser, visiting
-from tests.web.live_shop import PERSON, LiveStage, open_live_shop, until
+from tests.web.live_shop import LiveStage, open_live_shop
 
-from trinetra.adapters.clock import SystemClock
 from trinetra.client.models import NewRecording
 from trinetra.hosting import serving
 
@@ -48,17 +45,16 @@ class Server:
         return asyncio.run_coroutine_threadsafe(self._record(), self.loop).result()
 
     async def _record(self) -> str:
-        desk, begin = self.shop.live.recordings, SystemClock().now() - timedelta(minutes=1)
+        desk = self.shop.live.recordings
         recording = await desk.start(NewRecording(camera="door"), "Asha")
-        for second in range(SECONDS + 1):
-            frame = await self.shop.frame(at=begin + timedelta(seconds=second))
-            await self.shop.detect(frame, people=[PERSON])
-            await until(lambda n=second: len(desk.index(recording.id).times) > n)
+        await self.shop.film(recording.id, SECONDS + 1)
         return (await desk.end(recording.id)).id
 
-    def shows(self) -> None:
-        """Let the door see a person."""
-        asyncio.run_coroutine_threadsafe(self.shop.shown(people=[PERSON]), self.loop).result()
+    def films(self) -> None:
+        """Let the door see people while it is recorded."""
+        [recording] = self.shop.live.recordings.recordings()
+        filming = self.shop.film(recording.id, 2)
+        asyncio.run_coroutine_threadsafe(filming, self.loop).result()
 
     def erase(self, recording: str) -> None:
         desk = self.shop.live.recordings
@@ -106,8 +102,8 @@ def test_a_recording_is_made_counted_and_erased(browser: Browser, server: Server
         page.goto("/audit/door/sill")
         page.get_by_role("button", name="Record ten minutes").click()
         expect(page.locator("#recordings .tag")).to_have_text("recording")
-        while not page.get_by_text(re.compile(r"[2-9] pictures")).count():
-            server.shows()
+        server.films()
+        page.get_by_text("2 pictures").wait_for()
         page.get_by_role("button", name="End now").click()
         page.get_by_role("link", name="Play back and count").click()
         page.get_by_role("button", name="Count from the beginning").click()

@@ -5,7 +5,7 @@ import errno
 import itertools
 import os
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,7 @@ def files(shop: LiveStage) -> list[Path]:
 async def recorded(shop: LiveStage, client: AsyncClient, pictures: int = 3) -> str:
     """Record some pictures of the door, and return the id of the recording."""
     started = await client.start_recording("door")
-    for number in range(pictures):
-        await shop.shown(people=[PERSON])
-        await until(lambda: len(shop.live.recordings.index(started.id).times) > number)  # noqa: B023
+    await shop.film(started.id, pictures)
     return started.id
 
 
@@ -77,16 +75,14 @@ async def test_pictures_are_recorded_with_their_times_and_unrecognizable_heads(
     assert (started.is_recording, started.by, started.camera) == (True, "Asha", "door")
     assert (started.ends_at - started.started_at).total_seconds() == 120
     assert started.erased_at - started.started_at == KEPT
-    image = noise()
-    frame = await shop.frame(image=image)
-    await shop.detect(frame, people=[PERSON])
-    await until(lambda: shop.live.recordings.index(started.id).times)
+    frames = await shop.film(started.id, 2)
     ended = await client.end_recording(started.id)
-    assert (ended.is_recording, ended.pictures, ended.problem) == (False, 1, None)
+    assert (ended.is_recording, ended.pictures, ended.problem) == (False, 2, None)
     index = await client.recording(started.id)
-    assert index.times == (frame.captured_at,) == (ended.first_at,)
-    picture = decoded(await client.recorded_picture(started.id, 0))
-    clear = image[140:500].astype(np.int16)
+    assert index.times == tuple(frame.captured_at for frame in frames)
+    assert (ended.first_at, ended.last_at) == index.times
+    picture = decoded(await client.recorded_picture(started.id, 1))
+    clear = decoded(frames[1].jpeg)[140:500]
     assert np.abs(picture - clear)[FEET].mean() < 15
     assert np.abs(picture - clear)[HEAD].mean() > 40
     [file] = files(shop)
@@ -126,17 +122,37 @@ async def test_a_picture_has_an_etag_and_no_browser_keeps_it(
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_frames_of_which_nothing_is_known_are_left_out(
+async def test_boxes_that_come_late_and_together_cost_no_picture(
     shop: LiveStage, client: AsyncClient
 ) -> None:
     started = await client.start_recording("door")
-    await shop.frame()
-    feed = shop.live.feed.pictures.feed("door")
-    covered = feed.encoded
-    await until(lambda: feed.encoded > covered)  # shown reduced as a whole
-    await shop.shown()
-    await until(lambda: shop.live.recordings.index(started.id).times)
-    assert (await client.recording(started.id)).recording.pictures == 1
+    begin = SystemClock().now()
+    frames = []
+    for second in range(5):
+        frames.append(await shop.frame(at=begin + timedelta(seconds=second)))
+        await shop.look(frames[-1])
+    for frame in frames:
+        if frame is not frames[2]:  # nothing ever looked at this one
+            await shop.detect(frame, people=[PERSON])
+    await until(lambda: len(shop.live.recordings.index(started.id).times) == 3)
+    index = await client.recording(started.id)
+    assert index.times == tuple(frames[n].captured_at for n in (0, 1, 3))
+
+
+async def test_a_person_missed_in_a_frame_is_hidden_by_the_frame_after_it(
+    shop: LiveStage, client: AsyncClient
+) -> None:
+    started = await client.start_recording("door")
+    begin, image = SystemClock().now(), noise(99)
+    for after_s, people in ((0.0, []), (0.5, [PERSON]), (2.0, [])):
+        frame = await shop.frame(image=image, at=begin + timedelta(seconds=after_s))
+        await shop.look(frame)
+        await shop.detect(frame, people=people)
+    await until(lambda: len(shop.live.recordings.index(started.id).times) == 2)
+    picture = decoded(await client.recorded_picture(started.id, 0))
+    clear = image[140:500].astype(np.int16)
+    assert np.abs(picture - clear)[FEET].mean() < 15
+    assert np.abs(picture - clear)[HEAD].mean() > 40
 
 
 async def test_a_recording_that_is_deleted_is_gone_from_the_disk(
@@ -307,7 +323,7 @@ async def ended(made: Timed) -> AuditRecording:
         if not recording.is_recording:
             return recording
         await made.see(seq)
-        made.clock.advance(0.3)
+        made.clock.advance(0.7)
         await asyncio.to_thread(lambda: None)
     raise AssertionError
 

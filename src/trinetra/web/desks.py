@@ -1,7 +1,7 @@
 """What Setup and Audit need from the platform; wiring provides it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trinetra.client.models import (
     Audit,
@@ -51,6 +51,13 @@ class SetupDesk(Protocol):
         """Return how well floor points agree. Raises ConfigurationError if they fit nothing."""
 
 
+class ShownCamera(NamedTuple):
+    """A picture of a camera as JPEG, and whether faces in it can be recognized."""
+
+    jpeg: bytes
+    shows_faces: bool
+
+
 class CameraDesk(Protocol):
     """Finds and tries cameras; logins are used once and never stored."""
 
@@ -66,7 +73,7 @@ class CameraDesk(Protocol):
     def tried_picture(self, name: str) -> bytes | None:
         """Return the picture of a camera that was tried, as JPEG."""
 
-    async def picture(self, camera_id: str) -> bytes:
+    async def picture(self, camera_id: str) -> ShownCamera:
         """Return a picture of a camera of the site file, as JPEG.
 
         Raises NotFound or SourceUnavailable.

@@ -25,7 +25,7 @@ from trinetra.ports import Clock
 from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import get_logger
 from trinetra.values import Instant, seconds_between
-from trinetra.web.live.pictures import CameraFeed, LivePicture, PictureHub, Variant
+from trinetra.web.live.pictures import CameraFeed, PictureHub
 from trinetra.web.problems import Conflict, NotFound
 
 log = get_logger("web")
@@ -54,11 +54,6 @@ class _Recording:
     @property
     def erased_at(self) -> Instant:
         return self.started_at + KEPT
-
-    def takes(self, picture: LivePicture) -> bool:
-        """Return whether a picture belongs into it: one to count by, later than the last one."""
-        is_later = not self.times or picture.captured_at > self.times[-1]
-        return is_later and not picture.is_covered
 
     def told(self) -> AuditRecording:
         return AuditRecording(
@@ -216,17 +211,17 @@ class AuditRecordings:
         recording.stopping.set()
 
     async def _record(self, recording: _Recording, feed: CameraFeed) -> None:
-        watching = feed.watch(Variant())
+        filming = feed.film()
         try:
-            async for picture in watching:
-                if not recording.takes(picture):
-                    continue
+            async for picture in filming:
+                if recording.times and picture.captured_at <= recording.times[-1]:
+                    continue  # the camera's clock was set back
                 if not await asyncio.to_thread(recording.file.append, picture.jpeg):
                     recording.problem = "the recording ended early: it has reached its largest size"
                     return
                 recording.times.append(picture.captured_at)
         finally:
-            await watching.aclose()
+            await filming.aclose()
         recording.problem = "the recording ended early: the site has this camera no more"
 
     def _erase(self, recording: _Recording) -> None:

@@ -29,6 +29,7 @@ from trinetra.redaction import mask_urls
 from trinetra.site import Site, StreamSource
 from trinetra.site.sources import URL_SCHEMES
 from trinetra.values import Instant, seconds_between
+from trinetra.web.desks import ShownCamera
 from trinetra.web.problems import NotFound, TooManyRequests
 from trinetra.wiring.config import source_spec
 
@@ -137,20 +138,21 @@ class SiteCameraDesk:
         picture = self._kept.get(name)
         return picture.jpeg if picture and self._age_s(picture) <= _KEPT_S else None
 
-    async def picture(self, camera_id: str) -> bytes:
+    async def picture(self, camera_id: str) -> ShownCamera:
         """Return a picture of a camera of the site file, as JPEG."""
         camera = next((c for c in self._site().cameras if c.id == camera_id), None)
         if camera is None:
             raise NotFound(f"no camera {camera_id} in the site file")
         if self._latest and (latest := await self._latest(camera_id)):
-            return latest
+            return ShownCamera(latest, shows_faces=False)
         name = f"camera {camera_id}"
         kept = self._kept.get(name)
         if kept and self._age_s(kept) <= _FRESH_S:
-            return kept.jpeg
+            return ShownCamera(kept.jpeg, shows_faces=True)
         spec = source_spec(camera, self._environ, self._clock.now())
         found = await self._bounded(lambda: probe(spec, self._clock))
-        return self._keep(name, await asyncio.to_thread(_jpeg, found))
+        jpeg = self._keep(name, await asyncio.to_thread(_jpeg, found))
+        return ShownCamera(jpeg, shows_faces=True)
 
     async def _bounded(self, work: Callable[[], T]) -> T:
         """Run blocking work in a thread, with a deadline and few at once.

@@ -7,16 +7,18 @@ frame gets boxes, the last one is shown reduced as a whole.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from trinetra.errors import BufferUnavailable, FrameRejected
 from trinetra.events.schema import TrackPosition
 from trinetra.ports import Clock, LatestFrames
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import get_logger
-from trinetra.values import CameraId, Frame, Instant
+from trinetra.values import CameraId, Frame, Instant, seconds_between
 from trinetra.web.live.redaction import (
     Label,
     Regions,
@@ -43,6 +45,8 @@ Boxes of a live camera come within 10 s or not at all, those of a recording on a
 """
 _PENDING = 64
 """Frames of a camera that wait for their boxes."""
+_FILM_PENDING = 600
+"""The same of a recording, two minutes of it: every frame counts."""
 AROUND_S = 0.6
 """What was detected at most this long before or after a frame is hidden in it as well."""
 _RETRY_S = 2.0
@@ -82,6 +86,40 @@ class _Shown(NamedTuple):
     seen: SeenFrame | None
 
 
+@dataclass(eq=False)
+class _Film:
+    """Frames that wait for the boxes in them and around them, in the order of capture."""
+
+    waiting: OrderedDict[FrameKey, Frame] = field(default_factory=OrderedDict)
+    last: FrameKey | None = None
+
+    def take(self, frame: Frame) -> None:
+        if (key := _key(frame)) != self.last:
+            self.last = key
+            self.waiting[key] = replace(frame, native_jpeg=None)  # it is large, and not shown
+            if len(self.waiting) > _FILM_PENDING:
+                self.waiting.popitem(last=False)
+
+    def due(self, camera_id: CameraId, view: LiveView) -> list[_Shown]:
+        """Return the frames around which everything is known, and forget them and those before."""
+        found = ((key, view.frame(camera_id, key)) for key in self.waiting)
+        known = [(key, seen) for key, seen in found if seen]
+        due = [_Shown(self.waiting[key], seen) for key, seen in known if _is_past(seen, known[-1])]
+        while due and self.waiting:
+            key, _ = self.waiting.popitem(last=False)
+            if key == _key(due[-1].frame):
+                break
+        return due
+
+
+def _is_past(seen: SeenFrame, newest: tuple[FrameKey, SeenFrame]) -> bool:
+    later = newest[1]
+    return (
+        seen.session != later.session
+        or seconds_between(seen.captured_at, later.captured_at) >= AROUND_S
+    )
+
+
 class CameraFeed:
     """The frames of one camera; its task runs while pictures are asked for."""
 
@@ -90,6 +128,7 @@ class CameraFeed:
         self._kind = kind
         self._hub = hub
         self._pending: OrderedDict[FrameKey, Frame] = OrderedDict()
+        self._films: set[_Film] = set()
         self._arrived_s: dict[FrameKey, float] = {}
         self._shown: dict[bool, _Shown] = {}
         self._made: dict[Variant, LivePicture] = {}
@@ -143,6 +182,35 @@ class CameraFeed:
                     await changed.wait()
         finally:
             self._watchers -= 1
+
+    async def film(self) -> AsyncGenerator[LivePicture]:
+        """Yield a picture of every frame, up to 5 a second, in order, until the feed is closed.
+
+        Unlike ``watch`` it leaves out no frame because the boxes of several come together, and it
+        waits for the boxes after a frame, so that a person who is missed in it is hidden by those,
+        too. Frames that nothing has looked at are left out. Heads are unrecognizable.
+        """
+        film = _Film()
+        self._films.add(film)
+        self._watchers += 1
+        try:
+            while not self._is_closed:
+                self._want()
+                changed = self._changed
+                due = film.due(self._camera_id, self._hub.view)
+                for shown in due:
+                    if picture := await self._tried(shown, Variant()):
+                        yield picture
+                if not due:
+                    await changed.wait()
+        finally:
+            self._watchers -= 1
+            self._films.discard(film)
+
+    @property
+    def waiting(self) -> tuple[Frame, ...]:
+        """The frames that were read, of which those may be shown whose boxes are known."""
+        return tuple(self._pending.values())
 
     @property
     def kind(self) -> LiveCamera:
@@ -214,7 +282,9 @@ class CameraFeed:
         self._made.clear()
 
     def _take(self, frame: Frame, now_s: float) -> None:
-        key = frame.session, frame.seq
+        for film in self._films:
+            film.take(frame)
+        key = _key(frame)
         if key not in self._pending:
             self._pending[key] = frame
             self._arrived_s[key] = now_s
@@ -266,13 +336,18 @@ class CameraFeed:
             tag = _tag(shown, variant)
             made = self._made.get(variant)
             if made is None or made.tag != tag:
-                try:
-                    made = await self._encode(shown, variant, tag)
-                except FrameRejected as cause:
-                    log.warning("picture not shown", camera=self._camera_id, cause=str(cause))
-                    return None
-                self._made[variant] = made
+                made = await self._tried(shown, variant)
+                if made is not None:
+                    self._made[variant] = made
             return made
+
+    async def _tried(self, shown: _Shown, variant: Variant) -> LivePicture | None:
+        """Return a picture of a frame; None, and a warning, if the frame cannot be shown."""
+        try:
+            return await self._encode(shown, variant, _tag(shown, variant))
+        except FrameRejected as cause:
+            log.warning("picture not shown", camera=self._camera_id, cause=str(cause))
+            return None
 
     async def _encode(self, shown: _Shown, variant: Variant, tag: str) -> LivePicture:
         tracks = self._hub.view.tracks(self._camera_id, _key(shown.frame))
