@@ -107,6 +107,7 @@ def test_a_recording_is_made_counted_and_erased(browser: Browser, server: Server
         page.get_by_role("button", name="End now").click()
         page.get_by_role("link", name="Play back and count").click()
         page.get_by_role("button", name="Count from the beginning").click()
+        expect(page.get_by_role("button", name="Count from the beginning")).to_be_hidden()
         page.keyboard.press("i")
         page.keyboard.press("o")
         expect(page.locator(".count")).to_have_text("in: 1 out: 1")
