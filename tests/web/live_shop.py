@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -34,7 +34,7 @@ from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.ports import EventLog, Record
 from trinetra.settings import Settings
 from trinetra.site import site_from_text
-from trinetra.values import CameraId, CustomerId, EventId, Frame, Letterbox, SiteId
+from trinetra.values import CameraId, CustomerId, EventId, Frame, Instant, Letterbox, SiteId
 from trinetra.web.access import Role
 from trinetra.web.app import inner_app
 from trinetra.web.live.parts import LiveParts
@@ -42,7 +42,8 @@ from trinetra.web.middleware import Envelope
 from trinetra.wiring.figures import prepare_figures
 from trinetra.wiring.health import OwnServices
 from trinetra.wiring.live import LiveSources, open_live
-from trinetra.wiring.web import backend_of
+from trinetra.wiring.site_watch import SiteWatcher
+from trinetra.wiring.web import SiteFile, backend_of
 
 SITE = """
 site: shop
@@ -51,6 +52,7 @@ cameras:
   - id: door
     role: entrance
     source: {file: door.mp4}
+    lines: [{id: sill, a: [0.1, 0.7], b: [0.9, 0.7]}]
     floor: [[[0, 1], [0, 0]], [[1, 1], [4, 0]], [[1, 0.2], [6, 9]], [[0, 0.2], [-2, 9]]]
     zones: [{id: mat, polygon: [[0.2, 0.6], [0.8, 0.6], [0.8, 0.95], [0.2, 0.95]]}]
   - id: till
@@ -112,6 +114,7 @@ class LiveStage:
     store: SqlInsightStore
     live: LiveParts
     settings: Settings
+    watcher: SiteWatcher | None = None
     seq: int = 0
 
     def client(self, role: Role | None = Role.ADMIN) -> httpx.AsyncClient:
@@ -122,14 +125,16 @@ class LiveStage:
     async def send(self, event: AnyEvent, topic: topics.Topic = topics.INSIGHTS) -> None:
         await self.log.append([Record(topic, event.camera_id, encode(event))])
 
-    async def frame(self, camera: str = "door", image: np.ndarray | None = None) -> Frame:
+    async def frame(
+        self, camera: str = "door", image: np.ndarray | None = None, at: Instant | None = None
+    ) -> Frame:
         """Buffer a frame of which nothing is known yet."""
         self.seq += 1
         jpeg = simplejpeg.encode_jpeg(noise(self.seq) if image is None else image, 95, "BGR", "444")
         frame = Frame(
             camera_id=CameraId(camera),
             seq=self.seq,
-            captured_at=SystemClock().now(),
+            captured_at=at or SystemClock().now(),
             width=WIDTH,
             height=HEIGHT,
             letterbox=Letterbox.fit(WIDTH, HEIGHT, 640),
@@ -182,6 +187,26 @@ class LiveStage:
         await self.detect(frame, **options)
         return frame
 
+    async def film(self, recording_id: str, pictures: int = 3, camera: str = "door") -> list[Frame]:
+        """Show a camera of which a recording goes on a person, once a second by its clock.
+
+        A picture is recorded once more than half a second after it is known.
+        """
+        begin, frames = SystemClock().now() - timedelta(minutes=2), []
+        for second in range(pictures + 1):
+            frame = await self.frame(camera, at=begin + timedelta(seconds=second))
+            await self.look(frame)
+            await self.detect(frame, people=[PERSON])
+            frames.append(frame)
+        index = self.live.recordings.index
+        await until(lambda: len(index(recording_id).times) == pictures)
+        return frames[:-1]
+
+    async def look(self, frame: Frame) -> None:
+        """Return once the web, which is showing or recording the camera, has seen a frame."""
+        feed = self.live.feed.pictures.feed(frame.camera_id)
+        await until(lambda: any(frame.captured_at == one.captured_at for one in feed.waiting))
+
     async def read(self) -> None:
         """Return when the web has read the log: it tells the last event that was put in."""
         marker = self.live.feed.ring.end
@@ -203,9 +228,13 @@ def _marker(event_id: EventId) -> AnyEvent:
 
 @asynccontextmanager
 async def open_live_shop(
-    folder: Path, *, log: EventLog | None = None, statuses: bool = True
+    folder: Path,
+    *,
+    log: EventLog | None = None,
+    statuses: bool = True,
+    site_file: Path | None = None,
 ) -> AsyncIterator[LiveStage]:
-    """Open the shop; events are read from ``log``."""
+    """Open the shop; events are read from ``log``, changes of the site from ``site_file``."""
     clock = SystemClock()
     settings = Settings(data_dir=folder)
     log = log or MemoryEventLog(clock)
@@ -216,9 +245,12 @@ async def open_live_shop(
         await prepare_figures(store, SHOP, settings, clock)
         told = {CameraId("door"): STATUS} if statuses else {}
         sources = LiveSources(log, buffer, store, OwnServices((), lambda: told), clock)
-        live = await stack.enter_async_context(open_live(SHOP, settings, sources))
+        watcher = SiteWatcher(site_file, SHOP, clock, None) if site_file else None
+        file = SiteFile(site_file, SHOP, settings, watcher) if site_file else None
+        live = await stack.enter_async_context(open_live(SHOP, settings, sources, watcher))
         signed_in = SignedIn(Role.ADMIN)
-        app = Envelope(inner_app(backend_of(SHOP, store, clock, live=live), signed_in))
-        stage = LiveStage(app, signed_in, log, buffer, store, live, settings)
+        backend = backend_of(SHOP, store, clock, site_file=file, live=live)
+        app = Envelope(inner_app(backend, signed_in))
+        stage = LiveStage(app, signed_in, log, buffer, store, live, settings, watcher)
         await until(live.feed.tail.ready)
         yield stage

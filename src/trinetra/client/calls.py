@@ -16,6 +16,7 @@ from trinetra.client.models import (
     AlertMute,
     Armed,
     Audit,
+    AuditRecording,
     CameraSearch,
     CameraState,
     CameraTry,
@@ -50,12 +51,14 @@ from trinetra.client.models import (
     NewAudit,
     NewMute,
     NewPassword,
+    NewRecording,
     NewToken,
     OnvifLogin,
     OnvifStreams,
     Page,
     PeriodKind,
     QueuesNow,
+    RecordingIndex,
     RegularVehicle,
     Report,
     Session,
@@ -530,6 +533,41 @@ def record_audit(audit: NewAudit) -> Call[Audit]:
 def audited_lines() -> Call[Page[LineState]]:
     """Return all counting lines, and which of them should be audited."""
     return Call("GET", "/v1/audits/lines", Page[LineState])
+
+
+def recordings() -> Call[Page[AuditRecording]]:
+    """Return the recordings that are kept for counts by hand, the latest first."""
+    return Call("GET", "/v1/audits/recordings", Page[AuditRecording])
+
+
+def start_recording(camera: str, minutes: float = 10.0) -> Call[AuditRecording]:
+    """Record a camera, with unrecognizable heads, to count a line of it by hand afterwards."""
+    body = NewRecording(camera=camera, minutes=minutes)
+    return Call("POST", "/v1/audits/recordings", AuditRecording, body=body)
+
+
+def recording(recording_id: str) -> Call[RecordingIndex]:
+    """Return a recording with the times of its pictures."""
+    return Call("GET", _recording(recording_id), RecordingIndex)
+
+
+def recorded_picture(recording_id: str, number: int) -> Call[bytes]:
+    """Return a picture of a recording, counted from 0, as JPEG."""
+    return Call("GET", f"{_recording(recording_id)}/frames/{number}", bytes)
+
+
+def end_recording(recording_id: str) -> Call[AuditRecording]:
+    """End a recording early; what it has is kept."""
+    return Call("POST", f"{_recording(recording_id)}/end", AuditRecording)
+
+
+def delete_recording(recording_id: str) -> Call[None]:
+    """Erase a recording."""
+    return Call("DELETE", _recording(recording_id), type(None))
+
+
+def _recording(recording_id: str) -> str:
+    return f"/v1/audits/recordings/{_part(recording_id)}"
 
 
 def cameras() -> Call[Page[CameraState]]:

@@ -575,6 +575,45 @@ class NewAudit(Resource):
     end: AwareDatetime
     taps: Annotated[tuple[Tap, ...], Field(max_length=5_000)] = ()
     tolerance_s: Annotated[float, Field(ge=0.5, le=10, allow_inf_nan=False)] = 3.0
+    recording: Annotated[
+        str | None,
+        Field(max_length=64, description="The recording that was counted: it is erased."),
+    ] = None
+
+
+class NewRecording(Resource):
+    """A recording to start, so that a line of this camera can be counted calmly afterwards."""
+
+    camera: Slug
+    minutes: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 10.0
+
+
+class AuditRecording(Resource):
+    """Pictures of a camera with unrecognizable heads, kept until its line is counted.
+
+    It ends at ``ends_at`` at the latest, and is erased at ``erased_at`` at the latest. ``problem``
+    tells why it ended early, or why pictures are missing.
+    """
+
+    id: str
+    camera: str
+    by: str
+    started_at: datetime
+    ends_at: datetime
+    erased_at: datetime
+    is_recording: bool
+    pictures: int
+    bytes: int
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    problem: str | None = None
+
+
+class RecordingIndex(Resource):
+    """A recording, and when each of its pictures was taken, in their order."""
+
+    recording: AuditRecording
+    times: tuple[datetime, ...]
 
 
 class AuditedDirection(Resource):

@@ -21,6 +21,7 @@ from trinetra.models.fetch import check_folder
 from trinetra.models.samples import ATTRIBUTION, Clip, ensure_clips
 from trinetra.settings import Settings, load_settings
 from trinetra.site import FileSource, Site, site_from_text
+from trinetra.site.writing import site_text
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
@@ -138,9 +139,24 @@ def _clips_opening(site: Site, networks: Networks, *, once: bool, events: Path |
     playback = Playback({camera.camera_id: now for camera in site.cameras}, in_step=once)
 
     def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
-        return embedded(site, fresh, networks, playback, environ=os.environ, events_path=events)
+        return embedded(
+            site,
+            fresh,
+            networks,
+            playback,
+            environ=os.environ,
+            events_path=events,
+            site_file=None if once else _site_file(site, fresh),
+        )
 
     return opening
+
+
+def _site_file(site: Site, fresh: Settings) -> Path:
+    """Write the site into the folder of a demo, so that a reader can change it on page Setup."""
+    path = fresh.data_dir / "site.yaml"
+    _write(path, site_text(site))
+    return path
 
 
 def _simulated_hour(events: Path | None) -> tuple[Site, _Opening]:
@@ -162,7 +178,8 @@ def _simulated_today(events: Path | None) -> tuple[Site, _Opening]:
     note("its past is on record as simulated; from now on its cameras are simulated, live")
 
     def opening(fresh: Settings) -> AbstractAsyncContextManager[Platform]:
-        return simulated_shop(shop, fresh, events_path=events)
+        file = _site_file(shop.site, fresh)
+        return simulated_shop(shop, fresh, events_path=events, site_file=file)
 
     return shop.site, opening
 

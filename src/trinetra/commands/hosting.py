@@ -128,7 +128,7 @@ async def _web(
         site_file = SiteFile(watcher.file.path, site, settings, watcher)
     store, clock = platform.store, platform.clock
     async with AsyncExitStack() as stack:
-        opening = open_live(site, settings, sources_of(platform))
+        opening = open_live(site, settings, sources_of(platform), platform.watcher)
         bare = backend_of(
             site,
             store,

@@ -31,7 +31,7 @@ class Permission(StrEnum):
     """The stream of events, with pseudonyms of people."""
     READ_HEALTH = "health:read"
     COUNT_LINES = "audits:write"
-    """Audit the counts of a line by hand."""
+    """Audit the counts of a line by hand, also from a short recording."""
     READ_SETUP = "setup:read"
     WRITE_SETUP = "setup:write"
     """Change cameras, lines, zones and rules in the site file."""

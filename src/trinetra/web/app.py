@@ -28,6 +28,7 @@ from trinetra.web.v1 import (
     events,
     figures,
     insights,
+    recordings,
     reports,
     setup,
     site,
@@ -39,6 +40,7 @@ from trinetra.web.v1 import (
 
 _V1 = (
     alerts,
+    recordings,  # before audits, one of which its address could name
     audits,
     behavior,
     cameras,

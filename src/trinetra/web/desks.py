@@ -1,10 +1,11 @@
 """What Setup and Audit need from the platform; wiring provides it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trinetra.client.models import (
     Audit,
+    AuditRecording,
     CameraSearch,
     CameraTry,
     DistanceEstimate,
@@ -13,13 +14,16 @@ from trinetra.client.models import (
     LineEvidence,
     LineState,
     NewAudit,
+    NewRecording,
     OnvifLogin,
     OnvifStreams,
+    RecordingIndex,
     SetupFile,
     SetupProposal,
     SetupReview,
     TriedCamera,
 )
+from trinetra.values import Instant
 
 
 class SetupDesk(Protocol):
@@ -47,6 +51,13 @@ class SetupDesk(Protocol):
         """Return how well floor points agree. Raises ConfigurationError if they fit nothing."""
 
 
+class ShownCamera(NamedTuple):
+    """A picture of a camera as JPEG, and whether faces in it can be recognized."""
+
+    jpeg: bytes
+    shows_faces: bool
+
+
 class CameraDesk(Protocol):
     """Finds and tries cameras; logins are used once and never stored."""
 
@@ -62,7 +73,7 @@ class CameraDesk(Protocol):
     def tried_picture(self, name: str) -> bytes | None:
         """Return the picture of a camera that was tried, as JPEG."""
 
-    async def picture(self, camera_id: str) -> bytes:
+    async def picture(self, camera_id: str) -> ShownCamera:
         """Return a picture of a camera of the site file, as JPEG.
 
         Raises NotFound or SourceUnavailable.
@@ -80,3 +91,25 @@ class AuditDesk(Protocol):
 
     async def lines(self) -> Sequence[LineState]:
         """Return all counting lines with their last audit."""
+
+
+class RecordingDesk(Protocol):
+    """Recordings of cameras for counts by hand; every method but ``erase`` may raise NotFound."""
+
+    async def start(self, wanted: NewRecording, by: str) -> AuditRecording:
+        """Record a camera from now on. Raises Conflict or StorageFull; then nothing is recorded."""
+
+    def recordings(self) -> Sequence[AuditRecording]:
+        """Return the recordings that are kept, the latest first."""
+
+    def index(self, recording_id: str) -> RecordingIndex:
+        """Return a recording with the times of its pictures."""
+
+    async def picture(self, recording_id: str, number: int) -> tuple[bytes, Instant]:
+        """Return a picture as JPEG, and when it was taken."""
+
+    async def end(self, recording_id: str) -> AuditRecording:
+        """End a recording early."""
+
+    async def erase(self, recording_id: str) -> bool:
+        """Erase a recording; return whether there was one."""

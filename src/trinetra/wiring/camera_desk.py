@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from trinetra.redaction import mask_urls
 from trinetra.site import Site, StreamSource
 from trinetra.site.sources import URL_SCHEMES
 from trinetra.values import Instant, seconds_between
+from trinetra.web.desks import ShownCamera
 from trinetra.web.problems import NotFound, TooManyRequests
 from trinetra.wiring.config import source_spec
 
@@ -50,8 +51,8 @@ class _Picture:
 class SiteCameraDesk:
     """The cameras of a site, and those that may become some.
 
-    ``latest`` returns the latest frame of a running camera, if this process has one; otherwise the
-    camera is connected to for a picture.
+    ``latest`` returns the latest picture of a running camera, with heads unrecognizable, None if
+    there is none; then the camera is connected to for a picture.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class SiteCameraDesk:
         environ: Mapping[str, str],
         clock: Clock,
         *,
-        latest: Callable[[str], bytes | None] = lambda _: None,
+        latest: Callable[[str], Awaitable[bytes | None]] | None = None,
         interfaces: Callable[[], Mapping[str, str]] = discovery.interfaces,
         search_s: float = 3.0,
     ) -> None:
@@ -137,20 +138,21 @@ class SiteCameraDesk:
         picture = self._kept.get(name)
         return picture.jpeg if picture and self._age_s(picture) <= _KEPT_S else None
 
-    async def picture(self, camera_id: str) -> bytes:
+    async def picture(self, camera_id: str) -> ShownCamera:
         """Return a picture of a camera of the site file, as JPEG."""
         camera = next((c for c in self._site().cameras if c.id == camera_id), None)
         if camera is None:
             raise NotFound(f"no camera {camera_id} in the site file")
-        if latest := self._latest(camera_id):
-            return latest
+        if self._latest and (latest := await self._latest(camera_id)):
+            return ShownCamera(latest, shows_faces=False)
         name = f"camera {camera_id}"
         kept = self._kept.get(name)
         if kept and self._age_s(kept) <= _FRESH_S:
-            return kept.jpeg
+            return ShownCamera(kept.jpeg, shows_faces=True)
         spec = source_spec(camera, self._environ, self._clock.now())
         found = await self._bounded(lambda: probe(spec, self._clock))
-        return self._keep(name, await asyncio.to_thread(_jpeg, found))
+        jpeg = self._keep(name, await asyncio.to_thread(_jpeg, found))
+        return ShownCamera(jpeg, shows_faces=True)
 
     async def _bounded(self, work: Callable[[], T]) -> T:
         """Run blocking work in a thread, with a deadline and few at once.

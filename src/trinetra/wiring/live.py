@@ -1,11 +1,12 @@
 """Builds the live part of the web: pictures, positions, queues and health of a running platform."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from trinetra.adapters.disk.audit import AuditLog
+from trinetra.adapters.disk.temp_copies import clear_temp_copies
 from trinetra.client.models import (
     CameraState,
     FloorArea,
@@ -19,11 +20,12 @@ from trinetra.client.models import (
     JourneyPath,
     Journeys,
     JourneyStep,
+    ModelInUse,
     Resource,
 )
 from trinetra.events.derivation import Span
 from trinetra.events.schema import Journey
-from trinetra.geometry import fit
+from trinetra.geometry import Homography, fit
 from trinetra.insights.heatmap import read_heatmap
 from trinetra.insights.journeys.paths import flows, paths, shown, stepwise
 from trinetra.ports import Clock, EventLog, LatestFrames, SiteStore
@@ -37,6 +39,8 @@ from trinetra.web.live.hub import LiveTopic
 from trinetra.web.live.live import Live
 from trinetra.web.live.parts import LiveParts
 from trinetra.web.live.pictures import LiveCamera
+from trinetra.wiring.assembly import SiteReceiver
+from trinetra.wiring.audit_recordings import AuditRecordings
 from trinetra.wiring.cached import Cached
 from trinetra.wiring.config import queue_plan
 from trinetra.wiring.figures import figure_reader
@@ -53,6 +57,7 @@ from trinetra.wiring.heatmaps import heatmap_query
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile
 from trinetra.wiring.queues import StoredQueues
+from trinetra.wiring.site_watch import SiteWatcher
 
 _STATE_S = 1.0
 _PERSON = "person"
@@ -87,23 +92,31 @@ def cluster_teller(settings: Settings) -> Teller:
 
 @asynccontextmanager
 async def open_live(
-    site: Site, settings: Settings, sources: LiveSources
+    site: Site, settings: Settings, sources: LiveSources, watcher: SiteWatcher | None = None
 ) -> AsyncIterator[LiveParts]:
-    """Follow the event log and provide the live part while the context is open."""
-    queues = StoredQueues(queue_plan(site), sources.store, sources.clock)
-    cameras = {c.camera_id: LiveCamera(_PERSON in c.labels) for c in site.cameras}
-    live = Live(cameras, sources.log, sources.frames, sources.clock, [queues.take])
-    states = _States(site, live, sources)
-    models = models_in_use(choose_profile(settings, site), site)
+    """Follow the event log and provide the live part while the context is open.
+
+    With ``watcher`` it shows the cameras that the site file has by now.
+    """
+    clock = sources.clock
+    clear_temp_copies(settings.data_dir)
+    queues = StoredQueues(queue_plan(site), sources.store, clock)
+    recordings = AuditRecordings(lambda: live.pictures, settings.data_dir, clock)
+    listeners = [queues.take, recordings.take]
+    live = Live(_shown(site), sources.log, sources.frames, clock, listeners)
+    current = _LiveSite(site, settings, live, queues)
+    if watcher:
+        watcher.add(SiteReceiver("live", current.change))
     parts = LiveParts(
         feed=live,
-        cameras=states.cameras,
-        floor=_Floor(site, live).plan,
+        cameras=_States(current, live, sources).cameras,
+        floor=_Floor(current, live).plan,
         queues=queues.now,
         health=Cached(
-            lambda: health_report(sources.teller, models, sources.clock), _STATE_S, sources.clock
+            lambda: health_report(sources.teller, current.models, clock), _STATE_S, clock
         ).get,
-        note_faces_shown=FacesTrail(settings, sources.clock).note,
+        note_faces_shown=FacesTrail(settings, clock).note,
+        recordings=recordings,
     )
     live.offer(_topics(parts))
     stopping = asyncio.Event()
@@ -112,8 +125,50 @@ async def open_live(
         yield parts
     finally:
         stopping.set()
+        await recordings.close()
         await live.close()
         await tail
+
+
+def _shown(site: Site) -> dict[CameraId, LiveCamera]:
+    return {camera.camera_id: LiveCamera(_PERSON in camera.labels) for camera in site.cameras}
+
+
+class _LiveSite:
+    """The site by which the live part goes, and what follows from it."""
+
+    def __init__(self, site: Site, settings: Settings, live: Live, queues: StoredQueues) -> None:
+        self._settings = settings
+        self._live = live
+        self._queues = queues
+        self._take(site)
+
+    async def change(self, site: Site) -> None:
+        """Go by another site from now on."""
+        self._queues.change(queue_plan(site))
+        self._take(site)
+        await self._live.change(_shown(site))
+
+    def _take(self, site: Site) -> None:
+        self.site = site
+        self.models: Sequence[ModelInUse] = models_in_use(
+            choose_profile(self._settings, site), site
+        )
+        self.floors = {c.camera_id: fit(c.floor) for c in site.cameras if c.floor}
+        self.areas = tuple(
+            area
+            for camera in site.cameras
+            if (floor := self.floors.get(camera.camera_id))
+            for area in _areas_of(camera, floor)
+        )
+
+
+def _areas_of(camera: Camera, floor: Homography) -> Iterator[FloorArea]:
+    for zone in camera.zones:
+        corners = [floor.to_floor(x, y) for x, y in zone.polygon]
+        polygon = tuple((round(p.x_m, 2), round(p.y_m, 2)) for p in corners if p)
+        if len(polygon) == len(zone.polygon):
+            yield FloorArea(camera=camera.id, zone=zone.id, kind=zone.kind, polygon_m=polygon)
 
 
 def _topics(parts: LiveParts) -> dict[str, LiveTopic]:
@@ -140,15 +195,15 @@ def _json(resource: Resource) -> bytes:
 class _States:
     """The state of the cameras: as the ingestor tells it, and what is seen."""
 
-    def __init__(self, site: Site, live: Live, sources: LiveSources) -> None:
-        self._site = site
+    def __init__(self, current: _LiveSite, live: Live, sources: LiveSources) -> None:
+        self._current = current
         self._live = live
         self._told = Cached(sources.teller.ask, _STATE_S, sources.clock)
 
     async def cameras(self) -> list[CameraState]:
         told = await self._told.get()
         now_s = self._live.clock.monotonic()
-        return [self._state(camera, told, now_s) for camera in self._site.cameras]
+        return [self._state(camera, told, now_s) for camera in self._current.site.cameras]
 
     def _state(self, camera: Camera, told: Told, now_s: float) -> CameraState:
         view, of = self._live.view, told.cameras.get(camera.id)
@@ -180,17 +235,16 @@ def _as_told(camera: ToldCamera) -> dict[str, object]:
 class _Floor:
     """The floor plan of a site, and the people on it."""
 
-    def __init__(self, site: Site, live: Live) -> None:
-        self._site = site
+    def __init__(self, current: _LiveSite, live: Live) -> None:
+        self._current = current
         self._live = live
-        self._floors = {c.camera_id: fit(c.floor) for c in site.cameras if c.floor}
-        self._areas = tuple(area for c in site.cameras for area in self._areas_of(c))
 
     def plan(self) -> FloorPlan:
-        return FloorPlan(now=self._now(), areas=self._areas)
+        return FloorPlan(now=self._now(), areas=self._current.areas)
 
     def _now(self) -> FloorNow:
         now_s, view = self._live.clock.monotonic(), self._live.view
+        floors = self._current.floors
         return FloorNow(
             at=self._live.clock.now(),
             people=tuple(
@@ -200,7 +254,7 @@ class _Floor:
                     camera=dot.camera_id,
                     kind=dot.kind.value if dot.kind else None,
                 )
-                for dot in dots(view, self._floors, now_s)
+                for dot in dots(view, floors, now_s)
             ),
             cameras=tuple(
                 FloorCamera(
@@ -208,24 +262,12 @@ class _Floor:
                     x_m=c.position.x_m if c.position else None,
                     y_m=c.position.y_m if c.position else None,
                     people=view.people(c.camera_id, now_s),
-                    is_calibrated=c.camera_id in self._floors,
+                    is_calibrated=c.camera_id in floors,
                 )
-                for c in self._site.cameras
+                for c in self._current.site.cameras
                 if _PERSON in c.labels
             ),
         )
-
-    def _areas_of(self, camera: Camera) -> Sequence[FloorArea]:
-        floor = self._floors.get(camera.camera_id)
-        found = []
-        for zone in camera.zones if floor else ():
-            corners = [floor.to_floor(x, y) for x, y in zone.polygon] if floor else []
-            polygon = tuple((round(p.x_m, 2), round(p.y_m, 2)) for p in corners if p)
-            if len(polygon) == len(zone.polygon):
-                found.append(
-                    FloorArea(camera=camera.id, zone=zone.id, kind=zone.kind, polygon_m=polygon)
-                )
-        return found
 
 
 class FacesTrail:

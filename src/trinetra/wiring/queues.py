@@ -40,6 +40,12 @@ class StoredQueues:
         self._now = Cached(self._make, _NOW_S, clock)
         self._errors = Cached(self._past_errors, _ERRORS_S, clock)
 
+    def change(self, plan: QueuePlan) -> None:
+        """Go by other queues from now on; what is known of those that stay is kept."""
+        self._plan = plan
+        self._occupancy = {p: last for p, last in self._occupancy.items() if p in plan.zones}
+        self._is_seeded = False
+
     def take(self, event: AnyEvent) -> None:
         """Note the number of people in a queue or at a till."""
         if isinstance(event, Occupancy) and event.zone_id is not None:

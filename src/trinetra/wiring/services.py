@@ -178,12 +178,12 @@ async def web(
         security = await stack.enter_async_context(open_security(site.site, settings, clock))
         alert_store = await stack.enter_async_context(open_alert_store(settings))
         service: Service = WebService()
-        site_file = None
+        site_file, watcher = None, None
         if watched:
             watcher = SiteWatcher(watched.path, site, clock, None)
             service = WatchedService(service, watcher)
             site_file = SiteFile(watched.path, site, settings, watcher)
-        live = await stack.enter_async_context(_open_live(site, settings, store, clock))
+        live = await stack.enter_async_context(_open_live(site, settings, store, clock, watcher))
         desk = AlertDesk(alert_store, clock)
         bare = backend_of(site, store, clock, alerts=desk, site_file=site_file, live=live)
         opening = with_people(bare, site, store, settings, clock)
@@ -193,7 +193,7 @@ async def web(
 
 @asynccontextmanager
 async def _open_live(
-    site: Site, settings: Settings, store: SiteStore, clock: Clock
+    site: Site, settings: Settings, store: SiteStore, clock: Clock, watcher: SiteWatcher | None
 ) -> AsyncIterator[LiveParts | None]:
     """Open what happens now in a cluster; None if the events are in another process's memory."""
     if settings.event_log == "memory":
@@ -204,7 +204,7 @@ async def _open_live(
         log = await stack.enter_async_context(opening)
         frames = await stack.enter_async_context(open_latest_frames(settings))
         sources = LiveSources(log, frames, store, cluster_teller(settings), clock)
-        yield await stack.enter_async_context(open_live(site, settings, sources))
+        yield await stack.enter_async_context(open_live(site, settings, sources, watcher))
 
 
 class WebService:

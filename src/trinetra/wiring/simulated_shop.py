@@ -126,11 +126,21 @@ class HistoryFeed:
 
 @asynccontextmanager
 async def simulated_shop(
-    shop: SimulatedShop, settings: Settings, *, events_path: Path | None = None
+    shop: SimulatedShop,
+    settings: Settings,
+    *,
+    events_path: Path | None = None,
+    site_file: Path | None = None,
 ) -> AsyncIterator[Platform]:
     """Build the platform on the shop of today; none of its services is started."""
     opening = simulated(
-        shop.site, settings, shop.day(0), speed=1.0, since=shop.now, events_path=events_path
+        shop.site,
+        settings,
+        shop.day(0),
+        speed=1.0,
+        since=shop.now,
+        events_path=events_path,
+        site_file=site_file,
     )
     async with opening as platform:
         history = HistoryFeed(shop, platform.store)

@@ -26,6 +26,7 @@ from trinetra.wiring.connections import open_log
 from trinetra.wiring.plate_key import plate_key
 from trinetra.wiring.platform import Platform, Upstream, downstream_of
 from trinetra.wiring.site_graph import site_graph
+from trinetra.wiring.site_watch import SiteWatcher
 
 
 @asynccontextmanager
@@ -37,18 +38,20 @@ async def simulated(
     speed: float | None,
     since: Instant | None = None,
     events_path: Path | None = None,
+    site_file: Path | None = None,
 ) -> AsyncIterator[Platform]:
     """Build the platform on a twin's detections; none of its services is started.
 
     ``site`` is the twin's floor plan as a site, see ``site_of``. ``speed`` is how many times as
     fast as real the twin runs; None is as fast as possible. What its cameras saw before ``since``
-    is left out.
+    is left out. What is changed in ``site_file`` is taken over, but the twin's cameras stay.
     """
     clock = SystemClock()
     log = MemoryEventLog(clock)
     twin = replace(twin, plate_key=twin.plate_key or plate_key(site, settings))
     feed = TwinFeed(twin, log, clock, speed, since)
-    upstream = Upstream((feed,), partial(camera_statuses, feed), log, clock)
+    watcher = SiteWatcher(site_file, site, clock, None) if site_file else None
+    upstream = Upstream((feed,), partial(camera_statuses, feed), log, clock, watcher=watcher)
     model = face_model(twin, settings.profile)
     async with downstream_of(upstream, site, settings, model, events_path) as platform:
         yield platform

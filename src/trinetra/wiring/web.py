@@ -1,8 +1,9 @@
 """Builds the web application: the platform as its API and pages see it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo as TimeZone
 from trinetra import __version__
 from trinetra.alerts.desk import AlertDesk
 from trinetra.client.models import CameraInfo, LineInfo, MetricInfo, OpenHours, SiteInfo, ZoneInfo
+from trinetra.errors import BufferUnavailable
 from trinetra.events.figures import FigureTable
 from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import METRICS
@@ -21,6 +23,7 @@ from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.web.backend import Backend, FigureQuestion, Receipts
 from trinetra.web.live.parts import LiveParts
+from trinetra.web.live.pictures import CameraFeed, LivePicture, Variant
 from trinetra.wiring.audit_desk import LineAuditDesk
 from trinetra.wiring.camera_desk import SiteCameraDesk
 from trinetra.wiring.customers import CustomerDesk
@@ -35,6 +38,9 @@ from trinetra.wiring.stores import open_context_store, open_customer_log
 from trinetra.wiring.web_customers import ErasureDesk, FaceDesk, People, PhotoReader
 from trinetra.wiring.web_insights import ContextDesk, InsightDesk, metric_info
 from trinetra.wiring.web_reports import ReportDesk
+
+_BOXES_S = 10.0
+"""Patience for the boxes in a live picture before the camera is asked for one without them."""
 
 
 def backend_of(
@@ -59,12 +65,42 @@ def backend_of(
         figures=StoredFigures(lambda: figure_reader(current(), store, clock, store)),
         alerts=alerts,
         setup=site_file.desk(clock) if site_file else None,
-        camera_desk=SiteCameraDesk(current, os.environ, clock),
+        camera_desk=SiteCameraDesk(
+            current, os.environ, clock, latest=partial(live_picture, live) if live else None
+        ),
         audits=LineAuditDesk(current, store, clock),
-        journeys=partial(read_journeys, site, store),
-        heatmap=partial(heatmap_of, site, store, clock),
+        journeys=lambda span: read_journeys(current(), store, span),
+        heatmap=lambda camera, span: heatmap_of(current(), store, clock, camera, span),
         live=live,
     )
+
+
+async def live_picture(live: LiveParts, camera_id: str) -> bytes | None:
+    """Return the latest picture of a running camera, with heads unrecognizable, to draw on.
+
+    None if there is none on which one could draw: nothing is known of its frames for some seconds,
+    or the camera does not look for people, so that all of its pictures are coarse.
+    """
+    feed = live.feed.pictures.feed(camera_id) if live.feed.pictures else None
+    if feed is None or not feed.kind.finds_people:
+        return None
+    try:
+        picture = await feed.picture(Variant())
+        if picture is not None and picture.is_covered:
+            picture = await _uncovered(feed)
+    except BufferUnavailable:
+        return None  # the camera itself is asked
+    return picture.jpeg if picture else None
+
+
+async def _uncovered(feed: CameraFeed) -> LivePicture | None:
+    """Return the next picture of which something is known; None if there is none in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BOXES_S), aclosing(feed.watch(Variant())) as watching:
+            async for picture in watching:
+                if not picture.is_covered:
+                    return picture
+    return None
 
 
 class SiteFile:

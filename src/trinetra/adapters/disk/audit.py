@@ -43,6 +43,7 @@ Action = Literal[
     "create_login_link",
     "change_setup",
     "view_faces",
+    "record_for_audit",
 ]
 _FIRST = "0" * 64
 _TAIL_BYTES = 16 << 10

@@ -1,6 +1,6 @@
-"""Temporary folders for copies of faces, which exist only while one command runs.
+"""Temporary folders for copies of faces and for pictures, which exist only while a process runs.
 
-They are in the data folder. The next command removes folders left by a process that was killed.
+They are in the data folder. The next process removes folders left by one that was killed.
 """
 
 import fcntl

@@ -44,6 +44,12 @@ class Live:
         """Set the topics of the dashboard."""
         self.topics = TopicHub(topics, self.clock)
 
+    async def change(self, cameras: Mapping[CameraId, LiveCamera]) -> None:
+        """Show other cameras from now on; viewers of those that stay notice nothing."""
+        self.view.change(cameras)
+        if self.pictures is not None:
+            await self.pictures.change(cameras)
+
     async def close(self) -> None:
         """Stop all feeds and topics."""
         await self.topics.close()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from trinetra.client.models import CameraState, FloorPlan, HealthReport, QueuesNow
 from trinetra.web.access import Principal
+from trinetra.web.desks import RecordingDesk
 from trinetra.web.live.live import Live
 
 
@@ -22,3 +23,4 @@ class LiveParts:
     queues: Callable[[], Awaitable[QueuesNow]]
     health: Callable[[], Awaitable[HealthReport]]
     note_faces_shown: Callable[[Principal, str], Awaitable[None]]
+    recordings: RecordingDesk

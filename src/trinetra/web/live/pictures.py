@@ -7,16 +7,18 @@ frame gets boxes, the last one is shown reduced as a whole.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from trinetra.errors import BufferUnavailable, FrameRejected
 from trinetra.events.schema import TrackPosition
 from trinetra.ports import Clock, LatestFrames
 from trinetra.streaming.retry import OutageTracker
 from trinetra.telemetry import get_logger
-from trinetra.values import CameraId, Frame, Instant
+from trinetra.values import CameraId, Frame, Instant, seconds_between
 from trinetra.web.live.redaction import (
     Label,
     Regions,
@@ -43,6 +45,8 @@ Boxes of a live camera come within 10 s or not at all, those of a recording on a
 """
 _PENDING = 64
 """Frames of a camera that wait for their boxes."""
+_FILM_PENDING = 600
+"""The same of a recording, two minutes of it: every frame counts."""
 AROUND_S = 0.6
 """What was detected at most this long before or after a frame is hidden in it as well."""
 _RETRY_S = 2.0
@@ -82,6 +86,40 @@ class _Shown(NamedTuple):
     seen: SeenFrame | None
 
 
+@dataclass(eq=False)
+class _Film:
+    """Frames that wait for the boxes in them and around them, in the order of capture."""
+
+    waiting: OrderedDict[FrameKey, Frame] = field(default_factory=OrderedDict)
+    last: FrameKey | None = None
+
+    def take(self, frame: Frame) -> None:
+        if (key := _key(frame)) != self.last:
+            self.last = key
+            self.waiting[key] = replace(frame, native_jpeg=None)  # it is large, and not shown
+            if len(self.waiting) > _FILM_PENDING:
+                self.waiting.popitem(last=False)
+
+    def due(self, camera_id: CameraId, view: LiveView) -> list[_Shown]:
+        """Return the frames around which everything is known, and forget them and those before."""
+        found = ((key, view.frame(camera_id, key)) for key in self.waiting)
+        known = [(key, seen) for key, seen in found if seen]
+        due = [_Shown(self.waiting[key], seen) for key, seen in known if _is_past(seen, known[-1])]
+        while due and self.waiting:
+            key, _ = self.waiting.popitem(last=False)
+            if key == _key(due[-1].frame):
+                break
+        return due
+
+
+def _is_past(seen: SeenFrame, newest: tuple[FrameKey, SeenFrame]) -> bool:
+    later = newest[1]
+    return (
+        seen.session != later.session
+        or seconds_between(seen.captured_at, later.captured_at) >= AROUND_S
+    )
+
+
 class CameraFeed:
     """The frames of one camera; its task runs while pictures are asked for."""
 
@@ -90,6 +128,7 @@ class CameraFeed:
         self._kind = kind
         self._hub = hub
         self._pending: OrderedDict[FrameKey, Frame] = OrderedDict()
+        self._films: set[_Film] = set()
         self._arrived_s: dict[FrameKey, float] = {}
         self._shown: dict[bool, _Shown] = {}
         self._made: dict[Variant, LivePicture] = {}
@@ -98,6 +137,7 @@ class CameraFeed:
         self._wanted_s = 0.0
         self._watchers = 0
         self._has_looked = False
+        self._is_closed = False
         self._task: asyncio.Task[None] | None = None
         self.encoded = 0
         """Pictures encoded so far."""
@@ -107,12 +147,16 @@ class CameraFeed:
 
         Waits for the first frame, and a while for its boxes. Raises BufferUnavailable.
         """
+        if self._is_closed:
+            return None
         self._want()
         await self._first_frame()
         return await self._make(variant)
 
     async def present(self, variant: Variant) -> LivePicture | None:
         """Return the present picture without waiting for a first one; None if there is none yet."""
+        if self._is_closed:
+            return None
         self._want()
         shown, made = self._shown.get(variant.has_boxes), self._made.get(variant)
         if made and shown and made.tag == _tag(shown, variant):
@@ -120,11 +164,14 @@ class CameraFeed:
         return await self._make(variant)
 
     async def watch(self, variant: Variant) -> AsyncGenerator[LivePicture]:
-        """Yield pictures as they come; a slow viewer gets the newest one each time."""
+        """Yield pictures as they come, until the feed is closed.
+
+        A slow viewer gets the newest one each time.
+        """
         self._watchers += 1
         last = ""
         try:
-            while True:
+            while not self._is_closed:
                 self._want()
                 changed = self._changed
                 picture = await self._make(variant)
@@ -136,11 +183,53 @@ class CameraFeed:
         finally:
             self._watchers -= 1
 
+    async def film(self) -> AsyncGenerator[LivePicture]:
+        """Yield a picture of every frame, up to 5 a second, in order, until the feed is closed.
+
+        Unlike ``watch`` it leaves out no frame because the boxes of several come together, and it
+        waits for the boxes after a frame, so that a person who is missed in it is hidden by those,
+        too. Frames that nothing has looked at are left out. Heads are unrecognizable.
+        """
+        film = _Film()
+        self._films.add(film)
+        self._watchers += 1
+        try:
+            while not self._is_closed:
+                self._want()
+                changed = self._changed
+                due = film.due(self._camera_id, self._hub.view)
+                for shown in due:
+                    if picture := await self._tried(shown, Variant()):
+                        yield picture
+                if not due:
+                    await changed.wait()
+        finally:
+            self._watchers -= 1
+            self._films.discard(film)
+
+    @property
+    def waiting(self) -> tuple[Frame, ...]:
+        """The frames that were read, of which those may be shown whose boxes are known."""
+        return tuple(self._pending.values())
+
+    @property
+    def kind(self) -> LiveCamera:
+        """How the camera is shown."""
+        return self._kind
+
+    def change(self, kind: LiveCamera) -> None:
+        """Show the camera in another way from now on."""
+        if kind != self._kind:
+            self._kind = kind
+            self._made.clear()
+
     async def close(self) -> None:
-        """Stop reading frames."""
+        """Stop reading frames for good; viewers get no more pictures."""
+        self._is_closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._notify()
 
     def _want(self) -> None:
         self._wanted_s = self._hub.clock.monotonic()
@@ -151,11 +240,12 @@ class CameraFeed:
             self._task = asyncio.create_task(self._run(), name=f"pictures-{self._camera_id}")
 
     async def _first_frame(self) -> None:
-        while not self._shown and (self._pending or not self._has_looked):
+        while not (self._shown or self._is_closed) and (self._pending or not self._has_looked):
             if self._hub.outage.cause is not None:
                 raise BufferUnavailable(self._hub.outage.cause)
             await self._changed.wait()
-            self._want()
+            if not self._is_closed:
+                self._want()
 
     async def _run(self) -> None:
         try:
@@ -192,7 +282,9 @@ class CameraFeed:
         self._made.clear()
 
     def _take(self, frame: Frame, now_s: float) -> None:
-        key = frame.session, frame.seq
+        for film in self._films:
+            film.take(frame)
+        key = _key(frame)
         if key not in self._pending:
             self._pending[key] = frame
             self._arrived_s[key] = now_s
@@ -244,13 +336,18 @@ class CameraFeed:
             tag = _tag(shown, variant)
             made = self._made.get(variant)
             if made is None or made.tag != tag:
-                try:
-                    made = await self._encode(shown, variant, tag)
-                except FrameRejected as cause:
-                    log.warning("picture not shown", camera=self._camera_id, cause=str(cause))
-                    return None
-                self._made[variant] = made
+                made = await self._tried(shown, variant)
+                if made is not None:
+                    self._made[variant] = made
             return made
+
+    async def _tried(self, shown: _Shown, variant: Variant) -> LivePicture | None:
+        """Return a picture of a frame; None, and a warning, if the frame cannot be shown."""
+        try:
+            return await self._encode(shown, variant, _tag(shown, variant))
+        except FrameRejected as cause:
+            log.warning("picture not shown", camera=self._camera_id, cause=str(cause))
+            return None
 
     async def _encode(self, shown: _Shown, variant: Variant, tag: str) -> LivePicture:
         tracks = self._hub.view.tracks(self._camera_id, _key(shown.frame))
@@ -342,6 +439,7 @@ class PictureHub:
         self.makers = asyncio.Semaphore(_AT_ONCE)
         self.outage = OutageTracker(clock, log, "frame buffer", retry_s=_RETRY_S)
         self._feeds = {camera: CameraFeed(camera, kind, self) for camera, kind in cameras.items()}
+        self._encoded_before = 0
 
     def feed(self, camera_id: str) -> CameraFeed | None:
         """Return the feed of a camera; None if the site has no such camera."""
@@ -350,7 +448,20 @@ class PictureHub:
     @property
     def encoded(self) -> int:
         """Pictures encoded so far."""
-        return sum(feed.encoded for feed in self._feeds.values())
+        return self._encoded_before + sum(feed.encoded for feed in self._feeds.values())
+
+    async def change(self, cameras: Mapping[CameraId, LiveCamera]) -> None:
+        """Show other cameras from now on; the feeds of those that stay go on."""
+        removed = [feed for camera, feed in self._feeds.items() if camera not in cameras]
+        self._feeds = {
+            camera: self._feeds.get(camera) or CameraFeed(camera, kind, self)
+            for camera, kind in cameras.items()
+        }
+        for camera, kind in cameras.items():
+            self._feeds[camera].change(kind)
+        for feed in removed:
+            await feed.close()
+            self._encoded_before += feed.encoded
 
     async def close(self) -> None:
         """Stop all feeds."""

@@ -110,6 +110,10 @@ class LiveView:
     def __init__(self, cameras: Iterable[CameraId]) -> None:
         self._cameras = {camera: _Camera() for camera in cameras}
 
+    def change(self, cameras: Iterable[CameraId]) -> None:
+        """Go by other cameras from now on; what is known of those that stay is kept."""
+        self._cameras = {camera: self._of(camera) for camera in cameras}
+
     def see(self, seen: SeenFrame, now_s: float, now: Instant) -> None:
         """Add the boxes of a frame; those of a camera that the site has not are ignored."""
         camera = self._cameras.get(seen.camera_id)
@@ -131,7 +135,7 @@ class LiveView:
 
     def frame(self, camera_id: CameraId, key: FrameKey) -> SeenFrame | None:
         """Return the boxes in a frame; None while nothing has looked at it."""
-        return self._cameras[camera_id].frames.get(key)
+        return self._of(camera_id).frames.get(key)
 
     def around(self, seen: SeenFrame, within_s: float) -> list[SeenFrame]:
         """Return the boxes in a frame and in those captured shortly before or after it.
@@ -140,18 +144,18 @@ class LiveView:
         """
         return [
             other
-            for other in self._cameras[seen.camera_id].frames.values()
+            for other in self._of(seen.camera_id).frames.values()
             if other.session == seen.session
             and abs(seconds_between(other.captured_at, seen.captured_at)) <= within_s
         ]
 
     def tracks(self, camera_id: CameraId, key: FrameKey) -> LiveTracks | None:
         """Return the tracks in a frame; None while they are not known."""
-        return self._cameras[camera_id].tracks.get(key)
+        return self._of(camera_id).tracks.get(key)
 
     def latest_tracks(self, camera_id: CameraId, now_s: float) -> LiveTracks | None:
         """Return a camera's last tracks; None if they are not of now."""
-        last = next(reversed(self._cameras[camera_id].tracks.values()), None)
+        last = next(reversed(self._of(camera_id).tracks.values()), None)
         return last if last and now_s - last.arrived_s <= FRESH_S else None
 
     def people(self, camera_id: CameraId, now_s: float) -> int | None:
@@ -161,9 +165,13 @@ class LiveView:
 
     def delay_s(self, camera_id: CameraId, now_s: float) -> float | None:
         """Return the time from a camera's last frame to its boxes; None if it is not of now."""
-        camera = self._cameras[camera_id]
+        camera = self._of(camera_id)
         is_fresh = camera.seen_s is not None and now_s - camera.seen_s <= FRESH_S
         return camera.delay_s if is_fresh else None
+
+    def _of(self, camera_id: CameraId) -> _Camera:
+        """Return a camera; one that the site has no more may still be asked for by a viewer."""
+        return self._cameras.get(camera_id) or _Camera()
 
 
 def _keep(kept: OrderedDict[FrameKey, Value], key: FrameKey, value: Value) -> None:

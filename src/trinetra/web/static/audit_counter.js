@@ -1,28 +1,29 @@
 // @ts-check
-// Counts people at a line by hand, on the live pictures of a camera: I for in, O for out, U to undo.
+// Counts people at a line by hand: I for in, O for out, U to undo.
 // A tap bears the time at which the picture that was shown was taken, so that delays do not matter.
 import { ask, element } from "./api.js";
+import { LivePictures, RecordedPictures } from "./audit_pictures.js";
 
-const POLL_MS = 200;
-const BLIND_POLL_MS = 3000;
 const SETTLE_MS = 5000;
+const CONTROLS = ["in", "out", "undo", "end"];
 
 class Counter {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
-    /** @type {Record<string, string>} */
+    /** @type {import("./audit_pictures.js").Words} */
     this.words = JSON.parse(root.dataset.words ?? "{}");
     this.camera = root.dataset.camera ?? "";
     this.line = root.dataset.line ?? "";
     this.minutes = Number(root.dataset.minutes ?? "10");
     /** @type {{at: string, direction: string}[]} */
     this.taps = [];
-    this.shownAt = "";
-    this.tag = "";
     this.start = "";
     this.isOver = false;
-    this.url = "";
+    const part = (/** @type {string} */ name) => this.part(name);
+    const recording = root.dataset.recording;
+    /** @type {import("./audit_pictures.js").Pictures} */
+    this.pictures = recording ? new RecordedPictures(recording, part, this.words) : new LivePictures(this.camera, part);
   }
 
   /** @param {string} name @returns {HTMLElement} */
@@ -46,15 +47,22 @@ class Counter {
       else if (key === "o") this.tap("out");
       else if (key === "u") this.undo();
     });
-    void this.poll();
+    this.pictures.onShown = () => this.show();
+    this.pictures.onStepBack = (at) => this.takeBack(at);
+    this.pictures.run();
+  }
+
+  /** @returns {string} the time of the shown picture; where there is none now, that of this device */
+  now() {
+    return this.pictures.shownAt || (this.pictures.isLive ? new Date().toISOString() : "");
   }
 
   begin() {
-    this.start = this.shownAt || new Date().toISOString();
+    this.start = this.pictures.begin();
     this.taps = [];
     this.isOver = false;
     this.part("begin").hidden = true;
-    for (const name of ["in", "out", "undo", "end"]) this.part(name).removeAttribute("disabled");
+    for (const name of CONTROLS) this.part(name).removeAttribute("disabled");
     this.part("result").replaceChildren();
     this.part("in").focus();
     this.show();
@@ -62,8 +70,9 @@ class Counter {
 
   /** @param {"in" | "out"} direction */
   tap(direction) {
-    if (!this.start || this.isOver) return;
-    this.taps.push({ at: this.shownAt || new Date().toISOString(), direction });
+    const at = this.now();
+    if (!this.start || this.isOver || !at) return;
+    this.taps.push({ at, direction });
     this.show();
   }
 
@@ -72,68 +81,63 @@ class Counter {
     this.show();
   }
 
+  /**
+   * After a step back these seconds are counted again: what was tapped in them no longer counts.
+   * @param {string} at
+   */
+  takeBack(at) {
+    this.taps = this.taps.filter((tap) => Date.parse(tap.at) < Date.parse(at));
+    this.show();
+  }
+
   show() {
     const count = (/** @type {string} */ way) => this.taps.filter((tap) => tap.direction === way).length;
     this.part("count").textContent = `${this.words.in}: ${count("in")}   ${this.words.out}: ${count("out")}`;
     if (!this.start || this.isOver) return;
-    const seconds = Math.max(0, (Date.parse(this.shownAt || new Date().toISOString()) - Date.parse(this.start)) / 1000);
+    const seconds = Math.max(0, (Date.parse(this.now() || this.start) - Date.parse(this.start)) / 1000);
     this.part("time").textContent = `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-    if (seconds >= this.minutes * 60) void this.end();
+    if (this.pictures.isLive && seconds >= this.minutes * 60) void this.end();
   }
 
   async end() {
     if (!this.start || this.isOver) return;
     this.isOver = true;
-    const last = this.shownAt || new Date().toISOString();
+    const last = this.now() || this.start;
     const end = new Date(Math.max(Date.parse(last), Date.parse(this.start)) + 1).toISOString();
-    for (const name of ["in", "out", "undo", "end"]) this.part(name).setAttribute("disabled", "");
+    for (const name of CONTROLS) this.part(name).setAttribute("disabled", "");
     this.part("result").replaceChildren(this.words.wait);
+    this.pictures.pause();
     // The platform is sure of a crossing only a moment after it.
-    await new Promise((done) => window.setTimeout(done, SETTLE_MS));
-    const body = { camera: this.camera, line: this.line, start: this.start, end, taps: this.taps };
+    if (this.pictures.isLive) await new Promise((done) => window.setTimeout(done, SETTLE_MS));
+    const recording = this.pictures.recording;
+    const body = { camera: this.camera, line: this.line, start: this.start, end, taps: this.taps, recording };
     const reply = await ask("POST", "/v1/audits", body);
-    this.part("begin").hidden = false;
-    this.start = "";
     if (!reply.ok) {
       this.part("result").replaceChildren(element("p", { class: "notice bad" }, reply.body.detail || this.words.offline));
+      this.again();
       return;
     }
     this.part("result").replaceChildren(...reply.body.directions.map((/** @type {any} */ way) => this.told(way)));
+    if (this.pictures.isLive) this.again();
+    else this.pictures.stop();
+  }
+
+  /** Let a new count begin; a failed one of a recording can be sent again. */
+  again() {
+    if (this.pictures.isLive) {
+      this.part("begin").hidden = false;
+      this.start = "";
+    } else {
+      this.isOver = false;
+      for (const name of CONTROLS) this.part(name).removeAttribute("disabled");
+    }
   }
 
   /** @param {any} way */
   told(way) {
     const share = (/** @type {number} */ value) => value.toLocaleString(document.documentElement.lang, { style: "percent" });
     const factor = way.factor === null ? this.words.unknown : `${share(way.factor)} (${share(way.low)} – ${share(way.high)})`;
-    return element("p", {}, `${this.words[way.direction]}: ${way.by_hand} ${this.words.by_hand}, ${way.by_platform} ${this.words.by_platform}, ${way.matched} ${this.words.matched}. ${this.words.factor} ${factor}`);
-  }
-
-  async poll() {
-    const image = /** @type {HTMLImageElement} */ (this.part("picture"));
-    for (;;) {
-      const isThere = await this.fetchPicture(image);
-      this.show();
-      await new Promise((done) => window.setTimeout(done, isThere ? POLL_MS : BLIND_POLL_MS));
-    }
-  }
-
-  /** @param {HTMLImageElement} image @returns {Promise<boolean>} whether there is a picture */
-  async fetchPicture(image) {
-    const path = `/v1/cameras/${encodeURIComponent(this.camera)}/snapshot`;
-    const headers = this.tag ? { "If-None-Match": this.tag } : undefined;
-    const reply = await fetch(path, { headers }).catch(() => null);
-    const isThere = reply !== null && (reply.ok || reply.status === 304);
-    this.part("blind").hidden = isThere;
-    if (!isThere) this.shownAt = "";
-    if (!reply?.ok) return isThere;
-    this.tag = reply.headers.get("ETag") ?? "";
-    this.shownAt = reply.headers.get("X-Captured-At") ?? new Date().toISOString();
-    const before = this.url;
-    this.url = URL.createObjectURL(await reply.blob());
-    image.src = this.url;
-    image.hidden = false;
-    if (before) URL.revokeObjectURL(before);
-    return true;
+    return element("p", {}, `${this.words[/** @type {"in" | "out"} */ (way.direction)]}: ${way.by_hand} ${this.words.by_hand}, ${way.by_platform} ${this.words.by_platform}, ${way.matched} ${this.words.matched}. ${this.words.factor} ${factor}`);
   }
 }
 

@@ -60,8 +60,14 @@ async def record_audit(
     platform: Annotated[Backend, backend],
     audit: NewAudit,
 ) -> Audit:
-    """Record a count by hand, and return it beside what the platform counted in that time."""
-    return await _desk(platform).record(audit, caller.name)
+    """Record a count by hand, and return it beside what the platform counted in that time.
+
+    The ``recording`` from which it was counted is erased then.
+    """
+    made = await _desk(platform).record(audit, caller.name)
+    if audit.recording and platform.live:
+        await platform.live.recordings.erase(audit.recording)
+    return made
 
 
 def _desk(platform: Backend) -> AuditDesk:

@@ -158,10 +158,17 @@ async def read_tried_picture(
 
 @router.get("/cameras/{camera}/picture", response_class=Response, responses=dict(_JPEG))
 async def read_picture(
-    _caller: Annotated[Principal, _SEE], platform: Annotated[Backend, backend], camera: str
+    caller: Annotated[Principal, _SEE], platform: Annotated[Backend, backend], camera: str
 ) -> Response:
-    """Return a picture of a camera for drawing on, not blurred, as JPEG."""
-    return Response(await _cameras(platform).picture(camera), media_type="image/jpeg")
+    """Return a picture of a camera for drawing on, as JPEG.
+
+    Heads are unrecognizable in it, unless the camera has to be connected to for it: while it does
+    not run, or if it does not look for people. That is entered in the log of operations.
+    """
+    shown = await _cameras(platform).picture(camera)
+    if shown.shows_faces and platform.live:
+        await platform.live.note_faces_shown(caller, camera)
+    return Response(shown.jpeg, media_type="image/jpeg")
 
 
 def _etag(if_match: str | None) -> str:
