@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Response
 
 from trinetra.client.models import Alert
+from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 from trinetra.web.sentences import ALERT_TITLES
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_ALERTS)])
 SEVERITIES = {
     "critical": message("Critical"),
     "warning": message("Warning"),
@@ -41,14 +42,14 @@ async def alert_list(page: Annotated[Page, page], state: Shown = "open") -> Resp
     return page.render("alerts_list.html", **await _context(page, state, None))
 
 
-@router.post("/alerts/acknowledge")
+@router.post("/alerts/acknowledge", dependencies=[requires(Permission.HANDLE_ALERTS)])
 async def acknowledge(page: Annotated[Page, page], alert_id: AlertId) -> Response:
     """Acknowledge an alert; return its row."""
     alert = await page.client.acknowledge_alert(alert_id)
     return page.render("alerts_row.html", alert=alert, **await _common(page))
 
 
-@router.post("/alerts/mute")
+@router.post("/alerts/mute", dependencies=[requires(Permission.HANDLE_ALERTS)])
 async def mute(
     page: Annotated[Page, page],
     rule: Annotated[str, Form(max_length=40)],
@@ -61,7 +62,7 @@ async def mute(
     return await _controls(page)
 
 
-@router.post("/alerts/arm")
+@router.post("/alerts/arm", dependencies=[requires(Permission.HANDLE_ALERTS)])
 async def arm(page: Annotated[Page, page], armed: Annotated[bool, Form()]) -> Response:
     """Arm or disarm; return what is in force."""
     await page.client.arm_alerts(armed=armed)

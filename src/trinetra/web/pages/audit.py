@@ -6,12 +6,12 @@ from fastapi import APIRouter, Form, Response
 
 from trinetra.client.models import AuditRecording, LineInfo
 from trinetra.client.problems import ApiProblem
-from trinetra.web.access import Permission
+from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 from trinetra.web.problems import NotFound
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.COUNT_LINES)])
 RIGHT, LEFT = message("to the right in the picture"), message("to the left in the picture")
 DOWN, UP = message("down in the picture"), message("up in the picture")
 _NOT_HERE = 404

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Response
 from trinetra.client import ApiProblem
 from trinetra.client.models import FloorPlan, HeatmapAnswer, HeatmapCell, Journeys, SiteInfo
 from trinetra.retail_calendar.days import local_day
-from trinetra.web.access import Permission
+from trinetra.web.access import Permission, requires
 from trinetra.web.pages.page import Page, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_FIGURES, Permission.READ_LIVE)])
 FLOOR = "floor"
 _DAY_H = 24
 _MOST_CELLS = 20

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
-from trinetra.web.access import Permission
+from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.live import STATES, TONES
 from trinetra.web.pages.page import Page, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_HEALTH)])
 STAGES = {
     "stream-ingestor": message("Reads the cameras"),
     "inference-worker": message("Finds people and vehicles"),

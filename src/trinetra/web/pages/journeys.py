@@ -10,10 +10,11 @@ from fastapi import APIRouter, Query, Response
 
 from trinetra.client.models import JourneyStep
 from trinetra.retail_calendar.days import Dates, local_day, span_of
+from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
 _SPANS = {1: message("One day"), 7: message("7 days"), 28: message("28 days")}
 Days = Annotated[int, Query(ge=1, le=31)]
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 
 from trinetra.client.models import CameraState
-from trinetra.web.access import Permission
+from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 from trinetra.web.problems import NotFound
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_LIVE)])
 STATES = {
     "streaming": message("Live"),
     "connecting": message("Connecting"),

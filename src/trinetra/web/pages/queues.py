@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Response
 
 from trinetra.client.models import FigureAnswer, SiteInfo
+from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 from trinetra.web.pages.today import day_so_far
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
 _WAIT = "queue_wait_median"
 
 

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Response
 
 from trinetra.client.models import Comparison, MetricInfo, PeriodKind, Report, ReportLine, ReportRow
+from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
 PERIODS: dict[PeriodKind, str] = {
     "day": message("Day"),
     "week": message("Week"),

@@ -16,12 +16,13 @@ from trinetra.client.models import (
     SetupProposal,
 )
 from trinetra.client.problems import ApiProblem
-from trinetra.web.access import Permission
+from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 from trinetra.web.sentences import EFFECTS
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_SETUP)])
+_CHANGING = [requires(Permission.WRITE_SETUP)]
 HOWS = {
     "live": message("at once, without losing a frame"),
     "reconnect": message("at once; this camera is connected anew"),
@@ -63,7 +64,7 @@ async def camera(page: Annotated[Page, page], camera_id: str) -> Response:
     )
 
 
-@router.post("/setup/search")
+@router.post("/setup/search", dependencies=_CHANGING)
 async def search(page: Annotated[Page, page]) -> Response:
     """Search for cameras; return what answered."""
     try:
@@ -73,7 +74,7 @@ async def search(page: Annotated[Page, page]) -> Response:
     return page.render("setup_search.html", found=found)
 
 
-@router.post("/setup/streams")
+@router.post("/setup/streams", dependencies=_CHANGING)
 async def streams(
     page: Annotated[Page, page], address: Short, username: Short = "", password: Short = ""
 ) -> Response:
@@ -88,7 +89,7 @@ async def streams(
     return page.render("setup_streams.html", streams=found.streams)
 
 
-@router.post("/setup/try")
+@router.post("/setup/try", dependencies=_CHANGING)
 async def attempt(
     page: Annotated[Page, page], url: Short, username: Short = "", password: Short = ""
 ) -> Response:
@@ -103,7 +104,7 @@ async def attempt(
     return page.render("setup_tried.html", found=found)
 
 
-@router.post("/setup/add")
+@router.post("/setup/add", dependencies=_CHANGING)
 async def add(
     page: Annotated[Page, page],
     camera_id: Id,
@@ -120,14 +121,14 @@ async def add(
     return await _review(page, SetupProposal(edits=(edit,)))
 
 
-@router.post("/setup/remove")
+@router.post("/setup/remove", dependencies=_CHANGING)
 async def remove(page: Annotated[Page, page], camera_id: Id) -> Response:
     """Return the review of a site file without a camera."""
     edit = SetupEdit(op="remove", path=("cameras", camera_id))
     return await _review(page, SetupProposal(edits=(edit,)))
 
 
-@router.post("/setup/distance")
+@router.post("/setup/distance", dependencies=_CHANGING)
 async def distance(
     page: Annotated[Page, page], a: Id, b: Id, distance_m: Annotated[float, Form(gt=0, le=10_000)]
 ) -> Response:
@@ -137,7 +138,7 @@ async def distance(
     return await _review(page, SetupProposal(edits=(edit,)))
 
 
-@router.post("/setup/text")
+@router.post("/setup/text", dependencies=_CHANGING)
 async def text(page: Annotated[Page, page], text: Text) -> Response:
     """Return the review of a site file that was edited as text."""
     return await _review(page, SetupProposal(text=text.replace("\r\n", "\n")))
@@ -153,7 +154,7 @@ async def distances(page: Annotated[Page, page]) -> Response:
     return page.render("setup_distances.html", found=found.items)
 
 
-@router.post("/setup/write")
+@router.post("/setup/write", dependencies=_CHANGING)
 async def write(
     page: Annotated[Page, page], proposal: Text, etag: Annotated[str, Form(max_length=64)]
 ) -> Response:
@@ -170,7 +171,7 @@ async def write(
     return page.render("setup_written.html", file=found, **_common(page))
 
 
-@router.post("/setup/again")
+@router.post("/setup/again", dependencies=_CHANGING)
 async def again(page: Annotated[Page, page], proposal: Text) -> Response:
     """Return the review of a change that met another one, on the file as it is now."""
     try:

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Query, Response
 
 from trinetra.client.models import FigureAnswer, FigureValue, SiteInfo
 from trinetra.retail_calendar.days import Dates, local_day, span_of
+from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
 _TRAFFIC = "footfall_in"

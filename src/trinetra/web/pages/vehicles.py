@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query, Response
 
 from trinetra.client.models import SiteInfo, VehicleVisit
 from trinetra.retail_calendar.days import Dates, local_day, span_of
-from trinetra.web.access import Permission
+from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
 _REGULAR_DAYS = 30
 _SHOWN = 500
 LABELS: dict[str, str] = {
