@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "scripts" / "web-assets" / "node_modules" / "axe-core" / "axe.min.js"
@@ -33,6 +33,8 @@ _TOO_WIDE = """() => {
   const over = all.filter((one) => one.getBoundingClientRect().right > wide + 0.5);
   return over.slice(0, 5).map((one) => one.outerHTML.slice(0, 120));
 }"""
+_PATIENCE_MS = 60_000
+"""Patience on a loaded machine, not a limit that is tested."""
 _SERIOUS = frozenset({"serious", "critical"})
 
 
@@ -50,6 +52,7 @@ def chromium() -> str:
 def open_browser() -> Iterator[Browser]:
     """Run Chromium within the block."""
     path = chromium()
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         yield browser
@@ -102,7 +105,7 @@ def visiting(
         viewport=size,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(60_000)  # patience on a loaded machine, not a limit that is tested
+    context.set_default_timeout(_PATIENCE_MS)
     context.add_init_script(_VIOLATIONS)
     visit = Visit(context.new_page())
     visit.page.on("pageerror", lambda error: visit.faults.append(f"script: {error}"))

@@ -46,7 +46,7 @@ _EARLIER_DAYS = (0, 7, 1)
 """Days of the past in the order of their use: today, the day it is compared with, yesterday."""
 _AT_ONCE = 500
 _SHOPPERS_PER_HOUR = 60.0
-_BEHAVIOR = Behavior(open_tills=1, service_fixed_s=40.0)
+_BEHAVIOR = Behavior(open_tills=1, service_fixed_s=65.0)
 """One slow till: people queue, as a reader of the page Queues expects."""
 
 

@@ -135,8 +135,9 @@ async def with_people(
 ) -> AsyncIterator[Backend]:
     """Add customers, insights, reports and context of these settings, open for the block.
 
-    ``site`` returns the site that is in force. ``gallery`` is the one that this process has open, so
-    that a search by photo also finds people who are not enrolled. Raises StoreUnavailable or ConfigurationError.
+    ``site`` returns the site that is in force. ``gallery`` is the one that this process has open,
+    so that a search by photo also finds people who are not enrolled. Raises StoreUnavailable or
+    ConfigurationError.
     """
     async with (
         open_customer_log(settings) as customer_log,
