@@ -22,6 +22,7 @@ from trinetra.settings import load_settings
 IMAGES = ROOT / "docs" / "images"
 _MOST_BYTES = 150_000
 """A larger picture is reduced to 256 colors."""
+_PARTIAL = re.compile("Nothing is on record|watched as little")
 _SOME = re.compile("[1-9]")
 _PATIENCE_MS = 600_000
 """A whole simulated day must be on record, also on a loaded machine."""
@@ -62,7 +63,7 @@ def of_the_simulated_shop(page: Page, folder: Path) -> None:
     save(page, folder / "today-phone.png")
     page.set_viewport_size(DESKTOP)
     page.goto("/reports")
-    while page.get_by_text("Nothing is on record").count():  # the day before comes last
+    while page.get_by_text(_PARTIAL).count():  # the day before comes last
         page.reload()
     page.locator("[data-chart] canvas").wait_for()
     save(page, folder / "reports.png")
