@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
   --only-binary :all: --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt check test faults reliability mutants demo bench devservers devservers-down docs lock clean
+.PHONY: help setup fmt check test faults reliability mutants demo bench devservers devservers-down docs screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,9 @@ docs: $(READY) ## regenerate the generated documents
 	$(BIN)/python -m tests.web.permissions
 	$(BIN)/trinetra metrics --markdown > docs/metrics.md
 	$(BIN)/python deploy/grafana/dashboards.py > deploy/grafana/dashboards/trinetra.json
+
+screenshots: $(READY) ## take the pictures of docs/images from the real product in Chromium
+	$(BIN)/python -m tests.web.screenshots $(ARGS)
 
 lock: $(READY) ## regenerate the lock files (UPGRADE=--upgrade for the newest; then deploy/lock)
 	$(LOCK) $(UPGRADE) --output-file requirements.lock

@@ -79,6 +79,12 @@ def plates_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def faces_dir() -> Path:
+    """Return the folder of photos of faces, in one folder per person."""
+    return _folder("TRINETRA_FACES_DIR", "photos of faces")
+
+
+@pytest.fixture(scope="session")
 def real_dir() -> Path:
     """Return the folder of labeled recordings."""
     return _folder("TRINETRA_REAL_DIR", "labeled recordings")

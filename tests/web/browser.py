@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "scripts" / "web-assets" / "node_modules" / "axe-core" / "axe.min.js"
@@ -26,6 +26,15 @@ window.cspViolations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.cspViolations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}`));
 """
+_TOO_WIDE = """() => {
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= wide) return [];
+  const all = [...document.body.querySelectorAll("*")];
+  const over = all.filter((one) => one.getBoundingClientRect().right > wide + 0.5);
+  return over.slice(0, 5).map((one) => one.outerHTML.slice(0, 120));
+}"""
+_PATIENCE_MS = 60_000
+"""Patience on a loaded machine, not a limit that is tested."""
 _SERIOUS = frozenset({"serious", "critical"})
 
 
@@ -43,6 +52,7 @@ def chromium() -> str:
 def open_browser() -> Iterator[Browser]:
     """Run Chromium within the block."""
     path = chromium()
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         yield browser
@@ -62,10 +72,14 @@ class Visit:
         if self.faults:
             raise AssertionError("\n".join(self.faults))
 
-    def accessibility(self) -> list[str]:
-        """Return axe-core's serious and critical findings."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    def accessibility(self, *rules: str) -> list[str]:
+        """Return axe-core's serious and critical findings, of all rules or of some."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        chosen = {"runOnly": list(rules)} if rules else {}
+        found = self.page.evaluate(
+            "(chosen) => axe.run(document, {resultTypes: ['violations'], ...chosen})", chosen
+        )
         return [
             f"{one['id']} ({one['impact']}): {node['target']} {node['failureSummary']}"
             for one in found["violations"]
@@ -73,19 +87,25 @@ class Visit:
             for node in one["nodes"]
         ]
 
+    def too_wide(self) -> list[str]:
+        """Return the elements that make the page scroll to the side; none if it does not."""
+        return self.page.evaluate(_TOO_WIDE)
+
 
 @contextmanager
 def visiting(
-    browser: Browser, base_url: str, *, size: dict[str, int] = DESKTOP, dark: bool = False
+    browser: Browser,
+    base_url: str,
+    *,
+    size: dict[str, int] = DESKTOP,
 ) -> Iterator[Visit]:
     """Open a page of its own, without cookies."""
     context = browser.new_context(
         base_url=base_url,
         viewport=size,
-        color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
     )
-    context.set_default_timeout(60_000)  # patience on a loaded machine, not a limit that is tested
+    context.set_default_timeout(_PATIENCE_MS)
     context.add_init_script(_VIOLATIONS)
     visit = Visit(context.new_page())
     visit.page.on("pageerror", lambda error: visit.faults.append(f"script: {error}"))

@@ -123,7 +123,7 @@ async def open_people_shop(
         context = await stack.enter_async_context(open_context_store(settings))
         await context.record([promotion()])
         bare = backend_of(SHOP, store, clock)
-        opening = with_people(bare, SHOP, store, settings, clock, gallery)
+        opening = with_people(bare, lambda: SHOP, store, settings, clock, gallery)
         backend = await stack.enter_async_context(opening)
         signed_in = SignedIn(Role.ADMIN)
         inner = inner_app(backend, signed_in)

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 from playwright.sync_api import Browser
 from tests.flows.api_shop import FRIDAY
-from tests.web.browser import DESKTOP, PHONE, open_browser, visiting
+from tests.web.browser import open_browser, visiting
 from tests.web.people_shop import ANN, BOB, EVE, SCRIPT, PeopleShop, open_people_shop
 
 from trinetra.hosting import serving
@@ -133,28 +133,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     with open_browser() as opened:
         yield opened
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_free_of_errors_and_accessible(
-    browser: Browser, address: str, path: str, *, dark: bool
-) -> None:
-    with visiting(browser, address, dark=dark) as visit:
-        visit.page.goto(path)
-        visit.page.wait_for_load_state("networkidle")
-        visit.check()
-        assert visit.accessibility() == []
-
-
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_needs_no_scrolling_to_the_side(
-    browser: Browser, address: str, path: str, size: dict[str, int]
-) -> None:
-    with visiting(browser, address, size=size) as visit:
-        visit.page.goto(path)
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 def test_a_merge_is_made_and_undone_after_a_question(browser: Browser, address: str) -> None:

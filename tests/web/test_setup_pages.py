@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.servers.clips import write_clip
-from tests.web.browser import DESKTOP, PHONE, ROOT, open_browser, visiting
+from tests.web.browser import open_browser, visiting
 from tests.web.setup_shop import made_shop
 
 from trinetra.adapters.clock import SystemClock
@@ -34,8 +34,6 @@ cameras:
     role: tracking
     source: {file: clip.mp4, loop: true}
 """
-PICTURE = ROOT / "src/trinetra/web/static/icon.svg"
-PAGES = ("/setup", "/setup/cameras/door", "/audit", "/audit/door/main")
 
 
 @contextmanager
@@ -78,30 +76,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     with open_browser() as opened:
         yield opened
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_free_of_errors_and_accessible(
-    browser: Browser, address: str, path: str, *, dark: bool
-) -> None:
-    with visiting(browser, address, dark=dark) as visit:
-        visit.page.route("**/snapshot", lambda route: route.fulfill(path=PICTURE))
-        visit.page.goto(path)
-        visit.page.wait_for_function("document.querySelector('h1') && window.htmx")
-        assert visit.accessibility() == []
-        visit.check()
-
-
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_needs_no_scrolling_to_the_side(
-    browser: Browser, address: str, path: str, size: dict[str, int]
-) -> None:
-    with visiting(browser, address, size=size) as visit:
-        visit.page.goto(path)
-        wide = visit.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= size["width"]
 
 
 def draw(page: Page, key: str, times: int = 1) -> None:

@@ -116,7 +116,7 @@ async def _served(
         store = await stack.enter_async_context(open_store(settings))
         alerts = await stack.enter_async_context(open_alert_store(settings))
         bare = backend_of(site, store, clock, alerts=AlertDesk(alerts, clock))
-        people = with_people(bare, site, store, settings, clock)
+        people = with_people(bare, lambda: site, store, settings, clock)
         app: FastAPI = inner_app(await stack.enter_async_context(people), _Admin())
         app.add_middleware(TimedCalls, calls=calls)
         transport = httpx.ASGITransport(app=app)

@@ -126,6 +126,7 @@ async def _web(
     site_file = None
     if watcher := platform.watcher:
         site_file = SiteFile(watcher.file.path, site, settings, watcher)
+    current = site_file.current if site_file else lambda: site
     store, clock = platform.store, platform.clock
     async with AsyncExitStack() as stack:
         opening = open_live(site, settings, sources_of(platform), platform.watcher)
@@ -138,7 +139,7 @@ async def _web(
             site_file=site_file,
             live=await stack.enter_async_context(opening),
         )
-        people = with_people(bare, site, store, settings, clock, platform.gallery)
+        people = with_people(bare, current, store, settings, clock, platform.gallery)
         serving = serving_web(
             await stack.enter_async_context(people),
             process,

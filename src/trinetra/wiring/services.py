@@ -186,7 +186,8 @@ async def web(
         live = await stack.enter_async_context(_open_live(site, settings, store, clock, watcher))
         desk = AlertDesk(alert_store, clock)
         bare = backend_of(site, store, clock, alerts=desk, site_file=site_file, live=live)
-        opening = with_people(bare, site, store, settings, clock)
+        current = site_file.current if site_file else lambda: site
+        opening = with_people(bare, current, store, settings, clock)
         backend = await stack.enter_async_context(opening)
         yield OpenedWeb(_opened(service, store), backend, security)
 

@@ -12,16 +12,18 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from trinetra.events.schema import InsightEvent
 from trinetra.ports import InsightStore
 from trinetra.retail_calendar.days import local_day
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.streaming.concurrency import run_until
 from trinetra.twin.run import Twin
-from trinetra.twin.scenario import Scenario
+from trinetra.twin.scenario import Behavior, Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import Instant
 from trinetra.wiring.platform import Platform
+from trinetra.wiring.simulated_floor import calibrated, presences
 from trinetra.wiring.simulated_insights import TruthInsights
 from trinetra.wiring.simulation import simulated, site_document
 
@@ -44,6 +46,8 @@ _EARLIER_DAYS = (0, 7, 1)
 """Days of the past in the order of their use: today, the day it is compared with, yesterday."""
 _AT_ONCE = 500
 _SHOPPERS_PER_HOUR = 60.0
+_BEHAVIOR = Behavior(open_tills=1, service_fixed_s=65.0)
+"""One slow till: people queue, as a reader of the page Queues expects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class SimulatedShop:
     def of(cls, now: Instant) -> "SimulatedShop":
         """Return the shop as it is at an instant."""
         zone = ZoneInfo(min(_CITIES, key=lambda city: _from_busy(now, ZoneInfo(city))))
-        document = site_document(built_in_shop())
+        plan = built_in_shop()
+        document = calibrated(site_document(plan), plan.views)
         site = Site.model_validate({**document, "timezone": zone.key, "opening_hours": [_OPENING]})
         return cls(site, now, zone)
 
@@ -82,6 +87,7 @@ class SimulatedShop:
             hours=_OPEN_HOURS,
             started_at=opens.astimezone(self.now.tzinfo),
             open_hours=_OPEN_HOURS,
+            behavior=_BEHAVIOR,
         )
         return Twin(built_in_shop(), scenario)
 
@@ -110,10 +116,14 @@ class HistoryFeed:
 
     async def _write(self) -> None:
         for truth in self.shop.past():
-            told = await asyncio.to_thread(truth.until, self.shop.now)
+            told = await asyncio.to_thread(self._told, truth)
             for first in range(0, len(told), _AT_ONCE):
                 await self.store.record(told[first : first + _AT_ONCE])
             self.days += 1
+
+    def _told(self, truth: TruthInsights) -> list[InsightEvent]:
+        floor = presences(truth.twin, truth.site_id, self.shop.now)
+        return [*truth.until(self.shop.now), *floor]
 
     def ready(self) -> bool:
         """Return that it works: nothing waits for it."""

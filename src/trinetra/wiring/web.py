@@ -127,7 +127,7 @@ class SiteFile:
 @asynccontextmanager
 async def with_people(
     backend: Backend,
-    site: Site,
+    site: Callable[[], Site],
     store: SiteStore,
     settings: Settings,
     clock: Clock,
@@ -135,8 +135,9 @@ async def with_people(
 ) -> AsyncIterator[Backend]:
     """Add customers, insights, reports and context of these settings, open for the block.
 
-    ``gallery`` is the one that this process has open, so that a search by photo also finds people
-    who are not enrolled. Raises StoreUnavailable or ConfigurationError.
+    ``site`` returns the site that is in force. ``gallery`` is the one that this process has open,
+    so that a search by photo also finds people who are not enrolled. Raises StoreUnavailable or
+    ConfigurationError.
     """
     async with (
         open_customer_log(settings) as customer_log,
@@ -150,8 +151,8 @@ async def with_people(
             customer_changes=people,
             photos=FaceDesk(desk, PhotoReader(settings), gallery),
             erasures=ErasureDesk(settings),
-            insights=InsightDesk(store, figure_reader(site, store, clock), settings),
-            reports=ReportDesk(ReportReader(store, site, clock), site, clock),
+            insights=InsightDesk(store, lambda: figure_reader(site(), store, clock), settings),
+            reports=ReportDesk(lambda: ReportReader(store, site(), clock), site(), clock),
             context=ContextDesk(context_store),
         )
 

@@ -63,7 +63,7 @@ class People:
     """The Customers and CustomerChanges of the web, on the desk of this installation."""
 
     desk: CustomerDesk
-    site: Site
+    site: Callable[[], Site]
     store: InsightStore
     clock: Clock
 
@@ -118,7 +118,7 @@ class People:
     async def staff_candidates(self, caller: str, days: int) -> Sequence[StaffCandidate]:
         """Return customers who behaved like staff on the last days."""
         await self.desk.called_by(caller).note("list", None, "staff candidates")
-        search = await find_staff(self.store, self.site, self.clock.now(), days)
+        search = await find_staff(self.store, self.site(), self.clock.now(), days)
         return [
             StaffCandidate(
                 customer_id=c.customer_id,

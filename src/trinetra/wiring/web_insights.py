@@ -51,7 +51,7 @@ class InsightDesk:
     """The Insights of the web, from the insight store; reads of people's ids are audited."""
 
     store: SiteStore
-    reader: FigureReader
+    reader: Callable[[], FigureReader]
     settings: Settings
 
     def types(self) -> Sequence[InsightType]:
@@ -73,7 +73,7 @@ class InsightDesk:
         self, metric: str, span: Span, place: str, *, names_people: bool
     ) -> FigureExplanation:
         """Return what a figure is made of. Raises ConfigurationError for an unknown metric."""
-        found = await why.explain_figure(self.reader, self.store, metric, span, place)
+        found = await why.explain_figure(self.reader(), self.store, metric, span, place)
         name: Callable[[CustomerId], str] = str if names_people else lambda _: "a customer"
         return FigureExplanation(
             metric=metric_info(found.metric),
@@ -108,7 +108,7 @@ class InsightDesk:
                 first_at=one.first_at,
                 last_at=one.last_at,
             )
-            for one in regulars(visits, self.reader.site.zone, least_days)
+            for one in regulars(visits, self.reader().site.zone, least_days)
         ]
 
     async def _events(self, wanted: InsightSearch) -> tuple[list[InsightEvent], str | None]:

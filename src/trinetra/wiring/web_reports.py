@@ -1,7 +1,7 @@
 """Reports and exports, as the API sees them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -49,13 +49,13 @@ _MOST_ROWS = 50_000
 class ReportDesk:
     """The Reports of the web, from the insight store."""
 
-    def __init__(self, reader: ReportReader, site: Site, clock: Clock) -> None:
+    def __init__(self, reader: Callable[[], ReportReader], site: Site, clock: Clock) -> None:
         self._reader, self._site, self._clock = reader, site, clock
         self._zone = ZoneInfo(site.timezone)
 
     async def report(self, wanted: ReportQuestion) -> Report:
         """Return the figures of a period. Raises Invalid, ConfigurationError, StoreUnavailable."""
-        found = await self._reader.report(self._request(wanted))
+        found = await self._reader().report(self._request(wanted))
         return _report(found, build(found))
 
     async def export(self, name: ExportName, wanted: ReportQuestion) -> Exported:
@@ -63,10 +63,10 @@ class ReportDesk:
         request = self._request(wanted)
         file_name = f"{self._site.site_id}-{request.period.file_part}.{name.rpartition('.')[2]}"
         if name in _DATA:
-            records = await self._reader.records(request)
+            records = await self._reader().records(request)
             content = await asyncio.to_thread(data_bytes, records, _DATA[name])
             return Exported(content, tag_of(name.encode(), repr(records).encode()), file_name)
-        document = build(await self._reader.report(request))
+        document = build(await self._reader().report(request))
         content = await asyncio.to_thread(document_bytes, document, _DOCUMENTS[name])
         return Exported(content, _tag(name, document), file_name)
 
@@ -74,7 +74,7 @@ class ReportDesk:
         self, granularity: ChangeGranularity, since: int, metrics: Sequence[str], most: int
     ) -> FigureChanges:
         """Return the figures that changed after a cursor, and the next cursor."""
-        found, following = await self._reader.changed(granularity, since, metrics, most)
+        found, following = await self._reader().changed(granularity, since, metrics, most)
         return FigureChanges(items=tuple(map(_record, found)), next_since=following)
 
     def _request(self, wanted: ReportQuestion) -> ReportRequest:

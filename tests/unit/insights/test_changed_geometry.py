@@ -82,3 +82,14 @@ def test_a_removed_camera_keeps_its_lines_for_frames_on_their_way() -> None:
     assert shop.cameras.change(dict(before)).insights == []
     outputs += [o for event in walk_down(10) for o in shop.step(event)]
     assert crossed([*outputs, *shop.flush()]) == ["upper"]
+
+
+def test_a_zone_that_is_added_or_moved_under_a_person_is_watched_at_its_new_place() -> None:
+    aside = Zone("desk", ((0.8, 0.0), (0.9, 0.0), (0.9, 1.0), (0.8, 1.0)))
+    for before in ((), (aside,)):
+        shop = machine(CameraInsights(zones=before))
+        outputs = [o for event in walk_down(0, 20) for o in shop.step(event)]
+        outputs += shop.cameras.change({CAMERA: CameraInsights(zones=(DESK,))}).insights
+        outputs += [o for event in walk_down(20) for o in shop.step(event)]
+        [stay] = latest([*outputs, *shop.flush()], ZoneStay)
+        assert round(stay.dwell_s, 1) == 3.9

@@ -45,6 +45,10 @@ class Stay(msgspec.Struct, array_like=True):
 _Key = tuple[str, TrackId]
 
 
+def _areas(zones: Iterable[Zone]) -> tuple[Polygon, ...]:
+    return tuple(Polygon.of(zone.polygon) for zone in zones)
+
+
 @dataclass(slots=True)
 class ZoneWatch:
     """Tracks the stays in one camera's zones; ``over`` has ended stays that may be continued."""
@@ -57,7 +61,7 @@ class ZoneWatch:
 
     def __post_init__(self) -> None:
         """Prepare the polygons."""
-        self._areas = tuple(Polygon.of(zone.polygon) for zone in self.zones)
+        self._areas = _areas(self.zones)
 
     def resume(self, stays: Iterable[Stay], over: Iterable[Stay]) -> None:
         """Restore the stays from a snapshot, except in zones that no longer exist."""
@@ -100,7 +104,7 @@ class ZoneWatch:
         same = {zone.zone_id for zone in set(zones) & set(self.zones)}
         ended = self._counted(self._close([key for key in self.open if key[0] not in same]))
         self.over = {key: stay for key, stay in self.over.items() if key[0] in same}
-        self.zones = zones
+        self.zones, self._areas = zones, _areas(zones)
         return ended
 
     def flush(self) -> list[Stay]:

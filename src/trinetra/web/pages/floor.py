@@ -45,6 +45,7 @@ async def floor(
         place=where,
         plan=plan,
         heat=heat,
+        has_picture=await _has_picture(page, heat, where),
         drawing=_drawing(plan, heat, walked),
         journeys=walked,
         busiest=_busiest(heat),
@@ -74,6 +75,13 @@ async def _heat(page: Page, place: str, hours: tuple[datetime, datetime]) -> Hea
         if problem.status == _UNPROCESSABLE:
             return None
         raise
+
+
+async def _has_picture(page: Page, heat: HeatmapAnswer | None, place: str) -> bool:
+    """Return whether the heatmap lies on the picture of a camera that the caller may see."""
+    if heat is None or heat.grid != "picture" or not page.caller.may(Permission.READ_LIVE):
+        return False
+    return any(c.has_pictures and c.id == place for c in (await page.client.cameras()).items)
 
 
 def _busiest(heat: HeatmapAnswer | None) -> list[HeatmapCell]:

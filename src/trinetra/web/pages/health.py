@@ -15,6 +15,10 @@ STAGES = {
     "inference-worker": message("Finds people and vehicles"),
     "identity-resolver": message("Follows and recognizes people"),
     "insight-engine": message("Makes figures"),
+    "alert-service": message("Raises and sends alerts"),
+    "site-watcher": message("Takes changes of the site file over"),
+    "digital-twin": message("Simulates the cameras"),
+    "simulated-history": message("Simulates the days before"),
     "recorder": message("Records events"),
     "web-tail": message("Feeds the live pages"),
 }

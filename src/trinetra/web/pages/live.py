@@ -27,7 +27,12 @@ TONES = {"streaming": "good", "stalled": "warn", "backoff": "bad", "disabled": "
 async def live(page: Annotated[Page, page]) -> Response:
     """Return the wall of all cameras."""
     cameras = (await page.client.cameras()).items
-    return page.render("live.html", cameras=cameras, **_words(page))
+    return page.render(
+        "live.html",
+        cameras=cameras,
+        has_pictures=any(c.has_pictures for c in cameras),
+        **_words(page),
+    )
 
 
 @router.get("/live/{camera_id}")

@@ -10,7 +10,7 @@ import { follow } from "./stream.js";
  * @typedef {{ grid: "floor" | "picture", cell_m: number | null, cells: { x: number, y: number, hours: number }[] }} Heat
  * @typedef {{ start: string, end: string, times: number }} Flow
  * @typedef {{ plan: { now: Now, areas: Area[] } | null, heat: Heat | null, flows: Flow[] }} Drawing
- * @typedef {{ left: number, top: number, scale: number, pad: number }} View
+ * @typedef {{ left: number, top: number, scale: number, x: number, y: number }} View
  */
 
 const COLUMNS = 32;
@@ -54,11 +54,12 @@ function fitted(width, height) {
   const xs = all.map(([x]) => x), ys = all.map(([, y]) => y);
   const left = Math.min(...xs, 0), top = Math.min(...ys, 0);
   const wide = Math.max(Math.max(...xs, 1) - left, 1), high = Math.max(Math.max(...ys, 1) - top, 1);
-  return { left, top, scale: Math.min((width - 2 * PAD) / wide, (height - 2 * PAD) / high), pad: PAD };
+  const scale = Math.min((width - 2 * PAD) / wide, (height - 2 * PAD) / high);
+  return { left, top, scale, x: (width - wide * scale) / 2, y: (height - high * scale) / 2 };
 }
 
 /** @param {View} view @param {number} x @param {number} y @returns {[number, number]} */
-const at = (view, x, y) => [view.pad + (x - view.left) * view.scale, view.pad + (y - view.top) * view.scale];
+const at = (view, x, y) => [view.x + (x - view.left) * view.scale, view.y + (y - view.top) * view.scale];
 
 function draw() {
   const ratio = window.devicePixelRatio || 1;
