@@ -1,16 +1,21 @@
 """The simulated shop of today: past on record, live from now on."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from trinetra.events.schema import CameraCoverage, Receipt
+from trinetra.settings import Settings
+from trinetra.site.writing import site_text
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.shop import built_in_shop
 from trinetra.values import CameraId, SiteId, microseconds
 from trinetra.wiring.simulated_insights import TruthInsights
 from trinetra.wiring.simulated_shop import SimulatedShop
+from trinetra.wiring.simulation import simulated, site_of
 
 OPENS = datetime(2026, 11, 30, 9, tzinfo=UTC)
 AN_HOUR = Scenario(hours=1.0, open_hours=1.0, started_at=OPENS)
@@ -49,3 +54,19 @@ def test_a_run_continues_in_the_middle_as_the_whole_run_does() -> None:
     middle = microseconds(OPENS + timedelta(minutes=4))
     whole = [a for a in twin.arrivals() if a.at_us >= middle]
     assert [a for a in twin.arrivals(skip_s=200.0) if a.at_us >= middle] == whole
+
+
+async def test_what_is_changed_in_the_site_file_of_a_twin_is_taken_over(tmp_path: Path) -> None:
+    twin = Twin(built_in_shop(), AN_HOUR)
+    site, path = site_of(twin.plan), tmp_path / "site.yaml"
+    await asyncio.to_thread(path.write_text, site_text(site))
+    settings = Settings(data_dir=tmp_path / "data")
+    async with simulated(site, settings, twin, speed=1.0, site_file=path) as platform:
+        assert platform.watcher in platform.services
+        await platform.watcher.look()
+        assert platform.watcher.status()["taken_over"] == 0
+        changed = site_text(site).replace("doorstep", "sill")
+        await asyncio.to_thread(path.write_text, changed)
+        await platform.watcher.look()
+        assert platform.watcher.problems == ()
+        assert [line.id for line in platform.watcher.site.cameras[0].lines] == ["sill"]

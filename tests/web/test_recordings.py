@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -26,6 +27,8 @@ from tests.web.live_shop import (
 from trinetra.adapters.clock import ManualClock, SystemClock
 from trinetra.adapters.disk.audit import AuditLog
 from trinetra.adapters.memory.frame_buffer import MemoryFrameBuffer, MemoryFrameStreams
+from trinetra.adapters.redis.frame_buffer import FrameStreams, RedisFrameBuffer
+from trinetra.adapters.redis.latest_frames import RedisLatestFrames
 from trinetra.client import AsyncClient
 from trinetra.client.models import AuditRecording, NewRecording
 from trinetra.client.problems import ApiProblem
@@ -384,3 +387,29 @@ async def test_without_cameras_nothing_is_recorded(tmp_path: Path) -> None:
         await desk.start(NewRecording(camera="door"), "Asha")
     await desk.close()
     assert not (tmp_path / "tmp").exists()
+
+
+async def test_frames_that_another_process_buffers_on_redis_are_recorded(
+    redis_url: str, tmp_path: Path
+) -> None:
+    clock, door, namespace = SystemClock(), CameraId("door"), uuid4().hex
+    streams = FrameStreams(SiteId("shop"), [door], namespace, 4)
+    opening = RedisFrameBuffer.open(redis_url, streams, group="w", consumer="w1", clock=clock)
+    view = LiveView([door])
+    async with opening as buffer, RedisLatestFrames.open(redis_url, namespace) as frames:
+        hub = PictureHub(frames, view, {door: LiveCamera()}, clock)
+        desk = AuditRecordings(lambda: hub, tmp_path, clock)
+        recording = await desk.start(NewRecording(camera="door"), "Asha")
+        begin, size = clock.now(), {"width": 640, "height": 640}
+        jpeg = simplejpeg.encode_jpeg(noise(), 90, "BGR")
+        for seq in range(4):
+            at = begin + timedelta(seconds=seq)
+            box = Letterbox.fit(640, 640, 640)
+            await buffer.append(Frame(door, seq, at, letterbox=box, jpeg=jpeg, **size))
+            await buffer.ack(await buffer.read(max_frames=1, wait_s=5.0))
+            await until(lambda n=seq: any(n == one.seq for one in hub.feed("door").waiting))
+            view.see(SeenFrame(door, at, seq, 640, 640), clock.monotonic(), at)
+        await until(lambda: len(desk.index(recording.id).times) == 3)
+        assert desk.index(recording.id).times[-1] == begin + timedelta(seconds=2)
+        await desk.close()
+        await hub.close()
