@@ -42,15 +42,11 @@ from trinetra.wiring.stores import open_context_store
 from trinetra.wiring.web import SiteFile, backend_of, with_people
 from trinetra.wiring.web_access import open_security
 
-_LINE = "    lines: [{id: main, a: [0, 0.5], b: [1, 0.5]}]"
 SITE = (
     live_shop.SITE.replace("file: door.mp4", "file: clip.mp4, loop: true")
     .replace("file: till.mp4", "file: clip.mp4, loop: true")
     .replace("file: parking.mp4", "file: clip.mp4, loop: true")
-    .replace(
-        "    zones: [{id: mat",
-        "    lines: [{id: main, a: [0, 0.5], b: [1, 0.5]}]\n    zones: [{id: mat",
-    )
+    .replace("id: sill", "id: main")
 )
 SCRIPT = "<script>alert('x')</script>"
 
@@ -146,9 +142,16 @@ def whole_shop(folder: Path) -> Iterator[Served]:
                 started.set()
                 await stop.wait()
 
-    thread = Thread(target=lambda: loop.run_until_complete(serve()))
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            started.set()
+
+    thread = Thread(target=run)
     thread.start()
     started.wait()
+    assert served_at, "the shop did not open: the thread's exception says why"
     try:
         yield served_at[0]
     finally:
