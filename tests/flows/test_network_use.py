@@ -69,6 +69,15 @@ _RUN = {
     "tokens create": "ann till --scope transactions:write",
     "tokens list": "",
     "tokens revoke": "0",
+    "alerts list": "--site site.yaml",
+    "alerts ack": "a1 --site site.yaml",
+    "alerts mute": "vip --site site.yaml --hours 1",
+    "alerts arm": "--site site.yaml",
+    "alerts disarm": "--site site.yaml",
+    "alerts test": "none --site site.yaml",
+    "alerts dead-letters": "--site site.yaml",
+    "alerts retry": "--site site.yaml",
+    "mcp": f"--url http://{_CLOSED_PORT}",
     "audit show": "",
     "audit verify": "",
     "twin run": "--hours 0.01 --out twin",
@@ -96,13 +105,14 @@ _RUN = {
 }
 """Every command that ends by itself, with arguments; it may fail because it has no data."""
 
-_SERVED = {"ingest", "infer", "resolve", "insight", "web"}
+_SERVED = {"ingest", "infer", "resolve", "insight", "alert", "web"}
 _UNTIL_STOPPED = {"demo": ("", "serving on"), "twin rtsp": ("clip.mp4 --port 0", "rtsp://")}
 
 _IMPORTED = {
     *("bench pipeline", "bench ingest", "bench gate", "bench decision", "bench false-match"),
     *("bench transport", "bench resolve", "bench latency", "eval baseline", "devservers up"),
     *("eval real", "eval purchases", "twin measure", "bench insights", "bench queue-forecast"),
+    *("bench alerts", "bench faces-shown", "bench web", "bench web-pages"),
 }
 """Runs for minutes, or with servers of its own: only what it imports is run."""
 
