@@ -90,7 +90,6 @@ def of_the_clips(page: Page, folder: Path) -> None:
     expect(page.get_by_alt_text("Picture of the camera")).to_have_js_property(
         "complete", value=True
     )
-    save(page, folder / "setup.png")
 
 
 def _environ() -> dict[str, str]:
