@@ -98,11 +98,13 @@ def visiting(
     base_url: str,
     *,
     size: dict[str, int] = DESKTOP,
+    dark: bool = False,
 ) -> Iterator[Visit]:
     """Open a page of its own, without cookies."""
     context = browser.new_context(
         base_url=base_url,
         viewport=size,
+        color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
     )
     context.set_default_timeout(_PATIENCE_MS)

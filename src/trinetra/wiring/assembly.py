@@ -4,7 +4,7 @@ Every resolver and insight engine is built here, and nowhere else: those of one 
 cluster, of a replay and of a benchmark. They differ in the ports and in ``Member``.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +59,7 @@ from trinetra.values import CameraId, Instant
 from trinetra.wiring import config as plans
 from trinetra.wiring.networks import Networks
 from trinetra.wiring.plate_key import plate_key
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_graph import site_graph
 
 _SETTLE_S = 5.0
@@ -152,14 +153,6 @@ class Playback:
 
     started_at: Mapping[CameraId, Instant]
     in_step: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SiteReceiver:
-    """A part of a running service that a changed site file concerns; ``change`` takes it over."""
-
-    name: str
-    change: Callable[[Site], Awaitable[None]]
 
 
 class LiveIngestor:

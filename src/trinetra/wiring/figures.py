@@ -11,7 +11,7 @@ from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
 from trinetra.values import CameraId, Role, derive_id
-from trinetra.wiring.assembly import SiteReceiver
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_graph import opening_hours
 
 

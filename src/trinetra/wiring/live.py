@@ -39,7 +39,6 @@ from trinetra.web.live.hub import LiveTopic
 from trinetra.web.live.live import Live
 from trinetra.web.live.parts import LiveParts
 from trinetra.web.live.pictures import LiveCamera
-from trinetra.wiring.assembly import SiteReceiver
 from trinetra.wiring.audit_recordings import AuditRecordings
 from trinetra.wiring.cached import Cached
 from trinetra.wiring.config import queue_plan
@@ -57,6 +56,7 @@ from trinetra.wiring.heatmaps import heatmap_query
 from trinetra.wiring.platform import Platform
 from trinetra.wiring.profiles import choose_profile
 from trinetra.wiring.queues import StoredQueues
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_watch import SiteWatcher
 
 _STATE_S = 1.0

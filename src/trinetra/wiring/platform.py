@@ -21,7 +21,7 @@ from trinetra.streaming.runner import StreamRunner
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
 from trinetra.wiring.alerts import open_alert_service
-from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback, SiteReceiver
+from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     open_buffer,
     open_log,
@@ -30,6 +30,7 @@ from trinetra.wiring.connections import (
 )
 from trinetra.wiring.figures import live_figures, prepare_figures
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_watch import SiteWatcher
 from trinetra.wiring.stores import open_store
 

@@ -20,7 +20,7 @@ from trinetra.web.live.parts import LiveParts
 from trinetra.web.security.security import Security
 from trinetra.wiring import assembly
 from trinetra.wiring.alerts import open_alert_service
-from trinetra.wiring.assembly import FaceModel, Member, Playback, SiteReceiver
+from trinetra.wiring.assembly import FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     need_shared,
     open_buffer,
@@ -33,6 +33,7 @@ from trinetra.wiring.connections import (
 from trinetra.wiring.figures import live_figures
 from trinetra.wiring.live import LiveSources, cluster_teller, open_live
 from trinetra.wiring.networks import Networks
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_watch import SiteWatcher, WatchedService
 from trinetra.wiring.stores import open_alert_store, open_store
 from trinetra.wiring.takeover import MissingFor

@@ -20,7 +20,7 @@ from trinetra.site import Problem, Site, SiteInvalid, site_from_text
 from trinetra.site.document import MAX_BYTES, Unreadable, decode_text
 from trinetra.streaming.concurrency import run_until
 from trinetra.telemetry import get_logger
-from trinetra.wiring.assembly import SiteReceiver
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.takeover import MissingFor, Takeover, in_force, takeovers
 
 _EVERY_S = 1.0
