@@ -106,7 +106,7 @@ _WORDS: Mapping[RuleName, _Template] = {
     "queue_length": _Template(
         "Long queue",
         lambda f: f"{_people(f)} wait {_zone(f)}; the limit is {_number(f, 'limit'):.0f}.",
-        "Open another till, or send somebody to the queue.",
+        "Open another till, or send a colleague to the queue.",
     ),
     "queue_wait": _Template(
         "Long wait",
@@ -138,9 +138,9 @@ _WORDS: Mapping[RuleName, _Template] = {
         "Wrong direction",
         lambda f: (
             f"A person crossed line {f.get('line')} {_at(f)} in the direction "
-            f"'{f.get('direction')}', which nobody should take."
+            f"'{f.get('direction')}', which is not allowed."
         ),
-        "Send somebody to this door. If the direction is fine, remove the line from the rule.",
+        "Send a colleague to this door. If the direction is fine, remove the line from the rule.",
     ),
     "camera_offline": _Template(
         "Camera offline",

@@ -191,7 +191,7 @@ class _Shop:
     async def journeys(self, first_day: Day, last_day: LastDay) -> Answer:
         """Return the most frequent ways through the shop: which zones visitors stayed in, in order.
 
-        Only visitors who were recognized across cameras; nobody is named.
+        Only visitors who were recognized across cameras; no one is named.
         """
         ways, read, cursor = Counter[str](), 0, None
         while read < _MOST_JOURNEYS:

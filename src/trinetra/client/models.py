@@ -560,7 +560,7 @@ class TriedCamera(Resource):
 
 
 class Tap(Resource):
-    """A person whom the user saw crossing the line, and when, by the picture's own time."""
+    """A person that the user saw crossing the line, and when, by the picture's own time."""
 
     at: AwareDatetime
     direction: Literal["in", "out"]

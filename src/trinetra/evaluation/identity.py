@@ -3,7 +3,7 @@
 A track belongs to the person whose boxes it covers most. A track that switched from one person to
 another, and was reported to have done so, counts as one track per person. The gallery starts empty
 and people are enrolled as they come, so each track has one of two correct results: a person who has
-an identity by then ("mated" in ISO/IEC 19795-1) must be known, and anyone else must be new.
+an identity by then ("mated" in ISO/IEC 19795-1) must be known, and all others must be new.
 """
 
 import math

@@ -254,7 +254,7 @@ class Camera:
         """Start sampling anew; the next sample names the session, and frame numbers go on."""
         self._session = None
         self._times = Increasing()
-        # The picture of a recording is judged by nobody.
+        # The pictures of a recording are not judged.
         view = self.plan.view if self.plan.pacing is Pacing.LIVE else None
         self._selection = Selection(self.plan.sampling, self.plan.motion, self.plan.idle, view)
 

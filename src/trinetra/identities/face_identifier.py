@@ -65,7 +65,7 @@ from trinetra.values import CameraId, CustomerId, IdentityKind, Instant
 
 _PERSON = "person"
 _ALWAYS_PRESENT_S = 12 * 3600.0
-"""Longer than anyone shops; shorter than the time from opening to closing of many shops."""
+"""Longer than any visit; shorter than the time from opening to closing of many shops."""
 _UNAVAILABLE = Decision("unknown", ("gallery_unavailable",))
 log = get_logger("identity-resolver")
 

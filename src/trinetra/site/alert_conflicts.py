@@ -62,7 +62,7 @@ def _of_channels(alerts: Mapping[str, object]) -> Iterator[Conflict]:
         if name not in used:
             yield Conflict(
                 ("alerts", "channels", index, "id"),
-                "nobody is told anything on this channel",
+                "no recipient uses this channel",
                 f"add a recipient, like `recipients: [{{id: {name}, channels: [{name}]}}]`",
             )
 

@@ -75,7 +75,7 @@ class Loitering(Rule):
     """A long stay in one of the named zones; known when the stay is over."""
 
     zones: Annotated[
-        tuple[ZoneRef, ...], Field(max_length=1000, description="Zones in which nobody stays.")
+        tuple[ZoneRef, ...], Field(max_length=1000, description="Zones where a stay is noticed.")
     ] = ()
     minutes: Annotated[Minutes, Field(gt=0, description="Stay from which on it is told.")] = 10.0
 
@@ -101,14 +101,14 @@ class Tailgating(Rule):
 
 
 class OneWayLine(Model):
-    """A line that nobody should cross in one direction."""
+    """A line that may not be crossed in one direction."""
 
     line: LineRef
     direction: Annotated[Literal["in", "out"], Field(description="The direction that is wrong.")]
 
 
 class WrongDirection(Rule):
-    """A person crossed a line in the direction that nobody should take."""
+    """A person crossed a line in the direction that is not allowed."""
 
     lines: Annotated[tuple[OneWayLine, ...], Field(max_length=1000)] = ()
 
@@ -365,7 +365,7 @@ class Recipient(Model):
     max_per_day: Annotated[Count, Field(description="Most messages on one day.")] = 100
     after_minutes: Annotated[
         Minutes,
-        Field(description="Escalation: told only if nobody has acknowledged it after so long."),
+        Field(description="Escalation: told only if it is not acknowledged after so long."),
     ] = 0.0
 
 

@@ -105,7 +105,7 @@ class Principal:
 
 
 class NotAuthenticated(TrinetraError):
-    """The request names nobody: no session, no token, or one that is no longer valid."""
+    """The request has no caller: no session, no token, or one that is no longer valid."""
 
 
 class NotPermitted(TrinetraError):

@@ -85,7 +85,7 @@ _ALERTS = (
     message("A second person followed through line %(line)s at camera %(camera)s."),
     message(
         "A person crossed line %(line)s at camera %(camera)s in the direction '%(direction)s', "
-        "which nobody should take."
+        "which is not allowed."
     ),
     message("Camera %(camera)s cannot be reached. Nothing is counted there."),
     message("Camera %(camera)s is connected but sends no pictures. Nothing is counted there."),
@@ -113,7 +113,7 @@ _ALERTS = (
         "Compare both pictures. If they show two people, split the identity under Customers; if "
         "it is one person, check the distance of the two cameras in the site file."
     ),
-    message("Open another till, or send somebody to the queue."),
+    message("Open another till, or send a colleague to the queue."),
     message("Open another till; if it repeats at this hour, plan one more person for it."),
     message("Let no more people in until the number has fallen below the limit."),
     message("Look at the live picture; offer help or inform the manager on duty."),
@@ -122,7 +122,9 @@ _ALERTS = (
         "planned work after hours."
     ),
     message("Check who went in; remind staff to let the door close behind them."),
-    message("Send somebody to this door. If the direction is fine, remove the line from the rule."),
+    message(
+        "Send a colleague to this door. If the direction is fine, remove the line from the rule."
+    ),
     message(
         "Check its power and network cable, then its address and password: "
         "`trinetra check --cameras` tells what it answers."

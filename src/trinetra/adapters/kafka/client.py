@@ -170,7 +170,7 @@ class KafkaClient:
 
     def brokers(self) -> int:
         """Return how many brokers are there. Raises EventLogUnavailable."""
-        with self.translating("asking whether anyone is there"):
+        with self.translating("asking whether a broker answers"):
             cluster = self.admin.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
             return len(cluster.result().nodes)
 

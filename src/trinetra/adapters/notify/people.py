@@ -27,7 +27,7 @@ class CustomerLogNames:
 
 
 class Naming:
-    """Whom a channel may name: everyone in the book, or nobody without one."""
+    """The people that a channel may name: all of the book, none without one."""
 
     def __init__(self, names: NameBook | None = None) -> None:
         self._names = names

@@ -37,7 +37,7 @@ _STREAM = (
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A camera's user; nobody if the name is empty."""
+    """A camera's user; none if the name is empty."""
 
     username: str = ""
     password: str = ""

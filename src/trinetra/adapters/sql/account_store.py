@@ -32,7 +32,7 @@ _LOCK = 0x77656261
 """Key of the advisory lock that orders changes of accounts on PostgreSQL."""
 _FORGOTTEN_AFTER = timedelta(days=1)
 _MAX_FAILURE_KEYS = 20_000
-"""Bounds the table, since anyone who can reach the login page can add a row with every attempt."""
+"""Bounds the table, since every client of the login page can add a row with every attempt."""
 
 
 class SqlAccounts:

@@ -262,7 +262,7 @@ class SqlInsightStore:
     async def page(self, query: InsightQuery) -> list[InsightEvent]:
         """Return a page of insights, in the order of captured_at and id, as they count now.
 
-        Without withdrawn visits. Raises ValueError for a kind that does not exist or names nobody.
+        Without withdrawn visits. Raises ValueError for an unknown kind, or one without customers.
         """
         if query.kind not in TABLE_OF_KIND:
             raise ValueError(f"{query.kind!r} is no kind of insight")

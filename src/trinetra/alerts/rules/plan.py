@@ -29,9 +29,9 @@ class RulePlan:
 class AlertPlan:
     """The rules in force; a rule that is switched off is not in ``rules``.
 
-    ``queues`` are the zones in which people queue, ``loitering`` those in which nobody should stay,
+    ``queues`` are the zones in which people queue, ``loitering`` those in which staying is noticed,
     ``crowded`` has the limits of other zones; ``tailgating`` and ``one_way`` are lines, the latter
-    with the direction that nobody should take. ``live`` are the cameras that never end by
+    with the direction that is not allowed. ``live`` are the cameras that never end by
     themselves.
     """
 

@@ -225,7 +225,7 @@ class LineCounter:
     def change(self, lines: tuple[Line, ...], floor: Homography | None) -> list[Crossed]:
         """Count at these lines from the next scene on; return the crossings of those that end.
 
-        Paths at a line that stays as it is go on. Nobody begins at a line for a while, because
+        Paths at a line that stays as it is go on. No track begins at a line for a while, because
         those in view may have stood there before.
         """
         same = {line.line_id for line in set(lines) & set(self.lines)}

@@ -1,7 +1,7 @@
 """Figures about journeys: flows between zones, common paths, first and last zones.
 
 Figures about few people can tell what one of them did, so cells of fewer people than the site's
-``policies.privacy.least_people`` are left out before anyone sees them.
+``policies.privacy.least_people`` are left out of every answer.
 """
 
 from collections import Counter, defaultdict

@@ -20,7 +20,7 @@ def cells(insight: InsightEvent) -> Iterable[Cell]:
 
 
 def open_tills(busy_ms: Mapping[str, int]) -> int:
-    """Return how many tills served anyone, given the busy time of each."""
+    """Return how many tills served customers, given the busy time of each."""
     return sum(value > 0 for value in busy_ms.values())
 
 

@@ -23,7 +23,7 @@ LEAST_ERRORS = 20
 class QueueState(NamedTuple):
     """What is known of the queues at an instant.
 
-    ``waiting`` parties are in a queue, ``open_tills`` served anyone recently; ``service_s`` and
+    ``waiting`` parties are in a queue, ``open_tills`` served customers recently; ``service_s`` and
     ``wait_s`` are the means of the parties served recently, None without any.
     """
 

@@ -25,7 +25,7 @@ _COARSE_SIDE = 96
 """The same of a camera that does not look for people: vehicles stay visible, faces do not."""
 _HEAD_OF_HEIGHT, _HEAD_OF_WIDTH = 0.22, 0.5
 """Height of the reduced part of a person's box: the larger of these shares of its sides. The second
-is for people of whom the picture shows only the upper part, or who are close."""
+is for people who are close, or cut off below the chest."""
 _AROUND_HEAD, _AROUND_FACE = 0.08, 0.25
 _QUALITY = 75
 _LARGEST_PX = 4096 * 4096

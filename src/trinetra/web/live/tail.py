@@ -102,7 +102,7 @@ class EventTail:
             self._view.follow(event, now_s)
         else:
             if isinstance(event, LifecycleEvent) and event.change == "erased":
-                self._ring.clear()  # it tells only a digest of whom to forget
+                self._ring.clear()  # it has only a digest of the person's id
                 self._view.forget_tracks()
             kind = str(event.__struct_config__.tag)
             self._ring.add(kind, event.camera_id, encode(without_embeddings(event)))

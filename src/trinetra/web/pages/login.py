@@ -123,7 +123,7 @@ async def end_single_sign_on(
     code: Annotated[str, Query(max_length=4000)] = "",
     error: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """Start a session for whom the OpenID provider sends back."""
+    """Start a session for the user that the OpenID provider sends back."""
     provider = _provider(access)
     try:
         if error:

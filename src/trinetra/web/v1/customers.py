@@ -174,7 +174,7 @@ async def read_erasure(
     """Return how far the erasure of a person is, with its signed receipt."""
     found = await needed(platform.erasures, _NAME).progress(customer_id)
     if found is None:
-        raise NotFound(f"nobody has asked for the erasure of {customer_id}")
+        raise NotFound(f"no erasure of {customer_id} was requested")
     return found
 
 

@@ -54,7 +54,7 @@ async def create_token(
 async def revoke_token(
     token_id: _Id, caller: Annotated[Principal, requires()], access: Annotated[Security, security]
 ) -> None:
-    """Revoke a token of the caller; of anyone with the permission to manage users."""
+    """Revoke a token of the caller; of any user with the permission to manage users."""
     everyones = caller.may(Permission.MANAGE_USERS)
     known = await access.tokens.of(None if everyones else caller.user_id)
     record = next((each for each in known if each.token_id == token_id), None)
