@@ -81,7 +81,7 @@ def plates_dir() -> Path:
 @pytest.fixture(scope="session")
 def faces_dir() -> Path:
     """Return the folder of photos of faces, in one folder per person."""
-    return _folder("TRINETRA_FACES_DIR", "photos of faces")
+    return _folder("TRINETRA_TEST_FACES_DIR", "photos of faces")
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def test_what_is_written_is_in_force() -> None:
 @pytest.mark.parametrize(
     ("alerts", "told"),
     [
-        ("channels: [{id: a, webhook: 'https://x.com/'}]", "nobody is told anything"),
+        ("channels: [{id: a, webhook: 'https://x.com/'}]", "no recipient uses this channel"),
         ("channels: [{id: a}]", "a channel needs one of the keys webhook, apprise_env, mqtt"),
         ("channels: [{id: a, webhook: 'ftp://x.com'}]", "must start with https:// or http://"),
         ("channels: [{id: a, webhook: 'https://u:hunter2@x.com'}]", "must not contain credentials"),
