@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from trinetra.events.alerts import RuleName, Severity
+from trinetra.site.addresses import url_fault
 from trinetra.site.fields import Count, EnvName, Flag, Model, Seconds, Slug, TimeOfDay, Weekday
 
 Minutes = Annotated[float, Field(strict=True, ge=0, le=1440)]
@@ -304,20 +304,8 @@ AnyChannel = Annotated[
 
 
 def _checked_url(url: str, schemes: tuple[str, ...]) -> str:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise PydanticCustomError("url", "not a valid address") from None
-    if parts.scheme not in schemes:
-        wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise PydanticCustomError(
-            "channel_url", "the address must start with {wanted}", {"wanted": wanted}
-        )
-    if "@" in parts.netloc:
-        raise PydanticCustomError("url", "the address must not contain credentials")
-    if not parts.hostname or any(character.isspace() for character in url):
-        raise PydanticCustomError("url", "not a valid address")
+    if fault := url_fault(url, schemes):
+        raise PydanticCustomError("channel_url", "{fault}", {"fault": fault})
     return url
 
 

@@ -1,6 +1,5 @@
 """Picture sources of a camera: a network camera, a video file, or a folder."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from trinetra.errors import ConfigurationError
 from trinetra.redaction import shown_address
+from trinetra.site.addresses import url_fault
 from trinetra.site.fields import EnvName, Flag, Fps, Model
 
 _PLACEHOLDER = ".example"
@@ -97,7 +97,7 @@ class StreamSource(CameraSource):
     @field_validator("url")
     @classmethod
     def _usable(cls, url: str) -> str:
-        if fault := _url_fault(url):
+        if fault := url_fault(url, URL_SCHEMES):
             raise PydanticCustomError("url", fault)
         return url
 
@@ -225,18 +225,3 @@ Source = Annotated[
         custom_error_message=f"a source needs one of the keys {', '.join(SOURCE_KEYS)}",
     ),
 ]
-
-
-def _url_fault(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "not a valid address"
-    if parts.scheme not in URL_SCHEMES:
-        return "the address must start with rtsp://, rtsps://, http:// or https://"
-    if "@" in parts.netloc:
-        return "the address must not contain credentials"
-    if not parts.hostname or re.search(r"\s", url):
-        return "not a valid address"
-    return None

@@ -1,5 +1,6 @@
 """Audit: lines counted by hand, live or from a recording, and how the platform compares."""
 
+from collections.abc import Awaitable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Response
@@ -54,11 +55,7 @@ async def play(
 @router.post("/audit/recordings/start")
 async def start(page: Annotated[Page, page], camera_id: Name, line_id: Name) -> Response:
     """Record a camera; return its recordings."""
-    try:
-        await page.client.start_recording(camera_id)
-    except ApiProblem as problem:
-        return await _recordings(page, camera_id, line_id, problem)
-    return await _recordings(page, camera_id, line_id)
+    return await _changed(page, camera_id, line_id, page.client.start_recording(camera_id))
 
 
 @router.post("/audit/recordings/end")
@@ -66,11 +63,7 @@ async def end(
     page: Annotated[Page, page], camera_id: Name, line_id: Name, recording_id: Name
 ) -> Response:
     """End a recording; return those of its camera."""
-    try:
-        await page.client.end_recording(recording_id)
-    except ApiProblem as problem:
-        return await _recordings(page, camera_id, line_id, problem)
-    return await _recordings(page, camera_id, line_id)
+    return await _changed(page, camera_id, line_id, page.client.end_recording(recording_id))
 
 
 @router.post("/audit/recordings/delete")
@@ -78,11 +71,7 @@ async def delete(
     page: Annotated[Page, page], camera_id: Name, line_id: Name, recording_id: Name
 ) -> Response:
     """Erase a recording; return those of its camera."""
-    try:
-        await page.client.delete_recording(recording_id)
-    except ApiProblem as problem:
-        return await _recordings(page, camera_id, line_id, problem)
-    return await _recordings(page, camera_id, line_id)
+    return await _changed(page, camera_id, line_id, page.client.delete_recording(recording_id))
 
 
 async def _count(
@@ -102,6 +91,15 @@ async def _count(
         problem=None,
         site=site,
     )
+
+
+async def _changed(page: Page, camera_id: str, line_id: str, change: Awaitable[object]) -> Response:
+    """Return the recordings of a camera after a change, with the reason if it was refused."""
+    try:
+        await change
+    except ApiProblem as problem:
+        return await _recordings(page, camera_id, line_id, problem)
+    return await _recordings(page, camera_id, line_id)
 
 
 async def _recordings(
