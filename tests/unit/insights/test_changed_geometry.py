@@ -93,3 +93,13 @@ def test_a_zone_that_is_added_or_moved_under_a_person_is_watched_at_its_new_plac
         outputs += [o for event in walk_down(20) for o in shop.step(event)]
         [stay] = latest([*outputs, *shop.flush()], ZoneStay)
         assert round(stay.dwell_s, 1) == 3.9
+
+
+def test_a_line_that_is_added_or_moved_is_counted_at_its_new_place() -> None:
+    out_of_the_way = Line("lower", (0.0, 0.99), (1.0, 0.99))
+    for before in ((), (out_of_the_way,)):
+        shop = machine(CameraInsights(lines=before))
+        outputs = [o for event in walk_down(0, 10) for o in shop.step(event)]
+        outputs += shop.cameras.change({CAMERA: CameraInsights(lines=(LOWER,))}).insights
+        outputs += [o for event in walk_down(10) for o in shop.step(event)]
+        assert crossed([*outputs, *shop.flush()]) == ["lower"]

@@ -234,7 +234,8 @@ class LineCounter:
         self.joined = {key: joined for key, joined in self.joined.items() if key[0] in same}
         if set(lines) != set(self.lines):
             self.watch = None
-        self.lines, self.floor, self._scale = lines, floor, None
+        self.lines, self.floor = lines, floor
+        self._scale = self._rulers = None
         return [crossed for key, path in over.items() for crossed in _ended(key, path)]
 
     def lose(self, now: Instant) -> list[Crossed]:
