@@ -125,6 +125,8 @@ def test_taps_bear_the_time_of_the_shown_picture_at_any_speed(
     browser: Browser, server: Server
 ) -> None:
     recording = server.recorded()
+    # Asked before the count: a recording that was counted is erased.
+    times = [one.isoformat() for one in server.shop.live.recordings.index(recording).times]
     with visiting(browser, server.address) as visit:
         page = visit.page
         play(page, recording)
@@ -136,7 +138,6 @@ def test_taps_bear_the_time_of_the_shown_picture_at_any_speed(
         with page.expect_request("**/v1/audits") as sent:
             page.get_by_role("button", name="Finish").click()
         body = sent.value.post_data_json
-        times = [one.isoformat() for one in server.shop.live.recordings.index(recording).times]
         told = [body["start"], body["taps"][0]["at"]]
         assert [one.replace("Z", "+00:00") for one in told] == [times[0], times[-1]]
         expect(page.locator('[data-part="result"]')).to_contain_text("1 by hand")
