@@ -14,6 +14,7 @@ from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
+from trinetra.web.pages.today_now import now_of
 
 router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
 _WEEK = timedelta(days=7)
@@ -122,6 +123,7 @@ async def _context(page: Page, wanted: date | None) -> dict[str, Any]:
     return {
         "site": site,
         "day": day,
+        "present": await now_of(page, day.end) if day.is_today else None,
         "previous": day.day - _DAY,
         "following": None if day.is_today else day.day + _DAY,
         "tiles": tiles,
