@@ -133,6 +133,7 @@ def test_a_shop_is_set_up_watched_and_reported(visit: Visit, shop: Shop, tmp_pat
     two_records_are_merged_and_separated_again(page)
     a_person_is_forgotten_with_a_receipt(page, tmp_path)
     an_alert_is_acknowledged(page)
+    people_are_counted_at_the_new_line(page)
     a_report_is_downloaded(page, tmp_path)
     visit.check()
     the_main_pages_fit_a_phone(visit)
@@ -226,6 +227,16 @@ def people_are_counted_in_the_new_zone(page: Page) -> None:
     page.get_by_role("link", name="Today").click()
     figure = tile(page, "Typical stay at a shelf or table").locator(".figure")
     expect(figure).to_have_text(re.compile(r"\d:\d\d"), timeout=PATIENCE_MS)
+
+
+def people_are_counted_at_the_new_line(page: Page) -> None:
+    """By now the clip, in which two people come in over it, was seen from its start to its end."""
+    page.get_by_role("link", name="Today").click()
+    figure = tile(page, "People who came in").locator(".figure")
+    expect(figure).to_have_text(re.compile("^[1-9]"), timeout=PATIENCE_MS)
+    inside = tile(page, "People in the shop now").locator(".figure")
+    expect(inside).to_have_text(re.compile("^[0-9]"), timeout=PATIENCE_MS)
+    expect(tile(page, "Open alerts").locator(".figure")).to_have_text(re.compile("^[0-9]"))
 
 
 def tile(page: Page, label: str) -> Locator:
@@ -326,8 +337,8 @@ def a_report_is_downloaded(page: Page, folder: Path) -> None:
     download.value.save_as(folder / "report.csv")
     with (folder / "report.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    stays = [row for row in rows if row["metric"] == "stays"]
-    assert max(float(row["value"] or 0) for row in stays) >= 1
+    for metric in ("stays", "footfall_in"):
+        assert max(float(row["value"] or 0) for row in rows if row["metric"] == metric) >= 1
 
 
 def the_main_pages_fit_a_phone(visit: Visit) -> None:

@@ -22,8 +22,8 @@ _NOT_FOUND = 404
 class Now:
     """What is so at present; None is unknown.
 
-    ``queues`` is None where none is drawn or this process does not see the cameras, ``alerts`` where
-    the caller may not read them; ``has_more_alerts`` than 100.
+    ``queues`` is None where none is drawn or this process does not see the cameras, and ``alerts``
+    where the caller may not read them; ``has_more_alerts`` than 100.
     """
 
     people: float | None = None
