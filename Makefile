@@ -42,7 +42,7 @@ check: $(READY) ## check formatting, lints, types (Python and JavaScript), impor
 	$(BIN)/python scripts/check-scripts
 
 test: $(READY) ## run all tests except those that break servers (ARGS="-n 0": one after the other)
-	$(BIN)/pytest -m "not faults" -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -m "not faults" -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(READY) ## break servers and services on purpose, and count losses (ARGS=--short)
 	@scripts/install-servers --all

@@ -33,6 +33,7 @@ _MARKERS = {
     "real_dir": "real",
     "plates_dir": "real",
 }
+_LONGEST_FIRST = ("flows", "real", "web", "faults", "contracts", "unit")
 _ABSENT = pytest.StashKey[dict[str, str]]()
 """Servers that tests asked for in vain, and why they were not to be had."""
 
@@ -182,7 +183,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what asks for a server, so that ``-m "not kafka"`` leaves it out.
 
     What breaks servers on purpose takes minutes: ``make test`` leaves it to ``make faults``.
+    Folders come in the order of how long their files take, so that no worker waits for the last
+    file of another.
     """
+    items.sort(key=_rank)
     for item in items:
         asked = _MARKERS.keys() & getattr(item, "fixturenames", ())
         for fixture in asked:
@@ -190,6 +194,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         breaks_servers = asked or "gallery_server" in item.path.name
         if breaks_servers and "faults" in item.path.parts:
             item.add_marker("faults")
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
 
 def pytest_terminal_summary(

@@ -97,9 +97,11 @@ def test_an_events_file_that_takes_nothing_is_told(
 
 
 def test_a_summary_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
-    done = trinetra("demo", "--once", "--summary", "/proc/none.json", folder=tmp_path)
+    cache = tmp_path / "cache"
+    told = {"TRINETRA_CACHE_DIR": str(cache)}
+    done = trinetra("demo", "--once", "--summary", "/proc/none.json", folder=tmp_path, **told)
     assert "/proc/none.json cannot be written" in complaint(done)
-    assert not (tmp_path / "cache").exists()
+    assert not cache.exists()
 
 
 @pytest.mark.weights

@@ -167,7 +167,8 @@ def test_a_simulated_shop_and_its_truth(tmp_path: Path, clips_dir: Path, models_
     demo, simulate, replay, score, explain, clip, real, rtsp = blocks("README.md")[
         "Without cameras, and against ground truth"
     ]
-    assert "customers" in shop.run(f"{demo} --once")
+    with shop.running(demo):
+        shop.wait_for("EMBEDDED")
     shop.run(simulate.replace("--hours 1", "--hours 0.02"))
     assert "tracks would be decided differently" in shop.run(replay)
     assert "identity precision" in shop.run(score)

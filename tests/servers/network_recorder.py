@@ -31,6 +31,7 @@ class RecordedUser:
 
     folder: Path
     library: Path
+    cache: Path
     home: Path = field(init=False)
     record: Path = field(init=False)
 
@@ -51,7 +52,7 @@ class RecordedUser:
             "LD_PRELOAD": str(self.library),
             "NETWORK_RECORD": str(self.record),
             "TRINETRA_DATA_DIR": str(self.folder / "data"),
-            "TRINETRA_CACHE_DIR": str(self.folder / "cache"),
+            "TRINETRA_CACHE_DIR": str(self.cache),
             **settings,
         }
 

@@ -10,8 +10,7 @@ from importlib import resources
 
 import msgspec
 import numpy as np
-import scipy.signal
-import scipy.special
+import scipy
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -69,6 +69,6 @@ def most_likely(pairs: Pairs) -> dict[int, int]:
     index = np.full((pairs.rows, pairs.columns + pairs.rows), -1)
     gain[pairs.row[wins], pairs.column[wins]] = np.log(pairs.odds[wins])
     index[pairs.row[wins], pairs.column[wins]] = wins
-    rows, columns = linear_sum_assignment(gain, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(gain, maximize=True)
     chosen = index[rows, columns]
     return {int(row): int(pair) for row, pair in zip(rows, chosen, strict=True) if pair >= 0}

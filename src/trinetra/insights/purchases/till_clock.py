@@ -11,9 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-from scipy.special import gammaln
 
 from trinetra.insights.purchases.association import Pairs, marginals
 from trinetra.insights.purchases.policy import PurchasePolicy
@@ -104,7 +103,9 @@ def _rough_offset_s(issued_s: Floats, services: Services, policy: PurchasePolicy
     rows, columns = np.nonzero((at >= 0) & (at < len(grid_s)))
     weight = _served(services.length_s, policy)
     np.add.at(votes, (rows, at[rows, columns]), weight[columns])
-    density = gaussian_filter1d(votes, policy.usual_spread_s / _STEP_S, axis=1, mode="constant")
+    density = scipy.ndimage.gaussian_filter1d(
+        votes, policy.usual_spread_s / _STEP_S, axis=1, mode="constant"
+    )
     share = policy.seen_share
     told = np.log(1.0 - share + share * density / _STEP_S / _rate(services)).sum(axis=0)
     prior = -1.5 * np.log1p((grid_s / policy.usual_offset_s) ** 2 / 2.0)
@@ -164,7 +165,8 @@ def _weighted_median(values: Floats, weight: Floats) -> float:
 
 
 def _student(value: Floats) -> Floats:
-    scale = gammaln((_FREEDOM + 1) / 2) - gammaln(_FREEDOM / 2) - math.log(_FREEDOM * math.pi) / 2
+    gammas = math.lgamma((_FREEDOM + 1) / 2) - math.lgamma(_FREEDOM / 2)
+    scale = gammas - math.log(_FREEDOM * math.pi) / 2
     density: Floats = np.exp(scale - (_FREEDOM + 1) / 2 * np.log1p(value**2 / _FREEDOM))
     return density
 
