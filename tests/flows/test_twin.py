@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from trinetra.errors import StorageFull
 from trinetra.events.codec import decode
 from trinetra.events.topics import DETECTIONS
 from trinetra.site import EXAMPLE, site_from_text
+from trinetra.streaming.event_recorder import Tally
 from trinetra.twin.emission import Arrival
 from trinetra.twin.record import Recorder
 from trinetra.twin.run import Twin
@@ -146,34 +148,45 @@ async def test_a_night_is_cut_short() -> None:
 # --- through the platform -----------------------------------------------------------------------
 
 
-async def test_the_platform_counts_about_what_happened_in_a_quiet_shop() -> None:
+@dataclass(frozen=True)
+class QuietShop:
+    """A quarter of an hour: what happened, and what the platform made of its events."""
+
+    truth: list[AnyTruth]
+    tally: Tally
+    arrivals: int
+
+
+@pytest.fixture(scope="module")
+def quiet_shop() -> QuietShop:
     model = Twin(built_in_shop(), Scenario(seed=2, shoppers_per_hour=40, hours=0.25))
+    tally = asyncio.run(resolve(model, site_of(model.plan), None))
     truth = list(Recorder(model.world).lines())
-    tally = await resolve(model, site_of(model.plan), None)
+    return QuietShop(truth, tally, sum(1 for _ in model.arrivals()))
+
+
+def test_the_platform_counts_about_what_happened_in_a_quiet_shop(quiet_shop: QuietShop) -> None:
+    truth, tally = quiet_shop.truth, quiet_shop.tally
     crossed = Counter((c.label, c.direction) for c in truth if isinstance(c, CrossingTruth))
     for direction in ("in", "out"):
         assert tally.footfall[direction] == pytest.approx(crossed["person", direction], abs=1)
         assert tally.vehicles[direction] == pytest.approx(crossed["car", direction], abs=1)
-    told = sum(1 for _ in model.arrivals())
-    assert sum(camera.frames_inferred for camera in tally.cameras.values()) == told
+    inferred = sum(camera.frames_inferred for camera in tally.cameras.values())
+    assert inferred == quiet_shop.arrivals
 
 
 @pytest.mark.xfail(
     reason="a track that breaks begins another stay: three zones are right, dairy has 15 of 9"
 )
-async def test_the_platform_counts_about_as_many_stays_as_there_were() -> None:
-    model = Twin(built_in_shop(), Scenario(seed=2, shoppers_per_hour=40, hours=0.25))
-    truth = list(Recorder(model.world).lines())
-    tally = await resolve(model, site_of(model.plan), None)
+def test_the_platform_counts_about_as_many_stays_as_there_were(quiet_shop: QuietShop) -> None:
+    truth, tally = quiet_shop.truth, quiet_shop.tally
     stays = Counter(s.zone_id for s in truth if isinstance(s, StayTruth))
     for zone in ("drinks", "fruit", "dairy", "bread"):
         assert tally.stays[zone] == pytest.approx(stays[zone], rel=0.4, abs=3)
 
 
-async def test_the_platform_knows_about_as_many_customers_as_there_were() -> None:
-    model = Twin(built_in_shop(), Scenario(seed=2, shoppers_per_hour=40, hours=0.25))
-    truth = list(Recorder(model.world).lines())
-    tally = await resolve(model, site_of(model.plan), None)
+def test_the_platform_knows_about_as_many_customers_as_there_were(quiet_shop: QuietShop) -> None:
+    truth, tally = quiet_shop.truth, quiet_shop.tally
     shoppers = {v.person_id for v in truth if isinstance(v, VisitTruth) and v.outcome != "worked"}
     # Staff who are not enrolled count as customers.
     assert len(shoppers) - 1 <= tally.customers.total <= len(shoppers) + 3
