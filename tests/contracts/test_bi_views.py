@@ -15,7 +15,17 @@ from trinetra.adapters.sql.insight_store import SqlInsightStore
 from trinetra.adapters.sql.migrate import HEAD, migrate
 from trinetra.adapters.sql.views import view_statements
 from trinetra.events.customers import Customer, CustomerDirectory
-from trinetra.events.schema import CameraCoverage, InsightEvent, LineCrossing, Visit, ZoneStay
+from trinetra.events.schema import (
+    CameraCoverage,
+    Group,
+    InsightEvent,
+    LineCrossing,
+    Passage,
+    QueueVisit,
+    Receipt,
+    Visit,
+    ZoneStay,
+)
 from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, SiteId, TrackId
 
@@ -47,6 +57,32 @@ def visit(number: int, who: CustomerId, at: datetime, **rest: object) -> Visit:
     return Visit(**common(number, end), customer_id=who, started_at=at, **given)
 
 
+def passage(number: int, at: datetime, direction: str) -> Passage:
+    door = {"door_id": "front/door", "door_kind": "entrance", "label": "person"}
+    return Passage(**common(number, at), **door, direction=direction, crossings=())
+
+
+def queue_visit(number: int, wait_s: float | None) -> QueueVisit:
+    """Return a wait that ended at the till, or without it."""
+    return QueueVisit(
+        **common(number, MORNING),
+        queue_id="queue",
+        till_id="t1",
+        joined_at=MORNING - timedelta(minutes=3),
+        served_at=None if wait_s is None else MORNING,
+        end="abandoned" if wait_s is None else "served",
+        wait_s=wait_s,
+        service_s=None if wait_s is None else 20.0,
+        track_id=TrackId("t"),
+    )
+
+
+def receipt(number: int, kind: str, total_minor: int, currency: str) -> Receipt:
+    money = {"kind": kind, "total_minor": total_minor, "currency": currency}
+    sold = {"receipt_id": f"r{number}", "till_id": "t1", "issued_at": MORNING}
+    return Receipt(**common(number, MORNING), **sold, **money)
+
+
 INSIGHTS: list[InsightEvent] = [
     *(crossing(n, MORNING + timedelta(minutes=n), "in") for n in range(5)),
     *(crossing(n, MORNING + timedelta(hours=1, minutes=n), "out") for n in range(5, 8)),
@@ -66,6 +102,30 @@ INSIGHTS: list[InsightEvent] = [
     visit(31, EVE, MORNING + timedelta(hours=2), visit_number=3),
     visit(32, BOB, MORNING, kind=IdentityKind.STAFF),
     visit(33, ANN, MORNING + timedelta(hours=3), withdrawn=True),
+    *(
+        passage(n, MORNING + timedelta(seconds=n), d)
+        for n, d in ((50, "in"), (51, "in"), (52, "out"))
+    ),
+    Group(
+        **common(53, MORNING),
+        door_id="front/door",
+        direction="in",
+        passages=(EventId("id_50"), EventId("id_51")),
+        people=2,
+        children=0,
+        last_at=MORNING,
+    ),
+    *(queue_visit(n, wait_s) for n, wait_s in ((60, 30.0), (61, 90.0), (62, None))),
+    *(
+        receipt(n, kind, total, currency)
+        for n, kind, total, currency in (
+            (70, "sale", 1250, "EUR"),
+            (71, "sale", 800, "EUR"),
+            (72, "refund", 300, "EUR"),
+            (73, "training", 999, "EUR"),
+            (74, "sale", 500, "JPY"),
+        )
+    ),
     CameraCoverage(
         **common(40, MORNING), started_at=MORNING - timedelta(minutes=10, seconds=30), frames=7
     ),
@@ -190,6 +250,24 @@ def test_coverage_tells_how_long_a_camera_was_watched(engine: Engine) -> None:
         ("2026-11-22 20:00:00", "front", 630.0)
     ]
     assert rows(engine, "select watched_s from v_coverage_daily") == [{"watched_s": 630.0}]
+
+
+@pytest.mark.parametrize("grain", ["hourly", "daily"])
+def test_footfall_queues_and_sales_are_those_of_the_figures(engine: Engine, grain: str) -> None:
+    (door,) = rows(engine, f"select * from v_footfall_{grain}")
+    counted = [door[n] for n in ("people_in", "people_out", "groups_in", "groups_out")]
+    assert (door["door_id"], counted) == ("front/door", [2, 1, 1, 0])
+    (till,) = rows(engine, f"select * from v_queues_{grain}")
+    assert (till["till_or_queue"], till["served"], till["abandoned"]) == ("t1", 2, 1)
+    assert (till["waits"], till["wait_s"], till["mean_wait_s"]) == (2, 120.0, 60.0)
+    sales = rows(engine, f"select * from v_sales_{grain} order by currency")
+    assert [
+        (r["till_id"], r["currency"], r["receipts"], r["net_minor"], r["net"]) for r in sales
+    ] == [
+        ("t1", "EUR", 2, 1750, 17.5),
+        ("t1", "JPY", 1, 500, 500.0),
+    ]
+    assert {as_text(r["local_date"]) for r in (door, till, *sales)} == {"2026-11-23"}
 
 
 @pytest.mark.parametrize("view", view_statements("sqlite"))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, MetaData, event, inspect, text
 
 from trinetra.adapters.sql.schema import METADATA
+from trinetra.events.currencies import DECIMALS
 
 
 class _Dialect(NamedTuple):
@@ -59,6 +60,13 @@ _POSTGRES = _Dialect(
 )
 
 
+_USUAL_DECIMALS = 2
+
+
+def _begins(prefix: str) -> str:
+    return f"substr(r.series, 1, {len(prefix)}) = '{prefix}'"
+
+
 def view_statements(dialect: str) -> Mapping[str, str]:
     """Return the query of each view by its name."""
     sql = _SQLITE if dialect == "sqlite" else _POSTGRES
@@ -71,34 +79,76 @@ def view_statements(dialect: str) -> Mapping[str, str]:
     stays, dwell_s = _sum("stays"), _seconds("dwell.ms")
     mean_s = f"{dwell_s} / nullif({stays}, 0)"
     dwell = f"{at_zone}, {stays} as stays, {dwell_s} as dwell_s, {mean_s} as mean_dwell_s"
+    footfall = (
+        f"cast(r.place as text) as door_id, {_sum('footfall.in')} as people_in, "
+        f"{_sum('footfall.out')} as people_out, {_sum('groups.in')} as groups_in, "
+        f"{_sum('groups.out')} as groups_out"
+    )
+    waited, wait_s = _sum("queue.waited"), _seconds("queue.wait.ms")
+    queues = (
+        f"cast(r.place as text) as till_or_queue, {_sum('queue.served')} as served, "
+        f"{_sum('queue.abandoned')} as abandoned, {waited} as waits, {wait_s} as wait_s, "
+        f"{wait_s} / nullif({waited}, 0) as mean_wait_s"
+    )
     visits = f"{_sum('visits')} as visits, {_sum('visits.returning')} as returning_visits"
     coverage = f"{at_camera}, {_seconds('coverage.ms')} as watched_s"
     return {
-        "v_traffic_hourly": _hourly(sql, traffic, "'traffic.in', 'traffic.out'"),
-        "v_traffic_daily": _daily(sql, traffic, "'traffic.in', 'traffic.out'"),
-        "v_dwell_hourly": _hourly(sql, dwell, "'stays', 'dwell.ms'"),
-        "v_dwell_daily": _daily(sql, dwell, "'stays', 'dwell.ms'"),
-        "v_visits_daily": _daily(sql, visits, "'visits', 'visits.returning'"),
+        "v_traffic_hourly": _hourly(sql, traffic, _TRAFFIC),
+        "v_traffic_daily": _daily(sql, traffic, _TRAFFIC),
+        "v_dwell_hourly": _hourly(sql, dwell, _DWELL),
+        "v_dwell_daily": _daily(sql, dwell, _DWELL),
+        "v_footfall_hourly": _hourly(sql, footfall, _FOOTFALL),
+        "v_footfall_daily": _daily(sql, footfall, _FOOTFALL),
+        "v_queues_hourly": _hourly(sql, queues, _QUEUES),
+        "v_queues_daily": _daily(sql, queues, _QUEUES),
+        "v_sales_hourly": _hourly(sql, _sales(), _SALES, _BY_TILL),
+        "v_sales_daily": _daily(sql, _sales(), _SALES, _BY_TILL),
+        "v_visits_daily": _daily(sql, visits, "r.series in ('visits', 'visits.returning')"),
         "v_visits": _visits(sql),
-        "v_coverage_hourly": _hourly(sql, coverage, "'coverage.ms'"),
-        "v_coverage_daily": _daily(sql, coverage, "'coverage.ms'"),
+        "v_coverage_hourly": _hourly(sql, coverage, "r.series = 'coverage.ms'"),
+        "v_coverage_daily": _daily(sql, coverage, "r.series = 'coverage.ms'"),
     }
 
 
-def _hourly(sql: _Dialect, columns: str, series: str) -> str:
+_FOOTFALL = "r.series in ('footfall.in', 'footfall.out', 'groups.in', 'groups.out')"
+_QUEUES = "r.series in ('queue.served', 'queue.abandoned', 'queue.waited', 'queue.wait.ms')"
+_TRAFFIC = "r.series in ('traffic.in', 'traffic.out')"
+_DWELL = "r.series in ('stays', 'dwell.ms')"
+_NET, _BILLS = ("sales.net.", "receipts.sales.")
+_SALES = f"({_begins(_NET)} or {_begins(_BILLS)})"
+_CURRENCY = "upper(substr(r.series, length(r.series) - 2))"
+_BY_TILL = f"r.place, {_CURRENCY}"
+
+
+def _hourly(sql: _Dialect, columns: str, rows: str, by: str = "r.place") -> str:
     start = sql.instant.format(at="r.start_s")
     day = sql.date_of_hour.format(series="r.series", at="r.start_s")
     return (
         f"select {start} as start_utc, min({day}) as local_date, {columns} from rollups as r "
-        f"where r.series in ({series}) and r.grain = 1 group by r.start_s, r.place"
+        f"where {rows} and r.grain = 1 group by r.start_s, {by}"
     )
 
 
-def _daily(sql: _Dialect, columns: str, series: str) -> str:
+def _daily(sql: _Dialect, columns: str, rows: str, by: str = "r.place") -> str:
     day = sql.date_of_day.format(at="r.start_s")
     return (
         f"select {day} as local_date, {columns} from rollups as r "
-        f"where r.series in ({series}) and r.grain = 2 group by r.start_s, r.place"
+        f"where {rows} and r.grain = 2 group by r.start_s, {by}"
+    )
+
+
+def _sales() -> str:
+    """Return the columns of sales of a till in one currency: amounts of two never add up."""
+    net = f"sum(case when {_begins(_NET)} then r.value else 0 end)"
+    bills = f"sum(case when {_begins(_BILLS)} then r.value else 0 end)"
+    units = [
+        f"when '{code}' then {10**n}.0" for code, n in DECIMALS.items() if n != _USUAL_DECIMALS
+    ]
+    unit = f"case {_CURRENCY} {' '.join(units)} else {10**_USUAL_DECIMALS}.0 end"
+    return (
+        f"cast(r.place as text) as till_id, {_CURRENCY} as currency, "
+        f"cast({bills} as bigint) as receipts, cast({net} as bigint) as net_minor, "
+        f"cast({net} / {unit} as double precision) as net"
     )
 
 
