@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.servers.clips import write_clip
 from tests.web.browser import open_browser, visiting
 from tests.web.setup_shop import made_shop
@@ -105,6 +105,29 @@ def test_a_line_is_drawn_by_keyboard_and_written_with_its_comment(
             in (tmp_path / "site.yaml").read_text()
         )
         visit.check()
+
+
+def test_a_line_is_drawn_by_mouse(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        page.goto("/setup/cameras/door")
+        start, end = (middle_of(page.locator(f'[data-point="line 0 {which}"]')) for which in "ab")
+        page.mouse.move(*start)
+        page.mouse.down()
+        page.mouse.move((start[0] + end[0]) / 2, start[1], steps=5)
+        page.mouse.up()
+        page.mouse.move(*end, steps=3)  # a mouse that is let go moves nothing
+        moved = page.locator('[data-point="line 0 a"]')
+        expect(moved).to_have_attribute("aria-label", "main, a: 50 %, 50 %")
+        page.get_by_role("button", name="Review").click()
+        expect(page.locator(".diff ins").last).to_contain_text("b: [0.9, 0.5]")
+        visit.check()
+
+
+def middle_of(place: Locator) -> tuple[float, float]:
+    box = place.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def test_a_zone_that_crosses_itself_is_told_at_once(browser: Browser, address: str) -> None:
