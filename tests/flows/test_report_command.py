@@ -166,11 +166,15 @@ def test_the_recipes_for_duckdb_run_on_an_export(
     (shop / "changed.csv").write_text(changed, encoding="utf-8")
     monkeypatch.chdir(shop)
     page = (REPOSITORY / "docs" / "bi.md").read_text(encoding="utf-8")
-    by_day, by_weekday, merge = re.findall(r"```sql duckdb\n(.*?)```", page, re.DOTALL)
+    by_day, by_weekday, comparable, merge = re.findall(r"```sql duckdb\n(.*?)```", page, re.DOTALL)
     with duckdb.connect() as database:
         known = {str(d): v for d, v, _ in database.sql(by_day).fetchall() if v is not None}
         assert (known["2026-11-16"], known["2026-11-23"]) == (155, 132)
         assert database.sql(by_weekday).fetchall() == [("Monday", 155.0, 1)]
+        assert database.sql(comparable).fetchall() == []  # one of the two Mondays has a gap
+        unfiltered = comparable.replace(" and completeness >= 0.95", "")
+        stores = {str(d): told for d, *told in database.sql(unfiltered).fetchall()}
+        assert stores["2026-11-23"] == [1, 132, 155, pytest.approx(-0.148, abs=0.001)]
         database.execute("create table figures as select * from read_csv('changed.csv') limit 7")
         for _ in range(2):
             database.execute(merge)
