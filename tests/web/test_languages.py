@@ -123,6 +123,9 @@ def test_plural_forms_are_used() -> None:
     ("written", "english", "hindi"),
     [
         (lambda w: w.number(123456.5, 1), "123,456.5", "1,23,456.5"),
+        (lambda w: w.value(1234.5, "money", "INR"), "₹1,234.50", "₹1,234.50"),
+        (lambda w: w.value(1234, "money", "JPY"), "¥1,234", "JP¥1,234"),
+        (lambda w: w.value(1234.5, "money"), "1,234.50", "1,234.50"),
         (lambda w: w.percent(0.123, 1), "12.3%", "12.3%"),
         (lambda w: w.span(2.34), "2.3 s", "2.3 से॰"),
         (lambda w: w.meters(12), "12.0 m", "12.0 मी॰"),

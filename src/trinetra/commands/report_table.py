@@ -93,7 +93,8 @@ def _value(value: Value, unit: Unit) -> Text:
     if value.number is None:
         return Text(WORD_OF_STATE.get(value.state, ""), "dim italic")
     estimated = value.figure is not None and value.figure.imputed
-    return Text(quantity(value.number, unit) + (" est." if estimated else ""))
+    currency = value.figure.currency if value.figure else None
+    return Text(quantity(value.number, unit, currency) + (" est." if estimated else ""))
 
 
 def _interval(value: Value, unit: Unit) -> Text:

@@ -17,7 +17,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     ``completeness`` is the share in 0..1 of the expected camera time that was watched, None if none
     was expected (the shop was closed). ``low`` and ``high`` bound the true value with 95 %
     confidence, None where no error was measured. ``imputed`` marks a value that was extrapolated
-    over blind time at the user's request. ``place`` is "" for the whole site.
+    over blind time at the user's request. ``place`` is "" for the whole site. ``currency`` is that
+    of an amount of money (ISO 4217), in its main unit.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     imputed: bool = False
+    currency: str | None = None
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from trinetra.insights.metrics.catalog import metrics_named
 from trinetra.insights.metrics.completeness import Watched
 from trinetra.insights.metrics.coverage import SEEN_MS
 from trinetra.insights.metrics.definition import Metric, Scope, Sums, total
+from trinetra.insights.metrics.sales import currency_of
 from trinetra.opening_hours import OpeningHours
 from trinetra.ports import AuditStore, Clock, FigureStore
 from trinetra.values import CameraId, Instant, SiteId, after
@@ -209,7 +210,8 @@ class _Answer:
         value = metric.value(held, self._watched.open_seconds(span))
         if self._query.impute and metric.is_total and value and share and share < 1:
             return _figure(metric, place, span, value / share, share, imputed=True)
-        return _figure(metric, place, span, value, share)
+        currency = currency_of(held) if metric.unit == "money" else None
+        return _figure(metric, place, span, value, share, currency=currency)
 
 
 def _check(query: FigureQuery) -> None:
@@ -234,6 +236,7 @@ def _figure(
     completeness: float | None = None,
     *,
     imputed: bool = False,
+    currency: str | None = None,
 ) -> Figure:
     return Figure(
         metric=metric.name,
@@ -244,4 +247,5 @@ def _figure(
         value=value,
         completeness=completeness,
         imputed=imputed,
+        currency=currency,
     )

@@ -36,6 +36,7 @@ def figures_table(table: FigureTable, units: Mapping[str, str]) -> pa.Table:
         "high": pa.float64(),
         "completeness": pa.float64(),
         "imputed": pa.bool_(),
+        "currency": pa.string(),
     }
     about = {"site": table.site, "granularity": table.granularity}
     rows = [

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
     [
         *(pa.field(name, kind, nullable=False) for name, kind in _REQUIRED.items()),
         *(pa.field(name, pa.float64()) for name in _OPTIONAL),
+        pa.field("currency", pa.string()),
     ]
 )
 """Columns of the files; site, metric, year and month are in the names of their folders."""

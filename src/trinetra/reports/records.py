@@ -32,6 +32,7 @@ class Record(NamedTuple):
     high: float | None
     completeness: float | None
     imputed: bool
+    currency: str | None
 
 
 def records(
@@ -71,4 +72,5 @@ def _record(
         high=figure.high,
         completeness=figure.completeness,
         imputed=figure.imputed,
+        currency=figure.currency,
     )

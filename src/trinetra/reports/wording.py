@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from math import ceil, floor
 from typing import Literal
 
+from trinetra.events.currencies import DECIMALS
 from trinetra.events.figures import Granularity, Mark
 
 Unit = Literal["count", "s", "share", "money", "people"]
@@ -26,8 +27,8 @@ _MINUTE_S, _HOUR_S = 60, 3600
 _TEN = 10
 
 
-def quantity(value: float, unit: Unit) -> str:
-    """Return a value with its unit, such as ``1,234`` or ``2 min 05 s``."""
+def quantity(value: float, unit: Unit, currency: str | None = None) -> str:
+    """Return a value with its unit, such as ``1,234``, ``2 min 05 s`` or ``12.50 EUR``."""
     match unit:
         case "count":
             return f"{round(value):,}" if float(value).is_integer() else f"{value:,.1f}"
@@ -36,7 +37,8 @@ def quantity(value: float, unit: Unit) -> str:
         case "share":
             return f"{100 * value:.1f} %"
         case "money":
-            return f"{value:,.2f}"
+            decimals = DECIMALS.get(currency or "", 2)
+            return f"{value:,.{decimals}f}" + (f" {currency}" if currency else "")
         case "people":
             return f"{value:,.1f}"
 

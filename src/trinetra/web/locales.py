@@ -78,18 +78,23 @@ class Words:
             return _UNKNOWN
         return self.translations.gettext("%(value)s m") % {"value": self.number(value, digits)}
 
-    def value(self, value: float | None, unit: str) -> str:
-        """Return a figure's value in its unit."""
+    def value(self, value: float | None, unit: str, currency: str | None = None) -> str:
+        """Return a figure's value in its unit; an amount of money with its currency, if known."""
         match unit:
             case "share":
                 return self.percent(value, 1)
             case "s":
                 return self.seconds(value)
             case "money":
-                return self.number(value, 2)
+                return self._money(value, currency)
             case "people":
                 return self.number(value, 1)
         return self.number(value)
+
+    def _money(self, value: float | None, currency: str | None) -> str:
+        if value is None or currency is None:
+            return self.number(value, 2)
+        return numbers.format_currency(value, currency, locale=self.locale)
 
     def time(self, instant: datetime, zone: str) -> str:
         """Return a time of day by the shop's clock."""

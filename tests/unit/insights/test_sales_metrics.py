@@ -11,7 +11,7 @@ from tests.unit.events.samples import NOON, one_of_each, receipt
 from trinetra.events.schema import InsightEvent, Passage, Purchase, Receipt, UnpaidStay
 from trinetra.insights.metrics.catalog import BY_NAME, cells_of
 from trinetra.insights.metrics.definition import Sums
-from trinetra.insights.metrics.sales import net_sales
+from trinetra.insights.metrics.sales import currency_of, net_sales
 from trinetra.values import CameraId, EventId, IdentityKind, SiteId
 
 
@@ -93,6 +93,8 @@ def test_amounts_of_several_currencies_are_never_added_up() -> None:
     assert value("transactions", *both) == 4
     assert net_sales(sums_of((*both, yen))) == {"EUR": 4500, "CHF": 2000, "JPY": 2000}
     assert value("net_sales", yen) == 2000.0
+    assert currency_of(sums_of(both)) is None
+    assert currency_of(sums_of([yen])) == "JPY"
 
 
 def test_purchases_tell_time_zones_and_the_share_with_a_person() -> None:

@@ -26,7 +26,8 @@ class FigureValue(Resource):
     ``value`` is None if it is unknown. ``completeness`` is the share in 0..1 of the expected camera
     time that was watched, None if none was expected. ``low`` and ``high`` bound the true value with
     95 % confidence, None where no error was measured. ``imputed`` marks a value extrapolated over
-    blind time. ``place`` is "" for the whole site.
+    blind time. ``place`` is "" for the whole site. ``currency`` is that of an amount of money (ISO
+    4217), in its main unit; None for other figures, and where several currencies were taken.
     """
 
     metric: str
@@ -39,6 +40,7 @@ class FigureValue(Resource):
     low: float | None = None
     high: float | None = None
     imputed: bool = False
+    currency: str | None = None
 
 
 class ChangeMark(Resource):
@@ -86,6 +88,7 @@ class FigureRecord(Resource):
     high: float | None = None
     completeness: float | None = None
     imputed: bool = False
+    currency: str | None = None
 
 
 class FigureChanges(Resource):

@@ -42,6 +42,12 @@ def net_sales(sums: Sums) -> dict[str, int]:
     return {code: total(sums, series) for code, series in NET_SALES.items() if series in sums}
 
 
+def currency_of(sums: Sums) -> str | None:
+    """Return the currency that was taken; None for none or several."""
+    taken = [_CURRENCIES[series] for series in sums if series in _CURRENCIES]
+    return taken[0] if len(taken) == 1 else None
+
+
 def only_currency(
     of_currency: Callable[[Sums, str], float | None],
 ) -> Value:
@@ -51,8 +57,8 @@ def only_currency(
     """
 
     def value(sums: Sums, _open_s: float) -> float | None:
-        taken = [_CURRENCIES[series] for series in sums if series in _CURRENCIES]
-        return of_currency(sums, taken[0]) if len(taken) == 1 else None
+        currency = currency_of(sums)
+        return None if currency is None else of_currency(sums, currency)
 
     return value
 
