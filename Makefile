@@ -46,7 +46,7 @@ test: $(READY) ## run all tests except those that break servers (ARGS="-n 0": on
 
 faults: $(READY) ## break servers and services on purpose, and count losses (ARGS=--short)
 	@scripts/install-servers --all
-	$(BIN)/pytest -m faults
+	$(BIN)/pytest -m faults -n auto --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m tests.faults.matrix $(ARGS)
 
 reliability: $(READY) ## run the whole crash matrix (half an hour) and write docs/reliability.md
