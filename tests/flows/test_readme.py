@@ -19,6 +19,7 @@ from trinetra.devservers.kafka import KafkaProgram
 REPOSITORY = Path(__file__).parents[2]
 FACE_CLIP = "face-demographics-walking-and-pause.mp4"
 CLIP = "one-by-one-person-detection.mp4"
+SHORT_CLIP = "store-aisle-detection.mp4"
 PORTS = ("EMBEDDED", "INGEST", "INFER", "RESOLVE", "INSIGHT")
 EVENT = re.compile(r"idn_[0-9a-f]{24}")
 CUSTOMER = re.compile(r"cus_[0-9a-f]{24}")
@@ -175,10 +176,10 @@ def test_a_simulated_shop_and_its_truth(tmp_path: Path, clips_dir: Path, models_
     said = (tmp_path / "day" / "said.jsonl").read_text().splitlines()
     event_id = first(iter(said), EVENT)
     assert "What would have changed it" in shop.run(explain.replace("EVENT_ID", event_id))
-    shutil.copy(clips_dir / CLIP, tmp_path / "lunch.mp4")
+    shutil.copy(clips_dir / SHORT_CLIP, tmp_path / "lunch.mp4")
     assert "6" in shop.run(clip)
     (tmp_path / "aisle").mkdir()
-    shutil.copy(clips_dir / "store-aisle-detection.mp4", tmp_path / "aisle")
+    shutil.copy(clips_dir / SHORT_CLIP, tmp_path / "aisle")
     (tmp_path / "aisle" / "footage.toml").write_text("[aisle]\npeople = 3\n")
     assert "for 3" in shop.run(real.replace("FOLDER", "aisle"))
     (tmp_path / "clips").mkdir()
