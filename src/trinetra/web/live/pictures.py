@@ -52,6 +52,9 @@ AROUND_S = 0.6
 _RETRY_S = 2.0
 SMALL_SIDE = 320
 """Longer side in pixels of a picture on the wall."""
+_SMALL_EVERY_S = 0.9
+"""Shortest time between two pictures of a camera on walls, which ask every second, each at another
+moment: without it every frame would be encoded for one viewer or the other."""
 _AT_ONCE = 2
 """Pictures that are made at the same time."""
 
@@ -132,6 +135,7 @@ class CameraFeed:
         self._arrived_s: dict[FrameKey, float] = {}
         self._shown: dict[bool, _Shown] = {}
         self._made: dict[Variant, LivePicture] = {}
+        self._made_at_s: dict[Variant, float] = {}
         self._making = {Variant(*of): asyncio.Lock() for of in product((False, True), repeat=3)}
         self._changed = asyncio.Event()
         self._wanted_s = 0.0
@@ -154,14 +158,21 @@ class CameraFeed:
         return await self._make(variant)
 
     async def present(self, variant: Variant) -> LivePicture | None:
-        """Return the present picture without waiting for a first one; None if there is none yet."""
+        """Return the present picture without waiting for a first one; None if there is none yet.
+
+        A small one may be a second old.
+        """
         if self._is_closed:
             return None
         self._want()
         shown, made = self._shown.get(variant.has_boxes), self._made.get(variant)
-        if made and shown and made.tag == _tag(shown, variant):
+        if made and shown and (made.tag == _tag(shown, variant) or self._is_young(variant)):
             return made
         return await self._make(variant)
+
+    def _is_young(self, variant: Variant) -> bool:
+        age_s = self._hub.clock.monotonic() - self._made_at_s[variant]
+        return variant.is_small and age_s < _SMALL_EVERY_S
 
     async def watch(self, variant: Variant) -> AsyncGenerator[LivePicture]:
         """Yield pictures as they come, until the feed is closed.
@@ -339,6 +350,7 @@ class CameraFeed:
                 made = await self._tried(shown, variant)
                 if made is not None:
                     self._made[variant] = made
+                    self._made_at_s[variant] = self._hub.clock.monotonic()
             return made
 
     async def _tried(self, shown: _Shown, variant: Variant) -> LivePicture | None:
