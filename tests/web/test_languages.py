@@ -45,6 +45,7 @@ from trinetra.models.manifest import load_manifest
 from trinetra.reports.periods import Period, PeriodKind, compared_with
 from trinetra.site import load_site, site_from_text
 from trinetra.web.access import Permission, Role
+from trinetra.web.app import static_folder
 from trinetra.web.locales import words
 from trinetra.web.rendering import environment
 from trinetra.web.sentences import ALERT_TITLES, EFFECTS
@@ -457,3 +458,14 @@ def test_english_on_a_page_is_noticed() -> None:
     found = " ".join(faults(page, KEPT))
     assert "'Log out' in" in found
     assert "'Nothing' in" in found
+
+
+@pytest.mark.parametrize(
+    "template",
+    sorted((static_folder().parent / "templates").glob("*.html")),
+    ids=lambda path: path.name,
+)
+def test_no_filter_of_a_template_gets_an_undefined_value(template: Path) -> None:
+    """A choice without ``else`` is undefined, which is not None: a number of it cannot be shown."""
+    text = template.read_text(encoding="utf-8")
+    assert [c for c in re.findall(r"\(([^()]* if [^()]*)\)\|", text) if " else " not in c] == []

@@ -51,7 +51,6 @@ def pages(now: Instant) -> Mapping[str, str]:
         "Alerts": "/alerts",
         "Reports, day": "/reports?period=day",
         "Reports, month": "/reports?period=month",
-        "Reports, year": "/reports?period=year",
         "Audit": "/audit",
     }
 
