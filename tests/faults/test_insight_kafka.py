@@ -33,7 +33,11 @@ from trinetra.ports import EventLog, InsightStore
 
 pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).parents[2]
-KINDS = ("line_crossing", "zone_stay", "occupancy", "visit")
+KINDS = (
+    *("line_crossing", "zone_stay", "occupancy", "visit"),
+    *("coverage", "floor_presence", "queue_visit"),
+)
+"""What the engine tells; what is derived from it is another service's."""
 
 
 @dataclass

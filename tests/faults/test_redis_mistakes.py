@@ -128,7 +128,7 @@ async def test_two_sites_need_two_namespaces(redis_server: RedisServer) -> None:
             assert [b.frame.seq for b in taken] == [1]
     async with plain_client(redis_server.url) as redis:
         names = {key.decode() for key in await redis.keys("*")}
-    plain = {"trinetra:site", "frames:door", "frames:till"}
+    plain = {"trinetra:site", "trinetra:latest:door", "frames:door", "frames:till"}
     assert names == plain | {f"south:{name}" for name in plain}
 
 
