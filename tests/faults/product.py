@@ -19,7 +19,7 @@ cameras:
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Return an environment without this machine's settings, with all folders below ``folder``.
 
-    Only the cache is that of the whole run: to compile the networks takes 20 s.
+    Only the cache is that of the whole run: compiling the networks takes seconds.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("TRINETRA_")}
     temporary = folder / "tmp"

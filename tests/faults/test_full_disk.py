@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.conftest import unavailable
 from tests.faults.product import read_until, site_file, started, trinetra
 
 from trinetra.events.codec import decode
@@ -104,7 +105,7 @@ def test_a_full_disk_ends_a_run_in_order_and_everybody_is_known_after_making_roo
     clips_dir: Path, models_dir: Path, tmp_path: Path
 ) -> None:
     if not may_mount():
-        pytest.skip("this user may not mount a small disk")
+        unavailable("this user may not mount a small disk", "TRINETRA_TEST_REQUIRE_SERVERS")
     root = str(Path(__file__).parents[2])
     arguments = [str(tmp_path), str(clips_dir), str(models_dir), root]
     done = subprocess.run(

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import unavailable
 
 from trinetra.adapters.clock import SystemClock
 from trinetra.adapters.disk.framing import encode_frame, parse
@@ -291,7 +291,7 @@ def test_on_a_full_disk_the_spool_refuses_whole_records_and_sends_all_it_took(
     tmp_path: Path,
 ) -> None:
     if not may_mount():
-        pytest.skip("this user may not mount a small disk")
+        unavailable("this user may not mount a small disk", "TRINETRA_TEST_REQUIRE_SERVERS")
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path), root],

@@ -4,15 +4,14 @@ Every message of the console, every script error and every violation of the cont
 is kept in ``Visit.faults``; axe-core judges what people with impairments can use.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.conftest import unavailable
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "scripts" / "web-assets" / "node_modules" / "axe-core" / "axe.min.js"
@@ -40,12 +39,11 @@ _SERIOUS = frozenset({"serious", "critical"})
 
 def chromium() -> str:
     """Return the path of Chromium; skips the test, or fails it where it is required."""
-    if path := shutil.which("chromium"):
-        return path
-    reason = "Chromium is not installed: scripts/install-servers --all"
-    if os.environ.get("TRINETRA_TEST_REQUIRE_SERVERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "Chromium is not installed: scripts/install-servers --all"
+        unavailable(reason, "TRINETRA_TEST_REQUIRE_SERVERS")
+    return path
 
 
 @contextmanager

@@ -208,10 +208,12 @@ class _Answer:
         if not (is_watched and has_come) and not any(total(held, name) for name in metric.series):
             return _figure(metric, place, span, completeness=share)
         value = metric.value(held, self._watched.open_seconds(span))
-        if self._query.impute and metric.is_total and value and share and share < 1:
-            return _figure(metric, place, span, value / share, share, imputed=True)
         currency = currency_of(held) if metric.unit == "money" else None
-        return _figure(metric, place, span, value, share, currency=currency)
+        if self._query.impute and metric.is_total and value and share and share < 1:
+            value, imputed = value / share, True
+        else:
+            imputed = False
+        return _figure(metric, place, span, value, share, imputed=imputed, currency=currency)
 
 
 def _check(query: FigureQuery) -> None:
