@@ -7,6 +7,7 @@ data is lost between them.
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import os
 import secrets
@@ -201,19 +202,23 @@ class DrainIncomplete(TrinetraError):
 
 
 async def host(
-    services: Sequence[Service], *, stop: asyncio.Event, drain_deadline_s: float
+    services: Sequence[Service],
+    *,
+    stop: asyncio.Event,
+    drain_deadline_s: float,
+    owns_process: bool = False,
 ) -> None:
     """Run the services until ``stop`` is set or the first one ends, then drain them in order.
 
     Logs ``started``, ``ready`` once every service is, and ``stopped``. The first failure of any
-    service cancels the others and is raised unchanged. Raises
-    DrainIncomplete if the deadline passes.
+    service cancels the others and is raised unchanged. If this ``owns_process``, the memory that
+    is in use when all are ready is kept. Raises DrainIncomplete if the deadline passes.
     """
     stoppings = [asyncio.Event() for _ in services]
     names = [service.name for service in services]
     log.info("started", version=__version__, services=names)
     try:
-        async with asyncio.TaskGroup() as group, _telling_ready(services):
+        async with asyncio.TaskGroup() as group, _telling_ready(services, owns_process):
             tasks = [
                 group.create_task(service.run(stopping), name=service.name)
                 for service, stopping in zip(services, stoppings, strict=True)
@@ -228,12 +233,17 @@ async def host(
 
 
 @contextlib.asynccontextmanager
-async def _telling_ready(services: Sequence[Service]) -> AsyncIterator[None]:
+async def _telling_ready(
+    services: Sequence[Service],
+    owns_process: bool,  # noqa: FBT001
+) -> AsyncIterator[None]:
     """Log once, within the context, that every service is ready."""
 
     async def tell() -> None:
         while not all(service.ready() for service in services):  # noqa: ASYNC110  no service tells
             await asyncio.sleep(_READY_S)
+        if owns_process:
+            keep_memory()
         log.info("ready", version=__version__, services=[service.name for service in services])
 
     telling = asyncio.create_task(tell(), name="ready")
@@ -242,6 +252,16 @@ async def _telling_ready(services: Sequence[Service]) -> AsyncIterator[None]:
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
+
+
+def keep_memory() -> None:
+    """Keep all objects that are in use until the process ends.
+
+    Garbage collection then leaves them alone. A full one took 0.15 s with those of a web process,
+    in which nothing else could happen.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _until(stop: asyncio.Event, first: asyncio.Task[None]) -> None:

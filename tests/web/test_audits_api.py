@@ -39,15 +39,15 @@ class Counted:
         transport = httpx.ASGITransport(app=self.app)
         return httpx.AsyncClient(transport=transport, base_url="http://shop")
 
-    async def cross(self, seconds: list[float], direction: str = "in") -> None:
+    async def cross(self, seconds: list[float], direction: str = "in", line: str = LINE.id) -> None:
         await self.store.record(
             [
                 LineCrossing(
-                    event_id=EventId(f"{direction}{at}"),
+                    event_id=EventId(f"{line}{direction}{at}"),
                     site_id=SHOP.site_id,
                     camera_id=CAMERA.camera_id,
                     captured_at=NOON + timedelta(seconds=at),
-                    line_id=LINE.id,
+                    line_id=line,
                     direction=direction,
                     track_id=f"t{at}",
                     label="person",
@@ -71,14 +71,13 @@ class Counted:
         }
         return await self.client().post("/v1/audits", json=body | changes)
 
-    async def figure(self, start: datetime = NOON) -> dict[str, Any]:
+    async def figure(self, start: datetime = NOON, place: str | None = PLACE) -> dict[str, Any]:
         params = {
             "metric": "traffic_in",
             "start": start.isoformat(),
             "end": (start + timedelta(hours=1)).isoformat(),
             "granularity": "range",
-            "place": PLACE,
-        }
+        } | ({"place": place} if place else {})
         [found] = (await self.client().get("/v1/figures", params=params)).json()["figures"]
         return found
 
@@ -114,6 +113,18 @@ async def test_figures_of_the_line_carry_the_interval_of_its_latest_audit(shop: 
     figure = await shop.figure()
     assert figure["value"] == 40
     assert 30 < figure["low"] < 40 < figure["high"] < 55
+
+
+async def test_the_sum_over_lines_has_an_interval_where_each_of_them_was_audited(
+    shop: Counted,
+) -> None:
+    await shop.cross([float(n) for n in range(0, 400, 10)])
+    await shop.audit([float(n) for n in range(0, 400, 10)])
+    line, whole = await shop.figure(), await shop.figure(place=None)
+    assert (whole["value"], whole["low"], whole["high"]) == (40, line["low"], line["high"])
+    await shop.cross([5.0], line="another")
+    whole = await shop.figure(place=None)
+    assert (whole["value"], whole["low"], whole["high"]) == (41, None, None)
 
 
 async def test_after_the_line_was_moved_the_audit_no_longer_holds(shop: Counted) -> None:

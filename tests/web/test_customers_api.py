@@ -11,12 +11,13 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.flows.api_shop import NOON
-from tests.web.people_shop import ANN, BOB, EVE, SCRIPT, PeopleShop, open_people_shop
+from tests.web.people_shop import ANN, BOB, BOBS_VISIT, EVE, SCRIPT, PeopleShop, open_people_shop
 
 from trinetra.adapters.disk.receipts import Signed, check
 from trinetra.client import ApiProblem, NotAuthorized, Photo
-from trinetra.values import CustomerId, GalleryEntry, IdentityKind
+from trinetra.values import CustomerId, EventId, GalleryEntry, IdentityKind
 from trinetra.web.access import Role
 from trinetra.web.photos import MOST_BYTES
 from trinetra.wiring.audit_trail import audit_log
@@ -142,6 +143,18 @@ async def test_an_unknown_person_is_not_found(shop: PeopleShop) -> None:
 async def test_staff_candidates_are_listed_with_reasons(shop: PeopleShop) -> None:
     assert (await shop.client().staff_candidates(7)).items == ()
     assert deeds(shop) == [("Asha", "list")]
+
+
+async def test_who_was_accepted_as_staff_is_no_candidate_from_then_on(shop: PeopleShop) -> None:
+    hours = {"started_at": NOON - timedelta(hours=9), "captured_at": NOON}
+    names = {"event_id": EventId("eve9"), "customer_id": EVE, "visit_number": 1}
+    await shop.store.record([replace(BOBS_VISIT, **hours, **names)])
+    await shop.know(EVE, "Eve")
+    client = shop.client(Role.ADMIN)
+    [found] = (await client.staff_candidates(7)).items
+    assert (found.customer_id, found.present_s) == (EVE, 9 * 3600)
+    await client.update_customer(EVE, kind="staff", purpose="works agreement")
+    assert (await client.staff_candidates(7)).items == ()
 
 
 async def test_a_person_is_erased_with_a_signed_receipt(shop: PeopleShop, tmp_path: Path) -> None:

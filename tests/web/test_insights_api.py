@@ -120,6 +120,17 @@ async def test_a_report_compares_periods(shop: PeopleShop) -> None:
     assert (week.period.first, week.period.last) == (date(2026, 11, 23), date(2026, 11, 29))
 
 
+async def test_a_report_gives_only_what_was_asked_for_by_time(shop: PeopleShop) -> None:
+    client = shop.client(Role.VIEWER)
+    whole = await client.report("day", FRIDAY)
+    part = await client.report("day", FRIDAY, rows_of=["traffic_in"])
+    assert len({row.metric for row in whole.rows}) > 1
+    assert part.rows == tuple(row for row in whole.rows if row.metric == "traffic_in")
+    assert part.lines == whole.lines
+    with pytest.raises(ApiProblem, match="nonsense"):
+        await client.report("day", FRIDAY, rows_of=["nonsense"])
+
+
 @pytest.mark.parametrize("name", get_args(ExportName))
 async def test_an_export_is_a_file_with_a_tag_that_follows_its_content(
     shop: PeopleShop, name: ExportName

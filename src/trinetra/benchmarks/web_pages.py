@@ -1,14 +1,18 @@
 """Time of each page's calls of the API, over a year of a store of 20 cameras: ``run(...)``.
 
-The year is that of ``benchmarks/insights.py``. Pages are asked as an administrator would, in this
-process: what is timed is the answer of the API, and the whole page, without network and browser.
+The year is that of ``benchmarks/insights.py``, filled by another process, so that this one has in
+its memory what a web process has. Pages are asked as an administrator would, in this process: what
+is timed is the answer of the API, and the whole page, without network and browser. The clock is
+that of the year and stands still; no camera is on, so pages of the present show that.
 """
 
 import asyncio
+import multiprocessing
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,15 +24,19 @@ import numpy as np
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from trinetra.adapters.memory.event_log import MemoryEventLog
 from trinetra.alerts.desk import AlertDesk
 from trinetra.benchmarks.insight_days import LargeStore, StoreSize
 from trinetra.benchmarks.insight_year import YearPlan
 from trinetra.benchmarks.insights import EndOfYear, year_of
+from trinetra.hosting import keep_memory
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.values import Instant
 from trinetra.web.access import PERMISSIONS, Principal, Role
 from trinetra.web.app import inner_app
+from trinetra.wiring.health import OwnServices
+from trinetra.wiring.live import LiveSources, open_live
 from trinetra.wiring.stores import open_alert_store, open_store
 from trinetra.wiring.web import backend_of, with_people
 
@@ -44,13 +52,16 @@ def pages(now: Instant) -> Mapping[str, str]:
     return {
         "Today": "/",
         "Today, day before": f"/?day={(now - timedelta(days=1)).date()}",
+        "Live": "/live",
         "Floor": "/floor",
+        "Queues": "/queues",
         "Journeys": "/journeys",
         "Customers": "/customers",
         "Vehicles": "/vehicles",
         "Alerts": "/alerts",
         "Reports, day": "/reports?period=day",
         "Reports, month": "/reports?period=month",
+        "Health": "/health",
         "Audit": "/audit",
     }
 
@@ -58,18 +69,25 @@ def pages(now: Instant) -> Mapping[str, str]:
 def run(rounds: int = ROUNDS, plan: YearPlan | None = None, days: int = 2) -> dict[str, Any]:
     """Return p50 and p95 of each page and of its slowest call, in ms."""
     with tempfile.TemporaryDirectory(prefix="trinetra-web-") as folder:
-        return asyncio.run(_run(Path(folder), rounds, plan or YearPlan(), days))
+        url = f"sqlite:///{Path(folder) / 'insights.db'}"
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
+            end = elsewhere.submit(_fill, url, plan or YearPlan(), days).result()
+        return asyncio.run(_run(Path(folder), url, end, rounds))
 
 
-async def _run(folder: Path, rounds: int, plan: YearPlan, days: int) -> dict[str, Any]:
-    url = f"sqlite:///{folder / 'insights.db'}"
+def _fill(url: str, plan: YearPlan, days: int) -> Instant:
+    """Fill a database with the year; return its end."""
     store = LargeStore.of(StoreSize())
     year = year_of(store, store.site(), plan, days)
-    await year.fill(url)
-    now = year.end - _BEFORE_CLOSING
+    asyncio.run(year.fill(url))
+    return year.end
+
+
+async def _run(folder: Path, url: str, end: Instant, rounds: int) -> dict[str, Any]:
+    site, now = LargeStore.of(StoreSize()).site(), end - _BEFORE_CLOSING
     settings = Settings(data_dir=folder).with_store(url)
     calls = Calls()
-    async with _served(store.site(), settings, now, calls) as client:
+    async with _served(site, settings, now, calls) as client:
         return {
             name: await _measured(client, path, calls, rounds) for name, path in pages(now).items()
         }
@@ -114,11 +132,14 @@ async def _served(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
         alerts = await stack.enter_async_context(open_alert_store(settings))
-        bare = backend_of(site, store, clock, alerts=AlertDesk(alerts, clock))
+        sources = LiveSources(MemoryEventLog(clock), None, store, OwnServices((), dict), clock)
+        live = await stack.enter_async_context(open_live(site, settings, sources))
+        bare = backend_of(site, store, clock, alerts=AlertDesk(alerts, clock), live=live)
         people = with_people(bare, lambda: site, store, settings, clock)
         app: FastAPI = inner_app(await stack.enter_async_context(people), _Admin())
         app.add_middleware(TimedCalls, calls=calls)
         transport = httpx.ASGITransport(app=app)
+        keep_memory()
         client = httpx.AsyncClient(transport=transport, base_url="http://bench", timeout=600)
         yield await stack.enter_async_context(client)
 

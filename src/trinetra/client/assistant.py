@@ -123,7 +123,12 @@ class _Figures:
         The change is null if either was not watched well enough to be compared.
         """
         report = await self._client.report(
-            period, first_day, last_day, metrics=metrics[:10], compare=[against]
+            period,
+            first_day,
+            last_day,
+            metrics=metrics[:10],
+            compare=[against],
+            rows_of=metrics[:1],
         )
         return {
             "period": _plain(report.period),

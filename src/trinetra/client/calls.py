@@ -342,14 +342,16 @@ def report(
     granularity: Granularity | None = None,
     metrics: Sequence[str] = (),
     compare: Sequence[Comparison] = (),
+    rows_of: Sequence[str] = (),
     impute: bool = False,
 ) -> Call[Report]:
     """Return the figures of a period, compared with others.
 
     ``first`` is a day of it, by default of the last one that is over; a range includes ``last``.
+    Without ``rows_of`` all metrics are given by time, too.
     """
     params = _report(period, first, last, granularity, metrics, compare, impute)
-    return Call("GET", "/v1/report", Report, params)
+    return Call("GET", "/v1/report", Report, params | {"rows_of": list(rows_of)})
 
 
 def export(

@@ -101,7 +101,10 @@ async def _run(
             try:
                 async with _live_view(site, platform, options):
                     await host(
-                        platform.services, stop=stop, drain_deadline_s=settings.drain_deadline_s
+                        platform.services,
+                        stop=stop,
+                        drain_deadline_s=settings.drain_deadline_s,
+                        owns_process=True,
                     )
             finally:
                 report(platform, time.perf_counter() - begun)

@@ -187,4 +187,9 @@ async def _host(
     with stop_on_signals() as stop:
         async with serving(app, address=settings.host, port=port) as bound:
             note(f"{service.name}: http://{settings.host}:{bound} has /health/ready and /metrics")
-            await host([service], stop=stop, drain_deadline_s=settings.drain_deadline_s)
+            await host(
+                [service],
+                stop=stop,
+                drain_deadline_s=settings.drain_deadline_s,
+                owns_process=True,
+            )

@@ -76,4 +76,9 @@ async def _host(site: Site, settings: Settings, path: Path) -> None:
     with stop_on_signals() as stop:
         async with serving_app(served, settings, port=settings.web_port) as address:
             note(f"web: {address} (also /health/ready and /metrics)")
-            await host([service], stop=stop, drain_deadline_s=settings.drain_deadline_s)
+            await host(
+                [service],
+                stop=stop,
+                drain_deadline_s=settings.drain_deadline_s,
+                owns_process=True,
+            )

@@ -15,7 +15,11 @@ from trinetra.errors import ConfigurationError
 from trinetra.events.derivation import Span
 from trinetra.events.figures import Figure, FigureTable, Granularity
 from trinetra.events.rollups import Grain
-from trinetra.insights.line_intervals import with_intervals
+from trinetra.insights.line_intervals import (
+    is_counted,
+    with_intervals,
+    with_total_intervals,
+)
 from trinetra.insights.metrics.buckets import MONDAY, grain_of, spans_of
 from trinetra.insights.metrics.catalog import metrics_named
 from trinetra.insights.metrics.completeness import Watched
@@ -91,16 +95,28 @@ class FigureReader:
         Raises ConfigurationError for an unknown metric or a span that is empty or too long for its
         granularity, StoreUnavailable.
         """
+        [table] = await self.read_all([query])
+        return table
+
+    async def read_all(self, queries: Sequence[FigureQuery]) -> list[FigureTable]:
+        """Return the answers to several questions; what they have in common is read once.
+
+        Raises as ``read`` does.
+        """
+        watched: dict[_Units, Watched] = {}
+        return [await self._table(query, watched) for query in queries]
+
+    async def _table(self, query: FigureQuery, known: dict["_Units", Watched]) -> FigureTable:
         _check(query)
         site, span = self.site, query.span
         metrics = metrics_named(query.metrics)
         spans = spans_of(span, query.granularity, site.zone, site.week_begins)
-        answer = _Answer(
-            self, query, spans, await self._watched(spans), await self._sums(metrics, query, spans)
-        )
+        units = _units_of(spans, site.zone)
+        if units not in known:
+            known[units] = await self._watched(units)
+        answer = _Answer(self, query, spans, known[units], await self._sums(metrics, query, spans))
         figures = [figure for metric in metrics for figure in answer.figures(metric)]
-        if query.by_place and self._audits is not None:
-            figures = await with_intervals(figures, self._store, self._audits)
+        figures = await self._with_intervals(figures, query, known)
         return FigureTable(
             site=site.site_id,
             timezone=site.zone.key,
@@ -110,6 +126,19 @@ class FigureReader:
             figures=tuple(figures),
             marks=tuple(await self._store.marks(span)),
         )
+
+    async def _with_intervals(
+        self, figures: list[Figure], query: FigureQuery, known: dict["_Units", Watched]
+    ) -> list[Figure]:
+        """Return the figures, those of audited lines with an interval."""
+        counted = sorted({figure.metric for figure in figures if is_counted(figure.metric)})
+        audits = await self._audits.audits() if self._audits and counted else []
+        if not audits:
+            return figures
+        if query.by_place:
+            return await with_intervals(figures, audits, self._store)
+        of_lines = await self._table(query._replace(metrics=counted, by_place=True), known)
+        return with_total_intervals(figures, of_lines.figures)
 
     async def _sums(
         self, metrics: Sequence[Metric], query: FigureQuery, spans: list[Span]
@@ -125,15 +154,11 @@ class FigureReader:
             sums[place, part][name] = bins
         return sums
 
-    async def _watched(self, spans: list[Span]) -> Watched:
-        """Return how much of each span was watched, in units of minutes, hours or days."""
-        whole = Span(spans[0].start, spans[-1].end)
-        grain = grain_of(spans, self.site.zone)
-        if grain is Grain.DAY and whole.end - whole.start <= _BY_THE_HOUR:
-            grain = Grain.HOUR
-        units = spans_of(whole, _GRANULARITY[grain], self.site.zone)
-        sums = await self._store.part_sums([SEEN_MS], grain, units, by_place=True)
-        return Watched.of(units, self.site.hours, self.expected_until(), sums)
+    async def _watched(self, units: "_Units") -> Watched:
+        """Return how much of each unit was watched."""
+        spans = spans_of(units.whole, _GRANULARITY[units.grain], self.site.zone)
+        sums = await self._store.part_sums([SEEN_MS], units.grain, spans, by_place=True)
+        return Watched.of(spans, self.site.hours, self.expected_until(), sums)
 
     def expected_until(self) -> Instant:
         """Return the instant up to which cameras must have reported what they watched."""
@@ -158,6 +183,21 @@ class FigureReader:
         if camera_id in self.site.cameras.get("site", ()):
             return frozenset({camera_id})
         return self.site.cameras.get(metric.scope, frozenset())
+
+
+class _Units(NamedTuple):
+    """The minutes, hours or days of a span, by which its completeness is computed."""
+
+    whole: Span
+    grain: Grain
+
+
+def _units_of(spans: list[Span], zone: ZoneInfo) -> _Units:
+    whole = Span(spans[0].start, spans[-1].end)
+    grain = grain_of(spans, zone)
+    if grain is Grain.DAY and whole.end - whole.start <= _BY_THE_HOUR:
+        grain = Grain.HOUR
+    return _Units(whole, grain)
 
 
 class _Answer:

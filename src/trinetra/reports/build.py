@@ -1,23 +1,26 @@
 """Builds the document of a report from figures."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from trinetra.events.figures import Figure, FigureTable, Granularity
 from trinetra.reports.document import (
-    Compared,
     Document,
     Headline,
     MetricText,
     NumberedMark,
+    PeriodFigures,
     PlaceLine,
     ReportInput,
     Row,
     Section,
     Value,
 )
+from trinetra.reports.periods import Period
 from trinetra.reports.wording import State, gap_label, mark_sentence, percent, time_label
 from trinetra.values import Instant
 
@@ -26,12 +29,38 @@ COMPARABLE = 0.95
 _Offset = tuple[float, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The figures of one period: by metric in order of time, and of all of it by metric and place.
+
+    The place of figures of the whole site is "".
+    """
+
+    period: Period
+    detail: Mapping[str, Sequence[Figure]]
+    totals: Mapping[str, Mapping[str, Figure]]
+
+    @classmethod
+    def of(cls, period: Period, figures: PeriodFigures) -> "_Found":
+        """Return the figures of a period by their metric."""
+        detail: dict[str, list[Figure]] = defaultdict(list)
+        totals: dict[str, dict[str, Figure]] = defaultdict(dict)
+        for figure in figures.detail.figures:
+            detail[figure.metric].append(figure)
+        of_places = (figure for figure in figures.places.figures if figure.place)
+        for figure in (*figures.total.figures, *of_places):
+            totals[figure.metric][figure.place] = figure
+        return cls(period, detail, totals)
+
+
 def build(report: ReportInput) -> Document:
     """Return the document of a report; periods without any figure are not compared with."""
     period, detail = report.period, report.figures.detail
     compared = [one for one in report.compared if has_figures(one.figures.total)]
     marks = _marks(detail, period.zone)
     metrics = report.metrics if report.chosen else _with_figures(report)
+    own = _Found.of(period, report.figures)
+    others = [_Found.of(each.with_.period, each.figures) for each in compared]
     return Document(
         title=period.title,
         dates=period.dates,
@@ -39,7 +68,7 @@ def build(report: ReportInput) -> Document:
         timezone=period.zone.key,
         granularity=detail.granularity,
         comparisons=tuple(one.with_.title for one in compared),
-        sections=tuple(_section(metric, report, compared) for metric in metrics),
+        sections=tuple(_section(metric, report, own, others) for metric in metrics),
         marks=marks,
         notes=tuple(_notes(report, marks)),
         left_out=tuple(metric.title for metric in report.metrics if metric not in metrics),
@@ -79,27 +108,28 @@ def _missing(completeness: float | None) -> State:
     return "none" if completeness > 0 else "unknown"
 
 
-def _section(metric: MetricText, report: ReportInput, compared: Sequence[Compared]) -> Section:
-    rows = _without_closed_ends(tuple(_rows(metric.name, report, compared)))
+def _section(
+    metric: MetricText, report: ReportInput, own: _Found, others: Sequence[_Found]
+) -> Section:
+    rows = _without_closed_ends(tuple(_rows(metric.name, report, own, others)))
     return Section(
         metric=metric,
-        headline=_headline(metric.name, "", report, compared),
+        headline=_headline(metric.name, "", report, own, others),
         rows=rows,
-        places=tuple(_places(metric.name, report, compared)),
+        places=tuple(_places(metric.name, report, own, others)),
         notes=tuple(_gaps(rows, report.figures.detail.granularity)),
     )
 
 
 def _headline(
-    metric: str, place: str, report: ReportInput, compared: Sequence[Compared]
+    metric: str, place: str, report: ReportInput, own: _Found, others: Sequence[_Found]
 ) -> Headline:
-    own, *others = (
-        value_of(_total(figures.places if place else figures.total, metric, place), report.now)
-        for figures in (report.figures, *(each.figures for each in compared))
+    now, *before = (
+        value_of(found.totals.get(metric, {}).get(place), report.now) for found in (own, *others)
     )
     is_over = report.period.end <= report.now
-    changes = (relative_change(own, other) if is_over else None for other in others)
-    return Headline(own, tuple(others), tuple(changes))
+    changes = (relative_change(now, other) if is_over else None for other in before)
+    return Headline(now, tuple(before), tuple(changes))
 
 
 def relative_change(own: Value, other: Value) -> float | None:
@@ -114,29 +144,21 @@ def _is_comparable(value: Value) -> bool:
     return value.figure is not None and (value.figure.completeness or 0) >= COMPARABLE
 
 
-def _total(table: FigureTable, metric: str, place: str) -> Figure | None:
-    return next((f for f in table.figures if (f.metric, f.place) == (metric, place)), None)
+def _places(
+    metric: str, report: ReportInput, own: _Found, others: Sequence[_Found]
+) -> Iterator[PlaceLine]:
+    places = [place for place in own.totals.get(metric, {}) if place]
+    for place in places if len(places) > 1 else []:  # a single place is the whole shop
+        yield PlaceLine(place, _headline(metric, place, report, own, others))
 
 
-def _places(metric: str, report: ReportInput, compared: Sequence[Compared]) -> Iterator[PlaceLine]:
-    figures = [f for f in report.figures.places.figures if f.metric == metric and f.place]
-    for figure in figures if len(figures) > 1 else []:  # a single place is the whole shop
-        yield PlaceLine(figure.place, _headline(metric, figure.place, report, compared))
-
-
-def _rows(metric: str, report: ReportInput, compared: Sequence[Compared]) -> Iterator[Row]:
+def _rows(metric: str, report: ReportInput, own: _Found, others: Sequence[_Found]) -> Iterator[Row]:
     zone, now = report.period.zone, report.now
-    others = [
-        {
-            _offset(figure, each.with_.period.start, zone): figure
-            for figure in each.figures.detail.figures
-            if figure.metric == metric
-        }
-        for each in compared
+    by_offset = [
+        {_offset(f, found.period.start, zone): f for f in found.detail.get(metric, ())}
+        for found in others
     ]
-    for figure in report.figures.detail.figures:
-        if figure.metric != metric:
-            continue
+    for figure in own.detail.get(metric, ()):
         at = _offset(figure, report.period.start, zone)
         start, end = figure.start.astimezone(zone), figure.end.astimezone(zone)
         yield Row(
@@ -144,7 +166,7 @@ def _rows(metric: str, report: ReportInput, compared: Sequence[Compared]) -> Ite
             start=start,
             end=end,
             value=value_of(figure, now),
-            compared=tuple(value_of(other.get(at), now) for other in others),
+            compared=tuple(value_of(other.get(at), now) for other in by_offset),
         )
 
 

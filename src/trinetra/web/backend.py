@@ -76,7 +76,8 @@ class InsightSearch(NamedTuple):
 class ReportQuestion(NamedTuple):
     """A report that is asked for: of the period of a kind that contains ``first``.
 
-    Without ``first`` it is the last one that is over; of a range, ``last`` is the last day.
+    Without ``first`` it is the last one that is over; of a range, ``last`` is the last day. With
+    ``rows_of`` only these metrics are given by time, too.
     """
 
     kind: PeriodKind = "day"
@@ -86,6 +87,7 @@ class ReportQuestion(NamedTuple):
     metrics: Sequence[str] = ()
     compared: Sequence[Comparison] = ()
     impute: bool = False
+    rows_of: Sequence[str] = ()
 
 
 ChangeGranularity = Literal["hour", "day"]

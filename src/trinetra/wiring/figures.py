@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from trinetra.insights.figures import FigureReader, FigureSite
 from trinetra.insights.metrics.catalog import METRICS
 from trinetra.insights.metrics.definition import Scope
-from trinetra.ports import AuditStore, Clock, FigureStore
+from trinetra.ports import Clock, FigureStore, SiteStore
 from trinetra.settings import Settings
 from trinetra.site import Site
 from trinetra.site.cameras import Camera
@@ -15,11 +15,9 @@ from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_graph import opening_hours
 
 
-def figure_reader(
-    site: Site, store: FigureStore, clock: Clock, audits: AuditStore | None = None
-) -> FigureReader:
-    """Return the reader of a site's figures; with ``audits`` those of lines have an interval."""
-    return FigureReader(store, figure_site(site), clock, audits)
+def figure_reader(site: Site, store: SiteStore, clock: Clock) -> FigureReader:
+    """Return the reader of a site's figures; those of audited lines have an interval."""
+    return FigureReader(store, figure_site(site), clock, store)
 
 
 def figure_site(site: Site) -> FigureSite:

@@ -17,7 +17,7 @@ from trinetra.insights.figures import FigureQuery, FigureReader
 from trinetra.insights.metrics.catalog import metrics_named
 from trinetra.insights.metrics.coverage import COVERAGE
 from trinetra.insights.metrics.definition import Metric
-from trinetra.ports import Clock, FigureStore
+from trinetra.ports import Clock, SiteStore
 from trinetra.reports.changes import Changes
 from trinetra.reports.document import Compared, MetricText, PeriodFigures, ReportInput
 from trinetra.reports.periods import ComparedPeriod, Period
@@ -42,19 +42,23 @@ THIS = "this"
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """A report that was asked for; all metrics without names."""
+    """A report that was asked for; all metrics without names.
+
+    With ``rows_of`` only these metrics are given by time, too.
+    """
 
     period: Period
     granularity: Granularity
     metrics: tuple[str, ...] = ()
     compared: tuple[ComparedPeriod, ...] = ()
     impute: bool = False
+    rows_of: tuple[str, ...] = ()
 
 
 class ReportReader:
     """Reads the reports of one site."""
 
-    def __init__(self, store: FigureStore, site: Site, clock: Clock) -> None:
+    def __init__(self, store: SiteStore, site: Site, clock: Clock) -> None:
         self._store, self._site, self._clock = store, site, clock
         self._reader: FigureReader = figure_reader(site, store, clock)
 
@@ -129,12 +133,11 @@ class ReportReader:
 
     async def _figures(self, period: Period, request: ReportRequest) -> PeriodFigures:
         span = Span(period.start, period.end)
-        base = FigureQuery(span, request.metrics, impute=request.impute)
-        return PeriodFigures(
-            detail=await self._reader.read(base._replace(granularity=request.granularity)),
-            total=await self._reader.read(base._replace(granularity="range")),
-            places=await self._reader.read(base._replace(granularity="range", by_place=True)),
-        )
+        total = FigureQuery(span, request.metrics, "range", impute=request.impute)
+        rows_of = request.rows_of or request.metrics
+        detail = total._replace(granularity=request.granularity, metrics=rows_of)
+        places = total._replace(by_place=True)
+        return PeriodFigures(*await self._reader.read_all([detail, total, places]))
 
     async def _tables(
         self,
@@ -145,8 +148,7 @@ class ReportReader:
     ) -> list[FigureTable]:
         """Return the figures of the whole site and those of its places."""
         query = FigureQuery(span, metrics, granularity, impute=impute)
-        whole = await self._reader.read(query)
-        places = await self._reader.read(query._replace(by_place=True))
+        whole, places = await self._reader.read_all([query, query._replace(by_place=True)])
         # Metrics that know no places are in both.
         own = tuple(figure for figure in places.figures if figure.place)
         return [whole, replace(places, figures=own)]

@@ -34,6 +34,7 @@ from trinetra.wiring.reports import ReportReader
 from trinetra.wiring.setup_desk import SiteFileDesk
 from trinetra.wiring.site_graph import opening_hours
 from trinetra.wiring.site_watch import SiteWatcher
+from trinetra.wiring.staff import StaffSearches
 from trinetra.wiring.stores import open_context_store, open_customer_log
 from trinetra.wiring.web_customers import ErasureDesk, FaceDesk, People, PhotoReader
 from trinetra.wiring.web_insights import ContextDesk, InsightDesk, metric_info
@@ -62,7 +63,7 @@ def backend_of(
     return Backend(
         receipts=receipts,
         site=lambda: site_info(current(), clock),
-        figures=StoredFigures(lambda: figure_reader(current(), store, clock, store)),
+        figures=StoredFigures(lambda: figure_reader(current(), store, clock)),
         alerts=alerts,
         setup=site_file.desk(clock) if site_file else None,
         camera_desk=SiteCameraDesk(
@@ -144,7 +145,7 @@ async def with_people(
         open_context_store(settings) as context_store,
     ):
         desk = CustomerDesk.on(settings, customer_log, store)
-        people = People(desk, site, store, clock)
+        people = People(desk, StaffSearches(site, store, clock))
         yield replace(
             backend,
             customers=people,

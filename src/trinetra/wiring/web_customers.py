@@ -28,9 +28,8 @@ from trinetra.events import customers as directory
 from trinetra.events.erasure import ErasureStatus
 from trinetra.identities.tracking.track_faces import Shot
 from trinetra.models.manifest import Profile
-from trinetra.ports import Clock, FaceReader, Gallery, InsightStore
+from trinetra.ports import FaceReader, Gallery
 from trinetra.settings import Settings
-from trinetra.site import Site
 from trinetra.values import EPOCH, CustomerId, IdentityKind
 from trinetra.web.backend import CustomerSearch, NewCustomer, Photo
 from trinetra.web.cursors import cursor_of, parts_of
@@ -49,7 +48,7 @@ from trinetra.wiring.explaining import explanation_of, names_in
 from trinetra.wiring.forgetting import Eraser
 from trinetra.wiring.networks import load_face_reader
 from trinetra.wiring.profiles import choose_profile, find_here
-from trinetra.wiring.staff import find_staff
+from trinetra.wiring.staff import StaffSearches
 from trinetra.wiring.web_insights import insight_of
 
 _TIMELINE = 200
@@ -63,9 +62,7 @@ class People:
     """The Customers and CustomerChanges of the web, on the desk of this installation."""
 
     desk: CustomerDesk
-    site: Callable[[], Site]
-    store: InsightStore
-    clock: Clock
+    staff: StaffSearches
 
     async def page(self, caller: str, wanted: CustomerSearch) -> Page[Customer]:
         """Return enrolled customers in the order of enrollment."""
@@ -117,8 +114,10 @@ class People:
 
     async def staff_candidates(self, caller: str, days: int) -> Sequence[StaffCandidate]:
         """Return customers who behaved like staff on the last days."""
-        await self.desk.called_by(caller).note("list", None, "staff candidates")
-        search = await find_staff(self.store, self.site(), self.clock.now(), days)
+        desk = self.desk.called_by(caller)
+        await desk.note("list", None, "staff candidates")
+        search = await self.staff.of_days(days)
+        people = (await desk.known()).people
         return [
             StaffCandidate(
                 customer_id=c.customer_id,
@@ -128,6 +127,9 @@ class People:
                 present_s=c.present_s,
             )
             for c in search.found
+            # Who is staff or erased by now was neither when the search was made.
+            if people.kind_of(c.customer_id) is not IdentityKind.STAFF
+            and not people.is_erased(c.customer_id)
         ]
 
     async def explain(self, caller: str, subject: str) -> Explanation:

@@ -89,7 +89,8 @@ class ReportDesk:
                 raise Invalid(f"first: {period.first} is in the future; here it is {today}")
         except (ValueError, OverflowError) as cause:
             raise Invalid(f"first, last: {cause}") from cause
-        return ReportRequest(period, granularity, tuple(wanted.metrics), compared, wanted.impute)
+        metrics, rows_of = tuple(wanted.metrics), tuple(wanted.rows_of)
+        return ReportRequest(period, granularity, metrics, compared, wanted.impute, rows_of)
 
 
 def _need_few_rows(period: Period, granularity: str) -> None:

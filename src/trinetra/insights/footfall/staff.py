@@ -4,10 +4,13 @@ Nothing follows from a proposal by itself: a customer who works nearby and comes
 otherwise vanish from the figures. Enroll a candidate as staff, and all figures leave them out.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import accumulate
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from trinetra.events.schema import Visit, ZoneStay
@@ -59,10 +62,11 @@ def staff_candidates(
 
     ``visits`` are those of people, merged identities united.
     """
+    counted = [visit for visit in visits if visit.kind in COUNTED_KINDS]
+    opened = _OpenTime.around(counted, rules.hours) if rules.hours and counted else None
     found: dict[CustomerId, _Presence] = defaultdict(_Presence)
-    for visit in visits:
-        if visit.kind in COUNTED_KINDS:
-            _add_visit(found[visit.customer_id], visit, rules)
+    for visit in counted:
+        _add_visit(found[visit.customer_id], visit, rules.zone, opened)
     for stay in stays:
         if (stay.camera_id, stay.zone_id) in rules.counters and stay.customer_id in found:
             day = stay.entered_at.astimezone(rules.zone).date()
@@ -79,18 +83,38 @@ def without_candidates(
     return [v for v in visits if v.customer_id not in gone and v.kind is not IdentityKind.STAFF]
 
 
-def _add_visit(known: _Presence, visit: Visit, rules: StaffRules) -> None:
+class _OpenTime(NamedTuple):
+    """The spans in which the shop was open, and how long it was before the end of each one."""
+
+    starts: Sequence[Instant]
+    ends: Sequence[Instant]
+    until_s: Sequence[float]
+
+    @classmethod
+    def around(cls, visits: Sequence[Visit], hours: OpeningHours) -> "_OpenTime":
+        """Return the opening times during the visits."""
+        first = min(visit.started_at for visit in visits)
+        spans = hours.open_spans(first, max(visit.captured_at for visit in visits))
+        lengths = (seconds_between(opens, closes) for opens, closes in spans)
+        return cls([a for a, _ in spans], [b for _, b in spans], list(accumulate(lengths)))
+
+    def before_s(self, at: Instant) -> float:
+        """Return how long the shop was open before an instant."""
+        number = bisect_right(self.starts, at)
+        if not number:
+            return 0.0
+        not_yet_s = seconds_between(at, self.ends[number - 1])
+        return self.until_s[number - 1] - max(0.0, not_yet_s)
+
+
+def _add_visit(known: _Presence, visit: Visit, zone: ZoneInfo, opened: _OpenTime | None) -> None:
     start, end = visit.started_at, visit.captured_at
-    day = start.astimezone(rules.zone).date()
+    day = start.astimezone(zone).date()
+    present_s = seconds_between(start, end)
     known.visits += 1
-    known.present_s[day] += seconds_between(start, end)
-    if rules.hours is not None:
-        known.closed_s[day] += _closed_s(start, end, rules.hours)
-
-
-def _closed_s(start: Instant, end: Instant, hours: OpeningHours) -> float:
-    open_s = sum(seconds_between(a, b) for a, b in hours.open_spans(start, end))
-    return seconds_between(start, end) - open_s
+    known.present_s[day] += present_s
+    if opened is not None:
+        known.closed_s[day] += present_s - (opened.before_s(end) - opened.before_s(start))
 
 
 def _candidate(customer_id: CustomerId, known: _Presence) -> StaffCandidate | None:

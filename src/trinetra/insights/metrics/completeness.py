@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from trinetra.events.derivation import Span
 from trinetra.events.rollups import PartSum
@@ -14,17 +15,16 @@ from trinetra.values import CameraId, Instant, seconds_between
 class Watched:
     """Watched and expected camera time in units of equal grain: minutes, hours or days.
 
-    ``open_s`` is how long the shop was open in each unit. Watched time counts up to that: the sums
-    do not tell which part of an hour was watched, so a camera that was blind for the open part of
-    an hour, but not for the rest, appears more complete than it was.
+    The time that a camera watched in a unit counts up to that for which the shop was open in it:
+    the sums do not tell which part of an hour was watched, so a camera that was blind for the open
+    part of an hour, but not for the rest, appears more complete than it was. What is kept are the
+    milliseconds before each unit, and in all of them.
     """
 
-    units: Sequence[Span]
-    open_s: Sequence[float]
-    _starts: list[Instant]
-    _seen_s: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    starts: Sequence[Instant]
+    _open_until: Sequence[int]
+    _seen_until: Mapping[str, Sequence[int]]
     _known: dict[tuple[Span, frozenset[CameraId]], float | None] = field(default_factory=dict)
-    _open: dict[Span, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -40,9 +40,15 @@ class Watched:
         """
         whole = Span(units[0].start, min(units[-1].end, until))
         spans = [whole] if hours is None else hours.open_spans(*whole)
-        seen = {(one.place, one.part): sum(one.bins.values()) / 1000 for one in sums}
-        open_s = _open_seconds(units, [span for span in spans if span[0] < span[1]])
-        return cls(units, open_s, [unit.start for unit in units], seen)
+        open_ms = _open_ms(units, [span for span in spans if span[0] < span[1]])
+        seen_ms: dict[str, list[int]] = {}
+        for part, _, place, bins in sums:
+            if open_ms[part]:
+                if place not in seen_ms:
+                    seen_ms[place] = [0] * len(units)
+                seen_ms[place][part] = min(open_ms[part], sum(bins.values()))
+        seen_until = {place: _until(seen) for place, seen in seen_ms.items()}
+        return cls([unit.start for unit in units], _until(open_ms), seen_until)
 
     def share(self, span: Span, cameras: frozenset[CameraId]) -> float | None:
         """Return the share of the expected time that was watched; None if none was expected.
@@ -56,29 +62,32 @@ class Watched:
 
     def open_seconds(self, span: Span) -> float:
         """Return the seconds of a span, up to now, in which the shop was open."""
-        if span not in self._open:
-            first, last = (bisect_left(self._starts, edge) for edge in span)
-            self._open[span] = sum(self.open_s[first:last])
-        return self._open[span]
+        first, last = self._numbers(span)
+        return (self._open_until[last] - self._open_until[first]) / 1000
 
     def _share(self, span: Span, cameras: Collection[CameraId]) -> float | None:
-        first, last = (bisect_left(self._starts, edge) for edge in span)
-        expected_s = seen_s = 0.0
-        for number in range(first, last):
-            if open_s := self.open_s[number]:
-                expected_s += open_s * len(cameras)
-                for camera in cameras:
-                    seen_s += min(open_s, self._seen_s.get((camera, number), 0.0))
-        return seen_s / expected_s if expected_s else None
+        first, last = self._numbers(span)
+        expected_ms = (self._open_until[last] - self._open_until[first]) * len(cameras)
+        known = (self._seen_until[camera] for camera in cameras if camera in self._seen_until)
+        seen_ms = sum(until[last] - until[first] for until in known)
+        return seen_ms / expected_ms if expected_ms else None
+
+    def _numbers(self, span: Span) -> tuple[int, int]:
+        return bisect_left(self.starts, span.start), bisect_left(self.starts, span.end)
 
 
-def _open_seconds(units: Sequence[Span], spans: Sequence[tuple[Instant, Instant]]) -> list[float]:
-    """Return how many seconds of each unit lie in the spans, which are ordered and disjoint."""
-    open_s = [0.0] * len(units)
+def _until(parts: Iterable[int]) -> list[int]:
+    """Return the sums of the parts before each one, and of all."""
+    return list(accumulate(parts, initial=0))
+
+
+def _open_ms(units: Sequence[Span], spans: Sequence[tuple[Instant, Instant]]) -> list[int]:
+    """Return how long of each unit lies in the spans, which are ordered and disjoint."""
+    open_ms = [0] * len(units)
     starts = [unit.start for unit in units]
     for opens, closes in spans:
         for number in range(max(0, bisect_right(starts, opens) - 1), bisect_left(starts, closes)):
             unit = units[number]
             inside_s = seconds_between(max(opens, unit.start), min(closes, unit.end))
-            open_s[number] += max(0.0, inside_s)
-    return open_s
+            open_ms[number] += max(0, round(inside_s * 1000))
+    return open_ms

@@ -59,8 +59,12 @@ async def reports(
         "last": _date(last) if period == "range" else None,
         "compare": compare or (["last-week"] if period == "day" else ["previous"]),
     }
-    report = await page.client.report(**asked)
-    shown = next((m for m in report.metrics if m.name == metric), None) or _first(report)
+    known = {each.name for each in (await page.client.metrics()).items}
+    wanted = metric if metric in known else _FIRST_METRIC
+    report = await page.client.report(**asked, rows_of=[wanted])
+    shown = next((m for m in report.metrics if m.name == wanted), None) or _first(report)
+    if shown and shown.name != wanted:
+        report = await page.client.report(**asked, rows_of=[shown.name])
     return page.render(
         "reports.html",
         site=await page.client.site(),

@@ -47,15 +47,17 @@ async def read_report(
     granularity: Granularity | None = None,
     metric: Metrics = [],  # noqa: B006  FastAPI copies it
     compare: Compared = [],  # noqa: B006
+    rows_of: Metrics = [],  # noqa: B006
     *,
     impute: bool = False,
 ) -> Response:
     """Return the figures of a day, week, month or range, compared with other periods.
 
     ``first`` is a day of the period, by default of the last one that is over; a range goes from
-    ``first`` to ``last``, both included.
+    ``first`` to ``last``, both included. ``rows_of`` are the metrics that are wanted by time, too;
+    by default all.
     """
-    wanted = ReportQuestion(period, first, last, granularity, metric, compare, impute)
+    wanted = ReportQuestion(period, first, last, granularity, metric, compare, impute, rows_of)
     report = await needed(platform.reports, "reports").report(wanted)
     return answered(request, report.model_dump_json().encode())
 
