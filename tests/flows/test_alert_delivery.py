@@ -18,6 +18,7 @@ from trinetra.events.alerts import NoticeState
 from trinetra.events.codec import encode
 from trinetra.events.topics import ALERTS
 from trinetra.ports import Record
+from trinetra.wiring.alerts import live_alerts
 
 
 async def test_an_alert_arrives_signed_and_names_nobody(tmp_path: Path) -> None:
@@ -65,6 +66,28 @@ async def test_a_receiver_that_was_down_gets_everything_once_and_in_order(tmp_pa
     assert listed == sorted(listed)
     assert len(set(receiver.ids)) == len(receiver.ids) == 30
     await receiver.stop()
+
+
+async def test_a_changed_site_is_in_force_from_the_next_event_on(tmp_path: Path) -> None:
+    async with WebhookReceiver() as receiver:
+        old = webhook_site(receiver.url, ", closings: true")
+        three = old.alerts.rules.queue_length.model_copy(update={"people": 3, "for_s": 0.0})
+        rules = old.alerts.rules.model_copy(update={"queue_length": three})
+        new = old.model_copy(update={"alerts": old.alerts.model_copy(update={"rules": rules})})
+        without = webhook_site(receiver.url, ", closings: true")
+        bare = tuple(camera.model_copy(update={"zones": ()}) for camera in without.cameras)
+        async with alerting(old, tmp_path, SystemClock()) as shop:
+            taking = live_alerts(shop.service)
+            await taking.change(new)
+            await shop.tell(waiting(3, datetime.now(UTC)))
+            await receiver.wait_for(1)
+            # Without its zone nothing would ever tell that the queue is over.
+            await taking.change(without.model_copy(update={"cameras": bare}))
+            await receiver.wait_for(2)
+            [notice] = (await shop.store.notices("closed", None, 10, None)).notices
+
+    assert [p.document["type"] for p in receiver.posted] == ["alert.raised", "alert.closed"]
+    assert (notice.rule, notice.subject) == ("queue_length", "till/queue")
 
 
 async def test_ten_minutes_without_a_receiver_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -46,6 +46,12 @@ def changed(before: str, after: str) -> Site:
             "live",
         ),
         ('192.0.2.1/a"}', '192.0.2.1/a", timeout_s: 60}', "tracking", "restart"),
+        (
+            "timezone: UTC",
+            "timezone: UTC\nalerts: {rules: {occupancy: {people: 9}}}",
+            "alerts",
+            "live",
+        ),
     ],
 )
 def test_a_change_takes_effect_as_told(before: str, after: str, what: str, how: str) -> None:
@@ -55,6 +61,17 @@ def test_a_change_takes_effect_as_told(before: str, after: str, what: str, how: 
 
 def test_nothing_changed_is_nothing_to_take_over() -> None:
     assert takeovers(OLD, site_from_text(TEXT + "# a comment\n")) == []
+
+
+def test_recipients_wait_for_the_channels_that_they_name() -> None:
+    channel = "channels: [{id: hook, webhook: 'https://a.example'}]"
+    alerts = f"timezone: UTC\nalerts: {{{channel}, recipients: [{{id: ann, channels: [hook]}}]}}"
+    told = changed("timezone: UTC", alerts)
+    assert {each.what: each.how for each in takeovers(OLD, told)} == {"alerts": "restart"}
+    assert in_force(OLD, told, takeovers(OLD, told)).alerts == OLD.alerts
+    another = changed("timezone: UTC", alerts.replace("id: ann", "id: bob"))
+    assert {each.what: each.how for each in takeovers(told, another)} == {"alerts": "live"}
+    assert in_force(told, another, takeovers(told, another)).alerts == another.alerts
 
 
 def test_what_needs_a_restart_stays_as_it_was() -> None:

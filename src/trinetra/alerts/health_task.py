@@ -32,6 +32,10 @@ class HealthTask:
         self._outage = OutageTracker(clock, get_logger("alert-service"), "metrics of a service")
         self._pending: list[Signal] = []
 
+    def change(self, plan: AlertPlan) -> None:
+        """Apply other rules from the next reading on."""
+        self._rules.change(plan)
+
     async def tend(self) -> None:
         """Read and judge if it is due. Raises StorageFull or StoreUnavailable."""
         if (samples := await self._answer()) is not None:

@@ -36,9 +36,16 @@ class AlertPartition:
                 faults[key] = str(cause)
                 continue
             camera_id = CameraId("" if key == _NO_CAMERA else key)
-            self._cameras[key] = CameraRules(self.plan, camera_id, saved)
+            self._cameras[key] = rules = CameraRules(self.plan, camera_id, saved)
+            rules.change(self.plan)
             self._saved[key] = value
         return faults
+
+    def change(self, plan: AlertPlan) -> None:
+        """Apply other rules from the next event on."""
+        self.plan = plan
+        for rules in self._cameras.values():
+            rules.change(plan)
 
     def step(self, event: InsightEvent) -> list[Signal]:
         """Take an insight in; return what it calls for."""

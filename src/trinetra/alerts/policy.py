@@ -86,10 +86,7 @@ def decide(
     changed: dict[str, Notice] = {}
     deliveries: list[NoticeDelivery] = []
     for signal in sorted(signals, key=lambda each: each.at):
-        rule = policy.plan.rules.get(signal.rule)
-        if rule is None:
-            continue
-        notice, sent = desk.take(signal, rule, latest.get(signal.key))
+        notice, sent = desk.take(signal, latest.get(signal.key))
         if notice is not None:
             latest[signal.key] = changed[notice.alert_id] = notice
             deliveries += sent
@@ -124,9 +121,12 @@ class _Decision:
     now: Instant
     delivered: Counter[str]
 
-    def take(self, signal: Signal, rule: RulePlan, before: Notice | None) -> _Taken:
+    def take(self, signal: Signal, before: Notice | None) -> _Taken:
         if signal.is_over:
             return self._end(signal, before)
+        rule = self.policy.plan.rules.get(signal.rule)
+        if rule is None:
+            return None, ()
         if before is not None and signal.at <= before.last_at:
             return None, ()  # read again
         if before is None or _starts_anew(signal, before, rule.cooldown_s):

@@ -97,6 +97,10 @@ class ReportedProcessor(_AlertProcessor):
         self._plan = plan
         self._owned: set[TopicPartition] = set()
 
+    def change(self, plan: AlertPlan) -> None:
+        """Apply other rules from the next batch on."""
+        self._plan = plan
+
     def restore(self, where: TopicPartition, number: int, state: Mapping[str, bytes]) -> None:
         """Take a partition over."""
         del number, state
@@ -131,6 +135,12 @@ class InsightProcessor(_AlertProcessor):
         self._plan = plan
         self._clock = clock
         self._partitions: dict[TopicPartition, AlertPartition] = {}
+
+    def change(self, plan: AlertPlan) -> None:
+        """Apply other rules from the next batch on."""
+        self._plan = plan
+        for partition in self._partitions.values():
+            partition.change(plan)
 
     def restore(self, where: TopicPartition, number: int, state: Mapping[str, bytes]) -> None:
         """Take a partition over; the state of a camera that cannot be read starts anew."""

@@ -51,24 +51,35 @@ class AlertService:
             member=member,
             policy=dispatching,
         )
-        writer = NoticeWriter(ports.store, policy, ports.clock, self.dispatcher.wake)
-        tasks: list[BackgroundTask] = [
-            NoticeUpkeep(ports.store, ports.outbox, ports.clock, keep_s=keep_s)
-        ]
-        if ports.health is not None:
-            tasks.append(HealthTask(policy.plan, ports.health, writer, ports.clock))
+        self._writer = NoticeWriter(ports.store, policy, ports.clock, self.dispatcher.wake)
+        self._upkeep = NoticeUpkeep(
+            ports.store, ports.outbox, self._writer, ports.clock, keep_s=keep_s
+        )
+        self._health = (
+            HealthTask(policy.plan, ports.health, self._writer, ports.clock)
+            if ports.health is not None
+            else None
+        )
+        self._reported = ReportedProcessor(policy.plan, self._writer)
+        self._insights = InsightProcessor(policy.plan, self._writer, ports.clock)
+        tasks: list[BackgroundTask] = [self._upkeep]
         self._runner = StreamRunner(
             NAME,
             ports.log,
             ports.clock,
-            [
-                ReportedProcessor(policy.plan, writer),
-                InsightProcessor(policy.plan, writer, ports.clock),
-            ],
-            tasks=tasks,
+            [self._reported, self._insights],
+            tasks=[*tasks, self._health] if self._health else tasks,
             policy=running,
         )
-        self._watches_health = ports.health is not None
+
+    def change(self, policy: AlertPolicy) -> None:
+        """Go by other rules and recipients from the next events on; channels stay as they are."""
+        self._writer.change(policy)
+        self._reported.change(policy.plan)
+        self._insights.change(policy.plan)
+        if self._health:
+            self._health.change(policy.plan)
+        self._upkeep.hasten()
 
     @property
     def name(self) -> str:
@@ -84,7 +95,7 @@ class AlertService:
         return {
             **self._runner.status(),
             "channels": self.dispatcher.status(),
-            "watches_health": self._watches_health,
+            "watches_health": self._health is not None,
         }
 
     async def run(self, stopping: asyncio.Event) -> None:

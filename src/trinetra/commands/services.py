@@ -115,7 +115,7 @@ def alert(site: _SiteFile) -> None:
     loaded = load_site(site)
     _serve(
         "alert-service",
-        lambda: services.alert(loaded, settings, os.environ),
+        lambda: services.alert(loaded, settings, os.environ, services.Watched(site)),
         settings,
         settings.alert_port,
     )

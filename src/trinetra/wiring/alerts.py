@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 from trinetra.adapters.clock import SystemClock
@@ -12,13 +13,14 @@ from trinetra.adapters.notify.people import CustomerLogNames, Naming
 from trinetra.adapters.notify.webhook import WebhookChannel as WebhookAdapter
 from trinetra.adapters.notify.webhook import WebhookConfig
 from trinetra.alerts.desk import AlertDesk
+from trinetra.alerts.notices import standing
 from trinetra.alerts.policy import AlertPolicy, Recipient, default_severities
 from trinetra.alerts.rules.health import NAMES
 from trinetra.alerts.rules.plan import AlertPlan, RulePlan
 from trinetra.alerts.schedule import Schedule
 from trinetra.alerts.service import AlertPorts, AlertService
 from trinetra.errors import ConfigurationError
-from trinetra.events.alerts import RULES, Notice, RuleName, Severity
+from trinetra.events.alerts import RULES, RuleName, Severity
 from trinetra.ports import AlertChannel, AlertStore, Clock, CustomerLog, EventLog, HealthFacts
 from trinetra.settings import Settings
 from trinetra.site import Site
@@ -35,14 +37,13 @@ from trinetra.site.sources import StreamSource
 from trinetra.streaming.runner import RunnerPolicy
 from trinetra.values import CameraId
 from trinetra.wiring.assembly import Member
+from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.site_graph import opening_hours, weekly
 from trinetra.wiring.stores import open_alert_store, open_customer_log
 
 _DAY_S = 86_400.0
 _COOLDOWN_S = 300.0
 _MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_STANDING = 1000
-"""Open notices that a state is made of; more of them would be the same state."""
 _FROM_PERSON: frozenset[RuleName] = frozenset({"watchlist", "vip"})
 
 
@@ -91,6 +92,15 @@ def alert_service(site: Site, ports: AlertPorts, member: Member) -> AlertService
     )
 
 
+def live_alerts(service: AlertService) -> SiteReceiver:
+    """Return what lets an alert service take over the rules and recipients of a changed site."""
+
+    async def change(site: Site) -> None:
+        service.change(alert_policy(site))
+
+    return SiteReceiver("alerts", change)
+
+
 @asynccontextmanager
 async def open_alert_desk(settings: Settings) -> AsyncIterator[AlertDesk]:
     """Open the list of alerts, as commands and web pages use it; raises as ``open_store`` does."""
@@ -111,13 +121,6 @@ def open_channels(
     """Return the channels of a site by id. Raises ConfigurationError for unset variables."""
     names = CustomerLogNames(customer_log)
 
-    async def standing() -> list[Notice]:
-        found = [
-            (await store.notices(state, None, _STANDING, None)).notices
-            for state in ("open", "acknowledged")
-        ]
-        return [notice for notices in found for notice in notices]
-
     opened: dict[str, AlertChannel] = {}
     for channel in site.alerts.channels:
         if unset := channel.unset_variables(environ):
@@ -131,7 +134,9 @@ def open_channels(
                 opened[channel.id] = WebhookAdapter(webhook_config(channel, environ), clock, naming)
             case MqttChannel():
                 config = mqtt_config(channel, environ)
-                opened[channel.id] = MqttAdapter(config, site.site_id, standing, clock, naming)
+                opened[channel.id] = MqttAdapter(
+                    config, site.site_id, partial(standing, store), clock, naming
+                )
             case AppriseChannel():
                 opened[channel.id] = _apprise(channel, environ, naming)
     return opened
@@ -218,6 +223,7 @@ def alert_plan(site: Site) -> AlertPlan:
             (CameraId(each.line[0]), each.line[1]): each.direction
             for each in rules.wrong_direction.lines
         },
+        cameras=frozenset(camera.camera_id for camera in site.cameras),
         live=frozenset(c.camera_id for c in site.cameras if isinstance(c.source, StreamSource)),
         hours=opening_hours(site),
         grace_s=rules.after_hours.grace_minutes * 60,

@@ -20,7 +20,7 @@ from trinetra.streaming.event_recorder import EventRecorder
 from trinetra.streaming.runner import StreamRunner
 from trinetra.values import CameraId
 from trinetra.wiring import assembly
-from trinetra.wiring.alerts import open_alert_service
+from trinetra.wiring.alerts import live_alerts, open_alert_service
 from trinetra.wiring.assembly import EnginePorts, FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     open_buffer,
@@ -163,6 +163,7 @@ async def downstream_of(
             # Downstream first: a new camera's first frame finds every stage prepared.
             for receiver in (
                 live_figures(store, settings, clock),
+                live_alerts(alerts),
                 assembly.live_intake(receipts),
                 live_engine,
                 live_resolver,

@@ -19,7 +19,7 @@ from trinetra.web.backend import Backend
 from trinetra.web.live.parts import LiveParts
 from trinetra.web.security.security import Security
 from trinetra.wiring import assembly
-from trinetra.wiring.alerts import open_alert_service
+from trinetra.wiring.alerts import live_alerts, open_alert_service
 from trinetra.wiring.assembly import FaceModel, Member, Playback
 from trinetra.wiring.connections import (
     need_shared,
@@ -229,7 +229,7 @@ class WebService:
 
 @asynccontextmanager
 async def alert(
-    site: Site, settings: Settings, environ: Mapping[str, str]
+    site: Site, settings: Settings, environ: Mapping[str, str], watched: Watched | None = None
 ) -> AsyncIterator[Opened]:
     """Open an alert service. Raises ConfigurationError, ServerUnavailable or StorageFull."""
     need_shared(settings, "alert", "event_log", "store_url")
@@ -240,7 +240,8 @@ async def alert(
             log, site, settings, environ, clock, member=Member.of(settings)
         )
         service, store = await stack.enter_async_context(opening)
-        yield _opened(service, log, store)
+        watching = _watching(service, watched, site, clock, None, (live_alerts(service),))
+        yield _opened(watching, log, store)
 
 
 def _opened(service: Service, *adapters: object) -> Opened:

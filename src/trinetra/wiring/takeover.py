@@ -1,8 +1,9 @@
 """Decides which changes of a site file running services take over, and which need a restart.
 
-Cameras, lines, zones, floor points, doors, opening hours and the topology are taken over live:
-every stage exchanges what it goes by between two of its batches, so that no frame is lost. Site id,
-time zone, calendar and policies are read once at the start. A camera that needs a network which
+Cameras, lines, zones, floor points, doors, opening hours, the topology, rules and recipients of
+alerts are taken over live: every stage exchanges what it goes by between two of its batches, so
+that no frame is lost. Site id, time zone, calendar, policies and the channels of alerts are read
+once at the start. A camera that needs a network which
 this process has not loaded waits for a restart, and with it everything else, because doors and
 distances may refer to it.
 """
@@ -49,7 +50,12 @@ def in_force(old: Site, new: Site, changes: list[Takeover]) -> Site:
     """Return the site that running services go by after these changes, until the next restart."""
     if any(each.how == "restart" and each.what.startswith("cameras.") for each in changes):
         return old
-    return new.model_copy(update={name: getattr(old, name) for name in _AT_START})
+    kept = [*_AT_START, *(["alerts"] if _has_other_channels(old, new) else [])]
+    return new.model_copy(update={name: getattr(old, name) for name in kept})
+
+
+def _has_other_channels(old: Site, new: Site) -> bool:
+    return old.alerts.channels != new.alerts.channels
 
 
 def _of_site(old: Site, new: Site) -> Iterator[Takeover]:
@@ -59,6 +65,11 @@ def _of_site(old: Site, new: Site) -> Iterator[Takeover]:
     for name in _AT_ONCE:
         if getattr(old, name) != getattr(new, name):
             yield Takeover(name, "live", "in force from the next events on")
+    if _has_other_channels(old, new):
+        effect = "channels are opened when the services start; rules and recipients wait for them"
+        yield Takeover("alerts", "restart", effect)
+    elif old.alerts != new.alerts:
+        yield Takeover("alerts", "live", "in force from the next events on")
     if plans.resolver_policy(old) != plans.resolver_policy(_with_policies(new, old)):
         yield Takeover(
             "tracking",

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from trinetra.alerts.rules.conditions import Conditions, Holding, compare
-from trinetra.alerts.rules.plan import AlertPlan
+from trinetra.alerts.rules.conditions import Conditions, Holding, compare, without_obsolete
+from trinetra.alerts.rules.plan import SITE, AlertPlan
 from trinetra.alerts.rules.signal import Facts, Signal
 from trinetra.events.alerts import NoticeKey, RuleName
 from trinetra.events.schema import (
@@ -19,9 +19,6 @@ from trinetra.events.schema import (
     ZoneStay,
 )
 from trinetra.values import CameraId, IdentityKind, Instant, seconds_between
-
-SITE = "site"
-"""The subject of rules about the whole shop."""
 
 
 class LastCrossing(msgspec.Struct, array_like=True):
@@ -75,6 +72,11 @@ class CameraRules:
         newest = self.state.newest
         self.state.newest = max(newest, event.captured_at) if newest else event.captured_at
         return [*found, *self.look(self.state.newest)]
+
+    def change(self, plan: AlertPlan) -> None:
+        """Apply other rules from now on; what is left of those that are gone is forgotten."""
+        self.plan = plan
+        self.state.conditions = without_obsolete(self.state.conditions, plan)
 
     def look(self, at: Instant) -> list[Signal]:
         """Return which conditions are to be told at an instant, or are over."""

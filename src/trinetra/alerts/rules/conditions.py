@@ -1,11 +1,13 @@
 """Conditions that hold for a while: told once they have lasted long enough, and when they end."""
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import msgspec
 
+from trinetra.alerts.rules.plan import AlertPlan
 from trinetra.alerts.rules.signal import Facts, Signal
-from trinetra.events.alerts import NoticeKey
+from trinetra.events.alerts import NoticeKey, RuleName
 from trinetra.values import CameraId, Instant, after, seconds_between
 
 
@@ -31,6 +33,16 @@ Conditions = dict[str, Condition]
 def key_text(key: NoticeKey) -> str:
     """Return the text under which a condition is kept."""
     return f"{key.rule} {key.subject}"
+
+
+def without_obsolete(conditions: Conditions, plan: AlertPlan) -> Conditions:
+    """Return the conditions that rules in force are about."""
+    return {text: held for text, held in conditions.items() if plan.concerns(_key_of(text))}
+
+
+def _key_of(text: str) -> NoticeKey:
+    rule, _, subject = text.partition(" ")
+    return NoticeKey(cast("RuleName", rule), subject)
 
 
 def compare(

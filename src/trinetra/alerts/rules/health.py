@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from trinetra.alerts.rules.conditions import Conditions, Holding, compare
+from trinetra.alerts.rules.conditions import Conditions, Holding, compare, without_obsolete
 from trinetra.alerts.rules.plan import AlertPlan, RulePlan
 from trinetra.alerts.rules.reported import INDEX
 from trinetra.alerts.rules.signal import Facts, Signal
@@ -102,6 +102,11 @@ class HealthRules:
                 for_s = 0.0 if found.key.rule in _WINDOWED else plan.for_s
                 holding[found.key] = Holding(for_s, found.facts, found.camera_id)
         return compare(self._conditions, holding, possible, at, self._is_first)
+
+    def change(self, plan: AlertPlan) -> None:
+        """Apply other rules from the next reading on."""
+        self.plan = plan
+        self._conditions = without_obsolete(self._conditions, plan)
 
     def _is_first(self, text: str) -> bool:
         is_first = text not in self._looked_at
