@@ -178,8 +178,8 @@ def test_an_alert_tells_its_facts_in_hindi() -> None:
     said = words_of(Signal("queue_length", "till/line", NOON, facts=facts))
     in_hindi = translated(said.message, HINDI.text)
     assert in_hindi == "कैमरा till के ज़ोन line में 7 लोग इंतज़ार में; सीमा 4 है।"
-    stayed = translated("A person stayed 5 minutes in the shop.", HINDI.text)
-    assert stayed == "एक व्यक्ति दुकान में 5 मिनट रुका।"
+    stays = translated("A person has been in the shop for 5 minutes.", HINDI.text)
+    assert stays == "एक व्यक्ति दुकान में 5 मिनट से है।"
     assert translated(said.title, HINDI.text) == "लंबी कतार"
     assert translated(said.message, ENGLISH.text) == said.message
 

@@ -19,9 +19,7 @@ from trinetra.events.schema import (
     CameraCoverage,
     LineCrossing,
     Occupancy,
-    QueueVisit,
     SiteOccupancy,
-    ZoneStay,
 )
 from trinetra.events.topics import ALERT_STATE, ALERTS, INSIGHTS, Topic
 from trinetra.ports import Clock, Delivery, TopicPartition
@@ -32,7 +30,7 @@ from trinetra.telemetry import STATE_REJECTED, get_logger
 
 NAME = "alert-service"
 log = get_logger(NAME)
-_JUDGED = Occupancy | SiteOccupancy | ZoneStay | LineCrossing | QueueVisit | CameraCoverage
+_JUDGED = Occupancy | SiteOccupancy | LineCrossing | CameraCoverage
 """The insights that rules are about."""
 
 

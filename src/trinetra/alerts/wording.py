@@ -110,7 +110,7 @@ _WORDS: Mapping[RuleName, _Template] = {
     ),
     "queue_wait": _Template(
         "Long wait",
-        lambda f: f"A customer waited {_minutes(f)} in queue {f.get('queue')}.",
+        lambda f: f"A customer has been waiting {_minutes(f)} {_zone(f)}.",
         "Open another till; if it repeats at this hour, plan one more person for it.",
     ),
     "occupancy": _Template(
@@ -120,7 +120,7 @@ _WORDS: Mapping[RuleName, _Template] = {
     ),
     "loitering": _Template(
         "Long stay",
-        lambda f: f"A person stayed {_minutes(f)} {_zone(f)}.",
+        lambda f: f"A person has been {_zone(f)} for {_minutes(f)}.",
         "Look at the live picture; offer help or inform the manager on duty.",
     ),
     "after_hours": _Template(

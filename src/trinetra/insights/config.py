@@ -6,6 +6,7 @@ rule holds at every resolution and distance from the camera.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from trinetra.events.schema import Point
 from trinetra.geometry import Homography
@@ -56,11 +57,21 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class StayLimit:
+    """From how long on a stay of a person in a zone raises an alert, while it lasts."""
+
+    zone_id: str
+    rule: Literal["long_stay", "long_wait"]
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CameraInsights:
     """The zones and lines of one camera, and its view of the floor, if it is calibrated."""
 
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
+    stay_limits: tuple[StayLimit, ...] = ()
     floor: Homography | None = None
 
 

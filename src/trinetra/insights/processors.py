@@ -19,6 +19,7 @@ from trinetra.events.codec import encode
 from trinetra.events.schema import InsightEvent, Purchase, Receipt, UnpaidStay, Visit
 from trinetra.events.sightings import encode_sighting
 from trinetra.events.topics import (
+    ALERTS,
     IDENTITIES,
     INSIGHT_STATE,
     INSIGHTS,
@@ -52,12 +53,13 @@ class InsightOutput(PartitionOutput):
     insights: list[InsightEvent] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Add what one record led to."""
+        """Add what one record led to; alerts are told of by the alert service."""
         self.insights += outcome.insights
         self.records += [Record(INSIGHTS, _key(i), encode(i)) for i in outcome.insights]
         self.records += [
             Record(SIGHTINGS, s.customer_id, encode_sighting(s)) for s in outcome.sightings
         ]
+        self.records += [Record(ALERTS, a.camera_id, encode(a)) for a in outcome.alerts]
 
 
 def _key(insight: InsightEvent) -> str:

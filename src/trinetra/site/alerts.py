@@ -49,7 +49,7 @@ class QueueLength(LastingRule):
 
 
 class QueueWait(Rule):
-    """A customer waited for long; known when the wait is over."""
+    """A customer has been waiting in a zone of kind queue for long."""
 
     minutes: Annotated[Minutes, Field(gt=0, description="Wait from which on it is told.")] = 10.0
 
@@ -72,7 +72,7 @@ class OccupancyLimit(LastingRule):
 
 
 class Loitering(Rule):
-    """A long stay in one of the named zones; known when the stay is over."""
+    """Somebody has been in one of the named zones for long."""
 
     zones: Annotated[
         tuple[ZoneRef, ...], Field(max_length=1000, description="Zones where a stay is noticed.")

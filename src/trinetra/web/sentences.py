@@ -78,9 +78,9 @@ _ALERTS = (
         "%(from_camera)s, %(distance)s m away."
     ),
     message("%(people)s wait %(where)s; the limit is %(limit)s."),
-    message("A customer waited %(minutes)s in queue %(queue)s."),
+    message("A customer has been waiting %(minutes)s %(where)s."),
     message("%(people)s are %(where)s; the limit is %(limit)s."),
-    message("A person stayed %(minutes)s %(where)s."),
+    message("A person has been %(where)s for %(minutes)s."),
     message("%(people)s in view at camera %(camera)s while the shop is closed."),
     message("A second person followed through line %(line)s at camera %(camera)s."),
     message(

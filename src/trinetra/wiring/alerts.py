@@ -213,7 +213,6 @@ def alert_plan(site: Site) -> AlertPlan:
             for zone in camera.zones
             if zone.kind == "queue"
         ),
-        loitering=frozenset((CameraId(camera), zone) for camera, zone in rules.loitering.zones),
         crowded={
             (CameraId(limit.zone[0]), limit.zone[1]): limit.people
             for limit in rules.occupancy.zones
@@ -256,9 +255,7 @@ def _limits(site: Site) -> dict[RuleName, tuple[float, float]]:
     rules = site.alerts.rules
     return {
         "queue_length": (rules.queue_length.people, 0.0),
-        "queue_wait": (rules.queue_wait.minutes * 60, 0.0),
         "occupancy": (rules.occupancy.people or 0.0, 0.0),
-        "loitering": (rules.loitering.minutes * 60, 0.0),
         "tailgating": (rules.tailgating.within_s, 0.0),
         "frames_dropped": (rules.frames_dropped.share, rules.frames_dropped.over_s),
         "latency": (rules.latency.p99_s, rules.latency.over_s),

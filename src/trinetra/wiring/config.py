@@ -1,6 +1,6 @@
 """Translates the site file into the policies and plans of each stage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import ceil
 from zoneinfo import ZoneInfo
 
@@ -29,7 +29,7 @@ from trinetra.identities.decision.plates import PlatePolicy as PlatePublication
 from trinetra.identities.gate.registry import ActiveRegistry
 from trinetra.identities.policy import ResolverPolicy
 from trinetra.identities.tracking.policy import TrackerPolicy
-from trinetra.insights.config import CameraInsights, InsightPolicy, Line, Zone
+from trinetra.insights.config import CameraInsights, InsightPolicy, Line, StayLimit, Zone
 from trinetra.insights.footfall.doors import Door, FloorLine, LineRef, doors_of, floor_line
 from trinetra.insights.footfall.groups import Groups
 from trinetra.insights.footfall.occupancy import SiteOccupancies
@@ -43,6 +43,7 @@ from trinetra.insights.vehicles.links import VehicleLinks
 from trinetra.insights.vehicles.visits import VehiclePolicy, VehicleVisits
 from trinetra.models.calibration import CalibrationFile
 from trinetra.models.manifest import Calibration, Profile
+from trinetra.site.alerts import Rules
 from trinetra.site.cameras import Camera
 from trinetra.site.policies import Bodies, Plates
 from trinetra.site.schema import Door as SiteDoor
@@ -159,10 +160,21 @@ def insight_plans(site: Site) -> dict[CameraId, CameraInsights]:
         camera.camera_id: CameraInsights(
             zones=tuple(Zone(z.id, z.polygon, z.min_dwell_s) for z in camera.zones),
             lines=tuple(Line(line.id, line.a, line.b) for line in camera.lines),
+            stay_limits=tuple(_stay_limits(camera, site.alerts.rules)),
             floor=fit(camera.floor) if camera.floor else None,
         )
         for camera in site.cameras
     }
+
+
+def _stay_limits(camera: Camera, rules: Rules) -> Iterator[StayLimit]:
+    """Yield from how long on stays in the zones of a camera raise an alert."""
+    wait, stay = rules.queue_wait, rules.loitering
+    for zone in camera.zones:
+        if wait.enabled and zone.kind == "queue":
+            yield StayLimit(zone.id, "long_wait", wait.minutes * 60)
+        if stay.enabled and (camera.id, zone.id) in stay.zones:
+            yield StayLimit(zone.id, "long_stay", stay.minutes * 60)
 
 
 def queue_plan(site: Site) -> QueuePlan:

@@ -1,8 +1,8 @@
 """Which insights and metrics call for a notice."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 
 from trinetra.alerts.partition import AlertPartition
@@ -10,20 +10,18 @@ from trinetra.alerts.rules.health import HealthRules
 from trinetra.alerts.rules.plan import AlertPlan, RulePlan
 from trinetra.alerts.rules.reported import reported
 from trinetra.alerts.rules.signal import Signal
-from trinetra.events.alerts import RuleName
+from trinetra.events.alerts import NoticeKey, RuleName
 from trinetra.events.schema import (
     AlertEvent,
     CameraCoverage,
     InsightEvent,
     LineCrossing,
     Occupancy,
-    QueueVisit,
     SiteOccupancy,
-    ZoneStay,
 )
 from trinetra.opening_hours import OpeningHours, OpenSpan
 from trinetra.ports import Sample
-from trinetra.values import CameraId, CustomerId, EventId, IdentityKind, Instant, SiteId, TrackId
+from trinetra.values import CameraId, CustomerId, EventId, Instant, SiteId, TrackId
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 TILL = CameraId("till")
@@ -33,9 +31,9 @@ RULES: dict[RuleName, RulePlan] = {
     "plate_watchlist": RulePlan("critical"),
     "index_unavailable": RulePlan("critical", for_s=15.0),
     "queue_length": RulePlan("warning", limit=6, for_s=60.0),
-    "queue_wait": RulePlan("warning", limit=600.0),
+    "queue_wait": RulePlan("warning"),
     "occupancy": RulePlan("critical", limit=50, for_s=30.0),
-    "loitering": RulePlan("warning", limit=600.0),
+    "loitering": RulePlan("warning"),
     "after_hours": RulePlan("critical", for_s=10.0),
     "tailgating": RulePlan("warning", limit=2.0),
     "wrong_direction": RulePlan("warning"),
@@ -48,7 +46,7 @@ RULES: dict[RuleName, RulePlan] = {
 PLAN = AlertPlan(
     RULES,
     queues=frozenset({(TILL, "queue")}),
-    loitering=frozenset({(TILL, "corner")}),
+    cameras=frozenset({TILL}),
     crowded={(TILL, "hall"): 3},
     tailgating=frozenset({(TILL, "gate")}),
     one_way={(TILL, "gate"): "out"},
@@ -151,43 +149,42 @@ def test_one_who_stays_until_after_hours_is_told_as_time_passes() -> None:
     assert rules_of(partition.look(at(closing + 1812))) == ["after_hours"]
 
 
-def test_long_stays_count_where_nobody_should_stay() -> None:
-    def stay(zone: str, dwell_s: float, kind: object = msgspec.UNSET) -> ZoneStay:
-        return ZoneStay(
-            **header(at(0)),
-            zone_id=zone,
-            track_id=TrackId("t"),
-            label="person",
-            entered_at=at(-dwell_s),
-            dwell_s=dwell_s,
-            kind=kind,
-        )
+def test_long_stays_and_waits_are_told_as_the_insight_engine_reports_them() -> None:
+    def alert(rule: str) -> AlertEvent:
+        said = {"severity": "warning", "message": "m", "detail": {"zone": "a", "minutes": 10.0}}
+        return AlertEvent(**header(at(0)), rule=rule, **said)
 
-    def found(event: ZoneStay) -> list[str]:
-        return rules_of(told(AlertPartition(PLAN), event))
-
-    assert found(stay("corner", 600)) == ["loitering"]
-    assert found(stay("corner", 599)) == []
-    assert found(stay("queue", 900)) == []
-    assert found(stay("corner", 900, IdentityKind.STAFF)) == []
+    [stay] = reported(PLAN, alert("long_stay"))
+    assert (stay.rule, stay.subject, stay.facts["minutes"]) == ("loitering", "till/a", 10.0)
+    [wait] = reported(PLAN, alert("long_wait"))
+    assert (wait.rule, wait.subject) == ("queue_wait", "till/a")
 
 
-def test_a_long_wait_is_told() -> None:
-    def visit(wait_s: float | None) -> QueueVisit:
-        return QueueVisit(
-            **header(at(0)),
-            queue_id="queue",
-            till_id="t1",
-            joined_at=at(-900),
-            served_at=None,
-            end="served",
-            wait_s=wait_s,
-            service_s=None,
-            track_id=TrackId("t"),
-        )
+def test_a_rule_that_is_gone_leaves_no_condition_behind() -> None:
+    partition = AlertPartition(PLAN)
+    assert rules_of(told(partition, people(9, 0), people(9, 61))) == ["queue_length"]
+    partition.change(replace(PLAN, queues=frozenset()))
+    assert told(partition, people(9, 70)) == []
+    partition.change(PLAN)
+    assert rules_of(told(partition, people(9, 80), people(9, 141))) == ["queue_length"]
 
-    found = [rules_of(told(AlertPartition(PLAN), visit(s))) for s in (600.0, 599.0, None)]
-    assert found == [["queue_wait"], [], []]
+
+@pytest.mark.parametrize(
+    ("rule", "subject", "concerned"),
+    [
+        ("queue_length", "till/queue", True),
+        ("queue_length", "till/hall", False),
+        ("occupancy", "site", True),
+        ("occupancy", "till/hall", True),
+        ("occupancy", "till/queue", False),
+        ("camera_offline", "till", True),
+        ("camera_offline", "sold", False),
+        ("latency", "results", True),
+        ("drift", "till/sharpness", False),
+    ],
+)
+def test_rules_are_about_what_the_site_has(rule: RuleName, subject: str, concerned: bool) -> None:
+    assert PLAN.concerns(NoticeKey(rule, subject)) is concerned
 
 
 def test_a_second_person_right_behind_the_first_is_told() -> None:

@@ -3,9 +3,12 @@
 import pytest
 from tests.flows.alerting import site_of
 
+from trinetra.insights.config import StayLimit
+from trinetra.site import Site
 from trinetra.site.load import SiteInvalid
+from trinetra.values import CameraId
 from trinetra.wiring.alerts import alert_plan, alert_policy
-from trinetra.wiring.config import CameraId
+from trinetra.wiring.config import insight_plans
 
 FULL = """
 alerts:
@@ -38,10 +41,17 @@ def test_what_is_written_is_in_force() -> None:
     queue = plan.rules["queue_length"]
     assert (queue.limit, queue.for_s, queue.severity) == (4, 30.0, "critical")
     assert "vip" not in plan.rules
-    assert plan.loitering == {(CameraId("till"), "queue")}
+    assert {(limit.rule, limit.zone_id, limit.after_s) for limit in _limits(site)} == {
+        ("long_stay", "queue", 300.0),
+        ("long_wait", "queue", 600.0),
+    }
     assert policy.tells_closings == {"hook", "home"}
     assert policy.recipients[0].after_s == 300.0
     assert policy.recipients[0].schedule.quiet is not None
+
+
+def _limits(site: Site) -> tuple[StayLimit, ...]:
+    return insight_plans(site)[CameraId("till")].stay_limits
 
 
 @pytest.mark.parametrize(

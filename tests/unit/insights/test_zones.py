@@ -2,18 +2,20 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.insights.walks import at, frame, identity, latest, machine, play, position
+from tests.unit.insights.walks import CAMERA, at, frame, identity, latest, machine, play, position
 
-from trinetra.events.schema import Occupancy, TracksEvent, ZoneStay
+from trinetra.events.schema import AlertEvent, Occupancy, TracksEvent, ZoneStay
 from trinetra.insights.camera.scene import scene_of
 from trinetra.insights.camera.zones import Stay, ZoneWatch
-from trinetra.insights.config import CameraInsights, InsightPolicy, Zone
+from trinetra.insights.config import CameraInsights, InsightPolicy, StayLimit, Zone
+from trinetra.insights.partitions import CameraPartition
 from trinetra.insights.snapshot import decode_camera
-from trinetra.values import TrackId
+from trinetra.values import IdentityKind, TrackId
 
 TABLE = Zone("table", ((0.4, 0.4), (0.6, 0.4), (0.6, 0.9), (0.4, 0.9)), min_dwell_s=1.0)
 PLAN = CameraInsights(zones=(TABLE,))
@@ -405,3 +407,50 @@ def test_stays_that_end_in_two_zones_at_once_are_both_told() -> None:
         look(left, seconds, **feet)
     ended = left.merge(TrackId("a"), TrackId("b"))
     assert [stay.zone_id for stay in ended] == ["table", "twin"]
+
+
+LIMITS = (StayLimit("table", "long_stay", 3.0), StayLimit("table", "long_wait", 5.0))
+WITH_LIMITS = CameraInsights(zones=(TABLE,), stay_limits=LIMITS)
+
+
+def told(camera: CameraPartition, events: list[TracksEvent]) -> list[AlertEvent]:
+    outcomes = [camera.step(event) for event in events]
+    return [alert for outcome in outcomes if outcome for alert in outcome.alerts]
+
+
+def alerts(events: list[TracksEvent]) -> list[AlertEvent]:
+    return told(machine(WITH_LIMITS).cameras, events)
+
+
+def test_a_long_stay_raises_an_alert_once_while_it_lasts() -> None:
+    [stay, wait] = alerts(stand("a", 0, 8))
+    assert (stay.rule, stay.captured_at) == ("long_stay", at(3.0))
+    assert (wait.rule, wait.captured_at) == ("long_wait", at(5.0))
+    assert (stay.track_id, stay.detail) == ("a", {"zone": "table", "minutes": 3 / 60})
+
+
+def test_an_alert_is_raised_once_although_the_track_breaks_or_the_engine_is_restarted() -> None:
+    broken = [*stand("a", 0, 4), *empty(4.1, 4.5), *stand("b", 4.6, 4.9)]
+    assert [alert.rule for alert in alerts(broken)] == ["long_stay"]
+    before, after = machine(WITH_LIMITS).cameras, machine(WITH_LIMITS).cameras
+    assert len(told(before, stand("a", 0, 4))) == 1
+    assert after.resume(before.changes()) == {}
+    assert told(after, stand("a", 4.1, 4.9)) == []
+
+
+def test_staff_and_things_raise_no_alert_of_a_long_stay() -> None:
+    staff = [
+        frame(i * FAST, [position("a", IN, customer="eve", kind=IdentityKind.STAFF)])
+        for i in range(60)
+    ]
+    bags = [frame(i * FAST, [position("a", IN, label="suitcase")]) for i in range(60)]
+    assert alerts(staff) == alerts(bags) == []
+
+
+def test_new_limits_end_no_stay_and_repeat_no_alert() -> None:
+    camera = machine(WITH_LIMITS).cameras
+    found = told(camera, stand("a", 0, 4))
+    halved = tuple(replace(limit, after_s=limit.after_s / 2) for limit in LIMITS)
+    assert camera.change({CAMERA: replace(WITH_LIMITS, stay_limits=halved)}).insights == []
+    found += told(camera, stand("a", 4.1, 6))
+    assert [alert.rule for alert in found] == ["long_stay"]

@@ -1,4 +1,4 @@
-"""Rules about what one camera sees: crowds, queues, intruders, loitering, lines, gaps."""
+"""Rules about what one camera sees: crowds, queues, intruders, lines, gaps."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,9 @@ from trinetra.events.schema import (
     InsightEvent,
     LineCrossing,
     Occupancy,
-    QueueVisit,
     SiteOccupancy,
-    ZoneStay,
 )
-from trinetra.values import CameraId, IdentityKind, Instant, seconds_between
+from trinetra.values import CameraId, Instant, seconds_between
 
 
 class LastCrossing(msgspec.Struct, array_like=True):
@@ -61,12 +59,8 @@ class CameraRules:
                 self._take_occupancy(event)
             case SiteOccupancy():
                 self.state.people[""] = event.people
-            case ZoneStay():
-                found = list(self._stayed(event))
             case LineCrossing():
                 found = list(self._crossed(event))
-            case QueueVisit():
-                found = list(self._waited(event))
             case CameraCoverage():
                 found = list(self._covered(event))
         newest = self.state.newest
@@ -158,23 +152,6 @@ class CameraRules:
         yield NoticeKey("camera_offline", self.camera_id), self.state.unseen, held
 
     # --- single events ------------------------------------------------------------------------
-
-    def _stayed(self, event: ZoneStay) -> Iterator[Signal]:
-        plan = self.plan.rules.get("loitering")
-        place = event.camera_id, event.zone_id
-        if plan is None or place not in self.plan.loitering or event.kind is IdentityKind.STAFF:
-            return
-        if event.dwell_s >= plan.limit:
-            facts: Facts = {"zone": event.zone_id, "minutes": event.dwell_s / 60}
-            yield self._signal("loitering", event.zone_id, event.captured_at, facts)
-
-    def _waited(self, event: QueueVisit) -> Iterator[Signal]:
-        plan = self.plan.rules.get("queue_wait")
-        if plan is None or event.wait_s is None or event.wait_s < plan.limit:
-            return
-        where = event.queue_id or event.till_id or ""
-        facts: Facts = {"queue": where, "minutes": event.wait_s / 60, "end": event.end}
-        yield self._signal("queue_wait", where, event.captured_at, facts)
 
     def _crossed(self, event: LineCrossing) -> Iterator[Signal]:
         if event.revision is not msgspec.UNSET:

@@ -41,15 +41,13 @@ class RulePlan:
 class AlertPlan:
     """The rules in force; a rule that is switched off is not in ``rules``.
 
-    ``queues`` are the zones in which people queue, ``loitering`` those in which staying is noticed,
-    ``crowded`` has the limits of other zones; ``tailgating`` and ``one_way`` are lines, the latter
-    with the direction that is not allowed. ``cameras`` are all cameras, ``live`` those that never
-    end by themselves.
+    ``queues`` are the zones in which people queue, ``crowded`` has the limits of other zones;
+    ``tailgating`` and ``one_way`` are lines, the latter with the direction that is not allowed.
+    ``cameras`` are all cameras, ``live`` those that never end by themselves.
     """
 
     rules: Mapping[RuleName, RulePlan]
     queues: frozenset[Place] = frozenset()
-    loitering: frozenset[Place] = frozenset()
     crowded: Mapping[Place, int] = field(default_factory=dict)
     tailgating: frozenset[Place] = frozenset()
     one_way: Mapping[Place, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Alert events of the resolver, as findings of the rules that they belong to."""
+"""Alert events of resolver and insight engine, as findings of the rules that they belong to."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,8 @@ _RULES: Mapping[str, RuleName] = {
     "impossible_transition": "impossible_transition",
     "gallery_unavailable": "index_unavailable",
     "faces_drift": "drift",
+    "long_stay": "loitering",
+    "long_wait": "queue_wait",
 }
 INDEX = "gallery"
 """The subject of ``index_unavailable``: there is one index."""
@@ -46,4 +48,6 @@ def _subject(rule: RuleName, event: AlertEvent) -> str:
         return str(event.detail.get("entry", event.camera_id))
     if rule == "drift":
         return f"{event.camera_id}/{event.detail.get('quantity', '')}"
+    if rule in {"loitering", "queue_wait"}:
+        return f"{event.camera_id}/{event.detail.get('zone', '')}"
     return event.customer_id or event.camera_id

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from trinetra.events.schema import (
+    AlertEvent,
     IdentityEvent,
     InsightEvent,
     LineCrossing,
@@ -31,6 +32,7 @@ from trinetra.insights.camera.reports import (
     Subject,
     line_crossing,
     occupancy,
+    stay_alert,
     unseen,
     zone_stay,
 )
@@ -50,10 +52,11 @@ _MAX_EARLIER = 16
 
 @dataclass(slots=True)
 class Outcome:
-    """Result of one event: insights to store and publish, and sightings for the visits."""
+    """Result of one event: insights to store and publish, sightings for the visits, alerts."""
 
     insights: list[InsightEvent] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
+    alerts: list[AlertEvent] = field(default_factory=list)
 
 
 class CameraAnalytics:
@@ -113,7 +116,9 @@ class CameraAnalytics:
         if isinstance(event, TracksEvent) and (event.session or 0) != self._session:
             over = self._begin_session(event.session or 0)
             begun = self.step(event)
-            return Outcome(over.insights + begun.insights, over.sightings + begun.sightings)
+            return Outcome(
+                over.insights + begun.insights, over.sightings + begun.sightings, begun.alerts
+            )
         if isinstance(event, TracksEvent) and event.silent is True:
             return self.flush("silent")
         # Absences first: a customer who returns with this event after a long gap starts a new
@@ -133,7 +138,8 @@ class CameraAnalytics:
         seen: list[Sighting] = []
         for track_id, name in names.items():
             seen += self._presence.see(track_id, name, since, until) if name else []
-        return Outcome(insights, [*lost, *cut, *moved, *seen])
+        alerts = self._alerts() if isinstance(event, TracksEvent) else []
+        return Outcome(insights, [*lost, *cut, *moved, *seen], alerts)
 
     def _begin_session(self, session: int) -> Outcome:
         """End what is going on at its last confirmed instant, and start over."""
@@ -322,6 +328,17 @@ class CameraAnalytics:
             inside_at=stay.inside_at,
         )
         return self._reported.revised(stay.body_id, event)
+
+    def _alerts(self) -> list[AlertEvent]:
+        """Return that stays last for long, but not those of known staff."""
+        found: list[AlertEvent] = []
+        for stay, limit in self._zones.alerts(self._config.stay_limits):
+            body = self._stitcher.bodies.get(stay.body_id)
+            name = body.name if body else None
+            if name is None or name.kind is not IdentityKind.STAFF:
+                subject = Subject(stay.track_id, stay.label, name)
+                found.append(stay_alert(self._place, subject, stay, limit))
+        return found
 
     def _occupancy(self, now: Instant, staff: frozenset[TrackId]) -> list[Occupancy]:
         persons: dict[str | None, int] = {None: self._stitcher.present(PERSON, now, staff)}

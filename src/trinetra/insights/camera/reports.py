@@ -5,8 +5,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from trinetra.events.schema import LineCrossing, Occupancy, ZoneStay
+from trinetra.events.schema import AlertEvent, LineCrossing, Occupancy, ZoneStay
 from trinetra.insights.camera.track_stitching import Name
+from trinetra.insights.camera.zones import Stay
+from trinetra.insights.config import StayLimit
 from trinetra.values import (
     CameraId,
     EventId,
@@ -86,6 +88,25 @@ def zone_stay(
         dwell_s=round(seconds_between(entered_at, inside_at), 3),
         customer_id=name.customer_id if name else None,
         kind=name.kind if name else msgspec.UNSET,
+    )
+
+
+def stay_alert(place: Place, subject: Subject, stay: Stay, limit: StayLimit) -> AlertEvent:
+    """Return the alert that a stay has come to last as long as a limit."""
+    track_id, _, name = subject
+    minutes = limit.after_s / 60
+    parts = limit.rule, *place, stay.zone_id, track_id, stay.entered_at
+    return AlertEvent(
+        event_id=EventId(derive_id("alr", *parts)),
+        site_id=place.site_id,
+        camera_id=place.camera_id,
+        captured_at=stay.inside_at,
+        rule=limit.rule,
+        severity="warning",
+        message=f"a person has been in {stay.zone_id} for {minutes:g} minutes and is still there",
+        track_id=track_id,
+        customer_id=name.customer_id if name else None,
+        detail={"zone": stay.zone_id, "minutes": minutes},
     )
 
 

@@ -7,14 +7,14 @@ last instant the foot was seen inside. A body that comes in from outside must be
 seen inside again within ``bridge_s``. Track breaks are handled by ``track_stitching``.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from trinetra.insights.camera.geometry import Polygon
 from trinetra.insights.camera.scene import Scene
-from trinetra.insights.config import InsightPolicy, Zone
+from trinetra.insights.config import PERSON, InsightPolicy, StayLimit, Zone
 from trinetra.values import Instant, TrackId, longest, seconds_between
 
 
@@ -23,7 +23,8 @@ class Stay(msgspec.Struct, array_like=True):
 
     ``track_id`` is the track with which the stay began, ``out_since`` when the foot was first seen
     outside since, ``in_since`` when it was last seen to come in. ``is_certain`` is false until the
-    foot was inside for long enough, so that it was not only a wrong box.
+    foot was inside for long enough, so that it was not only a wrong box. ``alerted_s`` is how long
+    it had lasted when it last raised an alert.
     """
 
     zone_id: str
@@ -35,6 +36,7 @@ class Stay(msgspec.Struct, array_like=True):
     out_since: Instant | None = None
     in_since: Instant | None = None
     is_certain: bool = True
+    alerted_s: float = 0.0
 
     @property
     def dwell_s(self) -> float:
@@ -136,6 +138,21 @@ class ZoneWatch:
             )
         return found
 
+    def alerts(self, limits: Sequence[StayLimit]) -> list[tuple[Stay, StayLimit]]:
+        """Return the stays of people that have come to last as long as a limit, once for each."""
+        found: list[tuple[Stay, StayLimit]] = []
+        for stay in self.open.values() if limits else ():
+            if stay.label != PERSON or not stay.is_certain:
+                continue
+            due = [
+                limit
+                for limit in limits
+                if limit.zone_id == stay.zone_id and stay.alerted_s < limit.after_s <= stay.dwell_s
+            ]
+            found += [(stay, limit) for limit in due]
+            stay.alerted_s = max([stay.alerted_s, *(limit.after_s for limit in due)])
+        return found
+
     @property
     def open_stays(self) -> int:
         """Number of stays in progress."""
@@ -176,6 +193,7 @@ class ZoneWatch:
             if earlier and self._continues(earlier, later):
                 later.track_id, later.entered_at = earlier.track_id, earlier.entered_at
                 later.is_certain |= earlier.is_certain
+                later.alerted_s = max(later.alerted_s, earlier.alerted_s)
             elif key in self.open:
                 ended += self._close([key])
             later.body_id = body_id
@@ -203,7 +221,7 @@ class ZoneWatch:
             stay.in_since, stay.is_certain = scene.at, False
             if (earlier := self.over.get(key)) and self._continues(earlier, stay):
                 stay.track_id, stay.entered_at = earlier.track_id, earlier.entered_at
-                stay.is_certain = earlier.is_certain
+                stay.is_certain, stay.alerted_s = earlier.is_certain, earlier.alerted_s
             self.open[key] = stay
 
     def _is_brief(self, since: Instant, now: Instant) -> bool:
