@@ -26,6 +26,7 @@ from trinetra.events.schema import (
 )
 from trinetra.events.sightings import Sighting, encode_sighting
 from trinetra.events.topics import (
+    ALERTS,
     DEAD_LETTERS,
     IDENTITIES,
     INSIGHT_STATE,
@@ -35,7 +36,7 @@ from trinetra.events.topics import (
     Topic,
 )
 from trinetra.events.visits import unite
-from trinetra.insights.config import CameraInsights, Line, Zone
+from trinetra.insights.config import CameraInsights, Line, StayLimit, Zone
 from trinetra.insights.processors import SiteInsights, insight_engine
 from trinetra.ports import Delivery, Progress, Record, Subscription, TopicPartition
 from trinetra.streaming.runner import RunnerPolicy, StreamRunner
@@ -46,6 +47,7 @@ TILL = CameraId("till")
 PLAN = CameraInsights(
     zones=(Zone("table", ((0.4, 0.6), (0.6, 0.6), (0.6, 1.0), (0.4, 1.0)), min_dwell_s=1.0),),
     lines=(Line("entry", (0.0, 0.5), (1.0, 0.5)),),
+    stay_limits=(StayLimit("table", "long_wait", 3.0),),
 )
 
 
@@ -161,6 +163,8 @@ async def test_from_positions_to_insights_in_the_store_and_on_the_log(
     assert counts == [(0, False), (1, False), (0, True)]
     told = [decode(d.value) for d in await published(log, INSIGHTS)]
     assert {event.event_id: event for event in told} == store.rows
+    [wait] = [decode(d.value) for d in await published(log, ALERTS)]
+    assert (wait.rule, wait.captured_at < stay.captured_at) == ("long_wait", True)
     status = service.status()
     assert [status[k] for k in ("crossings_in", "stays", "visits", "events")] == [1, 1, 1, 23]
 
