@@ -20,6 +20,7 @@ from trinetra.web.front import Front
 from trinetra.web.limits import MAX_BODY_BYTES, RateLimit
 from trinetra.web.middleware import Envelope
 from trinetra.web.pages import pages_router
+from trinetra.web.pages.shared_parts import SharedParts
 from trinetra.web.security.security import Security
 from trinetra.web.v1 import (
     alerts,
@@ -104,6 +105,7 @@ def inner_app(
     app.state.backend = backend
     app.state.authenticator = authenticator
     app.state.security = security
+    app.state.shared_parts = SharedParts()
     problems.install(app)
     error_pages.install(app)
     app.router.routes.extend(_routes())

@@ -8,6 +8,7 @@ from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.live import STATES, TONES
 from trinetra.web.pages.page import Page, page
+from trinetra.web.pages.shared_parts import shared_parts
 
 router = APIRouter(dependencies=[requires(Permission.READ_HEALTH)])
 STAGES = {
@@ -58,7 +59,11 @@ async def health(page: Annotated[Page, page]) -> Response:
 @router.get("/health/parts")
 async def health_parts(page: Annotated[Page, page]) -> Response:
     """Return the parts alone, which the page fetches again while it is open."""
-    return page.render("health_parts.html", **await _context(page))
+
+    async def made() -> Response:
+        return page.render("health_parts.html", **await _context(page))
+
+    return await shared_parts(page).get(page, made)
 
 
 async def _context(page: Page) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
+from trinetra.web.pages.shared_parts import shared_parts
 from trinetra.web.pages.today_now import now_of
 
 router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
@@ -92,7 +93,11 @@ async def today(page: Annotated[Page, page], day: Day = None) -> Response:
 @router.get("/today/figures")
 async def figures(page: Annotated[Page, page], day: Day = None) -> Response:
     """Return the figures alone, which the page fetches again while it is open."""
-    return page.render("today_figures.html", **await _context(page, day))
+
+    async def made() -> Response:
+        return page.render("today_figures.html", **await _context(page, day))
+
+    return await shared_parts(page).get(page, made)
 
 
 async def _context(page: Page, wanted: date | None) -> dict[str, Any]:
