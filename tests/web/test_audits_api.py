@@ -1,5 +1,6 @@
 """``/v1/audits``: what was counted by hand stands beside the platform's count and its figures."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from tests.flows.api_shop import NOON
 from tests.web.shop import SHOP, SignedIn, StoppedClock
 
 from trinetra.adapters.sql.insight_store import SqlInsightStore
-from trinetra.events.schema import LineCrossing
+from trinetra.events.schema import LineCrossing, Passage
 from trinetra.insights.metrics.catalog import ROLLUP_RULES
 from trinetra.settings import load_settings
 from trinetra.values import EventId
@@ -51,6 +52,24 @@ class Counted:
                     direction=direction,
                     track_id=f"t{at}",
                     label="person",
+                )
+                for at in seconds
+            ]
+        )
+
+    async def pass_doors(self, seconds: list[float]) -> None:
+        await self.store.record(
+            [
+                Passage(
+                    event_id=EventId(f"p{at}"),
+                    site_id=SHOP.site_id,
+                    camera_id=CAMERA.camera_id,
+                    captured_at=NOON + timedelta(seconds=at),
+                    door_id=PLACE,
+                    door_kind="entrance",
+                    direction="in",
+                    label="person",
+                    crossings=(EventId(f"{LINE.id}in{at}"),),
                 )
                 for at in seconds
             ]
@@ -125,6 +144,21 @@ async def test_the_sum_over_lines_has_an_interval_where_each_of_them_was_audited
     await shop.cross([5.0], line="another")
     whole = await shop.figure(place=None)
     assert (whole["value"], whole["low"], whole["high"]) == (41, None, None)
+
+
+async def test_today_shows_the_interval_beside_the_figure(shop: Counted) -> None:
+    await shop.cross([float(n) for n in range(0, 400, 10)])
+    await shop.pass_doors([float(n) for n in range(0, 400, 10)])
+    assert "–" not in _beside_the_count((await shop.client().get("/")).text)
+    await shop.audit([float(n) for n in range(0, 400, 10)])
+    assert re.search(r"3\d–4\d", _beside_the_count((await shop.client().get("/")).text))
+
+
+def _beside_the_count(html: str) -> str:
+    """Return what Today shows where it says that 40 people came in."""
+    found = re.search(r">40(\s*<small>[^<]*)?<", html)
+    assert found, html
+    return found[1] or ""
 
 
 async def test_after_the_line_was_moved_the_audit_no_longer_holds(shop: Counted) -> None:

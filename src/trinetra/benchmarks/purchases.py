@@ -2,13 +2,13 @@
 
 The twin's detections are replayed through resolver and insight engine as in production. Its tills
 print receipts by clocks of their own, and these are attributed by the derivation that the engine
-runs. Each till has a zone of its own around its desk, as one draws it in a site file.
+runs. Each till of the shop has a zone of its own in front of its desk.
 """
 
 import asyncio
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,12 +30,11 @@ from trinetra.events.schema import InsightEvent, LineCrossing, Purchase, Receipt
 from trinetra.insights.metrics.people import is_customer
 from trinetra.replay.player import Detected
 from trinetra.site import Site
-from trinetra.twin.plan import FloorPlan, Point
 from trinetra.twin.record import Recorder
 from trinetra.twin.run import Twin
 from trinetra.twin.scenario import Scenario
 from trinetra.twin.service import write
-from trinetra.twin.shop import built_in_shop, with_zone
+from trinetra.twin.shop import built_in_shop
 from trinetra.twin.truth import PurchaseTruth
 from trinetra.values import CameraId, EventId, microseconds
 from trinetra.wiring.config import purchases
@@ -43,8 +42,6 @@ from trinetra.wiring.replay import ReplayInputs, replay
 from trinetra.wiring.simulation import face_model, site_document
 
 _TOLERANCE_US = 1000
-_AROUND_DESK_M = (1.0, 0.5)
-"""Half the width and depth of the zone around a till's desk."""
 __all__ = ["STORES", "PurchaseRun", "measure_run", "scores_of"]
 
 
@@ -62,9 +59,9 @@ class PurchaseRun:
 
 def measure_run(store: Store, seed: int) -> PurchaseRun:
     """Run a store once and attribute its receipts."""
-    plan = _with_a_zone_per_till(built_in_shop())
+    plan = built_in_shop()
     twin = Twin(plan, Scenario(seed, store.shoppers_per_hour, store.hours))
-    site = _site_with_tills(plan)
+    site = Site.model_validate(site_document(plan))
     with tempfile.TemporaryDirectory(prefix="trinetra-purchases-") as name:
         write(twin, Path(name))
         truth = read_truth(Path(name) / "truth.jsonl")
@@ -100,30 +97,6 @@ def scores_of(runs: Sequence[PurchaseRun]) -> list[Score]:
         true_came_in=sum(run.true_came_in for run in runs),
     )
     return [*score_purchases(buyers, claims, people).scores, conversion]
-
-
-def _with_a_zone_per_till(plan: FloorPlan) -> FloorPlan:
-    views = []
-    for view in plan.views:
-        kept = replace(view, zones=tuple(z for z in view.zones if z.kind != "table"))
-        for till in plan.tills if view.zones != kept.zones else ():
-            kept = with_zone(kept, till.till_id, "table", *_around(till.desk))
-        views.append(kept)
-    return replace(plan, views=tuple(views))
-
-
-def _around(desk: Point) -> Iterator[Point]:
-    (x, y), (wide, deep) = desk, _AROUND_DESK_M
-    return ((x + i * wide, y + j * deep) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1)))
-
-
-def _site_with_tills(plan: FloorPlan) -> Site:
-    document = site_document(plan)
-    tills = {till.till_id for till in plan.tills}
-    for camera in document["cameras"]:
-        for zone in camera["zones"]:
-            zone["till"] = zone["id"] if zone["id"] in tills else None
-    return Site.model_validate(document)
 
 
 def _insights_of(twin: Twin, site: Site) -> tuple[list[InsightEvent], Mapping[str, Boxes]]:
