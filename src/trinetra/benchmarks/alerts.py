@@ -90,6 +90,7 @@ def run(events: int, per_s: float, settings: Settings) -> dict[str, Any]:
         site = site_from_text(_SITE.format(port=receiver.port))
         told_s = asyncio.run(_tell(site, settings.with_store(url), receiver, events, per_s))
     receiver.server.shutdown()
+    receiver.server.server_close()
     took_ms = 1e3 * (np.array(receiver.at_s[1:]) - np.array(told_s))
     return {
         "log": settings.event_log,

@@ -99,12 +99,19 @@ def run(
     """Return the figures; the year is built in an SQLite file if no database is given."""
     with tempfile.TemporaryDirectory(prefix="trinetra-insights-") as folder:
         url = store_url or f"sqlite:///{Path(folder) / 'insights.db'}"
-        figures = asyncio.run(_run(url, plan or YearPlan(), days))
+        figures = asyncio.run(year_figures(url, plan or YearPlan(), days))
     return {**figures, **insight_engine.run()}
 
 
-async def _run(url: str, plan: YearPlan, days: int) -> dict[str, Any]:
-    store = LargeStore.of(StoreSize())
+async def year_figures(
+    url: str,
+    plan: YearPlan,
+    days: int,
+    size: StoreSize | None = None,
+    rounds: int = ROUNDS,
+) -> dict[str, Any]:
+    """Fill an empty database with a year of a store; return how long its questions take."""
+    store = LargeStore.of(size or StoreSize())
     site = store.site()
     began = time.perf_counter()
     year = year_of(store, site, plan, days)
@@ -121,7 +128,9 @@ async def _run(url: str, plan: YearPlan, days: int) -> dict[str, Any]:
     }
     # A reader of figures has no simulated days in memory, which the collector would go through.
     gc.freeze()
-    return figures | {name: str(timed) async for name, timed in measure(url, site, year.end)}
+    return figures | {
+        name: str(timed) async for name, timed in measure(url, site, year.end, rounds)
+    }
 
 
 def year_of(store: LargeStore, site: Site, plan: YearPlan, days: int) -> Year:

@@ -66,25 +66,31 @@ def pages(now: Instant) -> Mapping[str, str]:
     }
 
 
-def run(rounds: int = ROUNDS, plan: YearPlan | None = None, days: int = 2) -> dict[str, Any]:
+def run(
+    rounds: int = ROUNDS,
+    plan: YearPlan | None = None,
+    days: int = 2,
+    size: StoreSize | None = None,
+) -> dict[str, Any]:
     """Return p50 and p95 of each page and of its slowest call, in ms."""
+    size = size or StoreSize()
     with tempfile.TemporaryDirectory(prefix="trinetra-web-") as folder:
         url = f"sqlite:///{Path(folder) / 'insights.db'}"
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
-            end = elsewhere.submit(_fill, url, plan or YearPlan(), days).result()
-        return asyncio.run(_run(Path(folder), url, end, rounds))
+            end = elsewhere.submit(_fill, url, plan or YearPlan(), days, size).result()
+        return asyncio.run(_run(Path(folder), url, LargeStore.of(size).site(), end, rounds))
 
 
-def _fill(url: str, plan: YearPlan, days: int) -> Instant:
+def _fill(url: str, plan: YearPlan, days: int, size: StoreSize) -> Instant:
     """Fill a database with the year; return its end."""
-    store = LargeStore.of(StoreSize())
+    store = LargeStore.of(size)
     year = year_of(store, store.site(), plan, days)
     asyncio.run(year.fill(url))
     return year.end
 
 
-async def _run(folder: Path, url: str, end: Instant, rounds: int) -> dict[str, Any]:
-    site, now = LargeStore.of(StoreSize()).site(), end - _BEFORE_CLOSING
+async def _run(folder: Path, url: str, site: Site, end: Instant, rounds: int) -> dict[str, Any]:
+    now = end - _BEFORE_CLOSING
     settings = Settings(data_dir=folder).with_store(url)
     calls = Calls()
     async with _served(site, settings, now, calls) as client:
