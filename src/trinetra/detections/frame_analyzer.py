@@ -20,6 +20,7 @@ from trinetra.detections.event_builder import (
     seen_faces,
 )
 from trinetra.detections.frame_plates import ViewedVehicles, read_plates
+from trinetra.detections.plate_turns import PlateTurns
 from trinetra.detections.vision.picture import Picture, PictureLimits, open_picture
 from trinetra.detections.vision.quality import QualityPolicy
 from trinetra.detections.vision.tiles import Tile, join, tiles
@@ -99,6 +100,7 @@ class FrameAnalyzer:
         self._faces = faces
         self._bodies = bodies
         self._plates = plates
+        self._turns = PlateTurns()
         self._timed = timed
 
     def change(self, plans: Mapping[CameraId, CameraPlan]) -> None:
@@ -201,12 +203,15 @@ class FrameAnalyzer:
     ) -> Sequence[tuple[ObjectBox, ...] | FrameRejected]:
         """Read the plates of vehicles where the camera's plan asks for it."""
         key, result = self._config.plate_key, list[tuple[ObjectBox, ...] | FrameRejected](objects)
-        seen = {
-            row: ViewedVehicles(picture, found, policy)
-            for row, (picture, found) in enumerate(zip(pictures, objects, strict=True))
-            if (policy := self._plan(picture).plates)
-        }
-        if self._plates is None or key is None or not any(each.objects for each in seen.values()):
+        if self._plates is None or key is None:
+            return result
+        seen: dict[int, ViewedVehicles] = {}
+        for row, (picture, found) in enumerate(zip(pictures, objects, strict=True)):
+            if policy := self._plan(picture).plates:
+                frame = picture.frame
+                turns = self._turns.take(frame.camera_id, frame.captured_at, found, policy)
+                seen[row] = ViewedVehicles(picture, found, policy, turns)
+        if not any(each.rows for each in seen.values()):
             return result
         with self._timed("plate_read"):
             read = read_plates(self._plates, key, list(seen.values()), self._config.limits)

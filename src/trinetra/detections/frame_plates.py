@@ -13,7 +13,6 @@ from trinetra.detections.plate_crops import (
     crop_vehicle,
     is_readable,
     to_native,
-    vehicles_to_read,
 )
 from trinetra.detections.vision.picture import Picture, PictureLimits, decode
 from trinetra.errors import FrameRejected
@@ -26,11 +25,12 @@ Objects = tuple[ObjectBox, ...]
 
 
 class ViewedVehicles(NamedTuple):
-    """A frame's objects and how the plates of the vehicles among them are read."""
+    """A frame's objects, and the positions of the vehicles among them whose plates are read."""
 
     picture: Picture
     objects: Objects
     policy: PlatePolicy
+    rows: Sequence[int]
 
 
 def vehicle_crops(seen: ViewedVehicles, limits: PictureLimits) -> dict[int, VehicleCrop]:
@@ -39,15 +39,14 @@ def vehicle_crops(seen: ViewedVehicles, limits: PictureLimits) -> dict[int, Vehi
     From the native picture, where the frame has one; it is decoded only if there is a vehicle to
     read. Raises FrameRejected when it is damaged.
     """
-    rows = vehicles_to_read(seen.objects, seen.policy)
-    if not rows:
+    if not seen.rows:
         return {}
     frame = seen.picture.frame
     if frame.native_jpeg is None:
         image, scale = seen.picture.content, frame.letterbox.scale
     else:
         image, scale = decode(frame.native_jpeg, limits), frame.native_scale
-    return {row: crop_vehicle(image, seen.objects[row].box, scale) for row in rows}
+    return {row: crop_vehicle(image, seen.objects[row].box, scale) for row in seen.rows}
 
 
 def read_plates(

@@ -1,8 +1,8 @@
 """Chooses the vehicles of a frame whose plates are read, and the plate of each.
 
 Finding text takes most of the time, 40 to 110 ms of one core a vehicle (docs/vehicles.md), so only
-the largest vehicles of a frame are read: over a few frames each vehicle that comes near is among
-them.
+the largest vehicles of a frame are read, and those that stand still rarely (``plate_turns``): over
+a few frames each vehicle that comes near is among them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,13 +48,13 @@ class VehicleCrop:
 
 
 def vehicles_to_read(objects: Sequence[ObjectBox], policy: PlatePolicy) -> list[int]:
-    """Return the positions in ``objects`` of the vehicles to read, largest first."""
+    """Return the positions in ``objects`` of the vehicles large enough, largest first."""
     large = [
         row
         for row, seen in enumerate(objects)
         if seen.label in PLATED and seen.box[2] - seen.box[0] >= policy.min_width_px
     ]
-    return sorted(large, key=lambda row: -_area(objects[row].box))[: policy.max_per_frame]
+    return sorted(large, key=lambda row: -_area(objects[row].box))
 
 
 def crop_vehicle(picture: ImageBgr, box: Box, scale: float) -> VehicleCrop:

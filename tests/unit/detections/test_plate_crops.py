@@ -37,8 +37,7 @@ def test_the_largest_vehicles_are_read_and_people_and_bicycles_never():
         vehicle(width=200, label="bus"),
         vehicle(width=79),
     ]
-    assert vehicles_to_read(objects, POLICY) == [1, 4]
-    assert vehicles_to_read(objects, PlatePolicy(max_per_frame=9)) == [1, 4, 0]
+    assert vehicles_to_read(objects, POLICY) == [1, 4, 0]
     assert vehicles_to_read([], POLICY) == []
 
 
