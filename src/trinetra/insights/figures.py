@@ -213,7 +213,10 @@ class _Answer:
     ) -> None:
         self._reader, self._query, self._spans = reader, query, spans
         self._watched, self._sums = watched, sums
-        self._until = reader.expected_until()
+        until = reader.expected_until()
+        self._has_come = [span.start < until for span in spans]
+        self._open_s = [watched.open_seconds(span) for span in spans]
+        self._shares: dict[frozenset[CameraId], Sequence[float | None]] = {}
         self._series: dict[str, set[str]] = defaultdict(set)
         for (place, _), held in sums.items():
             self._series[place].update(held)
@@ -222,15 +225,20 @@ class _Answer:
         """Yield the figures of a metric by place and time."""
         for place in self._places(metric):
             cameras = self._reader.cameras_of(metric, place)
+            shares = self._shares_of(cameras)
             # The source of a figure, if it needs one, may tell nothing of this place.
             is_told = not metric.needs or not self._series[place].isdisjoint(metric.needs)
             for number, span in enumerate(self._spans):
+                if not is_told:
+                    yield _figure(metric, place, span)
+                    continue
                 held = self._sums.get((place, number), _NOTHING)
-                yield (
-                    self._figure(metric, place, span, held, cameras)
-                    if is_told
-                    else _figure(metric, place, span)
-                )
+                has_come, share = self._has_come[number], shares[number]
+                is_watched = metric.scope == "receipts" or bool(cameras and share != 0)
+                if (is_watched and has_come) or any(total(held, name) for name in metric.series):
+                    yield self._known(metric, place, number, held, share)
+                else:
+                    yield _figure(metric, place, span, completeness=share)
 
     def _places(self, metric: Metric) -> Iterable[str]:
         if not self._query.by_place:
@@ -239,21 +247,24 @@ class _Answer:
         places = {place for place, told in self._series.items() if series & told}
         return sorted(places | set(self._query.places or ()))
 
-    def _figure(
-        self, metric: Metric, place: str, span: Span, held: Sums, cameras: frozenset[CameraId]
+    def _shares_of(self, cameras: frozenset[CameraId]) -> Sequence[float | None]:
+        """Return which share of each span some cameras watched."""
+        if cameras not in self._shares:
+            self._shares[cameras] = [
+                self._watched.share(span, cameras) if cameras else None for span in self._spans
+            ]
+        return self._shares[cameras]
+
+    def _known(
+        self, metric: Metric, place: str, number: int, held: Sums, share: float | None
     ) -> Figure:
-        share = self._watched.share(span, cameras) if cameras else None
-        is_watched = metric.scope == "receipts" or bool(cameras and share != 0)
-        has_come = span.start < self._until
-        if not (is_watched and has_come) and not any(total(held, name) for name in metric.series):
-            return _figure(metric, place, span, completeness=share)
-        value = metric.value(held, self._watched.open_seconds(span))
+        """Return a figure of which something is known."""
+        span = self._spans[number]
+        value = metric.value(held, self._open_s[number])
         currency = currency_of(held) if metric.unit == "money" else None
         if self._query.impute and metric.is_total and value and share and share < 1:
-            value, imputed = value / share, True
-        else:
-            imputed = False
-        return _figure(metric, place, span, value, share, imputed=imputed, currency=currency)
+            return _figure(metric, place, span, value / share, share, True, currency)
+        return _figure(metric, place, span, value, share, False, currency)
 
 
 def _check(query: FigureQuery) -> None:
@@ -276,8 +287,7 @@ def _figure(
     span: Span,
     value: float | None = None,
     completeness: float | None = None,
-    *,
-    imputed: bool = False,
+    imputed: bool = False,  # noqa: FBT001, FBT002
     currency: str | None = None,
 ) -> Figure:
     return Figure(

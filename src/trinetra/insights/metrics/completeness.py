@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 
 from trinetra.events.derivation import Span
@@ -24,7 +24,6 @@ class Watched:
     starts: Sequence[Instant]
     _open_until: Sequence[int]
     _seen_until: Mapping[str, Sequence[int]]
-    _known: dict[tuple[Span, frozenset[CameraId]], float | None] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -50,27 +49,21 @@ class Watched:
         seen_until = {place: _until(seen) for place, seen in seen_ms.items()}
         return cls([unit.start for unit in units], _until(open_ms), seen_until)
 
-    def share(self, span: Span, cameras: frozenset[CameraId]) -> float | None:
+    def share(self, span: Span, cameras: Collection[CameraId]) -> float | None:
         """Return the share of the expected time that was watched; None if none was expected.
 
         The edges of ``span`` are edges of units.
         """
-        key = (span, cameras)
-        if key not in self._known:
-            self._known[key] = self._share(span, cameras)
-        return self._known[key]
-
-    def open_seconds(self, span: Span) -> float:
-        """Return the seconds of a span, up to now, in which the shop was open."""
-        first, last = self._numbers(span)
-        return (self._open_until[last] - self._open_until[first]) / 1000
-
-    def _share(self, span: Span, cameras: Collection[CameraId]) -> float | None:
         first, last = self._numbers(span)
         expected_ms = (self._open_until[last] - self._open_until[first]) * len(cameras)
         known = (self._seen_until[camera] for camera in cameras if camera in self._seen_until)
         seen_ms = sum(until[last] - until[first] for until in known)
         return seen_ms / expected_ms if expected_ms else None
+
+    def open_seconds(self, span: Span) -> float:
+        """Return the seconds of a span, up to now, in which the shop was open."""
+        first, last = self._numbers(span)
+        return (self._open_until[last] - self._open_until[first]) / 1000
 
     def _numbers(self, span: Span) -> tuple[int, int]:
         return bisect_left(self.starts, span.start), bisect_left(self.starts, span.end)
