@@ -23,6 +23,7 @@ from trinetra.telemetry import FRAMES_WAITING
 from trinetra.values import CameraId, CustomerId, EventId, SiteId, TrackId
 from trinetra.web.access import Role
 from trinetra.wiring.health import HealthPages, health_report
+from trinetra.wiring.site_watch import SiteWatcher, WatchedService
 
 TODAY = SystemClock().now().date()
 
@@ -216,9 +217,14 @@ class Stage:
         return self._status
 
 
-async def test_a_cluster_is_asked_by_its_health_pages() -> None:
+async def test_a_cluster_is_asked_by_its_health_pages(tmp_path: Path) -> None:
     FRAMES_WAITING.labels("cluster-door").set(4)
-    ingest = Stage("stream-ingestor", {"cluster-door": STATUS}, is_ready=True)
+    file = tmp_path / "site.yaml"
+    file.write_text("site: shop\n", encoding="utf-8")
+    watcher = SiteWatcher(file, SHOP, SystemClock(), None)
+    await watcher.look()
+    of_cameras = Stage("stream-ingestor", {"cluster-door": STATUS}, is_ready=True)
+    ingest = WatchedService(of_cameras, watcher)  # as `trinetra ingest` runs it
     resolve = Stage("identity-resolver", {"waiting": "Kafka"}, is_ready=False)
     async with (
         serving(health_app([ingest]), address="127.0.0.1", port=0) as one,
@@ -232,10 +238,10 @@ async def test_a_cluster_is_asked_by_its_health_pages() -> None:
     assert told.cameras["cluster-door"].sample_fps == 5.04
     assert told.waiting("cluster-door") == 4
     assert told.waiting("elsewhere") is None
-    assert [(s.name, s.is_ready, s.detail) for s in report.stages[:2]] == [
-        ("stream-ingestor", True, ""),
-        ("identity-resolver", False, "Kafka"),
-    ]
+    first, second = report.stages[:2]
+    assert (first.name, first.is_ready) == ("stream-ingestor", True)
+    assert "site.yaml:1:1: timezone" in first.detail
+    assert (second.name, second.is_ready, second.detail) == ("identity-resolver", False, "Kafka")
     assert (report.stages[2].name, report.stages[2].is_ready) == ("http://127.0.0.1:9", None)
 
 

@@ -19,6 +19,7 @@ from trinetra.redaction import mask_urls
 from trinetra.site import Site
 from trinetra.telemetry import own_samples, quantile_bound, samples_of
 from trinetra.values import CameraId, Instant
+from trinetra.wiring.site_watch import SITE_FILE
 
 FRAMES_WAITING = "trinetra_frames_waiting"
 LAG = "trinetra_consumer_lag"
@@ -141,7 +142,8 @@ def _cameras(detail: object) -> dict[str, ToldCamera]:
     """Return the cameras of an ingestor; none while it opens its adapters."""
     if not isinstance(detail, dict) or "waiting" in detail:
         return {}
-    return msgspec.convert(detail, dict[str, ToldCamera])
+    cameras = {name: told for name, told in detail.items() if name != SITE_FILE}
+    return msgspec.convert(cameras, dict[str, ToldCamera])
 
 
 def _plain(status: object) -> Any:
@@ -152,7 +154,9 @@ def _detail(status: Any) -> str:
     """Return what is wrong with a service, in its own words; "" if nothing is."""
     if not isinstance(status, dict):
         return ""
-    problems = [status[key] for key in _PROBLEMS if status.get(key)]
+    of_file = status.get(SITE_FILE)
+    told = [status, of_file] if isinstance(of_file, dict) else [status]
+    problems = [one[key] for one in told for key in _PROBLEMS if one.get(key)]
     texts = [text for p in problems for text in (p if isinstance(p, list) else [p])]
     return mask_urls("; ".join(str(text) for text in texts if text != "running"))
 

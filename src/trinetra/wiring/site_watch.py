@@ -23,6 +23,8 @@ from trinetra.telemetry import get_logger
 from trinetra.wiring.receiver import SiteReceiver
 from trinetra.wiring.takeover import MissingFor, Takeover, in_force, takeovers
 
+SITE_FILE = "site_file"
+"""Where the status of a watched service tells of the site file."""
 _EVERY_S = 1.0
 _log = get_logger("site-watcher")
 
@@ -207,7 +209,7 @@ class WatchedService:
     def status(self) -> object:
         """Return the status of the service, with that of the site file."""
         own = self._service.status()
-        return {**own, "site_file": self._watcher.status()} if isinstance(own, dict) else own
+        return {**own, SITE_FILE: self._watcher.status()} if isinstance(own, dict) else own
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run both until the service ends."""
