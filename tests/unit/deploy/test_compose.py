@@ -86,7 +86,7 @@ def test_the_dependencies_are_those_of_the_specification(services: Services) -> 
         "inference-worker": {"redis", "kafka"},
         "identity-resolver": {"kafka", "qdrant", "postgres"},
         "insight-engine": {"kafka", "postgres"},
-        "web": {"postgres"},
+        "web": {"redis", "kafka", "postgres"},
         "alert-service": {"kafka", "postgres"},
         "prometheus": set(PORTS),
         "grafana": {"prometheus"},
@@ -104,6 +104,7 @@ def test_whatever_reads_or_writes_topics_waits_until_they_are_made(services: Ser
         "identity-resolver",
         "insight-engine",
         "alert-service",
+        "web",
     }
     for user in users:
         assert waits_for(services[user])["topics"] == "service_completed_successfully"
@@ -200,6 +201,13 @@ def test_a_service_is_asked_for_its_health_where_it_serves_it(services: Services
         assert Settings.model_fields[fields[name]].default == port
         assert services[name]["environment"]["HEALTH_PORT"] == str(port)
         assert services[name]["expose"] == [str(port)]
+
+
+def test_the_dashboard_asks_every_service_for_its_health(services: Services) -> None:
+    asked = services["web"]["environment"]["TRINETRA_HEALTH_URLS"].strip().split(",")
+    assert asked == [f"http://{name}:{port}" for name, port in PORTS.items() if name != "web"]
+    allowed = services["web"]["environment"]["TRINETRA_ALLOWED_HOSTS"].split(",")
+    assert set(allowed) >= PORTS.keys()
 
 
 def test_docker_waits_longer_than_a_service_drains(services: Services) -> None:
