@@ -42,7 +42,7 @@ START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SAID = "p@ss/w:rd %?#"
 SMALL = EncodingConfig(side=64)
 IDLE = IdleConfig(enabled=True, after_s=2.0)
-EVERY = SamplingConfig(base_fps=30.0, ceiling_fps=100.0)
+EVERY = SamplingConfig(base_fps=30.0, ceiling_fps=100.0, lag_low=1000, lag_high=2000)
 PATIENCE_S = 3600.0
 PATIENT = IngestPolicy(handoff_frames=1000)
 """No frame is late, however fast the source."""

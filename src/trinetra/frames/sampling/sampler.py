@@ -11,7 +11,8 @@ class SamplingConfig:
 
     The rate rises from base to ceiling as the motion score goes from ``motion_low`` to
     ``motion_high``, and falls to the floor as the buffer's lag goes from ``lag_low`` to
-    ``lag_high`` frames.
+    ``lag_high`` frames. A worker that keeps up has a few frames in hand; where workers are too slow
+    for all cameras, frames become rarer instead of seconds old.
     """
 
     base_fps: float = 5.0
@@ -19,8 +20,8 @@ class SamplingConfig:
     ceiling_fps: float = 10.0
     motion_low: float = 0.002
     motion_high: float = 0.05
-    lag_low: int = 20
-    lag_high: int = 80
+    lag_low: int = 4
+    lag_high: int = 16
 
     def __post_init__(self) -> None:
         """Raise ValueError for rates that contradict each other."""
