@@ -25,6 +25,8 @@ _MOST_BYTES = 150_000
 """A larger picture is reduced to 256 colors."""
 _PARTIAL = re.compile("Nothing is on record|watched as little")
 _SOME = re.compile("[1-9]")
+_STEADY = re.compile(r"^([4-9]|\d\d)")
+"""Pictures a second; just after the start they are fewer."""
 _PATIENCE_MS = 600_000
 """A whole simulated day must be on record, also on a loaded machine."""
 
@@ -84,6 +86,8 @@ def of_the_clips(page: Page, folder: Path) -> None:
     for camera in ("entrance", "welcome", "till"):
         people = page.locator(f'[data-camera="{camera}"] [data-fact="people"]')
         expect(people).to_have_text(_SOME, timeout=_PATIENCE_MS)
+        rate = page.locator(f'[data-camera="{camera}"] [data-fact="fps"]')
+        expect(rate).to_have_text(_STEADY, timeout=_PATIENCE_MS)
     save(page, folder / "live.png")
     page.goto("/setup/cameras/entrance")
     page.locator(".count-arrow").wait_for()
