@@ -243,6 +243,21 @@ async def test_a_replay_waits_for_its_consumers() -> None:
         await run
 
 
+async def test_a_replay_is_sampled_the_same_however_slow_its_consumers_are() -> None:
+    sampling = SamplingConfig(base_fps=10.0, floor_fps=1.0, ceiling_fps=10.0, lag_low=1, lag_high=2)
+    policy = IngestPolicy(max_lag=5, lag_poll_s=0.001)
+    source = Scripted(pictures(40))
+    scene = Scene({A: lambda: source}, [replay(A, sampling=sampling)], policy=policy)
+    async with scene.running() as run:
+        for _ in range(35):
+            while await scene.buffer.lag(A) < 5:  # noqa: ASYNC110  no buffer tells
+                await asyncio.sleep(0.001)
+            await scene.take(1)
+        await scene.take(5)
+        await run
+    assert scene.ingestor.status()[A].frames_sampled == 40
+
+
 async def test_a_replay_decodes_as_a_live_camera_does() -> None:
     asked = []
     for plan in (replay(A, idle=IDLE), live(A, idle=IDLE, retries=False)):

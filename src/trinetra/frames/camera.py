@@ -235,7 +235,9 @@ class Camera:
         captured_at = self._after_steps(decoded.captured_at)  # may replace what follows
         captured_at = self._times.next(captured_at)
         self._count_read(decoded, captured_at)
-        if not self._selection.wants(decoded, captured_at, lag=self.lag):
+        # A replay in step waits for its consumers: its samples do not depend on their speed.
+        lag = 0 if self.plan.pacing is Pacing.LOCKSTEP else self.lag
+        if not self._selection.wants(decoded, captured_at, lag=lag):
             return
         session, seq = self._next_number(captured_at)
         frame = self._encoder.encode(seq, captured_at, decoded, session=session)
