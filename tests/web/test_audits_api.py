@@ -27,6 +27,15 @@ PLACE = f"{CAMERA.id}/{LINE.id}"
 START, END = NOON, NOON + timedelta(minutes=10)
 
 
+def common(name: str, seconds: float) -> dict[str, Any]:
+    return {
+        "event_id": EventId(name),
+        "site_id": SHOP.site_id,
+        "camera_id": CAMERA.camera_id,
+        "captured_at": NOON + timedelta(seconds=seconds),
+    }
+
+
 class Counted:
     """A store with crossings of one line, and the API on it."""
 
@@ -44,10 +53,7 @@ class Counted:
         await self.store.record(
             [
                 LineCrossing(
-                    event_id=EventId(f"{line}{direction}{at}"),
-                    site_id=SHOP.site_id,
-                    camera_id=CAMERA.camera_id,
-                    captured_at=NOON + timedelta(seconds=at),
+                    **common(f"{line}{direction}{at}", at),
                     line_id=line,
                     direction=direction,
                     track_id=f"t{at}",
@@ -61,10 +67,7 @@ class Counted:
         await self.store.record(
             [
                 Passage(
-                    event_id=EventId(f"p{at}"),
-                    site_id=SHOP.site_id,
-                    camera_id=CAMERA.camera_id,
-                    captured_at=NOON + timedelta(seconds=at),
+                    **common(f"p{at}", at),
                     door_id=PLACE,
                     door_kind="entrance",
                     direction="in",

@@ -3,9 +3,8 @@
 Cameras, lines, zones, floor points, doors, opening hours, the topology, rules and recipients of
 alerts are taken over live: every stage exchanges what it goes by between two of its batches, so
 that no frame is lost. Site id, time zone, calendar, policies and the channels of alerts are read
-once at the start. A camera that needs a network which
-this process has not loaded waits for a restart, and with it everything else, because doors and
-distances may refer to it.
+once at the start. A camera that needs a network which this process has not loaded waits for a
+restart, and with it everything else, because doors and distances may refer to it.
 """
 
 from collections.abc import Callable, Iterator

@@ -232,7 +232,7 @@ def read_parts(
         rows = _rows_in(connection, piece, series, places, by_place=by_place)
         for name, start_s, place, value, text in rows:
             key = bisect_right(starts_s, start_s) - 1, name, place
-            bins = {0: value} if text is None else _decoded(value, text)
+            bins = _decoded(value, text)
             if (known := found.setdefault(key, bins)) is not bins:
                 for number, count in bins.items():
                     known[number] = known.get(number, 0) + count

@@ -8,7 +8,7 @@ from trinetra.web.access import Permission, requires
 from trinetra.web.locales import message
 from trinetra.web.pages.live import STATES, TONES
 from trinetra.web.pages.page import Page, page
-from trinetra.web.pages.shared_parts import shared_parts
+from trinetra.web.pages.shared_parts import render_shared
 
 router = APIRouter(dependencies=[requires(Permission.READ_HEALTH)])
 STAGES = {
@@ -59,11 +59,7 @@ async def health(page: Annotated[Page, page]) -> Response:
 @router.get("/health/parts")
 async def health_parts(page: Annotated[Page, page]) -> Response:
     """Return the parts alone, which the page fetches again while it is open."""
-
-    async def made() -> Response:
-        return page.render("health_parts.html", **await _context(page))
-
-    return await shared_parts(page).get(page, made)
+    return await render_shared(page, "health_parts.html", lambda: _context(page))
 
 
 async def _context(page: Page) -> dict[str, Any]:

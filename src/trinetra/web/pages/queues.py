@@ -10,7 +10,7 @@ from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
-from trinetra.web.pages.shared_parts import shared_parts
+from trinetra.web.pages.shared_parts import render_shared
 from trinetra.web.pages.today import day_so_far
 
 router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
@@ -29,11 +29,7 @@ async def queues(page: Annotated[Page, page]) -> Response:
 @router.get("/queues/now")
 async def queues_now(page: Annotated[Page, page]) -> Response:
     """Return the present queues alone, which the page fetches again while it is open."""
-
-    async def made() -> Response:
-        return page.render("queues_now.html", **await _now(page))
-
-    return await shared_parts(page).get(page, made)
+    return await render_shared(page, "queues_now.html", lambda: _now(page))
 
 
 async def _now(page: Page) -> dict[str, Any]:

@@ -6,8 +6,8 @@ on the viewer's language and on what the viewer may see, and on nothing else of 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 from fastapi import Response
 from starlette.responses import HTMLResponse
@@ -17,6 +17,8 @@ from trinetra.web.pages.page import Page
 
 _EVERY_S = 3.0
 """Less than the time between two fetches of a viewer, who so never sees the same part twice."""
+Context = Callable[[], Awaitable[Mapping[str, Any]]]
+"""Returns what a template is filled with."""
 
 
 class _Key(NamedTuple):
@@ -33,18 +35,18 @@ class SharedParts:
         self._made: dict[_Key, tuple[float, bytes]] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def get(self, page: Page, make: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the part that a page asks for; what ``make`` raises is raised."""
+    async def get(self, page: Page, template: str, context: Context) -> Response:
+        """Return the part that a page asks for; what ``context`` raises is raised."""
         key = _Key(str(page.request.url), page.words.language, page.caller.permissions)
         async with self._one_at_a_time:
             now_s = self._monotonic()
             self._made = {k: v for k, v in self._made.items() if now_s - v[0] < _EVERY_S}
             if key not in self._made:
-                self._made[key] = now_s, bytes((await make()).body)
+                self._made[key] = now_s, bytes(page.render(template, **await context()).body)
             return HTMLResponse(self._made[key][1])
 
 
-def shared_parts(page: Page) -> SharedParts:
-    """Return the parts of the application that makes a page."""
-    found: SharedParts = page.request.app.state.shared_parts
-    return found
+async def render_shared(page: Page, template: str, context: Context) -> Response:
+    """Return a part of a page from a template, made at most every few seconds."""
+    parts: SharedParts = page.request.app.state.shared_parts
+    return await parts.get(page, template, context)

@@ -14,7 +14,7 @@ from trinetra.web.access import Permission, requires
 from trinetra.web.charts import Chart, Series
 from trinetra.web.locales import message
 from trinetra.web.pages.page import Page, page
-from trinetra.web.pages.shared_parts import shared_parts
+from trinetra.web.pages.shared_parts import render_shared
 from trinetra.web.pages.today_now import now_of
 
 router = APIRouter(dependencies=[requires(Permission.READ_FIGURES)])
@@ -93,11 +93,7 @@ async def today(page: Annotated[Page, page], day: Day = None) -> Response:
 @router.get("/today/figures")
 async def figures(page: Annotated[Page, page], day: Day = None) -> Response:
     """Return the figures alone, which the page fetches again while it is open."""
-
-    async def made() -> Response:
-        return page.render("today_figures.html", **await _context(page, day))
-
-    return await shared_parts(page).get(page, made)
+    return await render_shared(page, "today_figures.html", lambda: _context(page, day))
 
 
 async def _context(page: Page, wanted: date | None) -> dict[str, Any]:
